@@ -1,0 +1,41 @@
+"""Sweeps over two-stage fine-tuning of medical image classifiers.
+
+A YAML experiment becomes a checked :class:`Config`; :func:`train` turns it into a :class:`RunResult`;
+:func:`run_sweep` calls the same function once per Optuna trial. Names are imported when first used, so that the
+command line answers before torch is loaded.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mobilenet_chest.config import Config, load
+    from mobilenet_chest.sweep import run_sweep
+    from mobilenet_chest.tracking import MlflowTracker, NullTracker
+    from mobilenet_chest.two_stage import RunResult, train
+
+try:
+    __version__ = version("mobilenet-chest")
+except PackageNotFoundError:  # run from a source tree that was not installed
+    __version__ = "0+unknown"
+
+__all__ = ["Config", "MlflowTracker", "NullTracker", "RunResult", "load", "run_sweep", "train"]
+
+_HOMES = {
+    "Config": "config",
+    "load": "config",
+    "run_sweep": "sweep",
+    "MlflowTracker": "tracking",
+    "NullTracker": "tracking",
+    "RunResult": "two_stage",
+    "train": "two_stage",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mobilenet_chest' has no attribute '{name}'")
+    return getattr(import_module(f"mobilenet_chest.{_HOMES[name]}"), name)

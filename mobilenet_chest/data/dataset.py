@@ -1,0 +1,158 @@
+"""Splits of the two-class task as tensors, read by one path for downloaded, local and synthetic files."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from mobilenet_chest.config import DataConfig
+from mobilenet_chest.data import medmnist, phantom
+from mobilenet_chest.data.npz import NpzFile
+from mobilenet_chest.errors import DataError
+
+SplitName = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The wanted rows of one split.
+
+    Attributes:
+        images: uint8 (n, c, image_size, image_size), c 1 or 3, resized.
+        labels: uint8 (n,), 0 or 1.
+        rows: int64 (n,), row numbers in the file, ascending.
+        digest: SHA-256 (hex) of the stored pixels of these rows, before resizing, and their labels.
+    """
+
+    images: Tensor
+    labels: Tensor
+    rows: NDArray[np.int64]
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainVal:
+    """What training and selection may see: never the test split.
+
+    Attributes:
+        classes: Names of class 0 and class 1.
+        digest: SHA-256 (first 16 hex digits) over the digests of both splits.
+        source: Where the rows came from, for people: a path, or ``phantom``.
+    """
+
+    train: Split
+    val: Split
+    classes: tuple[str, str]
+    digest: str
+    source: str
+
+    @property
+    def channels(self) -> int:
+        """1 for gray images, 3 for colour."""
+        return int(self.train.images.shape[1])
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Rows per split and class name."""
+        return {name: class_counts(split, self.classes) for name, split in (("train", self.train), ("val", self.val))}
+
+
+def class_counts(split: Split, classes: tuple[str, str]) -> dict[str, int]:
+    """Rows of each class."""
+    positive = int(split.labels.sum())
+    return {classes[0]: len(split) - positive, classes[1]: positive}
+
+
+@lru_cache(maxsize=1)
+def load_train_val(config: DataConfig) -> TrainVal:
+    """Read, filter and resize the training and validation rows; the same object for the same config again.
+
+    Raises:
+        DataError: When the file is missing, damaged or of another layout, a class name is wrong, or a split has no
+            row of one class.
+    """
+    file = _open(config)
+    columns, classes = medmnist.class_columns(medmnist.dataset_info(config.dataset), config.classes)
+    train, val = (_read_split(file, name, config, columns, classes) for name in ("train", "val"))
+    if train.images.shape[1:] != val.images.shape[1:]:
+        raise DataError(f"{file.name}: train images are {tuple(train.images.shape[1:])}, val {tuple(val.images.shape[1:])}")
+    digest = hashlib.sha256(f"{train.digest} {val.digest}".encode()).hexdigest()[:16]
+    return TrainVal(train, val, classes, digest, _source(config))
+
+
+def has_test_split(config: DataConfig) -> bool:
+    """Whether the file holds ``test_images`` and ``test_labels``; opens neither."""
+    return "test" in _open(config).splits
+
+
+def load_test(config: DataConfig) -> Split:
+    """Read the sealed test rows. Only ``evaluate`` and ``promote`` call this, after selection is over.
+
+    Raises:
+        DataError: As :func:`load_train_val`, and when the file has no test split.
+    """
+    columns, classes = medmnist.class_columns(medmnist.dataset_info(config.dataset), config.classes)
+    return _read_split(_open(config), "test", config, columns, classes)
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Bicubic, antialiased resize of uint8 (n, c, h, w) to uint8 (n, c, size, size); the served model repeats it."""
+    if images.shape[-2:] == (size, size):
+        return images
+    chunks = [
+        functional.interpolate(chunk.float(), (size, size), mode="bicubic", antialias=True).round().clamp(0, 255).byte()
+        for chunk in images.split(256)  # floats of all rows at once would take many times the memory
+    ]
+    return torch.cat(chunks)
+
+
+def _source(config: DataConfig) -> str:
+    return str(config.path or config.dataset)
+
+
+@lru_cache(maxsize=1)
+def _phantom_bytes(size: int) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **phantom.generate(size))  # type: ignore[arg-type]  # numpy's stub mistakes ** for allow_pickle
+    return buffer.getvalue()
+
+
+def _open(config: DataConfig) -> NpzFile:
+    if config.path is not None:
+        return NpzFile(Path(config.path))
+    if config.dataset == medmnist.PHANTOM:
+        return NpzFile(io.BytesIO(_phantom_bytes(config.source_size)))
+    return NpzFile(medmnist.fetch_dataset(config.dataset, config.source_size, config.root))
+
+
+def _read_split(
+    file: NpzFile, name: SplitName, config: DataConfig, columns: tuple[int, int], classes: tuple[str, str]
+) -> Split:
+    rows, target = medmnist.select_rows(file.labels(name), medmnist.dataset_info(config.dataset), columns)
+    for label, class_name in enumerate(classes):
+        if not (target == label).any():
+            only = " alone (the rows must carry exactly one label)" if config.dataset == "chestmnist" else ""
+            raise DataError(
+                f"{file.name}: no row of '{name}' is '{class_name}'{only}, of {len(rows)} rows kept; both classes need "
+                "rows: choose other data.classes or another file"
+            )
+    stored = file.rows(name, rows)
+    digest = hashlib.sha256(str(stored.shape).encode())
+    digest.update(np.ascontiguousarray(stored))
+    digest.update(np.ascontiguousarray(target))
+    pixels = torch.from_numpy(stored)
+    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
+    images = resize(pixels.contiguous(), config.image_size)
+    return Split(images, torch.from_numpy(target), rows.astype(np.int64), digest.hexdigest())

@@ -1,0 +1,186 @@
+"""Which dataset, which file, which two classes, which rows: MedMNIST's own catalogue, asked by name.
+
+MedMNIST v2: Yang et al., Scientific Data 2023; the native 64, 128 and 224 pixel files are MedMNIST+.
+``medmnist`` is imported inside functions: it brings torch and pandas along, which takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilenet_chest.data.download import fetch
+from mobilenet_chest.errors import DataError, nearest
+
+PHANTOM = "phantom"
+"""Name of the synthetic dataset, which has ChestMNIST's labels and is not downloaded."""
+
+MULTI_LABEL = "multi-label, binary-class"
+"""MedMNIST's word for a task where a row carries any number of labels, none included."""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What the catalogue says of a dataset.
+
+    Attributes:
+        name: As in file names, for instance ``"chestmnist"``.
+        label_names: Name of each label, in the order of the label columns (multi-label) or of the label values.
+        channels: 1 (gray) or 3 (RGB).
+        task: MedMNIST's word: ``"multi-label, binary-class"``, ``"binary-class"``, ``"multi-class"`` or
+            ``"ordinal-regression"``.
+        sizes: Side lengths, in pixels, of the square images that can be downloaded; empty for the phantom.
+    """
+
+    name: str
+    label_names: tuple[str, ...]
+    channels: int
+    task: str
+    sizes: tuple[int, ...]
+
+
+def dataset_info(name: str) -> DatasetInfo:
+    """Look a 2D dataset of MedMNIST, or the phantom, up by name.
+
+    Raises:
+        DataError: There is no 2D dataset of that name.
+    """
+    if name == PHANTOM:
+        chest = dataset_info("chestmnist")
+        return DatasetInfo(PHANTOM, chest.label_names, channels=1, task=chest.task, sizes=())
+    entry = _catalogue(name)
+    labels: Mapping[str, str] = entry["label"]
+    return DatasetInfo(
+        name=name,
+        label_names=tuple(labels[key] for key in sorted(labels, key=int)),
+        channels=entry["n_channels"],
+        task=entry["task"],
+        sizes=tuple(size for size in (28, 64, 128, 224) if f"MD5{_suffix(size)}" in entry),
+    )
+
+
+def fetch_dataset(name: str, size: int, root: Path) -> Path:
+    """Path of a dataset's ``.npz``, downloaded when it is not there yet.
+
+    Address, MD5 and file name are MedMNIST's, so that a file it has downloaded into ``root`` (by default
+    ``~/.medmnist``) is found and not fetched again.
+
+    Args:
+        name: A 2D dataset of MedMNIST.
+        size: Side length in pixels.
+        root: Folder of the files.
+
+    Raises:
+        DataError: No such dataset or size, a download that failed, or a file with a wrong checksum.
+    """
+    info = dataset_info(name)
+    if not info.sizes:
+        raise DataError(f"{name} is made, not downloaded; choose a dataset of MedMNIST to download")
+    if size not in info.sizes:
+        raise DataError(f"{name} has no images of {size} pixels; set data.source_size to one of: {_listed(info.sizes)}")
+    entry = _catalogue(name)
+    suffix = _suffix(size)
+    return fetch(entry[f"url{suffix}"], root / f"{name}{suffix}.npz", md5=entry[f"MD5{suffix}"])
+
+
+def class_columns(info: DatasetInfo, classes: tuple[str, str] | None) -> tuple[tuple[int, int], tuple[str, str]]:
+    """The two labels to tell apart.
+
+    Args:
+        info: The dataset.
+        classes: Names of class 0 and class 1, in any case; ``None`` takes the two of a binary dataset in its order.
+
+    Returns:
+        Indices of (class 0, class 1) into ``info.label_names``, and their names as spelled there.
+
+    Raises:
+        DataError: An unknown name, the same one twice, or no names for a dataset with more than two labels.
+    """
+    allowed = _listed(info.label_names)
+    if classes is None:
+        if len(info.label_names) != 2:
+            raise DataError(
+                f"{info.name} has {len(info.label_names)} labels; set data.classes to the two to tell apart "
+                f"[class 0, class 1], from: {allowed}"
+            )
+        return (0, 1), (info.label_names[0], info.label_names[1])
+    index_of = {label.casefold(): index for index, label in enumerate(info.label_names)}
+    for given in classes:
+        if given.casefold() not in index_of:
+            raise DataError(
+                f"data.classes: {info.name} has no label '{given}'{nearest(given, info.label_names)} "
+                f"(choose from: {allowed})"
+            )
+    first, second = (index_of[given.casefold()] for given in classes)
+    if first == second:
+        raise DataError(
+            f"data.classes names '{info.label_names[first]}' twice; set it to two different labels of "
+            f"{info.name}: {allowed}"
+        )
+    return (first, second), (info.label_names[first], info.label_names[second])
+
+
+def select_rows(
+    labels: NDArray[np.uint8], info: DatasetInfo, columns: tuple[int, int]
+) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
+    """The rows that belong to one of two classes and to nothing else.
+
+    Args:
+        labels: (n, k): k = ``len(info.label_names)`` flags of 0 or 1 for a multi-label task, where a row counts
+            only if exactly one of all k is set; k = 1 label value otherwise.
+        info: The dataset.
+        columns: Label of class 0 and of class 1, from :func:`class_columns`.
+
+    Returns:
+        Row numbers, ascending, and for each the target: 0 or 1.
+
+    Raises:
+        DataError: The labels are not such as the dataset's.
+    """
+    names = len(info.label_names)
+    multi_label = info.task == MULTI_LABEL
+    width, highest = (names, 1) if multi_label else (1, names - 1)
+    if labels.ndim != 2 or labels.shape[1] != width:
+        raise DataError(
+            f"{info.name} has labels of shape (n, {width}), but these are {labels.shape}; set data.dataset to the "
+            "dataset that the file holds"
+        )
+    if labels.max(initial=0) > highest:
+        raise DataError(
+            f"{info.name} has label values from 0 to {highest}, but there is a {labels.max()}; set data.dataset to the "
+            "dataset that the file holds"
+        )
+    if multi_label:
+        single = labels.sum(axis=1, dtype=np.intp) == 1
+        is_class = [single & (labels[:, column] == 1) for column in columns]
+    else:
+        is_class = [labels[:, 0] == column for column in columns]
+    rows = np.flatnonzero(is_class[0] | is_class[1])
+    return rows, is_class[1][rows].astype(np.uint8)
+
+
+def _catalogue(name: str) -> Mapping[str, Any]:
+    """MedMNIST's own entry of a 2D dataset."""
+    from medmnist.info import INFO  # type: ignore[import-untyped]
+
+    planar = {key: entry for key, entry in INFO.items() if not entry["python_class"].endswith("3D")}
+    if name not in planar:
+        allowed = [*planar, PHANTOM]
+        raise DataError(f"no dataset '{name}'{nearest(name, allowed)} (choose from: {_listed(allowed)})")
+    entry: Mapping[str, Any] = planar[name]
+    return entry
+
+
+def _suffix(size: int) -> str:
+    """MedMNIST writes no size for 28 pixels, neither in file names nor in its catalogue's keys."""
+    return "" if size == 28 else f"_{size}"
+
+
+def _listed(values: tuple[object, ...] | list[str]) -> str:
+    # Quoted, because label names hold commas: BreastMNIST's second is 'normal, benign'.
+    return ", ".join(repr(value) for value in values)

@@ -1,0 +1,224 @@
+"""Reads the wanted rows of a MedMNIST ``.npz`` in bounded memory, and trusts nothing that the file says.
+
+``numpy.load`` decodes a member whole: 4 GB for ChestMNIST's training images at 224 pixels, of which a pair of
+classes needs 3 %. Here the compressed member is decoded in chunks, and each chunk gives its wanted rows.
+
+File layout: an ``.npz`` is a zip of ``<key>.npy`` members; the ``.npy`` header is that of ``numpy.lib.format``.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from mobilenet_chest.errors import DataError
+
+SPLITS = ("train", "val", "test")
+
+CHUNK_BYTES = 1 << 20
+
+MAX_HEADER_BYTES = 1 << 14
+"""A header of an array of plain numbers has about 100 bytes; numpy itself stops at 10,000."""
+
+MAX_DEFLATE_RATIO = 1032
+"""Deflate spends at least two bits on at most 258 bytes (RFC 1951): a member that claims more is lying."""
+
+_MEND = "download it again, or save it again with numpy.savez_compressed"
+
+# What zipfile, zlib and numpy's header parser raise on damaged bytes. RuntimeError and its child NotImplementedError
+# are zipfile's for a flag or a method that it does not know, which is what a flipped bit there looks like.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, OverflowError)
+_BAD_HEADER = (ValueError, TypeError, SyntaxError, tokenize.TokenError, struct.error, OverflowError, MemoryError)
+
+
+@dataclass(frozen=True)
+class _Header:
+    """Of one array in the file: ``offset`` is the number of bytes before the first value."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+
+
+class NpzFile:
+    """A file with ``{train,val,test}_{images,labels}``: uint8 images (n, h, w) or (n, h, w, 3), integer labels (n, k).
+
+    The zip is opened anew for every call, so there is nothing to close.
+
+    Args:
+        source: A path, or a seekable binary file object, which is left open.
+
+    Raises:
+        DataError: There is no such file, or it is not a zip.
+    """
+
+    def __init__(self, source: Path | BinaryIO) -> None:
+        self._source = source
+        self.name = str(source) if isinstance(source, Path) else str(getattr(source, "name", "the given file"))
+        with self._opened() as archive:
+            self.keys = tuple(sorted(name.removesuffix(".npy") for name in archive.namelist()))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Those of train, val and test that have both images and labels."""
+        return tuple(split for split in SPLITS if {f"{split}_images", f"{split}_labels"} <= set(self.keys))
+
+    def labels(self, split: str) -> NDArray[np.uint8]:
+        """All labels of a split: (n, k) uint8. Any integers, or booleans, of 0..255 are taken; (n,) becomes (n, 1).
+
+        Raises:
+            DataError: A key is missing, damaged, or of another layout.
+        """
+        key = f"{split}_labels"
+        with self._opened() as archive:
+            _, header = self._headers(archive, split)
+            raw = b"".join(self._payload(archive, key, header.offset, CHUNK_BYTES))
+        values = np.frombuffer(raw, header.dtype)
+        if values.size and not (values.min() >= 0 and values.max() <= 255):
+            raise self._unusable(key, f"labels from {values.min()} to {values.max()}, not within 0..255")
+        return values.astype(np.uint8).reshape(header.shape if len(header.shape) == 2 else (-1, 1))
+
+    def rows(self, split: str, wanted: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """The images of some rows; memory goes to them and a few chunks of 1 MiB (or of one row, if that is more).
+
+        The member is always decoded to its end, so that its CRC has been checked.
+
+        Args:
+            split: One of :attr:`splits`.
+            wanted: (m,) row numbers, in any order.
+
+        Returns:
+            (m, h, w) or (m, h, w, 3) uint8, in the order of ``wanted``.
+
+        Raises:
+            DataError: A key is missing, damaged, or of another layout; a row number is out of range.
+        """
+        key = f"{split}_images"
+        with self._opened() as archive:
+            header, _ = self._headers(archive, split)
+            count, *shape = header.shape
+            if wanted.size and not (wanted.min() >= 0 and wanted.max() < count):
+                raise DataError(
+                    f"{self.name}: '{key}' has {count} rows, but rows {wanted.min()} to {wanted.max()} are wanted; "
+                    "choose rows by the labels of the same file"
+                )
+            order = np.argsort(wanted, kind="stable")
+            ascending = wanted[order]
+            images = np.empty((len(wanted), *shape), np.uint8)
+            rows_per_chunk = max(1, CHUNK_BYTES // math.prod(shape))
+            start = 0
+            for raw in self._payload(archive, key, header.offset, rows_per_chunk * math.prod(shape)):
+                chunk = np.frombuffer(raw, np.uint8).reshape(-1, *shape)
+                low, high = np.searchsorted(ascending, (start, start + len(chunk)))
+                images[order[low:high]] = chunk[ascending[low:high] - start]
+                start += len(chunk)
+        return images
+
+    @contextmanager
+    def _blaming(self, what: str) -> Iterator[None]:
+        """Whatever damage shows inside becomes a :class:`DataError` about ``what``."""
+        try:
+            yield
+        except _DAMAGE as error:
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise DataError(f"{self.name}: {what} cannot be read as .npz ({reason}); {_MEND}") from error
+
+    def _opened(self) -> zipfile.ZipFile:
+        with self._blaming("it"):
+            try:
+                return zipfile.ZipFile(self._source)
+            except FileNotFoundError as error:
+                raise DataError(
+                    f"{self.name} does not exist; set data.path to a .npz in MedMNIST layout, or leave it out to "
+                    "download the dataset"
+                ) from error
+            except OSError as error:
+                raise DataError(
+                    f"{self.name} cannot be opened ({error.strerror or error}); set data.path to a readable .npz"
+                ) from error
+
+    def _headers(self, archive: zipfile.ZipFile, split: str) -> tuple[_Header, _Header]:
+        """Headers of a split's images and labels, all of what they claim checked."""
+        key = f"{split}_images"
+        images = self._header(archive, key)
+        if images.dtype != np.uint8:
+            raise self._unusable(key, f"values of type {images.dtype}, not uint8")
+        tail = images.shape[1:]
+        if not (len(tail) == 2 or (len(tail) == 3 and tail[2] == 3)) or 0 in tail:
+            raise self._unusable(key, f"images of shape {images.shape}, not (n, h, w) or (n, h, w, 3)")
+        key = f"{split}_labels"
+        labels = self._header(archive, key)
+        if labels.dtype.kind not in "iub":
+            raise self._unusable(key, f"values of type {labels.dtype}, not integers")
+        if len(labels.shape) not in (1, 2) or 0 in labels.shape[1:]:
+            raise self._unusable(key, f"labels of shape {labels.shape}, not (n, k)")
+        if labels.shape[0] != images.shape[0]:
+            raise self._unusable(key, f"{labels.shape[0]} rows, but '{split}_images' has {images.shape[0]}")
+        return images, labels
+
+    def _header(self, archive: zipfile.ZipFile, key: str) -> _Header:
+        try:
+            member = archive.getinfo(f"{key}.npy")
+        except KeyError as error:
+            raise DataError(
+                f"{self.name} has no '{key}' (it has: {', '.join(self.keys) or 'nothing'}); MedMNIST layout is "
+                "{train,val,test}_{images,labels}: set data.path to such a file"
+            ) from error
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise self._unusable(key, f"a zip compression of type {member.compress_type}, not stored or deflated")
+        with self._blaming(f"'{key}'"), archive.open(member) as stream:
+            # Parsed from a bounded piece: a header may claim a length of 4 GiB.
+            head = io.BytesIO(stream.read(MAX_HEADER_BYTES))
+        try:
+            version = npy.read_magic(head)
+            if version == (1, 0):
+                shape, fortran_order, dtype = npy.read_array_header_1_0(head)
+            elif version == (2, 0):
+                shape, fortran_order, dtype = npy.read_array_header_2_0(head)
+            else:
+                raise ValueError(f"format version {version[0]}.{version[1]}, which arrays of numbers do not need")
+        except _BAD_HEADER as error:
+            raise self._unusable(key, "a .npy header that numpy does not understand") from error
+        if dtype.hasobject:
+            raise self._unusable(key, "Python objects (a pickle, which is never opened), not numbers")
+        if fortran_order:
+            raise self._unusable(key, "Fortran order, not C order (numpy.ascontiguousarray makes it so)")
+        claimed = math.prod(shape) * dtype.itemsize
+        held = member.file_size - head.tell()
+        if min(shape, default=0) < 0 or claimed != held:
+            raise self._unusable(key, f"{held} bytes, but its header {shape} of {dtype} claims {claimed}")
+        if member.file_size > MAX_DEFLATE_RATIO * member.compress_size:
+            raise self._unusable(key, f"{member.compress_size} bytes that claim to unpack to {member.file_size}")
+        return _Header(shape, dtype, head.tell())
+
+    def _payload(self, archive: zipfile.ZipFile, key: str, offset: int, step: int) -> Iterator[bytes]:
+        """What follows the header, ``step`` bytes at a time (the last piece may be shorter), to the member's end.
+
+        With the last byte zipfile compares the CRC, and raises BadZipFile when it differs.
+        """
+        member = archive.getinfo(f"{key}.npy")
+        left = member.file_size - offset
+        with self._blaming(f"'{key}'"), archive.open(member) as stream:
+            stream.read(offset)
+            while left:
+                raw = stream.read(min(step, left))
+                if len(raw) != min(step, left):
+                    raise EOFError(f"the data end {left - len(raw)} bytes early")
+                left -= len(raw)
+                yield raw
+
+    def _unusable(self, key: str, found: str) -> DataError:
+        return DataError(f"{self.name}: '{key}' has {found}; {_MEND}")

@@ -1,0 +1,105 @@
+"""Every error this package raises on purpose, in one tree.
+
+::
+
+    MobilenetChestError               exit code 1: the work failed
+    ├── TrainingDiverged              loss or logits stopped being finite
+    ├── SweepFailed                   no trial of a sweep could be finished
+    ├── UserError                     exit code 2: the input is wrong; nothing was started
+    │   ├── ConfigError               experiment file or key=value override
+    │   ├── DataError                 data file, dataset name, classes, rows
+    │   ├── WeightsError              pretrained weights that cannot be had
+    │   ├── MissingExtraError         an optional package that is not installed
+    │   ├── TrackingError             MLflow cannot be reached or written, no such run
+    │   └── StudyError                Optuna storage, or a study that does not fit the experiment
+    └── PromotionRefused              exit code 3: a gate said no
+
+The command line prints ``str(error)`` and leaves with ``error.exit_code``: messages name the bad value, the
+allowed ones and the next step, in one line (a :class:`ConfigError` has one line for each problem).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class MobilenetChestError(Exception):
+    """Root of the tree: the work failed."""
+
+    exit_code = 1
+
+
+class TrainingDiverged(MobilenetChestError):
+    """The loss, or a prediction, is NaN or infinite."""
+
+
+class SweepFailed(MobilenetChestError):
+    """A sweep ended without a single finished trial, or its workers died."""
+
+
+class UserError(MobilenetChestError):
+    """What was asked for cannot be done as asked; nothing has been started."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """One or more things wrong with an experiment file or its overrides.
+
+    Args:
+        problems: One line each, all of them, so that a file is mended in one go.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class DataError(UserError):
+    """A data file or a choice of rows that cannot be used."""
+
+
+class WeightsError(UserError):
+    """Pretrained weights that are not on this machine and cannot be downloaded, or do not fit the model."""
+
+
+class MissingExtraError(UserError):
+    """An optional dependency is missing.
+
+    Args:
+        what: What was asked for.
+        extra: The extra of this package that brings it.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs packages that are not installed; type: pip install -e '.[{extra}]'")
+
+
+class TrackingError(UserError):
+    """The tracking store cannot be reached or written, or holds no such run, study or experiment."""
+
+
+class StudyError(UserError):
+    """The study's storage cannot be used, or the stored study does not fit the experiment."""
+
+
+class PromotionRefused(MobilenetChestError):
+    """A gate refused the promotion; aliases and versions are as they were.
+
+    Args:
+        reasons: Every gate that failed, a sentence each.
+    """
+
+    exit_code = 3
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__("not promoted: " + "; ".join(self.reasons))
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` for the closest allowed name, or an empty string when none is close."""
+    by_folded = {str(option).casefold(): str(option) for option in allowed}
+    close = difflib.get_close_matches(str(name).casefold(), by_folded, n=1, cutoff=0.6)
+    return f"; did you mean '{by_folded[close[0]]}'?" if close else ""

@@ -1,0 +1,35 @@
+"""Taking one gray channel into a network whose first convolution wants three."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+
+def adapt_to_gray(backbone: nn.Module, stem: Literal["mean", "sum", "repeat"]) -> None:
+    """Make the first convolution of ``backbone`` take one channel, in place.
+
+    ``mean`` averages the three colour kernels, as the source report does (section 2.1), which shrinks the
+    activations to about a third of what the pretrained layers behind it expect. ``sum`` keeps them: it gives exactly
+    what the original stem gives for a gray image repeated three times. ``repeat`` is left to
+    :class:`~mobilenet_chest.models.zoo.Classifier`, which repeats the image, and changes nothing here.
+    """
+    if stem == "repeat":
+        return
+    name, convolution = next((name, m) for name, m in backbone.named_modules() if isinstance(m, nn.Conv2d))
+    gray = type(convolution)(
+        1,
+        convolution.out_channels,
+        kernel_size=convolution.kernel_size,  # type: ignore[arg-type]  # torch types its own tuple too widely
+        stride=convolution.stride,  # type: ignore[arg-type]
+        padding=convolution.padding,  # type: ignore[arg-type]
+        dilation=convolution.dilation,  # type: ignore[arg-type]
+        bias=convolution.bias is not None,
+    )
+    kernel = convolution.weight.data
+    gray.weight.data = kernel.mean(1, keepdim=True) if stem == "mean" else kernel.sum(1, keepdim=True)
+    if convolution.bias is not None and gray.bias is not None:
+        gray.bias.data = convolution.bias.data
+    parent, _, attribute = name.rpartition(".")
+    setattr(backbone.get_submodule(parent), attribute, gray)
