@@ -87,9 +87,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' stands twice", node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' stands twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -97,7 +95,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError([f"{path}: no such experiment file; `ls experiments` shows the ones that come along"]) from None
+        raise ConfigError(
+            [f"{path}: no such experiment file; `ls experiments` shows the ones that come along"]
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: cannot be read as a YAML experiment: {error}"]) from None
     try:
@@ -189,13 +189,17 @@ def _checked_search(config: Config, source: str) -> tuple[dict[str, Distribution
     for path, distribution in config.search.items():
         where = f"{source}: search.{path}"
         if path not in allowed:
-            problems.append(f"{where}: no such field to search{nearest(path, allowed)} `mobilenet-chest schema` lists all")
+            problems.append(
+                f"{where}: no such field to search{nearest(path, allowed)} `mobilenet-chest schema` lists all"
+            )
         for parent, value in distribution.when.items():
             condition = config.search.get(parent)
             if condition is None or condition.choices is None:
                 problems.append(f"{where}: when: '{parent}' must itself be searched by choices")
             elif value not in condition.choices:
-                problems.append(f"{where}: when: {parent} is never {value!r}; its choices are {list(condition.choices)}")
+                problems.append(
+                    f"{where}: when: {parent} is never {value!r}; its choices are {list(condition.choices)}"
+                )
             elif condition.when:
                 problems.append(f"{where}: when: '{parent}' is itself conditional; put its conditions here as well")
     if problems:

@@ -191,7 +191,9 @@ class Distribution(Section):
     log: bool = Field(False, description="Sample the logarithm uniformly.")
     step: float | None = Field(None, gt=0, description="Distance between allowed values.")
     choices: tuple[bool | int | float | str, ...] | None = Field(None, min_length=1)
-    when: dict[str, bool | int | float | str] = Field({}, description="Only when these searched fields have these values.")
+    when: dict[str, bool | int | float | str] = Field(
+        {}, description="Only when these searched fields have these values."
+    )
 
     @model_validator(mode="after")
     def _range_or_choices(self) -> Self:
@@ -226,7 +228,9 @@ class StudyConfig(Section):
     @classmethod
     def _known_metric(cls, value: str) -> str:
         if value not in FINAL_METRICS:
-            raise ValueError(f"unknown metric '{value}'{nearest(value, FINAL_METRICS)} Allowed: {', '.join(FINAL_METRICS)}")
+            raise ValueError(
+                f"unknown metric '{value}'{nearest(value, FINAL_METRICS)} Allowed: {', '.join(FINAL_METRICS)}"
+            )
         return value
 
     @model_validator(mode="after")

@@ -87,7 +87,9 @@ def load_train_val(config: DataConfig) -> TrainVal:
     columns, classes = medmnist.class_columns(medmnist.dataset_info(config.dataset), config.classes)
     train, val = (_read_split(file, name, config, columns, classes) for name in ("train", "val"))
     if train.images.shape[1:] != val.images.shape[1:]:
-        raise DataError(f"{file.name}: train images are {tuple(train.images.shape[1:])}, val {tuple(val.images.shape[1:])}")
+        raise DataError(
+            f"{file.name}: train images are {tuple(train.images.shape[1:])}, val {tuple(val.images.shape[1:])}"
+        )
     digest = hashlib.sha256(f"{train.digest} {val.digest}".encode()).hexdigest()[:16]
     return TrainVal(train, val, classes, digest, _source(config))
 

@@ -1,0 +1,91 @@
+"""The figures of a run, from its stored predictions."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from mobilenet_chest.config import EvaluationConfig
+from mobilenet_chest.evaluation.thresholds import (
+    Labels,
+    Probabilities,
+    accuracy_at,
+    choose_threshold,
+    crossfit_accuracy,
+)
+
+
+class Predicted(Protocol):
+    """Labels and probabilities of one split, as :class:`~mobilenet_chest.evaluation.predict.Predictions` has them."""
+
+    @property
+    def label(self) -> Labels: ...
+    @property
+    def probability(self) -> Probabilities: ...
+    @property
+    def probability_tta(self) -> Probabilities: ...
+
+
+def epoch_metrics(labels: Labels, logits: NDArray[np.float64]) -> dict[str, float]:
+    """``val_loss`` (mean cross-entropy in nats), ``val_accuracy`` (at 0.5) and ``val_auc`` of raw logits (n,).
+
+    NaN logits give NaN, which the training loop refuses.
+    """
+    if not np.isfinite(logits).all():
+        return {"val_loss": float("nan"), "val_accuracy": float("nan"), "val_auc": float("nan")}
+    loss = np.logaddexp(0, np.where(labels == 1, -logits, logits)).mean()
+    return {
+        "val_loss": float(loss),
+        "val_accuracy": float(((logits >= 0) == (labels == 1)).mean()),
+        "val_auc": float(roc_auc_score(labels, logits)),
+    }
+
+
+def selection_metrics(predicted: Predicted, config: EvaluationConfig, seed: int) -> dict[str, float]:
+    """Everything about the validation split: the threshold, and figures with and without it and TTA.
+
+    ``threshold`` is chosen on the TTA probabilities and is what a promoted model uses; sensitivity (of class 1) and
+    specificity are those of that model. ``val_accuracy_threshold`` has a threshold of its own, ``threshold_plain``.
+    """
+    labels, plain, tta = predicted.label, predicted.probability, predicted.probability_tta
+    threshold = choose_threshold(labels, tta, config)
+    threshold_plain = choose_threshold(labels, plain, config)
+    return {
+        "threshold": threshold,
+        "threshold_plain": threshold_plain,
+        "val_accuracy": accuracy_at(labels, plain, 0.5),
+        "val_accuracy_threshold": accuracy_at(labels, plain, threshold_plain),
+        "val_accuracy_tta": accuracy_at(labels, tta, 0.5),
+        "val_accuracy_tta_threshold": accuracy_at(labels, tta, threshold),
+        "val_accuracy_crossfit": crossfit_accuracy(labels, tta, config, seed),
+        "val_auc": float(roc_auc_score(labels, plain)),
+        "val_auc_tta": float(roc_auc_score(labels, tta)),
+        **sensitivity_specificity("val", labels, tta, threshold),
+    }
+
+
+def split_metrics(prefix: str, predicted: Predicted, threshold: float) -> dict[str, float]:
+    """Figures of a split that chose nothing, such as test: everything at a threshold given from outside."""
+    labels, plain, tta = predicted.label, predicted.probability, predicted.probability_tta
+    return {
+        f"{prefix}_accuracy": accuracy_at(labels, plain, 0.5),
+        f"{prefix}_accuracy_tta": accuracy_at(labels, tta, 0.5),
+        f"{prefix}_accuracy_tta_threshold": accuracy_at(labels, tta, threshold),
+        f"{prefix}_auc": float(roc_auc_score(labels, plain)),
+        f"{prefix}_auc_tta": float(roc_auc_score(labels, tta)),
+        **sensitivity_specificity(prefix, labels, tta, threshold),
+    }
+
+
+def sensitivity_specificity(
+    prefix: str, labels: Labels, probabilities: Probabilities, threshold: float
+) -> dict[str, float]:
+    """Share of class 1 and of class 0 that is recognised at ``threshold``."""
+    positive = probabilities >= threshold
+    return {
+        f"{prefix}_sensitivity": float(positive[labels == 1].mean()),
+        f"{prefix}_specificity": float((~positive[labels == 0]).mean()),
+    }

@@ -1,0 +1,58 @@
+"""Probabilities of a split, plain and with test-time augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mobilenet_chest.data.dataset import Split
+from mobilenet_chest.errors import TrainingDiverged
+
+BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """One row for each image of a split.
+
+    Attributes:
+        row: int64 (n,), row number in the file.
+        label: uint8 (n,), 0 or 1.
+        probability: float64 (n,), of class 1.
+        probability_tta: float64 (n,), mean of the probabilities of the image and its mirror.
+    """
+
+    row: NDArray[np.int64]
+    label: NDArray[np.uint8]
+    probability: NDArray[np.float64]
+    probability_tta: NDArray[np.float64]
+
+
+def predict(model: nn.Module, split: Split, device: torch.device) -> Predictions:
+    """Predictions of a split in float32, whatever the training's precision.
+
+    Raises:
+        TrainingDiverged: A prediction is NaN or infinite.
+    """
+    images = split.images.to(device)
+    plain = _probabilities(predict_logits(model, images))
+    mirrored = _probabilities(predict_logits(model, images, mirror=True))
+    if not np.isfinite(plain + mirrored).all():
+        raise TrainingDiverged("the model predicts NaN or infinity; lower the learning rate or set optimizer.clip_norm")
+    return Predictions(split.rows, split.labels.numpy(), plain, (plain + mirrored) / 2)
+
+
+@torch.inference_mode()
+def predict_logits(model: nn.Module, images: Tensor, mirror: bool = False) -> Tensor:
+    """Logits (n,) float32, on the images' device; the model is left in evaluation mode."""
+    model.eval()
+    chunks = (chunk.flip(-1) if mirror else chunk for chunk in images.split(BATCH))
+    return torch.cat([model(chunk).float() for chunk in chunks])
+
+
+def _probabilities(logits: Tensor) -> NDArray[np.float64]:
+    return logits.double().sigmoid().cpu().numpy()

@@ -1,0 +1,61 @@
+"""The two pictures of the source report (section 5): training curves, and a grid of validation predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mobilenet_chest.data.dataset import Split
+from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.training.loop import Record
+
+RIGHT, WRONG = "#1a7f37", "#cf222e"
+
+
+def training_curves(history: Sequence[Record], best_epoch: int, path: Path) -> None:
+    """Loss on the left, accuracy on the right, of training and validation; the best epoch red, the stages apart."""
+    epochs = np.arange(1, len(history) + 1)
+    stage1_epochs = sum(record["stage"] == 1 for record in history)
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for split, color in (("train", "#57606a"), ("val", "#0969da")):
+            axes.plot(epochs, [record[f"{split}_{quantity}"] for record in history], color=color, label=split)
+        best = history[best_epoch - 1][f"val_{quantity}"]
+        axes.scatter([best_epoch], [best], color="red", zorder=3, label=f"best epoch {best_epoch}: {best:.3f}")
+        if 0 < stage1_epochs < len(history):
+            axes.axvline(stage1_epochs + 0.5, color="#8c959f", linestyle="--", label="stage 1 | stage 2")
+        axes.set(xlabel="epoch", ylabel=quantity, title=quantity.capitalize())
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def prediction_grid(
+    split: Split, predictions: Predictions, classes: tuple[str, str], threshold: float, seed: int, path: Path
+) -> None:
+    """A 4×5 grid of 20 random images: border green when right, red when wrong; truth, prediction, confidence.
+
+    Predictions are with TTA at ``threshold``; confidence is the probability of the predicted class.
+    """
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:20])
+    figure = Figure(figsize=(11, 9.6), layout="constrained")
+    for axes in figure.subplots(4, 5).flat:
+        axes.set(xticks=[], yticks=[])
+        axes.axis("off")
+    for axes, index in zip(figure.axes, chosen, strict=False):
+        axes.axis("on")
+        probability = predictions.probability_tta[index]
+        predicted, truth = int(probability >= threshold), int(predictions.label[index])
+        confidence = probability if predicted else 1 - probability
+        image = split.images[index].permute(1, 2, 0).numpy()
+        axes.imshow(image if image.shape[2] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=255)
+        color = RIGHT if predicted == truth else WRONG
+        for spine in axes.spines.values():
+            spine.set(color=color, linewidth=4)
+        verdict = "right" if predicted == truth else "wrong"
+        axes.set_title(f"{classes[truth]}\n{verdict}: {classes[predicted]} ({confidence:.0%})", fontsize=8, color=color)
+    figure.suptitle(f"Validation images: truth, then prediction (TTA, threshold {threshold:.2f})")
+    figure.savefig(path, dpi=90)

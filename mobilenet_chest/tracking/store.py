@@ -1,0 +1,153 @@
+"""Reaching MLflow: where it is, whether it answers and can be written, its databases made once."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import mlflow
+import requests
+import sqlalchemy
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
+
+from mobilenet_chest.errors import TrackingError
+
+ANSWER_SECONDS = 5.0
+
+
+def tracking_uri() -> str:
+    """Where MLflow's own variables say; MLflow's default (``mlflow.db`` in the working folder) otherwise."""
+    return str(mlflow.get_tracking_uri())
+
+
+def shown(uri: str) -> str:
+    """``uri`` without its password, for people and logs."""
+    parts = urlsplit(uri)
+    return uri if parts.password is None else uri.replace(f":{parts.password}@", ":***@", 1)
+
+
+def check_reachable() -> None:
+    """See that the tracking store can be used, in seconds and without leaving anything behind.
+
+    Raises:
+        TrackingError: It does not answer, cannot be written, or is of a kind MLflow no longer has.
+    """
+    uri = tracking_uri()
+    scheme = urlsplit(uri).scheme
+    if scheme in ("http", "https"):
+        _check_server(uri)
+    elif scheme == "sqlite":
+        _check_folder(sqlite_path(uri))
+    elif scheme in ("", "file"):
+        raise TrackingError(
+            f"MLFLOW_TRACKING_URI={uri}: MLflow has no file store any more; set sqlite:///mlflow.db, a server's "
+            "http:// address, or unset the variable"
+        )
+    else:
+        _check_database(uri)
+
+
+def connect() -> MlflowClient:
+    """A client of a store that exists and answers; a fresh SQLite database is made by one process at a time.
+
+    Raises:
+        TrackingError: As :func:`check_reachable`.
+    """
+    check_reachable()
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    uri = tracking_uri()
+    try:
+        client = MlflowClient()
+        if urlsplit(uri).scheme == "sqlite":
+            # Four processes that open a fresh file at once leave it unusable: they all run its migrations.
+            with FileLock(f"{sqlite_path(uri)}.lock"):
+                client.search_experiments(max_results=1)
+        else:
+            client.search_experiments(max_results=1)
+    except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise TrackingError(
+            f"tracking store {shown(uri)}: {_first_line(error)}; see `mobilenet-chest doctor`"
+        ) from error
+    return client
+
+
+def experiment_id(client: MlflowClient, name: str) -> str:
+    """The id of an experiment, made when there is none.
+
+    Raises:
+        TrackingError: It exists, deleted.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)  # another process was quicker
+    if found is None or found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"MLflow experiment '{name}' is deleted; bring it back with `mlflow experiments restore`, or set "
+            "tracking.experiment to another name"
+        )
+    return str(found.experiment_id)
+
+
+def all_experiment_ids(client: MlflowClient) -> list[str]:
+    """Ids of all active experiments."""
+    return [str(experiment.experiment_id) for experiment in client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
+
+
+def sqlite_path(uri: str) -> Path:
+    """File of a ``sqlite:///`` address."""
+    return Path(sqlalchemy.make_url(uri).database or "mlflow.db")
+
+
+def _check_server(uri: str) -> None:
+    try:
+        answer = requests.get(uri.rstrip("/") + "/health", timeout=ANSWER_SECONDS)
+    except requests.RequestException as error:
+        raise TrackingError(
+            f"no tracking server answers at {shown(uri)} ({type(error).__name__}); start one with `mlflow server`, or "
+            "unset MLFLOW_TRACKING_URI to use a local file"
+        ) from error
+    if answer.status_code >= 500:
+        raise TrackingError(f"the tracking server at {shown(uri)} answers HTTP {answer.status_code}; see its own log")
+
+
+def _check_folder(database: Path) -> None:
+    folder = database.absolute().parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        if database.exists():
+            with database.open("r+b"):
+                pass
+    except OSError as error:
+        raise TrackingError(
+            f"cannot write {database.name} in {folder} ({error.strerror}); go to a folder you can write, or set "
+            "MLFLOW_TRACKING_URI"
+        ) from error
+
+
+def _check_database(uri: str) -> None:
+    try:
+        engine = sqlalchemy.create_engine(uri)
+        with engine.connect():
+            pass
+        engine.dispose()
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+        raise TrackingError(
+            f"cannot reach the tracking database {shown(uri)} ({_first_line(error)}); see that it runs and that its "
+            "driver is installed, or unset MLFLOW_TRACKING_URI"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,186 @@
+"""Writing one run to MLflow, or nowhere."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import RunStatus as Status
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+from mobilenet_chest.config import Config, flatten, to_yaml
+from mobilenet_chest.data.dataset import TrainVal
+from mobilenet_chest.tracking.provenance import code_version
+from mobilenet_chest.tracking.store import connect, experiment_id
+
+PARAMS_PER_BATCH = 100
+"""MLflow refuses more in one call."""
+
+
+class Tracker(Protocol):
+    """Where a training writes to."""
+
+    @property
+    def run_id(self) -> str | None:
+        """The run being written, once there is one."""
+
+    def run(self, config: Config, data: TrainVal) -> AbstractContextManager[None]:
+        """The run's life: made on entry; on leaving FINISHED, KILLED (KeyboardInterrupt) or FAILED (any other)."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """One batch of metrics."""
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+
+    def log_file(self, path: Path, folder: str = "") -> None:
+        """Copy a file into the run's artifacts."""
+
+
+class NullTracker:
+    """Writes nothing."""
+
+    run_id: str | None = None
+
+    def run(self, config: Config, data: TrainVal) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None: ...
+
+    def log_tags(self, tags: Mapping[str, str]) -> None: ...
+
+    def log_file(self, path: Path, folder: str = "") -> None: ...
+
+
+class MlflowTracker:
+    """Writes a run to the store that MLflow's own variables name.
+
+    Args:
+        kind: The tag ``kind``: train, trial or study.
+        name: Name of the run as the user interface shows it.
+        tags: Further tags.
+        parent: Run that this one is nested under.
+        resume: Run to go on with instead of making one.
+
+    Raises:
+        TrackingError: The store cannot be used.
+    """
+
+    def __init__(
+        self,
+        kind: str = "train",
+        *,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        parent: str | None = None,
+        resume: str | None = None,
+    ) -> None:
+        self.run_id = resume
+        self._client = connect()
+        self._name = name
+        self._tags = {"kind": kind, **(tags or {})} | ({"mlflow.parentRunId": parent} if parent else {})
+
+    @contextmanager
+    def run(self, config: Config, data: TrainVal) -> Iterator[None]:
+        if self.run_id is None:
+            self.start(config, data)
+        else:
+            self._client.update_run(self.run_id, status="RUNNING")
+        assert self.run_id is not None
+        monitor = SystemMetricsMonitor(self.run_id) if config.tracking.system_metrics else None
+        if monitor is not None:
+            monitor.start()
+        status = Status.FAILED
+        try:
+            yield
+            status = Status.FINISHED
+        except KeyboardInterrupt:
+            status = Status.KILLED
+            raise
+        except Exception as error:
+            self.log_tags({"failure": f"{type(error).__name__}: {error}"[:5000]})
+            raise
+        finally:
+            if monitor is not None:
+                monitor.finish()
+            self.end(status)
+
+    def start(self, config: Config, data: TrainVal) -> str:
+        """Make the run, with its parameters, tags, dataset and ``config.yaml``; returns its id."""
+        run = self._client.create_run(
+            experiment_id(self._client, config.experiment),
+            run_name=self._name or config.name,
+            tags=self._tags | run_tags(config, data),
+        )
+        self.run_id = str(run.info.run_id)
+        fields = config.resolved() if config.search else config.training_fields()
+        params = [Param(key, _text(value)) for key, value in flatten(fields).items()]
+        for first in range(0, len(params), PARAMS_PER_BATCH):
+            self._client.log_batch(self.run_id, params=params[first : first + PARAMS_PER_BATCH])
+        self._client.log_inputs(self.run_id, _datasets(config, data))
+        self._client.log_text(self.run_id, to_yaml(config), "config.yaml")
+        return self.run_id
+
+    def end(self, status: int) -> None:
+        """Set the run's final status."""
+        assert self.run_id is not None
+        self._client.set_terminated(self.run_id, Status.to_string(status))
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        now = int(time.time() * 1000)
+        batch = [Metric(key, float(value), now, step) for key, value in metrics.items()]
+        assert self.run_id is not None
+        self._client.log_batch(self.run_id, metrics=batch)
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        assert self.run_id is not None
+        self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+    def log_file(self, path: Path, folder: str = "") -> None:
+        assert self.run_id is not None
+        self._client.log_artifact(self.run_id, str(path), folder or None)
+
+
+def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
+    """The tags that every run has."""
+    return {
+        "model": config.model.name,
+        "weights": config.model.weights,
+        "dataset": config.data.dataset,
+        "config_digest": config.digest(),
+        "data_digest": data.digest,
+        "classes": " / ".join(data.classes),
+        "mlflow.user": getpass.getuser(),
+        "mlflow.source.name": Path(sys.argv[0]).name,
+        "mlflow.source.git.commit": code_version()["git_commit"],
+        **code_version(),
+    }
+
+
+def _datasets(config: Config, data: TrainVal) -> list[DatasetInput]:
+    source = json.dumps({"uri": data.source})
+    inputs = []
+    for context, split in (("train", data.train), ("val", data.val)):
+        schema = {"images": ["uint8", list(split.images.shape)], "labels": ["uint8", [len(split)]]}
+        profile = {"rows": len(split), "classes": data.counts()[context]}
+        dataset = Dataset(
+            name=f"{config.data.dataset}_{context}",
+            digest=split.digest[:16],
+            source_type="local" if config.data.path else "code",
+            source=source,
+            schema=json.dumps(schema),
+            profile=json.dumps(profile),
+        )
+        inputs.append(DatasetInput(dataset, tags=[InputTag("mlflow.data.context", context)]))
+    return inputs
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,228 @@
+"""One stage of training: epochs, gradient accumulation, best state, early stopping, exact resume."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+
+from mobilenet_chest.config import AugmentConfig, OptimizerConfig, StageConfig, best_direction
+from mobilenet_chest.data.augment import random_hflip
+from mobilenet_chest.errors import TrainingDiverged
+from mobilenet_chest.training.losses import Loss
+from mobilenet_chest.training.optim import build_optimizer, build_schedule
+
+Record = dict[str, float]
+"""What is known of one epoch, by the names of the contract: ``train_loss``, ``val_auc``, ``lr``, …"""
+
+
+@dataclass
+class Progress:
+    """Where a training stands after an epoch; plain data, enough to go on exactly as if never interrupted.
+
+    Attributes:
+        stage: 1 or 2.
+        epoch: Epochs done, over both stages.
+        stage_epoch: Epochs done in this stage.
+        history: One record for each epoch done.
+        best_epoch: Epoch, over both stages, with the best value of the selection metric in this stage; 0 for none.
+        best_value: That value.
+        best_model: Deep copy of the model's state then, on the CPU.
+        previous_best: ``best_epoch``, ``best_value`` and ``best_model`` of the stage before.
+        resume: State of model, optimiser, schedule, scaler and random generators at the end of ``epoch``.
+        elapsed: Seconds spent in epochs.
+    """
+
+    stage: int = 1
+    epoch: int = 0
+    stage_epoch: int = 0
+    history: list[Record] = field(default_factory=list)
+    best_epoch: int = 0
+    best_value: float = float("nan")
+    best_model: dict[str, Tensor] = field(default_factory=dict)
+    previous_best: dict[str, Any] | None = None
+    resume: dict[str, Any] = field(default_factory=dict)
+    elapsed: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a stage needs besides the model: data on the device, and choices.
+
+    Attributes:
+        images: uint8 (n, c, h, w) on the training device.
+        labels: float32 (n,) on the training device.
+        loss: Summed loss.
+        validate: Gives at least the metric named by ``metric`` for a model in its present state.
+        metric: What chooses the best epoch.
+        optimizer: Batch size, accumulation, clipping, weight decay.
+        augment: Random changes.
+        precision: Type of the forward pass's arithmetic.
+        generator: CPU generator of the epoch order and the augmentation.
+    """
+
+    images: Tensor
+    labels: Tensor
+    loss: Loss
+    validate: Callable[[nn.Module], dict[str, float]]
+    metric: str
+    optimizer: OptimizerConfig
+    augment: AugmentConfig
+    precision: torch.dtype
+    generator: torch.Generator
+
+
+def fit(
+    model: nn.Module, stage: StageConfig, setup: Fit, progress: Progress, on_epoch: Callable[[Record], bool]
+) -> bool:
+    """Run, or go on with, the stage ``progress`` stands in, updating ``progress`` after every epoch.
+
+    Args:
+        model: On the device of ``setup.images``; only parameters that require gradients are trained.
+        stage: Epochs, learning rate, schedule, patience.
+        setup: Data and choices.
+        progress: Start or middle of the stage; always holds the last whole epoch, also when an exception leaves.
+        on_epoch: Called with each epoch's record; True ends the training.
+
+    Returns:
+        Whether ``on_epoch`` ended it.
+
+    Raises:
+        TrainingDiverged: A loss or the metric is NaN or infinite.
+    """
+    batches = -(-len(setup.images) // setup.optimizer.batch_size)
+    optimizer = build_optimizer(model, setup.optimizer, stage.lr)
+    schedule = build_schedule(optimizer, stage, -(-batches // setup.optimizer.accumulation))
+    scaler = torch.amp.GradScaler(setup.images.device.type, enabled=setup.precision == torch.float16)
+    stateful = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
+    if progress.resume:
+        _restore(stateful, setup.generator, progress.resume)
+    while progress.stage_epoch < stage.epochs and not _out_of_patience(stage, progress):
+        started = time.perf_counter()
+        lr = optimizer.param_groups[0]["lr"]
+        trained = train_epoch(model, setup, optimizer, schedule, scaler)
+        train_seconds = time.perf_counter() - started
+        record = trained | setup.validate(model)
+        epoch = progress.epoch + 1
+        if not torch.isfinite(torch.tensor([record["train_loss"], record[setup.metric]])).all():
+            raise TrainingDiverged(
+                f"epoch {epoch}: train_loss is {record['train_loss']}, {setup.metric} is {record[setup.metric]}; "
+                "lower the learning rate or set optimizer.clip_norm"
+            )
+        seconds = time.perf_counter() - started
+        record |= {
+            "lr": lr,
+            "epoch_seconds": seconds,
+            "images_per_second": len(setup.images) / train_seconds,
+            "stage": float(progress.stage),
+        }
+        progress.resume = _snapshot(stateful, setup.generator)
+        progress.epoch = epoch
+        progress.stage_epoch += 1
+        progress.elapsed += seconds
+        progress.history.append(record)
+        if _better(record[setup.metric], progress, setup.metric):
+            progress.best_epoch, progress.best_value = epoch, record[setup.metric]
+            progress.best_model = progress.resume["model"]
+        if on_epoch(record):
+            return True
+    return False
+
+
+def train_epoch(
+    model: nn.Module,
+    setup: Fit,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    scaler: torch.amp.GradScaler,
+) -> Record:
+    """One pass over the training rows in a new random order.
+
+    The gradient of a step is that of the mean loss over all its images, also for the last, incomplete group of
+    batches of an epoch.
+
+    Returns:
+        ``train_loss`` and ``train_accuracy`` (at 0.5), as seen while training.
+    """
+    model.train()
+    device = setup.images.device
+    loss_sum, correct = torch.zeros((), device=device), torch.zeros((), device=device)
+    for group in accumulation_groups(len(setup.images), setup.optimizer, setup.generator):
+        images_in_step = sum(len(indices) for indices in group)
+        optimizer.zero_grad(set_to_none=True)
+        for indices in group:
+            chosen = indices.to(device)
+            images, labels = setup.images[chosen], setup.labels[chosen]
+            images = random_hflip(images, setup.augment.hflip, setup.generator)
+            with torch.autocast(device.type, setup.precision, enabled=setup.precision != torch.float32):
+                logits = model(images)
+            loss = setup.loss(logits.float(), labels)
+            scaler.scale(loss / images_in_step).backward()
+            # sums stay on the device: reading them here would stall it in every step
+            loss_sum += loss.detach()
+            correct += ((logits.detach() >= 0) == (labels > 0.5)).sum()
+        if setup.optimizer.clip_norm is not None:
+            scaler.unscale_(optimizer)
+            clip_grad_norm_([p for p in model.parameters() if p.requires_grad], setup.optimizer.clip_norm)
+        scaler.step(optimizer)
+        scaler.update()
+        schedule.step()
+    rows = len(setup.images)
+    return {"train_loss": loss_sum.item() / rows, "train_accuracy": correct.item() / rows}
+
+
+def accumulation_groups(rows: int, config: OptimizerConfig, generator: torch.Generator) -> list[list[Tensor]]:
+    """Row numbers of one epoch in random order, in batches, grouped into update steps.
+
+    A last batch of a single image is joined to the one before: BatchNorm cannot normalise one value.
+    """
+    batches = list(torch.randperm(rows, generator=generator).split(config.batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return [batches[i : i + config.accumulation] for i in range(0, len(batches), config.accumulation)]
+
+
+def _better(value: float, progress: Progress, metric: str) -> bool:
+    if progress.best_epoch == 0:
+        return True
+    return value < progress.best_value if best_direction(metric) == "minimize" else value > progress.best_value
+
+
+def _out_of_patience(stage: StageConfig, progress: Progress) -> bool:
+    if stage.patience is None or progress.best_epoch == 0:
+        return False
+    return progress.epoch - progress.best_epoch >= stage.patience
+
+
+def _snapshot(stateful: Mapping[str, Any], generator: torch.Generator) -> dict[str, Any]:
+    state = {name: _on_cpu(thing.state_dict()) for name, thing in stateful.items()}
+    state["random"] = {"order": generator.get_state(), "global": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["random"]["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def _restore(stateful: Mapping[str, Any], generator: torch.Generator, state: Mapping[str, Any]) -> None:
+    for name, thing in stateful.items():
+        thing.load_state_dict(copy.deepcopy(state[name]))
+    generator.set_state(state["random"]["order"])
+    torch.set_rng_state(state["random"]["global"])
+    if "cuda" in state["random"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["random"]["cuda"])
+
+
+def _on_cpu(value: Any) -> Any:
+    """A deep copy with its tensors on the CPU: state dicts share memory with what they describe."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: _on_cpu(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_on_cpu(inner) for inner in value]
+    return copy.deepcopy(value)

@@ -1,0 +1,259 @@
+"""The whole training, top to bottom: data, model, frozen stage, fine-tuning, evaluation, what is kept of it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from mobilenet_chest.config import Config, best_direction
+from mobilenet_chest.data.dataset import TrainVal, load_train_val
+from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
+from mobilenet_chest.evaluation.predict import Predictions, predict, predict_logits
+from mobilenet_chest.models.zoo import Classifier, build_model, parameter_counts
+from mobilenet_chest.tracking import NullTracker, Tracker
+from mobilenet_chest.tracking.plots import prediction_grid, training_curves
+from mobilenet_chest.training import checkpoint
+from mobilenet_chest.training.loop import Fit, Progress, Record, fit
+from mobilenet_chest.training.losses import build_loss
+from mobilenet_chest.training.optim import pick_device, pick_precision
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """What a training came to.
+
+    Attributes:
+        run_id: Run in MLflow, if it was tracked.
+        status: ``finished``, or ``stopped`` when ``on_epoch`` ended it.
+        metrics: The contract's figures at the end, of the best epoch.
+        history: One record for each epoch.
+        predictions: Of the validation split, by the best epoch's weights.
+        model: With the best epoch's weights, in evaluation mode.
+    """
+
+    run_id: str | None
+    status: str
+    metrics: dict[str, float]
+    history: list[Record]
+    predictions: Predictions
+    model: Classifier
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Everything a training needs, checked before a run exists."""
+
+    data: TrainVal
+    model: Classifier
+    device: torch.device
+    precision: torch.dtype
+
+
+def prepare(config: Config) -> Prepared:
+    """Read the data, build the seeded model, find the device: all that can be wrong with the input shows here.
+
+    Raises:
+        UserError: Data, weights, device or precision are not to be had.
+    """
+    device = pick_device(config.device)
+    precision = pick_precision(config.optimizer, device)
+    data = load_train_val(config.data)
+    torch.manual_seed(config.seed)
+    return Prepared(data, build_model(config.model, data.channels), device, precision)
+
+
+def train(
+    config: Config,
+    tracker: Tracker | None = None,
+    on_epoch: Callable[[int, Record], bool | None] | None = None,
+    resume: Path | None = None,
+) -> RunResult:
+    """Train in two stages, the second from the best state of the first, and evaluate the best epoch.
+
+    The same config and seed give the same numbers, bit for bit on the CPU with the same number of threads. Only
+    training and validation rows are read; the test split stays sealed.
+
+    Args:
+        config: The experiment.
+        tracker: Where to write; nowhere by default.
+        on_epoch: Called with the epoch, counted over both stages from 1, and its record; True ends the training
+            there, and the best epoch so far is evaluated.
+        resume: A ``last.pt`` of an interrupted run of the same config: goes on after its last whole epoch.
+
+    Raises:
+        UserError: Something wrong with the input, before a run is made.
+        TrainingDiverged: The loss, or a prediction, is NaN or infinite.
+    """
+    tracker = tracker or NullTracker()
+    started = time.perf_counter()
+    prepared = prepare(config)
+    model, data, device = prepared.model.to(prepared.device), prepared.data, prepared.device
+    setup = _setup(config, prepared)
+    progress = _resumed(resume) if resume else Progress()
+    # what an interrupted run had spent is part of what the result cost
+    earlier_seconds = progress.elapsed
+
+    def after_epoch(record: Record) -> bool:
+        tracker.log_metrics(record, progress.epoch)
+        return bool(on_epoch and on_epoch(progress.epoch, record))
+
+    with tracker.run(config, data), tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
+        keep = _Keeper(tracker, config, Path(folder))
+        try:
+            stopped = False
+            if progress.stage == 1:
+                model.freeze_backbone(True)
+                stopped = fit(model, config.stage1, setup, progress, after_epoch)
+                if progress.best_epoch:
+                    keep.checkpoint("stage1_best.pt", progress)
+                    model.load_state_dict(progress.best_model)
+                if not stopped:
+                    _start_stage2(progress)
+            if not stopped:
+                model.freeze_backbone(False)
+                stopped = fit(model, config.stage2, setup, progress, after_epoch)
+        except KeyboardInterrupt:
+            keep.interrupted(progress, config.evaluation.metric)
+            raise
+        best = _overall_best(progress, config.evaluation.metric)
+        model.load_state_dict(best["best_model"])
+        predictions = predict(model, data.val, device)
+        metrics = selection_metrics(predictions, config.evaluation, config.seed)
+        metrics |= _run_metrics(progress, best["best_epoch"], model)
+        metrics["train_seconds"] = earlier_seconds + time.perf_counter() - started
+        # one step past the last epoch, so that MLflow shows the figures of the best epoch as the run's own
+        tracker.log_metrics(metrics, progress.epoch + 1)
+        keep.checkpoint("best.pt", progress, best, metrics)
+        keep.predictions(predictions, "val")
+        keep.plots(data, predictions, progress, best["best_epoch"], metrics["threshold"])
+    status = "stopped" if stopped else "finished"
+    return RunResult(tracker.run_id, status, metrics, progress.history, predictions, model.eval())
+
+
+def _setup(config: Config, prepared: Prepared) -> Fit:
+    """Data on the device, loss, and a validation that looks at nothing but the validation rows."""
+    data, device = prepared.data, prepared.device
+    val_images, val_labels = data.val.images.to(device), data.val.labels.numpy()
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        return epoch_metrics(val_labels, predict_logits(model, val_images).double().cpu().numpy())
+
+    return Fit(
+        images=data.train.images.to(device),
+        labels=data.train.labels.float().to(device),
+        loss=build_loss(config.loss),
+        validate=validate,
+        metric=config.evaluation.metric,
+        optimizer=config.optimizer,
+        augment=config.augment,
+        precision=prepared.precision,
+        generator=torch.Generator().manual_seed(config.seed),
+    )
+
+
+def _resumed(path: Path) -> Progress:
+    contents = checkpoint.load(path)
+    return Progress(**contents["progress"])
+
+
+def _start_stage2(progress: Progress) -> None:
+    """Stage 1's best is set aside: stage 2's patience counts on what stage 2 itself reaches."""
+    if progress.best_epoch:
+        progress.previous_best = {
+            "best_epoch": progress.best_epoch,
+            "best_value": progress.best_value,
+            "best_model": progress.best_model,
+        }
+    progress.stage, progress.stage_epoch, progress.best_epoch, progress.resume = 2, 0, 0, {}
+
+
+def _overall_best(progress: Progress, metric: str) -> dict[str, Any]:
+    """The better stage's best epoch; stage 2's where they are equal."""
+    own = {"best_epoch": progress.best_epoch, "best_value": progress.best_value, "best_model": progress.best_model}
+    earlier = progress.previous_best
+    if earlier is None or not progress.best_epoch:
+        return own if progress.best_epoch else earlier or own
+    sign = -1 if best_direction(metric) == "minimize" else 1
+    return own if sign * own["best_value"] >= sign * earlier["best_value"] else earlier
+
+
+def _run_metrics(progress: Progress, best_epoch: int, model: Classifier) -> dict[str, float]:
+    parameters, parameters_stage1 = parameter_counts(model)
+    metrics = {
+        "best_epoch": float(best_epoch),
+        "val_loss": progress.history[best_epoch - 1]["val_loss"],
+        "parameters": float(parameters),
+        "parameters_stage1": float(parameters_stage1),
+    }
+    for stage in (1, 2):
+        reached = [record["val_accuracy"] for record in progress.history if record["stage"] == stage]
+        if reached:
+            metrics[f"stage{stage}_best_val_accuracy"] = max(reached)
+    return metrics
+
+
+class _Keeper:
+    """Writes what is kept of a run to a folder of its own and hands it to the tracker."""
+
+    def __init__(self, tracker: Tracker, config: Config, folder: Path) -> None:
+        self.tracker, self.config, self.folder = tracker, config, folder
+
+    def checkpoint(
+        self,
+        name: str,
+        progress: Progress,
+        best: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Best weights with everything the contract lists; optimiser state and so on are those of the last epoch."""
+        if isinstance(self.tracker, NullTracker):
+            return
+        metrics = metrics or {}
+        contents = {
+            "model": (best or {"best_model": progress.best_model})["best_model"],
+            "optimizer": progress.resume.get("optimizer", {}),
+            "history": progress.history,
+            "best_epoch": (best or {"best_epoch": progress.best_epoch})["best_epoch"],
+            "best_val_accuracy": max((record["val_accuracy"] for record in progress.history), default=float("nan")),
+            "threshold": metrics.get("threshold"),
+            "val_accuracy_tta": metrics.get("val_accuracy_tta"),
+            "config": self.config.resolved(),
+        }
+        checkpoint.save(self.folder / name, contents)
+        self.tracker.log_file(self.folder / name, "checkpoints")
+
+    def interrupted(self, progress: Progress, metric: str) -> None:
+        """The best checkpoint so far, and ``last.pt``, from which ``--resume`` goes on."""
+        if isinstance(self.tracker, NullTracker) or not progress.epoch:
+            return
+        self.checkpoint("best.pt", progress, _overall_best(progress, metric))
+        checkpoint.save(self.folder / "last.pt", {"progress": asdict(progress), "config": self.config.resolved()})
+        self.tracker.log_file(self.folder / "last.pt", "checkpoints")
+
+    def predictions(self, predictions: Predictions, split: str) -> None:
+        path = self.folder / f"{split}.parquet"
+        predictions_table(predictions).to_parquet(path, index=False)
+        self.tracker.log_file(path, "predictions")
+
+    def plots(self, data: TrainVal, predictions: Predictions, progress: Progress, best: int, threshold: float) -> None:
+        if isinstance(self.tracker, NullTracker):
+            return
+        curves, grid = self.folder / "training_curves.png", self.folder / "val_predictions.png"
+        training_curves(progress.history, best, curves)
+        prediction_grid(data.val, predictions, data.classes, threshold, self.config.seed, grid)
+        self.tracker.log_file(curves, "plots")
+        self.tracker.log_file(grid, "plots")
+
+
+def predictions_table(predictions: Predictions) -> pd.DataFrame:
+    """The columns ``row``, ``label``, ``probability``, ``probability_tta`` of ``predictions/*.parquet``."""
+    return pd.DataFrame({name: np.asarray(column) for name, column in vars(predictions).items()})
