@@ -178,7 +178,11 @@ def _start_stage2(progress: Progress) -> None:
 
 def _overall_best(progress: Progress, metric: str) -> dict[str, Any]:
     """The better stage's best epoch; stage 2's where they are equal."""
-    own = {"best_epoch": progress.best_epoch, "best_value": progress.best_value, "best_model": progress.best_model}
+    own: dict[str, Any] = {
+        "best_epoch": progress.best_epoch,
+        "best_value": progress.best_value,
+        "best_model": progress.best_model,
+    }
     earlier = progress.previous_best
     if earlier is None or not progress.best_epoch:
         return own if progress.best_epoch else earlier or own

@@ -145,6 +145,8 @@ def _describe(detail: ErrorDetails, source: str, overridden: Sequence[str]) -> s
         section = _section(location[:-1])
         allowed = list(section.model_fields) if section else []
         return f"{where}: {dotted}: unknown key{nearest(location[-1], allowed)} Allowed: {', '.join(allowed)}"
+    if any(isinstance(part, int) for part in detail["loc"]) and detail["type"] == "missing":
+        return f"{where}: {dotted}: needs one entry more; `mobilenet-chest schema` shows its form"
     if detail["type"] == "missing":
         return f"{where}: {dotted}: missing; every experiment needs it"
     message = detail["msg"].removeprefix("Value error, ")
@@ -177,7 +179,8 @@ def _searchable_paths() -> list[str]:
         if section is None:
             paths.append(name)
         else:
-            assert isinstance(section, type) and issubclass(section, BaseModel)
+            assert isinstance(section, type)
+            assert issubclass(section, BaseModel)
             paths += [f"{name}.{field}" for field in section.model_fields]
     return paths
 

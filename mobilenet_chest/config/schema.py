@@ -228,9 +228,8 @@ class StudyConfig(Section):
     @classmethod
     def _known_metric(cls, value: str) -> str:
         if value not in FINAL_METRICS:
-            raise ValueError(
-                f"unknown metric '{value}'{nearest(value, FINAL_METRICS)} Allowed: {', '.join(FINAL_METRICS)}"
-            )
+            allowed = ", ".join(FINAL_METRICS)
+            raise ValueError(f"unknown metric '{value}'{nearest(value, FINAL_METRICS)} Allowed: {allowed}")
         return value
 
     @model_validator(mode="after")

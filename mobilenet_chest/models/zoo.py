@@ -125,7 +125,7 @@ def build_model(config: ModelConfig, channels: int) -> Classifier:
     if config.weights not in ("imagenet", "none"):
         path = Path(config.weights).expanduser()
         pretrained.load_into(model, pretrained.load_state_dict(path), str(path))
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return model.to(memory_format=torch.channels_last)
 
 
 def parameter_counts(model: Classifier) -> tuple[int, int]:
@@ -169,10 +169,11 @@ def _efficientnet_lite0(imagenet: bool) -> Backbone:
 def _timm(name: str, imagenet: bool) -> Backbone:
     try:
         import timm
+        from timm.data.config import resolve_data_config
     except ImportError:
         raise MissingExtraError(f"model {name}", "timm") from None
     module = pretrained.timm_backbone(name, imagenet, timm.create_model)
-    data = timm.data.resolve_data_config({}, model=module)
+    data = resolve_data_config({}, model=module)
     return Backbone(module, int(module.num_features), tuple(data["mean"]), tuple(data["std"]))  # type: ignore[arg-type]
 
 

@@ -42,7 +42,7 @@ def check_reachable() -> None:
     if scheme in ("http", "https"):
         _check_server(uri)
     elif scheme == "sqlite":
-        _check_folder(sqlite_path(uri))
+        _check_database(uri)
     elif scheme in ("", "file"):
         raise TrackingError(
             f"MLFLOW_TRACKING_URI={uri}: MLflow has no file store any more; set sqlite:///mlflow.db, a server's "
@@ -121,32 +121,37 @@ def _check_server(uri: str) -> None:
         raise TrackingError(f"the tracking server at {shown(uri)} answers HTTP {answer.status_code}; see its own log")
 
 
-def _check_folder(database: Path) -> None:
-    folder = database.absolute().parent
+def database_problem(uri: str) -> str | None:
+    """Why an SQLAlchemy address cannot be used, in a few words; ``None`` when it can. Leaves nothing behind."""
     try:
-        with tempfile.TemporaryFile(dir=folder):
+        url = sqlalchemy.make_url(uri)
+        if url.get_backend_name() == "sqlite":
+            return _file_problem(Path(url.database or "").absolute())
+        engine = sqlalchemy.create_engine(url)
+        with engine.connect():
+            pass
+        engine.dispose()
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+        return f"cannot reach {shown(uri)} ({_first_line(error)}); see that it runs and that its driver is installed"
+    return None
+
+
+def _file_problem(database: Path) -> str | None:
+    try:
+        with tempfile.TemporaryFile(dir=database.parent):
             pass
         if database.exists():
             with database.open("r+b"):
                 pass
     except OSError as error:
-        raise TrackingError(
-            f"cannot write {database.name} in {folder} ({error.strerror}); go to a folder you can write, or set "
-            "MLFLOW_TRACKING_URI"
-        ) from error
+        return f"cannot write {database.name} in {database.parent} ({error.strerror}); go to a folder you can write"
+    return None
 
 
 def _check_database(uri: str) -> None:
-    try:
-        engine = sqlalchemy.create_engine(uri)
-        with engine.connect():
-            pass
-        engine.dispose()
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
-        raise TrackingError(
-            f"cannot reach the tracking database {shown(uri)} ({_first_line(error)}); see that it runs and that its "
-            "driver is installed, or unset MLFLOW_TRACKING_URI"
-        ) from error
+    problem = database_problem(uri)
+    if problem is not None:
+        raise TrackingError(f"MLflow's database: {problem}, or set MLFLOW_TRACKING_URI")
 
 
 def _first_line(error: Exception) -> str:

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.entities import RunStatus as Status
+from mlflow.entities import RunStatus
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from mobilenet_chest.config import Config, flatten, to_yaml
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.tracking.provenance import code_version
 from mobilenet_chest.tracking.store import connect, experiment_id
+
+Status = RunStatus
+"""How a run ended: FINISHED, FAILED or KILLED."""
 
 PARAMS_PER_BATCH = 100
 """MLflow refuses more in one call."""

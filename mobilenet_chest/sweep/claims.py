@@ -1,0 +1,119 @@
+"""Which trial a worker does next, and whose trials were left behind."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+import psutil
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.sweep.space import Values, suggest
+from mobilenet_chest.sweep.storage import exclusive
+
+MOST_DEATHS = 3
+"""How often a trial may take its worker with it (out of memory, say) before it counts as failed."""
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a trial counts towards the study's total: done, or failed by itself, not interrupted from outside."""
+    return trial.state in FINISHED or (trial.state == TrialState.FAIL and not trial.user_attrs.get("interrupted"))
+
+
+def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values] | None:
+    """The next trial and its values, or ``None`` when all trials of the study are done or in other hands.
+
+    One process at a time: counting, asking and sampling are one step, so that no two workers run the last trial, a
+    queued trial, or the same point of a sequence.
+    """
+    with exclusive(url):
+        trials = study.get_trials(deepcopy=False)
+        taken = [t for t in trials if counts(t) or t.state == TrialState.RUNNING]
+        waiting = [t for t in trials if t.state == TrialState.WAITING]
+        if len(taken) >= config.study.trials or (config.study.sampler == "grid" and not waiting):
+            return None
+        done_before = [t.params for t in taken]
+        for last_try in (False,) * 20 + (True,):
+            trial = study.ask()
+            trial.set_user_attr("worker", identity())
+            values = suggest(trial, config.search)
+            if values not in done_before or last_try:
+                return trial, values
+            # The same values and seed would give the same numbers: not worth a training. Small spaces only.
+            give_up(study, trial.number, "these values had been tried already")
+    raise AssertionError("unreachable: the last try returns")
+
+
+def give_up(study: optuna.Study, number: int, reason: str) -> None:
+    """End a running trial so that it does not count, with the reason kept."""
+    mark(study, number, {"interrupted": True, "reason": reason})
+    study.tell(number, state=TrialState.FAIL)
+
+
+def requeue(study: optuna.Study, trial: FrozenTrial, deaths: int) -> None:
+    """Queue the values of an interrupted trial again, once."""
+    if not any(t.user_attrs.get("retry_of") == trial.number for t in study.get_trials(deepcopy=False)):
+        study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, "deaths": deaths})
+
+
+def reap(study: optuna.Study, url: str, alive: Callable[[Mapping[str, Any] | None], bool]) -> list[int]:
+    """End the trials whose worker is gone and queue their values again.
+
+    Args:
+        study: The study.
+        url: Its storage.
+        alive: Whether the worker that a trial names (``None``: none) is still at work.
+
+    Returns:
+        Numbers of the trials ended.
+    """
+    ended = []
+    with exclusive(url):
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if alive(trial.user_attrs.get("worker")):
+                continue
+            deaths = int(trial.user_attrs.get("deaths", 0)) + 1
+            if deaths > MOST_DEATHS:
+                mark(study, trial.number, {"reason": f"its worker died {deaths} times"})
+                study.tell(trial.number, state=TrialState.FAIL)
+            else:
+                if trial.params:
+                    requeue(study, trial, deaths)
+                give_up(study, trial.number, "its worker died")
+            ended.append(trial.number)
+    return ended
+
+
+def identity() -> dict[str, Any]:
+    """This process, told apart from a later one with the same number."""
+    process = psutil.Process(os.getpid())
+    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+
+
+def is_alive(worker: Mapping[str, Any] | None) -> bool:
+    """Whether a worker still runs. One on another host counts as alive: it cannot be asked from here.
+
+    ``None`` is a worker that died between claiming a trial and signing it: both happen under one lock, and the caller
+    holds it now.
+    """
+    if worker is None:
+        return False
+    if worker["host"] != socket.gethostname():
+        return True
+    try:
+        return bool(abs(psutil.Process(worker["pid"]).create_time() - worker["started"]) < 1)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def mark(study: optuna.Study, number: int, attributes: Mapping[str, Any]) -> None:
+    """Set user attributes of a trial that is not finished yet."""
+    trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    for key, value in attributes.items():
+        study._storage.set_trial_user_attr(trial_id, key, value)

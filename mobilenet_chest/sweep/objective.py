@@ -1,0 +1,83 @@
+"""One trial: train with the suggested values, tell the study how it went."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import sys
+import traceback
+
+import optuna
+from optuna.trial import Trial, TrialState
+
+from mobilenet_chest.config import EPOCH_METRICS, Config, best_direction, with_values
+from mobilenet_chest.errors import TrainingDiverged
+from mobilenet_chest.sweep.claims import FINISHED, give_up, requeue
+from mobilenet_chest.sweep.space import Values
+from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.study_run import keep_checkpoints
+from mobilenet_chest.training.loop import Record
+from mobilenet_chest.two_stage import train
+
+
+def run_trial(config: Config, study: optuna.Study, trial: Trial, values: Values, parent_run: str) -> None:
+    """Train one trial as a nested MLflow run and tell the study: complete, pruned or failed, with the reason.
+
+    Raises:
+        KeyboardInterrupt: After the trial was ended and its values queued again.
+    """
+    tracker = MlflowTracker(
+        "trial",
+        name=f"{config.study_name}-{trial.number}",
+        tags={"study": config.study_name, "trial": str(trial.number)},
+        parent=parent_run,
+    )
+
+    def after_epoch(epoch: int, record: Record) -> bool:
+        parent = multiprocessing.parent_process()
+        if parent is not None and not parent.is_alive():
+            raise KeyboardInterrupt  # the driver was killed: nobody is left to end this worker
+        if epoch == 1:
+            trial.set_user_attr("run_id", tracker.run_id)
+        if config.study.metric not in EPOCH_METRICS:
+            return False
+        trial.report(record[config.study.metric], epoch)
+        return trial.should_prune()
+
+    state, value, reason = TrialState.FAIL, None, ""
+    try:
+        result = train(with_values(config, values), tracker, after_epoch)
+        value = result.metrics[config.study.metric]
+        if not math.isfinite(value):
+            raise TrainingDiverged(f"{config.study.metric} is {value}")
+        state = TrialState.PRUNED if result.status == "stopped" else TrialState.COMPLETE
+    except KeyboardInterrupt:
+        requeue(study, study._storage.get_trial(trial._trial_id), deaths=int(trial.user_attrs.get("deaths", 0)))
+        give_up(study, trial.number, "interrupted")
+        _tag(tracker, "INTERRUPTED", "")
+        raise
+    except Exception as error:  # whatever it is belongs to this trial: it is recorded, and the sweep goes on
+        reason = f"{type(error).__name__}: {error}"
+        print(f"trial {trial.number} failed: {reason}", file=sys.stderr)
+        traceback.print_exc(file=sys.stderr)
+        trial.set_user_attr("reason", reason[:2000])
+    trial.set_user_attr("run_id", tracker.run_id)
+    # a pruned trial's value is its last report; Optuna takes none with the state
+    study.tell(trial, value if state == TrialState.COMPLETE else None, state=state)
+    _tag(tracker, state.name, reason)
+    _keep_best_checkpoints(config, study)
+
+
+def _tag(tracker: MlflowTracker, state: str, reason: str) -> None:
+    if tracker.run_id is not None:
+        tracker.log_tags({"trial_state": state} | ({"failure": reason[:5000]} if reason else {}))
+
+
+def _keep_best_checkpoints(config: Config, study: optuna.Study) -> None:
+    """Checkpoints of the best trials only; every worker does it after its own trial, and doing it twice is harmless."""
+    finished = study.get_trials(deepcopy=False, states=FINISHED)
+    complete = [t for t in finished if t.state == TrialState.COMPLETE]
+    reverse = best_direction(config.study.metric) == "maximize"
+    ranked = sorted(complete, key=lambda t: (t.value if not reverse else -t.value, t.number))  # type: ignore[operator]
+    kept = {t.number for t in ranked[: config.tracking.keep_checkpoints]}
+    keep_checkpoints({t.user_attrs["run_id"]: t.number in kept for t in finished if t.user_attrs.get("run_id")})

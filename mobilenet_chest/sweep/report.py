@@ -1,0 +1,106 @@
+"""What a study leaves in MLflow: leaderboard, importances and interactive plots in one page."""
+
+from __future__ import annotations
+
+import html
+import tempfile
+import warnings
+from pathlib import Path
+
+import optuna
+import pandas as pd
+import plotly.graph_objects as go
+from optuna.trial import TrialState
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.tracking.tracker import MlflowTracker
+
+PAGE = "study.html"
+
+
+def log(config: Config, study: optuna.Study, parent: MlflowTracker, importance: dict[str, float]) -> None:
+    """Log ``leaderboard.csv``, ``plots/study.html``, counts and the best trial to the study's run."""
+    table = leaderboard(study, config.study.metric)
+    states = table["state"].value_counts()
+    metrics = {f"trials_{name.lower()}": float(states.get(name, 0)) for name in ("COMPLETE", "PRUNED", "FAIL")}
+    metrics |= {f"importance.{path}": value for path, value in importance.items()}
+    parent.log_metrics(metrics | {f"best_{config.study.metric}": study.best_value}, step=len(table))
+    best = study.best_trial
+    parent.log_tags({"best_trial": str(best.number), "best_run": str(best.user_attrs["run_id"])})
+    with tempfile.TemporaryDirectory() as folder:
+        csv, page = Path(folder) / "leaderboard.csv", Path(folder) / PAGE
+        table.to_csv(csv, index=False)
+        page.write_text(_page(config, study, table, importance), encoding="utf-8")
+        parent.log_file(csv)
+        parent.log_file(page, "plots")
+
+
+def leaderboard(study: optuna.Study, metric: str) -> pd.DataFrame:
+    """One row for each trial, the best first, then pruned and failed ones: number, state, metric, run, parameters."""
+    order = {TrialState.COMPLETE: 0, TrialState.PRUNED: 1, TrialState.FAIL: 2}
+    sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
+    trials = [
+        t for t in study.get_trials(deepcopy=False) if t.state in order and not t.user_attrs.get("interrupted")
+    ]  # fmt: skip
+    trials.sort(key=lambda t: (order[t.state], sign * (t.value if t.value is not None else 0), t.number))
+    return pd.DataFrame(
+        {
+            "trial": t.number,
+            "state": t.state.name,
+            metric: t.value,
+            "seconds": t.duration.total_seconds() if t.duration else None,
+            "run_id": t.user_attrs.get("run_id"),
+            **t.params,
+        }
+        for t in trials
+    )
+
+
+def importances(study: optuna.Study) -> dict[str, float]:
+    """Share of each parameter in the metric's variance (fANOVA, Hutter et al., 2014), largest first.
+
+    Empty with fewer than four complete trials, or where all came out equal: there is nothing to share then.
+    """
+    values = {t.value for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
+    if len(values) < 4:
+        return {}
+    found = optuna.importance.get_param_importances(
+        study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
+    )
+    return {path: float(share) for path, share in found.items()}
+
+
+def _page(config: Config, study: optuna.Study, table: pd.DataFrame, importance: dict[str, float]) -> str:
+    """A page that opens offline: plotly.js is inside, once."""
+    metric = config.study.metric
+    figures: list[tuple[str, go.Figure]] = [
+        ("History", optuna.visualization.plot_optimization_history(study, target_name=metric))
+    ]
+    if importance:
+        bars = go.Figure(go.Bar(x=list(importance.values())[::-1], y=list(importance)[::-1], orientation="h"))
+        figures.append(
+            ("Importance of each parameter", bars.update_layout(xaxis_title=f"share in variance of {metric}"))
+        )
+    with warnings.catch_warnings():
+        # plots of conditional parameters warn about the trials that lack them
+        warnings.simplefilter("ignore")
+        figures.append(
+            ("Parallel coordinates", optuna.visualization.plot_parallel_coordinate(study, target_name=metric))
+        )
+        figures.append(("Slices", optuna.visualization.plot_slice(study, target_name=metric)))
+    sections = []
+    for index, (title, figure) in enumerate(figures):
+        figure.update_layout(title=None)
+        plot = figure.to_html(full_html=False, include_plotlyjs=index == 0)
+        sections.append(f"<section><h2>{html.escape(title)}</h2>{plot}</section>")
+    name = html.escape(config.study_name)
+    rows = table.to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="", border=0)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Study {name}</title><style>'
+        "body{font-family:system-ui,sans-serif;margin:1.5rem;max-width:1200px}"
+        "table{border-collapse:collapse;font-size:.85rem}td,th{padding:.25rem .6rem;text-align:right;"
+        "border-bottom:1px solid #d0d7de}</style></head><body>"
+        f"<h1>Study {name}</h1><p>{html.escape(metric)}, to {config.study.direction}; "
+        f"best trial {study.best_trial.number}: {study.best_value:.4f} on the validation split.</p>"
+        f"<section><h2>Leaderboard</h2>{rows}</section>{''.join(sections)}</body></html>"
+    )

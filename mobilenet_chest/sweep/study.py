@@ -1,0 +1,286 @@
+"""A sweep from start to end: study, parent run, workers, leaderboard."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from mobilenet_chest.config import Config, flatten
+from mobilenet_chest.data.dataset import TrainVal
+from mobilenet_chest.errors import ConfigError, StudyError, SweepFailed
+from mobilenet_chest.sweep import report
+from mobilenet_chest.sweep.claims import counts, is_alive, reap
+from mobilenet_chest.sweep.space import grid_points
+from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
+from mobilenet_chest.sweep.workers import Job, hopeless, open_study, run_workers
+from mobilenet_chest.tracking.store import check_reachable, connect
+from mobilenet_chest.tracking.study_run import close_dead_runs, open_study_run
+from mobilenet_chest.tracking.tracker import MlflowTracker, Status
+from mobilenet_chest.two_stage import prepare
+
+
+@dataclass(frozen=True)
+class TrialSummary:
+    """One trial, as the contract's JSON has it; ``value`` is the study's metric."""
+
+    number: int
+    state: str
+    value: float | None
+    run_id: str | None
+    params: dict[str, Any]
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep came to.
+
+    Attributes:
+        study: Its name.
+        run_id: Its parent run in MLflow.
+        trials: All that count, by number.
+        best: The best complete trial.
+        importances: Share of each parameter in the variance of the metric; empty where it cannot be told.
+        complete: Whether the study has all its trials.
+        new_trials: How many were run this time.
+    """
+
+    study: str
+    run_id: str
+    trials: list[TrialSummary]
+    best: TrialSummary
+    importances: dict[str, float]
+    complete: bool
+    new_trials: int
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """A moment of a running sweep, for a live view."""
+
+    total: int
+    states: dict[str, int]
+    best: TrialSummary | None
+    running: list[TrialSummary]
+    seconds: float
+    seconds_left: float | None
+
+
+def check(config: Config, storage: str | None = None) -> None:
+    """All that can be wrong with a sweep, short of training, leaving nothing behind.
+
+    Raises:
+        UserError: Space, data, weights, storage or tracking store are not such that the sweep could run.
+    """
+    if not config.search:
+        raise ConfigError([f"{config.name}: nothing to search; add a search section, or use train.py for one training"])
+    if config.study.sampler == "grid":
+        grid_points(config)
+    check_storage(storage or DEFAULT)
+    check_reachable()
+    prepare(config)
+    _check_same_experiment(config, storage or DEFAULT)
+
+
+def run_sweep(
+    config: Config,
+    *,
+    workers: int = 1,
+    timeout: float | None = None,
+    storage: str | None = None,
+    on_status: Callable[[SweepStatus], None] | None = None,
+) -> SweepResult:
+    """Start a study, or continue it to ``config.study.trials`` trials, and log it to MLflow.
+
+    Args:
+        config: An experiment with a ``search`` section.
+        workers: Processes that share the trials and the CPU's cores.
+        timeout: Seconds after which no further trial is begun.
+        storage: SQLAlchemy address of the study; ``sqlite:///optuna.db`` by default.
+        on_status: Called about once a second.
+
+    Raises:
+        UserError: As :func:`check`.
+        SweepFailed: No trial was completed.
+        KeyboardInterrupt: After all trials in hand were ended and queued again.
+    """
+    url = storage or DEFAULT
+    check(config, storage)
+    data = prepare(config).data
+    started = time.time()
+    study = _open_or_create(config, url)
+    parent = _parent_run(config, study, data)
+    assert parent.run_id is not None
+    reconcile(study, url, parent.run_id)
+    _queue_grid(config, study, url)
+    before = _counted(study)
+    status = Status.FAILED
+    try:
+        if len(before) < _total(config):
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            deadline = None if timeout is None else started + timeout
+            job = Job(config, url, parent.run_id, deadline, threads=max(1, cores // workers))
+
+            def tick() -> None:
+                if on_status is not None:
+                    on_status(_status(config, study, started, len(before)))
+
+            run_workers(job, workers, tick, bury=lambda: _reconcile_after_death(study, url, parent.run_id))
+            tick()
+        result = _result(config, study, parent.run_id, new_trials=len(_counted(study)) - len(before))
+        report.log(config, study, parent, result.importances)
+        status = Status.FINISHED
+    except KeyboardInterrupt:
+        status = Status.KILLED
+        reconcile(study, url, parent.run_id)
+        raise
+    finally:
+        parent.end(status)
+    return result
+
+
+def reconcile(study: optuna.Study, url: str, parent_run: str) -> list[int]:
+    """Free the trials of dead workers and close the runs nobody writes; returns the numbers of those trials."""
+    freed = reap(study, url, is_alive)
+    with exclusive(url):
+        living = {t.number for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
+        close_dead_runs(parent_run, living)
+    return freed
+
+
+def _reconcile_after_death(study: optuna.Study, url: str, parent_run: str | None) -> None:
+    assert parent_run is not None
+    reconcile(study, url, parent_run)
+
+
+def summarize(trial: FrozenTrial) -> TrialSummary:
+    """A trial in the contract's words; a pruned trial's value is its last report."""
+    value = trial.value
+    if trial.state == TrialState.PRUNED and trial.intermediate_values:
+        value = trial.intermediate_values[max(trial.intermediate_values)]
+    return TrialSummary(
+        trial.number, trial.state.name, value, trial.user_attrs.get("run_id"), dict(trial.params),
+        trial.user_attrs.get("reason"),
+    )  # fmt: skip
+
+
+def _definition(config: Config) -> dict[str, Any]:
+    """What makes trials of one study comparable; names, numbers of trials, folders and tracking may differ."""
+    fields = config.resolved()
+    for key in ("name", "tracking", "device"):
+        del fields[key]
+    for key in ("name", "trials"):
+        del fields["study"][key]
+    del fields["data"]["root"]
+    # a field that is searched is set by the trial: what the file says besides does not matter
+    flat = flatten({key: value for key, value in fields.items() if key != "search"})
+    searched = {f"search.{path}": distribution for path, distribution in fields["search"].items()}
+    return {key: value for key, value in flat.items() if key not in config.search} | searched
+
+
+def _check_same_experiment(config: Config, url: str) -> None:
+    """Refuse to mix trials of different experiments in one study; looks without creating anything."""
+    if url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).exists():
+        return
+    storage = open_storage(url)
+    if config.study_name not in optuna.get_all_study_names(storage):
+        return
+    stored = optuna.load_study(study_name=config.study_name, storage=storage).user_attrs.get("definition")
+    known = json.loads(stored) if stored else {}
+    now = json.loads(json.dumps(_definition(config)))
+    different = sorted(key for key in known.keys() | now.keys() if known.get(key) != now.get(key))
+    if different:
+        shown = ", ".join(different[:5]) + (f" and {len(different) - 5} more" if len(different) > 5 else "")
+        raise StudyError(
+            f"study '{config.study_name}' exists with another search or experiment (different: {shown}); give this one "
+            "a name of its own with --study NAME, or go back to the values the study was begun with"
+        )
+
+
+def _open_or_create(config: Config, url: str) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(url)
+    with exclusive(url):
+        study = optuna.create_study(
+            study_name=config.study_name,
+            storage=storage,
+            direction=config.study.direction,
+            load_if_exists=True,
+        )
+        if "definition" not in study.user_attrs:
+            study.set_user_attr("definition", json.dumps(_definition(config)))
+    return open_study(config, url)
+
+
+def _parent_run(config: Config, study: optuna.Study, data: TrainVal) -> MlflowTracker:
+    connect()
+    parent = open_study_run(config, data, study.user_attrs.get("run_id"))
+    study.set_user_attr("run_id", parent.run_id)
+    return parent
+
+
+def _queue_grid(config: Config, study: optuna.Study, url: str) -> None:
+    if config.study.sampler != "grid":
+        return
+    with exclusive(url):
+        for point in grid_points(config)[: config.study.trials]:
+            study.enqueue_trial(point, skip_if_exists=True)
+
+
+def _total(config: Config) -> int:
+    if config.study.sampler == "grid":
+        return min(config.study.trials, len(grid_points(config)))
+    return config.study.trials
+
+
+def _counted(study: optuna.Study) -> list[FrozenTrial]:
+    return [trial for trial in study.get_trials(deepcopy=False) if counts(trial)]
+
+
+def _best(study: optuna.Study) -> TrialSummary | None:
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return summarize(study.best_trial) if complete else None
+
+
+def _status(config: Config, study: optuna.Study, started: float, before: int) -> SweepStatus:
+    trials = study.get_trials(deepcopy=False)
+    counted = [t for t in trials if counts(t)]
+    states: dict[str, int] = {}
+    for trial in counted:
+        states[trial.state.name] = states.get(trial.state.name, 0) + 1
+    running = [t for t in trials if t.state == TrialState.RUNNING]
+    seconds, new, total = time.time() - started, len(counted) - before, _total(config)
+    left = seconds / new * (total - len(counted)) if new else None
+    return SweepStatus(total, states, _best(study), [_running(t) for t in running], seconds, left)
+
+
+def _running(trial: FrozenTrial) -> TrialSummary:
+    reports = trial.intermediate_values
+    return TrialSummary(trial.number, "RUNNING", reports[max(reports)] if reports else None, None, dict(trial.params))
+
+
+def _result(config: Config, study: optuna.Study, parent_run: str, new_trials: int) -> SweepResult:
+    counted = _counted(study)
+    best = _best(study)
+    if best is None:
+        reasons = [trial.user_attrs.get("reason") for trial in counted if trial.user_attrs.get("reason")]
+        why = f"the last failure: {reasons[-1]}" if reasons else "no trial was begun"
+        what = "its first trials all failed" if hopeless(study) else "no trial was completed"
+        raise SweepFailed(f"study '{config.study_name}': {what}; {why}")
+    return SweepResult(
+        study=config.study_name,
+        run_id=parent_run,
+        trials=[summarize(trial) for trial in counted],
+        best=best,
+        importances=report.importances(study),
+        complete=len(counted) >= _total(config),
+        new_trials=new_trials,
+    )

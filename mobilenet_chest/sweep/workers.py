@@ -1,0 +1,161 @@
+"""Worker processes: each claims a trial, runs it, and claims the next."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from types import FrameType
+
+import optuna
+from optuna.trial import TrialState
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.sweep.claims import claim
+from mobilenet_chest.sweep.objective import run_trial
+from mobilenet_chest.sweep.space import TrialSeededSampler, build_pruner
+from mobilenet_chest.sweep.storage import open_storage
+
+HOPELESS = 3
+"""A sweep whose first trials all fail, this many, is stopped: the next would fail as well."""
+
+END_SECONDS = 120.0
+"""How long an interrupted worker may take to keep its checkpoint before it is killed."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is told.
+
+    Attributes:
+        config: The experiment.
+        url: The study's storage.
+        parent_run: The study's run in MLflow.
+        deadline: Time (of ``time.time()``) after which no trial is begun, if any.
+        threads: CPU threads for torch.
+    """
+
+    config: Config
+    url: str
+    parent_run: str
+    deadline: float | None
+    threads: int
+
+
+def open_study(config: Config, url: str) -> optuna.Study:
+    """The study of an experiment, which must exist, with its sampler and pruner."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.load_study(
+        study_name=config.study_name,
+        storage=open_storage(url),
+        sampler=TrialSeededSampler(config),
+        pruner=build_pruner(config),
+    )
+
+
+def work(job: Job) -> None:
+    """Run trials in this process until none is left, time is up, or all fail.
+
+    Raises:
+        KeyboardInterrupt: After the trial in hand was ended and queued again.
+    """
+    import torch
+
+    torch.set_num_threads(job.threads)
+    study = open_study(job.config, job.url)
+    while (job.deadline is None or time.time() < job.deadline) and not hopeless(study):
+        claimed = claim(study, job.config, job.url)
+        if claimed is None:
+            return
+        run_trial(job.config, study, *claimed, job.parent_run)
+
+
+def hopeless(study: optuna.Study) -> bool:
+    """Whether nothing but failures came out of at least :data:`HOPELESS` trials."""
+    trials = study.get_trials(deepcopy=False)
+    failed = [t for t in trials if t.state == TrialState.FAIL and not t.user_attrs.get("interrupted")]
+    return len(failed) >= HOPELESS and not any(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in trials)
+
+
+def run_workers(job: Job, workers: int, on_tick: Callable[[], None], bury: Callable[[], None]) -> None:
+    """Run worker processes until all of them are done; one that dies is replaced.
+
+    Args:
+        job: What each is told.
+        workers: How many.
+        on_tick: Called about once a second.
+        bury: Called after a worker has died, to free its trial.
+
+    Raises:
+        KeyboardInterrupt: After all workers have ended their trials.
+    """
+    context = multiprocessing.get_context("spawn")
+    running: list[BaseProcess] = []
+
+    def start() -> None:
+        process = context.Process(target=_worker, args=(job,), name=f"worker-{len(running)}")
+        process.start()
+        running.append(process)
+
+    try:
+        with _interrupts_ignored():  # workers inherit it: Ctrl-C is for the driver, which ends them in order
+            for _ in range(workers):
+                start()
+        deaths = 0
+        while running:
+            on_tick()
+            for process in [process for process in running if not process.is_alive()]:
+                running.remove(process)
+                if process.exitcode == 0:
+                    continue
+                bury()
+                deaths += 1
+                if deaths <= 3 * workers:
+                    print(f"a worker ended with exit code {process.exitcode}; starting another", file=sys.stderr)
+                    with _interrupts_ignored():
+                        start()
+            if running:
+                running[0].join(timeout=1.0)
+    finally:
+        _end(running)
+
+
+def _end(running: list[BaseProcess]) -> None:
+    for process in running:
+        process.terminate()
+    deadline = time.monotonic() + END_SECONDS
+    for process in running:
+        process.join(timeout=max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _worker(job: Job) -> None:
+    signal.signal(signal.SIGTERM, _interrupt_once)
+    try:
+        work(job)
+    except KeyboardInterrupt:
+        # the trial is ended and queued again; a traceback would tell the user nothing
+        sys.stdout.flush()
+        os._exit(0)
+
+
+def _interrupt_once(_signal: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
