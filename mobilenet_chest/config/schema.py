@@ -61,8 +61,9 @@ class DataConfig(Section):
 
     @field_validator("path", "root")
     @classmethod
-    def _expand_home(cls, value: Path | None) -> Path | None:
-        return None if value is None else value.expanduser()
+    def _full_path(cls, value: Path | None) -> Path | None:
+        # absolute, so that a run's recorded experiment can be read again from any folder
+        return None if value is None else value.expanduser().absolute()
 
     @model_validator(mode="after")
     def _phantom_has_no_file(self) -> Self:

@@ -109,6 +109,13 @@ def load_test(config: DataConfig) -> Split:
     return _read_split(_open(config), "test", config, columns, classes)
 
 
+def stored_images(config: DataConfig, name: SplitName) -> NDArray[np.uint8]:
+    """The wanted images of a split as they stand in the file, before resizing: (n, h, w) or (n, h, w, 3)."""
+    file, info = _open(config), medmnist.dataset_info(config.dataset)
+    rows, _ = medmnist.select_rows(file.labels(name), info, medmnist.class_columns(info, config.classes)[0])
+    return file.rows(name, rows)
+
+
 def resize(images: Tensor, size: int) -> Tensor:
     """Bicubic, antialiased resize of uint8 (n, c, h, w) to uint8 (n, c, size, size); the served model repeats it."""
     if images.shape[-2:] == (size, size):

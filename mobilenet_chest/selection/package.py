@@ -1,0 +1,114 @@
+"""From a trained network to a model folder that runs without this project, and the proof that it does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast
+
+import mlflow
+import numpy as np
+import torch
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema, TensorSpec
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mobilenet_chest.errors import PromotionRefused
+from mobilenet_chest.models.zoo import Classifier
+
+SERVED = Path(__file__).with_name("served.py")
+RUNTIME = ("mlflow", "numpy", "pandas", "torch")
+
+
+class _WithAugmentation(nn.Module):
+    """Mean probability of images and their mirrors: uint8 (n, c, s, s) to float (n,)."""
+
+    def __init__(self, model: Classifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        plain, mirrored = self.model(images), self.model(images.flip(-1))
+        return cast(Tensor, (plain.double().sigmoid() + mirrored.double().sigmoid()) / 2)
+
+
+def build(
+    model: Classifier, image_size: int, channels: int, classes: tuple[str, str], threshold: float, folder: Path
+) -> None:
+    """Write a complete MLflow model folder. It holds an exported program and plain text: no pickle.
+
+    Args:
+        model: Trained, on the CPU.
+        image_size: What the program takes; the served code resizes to it.
+        channels: 1 or 3.
+        classes: Names of class 0 and class 1.
+        threshold: Probability from which on an image is class 1.
+        folder: To be created.
+    """
+    with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as work:
+        program, settings = Path(work) / "program.pt2", Path(work) / "settings.json"
+        example = torch.zeros(2, channels, image_size, image_size, dtype=torch.uint8)
+        shapes = {"images": {0: torch.export.Dim("n", min=1, max=65536)}}
+        with warnings.catch_warnings():
+            # torch.export warns about its own use of deprecated parts of torch
+            warnings.simplefilter("ignore")
+            exported = torch.export.export(_WithAugmentation(model.eval()), (example,), dynamic_shapes=shapes)
+            torch.export.save(exported, program)
+        settings.write_text(
+            json.dumps(
+                {"image_size": image_size, "channels": channels, "classes": classes, "threshold": threshold}, indent=1
+            )
+        )
+        shape = (-1, -1, -1) if channels == 1 else (-1, -1, -1, 3)
+        signature = ModelSignature(
+            inputs=Schema([TensorSpec(np.dtype(np.uint8), shape)]),
+            outputs=Schema(
+                [ColSpec("double", "probability"), ColSpec("string", "label_name"), ColSpec("long", "label")]
+            ),
+        )
+        mlflow.pyfunc.save_model(
+            path=str(folder),
+            python_model=str(SERVED),
+            artifacts={"program": str(program), "settings": str(settings)},
+            signature=signature,
+            pip_requirements=[f"{name}=={version(name)}" for name in RUNTIME],
+        )
+
+
+def predict_in_fresh_process(model_uri: str, images: NDArray[np.uint8], tracking_uri: str) -> NDArray[np.float64]:
+    """Probabilities from a registered model, loaded where this project cannot be imported and pickle is refused.
+
+    Raises:
+        PromotionRefused: The process could not load the model or predict with it.
+    """
+    with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
+        given, answer = Path(folder) / "images.npy", Path(folder) / "probabilities.npy"
+        np.save(given, images)
+        environment = os.environ | {
+            "MLFLOW_TRACKING_URI": tracking_uri,
+            "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        }
+        command = [sys.executable, "-I", "-c", _FRESH, model_uri, str(given), str(answer)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise PromotionRefused([f"the registered model cannot be used in a fresh process: {last}"])
+        found: NDArray[np.float64] = np.load(answer, allow_pickle=False)
+        return found
+
+
+_FRESH = """
+import sys
+sys.modules["mobilenet_chest"] = None  # importing the project would prove nothing about a machine without it
+import mlflow, numpy
+model = mlflow.pyfunc.load_model(sys.argv[1])
+table = model.predict(numpy.load(sys.argv[2], allow_pickle=False))
+numpy.save(sys.argv[3], table["probability"].to_numpy())
+"""

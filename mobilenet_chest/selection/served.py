@@ -1,0 +1,53 @@
+"""The registered model's own code: MLflow copies this file beside the weights, so it imports nothing of the project.
+
+Input: uint8 images (n, height, width), or (n, height, width, 3) for colour, of any size. Output: a table with the
+columns ``probability`` (of class 1, mean of the image and its mirror), ``label_name`` and ``label`` (0 or 1).
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
+from torch.nn import functional
+
+BATCH = 64
+
+
+class ChestClassifier(PythonModel):
+    """Resize, then the exported program (normalisation, network, TTA), then the threshold."""
+
+    def load_context(self, context) -> None:  # type: ignore[no-untyped-def]
+        self.settings = json.loads(Path(context.artifacts["settings"]).read_text(encoding="utf-8"))
+        self.program = torch.export.load(context.artifacts["program"]).module()
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        images = np.asarray(model_input)
+        channels = self.settings["channels"]
+        shape_is_right = images.ndim == 3 if channels == 1 else images.ndim == 4 and images.shape[3] == 3
+        if images.dtype != np.uint8 or not shape_is_right:
+            wanted = "(n, height, width)" if channels == 1 else "(n, height, width, 3)"
+            raise ValueError(f"expected uint8 images {wanted}, got {images.dtype} {images.shape}")
+        pixels = torch.from_numpy(np.ascontiguousarray(images))
+        pixels = pixels[:, None] if channels == 1 else pixels.permute(0, 3, 1, 2)
+        found = [np.zeros(0)]
+        for chunk in pixels.split(BATCH):
+            with torch.inference_mode():
+                found.append(self.program(self._resize(chunk.contiguous())).double().numpy())
+        probability = np.concatenate(found)
+        label = (probability >= self.settings["threshold"]).astype(np.int64)
+        names = np.asarray(self.settings["classes"], dtype=object)[label]
+        return pd.DataFrame({"probability": probability, "label_name": names, "label": label})
+
+    def _resize(self, images: torch.Tensor) -> torch.Tensor:
+        size = self.settings["image_size"]
+        if images.shape[-2:] == (size, size):
+            return images
+        scaled = functional.interpolate(images.float(), (size, size), mode="bicubic", antialias=True)
+        return scaled.round().clamp(0, 255).byte()
+
+
+set_model(ChestClassifier())
