@@ -64,6 +64,13 @@ def dataset_info(name: str) -> DatasetInfo:
     )
 
 
+def dataset_names() -> tuple[str, ...]:
+    """All names that :func:`dataset_info` knows."""
+    from medmnist.info import INFO  # type: ignore[import-untyped]
+
+    return (*(key for key, entry in INFO.items() if not entry["python_class"].endswith("3D")), PHANTOM)
+
+
 def fetch_dataset(name: str, size: int, root: Path) -> Path:
     """Path of a dataset's ``.npz``, downloaded when it is not there yet.
 
@@ -166,7 +173,7 @@ def select_rows(
 
 def _catalogue(name: str) -> Mapping[str, Any]:
     """MedMNIST's own entry of a 2D dataset."""
-    from medmnist.info import INFO  # type: ignore[import-untyped]
+    from medmnist.info import INFO
 
     planar = {key: entry for key, entry in INFO.items() if not entry["python_class"].endswith("3D")}
     if name not in planar:

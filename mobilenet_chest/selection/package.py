@@ -15,13 +15,17 @@ from typing import cast
 import mlflow
 import numpy as np
 import torch
+import yaml
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.pyfunc import PyFuncModel
 from mlflow.types import ColSpec, Schema, TensorSpec
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mobilenet_chest.errors import PromotionRefused
+from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.models.zoo import Classifier
+from mobilenet_chest.tracking.store import connect
 
 SERVED = Path(__file__).with_name("served.py")
 RUNTIME = ("mlflow", "numpy", "pandas", "torch")
@@ -73,13 +77,49 @@ def build(
                 [ColSpec("double", "probability"), ColSpec("string", "label_name"), ColSpec("long", "label")]
             ),
         )
-        mlflow.pyfunc.save_model(
-            path=str(folder),
-            python_model=str(SERVED),
-            artifacts={"program": str(program), "settings": str(settings)},
-            signature=signature,
-            pip_requirements=[f"{name}=={version(name)}" for name in RUNTIME],
+        with warnings.catch_warnings():
+            # it misses an input example, which would be validated against a signature that is given
+            warnings.simplefilter("ignore")
+            mlflow.pyfunc.save_model(
+                path=str(folder),
+                python_model=str(SERVED),
+                artifacts={"program": str(program), "settings": str(settings)},
+                signature=signature,
+                pip_requirements=[f"{name}=={version(name)}" for name in RUNTIME],
+            )
+    _forget_paths(folder)
+
+
+def load_registered(model_uri: str) -> tuple[PyFuncModel, int]:
+    """A registered model of this package, and the number of channels it takes.
+
+    Raises:
+        TrackingError: There is no such model, or it takes no images.
+    """
+    connect()
+    try:
+        model = mlflow.pyfunc.load_model(model_uri)
+    except (MlflowException, OSError) as error:
+        raise TrackingError(f"model {model_uri}: cannot be loaded ({str(error).splitlines()[0]}); the form is "
+                            "models:/NAME@champion, models:/NAME/VERSION or runs:/RUN_ID/model") from error  # fmt: skip
+    inputs = model.metadata.get_input_schema()
+    shape = inputs.inputs[0].shape if inputs is not None and inputs.is_tensor_spec() else ()
+    if len(shape) not in (3, 4):
+        raise TrackingError(
+            f"model {model_uri}: takes no uint8 images (n, height, width); was it promoted by this tool?"
         )
+    return model, 1 if len(shape) == 3 else 3
+
+
+def _forget_paths(folder: Path) -> None:
+    """Take this machine's paths out of the MLmodel file; MLflow reads the copies inside the folder."""
+    path = folder / "MLmodel"
+    description = yaml.safe_load(path.read_text(encoding="utf-8"))
+    function = description["flavors"]["python_function"]
+    function["model_code_path"] = SERVED.name
+    for artifact in function["artifacts"].values():
+        artifact["uri"] = artifact["path"]
+    path.write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
 
 
 def predict_in_fresh_process(model_uri: str, images: NDArray[np.uint8], tracking_uri: str) -> NDArray[np.float64]:

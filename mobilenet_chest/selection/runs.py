@@ -57,7 +57,7 @@ def find(client: MlflowClient, reference: str) -> list[Candidate]:
         TrackingError: There is none of these, or nothing finished in it.
     """
     if RUN_ID.fullmatch(reference):
-        return [_of_run(client, _get_run(client, reference))]
+        return [_of_run(client, get_run(client, reference))]
     studies = search_all(client, all_experiment_ids(client), "tags.kind = 'study'")
     named = [run for run in studies if run.data.tags.get("study") == reference]
     if named:
@@ -126,7 +126,7 @@ def _of_run(client: MlflowClient, run: Run) -> Candidate:
     return Candidate(run)
 
 
-def _get_run(client: MlflowClient, run_id: str) -> Run:
+def get_run(client: MlflowClient, run_id: str) -> Run:
     try:
         return client.get_run(run_id)
     except MlflowException as error:

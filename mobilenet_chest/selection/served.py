@@ -24,7 +24,7 @@ class ChestClassifier(PythonModel):
         self.settings = json.loads(Path(context.artifacts["settings"]).read_text(encoding="utf-8"))
         self.program = torch.export.load(context.artifacts["program"]).module()
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+    def predict(self, context, model_input: np.ndarray, params=None):  # type: ignore[no-untyped-def]
         images = np.asarray(model_input)
         channels = self.settings["channels"]
         shape_is_right = images.ndim == 3 if channels == 1 else images.ndim == 4 and images.shape[3] == 3

@@ -90,6 +90,15 @@ def check(config: Config, storage: str | None = None) -> None:
     _check_same_experiment(config, storage or DEFAULT)
 
 
+def trials_to_come(config: Config, storage: str | None = None) -> int:
+    """How many trials :func:`run_sweep` would begin; creates nothing."""
+    url = storage or DEFAULT
+    done = 0
+    if _exists(url, config.study_name):
+        done = len(_counted(optuna.load_study(study_name=config.study_name, storage=open_storage(url))))
+    return max(0, _total(config) - done)
+
+
 def run_sweep(
     config: Config,
     *,
@@ -188,12 +197,10 @@ def _definition(config: Config) -> dict[str, Any]:
 
 def _check_same_experiment(config: Config, url: str) -> None:
     """Refuse to mix trials of different experiments in one study; looks without creating anything."""
-    if url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).exists():
+    if not _exists(url, config.study_name):
         return
-    storage = open_storage(url)
-    if config.study_name not in optuna.get_all_study_names(storage):
-        return
-    stored = optuna.load_study(study_name=config.study_name, storage=storage).user_attrs.get("definition")
+    study = optuna.load_study(study_name=config.study_name, storage=open_storage(url))
+    stored = study.user_attrs.get("definition")
     known = json.loads(stored) if stored else {}
     now = json.loads(json.dumps(_definition(config)))
     different = sorted(key for key in known.keys() | now.keys() if known.get(key) != now.get(key))
@@ -203,6 +210,13 @@ def _check_same_experiment(config: Config, url: str) -> None:
             f"study '{config.study_name}' exists with another search or experiment (different: {shown}); give this one "
             "a name of its own with --study NAME, or go back to the values the study was begun with"
         )
+
+
+def _exists(url: str, name: str) -> bool:
+    """Whether the storage has the study; a missing SQLite file is not created by asking."""
+    if url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).exists():
+        return False
+    return name in optuna.get_all_study_names(open_storage(url))
 
 
 def _open_or_create(config: Config, url: str) -> optuna.Study:

@@ -6,7 +6,7 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
-import mobilenet_chest
+from mobilenet_chest import __version__
 
 
 @lru_cache(maxsize=1)
@@ -16,13 +16,13 @@ def code_version() -> dict[str, str]:
     MLflow looks at the folder of the running script, which is not the project for an installed command, and does
     not record uncommitted changes. Outside a checkout both are ``unknown``.
     """
-    folder = Path(mobilenet_chest.__file__).parent
+    folder = Path(__file__).parent
     commit = _git(folder, "rev-parse", "HEAD")
     changes = _git(folder, "status", "--porcelain") if commit else None
     return {
         "git_commit": commit or "unknown",
         "git_dirty": "unknown" if changes is None else str(bool(changes)).lower(),
-        "package_version": mobilenet_chest.__version__,
+        "package_version": __version__,
     }
 
 

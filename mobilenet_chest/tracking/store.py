@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +19,9 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.errors import TrackingError
 
 ANSWER_SECONDS = 5.0
+
+# a bar for each copied file would drown the sweep's own output
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def tracking_uri() -> str:

@@ -1,0 +1,296 @@
+"""Every command with its arguments. Heavy imports happen inside, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mobilenet_chest.errors import ConfigError, MobilenetChestError, UserError
+
+if TYPE_CHECKING:
+    from mobilenet_chest.config import Config
+
+QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.yaml"
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Sweeps over two-stage fine-tuning of medical image classifiers, tracked in MLflow.",
+)
+data_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Data sets: what there is, download, synthetic files."
+)
+app.add_typer(data_app, name="data")
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[EXPERIMENT.yaml] [key=value ...]", help="Experiment, then overrides.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything but train or write.")]
+
+
+def main(command: str | None = None) -> None:
+    """Run a command line.
+
+    Args:
+        command: Take ``sys.argv`` as the arguments of this command, as ``sweep.py`` and ``train.py`` do.
+    """
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    if command is None:
+        app(prog_name="mobilenet-chest")
+    else:
+        single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        front_doors: dict[str, Callable[..., None]] = {"sweep": sweep, "train": train}
+        single.command()(front_doors[command])
+        single(prog_name=f"{command}.py")
+
+
+@app.command()
+def sweep(
+    arguments: Overrides = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials of the study in all.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the trials.")] = 1,
+    timeout: Annotated[str | None, typer.Option(help="Begin no trial after this time: 90s, 30m, 2h, 1d.")] = None,
+    study: Annotated[str | None, typer.Option(help="Name of the study; the experiment's name by default.")] = None,
+    storage: Annotated[str | None, typer.Option(help="SQLAlchemy address; sqlite:///optuna.db by default.")] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Start or continue a sweep. Without arguments: experiments/quickstart.yaml."""
+    with _reporting():
+        path, given = _experiment(arguments, default=QUICKSTART)
+        extra = [f"study.trials={trials}"] if trials is not None else []
+        extra += [f"study.name={json.dumps(study)}"] if study is not None else []
+        config, seconds = _load(path, [*given, *extra]), _seconds(timeout)
+        from mobilenet_chest import sweep as engine
+        from mobilenet_chest.cli import output
+
+        if dry_run:
+            engine.check(config, storage)
+            output.dry_run(config, as_json, trials=engine.trials_to_come(config, storage))
+            return
+        with output.live_sweep(config, quiet=as_json) as on_status:
+            result = engine.run_sweep(config, workers=workers, timeout=seconds, storage=storage, on_status=on_status)
+        output.sweep(config, result, as_json)
+
+
+@app.command()
+def train(
+    arguments: Overrides = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN_ID", help="Go on with an interrupted run.")] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Train one model."""
+    with _reporting():
+        path, given = _experiment(arguments, default=None)
+        config = _load(path, given)
+        from mobilenet_chest import two_stage
+        from mobilenet_chest.cli import output
+        from mobilenet_chest.tracking import MlflowTracker
+        from mobilenet_chest.tracking.store import check_reachable
+
+        check_reachable()
+        if dry_run:
+            output.dry_run(config, as_json)
+            return
+        two_stage.prepare(config)
+        with output.live_training(config) as on_epoch:
+            if resume is None:
+                result = two_stage.train(config, MlflowTracker(), on_epoch)
+            else:
+                from mobilenet_chest.selection.resume import last_checkpoint
+
+                with last_checkpoint(resume, config) as checkpoint:
+                    result = two_stage.train(config, MlflowTracker(resume=resume), on_epoch, resume=checkpoint)
+        output.training(config, result, as_json)
+
+
+@app.command()
+def compare(
+    references: Annotated[list[str] | None, typer.Argument(metavar="[STUDY|RUN_ID|EXPERIMENT ...]")] = None,
+    baseline: Annotated[str | None, typer.Option(metavar="RUN_ID|STUDY", help="Set the others against this.")] = None,
+    reported: Annotated[bool, typer.Option(help="Add the source report's figures, not reproduced here.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Runs and studies side by side; without names, all of them."""
+    with _reporting():
+        from mobilenet_chest.cli import output
+        from mobilenet_chest.selection.compare import compare as rows_of
+
+        output.comparison(rows_of(references or [], baseline, reported), as_json)
+
+
+@app.command()
+def promote(
+    reference: Annotated[str, typer.Argument(metavar="STUDY|RUN_ID")],
+    name: Annotated[str | None, typer.Option(help="Registered model; the experiment's name by default.")] = None,
+    alias: Annotated[str, typer.Option(help="Alias to move.")] = "champion",
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Register the best run, prove the registered model, move the alias. Evaluates the sealed test split once."""
+    with _reporting():
+        from mobilenet_chest.cli import output
+        from mobilenet_chest.errors import PromotionRefused
+        from mobilenet_chest.selection.promote import promote as run
+
+        try:
+            output.promotion(run(reference, name, alias, dry_run), as_json)
+        except PromotionRefused as refusal:
+            if as_json:
+                output.print_json({"name": name, "version": None, "alias": alias, "run_id": None, "promoted": False,
+                                   "reasons": list(refusal.reasons), "test": {}})  # fmt: skip
+            raise
+
+
+@app.command()
+def evaluate(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID")],
+    split: Annotated[Literal["val", "test"], typer.Option(help="test is sealed: each opening is counted.")],
+    as_json: Json = False,
+) -> None:
+    """Score a finished run on a split."""
+    with _reporting():
+        from mobilenet_chest.cli import output
+        from mobilenet_chest.selection.evaluate import evaluate as score
+
+        output.evaluation(score(run_id, split), as_json)
+
+
+@app.command()
+def predict(
+    model_uri: Annotated[str, typer.Argument(metavar="MODEL_URI", help="models:/NAME@champion, or runs:/ID/model.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help=".npz, .npy, or a folder or file of PNG or JPEG.")],
+    out: Annotated[Path, typer.Option(help="FILE.csv or FILE.parquet.")],
+) -> None:
+    """Predict images with a registered model."""
+    with _reporting():
+        from mobilenet_chest.cli import output
+        from mobilenet_chest.deploy.batch import predict_files
+
+        output.line(f"{predict_files(model_uri, source, out)} predictions in {out}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of experiment files, for editors."""
+    from mobilenet_chest.config import Config
+
+    sys.stdout.write(json.dumps(Config.model_json_schema(), indent=2) + "\n")
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, reachable and cached; exit code 1 when the main job could not run."""
+    with _reporting():
+        from mobilenet_chest.cli import output
+        from mobilenet_chest.deploy.doctor import examine
+
+        if not output.examination(examine()):
+            raise typer.Exit(1)
+
+
+@data_app.command("info")
+def data_info(source: Annotated[str | None, typer.Argument(metavar="[DATASET|FILE.npz]")] = None) -> None:
+    """Data sets with their labels, or what a file holds."""
+    with _reporting():
+        from mobilenet_chest.cli import output
+
+        output.data_info(source)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET")],
+    size: Annotated[int, typer.Option(help="28, 64, 128 or 224 pixels.")] = 28,
+    root: Annotated[Path, typer.Option(help="Folder to keep it in.")] = Path("~/.medmnist"),
+) -> None:
+    """Download a MedMNIST file, resuming and checking its MD5."""
+    with _reporting():
+        from mobilenet_chest.cli import output
+        from mobilenet_chest.data.medmnist import fetch_dataset
+
+        output.line(str(fetch_dataset(dataset, size, root.expanduser())))
+
+
+@data_app.command("phantom")
+def data_phantom(
+    out: Annotated[Path, typer.Option(help="FILE.npz to write.")],
+    size: Annotated[int, typer.Option(help="Side in pixels.")] = 64,
+    seed: Annotated[int, typer.Option(min=0)] = 2024,
+) -> None:
+    """Write synthetic radiographs in ChestMNIST's layout."""
+    with _reporting():
+        import numpy as np
+
+        from mobilenet_chest.cli import output
+        from mobilenet_chest.data.phantom import generate
+
+        if out.suffix != ".npz":
+            raise UserError(f"--out {out}: the file's name must end in .npz")
+        arrays = generate(size, seed=seed)
+        try:
+            np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # numpy's stub mistakes ** for allow_pickle
+        except OSError as error:
+            raise UserError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from error
+        output.line(str(out))
+
+
+@contextmanager
+def _reporting() -> Iterator[None]:
+    """Errors of this package as one line on stderr and their exit code; an interrupt as 130."""
+    try:
+        yield
+    except MobilenetChestError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on where this one stopped", err=True)
+        raise typer.Exit(130) from None
+
+
+def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _experiment(arguments: list[str] | None, default: Path | None) -> tuple[Path, list[str]]:
+    """Split positional arguments into the experiment file and its overrides."""
+    files = [argument for argument in arguments or [] if "=" not in argument]
+    if len(files) > 1:
+        raise ConfigError(
+            [f"two experiment files given: {', '.join(files)}; name one, overrides have the form key=value"]
+        )
+    if not files and default is None:
+        raise ConfigError(["which experiment? for example: train.py experiments/chestmnist/mobilenet_v3_large.yaml"])
+    if not files and default is not None and not default.exists():
+        raise ConfigError(["no experiments/quickstart.yaml beside the package; name an experiment file"])
+    path = Path(files[0]) if files else default
+    assert path is not None
+    return path, [argument for argument in arguments or [] if "=" in argument]
+
+
+def _load(path: Path, overrides: list[str]) -> Config:
+    from mobilenet_chest.config import load
+
+    return load(path, overrides)
+
+
+def _seconds(timeout: str | None) -> float | None:
+    if timeout is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", timeout)
+    if match is None:
+        raise UserError(f"--timeout {timeout}: a number and a unit, such as 90s, 30m, 2h or 1d")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]

@@ -1,0 +1,292 @@
+"""What commands print: tables for people, one JSON document for scripts, live views on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from mobilenet_chest.config import Config, flatten
+
+if TYPE_CHECKING:
+    from mobilenet_chest.deploy.doctor import Finding
+    from mobilenet_chest.selection.compare import Row
+    from mobilenet_chest.selection.evaluate import Evaluation
+    from mobilenet_chest.selection.promote import Promotion
+    from mobilenet_chest.sweep import SweepResult, SweepStatus
+    from mobilenet_chest.training.loop import Record
+    from mobilenet_chest.two_stage import RunResult
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False)
+
+
+def line(text: str) -> None:
+    """One line on stdout, as it is."""
+    out.print(text, markup=False)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document; NaN and infinity, which JSON does not have, become null."""
+    sys.stdout.write(json.dumps(_plain(document), indent=2) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def dry_run(config: Config, as_json: bool, trials: int | None = None) -> None:
+    """The resolved experiment, rows, parameters and what would be done."""
+    from mobilenet_chest.models.zoo import parameter_counts
+    from mobilenet_chest.two_stage import prepare
+
+    prepared = prepare(config)
+    parameters, parameters_stage1 = parameter_counts(prepared.model)
+    document: dict[str, Any] = {
+        "config": config.resolved(),
+        "rows": prepared.data.counts(),
+        "parameters": parameters,
+        "parameters_stage1": parameters_stage1,
+        "epochs": {"stage1": config.stage1.epochs, "stage2": config.stage2.epochs},
+        "device": str(prepared.device),
+        "data_digest": prepared.data.digest,
+    } | ({} if trials is None else {"trials": trials})
+    if as_json:
+        print_json(document)
+        return
+    table = Table(title=f"{config.name}: nothing is trained or written", show_header=False)
+    for key, value in flatten(config.training_fields()).items():
+        table.add_row(key, json.dumps(value) if not isinstance(value, str) else value)
+    out.print(table)
+    for split, counts in prepared.data.counts().items():
+        line(f"{split}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    line(f"parameters: {parameters:,} in all, {parameters_stage1:,} trained in stage 1; device {prepared.device}")
+    line(f"epochs: {config.stage1.epochs} frozen, {config.stage2.epochs} of everything")
+    if trials is not None:
+        for path, distribution in config.search.items():
+            shown = distribution.model_dump(exclude_defaults=True)
+            line(f"search {path}: " + ", ".join(f"{key} {value}" for key, value in shown.items()))
+        line(f"trials to come: {trials} of {config.study.trials}")
+
+
+@contextmanager
+def live_training(config: Config) -> Iterator[Callable[[int, Record], None]]:
+    """A line for each epoch on stderr."""
+    total = config.stage1.epochs + config.stage2.epochs
+
+    def on_epoch(epoch: int, record: Record) -> None:
+        err.print(
+            f"epoch {epoch}/{total} stage {record['stage']:.0f}  train_loss {record['train_loss']:.4f}  "
+            f"val_loss {record['val_loss']:.4f}  val_accuracy {record['val_accuracy']:.4f}  "
+            f"val_auc {record['val_auc']:.4f}  {record['images_per_second']:.0f} images/s"
+        )
+
+    yield on_epoch
+
+
+def training(config: Config, result: RunResult, as_json: bool) -> None:
+    """The figures of one training."""
+    if as_json:
+        print_json({"run_id": result.run_id, "status": result.status, "metrics": result.metrics})
+        return
+    table = Table(title=f"{config.name}, run {result.run_id}")
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in result.metrics.items():
+        table.add_row(name, _number(value))
+    out.print(table)
+    line("browse:  mlflow ui")
+    line(f"promote: mobilenet-chest promote {result.run_id}")
+
+
+@contextmanager
+def live_sweep(config: Config, quiet: bool) -> Iterator[Callable[[SweepStatus], None]]:
+    """Trials done, running and pruned, the best so far, time left: a live table in a terminal, else changed lines."""
+    metric = config.study.metric
+    if not err.is_terminal or quiet:
+        shown: list[str] = []
+
+        def report(status: SweepStatus) -> None:
+            text = _status_line(status, metric)
+            if not shown or shown[-1] != text:
+                shown.append(text)
+                left = _duration(status.seconds_left)
+                err.print(f"{text}, {_duration(status.seconds)} so far, {left} left", markup=False)
+
+        yield report
+        return
+    with Live(console=err, refresh_per_second=2, transient=True) as live:
+
+        def show(status: SweepStatus) -> None:
+            table = Table(title=f"study {config.study_name}", caption=_status_line(status, metric))
+            for heading in ("trial", "last " + metric, "values"):
+                table.add_column(heading)
+            for trial in status.running:
+                values = ", ".join(f"{key}={_number(value)}" for key, value in trial.params.items())
+                table.add_row(str(trial.number), _number(trial.value), values)
+            table.add_row("", "", f"{_duration(status.seconds)} so far, {_duration(status.seconds_left)} left")
+            live.update(table)
+
+        yield show
+
+
+def _status_line(status: SweepStatus, metric: str) -> str:
+    states = status.states
+    best = "none yet" if status.best is None else f"{metric} {status.best.value:.4f} (trial {status.best.number})"
+    return (
+        f"{sum(states.values())}/{status.total} trials done, {len(status.running)} running, "
+        f"{states.get('PRUNED', 0)} pruned, {states.get('FAIL', 0)} failed, best {best}"
+    )
+
+
+def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
+    """Leaderboard, importances, and the next two commands."""
+    if as_json:
+        best = {
+            key: value for key, value in asdict(result.best).items() if key in ("number", "value", "run_id", "params")
+        }
+        print_json({"study": result.study, "run_id": result.run_id, "trials": [asdict(t) for t in result.trials],
+                    "best": best, "importances": result.importances, "complete": result.complete})  # fmt: skip
+        return
+    table = Table(title=f"study {result.study}: {len(result.trials)} trials, {result.new_trials} of them now")
+    paths = list(config.search)
+    for heading in ("trial", "state", config.study.metric, *paths, "run"):
+        table.add_column(heading, no_wrap=heading == "run")
+    sign = -1 if config.study.direction == "maximize" else 1
+    order = {"COMPLETE": 0, "PRUNED": 1}
+    ranked = sorted(result.trials, key=lambda t: (order.get(t.state, 2), sign * (t.value or 0), t.number))
+    for trial in ranked[:20]:
+        values = [_number(trial.params.get(path)) for path in paths]
+        table.add_row(str(trial.number), trial.state.lower(), _number(trial.value), *values, trial.run_id or "none")
+    out.print(table)
+    if len(ranked) > 20:
+        line(f"and {len(ranked) - 20} more in leaderboard.csv of run {result.run_id}")
+    if result.importances:
+        line("importance: " + ", ".join(f"{path} {share:.0%}" for path, share in result.importances.items()))
+    if not result.complete:
+        line(f"not complete: the same command goes on to {config.study.trials} trials")
+    line(f"best: trial {result.best.number}, {config.study.metric} {result.best.value:.4f} on the validation split")
+    line("next: mlflow ui")
+    line(f"      mobilenet-chest promote {result.study}")
+
+
+def comparison(rows: Sequence[Row], as_json: bool) -> None:
+    """Rows of ``compare``; reported figures say so."""
+    if as_json:
+        print_json({"rows": [asdict(row) for row in rows]})
+        return
+    if not rows:
+        line("no finished runs yet; start with: python sweep.py")
+        return
+    against = any(row.baseline for row in rows)
+    headings = ["name", "kind", "model", "parameters", "val AUC", "val accuracy", "cross-fitted", "TTA + threshold",
+                "threshold", "TTA gain", "training", "run"]  # fmt: skip
+    table = Table()
+    for heading in [*headings, *(["speed ratio", "Δ AUC", "Δ cross-fitted"] if against else [])]:
+        justify = "left" if heading in ("name", "kind", "model", "run") else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading == "run")  # type: ignore[arg-type]
+    for row in rows:
+        m = row.metrics
+        cells = [
+            row.name,
+            "reported, not reproduced" if row.kind == "reported" else row.kind,
+            row.model,
+            "" if row.parameters is None else f"{row.parameters:,}",
+            *(_number(m.get(k)) for k in ("val_auc", "val_accuracy", "val_accuracy_crossfit")),
+            *(_number(m.get(k)) for k in ("val_accuracy_tta_threshold", "threshold", "tta_gain")),
+            _duration(m.get("train_seconds")) if "train_seconds" in m else "",
+            row.run_id or "",
+        ]
+        if against:
+            cells += [_number(row.baseline.get(k)) for k in ("speed_ratio", "val_auc", "val_accuracy_crossfit")]
+        table.add_row(*cells)
+    out.print(table)
+
+
+def promotion(result: Promotion, as_json: bool) -> None:
+    """What a promotion did, or would do."""
+    if as_json:
+        print_json(asdict(result))
+        return
+    for reason in result.reasons:
+        line(reason)
+    if not result.promoted:
+        return
+    line(f"{result.alias} of '{result.name}' is version {result.version}, run {result.run_id}")
+    for name, value in result.test.items():
+        line(f"  {name:<28} {value:.4f}")
+    line(f'use: mlflow.pyfunc.load_model("models:/{result.name}@{result.alias}").predict(uint8_images)')
+
+
+def evaluation(result: Evaluation, as_json: bool) -> None:
+    """Figures of one split."""
+    if as_json:
+        print_json(asdict(result))
+        return
+    line(f"run {result.run_id}, {result.split}: {result.rows} images; test openings so far: {result.test_evaluations}")
+    for name, value in result.metrics.items():
+        line(f"  {name:<28} {value:.4f}")
+
+
+def examination(findings: Sequence[Finding]) -> bool:
+    """The doctor's table; whether everything the main job needs is well."""
+    table = Table()
+    for heading in ("what", "state", "detail"):
+        table.add_column(heading)
+    for finding in findings:
+        state = "ok" if finding.ok else "BAD" if finding.needed else "missing, optional"
+        table.add_row(finding.what, state, escape(finding.detail))
+    out.print(table)
+    return all(finding.ok for finding in findings if finding.needed)
+
+
+def data_info(source: str | None) -> None:
+    """Names and labels of a dataset or of all of them, or what a file holds."""
+    from mobilenet_chest.data.medmnist import PHANTOM, dataset_info, dataset_names
+    from mobilenet_chest.data.npz import NpzFile
+
+    if source is not None and source.endswith(".npz"):
+        file = NpzFile(Path(source))
+        for split in file.splits:
+            labels = file.labels(split)
+            line(f"{split}: {len(labels)} rows, labels {labels.shape}, sums {labels.sum(axis=0).tolist()}")
+        return
+    for name in [source] if source is not None else dataset_names():
+        info = dataset_info(name)
+        sizes = "made here at any size" if name == PHANTOM else ", ".join(map(str, info.sizes)) + " pixels"
+        kind = "gray" if info.channels == 1 else "colour"
+        line(f"{info.name}: {kind}, {info.task}, {sizes}; labels: {', '.join(map(repr, info.label_names))}")
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
+        return f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4g}"
+    return str(value)
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown time"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

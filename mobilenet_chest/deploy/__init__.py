@@ -1,0 +1,1 @@
+"""Using registered models, and looking after an installation."""
