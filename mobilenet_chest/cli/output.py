@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mobilenet_chest.two_stage import RunResult
 
 out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def line(text: str) -> None:

@@ -14,7 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config, flatten
-from mobilenet_chest.data.dataset import TrainVal
+from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.errors import ConfigError, StudyError, SweepFailed
 from mobilenet_chest.sweep import report
 from mobilenet_chest.sweep.claims import counts, is_alive, reap
@@ -25,6 +25,9 @@ from mobilenet_chest.tracking.store import check_reachable, connect
 from mobilenet_chest.tracking.study_run import close_dead_runs, open_study_run
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
 from mobilenet_chest.two_stage import prepare
+
+REPORTED = "reported_trials"
+"""Attribute of the study: of how many trials its run in MLflow has the leaderboard and plots."""
 
 
 @dataclass(frozen=True)
@@ -123,10 +126,11 @@ def run_sweep(
     """
     url = storage or DEFAULT
     check(config, storage)
-    data = prepare(config).data
     started = time.time()
     study = _open_or_create(config, url)
-    parent = _parent_run(config, study, data)
+    if study.user_attrs.get(REPORTED) == len(_counted(study)) >= _total(config):
+        return _result(config, study, study.user_attrs["run_id"], new_trials=0)
+    parent = _parent_run(config, study, load_train_val(config.data))
     assert parent.run_id is not None
     reconcile(study, url, parent.run_id)
     _queue_grid(config, study, url)
@@ -146,6 +150,7 @@ def run_sweep(
             tick()
         result = _result(config, study, parent.run_id, new_trials=len(_counted(study)) - len(before))
         report.log(config, study, parent, result.importances)
+        study.set_user_attr(REPORTED, len(result.trials))
         status = Status.FINISHED
     except KeyboardInterrupt:
         status = Status.KILLED
