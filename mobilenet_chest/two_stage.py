@@ -16,6 +16,7 @@ from torch import nn
 
 from mobilenet_chest.config import Config, best_direction
 from mobilenet_chest.data.dataset import TrainVal, load_train_val
+from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
 from mobilenet_chest.evaluation.predict import Predictions, predict, predict_logits
 from mobilenet_chest.models.zoo import Classifier, build_model, parameter_counts
@@ -115,10 +116,11 @@ def train(
                 stopped = fit(model, config.stage1, setup, progress, after_epoch)
                 if progress.best_epoch:
                     keep.checkpoint("stage1_best.pt", progress)
-                    model.load_state_dict(progress.best_model)
                 if not stopped:
                     _start_stage2(progress)
             if not stopped:
+                if progress.stage_epoch == 0 and progress.previous_best is not None:
+                    model.load_state_dict(progress.previous_best["best_model"])
                 model.freeze_backbone(False)
                 stopped = fit(model, config.stage2, setup, progress, after_epoch)
         except KeyboardInterrupt:
@@ -162,6 +164,8 @@ def _setup(config: Config, prepared: Prepared) -> Fit:
 
 def _resumed(path: Path) -> Progress:
     contents = checkpoint.load(path)
+    if "progress" not in contents:
+        raise DataError(f"{path}: not a last.pt of an interrupted run; choose the run's checkpoints/last.pt")
     return Progress(**contents["progress"])
 
 
@@ -173,7 +177,8 @@ def _start_stage2(progress: Progress) -> None:
             "best_value": progress.best_value,
             "best_model": progress.best_model,
         }
-    progress.stage, progress.stage_epoch, progress.best_epoch, progress.resume = 2, 0, 0, {}
+    progress.stage, progress.stage_epoch, progress.best_epoch = 2, 0, 0
+    progress.resume = {name: state for name, state in progress.resume.items() if name == "random"}
 
 
 def _overall_best(progress: Progress, metric: str) -> dict[str, Any]:

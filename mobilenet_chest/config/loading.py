@@ -84,7 +84,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice: YAML's last-one-wins would hide one of them."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        keys = [self.construct_object(k, deep=True) for k, _ in node.value if k.tag != "tag:yaml.org,2002:merge"]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' stands twice", node.start_mark)
@@ -102,7 +102,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError([f"{path}: cannot be read as a YAML experiment: {error}"]) from None
     try:
         fields = yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError([f"{path}: not valid YAML: {' '.join(str(error).split())}"]) from None
     if not isinstance(fields, dict):
         raise ConfigError([f"{path}: an experiment is a mapping with keys such as name, data, model; this file is not"])
@@ -115,7 +115,7 @@ def _split_override(text: str) -> tuple[str, Any]:
         raise ConfigError([f"'{text}': an override has the form key=value, for example stage2.lr=3e-4"])
     try:
         return key, yaml.load(value, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError([f"'{text}': the value is not valid YAML; quote it, for example '{key}=\"…\"'"]) from None
 
 
@@ -207,8 +207,16 @@ def _checked_search(config: Config, source: str) -> tuple[dict[str, Distribution
                 problems.append(f"{where}: when: '{parent}' is itself conditional; put its conditions here as well")
     if problems:
         return {}, problems
+    for path, distribution in config.search.items():
+        if distribution.choices is None and not _is_number_field(path):
+            problems.append(f"{source}: search.{path}: takes names or fixed values, not a range; give choices")
+    if problems:
+        return {}, problems
     base = config.model_dump(mode="json", exclude={"search"})
     search = {path: _with_field_types(path, distribution, base) for path, distribution in config.search.items()}
+    for path, distribution in search.items():
+        if distribution.choices and len({repr(choice) for choice in distribution.choices}) < len(distribution.choices):
+            problems.append(f"{source}: search.{path}: choices {list(distribution.choices)} holds a value twice")
     for values in itertools.islice(_corners(search), MOST_COMBINATIONS):
         fields = Config.model_validate(base).resolved()
         for path, value in values.items():
@@ -241,9 +249,17 @@ def _with_field_types(path: str, distribution: Distribution, base: Mapping[str, 
 
 def is_integer_field(path: str) -> bool:
     """Whether the field at a dotted path holds whole numbers."""
+    return _field_type(path) in (int, int | None)
+
+
+def _is_number_field(path: str) -> bool:
+    return is_integer_field(path) or _field_type(path) in (float, float | None)
+
+
+def _field_type(path: str) -> Any:
     *parents, leaf = path.split(".")
     section = _section(parents)
-    return section is not None and section.model_fields[leaf].annotation in (int, int | None)
+    return None if section is None else section.model_fields[leaf].annotation
 
 
 def active(search: Mapping[str, Distribution], values: Mapping[str, Any]) -> Iterator[str]:

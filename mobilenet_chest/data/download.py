@@ -102,8 +102,7 @@ def _existing(target: Path, md5: str | None, sha256_prefix: str | None) -> Path:
         ) from error
     if wrong is not None:
         raise DataError(
-            f"{target} is not the published file: {wrong}; delete it to download it again, or, to use data of your "
-            "own, name its file with data.path"
+            f"{target} is not the published file: {wrong}; move it away, or delete it, to download it again"
         )
     return target
 

@@ -92,7 +92,10 @@ def fetch_dataset(name: str, size: int, root: Path) -> Path:
         raise DataError(f"{name} has no images of {size} pixels; set data.source_size to one of: {_listed(info.sizes)}")
     entry = _catalogue(name)
     suffix = _suffix(size)
-    return fetch(entry[f"url{suffix}"], root / f"{name}{suffix}.npz", md5=entry[f"MD5{suffix}"])
+    try:
+        return fetch(entry[f"url{suffix}"], root / f"{name}{suffix}.npz", md5=entry[f"MD5{suffix}"])
+    except DataError as error:
+        raise DataError(f"{error}; data.path=FILE.npz takes a file of your own") from error
 
 
 def class_columns(info: DatasetInfo, classes: tuple[str, str] | None) -> tuple[tuple[int, int], tuple[str, str]]:

@@ -39,9 +39,9 @@ def predict(model: nn.Module, split: Split, device: torch.device) -> Predictions
         TrainingDiverged: A prediction is NaN or infinite.
     """
     images = split.images.to(device)
-    plain = _probabilities(predict_logits(model, images))
-    mirrored = _probabilities(predict_logits(model, images, mirror=True))
-    if not np.isfinite(plain + mirrored).all():
+    logits, mirror_logits = predict_logits(model, images), predict_logits(model, images, mirror=True)
+    plain, mirrored = _probabilities(logits), _probabilities(mirror_logits)
+    if not (logits.isfinite() & mirror_logits.isfinite()).all():
         raise TrainingDiverged("the model predicts NaN or infinity; lower the learning rate or set optimizer.clip_norm")
     return Predictions(split.rows, split.labels.numpy(), plain, (plain + mirrored) / 2)
 

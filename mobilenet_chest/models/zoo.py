@@ -111,7 +111,7 @@ def build_model(config: ModelConfig, channels: int) -> Classifier:
         backbone = _timm(config.name.removeprefix("timm:"), imagenet)
     else:
         backbone = BUILDERS[config.name](imagenet)
-    if not imagenet:
+    if config.weights == "none":
         for module in backbone.module.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = RANDOM_START_MOMENTUM

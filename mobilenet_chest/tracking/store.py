@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import mlflow
 import requests
@@ -31,8 +31,7 @@ def tracking_uri() -> str:
 
 def shown(uri: str) -> str:
     """``uri`` without its password, for people and logs."""
-    parts = urlsplit(uri)
-    return uri if parts.password is None else uri.replace(f":{parts.password}@", ":***@", 1)
+    return re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", uri)
 
 
 def check_reachable() -> None:
@@ -42,7 +41,7 @@ def check_reachable() -> None:
         TrackingError: It does not answer, cannot be written, or is of a kind MLflow no longer has.
     """
     uri = tracking_uri()
-    scheme = urlsplit(uri).scheme
+    scheme = uri.partition(":")[0].lower() if ":" in uri else ""
     if scheme in ("http", "https"):
         _check_server(uri)
     elif scheme == "sqlite":
@@ -67,16 +66,17 @@ def connect() -> MlflowClient:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     uri = tracking_uri()
     try:
-        client = MlflowClient()
-        if urlsplit(uri).scheme == "sqlite":
+        if uri.startswith("sqlite:"):
             # Four processes that open a fresh file at once leave it unusable: they all run its migrations.
             with FileLock(f"{sqlite_path(uri)}.lock"):
+                client = MlflowClient()  # opens the store, which runs the migrations
                 client.search_experiments(max_results=1)
         else:
+            client = MlflowClient()
             client.search_experiments(max_results=1)
     except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise TrackingError(
-            f"tracking store {shown(uri)}: {_first_line(error)}; see `mobilenet-chest doctor`"
+            f"tracking store {shown(uri)}: {_first_line(error).replace(uri, shown(uri))}; see `mobilenet-chest doctor`"
         ) from error
     return client
 

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from mobilenet_chest.config import Config, flatten, to_yaml
 from mobilenet_chest.data.dataset import TrainVal
+from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.tracking.provenance import code_version
 from mobilenet_chest.tracking.store import connect, experiment_id
 
@@ -115,20 +117,37 @@ class MlflowTracker:
             self.end(status)
 
     def start(self, config: Config, data: TrainVal) -> str:
-        """Make the run, with its parameters, tags, dataset and ``config.yaml``; returns its id."""
+        """Make the run, with its parameters, tags, dataset and ``config.yaml``; returns its id.
+
+        Raises:
+            TrackingError: The store or its artifact folder cannot be written; the run, if made, is FAILED.
+        """
         run = self._client.create_run(
             experiment_id(self._client, config.experiment),
             run_name=self._name or config.name,
             tags=self._tags | run_tags(config, data),
         )
         self.run_id = str(run.info.run_id)
+        try:
+            self._describe(self.run_id, config, data)
+        except (OSError, MlflowException) as error:
+            self.end(Status.FAILED)
+            raise TrackingError(
+                f"run {self.run_id}: its config.yaml cannot be stored at {run.info.artifact_uri} ({error}); make that "
+                "place writable, or set MLFLOW_TRACKING_URI to another store"
+            ) from error
+        except BaseException:
+            self.end(Status.KILLED)
+            raise
+        return self.run_id
+
+    def _describe(self, run_id: str, config: Config, data: TrainVal) -> None:
         fields = config.resolved() if config.search else config.training_fields()
         params = [Param(key, _text(value)) for key, value in flatten(fields).items()]
         for first in range(0, len(params), PARAMS_PER_BATCH):
-            self._client.log_batch(self.run_id, params=params[first : first + PARAMS_PER_BATCH])
-        self._client.log_inputs(self.run_id, _datasets(config, data))
-        self._client.log_text(self.run_id, to_yaml(config), "config.yaml")
-        return self.run_id
+            self._client.log_batch(run_id, params=params[first : first + PARAMS_PER_BATCH])
+        self._client.log_inputs(run_id, _datasets(config, data))
+        self._client.log_text(run_id, to_yaml(config), "config.yaml")
 
     def end(self, status: int) -> None:
         """Set the run's final status."""
@@ -159,11 +178,18 @@ def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
         "config_digest": config.digest(),
         "data_digest": data.digest,
         "classes": " / ".join(data.classes),
-        "mlflow.user": getpass.getuser(),
+        "mlflow.user": _user(),
         "mlflow.source.name": Path(sys.argv[0]).name,
         "mlflow.source.git.commit": code_version()["git_commit"],
         **code_version(),
     }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without an account, as containers have
+        return "unknown"
 
 
 def _datasets(config: Config, data: TrainVal) -> list[DatasetInput]:

@@ -96,9 +96,9 @@ def fit(
     Raises:
         TrainingDiverged: A loss or the metric is NaN or infinite.
     """
-    batches = -(-len(setup.images) // setup.optimizer.batch_size)
+    steps = len(accumulation_groups(len(setup.images), setup.optimizer, torch.Generator()))
     optimizer = build_optimizer(model, setup.optimizer, stage.lr)
-    schedule = build_schedule(optimizer, stage, -(-batches // setup.optimizer.accumulation))
+    schedule = build_schedule(optimizer, stage, steps)
     scaler = torch.amp.GradScaler(setup.images.device.type, enabled=setup.precision == torch.float16)
     stateful = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
     if progress.resume:
@@ -210,7 +210,8 @@ def _snapshot(stateful: Mapping[str, Any], generator: torch.Generator) -> dict[s
 
 def _restore(stateful: Mapping[str, Any], generator: torch.Generator, state: Mapping[str, Any]) -> None:
     for name, thing in stateful.items():
-        thing.load_state_dict(copy.deepcopy(state[name]))
+        if name in state:  # at the start of stage 2 only the random generators carry over
+            thing.load_state_dict(copy.deepcopy(state[name]))
     generator.set_state(state["random"]["order"])
     torch.set_rng_state(state["random"]["global"])
     if "cuda" in state["random"] and torch.cuda.is_available():

@@ -284,8 +284,8 @@ def test_an_existing_wrong_file_is_left_alone(server: Server, tmp_path: Path) ->
     target.write_bytes(b"mine")
     message = refusal(server.url, target)
     assert message == (
-        f"{target} is not the published file: md5 should be {MD5} but is {hashlib.md5(b'mine').hexdigest()}; delete it "
-        "to download it again, or, to use data of your own, name its file with data.path"
+        f"{target} is not the published file: md5 should be {MD5} but is {hashlib.md5(b'mine').hexdigest()}; move it "
+        "away, or delete it, to download it again"
     )
     assert target.read_bytes() == b"mine"
     assert server.ranges == []

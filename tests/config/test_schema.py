@@ -1,0 +1,173 @@
+"""Defaults, ranges and digests of the experiment schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mobilenet_chest.config import EPOCH_METRICS, FINAL_METRICS, MODEL_NAMES, Config, StudyConfig, best_direction
+from mobilenet_chest.models.zoo import BUILDERS
+
+FIXED = {"name": "fixed", "data": {"dataset": "pneumoniamnist"}, "stage2": {"lr": 3.0e-4}}
+
+
+def config(**fields: Any) -> Config:
+    return Config.model_validate({"name": "x"} | fields)
+
+
+def test_defaults_are_the_recipe_of_the_report() -> None:
+    resolved = config().resolved()
+    assert resolved["seed"] == 2024
+    assert resolved["data"]["source_size"] == 28
+    assert resolved["data"]["image_size"] == 128
+    assert resolved["model"] == {
+        "name": "mobilenet_v3_large", "weights": "imagenet", "stem": "mean", "hidden": [1280, 640], "dropout": 0.5
+    }  # fmt: skip
+    assert resolved["augment"]["hflip"] == 0.5
+    assert resolved["loss"]["name"] == "bce"
+    optimizer = resolved["optimizer"]
+    assert (optimizer["batch_size"], optimizer["accumulation"], optimizer["clip_norm"]) == (48, 2, 1.0)
+    assert (optimizer["name"], optimizer["weight_decay"], optimizer["precision"]) == ("adamw", 0.01, "auto")
+    stage1, stage2 = resolved["stage1"], resolved["stage2"]
+    assert (stage1["epochs"], stage1["lr"], stage1["patience"]) == (30, 1e-3, None)
+    assert (stage2["epochs"], stage2["lr"], stage2["patience"]) == (120, 1e-4, 40)
+    evaluation = resolved["evaluation"]
+    assert [evaluation[f"threshold_{end}"] for end in ("low", "high", "step")] == [0.30, 0.70, 0.01]
+    assert resolved["tracking"]["keep_checkpoints"] == 3
+
+
+def test_model_names_are_those_of_the_zoo() -> None:
+    assert tuple(BUILDERS) == MODEL_NAMES
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({"seed": -1}, "greater than or equal to 0"),
+        ({"seed": 2**32}, "less than 4294967296"),
+        ({"name": "a b"}, "match pattern"),
+        ({"name": "../x"}, "match pattern"),
+        ({"device": "tpu"}, "match pattern"),
+        ({"data": {"source_size": 32}}, "28, 64, 128 or 224"),
+        ({"data": {"dataset": "phantom", "path": "x.npz"}}, "dataset 'phantom' is generated; remove path"),
+        ({"model": {"dropout": 1.0}}, "less than 1"),
+        ({"model": {"hidden": [0]}}, "greater than or equal to 1"),
+        ({"model": {"name": "timm:"}}, "unknown model 'timm:'"),
+        ({"model": {"name": "densnet121"}}, "did you mean 'densenet121'?"),
+        ({"augment": {"hflip": 1.1}}, "less than or equal to 1"),
+        ({"loss": {"focal_gamma": 2}}, "focal_gamma belongs to name: focal, not to 'bce'"),
+        ({"optimizer": {"clip_norm": 0}}, "greater than 0"),
+        ({"stage1": {"lr": float("nan")}}, "finite number"),
+        ({"stage2": {"epochs": 3, "warmup_epochs": 3}}, "warmup_epochs 3 must be less than epochs 3"),
+        ({"stage1": {"epochs": 0}, "stage2": {"epochs": 0}}, "both 0: nothing to train"),
+        ({"evaluation": {"threshold_low": 0.8}}, "threshold_low 0.8 must not exceed threshold_high 0.7"),
+        ({"evaluation": {"metric": "val_auc_tta"}}, "'val_loss', 'val_accuracy' or 'val_auc'"),
+        ({"study": {"trials": 0}}, "greater than or equal to 1"),
+    ],
+)
+def test_refused(fields: dict[str, Any], part: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        config(**fields)
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"data": {"dataset": "phantom"}},
+        {"model": {"name": "timm:resnet18", "hidden": []}},
+        {"loss": {"name": "focal", "focal_gamma": 0}},
+        {"optimizer": {"clip_norm": None}},
+        {"stage1": {"epochs": 0}},
+        {"stage2": {"epochs": 0, "warmup_epochs": 1}},
+        {"device": "cuda:1"},
+        {"study": {"metric": "val_loss", "direction": "minimize"}},
+        {"study": {"metric": "val_auc_tta", "pruner": "none"}},
+    ],
+)
+def test_accepted(fields: dict[str, Any]) -> None:
+    section, wanted = next(iter(fields.items()))
+    held = config(**fields).resolved()[section]
+    assert (held if not isinstance(wanted, dict) else {key: held[key] for key in wanted}) == wanted
+
+
+def test_a_config_cannot_be_changed() -> None:
+    made = config()
+    with pytest.raises(ValidationError, match="frozen"):
+        made.seed = 3  # type: ignore[misc]
+
+
+def test_names_of_experiment_and_study_default_to_the_name() -> None:
+    assert (config().experiment, config().study_name) == ("x", "x")
+    named = config(tracking={"experiment": "chest"}, study={"name": "wide"})
+    assert (named.experiment, named.study_name) == ("chest", "wide")
+
+
+# --- digest --------------------------------------------------------------------------------------------------------
+
+
+def test_the_digest_is_the_same_for_ever() -> None:
+    """Runs in people's stores carry it: a new field must not change the digest of an old experiment unnoticed."""
+    assert Config.model_validate(FIXED).digest() == "b451a24b5d9e56af"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "other"},
+        {"device": "cpu"},
+        {"data": {"dataset": "pneumoniamnist", "path": "elsewhere.npz", "root": "folder"}},
+        {"tracking": {"experiment": "other", "keep_checkpoints": 0}},
+        {"search": {"stage2.lr": {"low": 1e-4, "high": 1e-3}}},
+        {"study": {"trials": 3}},
+        {"seed": 2024},
+    ],
+)
+def test_the_digest_ignores_what_does_not_change_the_numbers(change: dict[str, Any]) -> None:
+    assert Config.model_validate(FIXED | change).digest() == Config.model_validate(FIXED).digest()
+
+
+def test_the_digest_tells_apart_what_does() -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {"seed": 1},
+        {"data": {"dataset": "breastmnist"}},
+        {"data": {"dataset": "pneumoniamnist", "source_size": 64}},
+        {"data": {"dataset": "pneumoniamnist", "image_size": 64}},
+        {"data": {"dataset": "pneumoniamnist", "classes": ["pneumonia", "normal"]}},
+        {"model": {"stem": "sum"}},
+        {"model": {"hidden": [640, 1280]}},
+        {"augment": {"hflip": 0}},
+        {"loss": {"name": "focal"}},
+        {"optimizer": {"accumulation": 1}},
+        {"stage1": {"lr": 2e-3}},
+        {"stage2": {"lr": 2e-3}},
+        {"evaluation": {"folds": 3}},
+    ]
+    assert len({Config.model_validate(FIXED | change).digest() for change in changes}) == len(changes)
+
+
+# --- study ---------------------------------------------------------------------------------------------------------
+
+
+def test_losses_fall_and_everything_else_rises() -> None:
+    assert [best_direction(metric) for metric in EPOCH_METRICS] == ["minimize", "maximize", "maximize"]
+    assert {best_direction(metric) for metric in FINAL_METRICS if metric != "val_loss"} == {"maximize"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({"metric": "val_acuracy"}, "unknown metric 'val_acuracy'; did you mean 'val_accuracy'?"),
+        ({"metric": "val_loss"}, "val_loss is to minimize, not to maximize"),
+        ({"direction": "minimize"}, "val_auc is to maximize, not to minimize"),
+        ({"metric": "val_accuracy_crossfit"}, "pruner 'median' needs a metric known after every epoch"),
+        ({"metric": "test_auc"}, "unknown metric 'test_auc'"),
+    ],
+)
+def test_a_study_that_cannot_be(fields: dict[str, Any], part: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        StudyConfig.model_validate(fields)
+    assert part in str(caught.value)

@@ -1,0 +1,123 @@
+"""What the tests of all packages share: small data, small experiments, and an MLflow store of their own."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mobilenet_chest.config import Config, parse
+from mobilenet_chest.data import phantom
+
+REAL_DATA = "MOBILENET_CHEST_REAL_DATA"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """MLflow's own models use a loader that SQLAlchemy 2.1 has deprecated, and say so when they are imported."""
+    config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy is deprecated")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Sums in one order: the same bits on every machine with the same processor."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def chest_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A .npz in ChestMNIST's layout with 80, 40 and 40 phantom rows of 32 by 32 pixels."""
+    path = tmp_path_factory.mktemp("chest") / "chest.npz"
+    np.savez(path, **phantom.generate(32, {"train": 80, "val": 40, "test": 40}))
+    return path
+
+
+@pytest.fixture
+def phantom_config(chest_file: Path) -> Callable[..., Config]:
+    """A tiny experiment on ``chest_file`` (1 + 1 epochs, 32 pixels, no weights); takes ``{dotted path: value}``."""
+
+    def make(values: dict[str, Any] | None = None) -> Config:
+        fields: dict[str, Any] = {
+            "name": "tiny",
+            "seed": 7,
+            "device": "cpu",
+            "data": {
+                "dataset": "chestmnist",
+                "classes": ["cardiomegaly", "pneumothorax"],
+                "path": str(chest_file),
+                "image_size": 32,
+            },
+            "model": {"weights": "none"},
+            "optimizer": {"batch_size": 16},
+            "stage1": {"epochs": 1},
+            "stage2": {"epochs": 1, "lr": 1e-3},
+        }
+        for path, value in (values or {}).items():
+            section, _, leaf = path.partition(".")
+            if leaf:
+                fields.setdefault(section, {})[leaf] = value
+            else:
+                fields[section] = value
+        return parse(fields)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh MLflow database, made once: its migrations take seconds."""
+    from mobilenet_chest.tracking.store import connect
+
+    folder = tmp_path_factory.mktemp("mlflow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        connect()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def tracking(_empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty MLflow store in ``tmp_path``, which becomes the working folder and is returned."""
+    _without_mlflow_variables(monkeypatch)
+    source, target = sqlite3.connect(_empty_database), sqlite3.connect(tmp_path / "mlflow.db")
+    source.backup(target)
+    source.close()
+    target.close()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return tmp_path
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Every HTTP request goes to a proxy that is not there, and torch.hub's folder is empty."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name.lower(), "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    before = torch.hub.get_dir()
+    torch.hub.set_dir(tmp_path / "hub")
+    yield
+    torch.hub.set_dir(before)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real .npz files, named by an environment variable; the project holds no copy of them."""
+    folder = os.environ.get(REAL_DATA)
+    if not folder:
+        pytest.skip(f"{REAL_DATA} does not name a folder with real data")
+    return Path(folder)
+
+
+def _without_mlflow_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("MLFLOW_"):
+            monkeypatch.delenv(name)

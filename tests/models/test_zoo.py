@@ -1,0 +1,102 @@
+"""The networks: exact sizes, the normalisation inside, and a frozen stage that is really frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from mobilenet_chest.config import Config, ModelConfig
+from mobilenet_chest.models.zoo import RANDOM_START_MOMENTUM, Classifier, build_model, parameter_counts
+from mobilenet_chest.training.loop import Progress
+from mobilenet_chest.two_stage import _setup, fit, prepare
+
+
+def built(channels: int = 1, **fields: Any) -> Classifier:
+    torch.manual_seed(0)
+    return build_model(ModelConfig.model_validate({"weights": "none"} | fields), channels).eval()
+
+
+@pytest.mark.parametrize(
+    ("channels", "fields", "expected"),
+    [
+        (1, {}, (5_022_225, 2_050_561)),
+        (1, {"stem": "sum"}, (5_022_225, 2_050_561)),
+        (1, {"stem": "repeat"}, (5_022_513, 2_050_561)),
+        (3, {}, (5_022_513, 2_050_561)),
+        (1, {"hidden": []}, (5_022_225 - 2_050_561 + 961, 961)),
+        (1, {"name": "densenet121"}, (9_080_065, 2_132_481)),
+    ],
+)
+def test_parameters(channels: int, fields: dict[str, Any], expected: tuple[int, int]) -> None:
+    assert parameter_counts(built(channels, **fields)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "features"),
+    [("mobilenet_v3_large", 960), ("densenet121", 1024), ("efficientnet_lite0", 1280), ("timm:resnet10t", 512)],
+)
+def test_forward(name: str, features: int) -> None:
+    model = built(name=name)
+    images = torch.randint(0, 256, (3, 1, 48, 48), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert model.features(images).shape == (3, features)
+        logits = model(images)
+    assert logits.shape == (3,)
+    assert logits.dtype == torch.float32
+    assert torch.isfinite(logits).all()
+
+
+def test_normalisation_is_inside_and_not_in_checkpoints() -> None:
+    gray, colour = built(), built(3)
+    torch.testing.assert_close(colour.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]) * 255)
+    torch.testing.assert_close(colour.std.flatten(), torch.tensor([0.229, 0.224, 0.225]) * 255)
+    torch.testing.assert_close(gray.mean.flatten(), torch.tensor([0.449]) * 255)
+    torch.testing.assert_close(gray.std.flatten(), torch.tensor([0.226]) * 255)
+    assert {"mean", "std"}.isdisjoint(gray.state_dict())
+
+
+def test_the_seed_makes_the_model() -> None:
+    first, second = built(), built()
+    assert all(torch.equal(value, second.state_dict()[name]) for name, value in first.state_dict().items())
+
+
+def test_a_random_start_has_quick_statistics() -> None:
+    momenta = {module.momentum for module in built().modules() if isinstance(module, nn.BatchNorm2d)}
+    assert momenta == {RANDOM_START_MOMENTUM}
+
+
+def test_a_frozen_backbone_stays_in_evaluation_mode() -> None:
+    model = built()
+    model.freeze_backbone(True)
+    assert model.backbone_is_frozen
+    model.train()
+    assert model.training
+    assert all(module.training for module in model.head.modules())
+    assert not any(module.training for module in model.backbone.modules())
+    assert not any(parameter.requires_grad for parameter in model.backbone.parameters())
+    assert all(parameter.requires_grad for parameter in model.head.parameters())
+    model.freeze_backbone(False)
+    model.train()
+    assert all(module.training for module in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_stage_1_changes_the_head_and_nothing_else(phantom_config: Callable[..., Config]) -> None:
+    config = phantom_config()
+    prepared = prepare(config)
+    model = prepared.model
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.freeze_backbone(True)
+    fit(model, config.stage1, _setup(config, prepared), Progress(), lambda record: False)
+    after = model.state_dict()
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert changed == {f"head.{layer}.{part}" for layer in (0, 3, 6) for part in ("weight", "bias")}
+
+    model.freeze_backbone(False)
+    fit(model, config.stage2, _setup(config, prepared), Progress(stage=2), lambda record: False)
+    moved = {name for name, value in before.items() if not torch.equal(value, model.state_dict()[name])}
+    assert moved == set(before)

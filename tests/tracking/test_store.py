@@ -1,0 +1,229 @@
+"""Reaching MLflow: quickly, without leaving things behind, and never showing a password."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.tracking.store import (
+    all_experiment_ids,
+    check_reachable,
+    connect,
+    experiment_id,
+    shown,
+    sqlite_path,
+    tracking_uri,
+)
+
+
+def refusal(uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The message of the TrackingError, which must come quickly."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    started = time.perf_counter()
+    with pytest.raises(TrackingError) as caught:
+        connect()
+    assert time.perf_counter() - started < 10
+    return str(caught.value)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Healthy, but good for nothing else."""
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    def do_POST(self) -> None:
+        self.answer()
+
+    def answer(self) -> None:
+        server = self.server
+        assert isinstance(server, Server)
+        status = server.health if self.path.endswith("/health") else server.status
+        if status == 0:
+            self.close_connection = True
+            self.connection.close()
+            return
+        self.send_response(status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"no")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing on stderr."""
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    health = 200
+    status = 404
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A connection closed on purpose."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+# --- it works ------------------------------------------------------------------------------------------------------
+
+
+def test_a_database(tracking: Path) -> None:
+    assert tracking_uri() == f"sqlite:///{tracking / 'mlflow.db'}"
+    client = connect()
+    first = experiment_id(client, "chest")
+    assert experiment_id(client, "chest") == first
+    assert set(all_experiment_ids(client)) == {"0", first}
+    client.delete_experiment(first)
+    assert all_experiment_ids(client) == ["0"]
+    with pytest.raises(TrackingError, match="'chest' is deleted; bring it back with `mlflow experiments restore`"):
+        experiment_id(client, "chest")
+
+
+def test_looking_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'fresh.db'}")
+    check_reachable()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_path_of_a_database() -> None:
+    assert sqlite_path("sqlite:///a/b.db") == Path("a/b.db")
+    assert sqlite_path("sqlite:////a/b.db") == Path("/a/b.db")
+
+
+@pytest.mark.slow
+def test_eight_processes_open_one_fresh_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    code = (
+        "from mobilenet_chest.tracking.store import connect, experiment_id\n"
+        "import sys\n"
+        "sys.stdin.read(1)\n"
+        "print(experiment_id(connect(), 'chest'))\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(8)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("x")
+        process.stdin.flush()
+    answers = [process.communicate(timeout=250) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 8, answers
+    assert {output for output, _ in answers} == {"1\n"}
+
+
+# --- it does not ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", ["/sys", "/proc", "/nowhere"])
+def test_folders_that_cannot_be_written(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = refusal(f"sqlite:///{folder}/mlflow.db", monkeypatch)
+    assert line.startswith(f"MLflow's database: cannot write mlflow.db in {folder} (")
+    assert line.endswith("go to a folder you can write, or set MLFLOW_TRACKING_URI")
+
+
+def test_a_file_that_is_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database " * 100)
+    assert "file is not a database" in refusal(f"sqlite:///{tmp_path / 'mlflow.db'}", monkeypatch)
+    (tmp_path / "folder.db").mkdir()
+    assert "Is a directory" in refusal(f"sqlite:///{tmp_path / 'folder.db'}", monkeypatch)
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "file:///mlruns"])
+def test_the_file_store_is_gone(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "MLflow has no file store any more; set sqlite:///mlflow.db" in refusal(uri, monkeypatch)
+
+
+def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert refusal("http://127.0.0.1:9", monkeypatch) == (
+        "no tracking server answers at http://127.0.0.1:9 (ConnectionError); start one with `mlflow server`, or unset "
+        "MLFLOW_TRACKING_URI to use a local file"
+    )
+
+
+def test_a_server_that_is_ill(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.health = 503
+    line = refusal(f"http://{server.address}", monkeypatch)
+    assert line == f"the tracking server at http://{server.address} answers HTTP 503; see its own log"
+
+
+def test_a_server_of_another_kind(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = refusal(f"http://{server.address}", monkeypatch)
+    assert line.startswith(f"tracking store http://{server.address}: ")
+    assert "404" in line
+
+
+def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "http://[1" in refusal("http://[1", monkeypatch)
+
+
+# --- passwords -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("postgresql://ann:s3cret@db:5432/runs", "postgresql://ann:***@db:5432/runs"),
+        ("http://ann:s3cret@host", "http://ann:***@host"),
+        ("postgresql://ann:s3/cr#et@db/runs", "postgresql://ann:***@db/runs"),
+        ("postgresql://ann:s3@cret@db/runs", "postgresql://ann:***@db/runs"),
+        ("http://host:5000", "http://host:5000"),
+        ("sqlite:///a.db", "sqlite:///a.db"),
+        ("postgresql://ann@db/runs", "postgresql://ann@db/runs"),
+    ],
+)
+def test_addresses_as_shown(uri: str, expected: str) -> None:
+    assert shown(uri) == expected
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://ann:s3cret@127.0.0.1:9",
+        "postgresql://ann:s3cret@127.0.0.1:9/runs",
+        "postgresql://ann:s3/cret@127.0.0.1:9/runs",
+        "mysql://ann:s3cret@127.0.0.1:9/runs",
+        "ftp://ann:s3cret@127.0.0.1:9/runs",
+    ],
+)
+def test_no_refusal_shows_a_password(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = refusal(uri, monkeypatch)
+    assert "cret" not in line
+    assert "ann:***@127.0.0.1:9" in line
+
+
+@pytest.mark.parametrize("status", [404, 500, 0])
+def test_no_error_of_mlflow_shows_a_password(server: Server, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.status = status
+    line = refusal(f"http://ann:s3cret@{server.address}", monkeypatch)
+    assert "s3cret" not in line
+    assert f"http://ann:***@{server.address}" in line

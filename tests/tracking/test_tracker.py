@@ -1,0 +1,153 @@
+"""What a run leaves in MLflow, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from mobilenet_chest.config import Config, flatten, load
+from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.errors import TrackingError, TrainingDiverged
+from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.tracker import run_tags
+from mobilenet_chest.training.loop import Record
+from mobilenet_chest.two_stage import train
+
+Make = Callable[..., Config]
+
+
+def only_run(experiment: str = "tiny") -> Run:
+    client = MlflowClient()
+    (run,) = client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+    return run
+
+
+def artifacts(run: Run) -> set[str]:
+    client = MlflowClient()
+    folders = [item for item in client.list_artifacts(run.info.run_id) if item.is_dir]
+    files = {item.path for item in client.list_artifacts(run.info.run_id) if not item.is_dir}
+    return files | {item.path for folder in folders for item in client.list_artifacts(run.info.run_id, folder.path)}
+
+
+def test_a_run_holds_what_the_contract_lists(tracking: Path, phantom_config: Make) -> None:
+    config = phantom_config()
+    result = train(config, MlflowTracker(tags={"note": "mine"}))
+    run, data = only_run(), load_train_val(config.data)
+    assert run.info.run_id == result.run_id
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "tiny")
+
+    expected = {key: v if isinstance(v, str) else json.dumps(v) for key, v in flatten(config.training_fields()).items()}
+    assert run.data.params == expected
+    assert run.data.params["model.hidden"] == "[1280, 640]"
+    tags = run.data.tags
+    assert {name: tags[name] for name in ("kind", "note", "model", "weights", "dataset", "classes")} == {
+        "kind": "train", "note": "mine", "model": "mobilenet_v3_large", "weights": "none", "dataset": "chestmnist",
+        "classes": "cardiomegaly / pneumothorax",
+    }  # fmt: skip
+    assert (tags["config_digest"], tags["data_digest"]) == (config.digest(), data.digest)
+    assert {"git_commit", "git_dirty", "package_version"} <= set(tags)
+    assert tags["git_dirty"] in {"true", "false", "unknown"}
+
+    client = MlflowClient()
+    for name, values in {name: [record[name] for record in result.history] for name in result.history[0]}.items():
+        logged = {metric.step: metric.value for metric in client.get_metric_history(run.info.run_id, name)}
+        final = {3: result.metrics[name]} if name in result.metrics else {}
+        assert logged == {1: values[0], 2: values[1]} | final
+    assert {name: run.data.metrics[name] for name in result.metrics} == result.metrics
+
+    assert artifacts(run) == {
+        "config.yaml", "checkpoints/stage1_best.pt", "checkpoints/best.pt", "predictions/val.parquet",
+        "plots/training_curves.png", "plots/val_predictions.png",
+    }  # fmt: skip
+    folder = Path(client.download_artifacts(run.info.run_id, ""))
+    assert load(folder / "config.yaml") == config
+    table = pd.read_parquet(folder / "predictions" / "val.parquet")
+    assert list(table.columns) == ["row", "label", "probability", "probability_tta"]
+    for name in table:
+        assert table[name].tolist() == getattr(result.predictions, str(name)).tolist()
+
+    inputs = {item.tags[0].value: item.dataset for item in run.inputs.dataset_inputs}
+    assert set(inputs) == {"train", "val"}
+    assert inputs["val"].digest == data.val.digest[:16]
+    assert json.loads(inputs["val"].profile)["rows"] == 34
+
+
+def test_a_nested_run(tracking: Path, phantom_config: Make) -> None:
+    config, data = phantom_config({"search": {"seed": {"low": 1, "high": 3}}}), load_train_val(phantom_config().data)
+    parent = MlflowTracker("study", name="wide")
+    parent.start(config, data)
+    child = MlflowTracker("trial", tags={"trial": "4"}, parent=parent.run_id)
+    with child.run(phantom_config(), data):
+        child.log_metrics({"val_auc": 0.5}, 1)
+        child.log_tags({"state": "fine"})
+    client = MlflowClient()
+    run = client.get_run(child.run_id)
+    assert run.data.tags["mlflow.parentRunId"] == parent.run_id
+    assert (run.data.tags["kind"], run.data.tags["trial"], run.data.tags["state"]) == ("trial", "4", "fine")
+    assert "search.seed.low" not in run.data.params
+    parent_run = client.get_run(parent.run_id)
+    assert (parent_run.info.status, parent_run.info.run_name) == ("RUNNING", "wide")
+    assert parent_run.data.params["search.seed.high"] == "3.0"
+    text = mlflow.artifacts.load_text(f"{parent_run.info.artifact_uri}/config.yaml")
+    assert yaml.safe_load(text)["search"]["seed"]["low"] == 1
+
+
+def test_a_keyboard_interrupt_kills_and_the_run_goes_on(tracking: Path, phantom_config: Make) -> None:
+    config = phantom_config()
+
+    def interrupt(epoch: int, record: Record) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, MlflowTracker(), on_epoch=interrupt)
+    run = only_run()
+    assert run.info.status == "KILLED"
+    assert {"checkpoints/last.pt", "checkpoints/best.pt"} <= artifacts(run)
+
+    last = MlflowClient().download_artifacts(run.info.run_id, "checkpoints/last.pt")
+    resumed = train(config, MlflowTracker(resume=run.info.run_id), resume=Path(last))
+    assert resumed.run_id == run.info.run_id
+    assert only_run().info.status == "FINISHED"
+    steps = [metric.step for metric in MlflowClient().get_metric_history(run.info.run_id, "train_loss")]
+    assert steps == [1, 2]
+
+
+def test_a_failed_run_says_why(tracking: Path, phantom_config: Make) -> None:
+    with pytest.raises(TrainingDiverged):
+        train(phantom_config({"stage1.lr": 1e38, "stage1.epochs": 3, "optimizer.clip_norm": None}), MlflowTracker())
+    run = only_run()
+    assert run.info.status == "FAILED"
+    assert run.data.tags["failure"].startswith("TrainingDiverged: epoch ")
+
+
+def test_artifacts_that_cannot_be_written_leave_no_running_run(tracking: Path, phantom_config: Make) -> None:
+    (tracking / "mlruns").write_text("in the way of the folder")
+    tracker = MlflowTracker()
+    config = phantom_config()
+    with pytest.raises((TrackingError, OSError)), tracker.run(config, load_train_val(config.data)):
+        pytest.fail("the run was entered")
+    client = MlflowClient()
+    found = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([found.experiment_id]) if found else []
+    assert [run.info.status for run in runs if run.info.status == "RUNNING"] == []
+
+
+def test_a_user_without_an_account(tracking: Path, phantom_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container started with a user number of its own has no name for it."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    with pytest.raises(KeyError):
+        pwd.getpwuid(54321)
+    config = phantom_config()
+    assert run_tags(config, load_train_val(config.data))["model"] == "mobilenet_v3_large"

@@ -1,0 +1,102 @@
+"""Checkpoints: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mobilenet_chest.errors import DataError
+from mobilenet_chest.training import checkpoint
+
+CONTENTS: dict[str, Any] = {
+    "model": {"weight": torch.arange(6.0).reshape(2, 3)},
+    "optimizer": {"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 1e-3, "params": [0]}]},
+    "history": [{"val_auc": 0.5}],
+    "threshold": None,
+    "config": {"name": "x", "hidden": [1, 2]},
+}
+
+
+class Reluctant:
+    """Fails while it is being pickled, after what stands before it has been written."""
+
+    def __reduce__(self) -> Any:
+        raise OSError(28, "No space left on device")
+
+
+class Hostile:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch {self.path}",)
+
+
+def test_there_and_back(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    checkpoint.save(path, CONTENTS)
+    loaded = checkpoint.load(path)
+    assert loaded.pop("format") == 1
+    assert torch.equal(loaded["model"].pop("weight"), CONTENTS["model"]["weight"])
+    assert loaded | {"model": CONTENTS["model"]} == CONTENTS
+    assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    checkpoint.save(path, {"epoch": 1})
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(path, {"epoch": 2, "model": {"weight": torch.zeros(10_000)}, "last": Reluctant()})
+    assert path.read_bytes() == before
+    assert checkpoint.load(path)["epoch"] == 1
+    checkpoint.save(path, {"epoch": 3})
+    assert checkpoint.load(path)["epoch"] == 3
+
+
+def test_a_write_that_fails_at_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "last.pt"
+    checkpoint.save(path, {"epoch": 1})
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(path, {"epoch": 2})
+    assert checkpoint.load(path)["epoch"] == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "missing", "hostile"])
+def test_damaged_files(tmp_path: Path, damage: str) -> None:
+    path, canary = tmp_path / "last.pt", tmp_path / "canary"
+    checkpoint.save(path, CONTENTS)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-200])
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "text":
+        path.write_text("no checkpoint")
+    elif damage == "missing":
+        path.unlink()
+    else:
+        torch.save({"format": 1, "model": Hostile(canary)}, path)
+    with pytest.raises(DataError) as caught:
+        checkpoint.load(path)
+    assert str(caught.value).startswith(f"{path}: not a checkpoint that can be read (")
+    assert "\n" not in str(caught.value)
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("contents", [{"model": {}}, {"format": 2}, [1, 2], torch.zeros(2)])
+def test_files_of_others(tmp_path: Path, contents: Any) -> None:
+    path = tmp_path / "other.pt"
+    torch.save(contents, path)
+    with pytest.raises(DataError, match=r"not a checkpoint of this package \(format 1\)"):
+        checkpoint.load(path)

@@ -1,0 +1,231 @@
+"""One stage on a model small enough to follow by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mobilenet_chest.config import AugmentConfig, LossConfig, OptimizerConfig, StageConfig
+from mobilenet_chest.errors import TrainingDiverged
+from mobilenet_chest.training.loop import Fit, Progress, Record, accumulation_groups, fit, train_epoch
+from mobilenet_chest.training.losses import build_loss
+
+
+class Tiny(nn.Module):
+    """One linear layer on nine pixels, without BatchNorm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.linear = nn.Linear(9, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.linear(images.float().flatten(1) / 255).squeeze(1)
+
+
+def scripted(*values: float) -> Callable[[nn.Module], dict[str, float]]:
+    """A validation that gives these values of ``val_auc``, one each epoch."""
+    remaining = iter(values)
+    return lambda model: {"val_auc": next(remaining), "val_loss": 0.5, "val_accuracy": 0.5}
+
+
+def setup(rows: int = 11, validate: Callable[[nn.Module], dict[str, float]] | None = None, **optimizer: Any) -> Fit:
+    generator = torch.Generator().manual_seed(8)
+    return Fit(
+        images=torch.randint(0, 256, (rows, 1, 3, 3), dtype=torch.uint8, generator=generator),
+        labels=(torch.arange(rows) % 3 == 0).float(),
+        loss=build_loss(LossConfig()),
+        validate=validate or (lambda model: {"val_auc": 0.5, "val_loss": 0.5, "val_accuracy": 0.5}),
+        metric="val_auc",
+        optimizer=OptimizerConfig.model_validate({"clip_norm": None} | optimizer),
+        augment=AugmentConfig(hflip=0),
+        precision=torch.float32,
+        generator=generator,
+    )
+
+
+def one_epoch(setup: Fit, model: nn.Module) -> Record:
+    """With plain gradient descent, rate 1: the parameters move by the gradients."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    return train_epoch(model, setup, optimizer, schedule, torch.amp.GradScaler("cpu", enabled=False))
+
+
+def stage(**fields: Any) -> StageConfig:
+    return StageConfig.model_validate({"epochs": 3, "lr": 0.01} | fields)
+
+
+def go_on(record: Record) -> bool:
+    return False
+
+
+# --- accumulation --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "accumulation", "sizes"),
+    [
+        (11, 3, 2, [[3, 3], [3, 2]]),
+        (11, 3, 3, [[3, 3, 3], [2]]),
+        (10, 3, 2, [[3, 3], [4]]),
+        (7, 3, 2, [[3, 4]]),
+        (1, 3, 2, [[1]]),
+        (6, 3, 1, [[3], [3]]),
+        (3, 1, 2, [[1, 2]]),
+    ],
+)
+def test_groups(rows: int, batch: int, accumulation: int, sizes: list[list[int]]) -> None:
+    config = OptimizerConfig(batch_size=batch, accumulation=accumulation)
+    groups = accumulation_groups(rows, config, torch.Generator().manual_seed(1))
+    assert [[len(part) for part in group] for group in groups] == sizes
+    order = torch.cat([part for group in groups for part in group])
+    assert sorted(order.tolist()) == list(range(rows))
+    assert torch.equal(order, torch.randperm(rows, generator=torch.Generator().manual_seed(1)))
+
+
+def test_the_order_is_new_in_every_epoch() -> None:
+    generator = torch.Generator().manual_seed(1)
+    config = OptimizerConfig(batch_size=50, accumulation=1)
+    first, second = (accumulation_groups(50, config, generator)[0][0].tolist() for _ in range(2))
+    assert first != second
+
+
+@pytest.mark.parametrize("rows", [11, 10, 12, 5])
+def test_accumulated_steps_are_those_of_big_batches(rows: int) -> None:
+    small, big = Tiny(), Tiny()
+    accumulated = one_epoch(setup(rows, batch_size=3, accumulation=2), small)
+    whole = one_epoch(setup(rows, batch_size=6, accumulation=1), big)
+    torch.testing.assert_close(small.linear.weight, big.linear.weight)
+    torch.testing.assert_close(small.linear.bias, big.linear.bias)
+    assert accumulated == pytest.approx(whole)
+
+
+def test_a_step_is_the_gradient_of_the_mean_loss() -> None:
+    model, fitted = Tiny(), setup(8, batch_size=3, accumulation=3)
+    start = model.linear.weight.detach().clone()
+    loss = nn.functional.binary_cross_entropy_with_logits(model(fitted.images), fitted.labels)
+    loss.backward()
+    gradient = model.linear.weight.grad.clone()
+    record = one_epoch(fitted, model)
+    torch.testing.assert_close(model.linear.weight, start - gradient)
+    assert record["train_loss"] == pytest.approx(loss.item())
+
+
+def test_accuracy_of_training() -> None:
+    model, fitted = Tiny(), setup(8, batch_size=8, accumulation=1)
+    expected = ((model(fitted.images) >= 0) == (fitted.labels == 1)).float().mean().item()
+    assert one_epoch(fitted, model)["train_accuracy"] == pytest.approx(expected)
+
+
+def test_clipping() -> None:
+    def step(clip_norm: float | None) -> float:
+        model = Tiny()
+        before = [parameter.detach().clone() for parameter in model.parameters()]
+        one_epoch(setup(8, batch_size=8, accumulation=1, clip_norm=clip_norm), model)
+        return torch.cat([(p - b).flatten() for p, b in zip(model.parameters(), before, strict=True)]).norm().item()
+
+    free = step(None)
+    assert free > 0.05
+    assert step(0.01) == pytest.approx(0.01, rel=1e-3)
+    assert step(100.0) == pytest.approx(free)
+
+
+# --- the stage -----------------------------------------------------------------------------------------------------
+
+
+def test_a_record_of_every_epoch() -> None:
+    progress = Progress(stage=2, epoch=4, history=[{}] * 4)
+    seen: list[Record] = []
+    assert fit(Tiny(), stage(), setup(), progress, lambda record: bool(seen.append(record))) is False
+    assert (progress.epoch, progress.stage_epoch, len(progress.history)) == (7, 3, 7)
+    assert progress.history[4:] == seen
+    for record in seen:
+        assert list(record) == [
+            "train_loss", "train_accuracy", "val_auc", "val_loss", "val_accuracy", "lr", "epoch_seconds",
+            "images_per_second", "stage",
+        ]  # fmt: skip
+        assert record["stage"] == 2
+        assert record["lr"] == 0.01
+        assert record["images_per_second"] >= 11 / record["epoch_seconds"]
+    assert progress.elapsed == pytest.approx(sum(record["epoch_seconds"] for record in seen))
+
+
+def test_the_best_state_is_a_copy_of_its_own() -> None:
+    model, progress, states = Tiny(), Progress(), []
+
+    def after(record: Record) -> bool:
+        states.append({name: value.clone() for name, value in model.state_dict().items()})
+        return False
+
+    fit(model, stage(epochs=4), setup(validate=scripted(0.6, 0.8, 0.8, 0.7)), progress, after)
+    assert (progress.best_epoch, progress.best_value) == (2, 0.8)  # the first of equals
+    assert all(torch.equal(value, states[1][name]) for name, value in progress.best_model.items())
+    assert not torch.equal(progress.best_model["linear.weight"], model.linear.weight)
+
+
+def test_a_loss_is_best_when_smallest() -> None:
+    progress, fitted = Progress(), setup(validate=scripted(0.6, 0.4, 0.5))
+    losses = Fit(
+        **vars(fitted) | {"metric": "val_loss", "validate": lambda m: {"val_loss": fitted.validate(m)["val_auc"]}}
+    )
+    fit(Tiny(), stage(), losses, progress, go_on)
+    assert (progress.best_epoch, progress.best_value) == (2, 0.4)
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 4), (3, 7), (None, 8)])
+def test_patience(patience: int | None, epochs: int) -> None:
+    progress = Progress()
+    values = scripted(0.5, 0.6, 0.6, 0.55, 0.59, 0.5, 0.5, 0.5)
+    values = values if patience != 3 else scripted(0.5, 0.4, 0.4, 0.7, 0.1, 0.1, 0.1, 0.9)
+    fit(Tiny(), stage(epochs=8, patience=patience), setup(validate=values), progress, go_on)
+    assert progress.epoch == epochs
+
+
+def test_a_caller_may_stop() -> None:
+    progress = Progress()
+    assert fit(Tiny(), stage(epochs=9), setup(), progress, lambda record: progress.epoch == 2) is True
+    assert progress.epoch == 2
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number(bad: float) -> None:
+    progress, fitted = Progress(), setup()
+    fitted = Fit(**vars(fitted) | {"loss": lambda logits, targets: logits.sum() * bad})
+    with pytest.raises(TrainingDiverged, match=r"epoch 1: train_loss is (nan|inf|-inf), val_auc is 0\.5"):
+        fit(Tiny(), stage(), fitted, progress, go_on)
+    assert (progress.epoch, progress.history, progress.best_epoch) == (0, [], 0)
+
+
+def test_a_metric_that_is_no_number() -> None:
+    progress = Progress()
+    with pytest.raises(TrainingDiverged, match=r"epoch 2: .* val_auc is nan"):
+        fit(Tiny(), stage(), setup(validate=scripted(0.5, float("nan"))), progress, go_on)
+    assert (progress.epoch, len(progress.history)) == (1, 1)
+
+
+def test_a_stage_goes_on_exactly() -> None:
+    whole, progress = Tiny(), Progress()
+    fitted = setup(rows=12, batch_size=4)
+    fit(whole, stage(epochs=5, schedule="cosine"), fitted, progress, go_on)
+
+    first, half = Tiny(), Progress()
+    fit(first, stage(epochs=5, schedule="cosine"), setup(rows=12, batch_size=4), half, lambda record: half.epoch == 2)
+    second = Tiny()
+    nn.init.zeros_(second.linear.weight)
+    fit(second, stage(epochs=5, schedule="cosine"), setup(rows=12, batch_size=4), half, go_on)
+    assert torch.equal(second.linear.weight, whole.linear.weight)
+    assert [record["train_loss"] for record in half.history] == [record["train_loss"] for record in progress.history]
+    assert [record["lr"] for record in half.history] == [record["lr"] for record in progress.history]
+
+
+@pytest.mark.parametrize("rows", [8, 9])
+def test_cosine_ends_with_the_stage(rows: int) -> None:
+    """Nine rows in batches of four are two batches, four and five: the ninth has no batch of its own."""
+    progress = Progress()
+    fit(Tiny(), stage(epochs=4, lr=1.0, schedule="cosine"), setup(rows, batch_size=4, accumulation=1), progress, go_on)
+    rates = [record["lr"] for record in progress.history]
+    assert rates == pytest.approx([1, 0.8535534, 0.5, 0.1464466], abs=1e-6)
