@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -115,13 +116,16 @@ class TrialSeededSampler(BaseSampler):
         if self._kind == "qmc":
             # the sequence is the study's: its position is kept in the study, not in the sampler
             independent = RandomSampler(seed=seed)
-            return QMCSampler(
-                scramble=True,
-                seed=self._seed,
-                independent_sampler=independent,
-                warn_independent_sampling=False,
-                warn_asynchronous_seeding=False,
-            )
+            with warnings.catch_warnings():
+                # Optuna calls the class experimental on every use; a new version is met by the tests first
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                return QMCSampler(
+                    scramble=True,
+                    seed=self._seed,
+                    independent_sampler=independent,
+                    warn_independent_sampling=False,
+                    warn_asynchronous_seeding=False,
+                )
         return RandomSampler(seed=seed)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:

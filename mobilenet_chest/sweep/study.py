@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from mobilenet_chest.config import Config, flatten
+from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal, load_train_val
-from mobilenet_chest.errors import ConfigError, StudyError, SweepFailed
+from mobilenet_chest.errors import ConfigError, SweepFailed
 from mobilenet_chest.sweep import report
 from mobilenet_chest.sweep.claims import counts, is_alive, reap
+from mobilenet_chest.sweep.definition import check_same_experiment, exists, open_or_create
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
-from mobilenet_chest.sweep.workers import Job, hopeless, open_study, run_workers
+from mobilenet_chest.sweep.workers import Job, hopeless, run_workers
 from mobilenet_chest.tracking.store import check_reachable, connect
 from mobilenet_chest.tracking.study_run import close_dead_runs, open_study_run
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
@@ -90,14 +89,14 @@ def check(config: Config, storage: str | None = None) -> None:
     check_storage(storage or DEFAULT)
     check_reachable()
     prepare(config)
-    _check_same_experiment(config, storage or DEFAULT)
+    check_same_experiment(config, storage or DEFAULT)
 
 
 def trials_to_come(config: Config, storage: str | None = None) -> int:
     """How many trials :func:`run_sweep` would begin; creates nothing."""
     url = storage or DEFAULT
     done = 0
-    if _exists(url, config.study_name):
+    if exists(url, config.study_name):
         done = len(_counted(optuna.load_study(study_name=config.study_name, storage=open_storage(url))))
     return max(0, _total(config) - done)
 
@@ -127,7 +126,7 @@ def run_sweep(
     url = storage or DEFAULT
     check(config, storage)
     started = time.time()
-    study = _open_or_create(config, url)
+    study = open_or_create(config, url)
     if study.user_attrs.get(REPORTED) == len(_counted(study)) >= _total(config):
         return _result(config, study, study.user_attrs["run_id"], new_trials=0)
     parent = _parent_run(config, study, load_train_val(config.data))
@@ -184,59 +183,6 @@ def summarize(trial: FrozenTrial) -> TrialSummary:
         trial.number, trial.state.name, value, trial.user_attrs.get("run_id"), dict(trial.params),
         trial.user_attrs.get("reason"),
     )  # fmt: skip
-
-
-def _definition(config: Config) -> dict[str, Any]:
-    """What makes trials of one study comparable; names, numbers of trials, folders and tracking may differ."""
-    fields = config.resolved()
-    for key in ("name", "tracking", "device"):
-        del fields[key]
-    for key in ("name", "trials"):
-        del fields["study"][key]
-    del fields["data"]["root"]
-    # a field that is searched is set by the trial: what the file says besides does not matter
-    flat = flatten({key: value for key, value in fields.items() if key != "search"})
-    searched = {f"search.{path}": distribution for path, distribution in fields["search"].items()}
-    return {key: value for key, value in flat.items() if key not in config.search} | searched
-
-
-def _check_same_experiment(config: Config, url: str) -> None:
-    """Refuse to mix trials of different experiments in one study; looks without creating anything."""
-    if not _exists(url, config.study_name):
-        return
-    study = optuna.load_study(study_name=config.study_name, storage=open_storage(url))
-    stored = study.user_attrs.get("definition")
-    known = json.loads(stored) if stored else {}
-    now = json.loads(json.dumps(_definition(config)))
-    different = sorted(key for key in known.keys() | now.keys() if known.get(key) != now.get(key))
-    if different:
-        shown = ", ".join(different[:5]) + (f" and {len(different) - 5} more" if len(different) > 5 else "")
-        raise StudyError(
-            f"study '{config.study_name}' exists with another search or experiment (different: {shown}); give this one "
-            "a name of its own with --study NAME, or go back to the values the study was begun with"
-        )
-
-
-def _exists(url: str, name: str) -> bool:
-    """Whether the storage has the study; a missing SQLite file is not created by asking."""
-    if url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).exists():
-        return False
-    return name in optuna.get_all_study_names(open_storage(url))
-
-
-def _open_or_create(config: Config, url: str) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = open_storage(url)
-    with exclusive(url):
-        study = optuna.create_study(
-            study_name=config.study_name,
-            storage=storage,
-            direction=config.study.direction,
-            load_if_exists=True,
-        )
-        if "definition" not in study.user_attrs:
-            study.set_user_attr("definition", json.dumps(_definition(config)))
-    return open_study(config, url)
 
 
 def _parent_run(config: Config, study: optuna.Study, data: TrainVal) -> MlflowTracker:
