@@ -106,14 +106,20 @@ def train(
             output.dry_run(config, as_json)
             return
         two_stage.prepare(config)
+        tracker = MlflowTracker(resume=resume)
         with output.live_training(config) as on_epoch:
-            if resume is None:
-                result = two_stage.train(config, MlflowTracker(), on_epoch)
-            else:
-                from mobilenet_chest.selection.resume import last_checkpoint
+            try:
+                if resume is None:
+                    result = two_stage.train(config, tracker, on_epoch)
+                else:
+                    from mobilenet_chest.selection.resume import last_checkpoint
 
-                with last_checkpoint(resume, config) as checkpoint:
-                    result = two_stage.train(config, MlflowTracker(resume=resume), on_epoch, resume=checkpoint)
+                    with last_checkpoint(resume, config) as checkpoint:
+                        result = two_stage.train(config, tracker, on_epoch, resume=checkpoint)
+            except KeyboardInterrupt:
+                again = f"; the same command with --resume {tracker.run_id} goes on" if tracker.run_id else ""
+                typer.echo(f"interrupted{again}", err=True)
+                raise typer.Exit(130) from None
         output.training(config, result, as_json)
 
 
@@ -171,7 +177,9 @@ def evaluate(
 
 @app.command()
 def predict(
-    model_uri: Annotated[str, typer.Argument(metavar="MODEL_URI", help="models:/NAME@champion, or runs:/ID/model.")],
+    model_uri: Annotated[
+        str, typer.Argument(metavar="MODEL_URI", help="models:/NAME@champion or models:/NAME/VERSION.")
+    ],
     source: Annotated[Path, typer.Argument(metavar="INPUT", help=".npz, .npy, or a folder or file of PNG or JPEG.")],
     out: Annotated[Path, typer.Option(help="FILE.csv or FILE.parquet.")],
 ) -> None:

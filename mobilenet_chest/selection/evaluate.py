@@ -16,7 +16,7 @@ from mobilenet_chest.data.dataset import load_test, load_train_val
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predict import predict
-from mobilenet_chest.selection.runs import run_config, trained_model
+from mobilenet_chest.selection.runs import get_run, run_config, trained_model
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.two_stage import predictions_table
@@ -51,7 +51,7 @@ def evaluate(run_id: str, split: Literal["val", "test"]) -> Evaluation:
         DataError: The file is gone, its rows changed, or it has no test split.
     """
     client = connect()
-    run = client.get_run(run_id)
+    run = get_run(client, run_id)
     return evaluate_run(client, run, run_config(client, run), split)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +25,6 @@ from mobilenet_chest.tracking.store import connect, sqlite_path, tracking_uri
 TOLERANCE = 1e-4
 """Largest difference in probability between a run's stored predictions and the registered model's: the exported
 program rounds float32 sums in another order, which is about 1e-6."""
-
-MODEL_FOLDER = "model"
 
 
 @dataclass(frozen=True)
@@ -97,33 +96,35 @@ def promote(reference: str, name: str | None = None, alias: str = "champion", dr
 
 
 def _promote(client: MlflowClient, candidate: Candidate, config: Config, name: str, alias: str) -> Promotion:
+    # a folder for each promotion: taking back a refused one must not touch what an earlier version points at
+    model_folder = f"model-{secrets.token_hex(4)}"
     run_id, threshold = candidate.run_id, candidate.run.data.metrics["threshold"]
     data = load_train_val(config.data)
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
-        path = Path(folder) / MODEL_FOLDER
+        path = Path(folder) / model_folder
         model = trained_model(client, candidate.run, config)
         package.build(model, config.data.image_size, data.channels, data.classes, threshold, path)
-        client.log_artifacts(run_id, str(path), MODEL_FOLDER)
+        client.log_artifacts(run_id, str(path), model_folder)
     is_new = _create_registered_model(client, name)
-    version = str(client.create_model_version(name, f"runs:/{run_id}/{MODEL_FOLDER}", run_id=run_id).version)
+    version = str(client.create_model_version(name, f"runs:/{run_id}/{model_folder}", run_id=run_id).version)
     try:
         difference = _verify(client, candidate, config, f"models:/{name}/{version}")
         test = _test_figures(client, run_id)
         if not test:
             test = evaluate_run(client, candidate.run, config, "test").metrics
+        run = client.get_run(run_id)
+        for key, value in _version_tags(candidate, test, difference, run.data.tags[OPENINGS]).items():
+            client.set_model_version_tag(name, version, key, value)
+        card = model_card(candidate, config, data.classes, test, difference, run.data.tags[OPENINGS])
+        client.update_model_version(name, version, description=card)
+        client.log_text(run_id, card, "model_card.md")
+        client.set_registered_model_alias(name, alias, version)
     except BaseException:
         client.delete_model_version(name, version)
         if is_new:
             client.delete_registered_model(name)
-        get_artifact_repository(candidate.run.info.artifact_uri).delete_artifacts(MODEL_FOLDER)
+        get_artifact_repository(candidate.run.info.artifact_uri).delete_artifacts(model_folder)
         raise
-    run = client.get_run(run_id)
-    for key, value in _version_tags(candidate, test, difference, run.data.tags[OPENINGS]).items():
-        client.set_model_version_tag(name, version, key, value)
-    card = model_card(candidate, config, data.classes, test, difference, run.data.tags[OPENINGS])
-    client.update_model_version(name, version, description=card)
-    client.log_text(run_id, card, "model_card.md")
-    client.set_registered_model_alias(name, alias, version)
     done = [f"predictions of the registered model equal the run's on {len(data.val)} validation images "
             f"(largest difference {difference:.1e})"]  # fmt: skip
     return Promotion(name, version, alias, run_id, True, done, test)
