@@ -131,7 +131,7 @@ def test_a_file_that_medmnist_has_downloaded_is_found(tmp_path: Path, monkeypatc
     monkeypatch.setitem(entry, "MD5_64", file_digest(stored, "md5"))
     assert fetch_dataset("breastmnist", 64, tmp_path) == stored
     monkeypatch.setitem(entry, "MD5_64", "0" * 32)
-    with pytest.raises(DataError, match="breastmnist_64.npz is not the published file"):
+    with pytest.raises(DataError, match=r"breastmnist_64.npz is not the published file"):
         fetch_dataset("breastmnist", 64, tmp_path)
     assert stored.read_bytes() == b"as published"
 
