@@ -140,7 +140,7 @@ def _describe(detail: ErrorDetails, source: str, overridden: Sequence[str]) -> s
     """One pydantic error as one line: where, what, which value, and the nearest right name."""
     location = [part for part in detail["loc"] if isinstance(part, str) and not part.startswith("function-")]
     dotted = ".".join(location)
-    where = "command line" if any(dotted == key or dotted.startswith(key + ".") for key in overridden) else source
+    where = "command line" if any(_overlap(dotted, key) for key in overridden) else source
     if detail["type"] == "extra_forbidden":
         section = _section(location[:-1])
         allowed = list(section.model_fields) if section else []
@@ -153,6 +153,11 @@ def _describe(detail: ErrorDetails, source: str, overridden: Sequence[str]) -> s
     if detail["type"] == "value_error":
         return f"{where}: {dotted + ': ' if dotted else ''}{message}"
     return f"{where}: {dotted}: {message[0].lower()}{message[1:]}, not {detail['input']!r}"
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one dotted path is the other or stands below it."""
+    return one == other or one.startswith(other + ".") or (one != "" and other.startswith(one + "."))
 
 
 def _section(location: Sequence[str]) -> type[BaseModel] | None:

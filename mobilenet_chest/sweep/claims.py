@@ -35,15 +35,16 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
     with exclusive(url):
         trials = study.get_trials(deepcopy=False)
         taken = [t for t in trials if counts(t) or t.state == TrialState.RUNNING]
-        waiting = [t for t in trials if t.state == TrialState.WAITING]
-        if len(taken) >= config.study.trials or (config.study.sampler == "grid" and not waiting):
+        if len(taken) >= config.study.trials:
             return None
         done_before = [t.params for t in taken]
         for last_try in (False,) * 20 + (True,):
+            if config.study.sampler == "grid" and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+                return None
             trial = study.ask()
             trial.set_user_attr("worker", identity())
             values = suggest(trial, config.search)
-            if values not in done_before or last_try:
+            if values not in done_before or last_try or "retry_of" in trial.user_attrs:
                 return trial, values
             # The same values and seed would give the same numbers: not worth a training. Small spaces only.
             give_up(study, trial.number, "these values had been tried already")
@@ -59,7 +60,12 @@ def give_up(study: optuna.Study, number: int, reason: str) -> None:
 def requeue(study: optuna.Study, trial: FrozenTrial, deaths: int) -> None:
     """Queue the values of an interrupted trial again, once."""
     if not any(t.user_attrs.get("retry_of") == trial.number for t in study.get_trials(deepcopy=False)):
-        study.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number, "deaths": deaths})
+        study.enqueue_trial(queued_values(trial), user_attrs={"retry_of": trial.number, "deaths": deaths})
+
+
+def queued_values(trial: FrozenTrial) -> Values:
+    """The values a trial has, and those it was queued with but had not asked for yet when its worker died."""
+    return dict(trial.system_attrs.get("fixed_params", {})) | trial.params
 
 
 def reap(study: optuna.Study, url: str, alive: Callable[[Mapping[str, Any] | None], bool]) -> list[int]:
@@ -83,7 +89,7 @@ def reap(study: optuna.Study, url: str, alive: Callable[[Mapping[str, Any] | Non
                 mark(study, trial.number, {"reason": f"its worker died {deaths} times"})
                 study.tell(trial.number, state=TrialState.FAIL)
             else:
-                if trial.params:
+                if queued_values(trial):
                     requeue(study, trial, deaths)
                 give_up(study, trial.number, "its worker died")
             ended.append(trial.number)

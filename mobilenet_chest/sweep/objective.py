@@ -14,13 +14,16 @@ from mobilenet_chest.config import EPOCH_METRICS, Config, best_direction, with_v
 from mobilenet_chest.errors import TrainingDiverged
 from mobilenet_chest.sweep.claims import FINISHED, give_up, requeue
 from mobilenet_chest.sweep.space import Values
+from mobilenet_chest.sweep.storage import exclusive
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.study_run import keep_checkpoints
 from mobilenet_chest.training.loop import Record
 from mobilenet_chest.two_stage import train
 
 
-def run_trial(config: Config, study: optuna.Study, trial: Trial, values: Values, parent_run: str) -> None:
+def run_trial(
+    config: Config, study: optuna.Study, url: str, trial: Trial, values: Values, parent_run: str
+) -> None:  # fmt: skip
     """Train one trial as a nested MLflow run and tell the study: complete, pruned or failed, with the reason.
 
     Raises:
@@ -52,8 +55,9 @@ def run_trial(config: Config, study: optuna.Study, trial: Trial, values: Values,
             raise TrainingDiverged(f"{config.study.metric} is {value}")
         state = TrialState.PRUNED if result.status == "stopped" else TrialState.COMPLETE
     except KeyboardInterrupt:
-        requeue(study, study._storage.get_trial(trial._trial_id), deaths=int(trial.user_attrs.get("deaths", 0)))
-        give_up(study, trial.number, "interrupted")
+        with exclusive(url):  # in one step: a worker that asks in between would take the queued copy for a duplicate
+            requeue(study, study._storage.get_trial(trial._trial_id), deaths=int(trial.user_attrs.get("deaths", 0)))
+            give_up(study, trial.number, "interrupted")
         _tag(tracker, "INTERRUPTED", "")
         raise
     except Exception as error:  # whatever it is belongs to this trial: it is recorded, and the sweep goes on
@@ -75,9 +79,9 @@ def _tag(tracker: MlflowTracker, state: str, reason: str) -> None:
 
 def _keep_best_checkpoints(config: Config, study: optuna.Study) -> None:
     """Checkpoints of the best trials only; every worker does it after its own trial, and doing it twice is harmless."""
-    finished = study.get_trials(deepcopy=False, states=FINISHED)
-    complete = [t for t in finished if t.state == TrialState.COMPLETE]
+    ended = study.get_trials(deepcopy=False, states=(*FINISHED, TrialState.FAIL))
+    complete = [t for t in ended if t.state == TrialState.COMPLETE]
     reverse = best_direction(config.study.metric) == "maximize"
     ranked = sorted(complete, key=lambda t: (t.value if not reverse else -t.value, t.number))  # type: ignore[operator]
     kept = {t.number for t in ranked[: config.tracking.keep_checkpoints]}
-    keep_checkpoints({t.user_attrs["run_id"]: t.number in kept for t in finished if t.user_attrs.get("run_id")})
+    keep_checkpoints({t.user_attrs["run_id"]: t.number in kept for t in ended if t.user_attrs.get("run_id")})

@@ -89,7 +89,8 @@ def _axis(path: str, distribution: Distribution) -> Sequence[Any]:
 def build_pruner(config: Config) -> BasePruner:
     """The pruner of a study. The median prunes in stage 2 only: frozen epochs say little about fine-tuned ones."""
     if config.study.pruner == "median":
-        return MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=config.stage1.epochs)
+        # epochs count from 1, and Optuna spares the steps *below* the warm-up
+        return MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=config.stage1.epochs + 1)
     if config.study.pruner == "hyperband":
         return HyperbandPruner(min_resource=1, max_resource=config.stage1.epochs + config.stage2.epochs)
     return NopPruner()

@@ -27,9 +27,14 @@ def check_storage(url: str) -> None:
         MissingExtraError: PostgreSQL's driver is not installed.
     """
     try:
-        backend = sqlalchemy.make_url(url).get_backend_name()
-    except sqlalchemy.exc.ArgumentError:
-        raise StudyError(f"--storage {url}: not a database address; for example {DEFAULT}") from None
+        address = sqlalchemy.make_url(url)
+        backend = address.get_backend_name()
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        # not echoed where it may hold a password that cannot be told apart in it
+        given = "(not shown: it may hold a password)" if "@" in url else url
+        raise StudyError(f"--storage {given}: not a database address; for example {DEFAULT}") from None
+    if backend == "sqlite" and address.database in (None, "", ":memory:"):
+        raise StudyError(f"--storage {url}: workers cannot share a database in memory; name a file, such as {DEFAULT}")
     if backend not in ("sqlite", "postgresql"):
         raise StudyError(f"--storage {shown(url)}: trials can be claimed safely in sqlite:/// and postgresql:// only")
     try:

@@ -139,7 +139,9 @@ def run_sweep(
         if len(before) < _total(config):
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             deadline = None if timeout is None else started + timeout
-            job = Job(config, url, parent.run_id, deadline, threads=max(1, cores // workers))
+            job = Job(
+                config, url, parent.run_id, deadline, threads=max(1, cores // workers), first_trial=len(study.trials)
+            )
 
             def tick() -> None:
                 if on_status is not None:

@@ -39,6 +39,7 @@ class Job:
         parent_run: The study's run in MLflow.
         deadline: Time (of ``time.time()``) after which no trial is begun, if any.
         threads: CPU threads for torch.
+        first_trial: Number of the first trial of this sweep's present run: earlier failures may have been mended.
     """
 
     config: Config
@@ -46,6 +47,7 @@ class Job:
     parent_run: str
     deadline: float | None
     threads: int
+    first_trial: int = 0
 
 
 def open_study(config: Config, url: str) -> optuna.Study:
@@ -69,17 +71,18 @@ def work(job: Job) -> None:
 
     torch.set_num_threads(job.threads)
     study = open_study(job.config, job.url)
-    while (job.deadline is None or time.time() < job.deadline) and not hopeless(study):
+    while (job.deadline is None or time.time() < job.deadline) and not hopeless(study, job.first_trial):
         claimed = claim(study, job.config, job.url)
         if claimed is None:
             return
-        run_trial(job.config, study, *claimed, job.parent_run)
+        run_trial(job.config, study, job.url, *claimed, job.parent_run)
 
 
-def hopeless(study: optuna.Study) -> bool:
-    """Whether nothing but failures came out of at least :data:`HOPELESS` trials."""
+def hopeless(study: optuna.Study, first_trial: int = 0) -> bool:
+    """Whether the study has nothing but failures, at least :data:`HOPELESS` of them since ``first_trial``."""
     trials = study.get_trials(deepcopy=False)
-    failed = [t for t in trials if t.state == TrialState.FAIL and not t.user_attrs.get("interrupted")]
+    counted = [t for t in trials[first_trial:] if not t.user_attrs.get("interrupted")]
+    failed = [t for t in counted if t.state == TrialState.FAIL]
     return len(failed) >= HOPELESS and not any(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in trials)
 
 

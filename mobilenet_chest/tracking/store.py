@@ -126,7 +126,11 @@ def _check_server(uri: str) -> None:
 
 
 def database_problem(uri: str) -> str | None:
-    """Why an SQLAlchemy address cannot be used, in a few words; ``None`` when it can. Leaves nothing behind."""
+    """Why an SQLAlchemy address cannot be used, in a few words; ``None`` when it can. Leaves nothing behind.
+
+    Raises:
+        ModuleNotFoundError: The database's driver is not installed.
+    """
     try:
         url = sqlalchemy.make_url(uri)
         if url.get_backend_name() == "sqlite":
@@ -135,7 +139,7 @@ def database_problem(uri: str) -> str | None:
         with engine.connect():
             pass
         engine.dispose()
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+    except sqlalchemy.exc.SQLAlchemyError as error:
         return f"cannot reach {shown(uri)} ({_first_line(error)}); see that it runs and that its driver is installed"
     return None
 
@@ -145,15 +149,19 @@ def _file_problem(database: Path) -> str | None:
         with tempfile.TemporaryFile(dir=database.parent):
             pass
         if database.exists():
-            with database.open("r+b"):
-                pass
+            with database.open("r+b") as file:
+                if file.read(16) not in (b"", b"SQLite format 3\0"):
+                    return f"{database} is not an SQLite database; move it away, or name another"
     except OSError as error:
         return f"cannot write {database.name} in {database.parent} ({error.strerror}); go to a folder you can write"
     return None
 
 
 def _check_database(uri: str) -> None:
-    problem = database_problem(uri)
+    try:
+        problem = database_problem(uri)
+    except ModuleNotFoundError as error:
+        problem = f"{shown(uri)} needs the driver '{error.name}'; install it"
     if problem is not None:
         raise TrackingError(f"MLflow's database: {problem}, or set MLFLOW_TRACKING_URI")
 

@@ -152,7 +152,9 @@ def test_folders_that_cannot_be_written(folder: str, monkeypatch: pytest.MonkeyP
 
 def test_a_file_that_is_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mlflow.db").write_text("not a database " * 100)
-    assert "file is not a database" in refusal(f"sqlite:///{tmp_path / 'mlflow.db'}", monkeypatch)
+    assert "mlflow.db is not an SQLite database; move it away" in refusal(
+        f"sqlite:///{tmp_path / 'mlflow.db'}", monkeypatch
+    )
     (tmp_path / "folder.db").mkdir()
     assert "Is a directory" in refusal(f"sqlite:///{tmp_path / 'folder.db'}", monkeypatch)
 

@@ -1,0 +1,326 @@
+"""Who runs which trial: the total is kept, nothing is run twice, and what a dead worker held is done by another."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import psutil
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.sweep.claims import MOST_DEATHS, claim, counts, give_up, identity, is_alive, reap, requeue
+from mobilenet_chest.sweep.space import TrialSeededSampler, grid_points
+from mobilenet_chest.sweep.storage import open_storage
+
+RANGE = {"stage2.lr": {"low": 1e-5, "high": 1e-3, "log": True}}
+STEMS = {"model.stem": {"choices": ["mean", "sum", "repeat"]}}
+
+pytestmark = pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
+
+Make = Callable[..., Config]
+Open = Callable[[Config], optuna.Study]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'optuna.db'}"
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Open]:
+    """Opens the study, making it when there is none; its connections are closed after the test."""
+    storages = []
+
+    def open_it(config: Config) -> optuna.Study:
+        storage = open_storage(url)
+        storages.append(storage)
+        return optuna.create_study(
+            study_name=config.study_name,
+            storage=storage,
+            sampler=TrialSeededSampler(config),
+            direction=config.study.direction,
+            load_if_exists=True,
+        )
+
+    yield open_it
+    for storage in storages:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def numbers(study: optuna.Study, *states: TrialState) -> list[int]:
+    return [trial.number for trial in study.get_trials(deepcopy=False, states=states)]
+
+
+def counted(study: optuna.Study) -> list[FrozenTrial]:
+    return [trial for trial in study.get_trials() if counts(trial)]
+
+
+def taken_by(study: optuna.Study, config: Config, url: str, value: float = 0.5) -> list[dict[str, Any]]:
+    """Claim and finish until there is nothing to claim; the values that were run."""
+    run = []
+    while (claimed := claim(study, config, url)) is not None:
+        trial, values = claimed
+        study.tell(trial, value)
+        run.append(values)
+    return run
+
+
+# --- the total -----------------------------------------------------------------------------------------------------
+
+
+def test_one_worker_runs_precisely_the_total(phantom_config: Make, opened: Open, url: str) -> None:
+    config = phantom_config({"search": RANGE, "study": {"trials": 5, "sampler": "random"}})
+    study = opened(config)
+    run = taken_by(study, config, url)
+    assert len(run) == 5
+    assert len({values["stage2.lr"] for values in run}) == 5
+    assert claim(study, config, url) is None
+    assert len(study.get_trials()) == 5  # being refused leaves no trial behind
+
+
+def test_trials_in_other_hands_count_towards_the_total(phantom_config: Make, opened: Open, url: str) -> None:
+    config = phantom_config({"search": RANGE, "study": {"trials": 2}})
+    study = opened(config)
+    assert claim(study, config, url) is not None
+    assert claim(study, config, url) is not None
+    assert claim(study, config, url) is None
+    assert numbers(study, TrialState.RUNNING) == [0, 1]
+
+
+def test_a_failed_trial_counts_and_an_interrupted_one_does_not(phantom_config: Make, opened: Open, url: str) -> None:
+    config = phantom_config({"search": RANGE, "study": {"trials": 2}})
+    study = opened(config)
+    failed = claim(study, config, url)
+    assert failed is not None
+    study.tell(failed[0], state=TrialState.FAIL)
+    interrupted = claim(study, config, url)
+    assert interrupted is not None
+    give_up(study, interrupted[0].number, "for this test")
+    assert study.trials[1].user_attrs["reason"] == "for this test"
+    assert [trial.number for trial in counted(study)] == [0]
+    assert len(taken_by(study, config, url)) == 1
+    assert [trial.number for trial in counted(study)] == [0, 2]
+
+
+def test_threads_keep_to_the_total(phantom_config: Make, opened: Open, url: str) -> None:
+    config = phantom_config({"search": RANGE, "study": {"trials": 12, "sampler": "random"}})
+    runs: list[list[dict[str, Any]]] = []
+    studies = [opened(config) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda study=study: runs.append(taken_by(study, config, url))) for study in studies
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    run = [values["stage2.lr"] for values_of in runs for values in values_of]
+    assert len(runs) == 4
+    assert len(run) == len(set(run)) == 12
+    assert numbers(studies[0], TrialState.COMPLETE) == list(range(12))
+
+
+def take_some(config: Config, url: str, results: multiprocessing.queues.Queue[list[dict[str, Any]]]) -> None:
+    storage = open_storage(url)
+    study = optuna.load_study(study_name=config.study_name, storage=storage, sampler=TrialSeededSampler(config))
+    results.put(taken_by(study, config, url))
+    storage.engine.dispose()
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_processes_keep_to_the_total(phantom_config: Make, url: str, sampler: str) -> None:
+    config = phantom_config(
+        {"search": RANGE | {"model.dropout": {"low": 0.1, "high": 0.6}}, "study": {"trials": 16, "sampler": sampler}}
+    )
+    storage = open_storage(url)
+    study = optuna.create_study(study_name=config.study_name, storage=storage)
+    storage.engine.dispose()
+    context = multiprocessing.get_context("fork")
+    results: multiprocessing.queues.Queue[list[dict[str, Any]]] = context.Queue()
+    processes = [context.Process(target=take_some, args=(config, url, results)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    run = [values["stage2.lr"] for _ in processes for values in results.get(timeout=40)]
+    for process in processes:
+        process.join(timeout=60)
+    results.close()
+    results.join_thread()
+    assert [process.exitcode for process in processes] == [0] * 3
+    assert len(run) == len(set(run)) == 16
+    assert numbers(study, TrialState.COMPLETE) == list(range(16))
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+# --- nothing twice -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_small_space_is_not_run_twice(phantom_config: Make, opened: Open, url: str, sampler: str) -> None:
+    config = phantom_config({"search": STEMS, "study": {"trials": 3, "sampler": sampler}})
+    run = taken_by(opened(config), config, url)
+    assert sorted(values["model.stem"] for values in run) == ["mean", "repeat", "sum"]
+
+
+def test_an_exhausted_space_still_ends(phantom_config: Make, opened: Open, url: str) -> None:
+    config = phantom_config({"search": STEMS, "study": {"trials": 4, "sampler": "random"}})
+    study = opened(config)
+    assert len(taken_by(study, config, url)) == 4
+    assert len(counted(study)) == 4
+
+
+def test_a_grid_ends_with_its_last_point(phantom_config: Make, opened: Open, url: str) -> None:
+    config = phantom_config({"search": STEMS, "study": {"trials": 10, "sampler": "grid"}})
+    study = opened(config)
+    for point in grid_points(config):
+        study.enqueue_trial(point)
+    assert taken_by(study, config, url) == grid_points(config)
+    assert len(study.get_trials()) == 3
+
+
+def test_a_point_queued_again_is_not_lost_while_its_first_trial_still_says_running(
+    phantom_config: Make, opened: Open, url: str
+) -> None:
+    """An interrupted worker queues its values before it ends its trial; another may ask between the two."""
+    config = phantom_config({"search": STEMS, "study": {"trials": 10, "sampler": "grid"}})
+    study = opened(config)
+    for point in grid_points(config):
+        study.enqueue_trial(point)
+    claimed = claim(study, config, url)
+    assert claimed is not None
+    trial, values = claimed
+    run = [taken[1] for taken in (claim(study, config, url), claim(study, config, url)) if taken is not None]
+    requeue(study, study.trials[trial.number], deaths=0)
+    early = claim(study, config, url)
+    run += [early[1]] if early is not None else []
+    give_up(study, trial.number, "interrupted")
+    if (late := claim(study, config, url)) is not None:
+        run.append(late[1])
+    assert values in run
+    assert sorted(point["model.stem"] for point in run) == ["mean", "repeat", "sum"]
+
+
+# --- dead workers --------------------------------------------------------------------------------------------------
+
+
+def gone() -> dict[str, Any]:
+    """The identity of a process that was, and is no more."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        started = psutil.Process(process.pid).create_time()
+        process.communicate(b"\n")
+    return {"host": socket.gethostname(), "pid": process.pid, "started": started}
+
+
+def die_with(study: optuna.Study, config: Config, url: str) -> dict[str, Any]:
+    """Claim a trial in the name of a process that is gone."""
+    claimed = claim(study, config, url)
+    assert claimed is not None
+    claimed[0].set_user_attr("worker", gone())
+    return claimed[1]
+
+
+def test_this_process_is_alive_and_others_are_told_apart() -> None:
+    me = identity()
+    assert me["pid"] == os.getpid()
+    assert is_alive(me)
+    assert is_alive({**me, "host": "elsewhere", "pid": 1, "started": 0.0})
+    assert not is_alive({**me, "started": me["started"] - 1000})  # the same number, given to another process
+    assert not is_alive(gone())
+    assert not is_alive(None)
+
+
+def test_a_dead_workers_trial_is_queued_again_once(phantom_config: Make, opened: Open, url: str) -> None:
+    config = phantom_config({"search": RANGE, "study": {"trials": 1}})
+    study = opened(config)
+    values = die_with(study, config, url)
+    assert reap(study, url, is_alive) == [0]
+    assert reap(study, url, is_alive) == []
+    requeue(study, study.trials[0], deaths=1)
+    first, second = study.trials
+    assert (first.state, first.user_attrs["interrupted"], first.user_attrs["reason"]) == (
+        TrialState.FAIL,
+        True,
+        "its worker died",
+    )
+    assert second.state == TrialState.WAITING
+    assert (second.user_attrs["retry_of"], second.user_attrs["deaths"]) == (0, 1)
+    assert taken_by(study, config, url) == [values]
+    assert [trial.number for trial in counted(study)] == [1]
+
+
+def test_two_that_mend_at_once_queue_it_once(phantom_config: Make, opened: Open, url: str) -> None:
+    config = phantom_config({"search": RANGE, "study": {"trials": 2}})
+    study = opened(config)
+    die_with(study, config, url)
+    others = [opened(config) for _ in range(4)]
+    ended: list[list[int]] = []
+    threads = [threading.Thread(target=lambda s=s: ended.append(reap(s, url, is_alive))) for s in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert sorted(ended) == [[], [], [], [0]]
+    assert numbers(study, TrialState.WAITING) == [1]
+
+
+def test_a_living_workers_trial_is_left_alone(phantom_config: Make, opened: Open, url: str) -> None:
+    config = phantom_config({"search": RANGE, "study": {"trials": 2}})
+    study = opened(config)
+    claimed = claim(study, config, url)
+    assert claimed is not None
+    assert reap(study, url, is_alive) == []
+    assert numbers(study, TrialState.RUNNING) == [0]
+    study.tell(claimed[0], 0.5)
+    assert study.best_trial.number == 0
+
+
+def test_a_trial_that_kills_every_worker_counts_as_failed(phantom_config: Make, opened: Open, url: str) -> None:
+    config = phantom_config({"search": RANGE, "study": {"trials": 1}})
+    study = opened(config)
+    values = [die_with(study, config, url)]
+    for death in range(1, MOST_DEATHS + 1):
+        assert reap(study, url, is_alive) == [death - 1]
+        assert counted(study) == []
+        values.append(die_with(study, config, url))
+    assert values == [values[0]] * (MOST_DEATHS + 1)
+    assert reap(study, url, is_alive) == [MOST_DEATHS]
+    assert [trial.number for trial in counted(study)] == [MOST_DEATHS]
+    assert study.trials[-1].user_attrs["reason"] == f"its worker died {MOST_DEATHS + 1} times"
+    assert numbers(study, TrialState.WAITING, TrialState.RUNNING) == []
+    assert claim(study, config, url) is None
+
+
+def test_a_worker_that_died_before_it_signed(phantom_config: Make, opened: Open, url: str) -> None:
+    config = phantom_config({"search": RANGE, "study": {"trials": 1}})
+    study = opened(config)
+    study.ask()
+    assert reap(study, url, is_alive) == [0]
+    assert len(taken_by(study, config, url)) == 1
+    assert [trial.number for trial in counted(study)] == [1]
+
+
+def test_a_grids_point_outlives_a_worker_that_died_before_it_signed(
+    phantom_config: Make, opened: Open, url: str
+) -> None:
+    """Its values stand in the queue's own note only, not yet among the trial's parameters."""
+    config = phantom_config({"search": STEMS, "study": {"trials": 3, "sampler": "grid"}})
+    study = opened(config)
+    for point in grid_points(config):
+        study.enqueue_trial(point, skip_if_exists=True)
+    study.ask()
+    assert reap(study, url, is_alive) == [0]
+    for point in grid_points(config):
+        study.enqueue_trial(point, skip_if_exists=True)
+    run = taken_by(study, config, url)
+    assert sorted(values["model.stem"] for values in run) == ["mean", "repeat", "sum"]

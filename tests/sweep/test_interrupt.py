@@ -1,0 +1,156 @@
+"""A sweep that is interrupted, or killed outright, ends as if it never had been when the same command runs again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import psutil
+import pytest
+import yaml
+from mlflow import MlflowClient
+from optuna.trial import FrozenTrial, TrialState
+
+from mobilenet_chest.sweep.claims import counts
+
+ROOT = Path(__file__).parents[2]
+TRIALS = 4
+WAIT_SECONDS = 150
+
+# each starts four interpreters or more, and trains in them
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, chest_file: Path) -> Path:
+    fields: dict[str, Any] = {
+        "name": "tiny",
+        "device": "cpu",
+        "data": {
+            "dataset": "chestmnist",
+            "classes": ["cardiomegaly", "pneumothorax"],
+            "path": str(chest_file),
+            "image_size": 32,
+        },
+        "model": {"weights": "none", "hidden": [8]},
+        "optimizer": {"batch_size": 16},
+        "stage1": {"epochs": 2},
+        "stage2": {"epochs": 4, "patience": None},
+        "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
+        "study": {"trials": TRIALS, "pruner": "none"},
+    }
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(fields), encoding="utf-8")
+    return path
+
+
+def command(experiment: Path) -> list[str]:
+    return [sys.executable, str(ROOT / "sweep.py"), str(experiment), "--workers", "2"]
+
+
+@contextmanager
+def sweeping(experiment: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The sweep in a session of its own; whatever is left of it in the end is killed."""
+    log = (folder / "sweep.log").open("wb")
+    process = subprocess.Popen(command(experiment), cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        yield process
+    finally:
+        for one in [*family(process.pid), *([psutil.Process(process.pid)] if process.poll() is None else [])]:
+            one.kill()
+        process.wait(timeout=30)
+        log.close()
+
+
+def family(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def trials() -> list[FrozenTrial]:
+    storage = optuna.storages.RDBStorage("sqlite:///optuna.db", engine_kwargs={"connect_args": {"timeout": 60}})
+    try:
+        return optuna.load_study(study_name="tiny", storage=storage).get_trials()
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def wait_for_a_trial_in_hand(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Until one trial runs that has reported an epoch."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, (folder / "sweep.log").read_text()
+        if (folder / "optuna.db").exists() and (folder / "optuna.db").stat().st_size:
+            try:
+                found = trials()
+            except (KeyError, Exception):  # its tables, or the study, are not made yet
+                found = []
+            if any(t.state == TrialState.RUNNING and t.intermediate_values for t in found):
+                return
+        time.sleep(0.2)
+    raise AssertionError("no trial reported an epoch in time")
+
+
+def assert_ends_whole(experiment: Path, folder: Path) -> None:
+    """Run the command again: precisely the total, and nothing in MLflow that still claims to run."""
+    again = subprocess.run(command(experiment), cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    assert again.returncode == 0, again.stderr
+    found = trials()
+    assert len([t for t in found if counts(t)]) == TRIALS
+    assert [t.number for t in found if t.state in (TrialState.RUNNING, TrialState.WAITING)] == []
+    complete = [t for t in found if t.state == TrialState.COMPLETE]
+    assert len(complete) == TRIALS
+    assert len({t.params["stage2.lr"] for t in complete}) == TRIALS
+    # what was in hand has been done by another, with the same values
+    for trial in found:
+        if trial.state == TrialState.FAIL and trial.params:
+            assert trial.params in [t.params for t in complete]
+    client = MlflowClient()
+    experiment_ids = [e.experiment_id for e in client.search_experiments()]
+    runs = client.search_runs(experiment_ids, max_results=1000)
+    assert [run.info.run_id for run in runs if run.info.status in ("RUNNING", "SCHEDULED")] == []
+    assert [run.data.tags["kind"] for run in runs].count("study") == 1
+    done = [run for run in runs if run.data.tags.get("trial_state") == "COMPLETE"]
+    assert sorted(int(run.data.tags["trial"]) for run in done) == sorted(t.number for t in complete)
+    assert {t.user_attrs["run_id"] for t in complete} == {run.info.run_id for run in done}
+
+
+@pytest.mark.timeout(600)
+def test_ctrl_c_in_mid_trial(tracking: Path, experiment: Path) -> None:
+    with sweeping(experiment, tracking) as process:
+        wait_for_a_trial_in_hand(process, tracking)
+        children = family(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=WAIT_SECONDS) == 130
+        psutil.wait_procs(children, timeout=10)
+        assert [child.pid for child in children if child.is_running()] == []
+    text = (tracking / "sweep.log").read_text()
+    assert "interrupted; the same command goes on where this one stopped" in text
+    assert "Traceback" not in text
+    assert [t.number for t in trials() if t.state == TrialState.RUNNING] == []
+    assert_ends_whole(experiment, tracking)
+
+
+@pytest.mark.timeout(600)
+def test_everything_killed_in_mid_trial(tracking: Path, experiment: Path) -> None:
+    with sweeping(experiment, tracking) as process:
+        wait_for_a_trial_in_hand(process, tracking)
+        children = family(process.pid)
+        process.kill()
+        for child in children:
+            child.kill()
+        assert process.wait(timeout=30) == -signal.SIGKILL
+        psutil.wait_procs(children, timeout=10)
+    assert [t.number for t in trials() if t.state == TrialState.RUNNING] != []
+    assert_ends_whole(experiment, tracking)

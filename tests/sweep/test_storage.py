@@ -1,0 +1,202 @@
+"""The study's database: what is refused and how, and that SQLite lets no two processes claim one trial."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+import pytest
+import sqlalchemy
+from optuna.storages import RDBStorage
+
+from mobilenet_chest.errors import MissingExtraError, StudyError, UserError
+from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
+
+
+@contextmanager
+def opened(url: str) -> Iterator[RDBStorage]:
+    storage = open_storage(url)
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'optuna.db'}"
+
+
+# --- what is refused -----------------------------------------------------------------------------------------------
+
+
+def test_the_default_is_a_file_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_storage(DEFAULT)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("backend", ["mysql", "mysql+pymysql", "oracle", "redis", "mongodb"])
+def test_other_databases_are_refused(backend: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        check_storage(f"{backend}://ann:hush@127.0.0.1/x")
+    assert str(caught.value) == (
+        f"--storage {backend}://ann:***@127.0.0.1/x: trials can be claimed safely in sqlite:/// and postgresql:// only"
+    )
+
+
+@pytest.mark.parametrize("url", ["optuna.db", "", "sqlite", "/var/optuna.db"])
+def test_what_is_not_an_address_is_refused(url: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        check_storage(url)
+    assert str(caught.value) == f"--storage {url}: not a database address; for example sqlite:///optuna.db"
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_that_no_worker_could_see_is_refused(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError):
+        check_storage(url)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:hush@127.0.0.1:9/x",
+        "postgresql+psycopg2://ann:hush@127.0.0.1:9/x",
+        "postgresql+nodriver://ann:hush@127.0.0.1:9/x",
+        "postgresql://ann:hush@127.0.0.1:port/x",
+        "postgresql//ann:hush@127.0.0.1/x",
+        "postgresql://ann:hu#sh@127.0.0.1:9/x",
+        "postgresql://ann:hu/sh@127.0.0.1:9/x",
+    ],
+)
+def test_postgresql_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises((StudyError, MissingExtraError)) as caught:
+        check_storage(url)
+    message = str(caught.value)
+    assert "sh@" not in message
+    assert "\n" not in message
+
+
+def test_a_missing_postgresql_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtraError) as caught:
+        check_storage("postgresql+psycopg://ann:hush@127.0.0.1:9/x")
+    assert str(caught.value) == (
+        "--storage postgresql+psycopg://ann:***@127.0.0.1:9/x needs packages that are not installed; "
+        "type: pip install -e '.[postgresql]'"
+    )
+
+
+def test_a_missing_folder_and_a_folder_for_a_file_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "none" / "optuna.db", tmp_path):
+        with pytest.raises(StudyError):
+            check_storage(f"sqlite:///{path}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/sys takes no files, not even from root")
+def test_a_folder_that_cannot_be_written_is_refused() -> None:
+    with pytest.raises(StudyError, match=r"cannot write optuna\.db in /sys"):
+        check_storage("sqlite:////sys/optuna.db")
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "optuna.db"
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(UserError):
+        check_storage(f"sqlite:///{path}")
+    assert path.read_bytes() == b"not a database" * 100
+
+
+# --- transactions --------------------------------------------------------------------------------------------------
+
+
+def test_a_transaction_begins_as_a_writer(url: str) -> None:
+    with opened(url) as storage, opened(url) as other:
+        begun: list[str] = []
+        sqlalchemy.event.listen(storage.engine, "before_cursor_execute", lambda *arguments: begun.append(arguments[2]))
+        with storage.engine.connect() as connection:
+            connection.execute(sqlalchemy.text("SELECT 1"))
+            # nothing was written, and yet nobody else can begin
+            with other.engine.connect() as late:
+                late.connection.dbapi_connection.execute("PRAGMA busy_timeout = 0")  # type: ignore[union-attr]
+                with pytest.raises(sqlalchemy.exc.OperationalError, match="locked"):
+                    late.execute(sqlalchemy.text("SELECT 1"))
+        assert begun[0] == "BEGIN IMMEDIATE"
+
+
+def take_all(url: str, results: multiprocessing.queues.Queue[list[int]]) -> None:
+    """Ask for queued trials until there are none, without this package's own lock: SQLite alone must suffice."""
+    with opened(url) as storage:
+        study = optuna.load_study(study_name="s", storage=storage)
+        taken = []
+        while (number := study._pop_waiting_trial_id()) is not None:
+            taken.append(number)
+    results.put(taken)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_no_queued_trial_is_claimed_twice(url: str) -> None:
+    with opened(url) as storage:
+        study = optuna.create_study(study_name="s", storage=storage)
+        for index in range(40):
+            study.enqueue_trial({"x": index})
+    context = multiprocessing.get_context("fork")
+    results: multiprocessing.queues.Queue[list[int]] = context.Queue()
+    processes = [context.Process(target=take_all, args=(url, results)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    taken = [results.get(timeout=40) for _ in processes]
+    for process in processes:
+        process.join(timeout=60)
+    results.close()
+    results.join_thread()
+    assert [process.exitcode for process in processes] == [0] * 4
+    every = [number for numbers in taken for number in numbers]
+    assert len(every) == len(set(every)) == 40
+
+
+def hold(url: str, marker: Path, seen: multiprocessing.queues.Queue[bool]) -> None:
+    for _ in range(20):
+        with exclusive(url):
+            free = not marker.exists()
+            marker.write_text(str(os.getpid()))
+            marker.unlink()
+        seen.put(free)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_exclusive_is_held_by_one_process_at_a_time(url: str, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    seen: multiprocessing.queues.Queue[bool] = context.Queue()
+    processes = [context.Process(target=hold, args=(url, tmp_path / "held", seen)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    assert [seen.get(timeout=60) for _ in range(60)] == [True] * 60
+    for process in processes:
+        process.join(timeout=60)
+    seen.close()
+    seen.join_thread()
+    assert [process.exitcode for process in processes] == [0] * 3
+
+
+def test_exclusive_is_given_back_after_an_error(url: str) -> None:
+    def fail() -> None:
+        with exclusive(url):
+            raise RuntimeError("in here")
+
+    attempt: Callable[[], None] = fail
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="in here"):
+            attempt()

@@ -1,0 +1,270 @@
+"""Whole sweeps on a tiny file: what is run, what is recorded of it, and what running the same again does."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import mlflow
+import optuna
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.errors import ConfigError, StudyError, SweepFailed
+from mobilenet_chest.sweep import SweepResult, check, objective, run_sweep, study, trials_to_come
+from mobilenet_chest.sweep.space import grid_points
+from mobilenet_chest.sweep.workers import HOPELESS, Job, work
+from mobilenet_chest.tracking.study_run import nested_runs
+
+Make = Callable[..., Config]
+
+RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+TOO_HIGH = 1e30
+"""A learning rate after which nothing is finite any more."""
+
+
+@pytest.fixture
+def tiny(phantom_config: Make) -> Make:
+    """A search on the tiny file with a small head: a trial takes a second or two."""
+
+    def make(search: dict[str, Any], values: dict[str, Any] | None = None, **settings: Any) -> Config:
+        fields = {"search": search, "model.hidden": [8], "study": {"trials": 2, "pruner": "none", **settings}}
+        return phantom_config(fields | (values or {}))
+
+    return make
+
+
+@pytest.fixture
+def here(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a tracking store, where the one worker of a sweep is this process: no process has to start."""
+
+    def run_here(job: Job, workers: int, on_tick: Callable[[], None], bury: Callable[[], None]) -> None:
+        # one thread, as all of this process's tests: more would wait for each other on a busy machine
+        work(dataclasses.replace(job, threads=1))
+
+    monkeypatch.setattr(study, "run_workers", run_here)
+    return tracking
+
+
+def runs_of(result: SweepResult) -> dict[int, Run]:
+    """The nested runs, by number of the trial."""
+    return {int(run.data.tags["trial"]): run for run in nested_runs(MlflowClient(), result.run_id)}
+
+
+def files(run_id: str, folder: str = "") -> set[str]:
+    return {entry.path for entry in MlflowClient().list_artifacts(run_id, folder or None)}
+
+
+def stored(url: str = "sqlite:///optuna.db", name: str = "tiny") -> list[optuna.trial.FrozenTrial]:
+    """The trials as Optuna itself reads them."""
+    storage = optuna.storages.RDBStorage(url)
+    trials = optuna.load_study(study_name=name, storage=storage).get_trials()
+    storage.remove_session()
+    storage.engine.dispose()
+    return trials
+
+
+def test_two_worker_processes_share_a_study(tracking: Path, tiny: Make) -> None:
+    config = tiny(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=3)
+    seen: list[Any] = []
+    result = run_sweep(config, workers=2, on_status=seen.append)
+    assert [(trial.number, trial.state) for trial in result.trials] == [(n, "COMPLETE") for n in range(3)]
+    assert (result.study, result.complete, result.new_trials) == ("tiny", True, 3)
+    assert len({trial.params["stage2.lr"] for trial in result.trials}) == 3
+    assert result.best.value == max(trial.value for trial in result.trials if trial.value is not None)
+    assert seen[-1].total == 3
+    assert seen[-1].states == {"COMPLETE": 3}
+    assert seen[-1].running == []
+    assert max(len(status.running) for status in seen) <= 2
+
+    client = MlflowClient()
+    parent = client.get_run(result.run_id)
+    assert parent.info.status == "FINISHED"
+    assert (parent.data.tags["kind"], parent.data.tags["study"]) == ("study", "tiny")
+    assert parent.data.tags["best_trial"] == str(result.best.number)
+    assert parent.data.tags["best_run"] == result.best.run_id
+    nested = runs_of(result)
+    assert sorted(nested) == [0, 1, 2]
+    for trial in result.trials:
+        run = nested[trial.number]
+        assert run.info.run_id == trial.run_id
+        assert run.info.status == "FINISHED"
+        tags = {key: run.data.tags[key] for key in ("kind", "study", "trial", "trial_state", "mlflow.parentRunId")}
+        assert tags == {
+            "kind": "trial",
+            "study": "tiny",
+            "trial": str(trial.number),
+            "trial_state": "COMPLETE",
+            "mlflow.parentRunId": result.run_id,
+        }
+        assert float(run.data.params["stage2.lr"]) == trial.params["stage2.lr"]
+        assert run.data.metrics["val_auc"] == trial.value
+        assert files(run.info.run_id, "predictions") == {"predictions/val.parquet"}
+        assert files(run.info.run_id, "plots") == {"plots/training_curves.png", "plots/val_predictions.png"}
+        kept = {"checkpoints/stage1_best.pt", "checkpoints/best.pt"} if trial.number == result.best.number else set()
+        assert files(run.info.run_id, "checkpoints") == kept
+
+
+def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny: Make) -> None:
+    config = tiny(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=2)
+    assert trials_to_come(config) == 2
+    first = run_sweep(config)
+    assert trials_to_come(config) == 0
+    before = stored()
+    again = run_sweep(config)
+    assert (again.new_trials, again.run_id, again.trials) == (0, first.run_id, first.trials)
+    assert stored() == before
+
+    more = tiny(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=4)
+    assert trials_to_come(more) == 2
+    continued = run_sweep(more)
+    assert (continued.new_trials, continued.run_id, continued.complete) == (2, first.run_id, True)
+    assert continued.trials[:2] == first.trials
+    assert len({trial.params["stage2.lr"] for trial in continued.trials}) == 4
+    runs = runs_of(continued)
+    assert sorted(runs) == [0, 1, 2, 3]
+    with_checkpoints = [number for number, run in runs.items() if files(run.info.run_id, "checkpoints")]
+    assert with_checkpoints == [continued.best.number]
+    assert all(files(run.info.run_id, "predictions") for run in runs.values())
+
+    assert files(continued.run_id) == {"config.yaml", "leaderboard.csv", "plots"}
+    assert files(continued.run_id, "plots") == {"plots/study.html"}
+    path = mlflow.artifacts.download_artifacts(run_id=continued.run_id, artifact_path="leaderboard.csv")
+    table = pd.read_csv(path)
+    assert list(table.columns) == ["trial", "state", "val_auc", "seconds", "run_id", "stage2.lr"]
+    assert list(table["val_auc"]) == sorted(table["val_auc"], reverse=True)
+    assert table["trial"][0] == continued.best.number
+    assert set(table["run_id"]) == {run.info.run_id for run in runs.values()}
+    page = mlflow.artifacts.download_artifacts(run_id=continued.run_id, artifact_path="plots/study.html")
+    text = Path(page).read_text(encoding="utf-8")
+    assert "<h1>Study tiny</h1>" in text
+    assert text.count("<tr") == 5
+    assert "https://cdn" not in text.split("</head>")[0]
+
+    wider = tiny({"stage2.lr": {"low": 1e-5, "high": 1e-2, "log": True}}, trials=6)
+    with pytest.raises(StudyError, match=r"study 'tiny' exists with another search .*different: search\.stage2\.lr\)"):
+        check(wider)
+    with pytest.raises(StudyError, match=r"different: data\.image_size\)"):
+        check(tiny(RANGE, {"data.image_size": 48}, trials=6))
+    assert len(stored()) == 4
+
+
+def test_a_grid_is_run_precisely_and_a_failure_does_not_stop_it(here: Path, tiny: Make) -> None:
+    search = {"stage2.lr": {"choices": [1e-3, TOO_HIGH]}, "model.stem": {"choices": ["mean", "sum"]}}
+    config = tiny(search, trials=50, sampler="grid")
+    result = run_sweep(config)
+    assert [trial.params for trial in result.trials] == grid_points(config)
+    assert result.complete
+    assert len(stored()) == 4
+    failed = [trial for trial in result.trials if trial.params["stage2.lr"] == TOO_HIGH]
+    runs = runs_of(result)
+    assert [trial.state for trial in result.trials].count("FAIL") == len(failed) == 2
+    for trial in failed:
+        run = runs[trial.number]
+        assert (trial.state, trial.value, trial.run_id) == ("FAIL", None, run.info.run_id)
+        assert trial.reason is not None
+        assert trial.reason.startswith("TrainingDiverged: epoch 2: train_loss is ")
+        assert (run.info.status, run.data.tags["trial_state"]) == ("FAILED", "FAIL")
+        assert run.data.tags["failure"] == trial.reason
+    assert result.best.params["stage2.lr"] == 1e-3
+    metrics = MlflowClient().get_run(result.run_id).data.metrics
+    counts = {name: metrics[f"trials_{name}"] for name in ("complete", "pruned", "fail")}
+    assert counts == {"complete": 2, "pruned": 0, "fail": 2}
+
+
+def test_a_failed_trial_keeps_no_checkpoint(here: Path, tiny: Make) -> None:
+    """Its first stage went well, and left one behind."""
+    result = run_sweep(tiny({"stage2.lr": {"choices": [1e-3, TOO_HIGH]}}, sampler="grid"))
+    (failed,) = [trial for trial in result.trials if trial.state == "FAIL"]
+    assert failed.run_id is not None
+    assert files(failed.run_id, "checkpoints") == set()
+    assert files(result.best.run_id or "", "checkpoints") != set()
+
+
+def test_a_sweep_whose_first_trials_all_fail_is_given_up(here: Path, tiny: Make) -> None:
+    config = tiny({"stage2.lr": {"low": 1e25, "high": 1e30, "log": True}}, {"stage1.epochs": 0}, trials=10)
+    with pytest.raises(SweepFailed) as caught:
+        run_sweep(config)
+    message = str(caught.value)
+    assert message.startswith("study 'tiny': its first trials all failed; the last failure: TrainingDiverged: epoch 1")
+    assert "\n" not in message
+    assert [trial.state.name for trial in stored()] == ["FAIL"] * HOPELESS
+    runs = MlflowClient().search_runs([MlflowClient().get_experiment_by_name("tiny").experiment_id])
+    assert sorted((run.data.tags["kind"], run.info.status) for run in runs) == [
+        ("study", "FAILED"),
+        *[("trial", "FAILED")] * HOPELESS,
+    ]
+
+
+def test_nan_is_never_the_best(here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures of a trial are made up here: a real training stops before it comes to that."""
+    values = iter([math.nan, 0.6, math.inf, 0.7])
+
+    def trained(config: Config, tracker: Any, on_epoch: Any) -> Any:
+        data = study.prepare(config).data
+        with tracker.run(config, data):
+            return SimpleNamespace(metrics={"val_auc": next(values)}, status="finished")
+
+    monkeypatch.setattr(objective, "train", trained)
+    result = run_sweep(tiny(RANGE, trials=4))
+    assert [(trial.state, trial.value) for trial in result.trials] == [
+        ("FAIL", None),
+        ("COMPLETE", 0.6),
+        ("FAIL", None),
+        ("COMPLETE", 0.7),
+    ]
+    assert [trial.reason for trial in result.trials[::2]] == [
+        "TrainingDiverged: val_auc is nan",
+        "TrainingDiverged: val_auc is inf",
+    ]
+    assert result.best.number == 3
+
+
+def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny: Make) -> None:
+    """The last point of the grid learns nothing: its loss stays above the others' median."""
+    bad = 1e-9
+    search = {"stage2.lr": {"choices": [bad, 1e-3, 1.5e-3, 2e-3, 2.5e-3]}}
+    settings = {"sampler": "grid", "pruner": "median", "metric": "val_loss", "direction": "minimize", "trials": 5}
+    values = {"stage1.epochs": 0, "stage2.epochs": 3, "loss": {"name": "bce"}}
+    seed = next(
+        seed
+        for seed in range(100)
+        if grid_points(tiny(search, values | {"seed": seed}, **settings))[-1]["stage2.lr"] == bad
+    )
+    result = run_sweep(tiny(search, values | {"seed": seed}, **settings))
+    assert [trial.state for trial in result.trials] == ["COMPLETE"] * 4 + ["PRUNED"]
+    pruned = result.trials[-1]
+    run = runs_of(result)[4]
+    assert pruned.run_id == run.info.run_id
+    assert (run.info.status, run.data.tags["trial_state"]) == ("FINISHED", "PRUNED")
+    history = MlflowClient().get_metric_history(run.info.run_id, "train_loss")
+    assert 1 <= len(history) < 3
+    assert pruned.value == MlflowClient().get_metric_history(run.info.run_id, "val_loss")[len(history) - 1].value
+    assert files(run.info.run_id, "checkpoints") == set()
+    assert files(run.info.run_id, "predictions") == {"predictions/val.parquet"}
+    assert trials_to_come(tiny(search, values | {"seed": seed}, **settings)) == 0
+
+
+def test_what_cannot_be_searched_is_refused_before_anything_is_made(here: Path, tiny: Make) -> None:
+    before = sorted(path.name for path in here.iterdir())
+    with pytest.raises(ConfigError, match="tiny: nothing to search"):
+        check(tiny({}))
+    with pytest.raises(ConfigError, match="sampler grid needs choices"):
+        run_sweep(tiny(RANGE, sampler="grid"))
+    assert trials_to_come(tiny(RANGE)) == 2
+    assert sorted(path.name for path in here.iterdir()) == before
+
+
+def test_no_trial_is_begun_after_the_time_is_up(here: Path, tiny: Make) -> None:
+    config = tiny(RANGE)
+    with pytest.raises(SweepFailed, match="no trial was completed; no trial was begun"):
+        run_sweep(config, timeout=0.0)
+    assert stored() == []
+    assert trials_to_come(config) == 2

@@ -1,0 +1,113 @@
+"""The experiments that come along: each can be read, and the recipe says what the report says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mobilenet_chest.config import flatten, load
+from mobilenet_chest.sweep.space import to_optuna
+
+FOLDER = Path(__file__).parents[1] / "experiments"
+FILES = sorted(FOLDER.rglob("*.yaml")) + sorted(FOLDER.rglob("*.yml"))
+SWEEPS = {"quickstart.yaml", "mobilenet_v3_large_sweep.yaml", "efficientnet_lite0_sweep.yaml"}
+
+# the source report's recipe, sections 2 and 8.1
+RECIPE: dict[str, Any] = {
+    "seed": 2024,
+    "data.dataset": "chestmnist",
+    "data.classes": ["cardiomegaly", "pneumothorax"],
+    "data.source_size": 28,
+    "data.image_size": 128,
+    "data.path": None,
+    "model.name": "mobilenet_v3_large",
+    "model.weights": "imagenet",
+    "model.stem": "mean",
+    "model.hidden": [1280, 640],
+    "model.dropout": 0.5,
+    "augment.hflip": 0.5,
+    "loss.name": "bce",
+    "loss.focal_gamma": None,
+    "optimizer.name": "adamw",
+    "optimizer.weight_decay": 0.01,
+    "optimizer.batch_size": 48,
+    "optimizer.accumulation": 2,
+    "optimizer.clip_norm": 1.0,
+    "optimizer.precision": "auto",
+    "stage1.epochs": 30,
+    "stage1.lr": 1e-3,
+    "stage1.schedule": "constant",
+    "stage1.warmup_epochs": 0,
+    "stage1.patience": None,
+    "stage2.epochs": 120,
+    "stage2.lr": 1e-4,
+    "stage2.schedule": "constant",
+    "stage2.warmup_epochs": 0,
+    "stage2.patience": 40,
+    "evaluation.metric": "val_accuracy",
+    "evaluation.threshold_low": 0.30,
+    "evaluation.threshold_high": 0.70,
+    "evaluation.threshold_step": 0.01,
+}
+
+
+def test_how_many_there_are() -> None:
+    assert [str(path.relative_to(FOLDER)) for path in FILES] == [
+        "baselines/densenet121.yaml",
+        "chestmnist/mobilenet_v3_large.yaml",
+        "chestmnist/mobilenet_v3_large_sweep.yaml",
+        "pneumoniamnist/efficientnet_lite0.yaml",
+        "pneumoniamnist/efficientnet_lite0_sweep.yaml",
+        "quickstart.yaml",
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_each_can_be_read(path: Path) -> None:
+    config = load(path)
+    assert bool(config.search) == (path.name in SWEEPS)
+    for field, distribution in config.search.items():
+        to_optuna(field, distribution)
+
+
+def test_each_has_a_name_of_its_own() -> None:
+    names = [load(path).name for path in FILES]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(("field", "value"), RECIPE.items(), ids=RECIPE)
+def test_the_recipe(field: str, value: Any) -> None:
+    recipe = flatten(load(FOLDER / "chestmnist" / "mobilenet_v3_large.yaml").resolved())
+    assert recipe[field] == value
+
+
+def test_the_baseline_gets_the_same_selection_as_the_recipe() -> None:
+    """The report's DenseNet was given more of it than its MobileNet."""
+    recipe, baseline = (
+        flatten(load(FOLDER / name).resolved())
+        for name in ("chestmnist/mobilenet_v3_large.yaml", "baselines/densenet121.yaml")
+    )
+    different = {key for key in recipe if recipe[key] != baseline[key]}
+    assert different == {"name", "model.name", "model.stem", "model.hidden"}
+
+
+def test_quickstart_needs_no_network() -> None:
+    config = load(FOLDER / "quickstart.yaml")
+    assert (config.data.dataset, config.data.path, config.model.weights) == ("phantom", None, "none")
+    assert config.study.trials == 6
+
+
+def test_the_chestmnist_sweep_searches_what_the_report_leaves_open() -> None:
+    config = load(FOLDER / "chestmnist" / "mobilenet_v3_large_sweep.yaml")
+    assert list(config.search) == [
+        "stage1.lr",
+        "stage2.lr",
+        "model.dropout",
+        "model.stem",
+        "optimizer.weight_decay",
+        "loss.name",
+        "loss.focal_gamma",
+    ]
+    assert config.search["loss.focal_gamma"].when == {"loss.name": "focal"}
