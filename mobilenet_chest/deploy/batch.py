@@ -79,8 +79,11 @@ def _batches(source: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
 def _picture(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
-            colour = image.mode not in ("L", "1", "I", "I;16", "LA")
-            pixels = np.asarray(image.convert("RGB" if colour else "L"), dtype=np.uint8)
+            if image.mode.startswith("I"):  # 16 bit, which Pillow would clip at 255 instead of scaling
+                pixels = np.round(np.asarray(image, dtype=np.float64) / 257).astype(np.uint8)
+            else:
+                gray = image.mode in ("L", "1", "LA")
+                pixels = np.asarray(image.convert("L" if gray else "RGB"), dtype=np.uint8)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: cannot be read as a picture ({error}); remove or replace it") from error
     return pixels[None]

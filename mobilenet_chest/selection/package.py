@@ -64,6 +64,7 @@ def build(
             # torch.export warns about its own use of deprecated parts of torch
             warnings.simplefilter("ignore")
             exported = torch.export.export(_WithAugmentation(model.eval()), (example,), dynamic_shapes=shapes)
+            exported.example_inputs = None  # they would be stored as a pickle
             torch.export.save(exported, program)
         settings.write_text(
             json.dumps(

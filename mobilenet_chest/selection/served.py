@@ -31,12 +31,12 @@ class ChestClassifier(PythonModel):
         if images.dtype != np.uint8 or not shape_is_right:
             wanted = "(n, height, width)" if channels == 1 else "(n, height, width, 3)"
             raise ValueError(f"expected uint8 images {wanted}, got {images.dtype} {images.shape}")
-        pixels = torch.from_numpy(np.ascontiguousarray(images))
-        pixels = pixels[:, None] if channels == 1 else pixels.permute(0, 3, 1, 2)
         found = [np.zeros(0)]
-        for chunk in pixels.split(BATCH):
+        for start in range(0, len(images), BATCH):
+            pixels = torch.tensor(images[start : start + BATCH])
+            pixels = pixels[:, None] if channels == 1 else pixels.permute(0, 3, 1, 2).contiguous()
             with torch.inference_mode():
-                found.append(self.program(self._resize(chunk.contiguous())).double().numpy())
+                found.append(self.program(self._resize(pixels)).double().numpy())
         probability = np.concatenate(found)
         label = (probability >= self.settings["threshold"]).astype(np.int64)
         names = np.asarray(self.settings["classes"], dtype=object)[label]

@@ -1,0 +1,308 @@
+"""The user interface of MLflow, in a real browser, on a store that a real sweep has filled."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from mlflow import MlflowClient
+from PIL import Image
+
+from mobilenet_chest.config import parse
+from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.sweep import SweepResult, run_sweep
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+KEEP = "MOBILENET_CHEST_SCREENSHOTS"
+"""Names a folder that the screenshots are written to; without it they go to the test's own."""
+
+CHROMIUM = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1600,1000",
+)  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(command: list[str], log: Path, address: str, **more: Any) -> Iterator[None]:
+    """A server for the length of the block: it and what it started are ended by process group."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True, **more)
+        try:
+            until(lambda: process.poll() is not None or answers(address), 120, f"{command[0]} at {address}")
+            assert process.poll() is None, log.read_text(errors="replace")[-2000:]
+            yield
+        finally:
+            for signal in (15, 9):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(20)
+
+
+def answers(address: str) -> bool:
+    try:
+        return requests.get(address, timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def until(true: Callable[[], Any], seconds: float, what: str) -> Any:
+    """The first true answer."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = true()
+        if found:
+            return found
+        time.sleep(0.5)
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
+
+
+class Browser:
+    """As much of the WebDriver protocol (W3C) as reading a page needs."""
+
+    def __init__(self, driver: str, binary: str, profile: Path) -> None:
+        options = {"binary": binary, "args": [*CHROMIUM, f"--user-data-dir={profile}"]}
+        wanted = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
+        opened = requests.post(f"{driver}/session", json={"capabilities": wanted}, timeout=120).json()["value"]
+        self._session = f"{driver}/session/{opened['sessionId']}"
+
+    def open(self, url: str) -> None:
+        self._post("url", {"url": url})
+
+    def text(self) -> str:
+        """What is written on the page."""
+        return str(self.run("return document.body ? document.body.innerText : ''"))
+
+    def wait_for(self, *words: str, seconds: float = 60) -> str:
+        """The page's text, once it holds all ``words``."""
+        deadline = time.monotonic() + seconds
+        while True:
+            text = self.text()
+            missing = [word for word in words if word not in text]
+            if not missing:
+                return text
+            assert time.monotonic() < deadline, f"not on the page: {missing}; it says: {text[:3000]}"
+            time.sleep(0.5)
+
+    def run(self, script: str, *args: Any) -> Any:
+        """What the JavaScript function body gives."""
+        return self._post("execute/sync", {"script": script, "args": list(args)})
+
+    def screenshot(self, path: Path) -> Path:
+        answer = requests.get(f"{self._session}/screenshot", timeout=60).json()["value"]
+        path.write_bytes(base64.b64decode(answer))
+        return path
+
+    def close(self) -> None:
+        requests.delete(self._session, timeout=60)
+
+    def _post(self, command: str, body: dict[str, Any]) -> Any:
+        answer = requests.post(f"{self._session}/{command}", json=body, timeout=120)
+        assert answer.ok, answer.text[:1000]
+        return answer.json()["value"]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, _empty_database: Path, chest_file: Path) -> Iterator[SweepResult]:
+    """A finished sweep of two trials, in a store that the environment names."""
+    folder = tmp_path_factory.mktemp("swept")
+    source, target = sqlite3.connect(_empty_database), sqlite3.connect(folder / "mlflow.db")
+    source.backup(target)
+    source.close()
+    target.close()
+    config = parse(
+        {
+            "name": "browsed",
+            "seed": 5,
+            "device": "cpu",
+            "data": {
+                "dataset": "chestmnist",
+                "classes": ["cardiomegaly", "pneumothorax"],
+                "path": str(chest_file),
+                "image_size": 32,
+            },
+            "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
+            "optimizer": {"batch_size": 16, "accumulation": 1},
+            "stage1": {"epochs": 2},
+            "stage2": {"epochs": 4, "lr": 2e-3},
+            "search": {"model.dropout": {"choices": [0.2, 0.6]}},
+            "study": {"name": "browsed-study", "trials": 2, "sampler": "grid", "pruner": "none"},
+        }
+    )
+    load_train_val.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("MLFLOW_"):
+                patch.delenv(name)
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        yield run_sweep(config)
+
+
+@pytest.fixture(scope="module")
+def server(swept: SweepResult, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """MLflow's own server on that store."""
+    port, folder = free_port(), tmp_path_factory.mktemp("server")
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+               "--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"]]  # fmt: skip
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with running(command, folder / "log", f"{address}/health", env=environment):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Headless Chromium, driven by chromedriver."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("needs chromium and chromedriver on PATH (Debian: apt-get install chromium chromium-driver)")
+    port, folder = free_port(), tmp_path_factory.mktemp("browser")
+    address = f"http://127.0.0.1:{port}"
+    with running([driver, f"--port={port}"], folder / "log", f"{address}/status"):
+        opened = Browser(address, binary, folder / "profile")
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Where screenshots go."""
+    folder = Path(os.environ.get(KEEP, tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def not_blank(path: Path) -> bool:
+    with Image.open(path) as image:
+        return float(np.asarray(image.convert("L")).std()) > 5
+
+
+def experiment_page(server: str, run_id: str) -> str:
+    return f"{server}/#/experiments/{MlflowClient().get_run(run_id).info.experiment_id}/runs"
+
+
+SETTINGS = {
+    "mlflow.workflowType_v1": '"machine_learning"',
+    "mlflow.assistant.panelOpen_v1": "false",
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
+}
+"""What a click on "Model training", and one that closes the assistant, leave in the browser."""
+
+SHOW_COLUMNS = """
+const [experiment, columns] = arguments;
+const key = `MLflowLocalStorage-1.1-ExperimentPage-["${experiment}"]-ReactComponentState`;
+localStorage[key] = JSON.stringify({...JSON.parse(localStorage[key]), selectedColumns: columns});
+"""
+"""What a choice under "Columns" leaves in the browser."""
+
+EXPAND_ROWS = """
+const found = [...document.querySelectorAll('*')].filter(e => !e.children.length && e.textContent === 'Expand rows');
+found.forEach(e => e.click());
+return found.length;
+"""
+
+
+@pytest.fixture
+def interface(server: str, browser: Browser) -> str:
+    """The server, opened once in the browser as for a person who trains models."""
+    browser.open(server)
+    for key, value in SETTINGS.items():
+        browser.run("localStorage[arguments[0]] = arguments[1]", key, value)
+    return server
+
+
+def test_the_runs_page_lists_the_study_its_trials_and_a_metric(
+    interface: str, swept: SweepResult, browser: Browser, pictures: Path
+) -> None:
+    page = experiment_page(interface, swept.run_id)
+    browser.open(page)
+    browser.wait_for("browsed-study", "3 matching runs")
+    experiment = MlflowClient().get_run(swept.run_id).info.experiment_id
+    browser.run(SHOW_COLUMNS, experiment, ["metrics.`best_val_auc`", "metrics.`val_auc`"])
+    browser.open("about:blank")
+    browser.open(page)
+    browser.wait_for("Expand rows", "best_val_auc", "browsed-study")
+    assert browser.run(EXPAND_ROWS) == 1
+    text = browser.wait_for("browsed-study-0", "browsed-study-1", "val_auc")
+    assert "browsed-study\n" in text
+    time.sleep(1)  # the assistant's panel folds away
+    assert not_blank(browser.screenshot(pictures / "runs.png"))
+
+
+def test_a_trial_s_overview_shows_its_figures_and_parameters(
+    interface: str, swept: SweepResult, browser: Browser, pictures: Path
+) -> None:
+    browser.open(f"{experiment_page(interface, swept.run_id)}/{swept.best.run_id}")
+    browser.wait_for(f"browsed-study-{swept.best.number}", "Finished", "val_auc", "train_loss", "model.dropout")
+    assert not_blank(browser.screenshot(pictures / "run_overview.png"))
+
+
+def test_a_trial_s_metrics_are_drawn(interface: str, swept: SweepResult, browser: Browser, pictures: Path) -> None:
+    browser.open(f"{experiment_page(interface, swept.run_id)}/{swept.best.run_id}/model-metrics")
+    browser.wait_for(f"browsed-study-{swept.best.number}", "epoch_seconds", "Step")
+
+    def scrolled_to_the_metric() -> bool:
+        # charts are drawn as they come into view
+        browser.run("for (const e of document.querySelectorAll('*')) if (e.scrollHeight > e.clientHeight) "
+                    "e.scrollTop += 300")  # fmt: skip
+        return f"browsed-study-{swept.best.number} (val_auc)" in browser.text()
+
+    until(scrolled_to_the_metric, 60, "a chart of val_auc")
+    time.sleep(2)  # the lines follow the titles
+    assert not_blank(browser.screenshot(pictures / "run_metrics.png"))
+
+
+def test_the_artifacts_are_served(server: str, swept: SweepResult) -> None:
+    def fetched(run_id: str | None, path: str) -> requests.Response:
+        answer = requests.get(f"{server}/get-artifact", params={"run_id": run_id, "path": path}, timeout=60)
+        assert answer.status_code == 200, answer.text[:500]
+        return answer
+
+    for trial in swept.trials:
+        for name, least in (("training_curves", 600), ("val_predictions", 600)):
+            content = fetched(trial.run_id, f"plots/{name}.png").content
+            assert content.startswith(b"\x89PNG\r\n\x1a\n")
+            path = Path(f"{name}.png")
+            path.write_bytes(content)
+            with Image.open(path) as image:
+                assert min(image.size) >= least / 2
+                assert image.width >= least
+            assert not_blank(path)
+    page = fetched(swept.run_id, "plots/study.html").text
+    assert "<html" in page
+    assert "plotly" in page.lower()
+    assert "browsed-study" in page
+    board = fetched(swept.run_id, "leaderboard.csv").text
+    assert str(swept.best.run_id) in board
+
+
+def test_the_study_s_plots_are_drawn(swept: SweepResult, server: str, browser: Browser, pictures: Path) -> None:
+    answer = requests.get(
+        f"{server}/get-artifact", params={"run_id": swept.run_id, "path": "plots/study.html"}, timeout=60
+    )
+    page = Path("study.html").absolute()
+    page.write_bytes(answer.content)
+    browser.open(page.as_uri())
+    browser.wait_for("browsed-study", "model.dropout")
+    assert not_blank(browser.screenshot(pictures / "study.png"))
