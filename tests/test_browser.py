@@ -108,6 +108,15 @@ class Browser:
         """What the JavaScript function body gives."""
         return self._post("execute/sync", {"script": script, "args": list(args)})
 
+    def click(self, selector: str) -> None:
+        """As with the mouse, on the first element that a CSS selector finds."""
+        found = until(lambda: self._elements(selector), 60, f"an element {selector}")
+        self._post(f"element/{found[0]}/click", {})
+
+    def _elements(self, selector: str) -> list[str]:
+        found = self._post("elements", {"using": "css selector", "value": selector})
+        return [reference for element in found for reference in element.values()]
+
     def screenshot(self, path: Path) -> Path:
         answer = requests.get(f"{self._session}/screenshot", timeout=60).json()["value"]
         path.write_bytes(base64.b64decode(answer))
@@ -216,12 +225,6 @@ localStorage[key] = JSON.stringify({...JSON.parse(localStorage[key]), selectedCo
 """
 """What a choice under "Columns" leaves in the browser."""
 
-EXPAND_ROWS = """
-const found = [...document.querySelectorAll('*')].filter(e => !e.children.length && e.textContent === 'Expand rows');
-found.forEach(e => e.click());
-return found.length;
-"""
-
 
 @pytest.fixture
 def interface(server: str, browser: Browser) -> str:
@@ -242,11 +245,10 @@ def test_the_runs_page_lists_the_study_its_trials_and_a_metric(
     browser.run(SHOW_COLUMNS, experiment, ["metrics.`best_val_auc`", "metrics.`val_auc`"])
     browser.open("about:blank")
     browser.open(page)
-    browser.wait_for("Expand rows", "best_val_auc", "browsed-study")
-    assert browser.run(EXPAND_ROWS) == 1
-    text = browser.wait_for("browsed-study-0", "browsed-study-1", "val_auc")
-    assert "browsed-study\n" in text
-    time.sleep(1)  # the assistant's panel folds away
+    browser.wait_for("browsed-study", "best_val_auc", "3 matching runs")
+    browser.click(".ag-row button[data-component-id*=runnamecellrenderer]")  # the [+] before the study's name
+    browser.wait_for("browsed-study-0", "browsed-study-1", "val_auc")
+    time.sleep(1)  # the table settles
     assert not_blank(browser.screenshot(pictures / "runs.png"))
 
 

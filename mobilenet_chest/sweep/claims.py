@@ -113,7 +113,10 @@ def is_alive(worker: Mapping[str, Any] | None) -> bool:
     if worker["host"] != socket.gethostname():
         return True
     try:
-        return bool(abs(psutil.Process(worker["pid"]).create_time() - worker["started"]) < 1)
+        process = psutil.Process(worker["pid"])
+        same = abs(process.create_time() - worker["started"]) < 1
+        # a container without an init process keeps the dead as zombies
+        return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 

@@ -60,7 +60,15 @@ def command(experiment: Path) -> list[str]:
 def sweeping(experiment: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The sweep in a session of its own; whatever is left of it in the end is killed."""
     log = (folder / "sweep.log").open("wb")
-    process = subprocess.Popen(command(experiment), cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    process = subprocess.Popen(
+        command(experiment),
+        cwd=folder,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        # a shell's background job ignores SIGINT, and so would all that it starts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         yield process
     finally:
