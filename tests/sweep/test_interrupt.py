@@ -20,6 +20,7 @@ from mlflow import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.sweep.claims import counts
+from mobilenet_chest.sweep.storage import open_storage
 
 ROOT = Path(__file__).parents[2]
 TRIALS = 4
@@ -86,7 +87,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def trials() -> list[FrozenTrial]:
-    storage = optuna.storages.RDBStorage("sqlite:///optuna.db", engine_kwargs={"connect_args": {"timeout": 60}})
+    storage = open_storage("sqlite:///optuna.db")  # under the lock: the sweep may be making its tables
     try:
         return optuna.load_study(study_name="tiny", storage=storage).get_trials()
     finally:
@@ -102,7 +103,7 @@ def wait_for_a_trial_in_hand(process: subprocess.Popen[bytes], folder: Path) -> 
         if (folder / "optuna.db").exists() and (folder / "optuna.db").stat().st_size:
             try:
                 found = trials()
-            except (KeyError, Exception):  # its tables, or the study, are not made yet
+            except KeyError:  # the study is not made yet
                 found = []
             if any(t.state == TrialState.RUNNING and t.intermediate_values for t in found):
                 return
