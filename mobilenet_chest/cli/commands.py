@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mobilenet_chest import interrupts
 from mobilenet_chest.errors import ConfigError, MobilenetChestError, UserError
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def main(command: str | None = None) -> None:
     Args:
         command: Take ``sys.argv`` as the arguments of this command, as ``sweep.py`` and ``train.py`` do.
     """
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    signal.signal(signal.SIGTERM, interrupts.raise_interrupt)
+    interrupts.make_certain()
     if command is None:
         app(prog_name="mobilenet-chest")
     else:
@@ -267,10 +268,6 @@ def _reporting() -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on where this one stopped", err=True)
         raise typer.Exit(130) from None
-
-
-def _as_interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _experiment(arguments: list[str] | None, default: Path | None) -> tuple[Path, list[str]]:

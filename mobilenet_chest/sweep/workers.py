@@ -16,6 +16,7 @@ from types import FrameType
 import optuna
 from optuna.trial import TrialState
 
+from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep.claims import claim
 from mobilenet_chest.sweep.objective import run_trial
@@ -151,6 +152,7 @@ def _interrupts_ignored() -> Iterator[None]:
 
 def _worker(job: Job) -> None:
     signal.signal(signal.SIGTERM, _interrupt_once)
+    interrupts.make_certain()
     try:
         work(job)
     except KeyboardInterrupt:

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import os, signal, sys, time, weakref
+from mobilenet_chest import interrupts
+
+signal.signal(signal.SIGTERM, interrupts.raise_interrupt)
+interrupts.make_certain()
+
+class Held: ...
+
+def strike(_=None):
+    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(1000): pass  # the handler runs in here
+
+class Finalized:
+    def __del__(self): strike()
+
+class Broken:
+    def __del__(self): raise ValueError("not an interrupt")
+
+if sys.argv[1] == "broken":
+    Broken()
+    sys.exit(0)
+try:
+    if sys.argv[1] == "weakref":
+        held = Held(); reference = weakref.ref(held, strike); del held
+    else:
+        Finalized()
+    time.sleep(30)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def run(where: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PROGRAM, where]
+    return subprocess.run(command, capture_output=True, text=True, timeout=25, check=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+@pytest.mark.parametrize("where", ["weakref", "finalizer"])
+def test_an_interrupt_that_python_swallows_comes_again(where: str) -> None:
+    done = run(where)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
+
+
+def test_other_exceptions_of_finalizers_are_reported_as_ever() -> None:
+    done = run("broken")
+    assert done.returncode == 0
+    assert "ValueError: not an interrupt" in done.stderr
