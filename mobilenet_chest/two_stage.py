@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, best_direction
 from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.errors import DataError
@@ -107,22 +108,27 @@ def train(
         tracker.log_metrics(record, progress.epoch)
         return bool(on_epoch and on_epoch(progress.epoch, record))
 
-    with tracker.run(config, data), tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
+    with (
+        tracker.run(config, data),
+        interrupts.unmistaken(),
+        tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder,
+    ):
         keep = _Keeper(tracker, config, Path(folder))
         try:
             stopped = False
-            if progress.stage == 1:
-                model.freeze_backbone(True)
-                stopped = fit(model, config.stage1, setup, progress, after_epoch)
-                if progress.best_epoch:
-                    keep.checkpoint("stage1_best.pt", progress)
+            with interrupts.unmistaken():
+                if progress.stage == 1:
+                    model.freeze_backbone(True)
+                    stopped = fit(model, config.stage1, setup, progress, after_epoch)
+                    if progress.best_epoch:
+                        keep.checkpoint("stage1_best.pt", progress)
+                    if not stopped:
+                        _start_stage2(progress)
                 if not stopped:
-                    _start_stage2(progress)
-            if not stopped:
-                if progress.stage_epoch == 0 and progress.previous_best is not None:
-                    model.load_state_dict(progress.previous_best["best_model"])
-                model.freeze_backbone(False)
-                stopped = fit(model, config.stage2, setup, progress, after_epoch)
+                    if progress.stage_epoch == 0 and progress.previous_best is not None:
+                        model.load_state_dict(progress.previous_best["best_model"])
+                    model.freeze_backbone(False)
+                    stopped = fit(model, config.stage2, setup, progress, after_epoch)
         except KeyboardInterrupt:
             keep.interrupted(progress, config.evaluation.metric)
             raise

@@ -10,8 +10,7 @@ PROGRAM = """
 import os, signal, sys, time, weakref
 from mobilenet_chest import interrupts
 
-signal.signal(signal.SIGTERM, interrupts.raise_interrupt)
-interrupts.make_certain()
+interrupts.install(signal.SIGTERM)
 
 class Held: ...
 
@@ -28,6 +27,19 @@ class Broken:
 if sys.argv[1] == "broken":
     Broken()
     sys.exit(0)
+if sys.argv[1] == "translated":
+    try:
+        with interrupts.unmistaken():
+            try:
+                strike()
+            finally:
+                raise RuntimeError("the file is cut short")
+    except KeyboardInterrupt as interrupt:
+        print("interrupted:", interrupt.__cause__)
+    sys.exit(0)
+if sys.argv[1] == "error":
+    with interrupts.unmistaken():
+        raise RuntimeError("an error of its own")
 try:
     if sys.argv[1] == "weakref":
         held = Held(); reference = weakref.ref(held, strike); del held
@@ -49,6 +61,18 @@ def run(where: str) -> subprocess.CompletedProcess[str]:
 def test_an_interrupt_that_python_swallows_comes_again(where: str) -> None:
     done = run(where)
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_an_error_that_the_interrupt_caused() -> None:
+    done = run("translated")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted: the file is cut short\n", "")
+
+
+def test_an_error_of_its_own() -> None:
+    done = run("error")
+    assert done.returncode == 1
+    assert done.stderr.endswith("RuntimeError: an error of its own\n")
 
 
 def test_other_exceptions_of_finalizers_are_reported_as_ever() -> None:

@@ -46,8 +46,7 @@ def main(command: str | None = None) -> None:
     Args:
         command: Take ``sys.argv`` as the arguments of this command, as ``sweep.py`` and ``train.py`` do.
     """
-    signal.signal(signal.SIGTERM, interrupts.raise_interrupt)
-    interrupts.make_certain()
+    interrupts.install(signal.SIGINT, signal.SIGTERM)
     if command is None:
         app(prog_name="mobilenet-chest")
     else:
@@ -261,7 +260,8 @@ def data_phantom(
 def _reporting() -> Iterator[None]:
     """Errors of this package as one line on stderr and their exit code; an interrupt as 130."""
     try:
-        yield
+        with interrupts.unmistaken():
+            yield
     except MobilenetChestError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(error.exit_code) from None

@@ -10,6 +10,7 @@ import traceback
 import optuna
 from optuna.trial import Trial, TrialState
 
+from mobilenet_chest import interrupts
 from mobilenet_chest.config import EPOCH_METRICS, Config, best_direction, with_values
 from mobilenet_chest.errors import TrainingDiverged
 from mobilenet_chest.sweep.claims import FINISHED, give_up, requeue
@@ -49,7 +50,8 @@ def run_trial(
 
     state, value, reason = TrialState.FAIL, None, ""
     try:
-        result = train(with_values(config, values), tracker, after_epoch)
+        with interrupts.unmistaken():
+            result = train(with_values(config, values), tracker, after_epoch)
         value = result.metrics[config.study.metric]
         if not math.isfinite(value):
             raise TrainingDiverged(f"{config.study.metric} is {value}")

@@ -152,7 +152,7 @@ def _interrupts_ignored() -> Iterator[None]:
 
 def _worker(job: Job) -> None:
     signal.signal(signal.SIGTERM, _interrupt_once)
-    interrupts.make_certain()
+    interrupts.install()
     try:
         work(job)
     except KeyboardInterrupt:
@@ -161,6 +161,6 @@ def _worker(job: Job) -> None:
         os._exit(0)
 
 
-def _interrupt_once(_signal: int, _frame: FrameType | None) -> None:
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    interrupts.raise_interrupt(number, frame)
