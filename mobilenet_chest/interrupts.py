@@ -21,9 +21,7 @@ def install(*signals: signal.Signals) -> None:
     on. It is raised again a moment later; where there are no interval timers (Windows) it stays lost.
     """
     for number in signals:
-        if (
-            signal.getsignal(number) != signal.SIG_IGN
-        ):  # nohup: whoever ignored it meant it
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup: whoever ignored it meant it
             signal.signal(number, raise_interrupt)
     if not hasattr(signal, "setitimer"):
         return
