@@ -7,6 +7,7 @@
     ├── SweepFailed                   no trial of a sweep could be finished
     ├── UserError                     exit code 2: the input is wrong; nothing was started
     │   ├── ConfigError               experiment file or key=value override
+    │   ├── CacheError                the cache of features, stage-1 results and read data cannot be used
     │   ├── DataError                 data file, dataset name, classes, rows
     │   ├── WeightsError              pretrained weights that cannot be had
     │   ├── MissingExtraError         an optional package that is not installed
@@ -54,6 +55,10 @@ class ConfigError(UserError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class CacheError(UserError):
+    """The cache's folder cannot be written, or its size is no number."""
 
 
 class DataError(UserError):

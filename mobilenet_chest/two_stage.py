@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-import torch
-from torch import nn
-
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, best_direction
-from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
-from mobilenet_chest.evaluation.predict import Predictions, predict, predict_logits
-from mobilenet_chest.models.zoo import Classifier, build_model, parameter_counts
+from mobilenet_chest.evaluation.metrics import selection_metrics
+from mobilenet_chest.evaluation.predict import Predictions, predict
+from mobilenet_chest.models.zoo import Classifier, parameter_counts
+from mobilenet_chest.stages import Spent, prepare, train_stage1, train_stage2
 from mobilenet_chest.tracking import NullTracker, Tracker
-from mobilenet_chest.tracking.plots import prediction_grid, training_curves
+from mobilenet_chest.tracking.keeper import Keeper
 from mobilenet_chest.training import checkpoint
-from mobilenet_chest.training.loop import Fit, Progress, Record, fit
-from mobilenet_chest.training.losses import build_loss
-from mobilenet_chest.training.optim import pick_device, pick_precision
+from mobilenet_chest.training.loop import Progress, Record
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,29 +41,6 @@ class RunResult:
     history: list[Record]
     predictions: Predictions
     model: Classifier
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """Everything a training needs, checked before a run exists."""
-
-    data: TrainVal
-    model: Classifier
-    device: torch.device
-    precision: torch.dtype
-
-
-def prepare(config: Config) -> Prepared:
-    """Read the data, build the seeded model, find the device: all that can be wrong with the input shows here.
-
-    Raises:
-        UserError: Data, weights, device or precision are not to be had.
-    """
-    device = pick_device(config.device)
-    precision = pick_precision(config.optimizer, device)
-    data = load_train_val(config.data)
-    torch.manual_seed(config.seed)
-    return Prepared(data, build_model(config.model, data.channels), device, precision)
 
 
 def train(
@@ -98,11 +68,11 @@ def train(
     tracker = tracker or NullTracker()
     started = time.perf_counter()
     prepared = prepare(config)
-    model, data, device = prepared.model.to(prepared.device), prepared.data, prepared.device
-    setup = _setup(config, prepared)
+    model, data = prepared.model.to(prepared.device), prepared.data
     progress = _resumed(resume) if resume else Progress()
     # what an interrupted run had spent is part of what the result cost
     earlier_seconds = progress.elapsed
+    spent = Spent()
 
     def after_epoch(record: Record) -> bool:
         tracker.log_metrics(record, progress.epoch)
@@ -113,13 +83,13 @@ def train(
         interrupts.unmistaken(),
         tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder,
     ):
-        keep = _Keeper(tracker, config, Path(folder))
+        keep = Keeper(tracker, config, Path(folder))
         try:
             stopped = False
             with interrupts.unmistaken():
                 if progress.stage == 1:
-                    model.freeze_backbone(True)
-                    stopped = fit(model, config.stage1, setup, progress, after_epoch)
+                    stopped, spent = train_stage1(config, prepared, progress, after_epoch)
+                    tracker.log_history(progress.history[: spent.epochs_reused])
                     if progress.best_epoch:
                         keep.checkpoint("stage1_best.pt", progress)
                     if not stopped:
@@ -127,17 +97,16 @@ def train(
                 if not stopped:
                     if progress.stage_epoch == 0 and progress.previous_best is not None:
                         model.load_state_dict(progress.previous_best["best_model"])
-                    model.freeze_backbone(False)
-                    stopped = fit(model, config.stage2, setup, progress, after_epoch)
+                    stopped = train_stage2(config, prepared, progress, after_epoch)
         except KeyboardInterrupt:
-            keep.interrupted(progress, config.evaluation.metric)
+            keep.interrupted(progress, _overall_best(progress, config.evaluation.metric))
             raise
         best = _overall_best(progress, config.evaluation.metric)
         model.load_state_dict(best["best_model"])
-        predictions = predict(model, data.val, device)
+        predictions = predict(model, data.val, prepared.device)
         metrics = selection_metrics(predictions, config.evaluation, config.seed)
-        metrics |= _run_metrics(progress, best["best_epoch"], model)
-        metrics["train_seconds"] = earlier_seconds + time.perf_counter() - started
+        metrics |= _run_metrics(progress, best["best_epoch"], model) | spent.metrics()
+        metrics["train_seconds"] = earlier_seconds + spent.saved_seconds + time.perf_counter() - started
         # one step past the last epoch, so that MLflow shows the figures of the best epoch as the run's own
         tracker.log_metrics(metrics, progress.epoch + 1)
         keep.checkpoint("best.pt", progress, best, metrics)
@@ -145,27 +114,6 @@ def train(
         keep.plots(data, predictions, progress, best["best_epoch"], metrics["threshold"])
     status = "stopped" if stopped else "finished"
     return RunResult(tracker.run_id, status, metrics, progress.history, predictions, model.eval())
-
-
-def _setup(config: Config, prepared: Prepared) -> Fit:
-    """Data on the device, loss, and a validation that looks at nothing but the validation rows."""
-    data, device = prepared.data, prepared.device
-    val_images, val_labels = data.val.images.to(device), data.val.labels.numpy()
-
-    def validate(model: nn.Module) -> dict[str, float]:
-        return epoch_metrics(val_labels, predict_logits(model, val_images).double().cpu().numpy())
-
-    return Fit(
-        images=data.train.images.to(device),
-        labels=data.train.labels.float().to(device),
-        loss=build_loss(config.loss),
-        validate=validate,
-        metric=config.evaluation.metric,
-        optimizer=config.optimizer,
-        augment=config.augment,
-        precision=prepared.precision,
-        generator=torch.Generator().manual_seed(config.seed),
-    )
 
 
 def _resumed(path: Path) -> Progress:
@@ -214,61 +162,3 @@ def _run_metrics(progress: Progress, best_epoch: int, model: Classifier) -> dict
         if reached:
             metrics[f"stage{stage}_best_val_accuracy"] = max(reached)
     return metrics
-
-
-class _Keeper:
-    """Writes what is kept of a run to a folder of its own and hands it to the tracker."""
-
-    def __init__(self, tracker: Tracker, config: Config, folder: Path) -> None:
-        self.tracker, self.config, self.folder = tracker, config, folder
-
-    def checkpoint(
-        self,
-        name: str,
-        progress: Progress,
-        best: Mapping[str, Any] | None = None,
-        metrics: Mapping[str, float] | None = None,
-    ) -> None:
-        """Best weights with everything the contract lists; optimiser state and so on are those of the last epoch."""
-        if isinstance(self.tracker, NullTracker):
-            return
-        metrics = metrics or {}
-        contents = {
-            "model": (best or {"best_model": progress.best_model})["best_model"],
-            "optimizer": progress.resume.get("optimizer", {}),
-            "history": progress.history,
-            "best_epoch": (best or {"best_epoch": progress.best_epoch})["best_epoch"],
-            "best_val_accuracy": max((record["val_accuracy"] for record in progress.history), default=float("nan")),
-            "threshold": metrics.get("threshold"),
-            "val_accuracy_tta": metrics.get("val_accuracy_tta"),
-            "config": self.config.resolved(),
-        }
-        checkpoint.save(self.folder / name, contents)
-        self.tracker.log_file(self.folder / name, "checkpoints")
-
-    def interrupted(self, progress: Progress, metric: str) -> None:
-        """The best checkpoint so far, and ``last.pt``, from which ``--resume`` goes on."""
-        if isinstance(self.tracker, NullTracker) or not progress.epoch:
-            return
-        self.checkpoint("best.pt", progress, _overall_best(progress, metric))
-        checkpoint.save(self.folder / "last.pt", {"progress": asdict(progress), "config": self.config.resolved()})
-        self.tracker.log_file(self.folder / "last.pt", "checkpoints")
-
-    def predictions(self, predictions: Predictions, split: str) -> None:
-        path = self.folder / f"{split}.parquet"
-        predictions_table(predictions).to_parquet(path, index=False)
-        self.tracker.log_file(path, "predictions")
-
-    def plots(self, data: TrainVal, predictions: Predictions, progress: Progress, best: int, threshold: float) -> None:
-        if isinstance(self.tracker, NullTracker):
-            return
-        curves, grid = self.folder / "training_curves.png", self.folder / "val_predictions.png"
-        training_curves(progress.history, best, curves)
-        prediction_grid(data.val, predictions, data.classes, threshold, self.config.seed, grid)
-        self.tracker.log_file(curves, "plots")
-        self.tracker.log_file(grid, "plots")
-
-
-def predictions_table(predictions: Predictions) -> pd.DataFrame:
-    """The columns ``row``, ``label``, ``probability``, ``probability_tta`` of ``predictions/*.parquet``."""
-    return pd.DataFrame({name: np.asarray(column) for name, column in vars(predictions).items()})

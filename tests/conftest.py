@@ -29,6 +29,14 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache for each test: none finds what another has left, nor the user's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("MOBILENET_CHEST_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def chest_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A .npz in ChestMNIST's layout with 80, 40 and 40 phantom rows of 32 by 32 pixels."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from mobilenet_chest import two_stage
+from mobilenet_chest import cache, stages
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal, has_test_split, load_test
 from mobilenet_chest.errors import DataError, TrainingDiverged
@@ -29,7 +29,10 @@ END = {
     "val_accuracy_threshold", "val_accuracy_tta", "val_accuracy_tta_threshold", "val_accuracy_crossfit", "val_auc",
     "val_auc_tta", "val_sensitivity", "val_specificity", "train_seconds", "parameters", "parameters_stage1",
 }  # fmt: skip
-CLOCK = {"train_seconds", "epoch_seconds", "images_per_second"}
+CLOCK = {
+    "train_seconds", "epoch_seconds", "images_per_second", "stage1_epochs_trained", "stage1_epochs_reused",
+    "saved_seconds",
+}  # fmt: skip
 
 Make = Callable[..., Config]
 FOUR = {"stage1.epochs": 2, "stage2.epochs": 2, "stage2.schedule": "cosine", "evaluation": {"metric": "val_auc"}}
@@ -50,6 +53,9 @@ class FolderTracker:
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         self.metrics.append((step, dict(metrics)))
 
+    def log_history(self, records: Sequence[Mapping[str, float]]) -> None:
+        self.metrics += [(step, dict(record)) for step, record in enumerate(records, 1)]
+
     def log_tags(self, tags: Mapping[str, str]) -> None: ...
 
     def log_file(self, path: Path, folder: str = "") -> None:
@@ -58,7 +64,7 @@ class FolderTracker:
 
 
 def numbers(record: Mapping[str, float]) -> dict[str, float]:
-    """Without what the clock says."""
+    """Without what the clock says, and the cache."""
     return {name: value for name, value in record.items() if name not in CLOCK}
 
 
@@ -126,16 +132,16 @@ def test_stage_2_starts_from_the_best_state_of_stage_1(phantom_config: Make, mon
     def copied(model: torch.nn.Module) -> dict[str, torch.Tensor]:
         return {name: value.clone() for name, value in model.state_dict().items()}
 
-    def watched(model: Any, stage: Any, setup: Any, progress: Any, on_epoch: Callable[[Record], bool]) -> bool:
+    def watched(model: Any, stage: Any, setup: Any, progress: Any, on_epoch: Any, epochs: Any = None) -> bool:
         at_start.append(copied(model))
 
         def remember(record: Record) -> bool:
             after_epoch.append(copied(model))
             return on_epoch(record)
 
-        return loop.fit(model, stage, setup, progress, remember)
+        return loop.fit(model, stage, setup, progress, remember, epochs)
 
-    monkeypatch.setattr(two_stage, "fit", watched)
+    monkeypatch.setattr(stages, "fit", watched)
     # a step so large that it never helps: the first of three epochs is the best
     result = train(phantom_config({"stage1.epochs": 3, "stage1.lr": 3.0, "evaluation": {"metric": "val_loss"}}))
     losses = [record["val_loss"] for record in result.history[:3]]
@@ -202,6 +208,7 @@ def test_resumed_after_an_epoch_is_as_never_interrupted(
 
     if not uninterrupted:
         uninterrupted["whole"] = train(config)
+        cache.clear()  # or the next would have nothing to train in stage 1
     with pytest.raises(KeyboardInterrupt):
         train(config, FolderTracker(tmp_path), on_epoch=interrupt)
     assert (tmp_path / "checkpoints" / "best.pt").is_file()
@@ -226,6 +233,7 @@ def test_resumed_in_mid_epoch_is_as_never_interrupted(
     config = phantom_config(FOUR)
     if not uninterrupted:
         uninterrupted["whole"] = train(config)
+        cache.clear()  # or the next would have nothing to train in stage 1
     started: list[int] = []
 
     def interrupted(*arguments: Any) -> Record:
@@ -293,7 +301,7 @@ def test_input_that_is_wrong_makes_no_run(phantom_config: Make, tmp_path: Path) 
 def test_real_radiographs(phantom_config: Make, real_data: Path) -> None:
     values = {"data.path": str(real_data / "chestmnist_real_small_64.npz"), "data.image_size": 64}
     config = phantom_config(values | {"data.source_size": 64, "optimizer.batch_size": 5})
-    prepared = two_stage.prepare(config)
+    prepared = stages.prepare(config)
     assert prepared.data.counts() == {
         "train": {"cardiomegaly": 8, "pneumothorax": 4}, "val": {"cardiomegaly": 8, "pneumothorax": 6}
     }  # fmt: skip

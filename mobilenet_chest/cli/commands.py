@@ -32,6 +32,10 @@ data_app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Data sets: what there is, download, synthetic files."
 )
 app.add_typer(data_app, name="data")
+cache_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Results kept for later trials: list them, remove them."
+)
+app.add_typer(cache_app, name="cache")
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[EXPERIMENT.yaml] [key=value ...]", help="Experiment, then overrides.")
@@ -96,7 +100,7 @@ def train(
     with _reporting():
         path, given = _experiment(arguments, default=None)
         config = _load(path, given)
-        from mobilenet_chest import two_stage
+        from mobilenet_chest import stages, two_stage
         from mobilenet_chest.cli import output
         from mobilenet_chest.tracking import MlflowTracker
         from mobilenet_chest.tracking.store import check_reachable
@@ -105,7 +109,7 @@ def train(
         if dry_run:
             output.dry_run(config, as_json)
             return
-        two_stage.prepare(config)
+        stages.prepare(config)
         tracker = MlflowTracker(resume=resume)
         with output.live_training(config) as on_epoch:
             try:
@@ -254,6 +258,26 @@ def data_phantom(
         except OSError as error:
             raise UserError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from error
         output.line(str(out))
+
+
+@cache_app.command("ls")
+def cache_ls() -> None:
+    """What is kept, and how much room it takes."""
+    with _reporting():
+        from mobilenet_chest import cache
+        from mobilenet_chest.cli import output
+
+        output.cache_entries(cache.folder(), cache.entries(), cache.limit())
+
+
+@cache_app.command("clear")
+def cache_clear() -> None:
+    """Remove all of it but what is being written at this moment."""
+    with _reporting():
+        from mobilenet_chest import cache
+        from mobilenet_chest.cli import output
+
+        output.line(f"{cache.clear() / 1e6:.0f} MB freed")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from rich.table import Table
 from mobilenet_chest.config import Config, flatten
 
 if TYPE_CHECKING:
+    from mobilenet_chest.cache import Entry
     from mobilenet_chest.deploy.doctor import Finding
     from mobilenet_chest.selection.compare import Row
     from mobilenet_chest.selection.evaluate import Evaluation
@@ -54,7 +56,7 @@ def _plain(value: Any) -> Any:
 def dry_run(config: Config, as_json: bool, trials: int | None = None) -> None:
     """The resolved experiment, rows, parameters and what would be done."""
     from mobilenet_chest.models.zoo import parameter_counts
-    from mobilenet_chest.two_stage import prepare
+    from mobilenet_chest.stages import prepare
 
     prepared = prepare(config)
     parameters, parameters_stage1 = parameter_counts(prepared.model)
@@ -161,8 +163,17 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
         best = {
             key: value for key, value in asdict(result.best).items() if key in ("number", "value", "run_id", "params")
         }
-        print_json({"study": result.study, "run_id": result.run_id, "trials": [asdict(t) for t in result.trials],
-                    "best": best, "importances": result.importances, "complete": result.complete})  # fmt: skip
+        print_json(
+            {
+                "study": result.study,
+                "run_id": result.run_id,
+                "trials": [asdict(trial) for trial in result.trials],
+                "best": best,
+                "importances": result.importances,
+                "complete": result.complete,
+                **result.stage1,
+            }
+        )
         return
     table = Table(title=f"study {result.study}: {len(result.trials)} trials, {result.new_trials} of them now")
     paths = list(config.search)
@@ -179,6 +190,10 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
         line(f"and {len(ranked) - 20} more in leaderboard.csv of run {result.run_id}")
     if result.importances:
         line("importance: " + ", ".join(f"{path} {share:.0%}" for path, share in result.importances.items()))
+    if result.stage1["stage1_epochs_reused"]:
+        trained, reused = (f"{result.stage1[f'stage1_epochs_{how}']:.0f}" for how in ("trained", "reused"))
+        saved = _duration(result.stage1["saved_seconds"])
+        line(f"stage 1: {trained} epochs trained, {reused} shared between trials, which saved {saved}")
     if not result.complete:
         line(f"not complete: the same command goes on to {config.study.trials} trials")
     line(f"best: trial {result.best.number}, {config.study.metric} {result.best.value:.4f} on the validation split")
@@ -254,6 +269,22 @@ def examination(findings: Sequence[Finding]) -> bool:
         table.add_row(finding.what, state, escape(finding.detail))
     out.print(table)
     return all(finding.ok for finding in findings if finding.needed)
+
+
+def cache_entries(where: Path | None, entries: Sequence[Entry], limit: int) -> None:
+    """What the cache holds, the least recently used first: the order in which entries go."""
+    if where is None:
+        line("the cache is off (MOBILENET_CHEST_CACHE=off)")
+        return
+    table = Table()
+    for heading in ("kind", "what", "MB", "last used"):
+        table.add_column(heading, justify="right" if heading == "MB" else "left")
+    for entry in entries:
+        used = datetime.fromtimestamp(entry.used).isoformat(" ", "seconds")
+        table.add_row(entry.kind, escape(entry.about), f"{entry.size / 1e6:.1f}", used)
+    if entries:
+        out.print(table)
+    line(f"{sum(entry.size for entry in entries) / 1e6:.0f} of {limit / 1e6:.0f} MB used in {where}")
 
 
 def data_info(source: str | None) -> None:

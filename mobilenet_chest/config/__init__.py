@@ -2,26 +2,24 @@
 
 from mobilenet_chest.config.loading import active, flatten, is_integer_field, load, parse, to_yaml, with_values
 from mobilenet_chest.config.schema import (
-    EPOCH_METRICS,
-    FINAL_METRICS,
     MODEL_NAMES,
     AugmentConfig,
     Config,
     DataConfig,
-    Distribution,
     EvaluationConfig,
     LossConfig,
     ModelConfig,
     OptimizerConfig,
+    Phase,
     StageConfig,
-    StudyConfig,
     TrackingConfig,
-    best_direction,
 )
+from mobilenet_chest.config.search import Choice, Distribution, Scalar, StudyConfig
+from mobilenet_chest.config.sections import EPOCH_METRICS, FINAL_METRICS, best_direction
 
 __all__ = [
-    "EPOCH_METRICS", "FINAL_METRICS", "MODEL_NAMES", "AugmentConfig", "Config", "DataConfig", "Distribution",
-    "EvaluationConfig", "LossConfig", "ModelConfig", "OptimizerConfig", "StageConfig", "StudyConfig",
+    "EPOCH_METRICS", "FINAL_METRICS", "MODEL_NAMES", "AugmentConfig", "Choice", "Config", "DataConfig", "Distribution",
+    "EvaluationConfig", "LossConfig", "ModelConfig", "OptimizerConfig", "Phase", "Scalar", "StageConfig", "StudyConfig",
     "TrackingConfig", "active", "best_direction", "flatten", "is_integer_field", "load", "parse", "to_yaml",
     "with_values",
 ]  # fmt: skip

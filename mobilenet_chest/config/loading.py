@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from mobilenet_chest.config.schema import Config, Distribution
+from mobilenet_chest.config.schema import Config
+from mobilenet_chest.config.search import Distribution
 from mobilenet_chest.errors import ConfigError, nearest
 
 MOST_COMBINATIONS = 256
@@ -254,7 +255,7 @@ def _with_field_types(path: str, distribution: Distribution, base: Mapping[str, 
 
 def is_integer_field(path: str) -> bool:
     """Whether the field at a dotted path holds whole numbers."""
-    return _field_type(path) in (int, int | None)
+    return _field_type(path) in (int, int | None) or path == "stage2.unfreeze_from"
 
 
 def _is_number_field(path: str) -> bool:

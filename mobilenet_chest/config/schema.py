@@ -9,42 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from mobilenet_chest.config.search import Distribution, StudyConfig
+from mobilenet_chest.config.sections import EpochMetric, Section
 from mobilenet_chest.errors import nearest
 
 MODEL_NAMES = ("mobilenet_v3_large", "densenet121", "efficientnet_lite0")
 """Architectures of the zoo; ``timm:<name>`` is accepted besides."""
 
-EPOCH_METRICS = ("val_loss", "val_accuracy", "val_auc")
-"""What is known after every epoch: what early stopping, checkpoint selection and pruning can look at."""
 
-FINAL_METRICS = (
-    *EPOCH_METRICS,
-    "val_auc_tta",
-    "val_accuracy_threshold",
-    "val_accuracy_tta",
-    "val_accuracy_tta_threshold",
-    "val_accuracy_crossfit",
-    "val_sensitivity",
-    "val_specificity",
-)
-"""What is known of a finished run: what a study can optimise."""
-
-EpochMetric = Literal["val_loss", "val_accuracy", "val_auc"]
-
-
-def best_direction(metric: str) -> Literal["maximize", "minimize"]:
-    """The direction in which ``metric`` gets better: losses fall, everything else rises."""
-    return "minimize" if metric == "val_loss" else "maximize"
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, no unknown keys, no NaN or infinity."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+def _listed(value: object) -> object:
+    """A single number as a list of one."""
+    return [value] if isinstance(value, int) else value
 
 
 class DataConfig(Section):
@@ -99,6 +78,7 @@ class AugmentConfig(Section):
     """Random changes to training images."""
 
     hflip: float = Field(0.5, ge=0, le=1, description="Probability of a horizontal flip.")
+    rotation: float = Field(0, ge=0, le=180, description="Largest rotation in degrees, either way.")
 
 
 class LossConfig(Section):
@@ -143,6 +123,20 @@ class StageConfig(Section):
         return self
 
 
+class Phase(NamedTuple):
+    """Epochs of a stage that train the same blocks at the same size.
+
+    Attributes:
+        end: Epochs of the stage done at its end.
+        block: First backbone block that learns.
+        size: Side in pixels of the training images.
+    """
+
+    end: int
+    block: int
+    size: int
+
+
 class Stage1Config(StageConfig):
     """The frozen stage: the head learns, the backbone and its BatchNorm statistics stay fixed."""
 
@@ -156,6 +150,33 @@ class Stage2Config(StageConfig):
     epochs: int = Field(120, ge=0, description="0 leaves the stage out.")
     lr: float = Field(1e-4, gt=0, description="Learning rate after warm-up.")
     patience: int | None = Field(40, ge=1, description="Epochs without a new best before the stage ends.")
+    unfreeze_from: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_listed, json_schema_input_type=int | list[int])
+    ] = Field((0,), description="First backbone block that learns; 0: all do. A list unfreezes phase by phase.")
+    resolutions: tuple[Annotated[int, Field(ge=16)], ...] | None = Field(
+        None, min_length=1, description="Side in pixels of the training images, phase by phase; ends at image_size."
+    )
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> Self:
+        blocks, sizes = self.unfreeze_from, self.resolutions or (0,)
+        if not blocks or list(blocks) != sorted(blocks, reverse=True):
+            raise ValueError(f"unfreeze_from {list(blocks)} must fall: a block that has learned is not frozen again")
+        if list(sizes) != sorted(sizes):
+            raise ValueError(f"resolutions {list(sizes)} must rise")
+        if 1 < len(blocks) != len(sizes) > 1:
+            raise ValueError(f"unfreeze_from has {len(blocks)} phases, resolutions {len(sizes)}; give equally many")
+        if 0 < self.epochs < max(len(blocks), len(sizes)):
+            raise ValueError(f"{self.epochs} epochs are too few for {max(len(blocks), len(sizes))} phases")
+        return self
+
+    def phases(self, image_size: int) -> tuple[Phase, ...]:
+        """The stage's phases, of equal length (later ones take the remainder)."""
+        blocks, sizes = self.unfreeze_from, self.resolutions or (image_size,)
+        count = max(len(blocks), len(sizes))
+        blocks, sizes = (values * count if len(values) == 1 else values for values in (blocks, sizes))
+        ends = (self.epochs * number // count for number in range(1, count + 1))
+        return tuple(Phase(*values) for values in zip(ends, blocks, sizes, strict=True))
 
 
 class EvaluationConfig(Section):
@@ -184,67 +205,6 @@ class TrackingConfig(Section):
     system_metrics: bool = Field(False, description="Log CPU, memory and GPU use of each run.")
 
 
-class Distribution(Section):
-    """Values that a sweep may give to one field: a range (low, high) or a list of choices."""
-
-    low: float | None = None
-    high: float | None = None
-    log: bool = Field(False, description="Sample the logarithm uniformly.")
-    step: float | None = Field(None, gt=0, description="Distance between allowed values.")
-    choices: tuple[bool | int | float | str, ...] | None = Field(None, min_length=1)
-    when: dict[str, bool | int | float | str] = Field(
-        {}, description="Only when these searched fields have these values."
-    )
-
-    @model_validator(mode="after")
-    def _range_or_choices(self) -> Self:
-        if self.choices is not None:
-            if self.low is not None or self.high is not None or self.log or self.step is not None:
-                raise ValueError("give either choices, or low and high")
-            if len({repr(choice) for choice in self.choices}) < len(self.choices):
-                raise ValueError(f"choices {list(self.choices)} holds a value twice")
-            return self
-        if self.low is None or self.high is None:
-            raise ValueError("a distribution needs low and high, or choices")
-        if self.low > self.high:
-            raise ValueError(f"low {self.low:g} is greater than high {self.high:g}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"log: true needs low above 0, not {self.low:g}")
-        if self.log and self.step is not None:
-            raise ValueError("log and step exclude each other")
-        return self
-
-
-class StudyConfig(Section):
-    """How the search goes about it."""
-
-    name: str | None = Field(None, min_length=1, description="Name of the study; the file's name when unset.")
-    trials: int = Field(20, ge=1, description="Trials in all; running again continues up to this number.")
-    sampler: Literal["tpe", "random", "qmc", "grid"] = "tpe"
-    pruner: Literal["median", "hyperband", "none"] = "median"
-    metric: str = Field("val_auc", description=f"What to optimise: {', '.join(FINAL_METRICS)}.")
-    direction: Literal["maximize", "minimize"] = "maximize"
-
-    @field_validator("metric")
-    @classmethod
-    def _known_metric(cls, value: str) -> str:
-        if value not in FINAL_METRICS:
-            allowed = ", ".join(FINAL_METRICS)
-            raise ValueError(f"unknown metric '{value}'{nearest(value, FINAL_METRICS)} Allowed: {allowed}")
-        return value
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.direction != best_direction(self.metric):
-            raise ValueError(f"direction: {self.metric} is to {best_direction(self.metric)}, not to {self.direction}")
-        if self.pruner != "none" and self.metric not in EPOCH_METRICS:
-            raise ValueError(
-                f"pruner '{self.pruner}' needs a metric known after every epoch ({', '.join(EPOCH_METRICS)}), "
-                f"and {self.metric} is not; set pruner: none"
-            )
-        return self
-
-
 class Config(Section):
     """One experiment, resolved: what :func:`mobilenet_chest.train` and a sweep take."""
 
@@ -267,6 +227,17 @@ class Config(Section):
     def _something_to_train(self) -> Self:
         if self.stage1.epochs + self.stage2.epochs == 0:
             raise ValueError("stage1.epochs and stage2.epochs are both 0: nothing to train")
+        return self
+
+    @model_validator(mode="after")
+    def _phases_end_at_full_size(self) -> Self:
+        sizes = self.stage2.resolutions
+        if sizes is not None and sizes[-1] != self.data.image_size:
+            raise ValueError(f"stage2.resolutions must end at data.image_size {self.data.image_size}, not {sizes[-1]}")
+        if self.study.budget == "phase" and len(self.stage2.phases(self.data.image_size)) < 2:
+            raise ValueError(
+                "study.budget: phase needs stage2.unfreeze_from or stage2.resolutions with two entries or more"
+            )
         return self
 
     @property

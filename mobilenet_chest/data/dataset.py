@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from mobilenet_chest import cache
 from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data import medmnist, phantom
 from mobilenet_chest.data.npz import NpzFile
@@ -83,20 +85,20 @@ def load_train_val(config: DataConfig) -> TrainVal:
         DataError: When the file is missing, damaged or of another layout, a class name is wrong, or a split has no
             row of one class.
     """
-    file = _open(config)
+    source = _source_file(config)
     columns, classes = medmnist.class_columns(medmnist.dataset_info(config.dataset), config.classes)
-    train, val = (_read_split(file, name, config, columns, classes) for name in ("train", "val"))
+    train, val = (_cached_split(source, name, config, columns, classes) for name in ("train", "val"))
     if train.images.shape[1:] != val.images.shape[1:]:
         raise DataError(
-            f"{file.name}: train images are {tuple(train.images.shape[1:])}, val {tuple(val.images.shape[1:])}"
+            f"{_name(config)}: train images are {tuple(train.images.shape[1:])}, val {tuple(val.images.shape[1:])}"
         )
     digest = hashlib.sha256(f"{train.digest} {val.digest}".encode()).hexdigest()[:16]
-    return TrainVal(train, val, classes, digest, _source(config))
+    return TrainVal(train, val, classes, digest, _name(config))
 
 
 def has_test_split(config: DataConfig) -> bool:
     """Whether the file holds ``test_images`` and ``test_labels``; opens neither."""
-    return "test" in _open(config).splits
+    return "test" in _open(_source_file(config), config).splits
 
 
 def load_test(config: DataConfig) -> Split:
@@ -106,12 +108,12 @@ def load_test(config: DataConfig) -> Split:
         DataError: As :func:`load_train_val`, and when the file has no test split.
     """
     columns, classes = medmnist.class_columns(medmnist.dataset_info(config.dataset), config.classes)
-    return _read_split(_open(config), "test", config, columns, classes)
+    return _read_split(_open(_source_file(config), config), "test", config, columns, classes)
 
 
 def stored_images(config: DataConfig, name: SplitName) -> NDArray[np.uint8]:
     """The wanted images of a split as they stand in the file, before resizing: (n, h, w) or (n, h, w, 3)."""
-    file, info = _open(config), medmnist.dataset_info(config.dataset)
+    file, info = _open(_source_file(config), config), medmnist.dataset_info(config.dataset)
     rows, _ = medmnist.select_rows(file.labels(name), info, medmnist.class_columns(info, config.classes)[0])
     return file.rows(name, rows)
 
@@ -127,7 +129,7 @@ def resize(images: Tensor, size: int) -> Tensor:
     return torch.cat(chunks)
 
 
-def _source(config: DataConfig) -> str:
+def _name(config: DataConfig) -> str:
     return str(config.path or config.dataset)
 
 
@@ -138,12 +140,51 @@ def _phantom_bytes(size: int) -> bytes:
     return buffer.getvalue()
 
 
-def _open(config: DataConfig) -> NpzFile:
-    if config.path is not None:
-        return NpzFile(Path(config.path))
-    if config.dataset == medmnist.PHANTOM:
-        return NpzFile(io.BytesIO(_phantom_bytes(config.source_size)))
-    return NpzFile(medmnist.fetch_dataset(config.dataset, config.source_size, config.root))
+def _source_file(config: DataConfig) -> Path | None:
+    """The file to read, downloaded if need be; none for the phantom, which is generated when it is opened."""
+    if config.path is not None or config.dataset == medmnist.PHANTOM:
+        return config.path
+    return medmnist.fetch_dataset(config.dataset, config.source_size, config.root)
+
+
+def _open(source: Path | None, config: DataConfig) -> NpzFile:
+    return NpzFile(io.BytesIO(_phantom_bytes(config.source_size)) if source is None else source)
+
+
+def _cached_split(
+    source: Path | None, name: SplitName, config: DataConfig, columns: tuple[int, int], classes: tuple[str, str]
+) -> Split:
+    """As :func:`_read_split`, decoded once: the next start finds the selection in the cache.
+
+    A file counts as unchanged while its path, size and time of change are the same; the phantom's, while the code is.
+    """
+    if cache.folder() is None or (source is not None and not source.exists()):
+        return _read_split(_open(source, config), name, config, columns, classes)
+    parts = {
+        "file": None if source is None else [str(source), source.stat().st_size, source.stat().st_mtime_ns],
+        "dataset": config.dataset,
+        "split": name,
+        "columns": columns,
+        "source_size": config.source_size,
+        "image_size": config.image_size,
+        "code": cache.source_digest("data"),
+    }
+
+    def make(folder: Path) -> dict[str, Any]:
+        split = _read_split(_open(source, config), name, config, columns, classes)
+        for part in ("images", "labels"):
+            cache.write(folder / part, [getattr(split, part).contiguous().flatten().numpy().data])
+        cache.write(folder / "rows", [split.rows.data])
+        return {"shape": list(split.images.shape), "digest": split.digest}
+
+    def load(folder: Path, known: dict[str, Any]) -> Split:
+        shape = known["shape"]
+        images = torch.from_file(str(folder / "images"), shared=False, size=math.prod(shape), dtype=torch.uint8)
+        labels = torch.from_file(str(folder / "labels"), shared=False, size=shape[0], dtype=torch.uint8)
+        return Split(images.reshape(shape), labels, np.fromfile(folder / "rows", np.int64), known["digest"])
+
+    about = f"{name} of {_name(config)}, {config.image_size} pixels"
+    return cache.cached("data", about, parts, make, load)[0]
 
 
 def _read_split(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mobilenet_chest.data.dataset import Split
 from mobilenet_chest.errors import TrainingDiverged
+from mobilenet_chest.training.features import as_fed, learning_part
 
 BATCH = 256
 
@@ -47,11 +48,19 @@ def predict(model: nn.Module, split: Split, device: torch.device) -> Predictions
 
 
 @torch.inference_mode()
-def predict_logits(model: nn.Module, images: Tensor, mirror: bool = False) -> Tensor:
-    """Logits (n,) float32, on the images' device; the model is left in evaluation mode."""
+def predict_logits(model: nn.Module, inputs: Tensor, mirror: bool = False, block: int = 0) -> Tensor:
+    """Logits (n,) float32, on the inputs' device; the model is left in evaluation mode.
+
+    Args:
+        model: A classifier.
+        inputs: uint8 images (n, c, h, w), or stored outputs of the frozen blocks.
+        mirror: Of mirrored images.
+        block: Where the inputs go in, as in :class:`~mobilenet_chest.training.features.Inputs`.
+    """
     model.eval()
-    chunks = (chunk.flip(-1) if mirror else chunk for chunk in images.split(BATCH))
-    return torch.cat([model(chunk).float() for chunk in chunks])
+    forward = learning_part(model, block)
+    chunks = (chunk.flip(-1) if mirror else as_fed(chunk) for chunk in inputs.split(BATCH))
+    return torch.cat([forward(chunk).float() for chunk in chunks])
 
 
 def _probabilities(logits: Tensor) -> NDArray[np.float64]:

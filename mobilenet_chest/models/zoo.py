@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -30,12 +30,16 @@ class Backbone:
     Attributes:
         module: Maps (n, 3, h, w) float32 to (n, features).
         features: Width of the output.
+        blocks: Names of submodules, grouped: the module is these one after the other, then ``pool``.
+        pool: Names of what turns the last block's output into (n, features).
         mean: Mean of each colour channel, of pixels scaled to 0..1.
         std: Standard deviation likewise.
     """
 
     module: nn.Module
     features: int
+    blocks: tuple[tuple[str, ...], ...] = (("",),)
+    pool: tuple[str, ...] = ()
     mean: tuple[float, ...] = IMAGENET[0]
     std: tuple[float, ...] = IMAGENET[1]
 
@@ -44,55 +48,105 @@ class Classifier(nn.Module):
     """Backbone and head, with the normalisation of the input inside.
 
     Args:
-        backbone: Maps (n, 3, h, w) float32 to (n, features), or (n, 1, h, w) after
-            :func:`~mobilenet_chest.models.stem.adapt_to_gray`.
+        backbone: Its module may take (n, 1, h, w), after :func:`~mobilenet_chest.models.stem.adapt_to_gray`.
         head: Maps (n, features) to (n, 1).
         mean: One number for each channel of the images as stored (one for gray).
         std: Likewise.
         repeat: Repeat a gray image three times before the backbone.
+        architecture: Name of the backbone.
+
+    Attributes:
+        frozen: How many leading blocks of the backbone do not learn.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, backbone: nn.Module, head: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], repeat: bool
+        self,
+        backbone: Backbone,
+        head: nn.Module,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        repeat: bool,
+        architecture: str,
     ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone = backbone.module
         self.head = head
+        self.architecture = architecture
+        self.frozen = 0
+        self._blocks, self._pool = backbone.blocks, backbone.pool
         self.repeat = repeat
         # not persistent: they belong to the architecture, so checkpoints hold learned values only
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1) * 255, persistent=False)
 
+    @property
+    def block_count(self) -> int:
+        """Blocks of the backbone, counted from the stem; 1 where a backbone is not a plain sequence of them."""
+        return len(self._blocks)
+
     def features(self, images: Tensor) -> Tensor:
         """uint8 (n, c, h, w) to float (n, features)."""
+        return self.up_to(self.block_count, images)
+
+    def up_to(self, block: int, images: Tensor) -> Tensor:
+        """What block number ``block`` takes for uint8 or float (n, c, h, w): the images themselves for 0, the pooled
+        (n, features) for :attr:`block_count`, and the output of the block before, (n, c', h', w'), in between."""
+        if block == 0:
+            return images
         normalised = (images.float() - self.mean) / self.std
         if self.repeat:
             normalised = normalised.expand(-1, 3, -1, -1)
         normalised = normalised.contiguous(memory_format=torch.channels_last)
-        return cast(Tensor, self.backbone(normalised))
+        return self._run(0, block, normalised)
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 (n, c, h, w) to logits (n,)."""
-        return cast(Tensor, self.head(self.features(images))).squeeze(1)
+        """uint8 or float (n, c, h, w) to logits (n,)."""
+        return self.onwards(self.block_count, self.features(images))
 
-    def freeze_backbone(self, frozen: bool) -> None:
-        """Stage 1 (frozen): only the head learns, the backbone runs in evaluation mode whatever :meth:`train` says."""
-        self.backbone.requires_grad_(not frozen)
+    def onwards(self, block: int, inputs: Tensor) -> Tensor:
+        """From what :meth:`up_to` gives for the same block to logits (n,)."""
+        features = self.features(inputs) if block == 0 else self._run(block, self.block_count, inputs)
+        return cast(Tensor, self.head(features)).squeeze(1)
 
-    @property
-    def backbone_is_frozen(self) -> bool:
-        """Whether no parameter of the backbone learns."""
-        return not any(parameter.requires_grad for parameter in self.backbone.parameters())
+    def freeze(self, blocks: int) -> None:
+        """Let the first ``blocks`` blocks of the backbone not learn: they run in evaluation mode, whatever
+        :meth:`train` says, so that BatchNorm's statistics stay fixed too."""
+        self.frozen = blocks
+        for index, names in enumerate(self._blocks):
+            for name in names:
+                self.backbone.get_submodule(name).requires_grad_(index >= blocks)
 
     def train(self, mode: bool = True) -> Classifier:
-        """As in torch, but BatchNorm statistics and dropout of a frozen backbone stay fixed."""
+        """As in torch, but for the frozen blocks."""
         super().train(mode)
-        if mode and self.backbone_is_frozen:
+        if self.frozen == self.block_count:
             self.backbone.eval()
+        for name in self._frozen_names():
+            self.backbone.get_submodule(name).eval()
         return self
+
+    def frozen_state(self) -> dict[str, Tensor]:
+        """Weights and statistics of the frozen blocks, by their names in the backbone."""
+        return {
+            f"{name}.{entry}": value
+            for name in self._frozen_names()
+            for entry, value in self.backbone.get_submodule(name).state_dict().items()
+        }
+
+    def _frozen_names(self) -> list[str]:
+        return [name for block in self._blocks[: self.frozen] for name in block]
+
+    def _run(self, first: int, end: int, x: Tensor) -> Tensor:
+        """Blocks ``first`` to ``end`` - 1, and the pooling behind the last."""
+        names = [name for block in self._blocks[first:end] for name in block]
+        if end == self.block_count and first < end:
+            names += self._pool
+        for name in names:
+            x = self.backbone.get_submodule(name)(x)
+        return x
 
 
 def build_model(config: ModelConfig, channels: int) -> Classifier:
@@ -121,7 +175,7 @@ def build_model(config: ModelConfig, channels: int) -> Classifier:
         adapt_to_gray(backbone.module, config.stem)
         mean, std = (sum(mean) / 3,), (sum(std) / 3,)
     head = build_head(backbone.features, config.hidden, config.dropout)
-    model = Classifier(backbone.module, head, mean, std, repeat=gray and config.stem == "repeat")
+    model = Classifier(backbone, head, mean, std, gray and config.stem == "repeat", config.name)
     if config.weights not in ("imagenet", "none"):
         path = Path(config.weights).expanduser()
         pretrained.load_into(model, pretrained.load_state_dict(path), str(path))
@@ -140,7 +194,9 @@ def _mobilenet_v3_large(imagenet: bool) -> Backbone:
     network = mobilenet_v3_large()
     if imagenet:
         network.load_state_dict(pretrained.torchvision_weights(MobileNet_V3_Large_Weights.IMAGENET1K_V2.url))
-    return Backbone(nn.Sequential(network.features, network.avgpool, nn.Flatten(1)), features=960)
+    blocks = tuple((f"0.{index}",) for index in range(len(network.features)))
+    module = nn.Sequential(network.features, network.avgpool, nn.Flatten(1))
+    return Backbone(module, features=960, blocks=blocks, pool=("1", "2"))
 
 
 def _densenet121(imagenet: bool) -> Backbone:
@@ -153,7 +209,10 @@ def _densenet121(imagenet: bool) -> Backbone:
         renamed = {name.replace(".norm.", ".norm").replace(".conv.", ".conv"): v for name, v in state.items()}
         network.load_state_dict(renamed)
     pooled = nn.Sequential(network.features, nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(1))
-    return Backbone(pooled, features=1024)
+    stem, last = ("0.conv0", "0.norm0", "0.relu0", "0.pool0"), ("0.denseblock4", "0.norm5", "1")
+    middle = ("0.denseblock1", "0.transition1", "0.denseblock2", "0.transition2", "0.denseblock3", "0.transition3")
+    blocks = (stem, *((name,) for name in middle), last)
+    return Backbone(pooled, features=1024, blocks=blocks, pool=("2", "3"))
 
 
 def _efficientnet_lite0(imagenet: bool) -> Backbone:
@@ -163,7 +222,9 @@ def _efficientnet_lite0(imagenet: bool) -> Backbone:
         names = [*backbone.module.state_dict(), "classifier.weight", "classifier.bias"]
         state = pretrained.efficientnet_lite0_weights(names)
         backbone.module.load_state_dict({name: state[name] for name in names[:-2]})
-    return backbone
+    stages = tuple((f"blocks.{index}",) for index in range(7))
+    blocks = (("conv_stem", "bn1"), *stages, ("conv_head", "bn2"))
+    return replace(backbone, blocks=blocks, pool=("global_pool",))
 
 
 def _timm(name: str, imagenet: bool) -> Backbone:
@@ -174,7 +235,8 @@ def _timm(name: str, imagenet: bool) -> Backbone:
         raise MissingExtraError(f"model {name}", "timm") from None
     module = pretrained.timm_backbone(name, imagenet, timm.create_model)
     data = resolve_data_config({}, model=module)
-    return Backbone(module, int(module.num_features), tuple(data["mean"]), tuple(data["std"]))  # type: ignore[arg-type]
+    features = int(module.num_features)  # type: ignore[arg-type]
+    return Backbone(module, features, mean=tuple(data["mean"]), std=tuple(data["std"]))
 
 
 BUILDERS: dict[str, Callable[[bool], Backbone]] = {

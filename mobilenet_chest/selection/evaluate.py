@@ -17,9 +17,9 @@ from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predict import predict
 from mobilenet_chest.selection.runs import get_run, run_config, trained_model
+from mobilenet_chest.tracking.keeper import predictions_table
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
-from mobilenet_chest.two_stage import predictions_table
 
 OPENINGS = "test_evaluations"
 

@@ -44,7 +44,7 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
             trial = study.ask()
             trial.set_user_attr("worker", identity())
             values = suggest(trial, config.search)
-            if values not in done_before or last_try or "retry_of" in trial.user_attrs:
+            if trial.params not in done_before or last_try or "retry_of" in trial.user_attrs:
                 return trial, values
             # The same values and seed would give the same numbers: not worth a training. Small spaces only.
             give_up(study, trial.number, "these values had been tried already")

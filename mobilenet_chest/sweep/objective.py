@@ -13,6 +13,7 @@ from optuna.trial import Trial, TrialState
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import EPOCH_METRICS, Config, best_direction, with_values
 from mobilenet_chest.errors import TrainingDiverged
+from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep.claims import FINISHED, give_up, requeue
 from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.storage import exclusive
@@ -20,6 +21,9 @@ from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.study_run import keep_checkpoints
 from mobilenet_chest.training.loop import Record
 from mobilenet_chest.two_stage import train
+
+STAGE1 = "stage1"
+"""Attribute of a trial: epochs of stage 1 trained and reused, and the seconds saved."""
 
 
 def run_trial(
@@ -37,21 +41,29 @@ def run_trial(
         parent=parent_run,
     )
 
+    linked = False
+
     def after_epoch(epoch: int, record: Record) -> bool:
+        nonlocal linked
         parent = multiprocessing.parent_process()
         if parent is not None and not parent.is_alive():
             raise KeyboardInterrupt  # the driver was killed: nobody is left to end this worker
-        if epoch == 1:
+        if not linked:
             trial.set_user_attr("run_id", tracker.run_id)
-        if config.study.metric not in EPOCH_METRICS:
+            linked = True
+        if config.study.metric not in EPOCH_METRICS or (decisive is not None and epoch not in decisive):
             return False
         trial.report(record[config.study.metric], epoch)
         return trial.should_prune()
 
+    decisive: set[int] | None = None
     state, value, reason = TrialState.FAIL, None, ""
     try:
         with interrupts.unmistaken():
-            result = train(with_values(config, values), tracker, after_epoch)
+            own = with_values(config, values)
+            decisive = _phase_ends(own) if config.study.budget == "phase" else None
+            result = train(own, tracker, after_epoch)
+        trial.set_user_attr(STAGE1, {name: result.metrics[name] for name in Spent().metrics()})
         value = result.metrics[config.study.metric]
         if not math.isfinite(value):
             raise TrainingDiverged(f"{config.study.metric} is {value}")
@@ -72,6 +84,11 @@ def run_trial(
     study.tell(trial, value if state == TrialState.COMPLETE else None, state=state)
     _tag(tracker, state.name, reason)
     _keep_best_checkpoints(config, study)
+
+
+def _phase_ends(config: Config) -> set[int]:
+    """Epochs, over both stages, at which a phase of stage 2 ends."""
+    return {config.stage1.epochs + phase.end for phase in config.stage2.phases(config.data.image_size)}
 
 
 def _tag(tracker: MlflowTracker, state: str, reason: str) -> None:

@@ -13,6 +13,8 @@ import plotly.graph_objects as go
 from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.stages import Spent
+from mobilenet_chest.sweep.objective import STAGE1
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
 PAGE = "study.html"
@@ -24,6 +26,7 @@ def log(config: Config, study: optuna.Study, parent: MlflowTracker, importance: 
     states = table["state"].value_counts()
     metrics = {f"trials_{name.lower()}": float(states.get(name, 0)) for name in ("COMPLETE", "PRUNED", "FAIL")}
     metrics |= {f"importance.{path}": value for path, value in importance.items()}
+    metrics |= stage1_totals(study)
     parent.log_metrics(metrics | {f"best_{config.study.metric}": study.best_value}, step=len(table))
     best = study.best_trial
     parent.log_tags({"best_trial": str(best.number), "best_run": str(best.user_attrs["run_id"])})
@@ -33,6 +36,12 @@ def log(config: Config, study: optuna.Study, parent: MlflowTracker, importance: 
         page.write_text(_page(config, study, table, importance), encoding="utf-8")
         parent.log_file(csv)
         parent.log_file(page, "plots")
+
+
+def stage1_totals(study: optuna.Study) -> dict[str, float]:
+    """Epochs of stage 1 that all trials together trained and took over, and the seconds that saved."""
+    spent = [trial.user_attrs.get(STAGE1, {}) for trial in study.get_trials(deepcopy=False)]
+    return {name: sum(one.get(name, 0.0) for one in spent) for name in Spent().metrics()}
 
 
 def leaderboard(study: optuna.Study, metric: str) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from mobilenet_chest.config import Config, Distribution, active, is_integer_field
+from mobilenet_chest.config import Choice, Config, Distribution, Scalar, active, is_integer_field
 from mobilenet_chest.errors import ConfigError
 
 STARTUP_TRIALS = 4
@@ -30,13 +31,15 @@ def suggest(trial: Trial, search: Mapping[str, Distribution]) -> Values:
     for conditional in (False, True):
         for path in [path for path, d in search.items() if bool(d.when) is conditional]:
             if path in active(search, values):
-                values[path] = _suggest_one(trial, path, to_optuna(path, search[path]))
+                values[path] = _suggest_one(trial, path, search[path])
     return values
 
 
-def _suggest_one(trial: Trial, path: str, own: BaseDistribution) -> Any:
+def _suggest_one(trial: Trial, path: str, distribution: Distribution) -> Any:
+    own = to_optuna(path, distribution)
     if isinstance(own, CategoricalDistribution):
-        return trial.suggest_categorical(path, own.choices)
+        assert distribution.choices is not None
+        return distribution.choices[own.choices.index(trial.suggest_categorical(path, own.choices))]
     if isinstance(own, IntDistribution):
         return trial.suggest_int(path, own.low, own.high, step=own.step, log=own.log)
     assert isinstance(own, FloatDistribution)
@@ -46,7 +49,7 @@ def _suggest_one(trial: Trial, path: str, own: BaseDistribution) -> Any:
 def to_optuna(path: str, distribution: Distribution) -> BaseDistribution:
     """Optuna's own form of a distribution."""
     if distribution.choices is not None:
-        return CategoricalDistribution(distribution.choices)
+        return CategoricalDistribution([stored(choice) for choice in distribution.choices])
     assert distribution.low is not None
     assert distribution.high is not None
     if is_integer_field(path):
@@ -55,8 +58,13 @@ def to_optuna(path: str, distribution: Distribution) -> BaseDistribution:
     return FloatDistribution(distribution.low, distribution.high, log=distribution.log, step=distribution.step)
 
 
+def stored(choice: Choice) -> Scalar | None:
+    """A choice as Optuna's storage takes it: a list as its JSON text."""
+    return json.dumps(choice) if isinstance(choice, list | tuple) else choice
+
+
 def grid_points(config: Config) -> list[Values]:
-    """Every combination of a grid, in a seeded random order; inactive conditional fields are left out.
+    """Every combination of a grid as Optuna stores it, in a seeded random order, without inactive conditional fields.
 
     Raises:
         ConfigError: A range without a ``step`` in a field that is not whole-numbered: it has no finite grid.
@@ -74,7 +82,7 @@ def grid_points(config: Config) -> list[Values]:
 
 def _axis(path: str, distribution: Distribution) -> Sequence[Any]:
     if distribution.choices is not None:
-        return distribution.choices
+        return [stored(choice) for choice in distribution.choices]
     own = to_optuna(path, distribution)
     if isinstance(own, IntDistribution) and not own.log:
         return range(own.low, own.high + 1, own.step)

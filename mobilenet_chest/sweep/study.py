@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.errors import ConfigError, SweepFailed
+from mobilenet_chest.stages import prepare
 from mobilenet_chest.sweep import report
 from mobilenet_chest.sweep.claims import counts, is_alive, reap
 from mobilenet_chest.sweep.definition import check_same_experiment, exists, open_or_create
@@ -23,7 +24,6 @@ from mobilenet_chest.sweep.workers import Job, hopeless, run_workers
 from mobilenet_chest.tracking.store import check_reachable, connect
 from mobilenet_chest.tracking.study_run import close_dead_runs, open_study_run
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
-from mobilenet_chest.two_stage import prepare
 
 REPORTED = "reported_trials"
 """Attribute of the study: of how many trials its run in MLflow has the leaderboard and plots."""
@@ -53,6 +53,7 @@ class SweepResult:
         importances: Share of each parameter in the variance of the metric; empty where it cannot be told.
         complete: Whether the study has all its trials.
         new_trials: How many were run this time.
+        stage1: ``stage1_epochs_trained``, ``stage1_epochs_reused`` and ``saved_seconds`` of all trials together.
     """
 
     study: str
@@ -62,6 +63,7 @@ class SweepResult:
     importances: dict[str, float]
     complete: bool
     new_trials: int
+    stage1: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,23 @@ def check(config: Config, storage: str | None = None) -> None:
         grid_points(config)
     check_storage(storage or DEFAULT)
     check_reachable()
-    prepare(config)
+    _check_blocks(config, prepare(config).model.block_count)
     check_same_experiment(config, storage or DEFAULT)
+
+
+def _check_blocks(config: Config, count: int) -> None:
+    searched = config.search.get("stage2.unfreeze_from")
+    if searched is None or "model.name" in config.search:
+        return
+    ends = [searched.high] if searched.choices is None else [c[0] for c in searched.choices if isinstance(c, tuple)]
+    highest = max(end for end in ends if isinstance(end, int | float))
+    if highest >= count:
+        raise ConfigError(
+            [
+                f"search.stage2.unfreeze_from: {highest:g}, but {config.model.name} has {count} blocks; allowed: "
+                f"0 to {count - 1}"
+            ]
+        )
 
 
 def trials_to_come(config: Config, storage: str | None = None) -> int:
@@ -250,4 +267,5 @@ def _result(config: Config, study: optuna.Study, parent_run: str, new_trials: in
         importances=report.importances(study),
         complete=len(counted) >= _total(config),
         new_trials=new_trials,
+        stage1=report.stage1_totals(study),
     )

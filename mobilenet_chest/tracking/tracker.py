@@ -6,7 +6,7 @@ import getpass
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ Status = RunStatus
 """How a run ended: FINISHED, FAILED or KILLED."""
 
 PARAMS_PER_BATCH = 100
+METRICS_PER_BATCH = 1000
 """MLflow refuses more in one call."""
 
 
@@ -40,6 +41,9 @@ class Tracker(Protocol):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """One batch of metrics."""
+
+    def log_history(self, records: Sequence[Mapping[str, float]]) -> None:
+        """Metrics of the first epochs, all at once."""
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags."""
@@ -57,6 +61,8 @@ class NullTracker:
         return nullcontext()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None: ...
+
+    def log_history(self, records: Sequence[Mapping[str, float]]) -> None: ...
 
     def log_tags(self, tags: Mapping[str, str]) -> None: ...
 
@@ -155,8 +161,14 @@ class MlflowTracker:
         self._client.set_terminated(self.run_id, Status.to_string(status))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        now = int(time.time() * 1000)
-        batch = [Metric(key, float(value), now, step) for key, value in metrics.items()]
+        self._log(_metrics(metrics, step))
+
+    def log_history(self, records: Sequence[Mapping[str, float]]) -> None:
+        batch = [metric for step, record in enumerate(records, 1) for metric in _metrics(record, step)]
+        for first in range(0, len(batch), METRICS_PER_BATCH):
+            self._log(batch[first : first + METRICS_PER_BATCH])
+
+    def _log(self, batch: list[Metric]) -> None:
         assert self.run_id is not None
         self._client.log_batch(self.run_id, metrics=batch)
 
@@ -167,6 +179,11 @@ class MlflowTracker:
     def log_file(self, path: Path, folder: str = "") -> None:
         assert self.run_id is not None
         self._client.log_artifact(self.run_id, str(path), folder or None)
+
+
+def _metrics(values: Mapping[str, float], step: int) -> list[Metric]:
+    now = int(time.time() * 1000)
+    return [Metric(key, float(value), now, step) for key, value in values.items()]
 
 
 def run_tags(config: Config, data: TrainVal) -> dict[str, str]:

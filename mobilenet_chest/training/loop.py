@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from mobilenet_chest.config import AugmentConfig, OptimizerConfig, StageConfig, best_direction
-from mobilenet_chest.data.augment import random_hflip
+from mobilenet_chest.data.augment import draw
 from mobilenet_chest.errors import TrainingDiverged
+from mobilenet_chest.training.features import Inputs, learning_part
 from mobilenet_chest.training.losses import Loss
 from mobilenet_chest.training.optim import build_optimizer, build_schedule
 
@@ -53,10 +54,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a stage needs besides the model: data on the device, and choices.
+    """What a stage, or a phase of it, needs besides the model: data on the device, and choices.
 
     Attributes:
-        images: uint8 (n, c, h, w) on the training device.
+        inputs: What the learning part of the model is fed, on the training device.
         labels: float32 (n,) on the training device.
         loss: Summed loss.
         validate: Gives at least the metric named by ``metric`` for a model in its present state.
@@ -65,9 +66,11 @@ class Fit:
         augment: Random changes.
         precision: Type of the forward pass's arithmetic.
         generator: CPU generator of the epoch order and the augmentation.
+        parameters: All that learn at any time of the stage, also those still frozen; the model's that require a
+            gradient when unset.
     """
 
-    images: Tensor
+    inputs: Inputs
     labels: Tensor
     loss: Loss
     validate: Callable[[nn.Module], dict[str, float]]
@@ -76,19 +79,29 @@ class Fit:
     augment: AugmentConfig
     precision: torch.dtype
     generator: torch.Generator
+    parameters: Sequence[nn.Parameter] | None = None
 
 
 def fit(
-    model: nn.Module, stage: StageConfig, setup: Fit, progress: Progress, on_epoch: Callable[[Record], bool]
+    model: nn.Module,
+    stage: StageConfig,
+    setup: Fit,
+    progress: Progress,
+    on_epoch: Callable[[Record], bool],
+    epochs: range | None = None,
 ) -> bool:
     """Run, or go on with, the stage ``progress`` stands in, updating ``progress`` after every epoch.
 
+    A stage of several phases is a call for each: the next takes up optimiser, schedule and random states as a resumed
+    training does.
+
     Args:
-        model: On the device of ``setup.images``; only parameters that require gradients are trained.
-        stage: Epochs, learning rate, schedule, patience.
+        model: On the device of the inputs; it has ``onwards`` where they are those of an inner block.
+        stage: Epochs, learning rate, schedule, patience. Patience ends nothing but the last phase.
         setup: Data and choices.
         progress: Start or middle of the stage; always holds the last whole epoch, also when an exception leaves.
         on_epoch: Called with each epoch's record; True ends the training.
+        epochs: Epochs of the stage, from 0, that are this phase; all of them by default.
 
     Returns:
         Whether ``on_epoch`` ended it.
@@ -96,14 +109,16 @@ def fit(
     Raises:
         TrainingDiverged: A loss or the metric is NaN or infinite.
     """
-    steps = len(accumulation_groups(len(setup.images), setup.optimizer, torch.Generator()))
-    optimizer = build_optimizer(model, setup.optimizer, stage.lr)
+    rows, epochs = len(setup.labels), epochs or range(stage.epochs)
+    steps = len(accumulation_groups(rows, setup.optimizer, torch.Generator()))
+    parameters = setup.parameters or [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = build_optimizer(parameters, setup.optimizer, stage.lr)
     schedule = build_schedule(optimizer, stage, steps)
-    scaler = torch.amp.GradScaler(setup.images.device.type, enabled=setup.precision == torch.float16)
+    scaler = torch.amp.GradScaler(setup.labels.device.type, enabled=setup.precision == torch.float16)
     stateful = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
     if progress.resume:
         _restore(stateful, setup.generator, progress.resume)
-    while progress.stage_epoch < stage.epochs and not _out_of_patience(stage, progress):
+    while progress.stage_epoch < epochs.stop and not _out_of_patience(stage, progress, epochs):
         started = time.perf_counter()
         lr = optimizer.param_groups[0]["lr"]
         trained = train_epoch(model, setup, optimizer, schedule, scaler)
@@ -119,7 +134,7 @@ def fit(
         record |= {
             "lr": lr,
             "epoch_seconds": seconds,
-            "images_per_second": len(setup.images) / train_seconds,
+            "images_per_second": rows / train_seconds,
             "stage": float(progress.stage),
         }
         progress.resume = _snapshot(stateful, setup.generator)
@@ -145,23 +160,31 @@ def train_epoch(
     """One pass over the training rows in a new random order.
 
     The gradient of a step is that of the mean loss over all its images, also for the last, incomplete group of
-    batches of an epoch.
+    batches of an epoch. Order and random changes are drawn for the whole epoch and moved to the device once: within
+    it nothing waits for the device.
 
     Returns:
         ``train_loss`` and ``train_accuracy`` (at 0.5), as seen while training.
     """
     model.train()
-    device = setup.images.device
+    device, rows = setup.labels.device, len(setup.labels)
+    groups = accumulation_groups(rows, setup.optimizer, setup.generator)
+    order = torch.cat([indices for group in groups for indices in group]).to(device)
+    draws = draw(setup.augment, rows, setup.generator).to(device)
+    forward = learning_part(model, setup.inputs.block)
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     loss_sum, correct = torch.zeros((), device=device), torch.zeros((), device=device)
-    for group in accumulation_groups(len(setup.images), setup.optimizer, setup.generator):
+    start = 0
+    for group in groups:
         images_in_step = sum(len(indices) for indices in group)
         optimizer.zero_grad(set_to_none=True)
         for indices in group:
-            chosen = indices.to(device)
-            images, labels = setup.images[chosen], setup.labels[chosen]
-            images = random_hflip(images, setup.augment.hflip, setup.generator)
+            end = start + len(indices)
+            chosen = order[start:end]
+            batch, labels = setup.inputs.batch(chosen, draws.part(start, end)), setup.labels[chosen]
+            start = end
             with torch.autocast(device.type, setup.precision, enabled=setup.precision != torch.float32):
-                logits = model(images)
+                logits = forward(batch)
             loss = setup.loss(logits.float(), labels)
             scaler.scale(loss / images_in_step).backward()
             # sums stay on the device: reading them here would stall it in every step
@@ -169,11 +192,10 @@ def train_epoch(
             correct += ((logits.detach() >= 0) == (labels > 0.5)).sum()
         if setup.optimizer.clip_norm is not None:
             scaler.unscale_(optimizer)
-            clip_grad_norm_([p for p in model.parameters() if p.requires_grad], setup.optimizer.clip_norm)
+            clip_grad_norm_(learning, setup.optimizer.clip_norm)
         scaler.step(optimizer)
         scaler.update()
         schedule.step()
-    rows = len(setup.images)
     return {"train_loss": loss_sum.item() / rows, "train_accuracy": correct.item() / rows}
 
 
@@ -194,10 +216,11 @@ def _better(value: float, progress: Progress, metric: str) -> bool:
     return value < progress.best_value if best_direction(metric) == "minimize" else value > progress.best_value
 
 
-def _out_of_patience(stage: StageConfig, progress: Progress) -> bool:
-    if stage.patience is None or progress.best_epoch == 0:
+def _out_of_patience(stage: StageConfig, progress: Progress, phase: range) -> bool:
+    if stage.patience is None or progress.best_epoch == 0 or phase.stop < stage.epochs:
         return False
-    return progress.epoch - progress.best_epoch >= stage.patience
+    phase_began = progress.epoch - progress.stage_epoch + phase.start
+    return progress.epoch - max(progress.best_epoch, phase_began) >= stage.patience
 
 
 def _snapshot(stateful: Mapping[str, Any], generator: torch.Generator) -> dict[str, Any]:

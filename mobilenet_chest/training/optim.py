@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -13,10 +14,9 @@ from mobilenet_chest.config import OptimizerConfig, StageConfig
 from mobilenet_chest.errors import ConfigError
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig, lr: float) -> Optimizer:
+def build_optimizer(parameters: Sequence[nn.Parameter], config: OptimizerConfig, lr: float) -> Optimizer:
     """AdamW over the parameters that learn; fused, one kernel for all of them."""
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return AdamW(learning, lr=lr, weight_decay=config.weight_decay, fused=True)
+    return AdamW(parameters, lr=lr, weight_decay=config.weight_decay, fused=True)
 
 
 def learning_rate_factor(step: int, steps: int, warmup_steps: int, schedule: str) -> float:

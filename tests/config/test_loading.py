@@ -54,7 +54,7 @@ def test_all_problems_are_reported_together(experiment: Path) -> None:
         "command line: stage1.lr: input should be a valid number, unable to parse string as a number, not 'fast'",
         f"{experiment}: stage2.lr: input should be greater than 0, not -1",
         f"{experiment}: stage2.lrr: unknown key; did you mean 'lr'? "
-        "Allowed: epochs, lr, schedule, warmup_epochs, patience",
+        "Allowed: epochs, lr, schedule, warmup_epochs, patience, unfreeze_from, resolutions",
         f"{experiment}: modle: unknown key; did you mean 'model'? Allowed: {', '.join(Config.model_fields)}",
     }
 

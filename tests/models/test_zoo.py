@@ -11,8 +11,8 @@ from torch import nn
 
 from mobilenet_chest.config import Config, ModelConfig
 from mobilenet_chest.models.zoo import RANDOM_START_MOMENTUM, Classifier, build_model, parameter_counts
-from mobilenet_chest.training.loop import Progress
-from mobilenet_chest.two_stage import _setup, fit, prepare
+from mobilenet_chest.stages import prepare, set_up
+from mobilenet_chest.training.loop import Progress, fit
 
 
 def built(channels: int = 1, **fields: Any) -> Classifier:
@@ -71,15 +71,14 @@ def test_a_random_start_has_quick_statistics() -> None:
 
 def test_a_frozen_backbone_stays_in_evaluation_mode() -> None:
     model = built()
-    model.freeze_backbone(True)
-    assert model.backbone_is_frozen
+    model.freeze(model.block_count)
     model.train()
     assert model.training
     assert all(module.training for module in model.head.modules())
     assert not any(module.training for module in model.backbone.modules())
     assert not any(parameter.requires_grad for parameter in model.backbone.parameters())
     assert all(parameter.requires_grad for parameter in model.head.parameters())
-    model.freeze_backbone(False)
+    model.freeze(0)
     model.train()
     assert all(module.training for module in model.modules())
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -90,13 +89,13 @@ def test_stage_1_changes_the_head_and_nothing_else(phantom_config: Callable[...,
     prepared = prepare(config)
     model = prepared.model
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    model.freeze_backbone(True)
-    fit(model, config.stage1, _setup(config, prepared), Progress(), lambda record: False)
+    model.freeze(model.block_count)
+    fit(model, config.stage1, set_up(config, prepared, 32), Progress(), lambda record: False)
     after = model.state_dict()
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
     assert changed == {f"head.{layer}.{part}" for layer in (0, 3, 6) for part in ("weight", "bias")}
 
-    model.freeze_backbone(False)
-    fit(model, config.stage2, _setup(config, prepared), Progress(stage=2), lambda record: False)
+    model.freeze(0)
+    fit(model, config.stage2, set_up(config, prepared, 32), Progress(stage=2), lambda record: False)
     moved = {name for name, value in before.items() if not torch.equal(value, model.state_dict()[name])}
     assert moved == set(before)

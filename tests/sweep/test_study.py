@@ -18,6 +18,7 @@ from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError, StudyError, SweepFailed
+from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep import SweepResult, check, objective, run_sweep, study, trials_to_come
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.workers import HOPELESS, Job, work
@@ -210,7 +211,7 @@ def test_nan_is_never_the_best(here: Path, tiny: Make, monkeypatch: pytest.Monke
     def trained(config: Config, tracker: Any, on_epoch: Any) -> Any:
         data = study.prepare(config).data
         with tracker.run(config, data):
-            return SimpleNamespace(metrics={"val_auc": next(values)}, status="finished")
+            return SimpleNamespace(metrics={"val_auc": next(values)} | Spent().metrics(), status="finished")
 
     monkeypatch.setattr(objective, "train", trained)
     result = run_sweep(tiny(RANGE, trials=4))

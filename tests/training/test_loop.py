@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mobilenet_chest.config import AugmentConfig, LossConfig, OptimizerConfig, StageConfig
 from mobilenet_chest.errors import TrainingDiverged
+from mobilenet_chest.training.features import Inputs
 from mobilenet_chest.training.loop import Fit, Progress, Record, accumulation_groups, fit, train_epoch
 from mobilenet_chest.training.losses import build_loss
 
@@ -35,8 +36,9 @@ def scripted(*values: float) -> Callable[[nn.Module], dict[str, float]]:
 
 def setup(rows: int = 11, validate: Callable[[nn.Module], dict[str, float]] | None = None, **optimizer: Any) -> Fit:
     generator = torch.Generator().manual_seed(8)
+    images = torch.randint(0, 256, (rows, 1, 3, 3), dtype=torch.uint8, generator=generator)
     return Fit(
-        images=torch.randint(0, 256, (rows, 1, 3, 3), dtype=torch.uint8, generator=generator),
+        inputs=Inputs(0, images, images),
         labels=(torch.arange(rows) % 3 == 0).float(),
         loss=build_loss(LossConfig()),
         validate=validate or (lambda model: {"val_auc": 0.5, "val_loss": 0.5, "val_accuracy": 0.5}),
@@ -107,7 +109,7 @@ def test_accumulated_steps_are_those_of_big_batches(rows: int) -> None:
 def test_a_step_is_the_gradient_of_the_mean_loss() -> None:
     model, fitted = Tiny(), setup(8, batch_size=3, accumulation=3)
     start = model.linear.weight.detach().clone()
-    loss = nn.functional.binary_cross_entropy_with_logits(model(fitted.images), fitted.labels)
+    loss = nn.functional.binary_cross_entropy_with_logits(model(fitted.inputs.train), fitted.labels)
     loss.backward()
     gradient = model.linear.weight.grad.clone()
     record = one_epoch(fitted, model)
@@ -117,7 +119,7 @@ def test_a_step_is_the_gradient_of_the_mean_loss() -> None:
 
 def test_accuracy_of_training() -> None:
     model, fitted = Tiny(), setup(8, batch_size=8, accumulation=1)
-    expected = ((model(fitted.images) >= 0) == (fitted.labels == 1)).float().mean().item()
+    expected = ((model(fitted.inputs.train) >= 0) == (fitted.labels == 1)).float().mean().item()
     assert one_epoch(fitted, model)["train_accuracy"] == pytest.approx(expected)
 
 

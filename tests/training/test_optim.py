@@ -20,7 +20,9 @@ from mobilenet_chest.training.optim import (
 def test_adamw_over_what_learns() -> None:
     model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
     model[0].requires_grad_(False)
-    optimizer = build_optimizer(model, OptimizerConfig(weight_decay=0.05), lr=3e-4)
+    optimizer = build_optimizer(
+        [p for p in model.parameters() if p.requires_grad], OptimizerConfig(weight_decay=0.05), lr=3e-4
+    )
     assert isinstance(optimizer, torch.optim.AdamW)
     (group,) = optimizer.param_groups
     assert [id(parameter) for parameter in group["params"]] == [id(p) for p in model[1].parameters()]

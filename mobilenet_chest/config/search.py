@@ -1,0 +1,75 @@
+"""The two sections that make an experiment a sweep: ``search`` and ``study``."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from mobilenet_chest.config.sections import EPOCH_METRICS, FINAL_METRICS, Section, best_direction
+from mobilenet_chest.errors import nearest
+
+Scalar = bool | int | float | str
+Choice = Scalar | None | tuple[Scalar, ...]
+
+
+class Distribution(Section):
+    """Values that a sweep may give to one field: a range (low, high) or a list of choices."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = Field(False, description="Sample the logarithm uniformly.")
+    step: float | None = Field(None, gt=0, description="Distance between allowed values.")
+    choices: tuple[Choice, ...] | None = Field(None, min_length=1)
+    when: dict[str, Scalar] = Field({}, description="Only when these searched fields have these values.")
+
+    @model_validator(mode="after")
+    def _range_or_choices(self) -> Self:
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log or self.step is not None:
+                raise ValueError("give either choices, or low and high")
+            if len({repr(choice) for choice in self.choices}) < len(self.choices):
+                raise ValueError(f"choices {list(self.choices)} holds a value twice")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("a distribution needs low and high, or choices")
+        if self.low > self.high:
+            raise ValueError(f"low {self.low:g} is greater than high {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"log: true needs low above 0, not {self.low:g}")
+        if self.log and self.step is not None:
+            raise ValueError("log and step exclude each other")
+        return self
+
+
+class StudyConfig(Section):
+    """How the search goes about it."""
+
+    name: str | None = Field(None, min_length=1, description="Name of the study; the file's name when unset.")
+    trials: int = Field(20, ge=1, description="Trials in all; running again continues up to this number.")
+    sampler: Literal["tpe", "random", "qmc", "grid"] = "tpe"
+    pruner: Literal["median", "hyperband", "none"] = "median"
+    budget: Literal["epoch", "phase"] = Field(
+        "epoch", description="When the pruner decides: after every epoch, or at the end of each phase of stage 2."
+    )
+    metric: str = Field("val_auc", description=f"What to optimise: {', '.join(FINAL_METRICS)}.")
+    direction: Literal["maximize", "minimize"] = "maximize"
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, value: str) -> str:
+        if value not in FINAL_METRICS:
+            allowed = ", ".join(FINAL_METRICS)
+            raise ValueError(f"unknown metric '{value}'{nearest(value, FINAL_METRICS)} Allowed: {allowed}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.direction != best_direction(self.metric):
+            raise ValueError(f"direction: {self.metric} is to {best_direction(self.metric)}, not to {self.direction}")
+        if self.pruner != "none" and self.metric not in EPOCH_METRICS:
+            raise ValueError(
+                f"pruner '{self.pruner}' needs a metric known after every epoch ({', '.join(EPOCH_METRICS)}), "
+                f"and {self.metric} is not; set pruner: none"
+            )
+        return self

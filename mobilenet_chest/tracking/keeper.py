@@ -1,0 +1,77 @@
+"""The files of a run: checkpoints, predictions, plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.data.dataset import TrainVal
+from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.tracking.plots import prediction_grid, training_curves
+from mobilenet_chest.tracking.tracker import NullTracker, Tracker
+from mobilenet_chest.training import checkpoint
+from mobilenet_chest.training.loop import Progress
+
+
+class Keeper:
+    """Writes what is kept of a run to a folder of its own and hands it to the tracker."""
+
+    def __init__(self, tracker: Tracker, config: Config, folder: Path) -> None:
+        self.tracker, self.config, self.folder = tracker, config, folder
+
+    def checkpoint(
+        self,
+        name: str,
+        progress: Progress,
+        best: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Best weights with everything the contract lists; optimiser state and so on are those of the last epoch."""
+        if isinstance(self.tracker, NullTracker):
+            return
+        metrics = metrics or {}
+        contents = {
+            "model": (best or {"best_model": progress.best_model})["best_model"],
+            "optimizer": progress.resume.get("optimizer", {}),
+            "history": progress.history,
+            "best_epoch": (best or {"best_epoch": progress.best_epoch})["best_epoch"],
+            "best_val_accuracy": max((record["val_accuracy"] for record in progress.history), default=float("nan")),
+            "threshold": metrics.get("threshold"),
+            "val_accuracy_tta": metrics.get("val_accuracy_tta"),
+            "config": self.config.resolved(),
+        }
+        checkpoint.save(self.folder / name, contents)
+        self.tracker.log_file(self.folder / name, "checkpoints")
+
+    def interrupted(self, progress: Progress, best: Mapping[str, Any]) -> None:
+        """The best checkpoint so far, and ``last.pt``, from which ``--resume`` goes on."""
+        if isinstance(self.tracker, NullTracker) or not progress.epoch:
+            return
+        self.checkpoint("best.pt", progress, best)
+        checkpoint.save(self.folder / "last.pt", {"progress": asdict(progress), "config": self.config.resolved()})
+        self.tracker.log_file(self.folder / "last.pt", "checkpoints")
+
+    def predictions(self, predictions: Predictions, split: str) -> None:
+        path = self.folder / f"{split}.parquet"
+        predictions_table(predictions).to_parquet(path, index=False)
+        self.tracker.log_file(path, "predictions")
+
+    def plots(self, data: TrainVal, predictions: Predictions, progress: Progress, best: int, threshold: float) -> None:
+        if isinstance(self.tracker, NullTracker):
+            return
+        curves, grid = self.folder / "training_curves.png", self.folder / "val_predictions.png"
+        training_curves(progress.history, best, curves)
+        prediction_grid(data.val, predictions, data.classes, threshold, self.config.seed, grid)
+        self.tracker.log_file(curves, "plots")
+        self.tracker.log_file(grid, "plots")
+
+
+def predictions_table(predictions: Predictions) -> pd.DataFrame:
+    """The columns ``row``, ``label``, ``probability``, ``probability_tta`` of ``predictions/*.parquet``."""
+    return pd.DataFrame({name: np.asarray(column) for name, column in vars(predictions).items()})
