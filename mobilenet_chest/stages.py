@@ -123,7 +123,9 @@ def train_stage1(
         if not progress.epoch:
             vars(progress).update(checkpoint.load(folder / _FILE)["progress"])
             # the rest of the network is as it was built
-            progress.best_model = {name: v.cpu() for name, v in model.state_dict().items()} | progress.best_model
+            progress.best_model = {
+                n: v.detach().to("cpu", copy=True) for n, v in model.state_dict().items()
+            } | progress.best_model
         return float(known["seconds"])
 
     about = f"{config.model.name}, {config.stage1.epochs} epochs, lr {config.stage1.lr:g}, seed {config.seed}"

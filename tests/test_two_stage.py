@@ -251,6 +251,22 @@ def test_resumed_in_mid_epoch_is_as_never_interrupted(
     assert_same(train(config, resume=tmp_path / "checkpoints" / "last.pt"), uninterrupted["whole"])
 
 
+@pytest.mark.parametrize("epoch", [2, 3, 4])
+def test_resumed_at_and_within_a_phase(phantom_config: Make, tmp_path: Path, epoch: int) -> None:
+    """Epochs 2 and 3 are the first phase of stage 2, 4 and 5 the second."""
+    phases = {"epochs": 4, "unfreeze_from": [15, 7], "resolutions": [24, 32], "schedule": "cosine"}
+    config = phantom_config({"stage2": phases})
+    whole = train(config)
+
+    def interrupt(number: int, record: Record) -> None:
+        if number == epoch:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, FolderTracker(tmp_path), on_epoch=interrupt)
+    assert_same(train(config, resume=tmp_path / "checkpoints" / "last.pt"), whole)
+
+
 def test_nothing_to_resume_from(phantom_config: Make, tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes(b"damaged")
     with pytest.raises(DataError, match="not a checkpoint that can be read"):

@@ -81,7 +81,7 @@ def prepare_inputs(
         augment: Random changes of training images.
         size: Side in pixels of the training images; validation images keep theirs.
         device: Where to hold the inputs.
-        precision: Type of the frozen part's arithmetic.
+        precision: Type of the frozen part's arithmetic in training.
 
     Raises:
         CacheError: The cache cannot be written.
@@ -100,7 +100,8 @@ def prepare_inputs(
     if finite is None or why is not None:
         return Inputs(images.block, images.train, images.val, why=why)
     stored_train = _outputs(model, data.train, images.train, finite, precision)
-    stored_val = _outputs(model, data.val, images.val, (False,), precision)
+    # validation is in float32 whatever the training's precision
+    stored_val = _outputs(model, data.val, images.val, (False,), torch.float32)
     return Inputs(model.frozen, stored_train.to(device), stored_val.to(device), views=finite)
 
 
