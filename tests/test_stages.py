@@ -19,7 +19,7 @@ from mobilenet_chest.two_stage import RunResult, train
 
 Make = Callable[..., Config]
 TWO = {"stage1.epochs": 2, "stage1.lr": 1e-2, "stage2.epochs": 0}
-PHASES = {
+PHASES: dict[str, Any] = {
     "stage1.epochs": 1,
     "stage2": {"epochs": 4, "lr": 1e-3, "unfreeze_from": [15, 7], "resolutions": [24, 32], "schedule": "cosine"},
 }
@@ -39,7 +39,8 @@ def spent(result: RunResult) -> tuple[float, float]:
         TWO,
         TWO | {"augment.hflip": 1.0, "optimizer.clip_norm": None},
         TWO | {"model": {"name": "efficientnet_lite0", "weights": "imagenet", "stem": "repeat", "hidden": [16]}},
-        PHASES,
+        # Adam's first steps go by the sign of a gradient, be it rounding: from random weights only small ones compare
+        PHASES | {"stage2": PHASES["stage2"] | {"lr": 1e-6}},
     ],
 )
 def test_training_on_the_cache_is_training_without_it(
@@ -60,7 +61,7 @@ def test_training_on_the_cache_is_training_without_it(
         torch.testing.assert_close(value, second[name], rtol=1e-3, atol=2e-5)
     moved = [name for name, value in prepare(config).model.state_dict().items() if not torch.equal(value, first[name])]
     assert moved  # or there would be nothing to compare
-    assert [entry.kind for entry in cache.entries()].count("features") == (2 if values is not PHASES else 7)
+    assert [entry.kind for entry in cache.entries()].count("features") == (2 if config.stage2.epochs == 0 else 6)
 
 
 def test_stage_1_is_shared(phantom_config: Make) -> None:
@@ -197,7 +198,7 @@ def test_one_schedule_over_all_phases(phantom_config: Make) -> None:
 
 
 def test_patience_ends_nothing_but_the_last_phase(phantom_config: Make) -> None:
-    values = PHASES | {"stage2": PHASES["stage2"] | {"epochs": 8, "lr": 1e-9, "patience": 1, "schedule": "constant"}}  # type: ignore[operator]
+    values = PHASES | {"stage2": PHASES["stage2"] | {"epochs": 8, "lr": 1e-9, "patience": 1, "schedule": "constant"}}
     history = train(phantom_config(values)).history
     # four epochs at the small size whatever they bring; then the first that brings nothing new is the last
     assert 1 + 4 + 1 <= len(history) < 1 + 8
