@@ -336,6 +336,43 @@ def test_data_commands(folder: Path) -> None:
 # --- real processes ------------------------------------------------------------------------------------------------
 
 
+def test_cache_commands(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from mobilenet_chest import cache
+
+    def make(place: Path) -> dict[str, int]:
+        cache.write(place / "bytes", [b"x" * 2_500_000])
+        return {}
+
+    assert run("cache", "ls").stdout.startswith("0 of 10000 MB used in ")
+    cache.cached("features", "three images", {}, make, lambda place, known: None)
+    listed = run("cache", "ls").stdout
+    assert "three images" in listed
+    assert "2.5" in listed
+    assert "2 of 10000 MB used" in listed
+    assert run("cache", "clear").stdout == "2 MB freed\n"
+    assert run("cache", "clear").stdout == "0 MB freed\n"
+    monkeypatch.setenv("MOBILENET_CHEST_CACHE", "off")
+    assert run("cache", "ls").stdout == "the cache is off (MOBILENET_CHEST_CACHE=off)\n"
+    monkeypatch.setenv("MOBILENET_CHEST_CACHE", str(tmp_path))
+    monkeypatch.setenv("MOBILENET_CHEST_CACHE_GB", "x")
+    refusal = run("cache", "ls")
+    assert refusal.exit_code == 2
+    assert (
+        refusal.stderr == "MOBILENET_CHEST_CACHE_GB: 'x' is not a number above 0; set the cache's size in gigabytes\n"
+    )
+
+
+def test_a_cache_that_cannot_be_written(folder: Path, written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "file").write_text("")
+    monkeypatch.setenv("MOBILENET_CHEST_CACHE", str(folder / "file"))
+    refused(
+        folder,
+        "train",
+        written(),
+        wants="cannot be written (Not a directory); set MOBILENET_CHEST_CACHE to a folder that can",
+    )
+
+
 def start(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=200, check=False)

@@ -247,7 +247,8 @@ def _with_field_types(path: str, distribution: Distribution, base: Mapping[str, 
         fields = Config.model_validate(base).resolved()
         _assign(fields, path, choice)
         try:
-            typed.append(flatten(Config.model_validate(fields).resolved())[path])
+            value = flatten(Config.model_validate(fields).resolved())[path]
+            typed.append(tuple(value) if isinstance(value, list) else value)
         except ValidationError:
             typed.append(choice)  # _corners reports it, with its conditions applied
     return distribution.model_copy(update={"choices": tuple(typed)})

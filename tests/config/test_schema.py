@@ -62,6 +62,15 @@ def test_model_names_are_those_of_the_zoo() -> None:
         ({"stage1": {"lr": float("nan")}}, "finite number"),
         ({"stage2": {"epochs": 3, "warmup_epochs": 3}}, "warmup_epochs 3 must be less than epochs 3"),
         ({"stage1": {"epochs": 0}, "stage2": {"epochs": 0}}, "both 0: nothing to train"),
+        ({"stage2": {"unfreeze_from": [0, 3]}}, "unfreeze_from [0, 3] must fall"),
+        ({"stage2": {"unfreeze_from": []}}, "unfreeze_from [] must fall"),
+        ({"stage2": {"unfreeze_from": -1}}, "greater than or equal to 0"),
+        ({"stage2": {"resolutions": [128, 64]}}, "resolutions [128, 64] must rise"),
+        ({"stage2": {"resolutions": [8, 128]}}, "greater than or equal to 16"),
+        ({"stage2": {"resolutions": [64]}}, "stage2.resolutions must end at data.image_size 128, not 64"),
+        ({"stage2": {"unfreeze_from": [3, 0], "resolutions": [64, 96, 128]}}, "has 2 phases, resolutions 3"),
+        ({"stage2": {"epochs": 1, "resolutions": [64, 128]}}, "1 epochs are too few for 2 phases"),
+        ({"study": {"budget": "phase"}}, "study.budget: phase needs stage2.unfreeze_from or stage2.resolutions"),
         ({"evaluation": {"threshold_low": 0.8}}, "threshold_low 0.8 must not exceed threshold_high 0.7"),
         ({"evaluation": {"metric": "val_auc_tta"}}, "'val_loss', 'val_accuracy' or 'val_auc'"),
         ({"study": {"trials": 0}}, "greater than or equal to 1"),
@@ -91,6 +100,21 @@ def test_accepted(fields: dict[str, Any]) -> None:
     section, wanted = next(iter(fields.items()))
     held = config(**fields).resolved()[section]
     assert (held if not isinstance(wanted, dict) else {key: held[key] for key in wanted}) == wanted
+
+
+@pytest.mark.parametrize(
+    ("stage2", "phases"),
+    [
+        ({}, [(120, 0, 128)]),
+        ({"unfreeze_from": 7}, [(120, 7, 128)]),
+        ({"unfreeze_from": [13, 0], "epochs": 5}, [(2, 13, 128), (5, 0, 128)]),
+        ({"resolutions": [64, 96, 128], "epochs": 7}, [(2, 0, 64), (4, 0, 96), (7, 0, 128)]),
+        ({"resolutions": [64, 128], "unfreeze_from": 4, "epochs": 2}, [(1, 4, 64), (2, 4, 128)]),
+        ({"resolutions": [64, 128], "unfreeze_from": [4, 4], "epochs": 0}, [(0, 4, 64), (0, 4, 128)]),
+    ],
+)
+def test_phases_of_stage_2(stage2: dict[str, Any], phases: list[tuple[int, int, int]]) -> None:
+    assert list(config(stage2=stage2).stage2.phases(128)) == phases
 
 
 def test_a_config_cannot_be_changed() -> None:

@@ -50,6 +50,43 @@ def test_forward(name: str, features: int) -> None:
     assert torch.isfinite(logits).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("mobilenet_v3_large", 17), ("densenet121", 8), ("efficientnet_lite0", 9), ("timm:resnet10t", 1)],
+)
+@pytest.mark.parametrize("stem", ["mean", "repeat"])
+def test_blocks_one_after_the_other_are_the_backbone(name: str, count: int, stem: str) -> None:
+    model = built(name=name, stem=stem)
+    assert model.block_count == count
+    images = torch.randint(0, 256, (2, 1, 48, 48), dtype=torch.uint8)
+    pixels = (images.float() - model.mean) / model.std
+    with torch.inference_mode():
+        expected = model.backbone(pixels.expand(-1, 3, -1, -1) if stem == "repeat" else pixels)
+        torch.testing.assert_close(model.features(images), expected)
+        for block in range(count + 1):
+            torch.testing.assert_close(model.onwards(block, model.up_to(block, images)), model(images))
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_large", "densenet121", "efficientnet_lite0", "timm:resnet10t"])
+def test_freezing_some_blocks(name: str) -> None:
+    """Every parameter of the backbone belongs to a block, and those of the first ones stay as they are."""
+    model = built(name=name)
+    for blocks in {0, 1, model.block_count // 2, model.block_count}:
+        model.freeze(blocks)
+        model.train()
+        frozen = {parameter for parameter in model.backbone.parameters() if not parameter.requires_grad}
+        state = model.frozen_state()
+        assert sum(p.numel() for p in frozen) == sum(
+            value.numel()
+            for entry, value in state.items()
+            if not entry.endswith(("running_mean", "running_var", "num_batches_tracked"))
+        )
+        learning = [m for m in model.backbone.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
+        assert bool(learning) == (blocks < model.block_count)
+        assert (not frozen) == (blocks == 0)
+    assert not any(parameter.requires_grad for parameter in model.backbone.parameters())
+
+
 def test_normalisation_is_inside_and_not_in_checkpoints() -> None:
     gray, colour = built(), built(3)
     torch.testing.assert_close(colour.mean.flatten(), torch.tensor([0.485, 0.456, 0.406]) * 255)

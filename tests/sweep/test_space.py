@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner
 from optuna.trial import FixedTrial
 
-from mobilenet_chest.config import Config
+from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.sweep.space import (
     STARTUP_TRIALS,
@@ -47,6 +47,31 @@ def test_a_conditional_field_is_suggested_only_where_its_condition_holds(phantom
     assert suggest(FixedTrial({"loss.name": "bce"}), search) == {"loss.name": "bce"}  # type: ignore[arg-type]
     focal = {"loss.name": "focal", "loss.focal_gamma": 2.0}
     assert suggest(FixedTrial(focal), search) == focal  # type: ignore[arg-type]
+
+
+def test_choices_that_are_lists(phantom_config: Make) -> None:
+    """Optuna stores no lists: it gets their text, the trial gets the list."""
+    sizes = {
+        "stage2.resolutions": {"choices": [[16, 32], [32], None]},
+        "stage2.unfreeze_from": {"choices": [0, [9, 3]]},
+    }
+    config = phantom_config({"search": sizes, "stage2.epochs": 2})
+    drawn = FixedTrial({"stage2.resolutions": "[16, 32]", "stage2.unfreeze_from": "[9, 3]"})
+    values = suggest(drawn, config.search)  # type: ignore[arg-type]
+    stage2 = with_values(config, values).stage2
+    assert (stage2.resolutions, stage2.unfreeze_from) == ((16, 32), (9, 3))
+    plain = suggest(FixedTrial({"stage2.resolutions": None, "stage2.unfreeze_from": "[0]"}), config.search)  # type: ignore[arg-type]
+    assert with_values(config, plain).stage2.resolutions is None
+    points = grid_points(config)
+    assert len(points) == 6
+    assert {"stage2.resolutions": "[16, 32]", "stage2.unfreeze_from": "[9, 3]"} in points
+
+
+def test_a_range_of_blocks(phantom_config: Make) -> None:
+    config = phantom_config({"search": {"stage2.unfreeze_from": {"low": 0, "high": 16}}})
+    assert to_optuna("stage2.unfreeze_from", config.search["stage2.unfreeze_from"]) == IntDistribution(0, 16)
+    values = suggest(FixedTrial({"stage2.unfreeze_from": 13}), config.search)  # type: ignore[arg-type]
+    assert with_values(config, values).stage2.unfreeze_from == (13,)
 
 
 def test_a_field_of_whole_numbers_gets_whole_numbers(phantom_config: Make) -> None:

@@ -253,6 +253,42 @@ def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny: Make) -> None:
     assert trials_to_come(tiny(search, values | {"seed": seed}, **settings)) == 0
 
 
+def test_trials_that_differ_in_stage_2_share_stage_1(here: Path, tiny: Make) -> None:
+    """Two settings of stage 1 by two of stage 2: two stage 1s are trained."""
+    search = {"stage1.lr": {"choices": [1e-3, 1e-2]}, "stage2.lr": {"choices": [1e-4, 1e-3]}}
+    result = run_sweep(tiny(search, {"stage1.epochs": 3}, sampler="grid", trials=4))
+    assert (result.stage1["stage1_epochs_trained"], result.stage1["stage1_epochs_reused"]) == (6, 6)
+    assert result.stage1["saved_seconds"] > 0
+    parent = MlflowClient().get_run(result.run_id).data.metrics
+    assert {name: parent[name] for name in result.stage1} == result.stage1
+    for run in runs_of(result).values():
+        # the run of a trial that took its stage 1 over has its curves all the same
+        history = MlflowClient().get_metric_history(run.info.run_id, "train_loss")
+        assert [point.step for point in history] == [1, 2, 3, 4]
+    again = run_sweep(tiny(search, {"stage1.epochs": 3}, sampler="grid", trials=4, name="other"))
+    assert (again.stage1["stage1_epochs_trained"], again.stage1["stage1_epochs_reused"]) == (0, 12)
+
+
+@pytest.mark.parametrize(("budget", "steps"), [("epoch", [1, 2, 3, 4]), ("phase", [2, 4])])
+def test_when_the_pruner_is_asked(here: Path, tiny: Make, budget: str, steps: list[int]) -> None:
+    values = {"stage1.epochs": 0, "stage2": {"epochs": 4, "resolutions": [16, 32]}}
+    run_sweep(tiny({"stage2.lr": {"choices": [1e-4]}}, values, budget=budget, trials=1))
+    assert sorted(stored()[0].intermediate_values) == steps
+
+
+def test_epochs_taken_over_are_not_reported(here: Path, tiny: Make) -> None:
+    search = {"stage2.lr": {"choices": [1e-4, 1e-3]}}
+    run_sweep(tiny(search, {"stage1.epochs": 2}, sampler="grid", trials=2))
+    assert [sorted(trial.intermediate_values) for trial in stored()] == [[1, 2, 3], [3]]
+
+
+@pytest.mark.parametrize("search", [{"low": 0, "high": 17}, {"choices": [0, [20, 3]]}])
+def test_a_block_that_no_trial_will_find(here: Path, tiny: Make, search: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"search\.stage2\.unfreeze_from: (17|20), but .* has 17 blocks"):
+        check(tiny({"stage2.unfreeze_from": search}, {"stage2.epochs": 2}))
+    check(tiny({"stage2.unfreeze_from": {"low": 0, "high": 16}}))
+
+
 def test_what_cannot_be_searched_is_refused_before_anything_is_made(here: Path, tiny: Make) -> None:
     before = sorted(path.name for path in here.iterdir())
     with pytest.raises(ConfigError, match="tiny: nothing to search"):

@@ -102,6 +102,18 @@ def test_a_nested_run(tracking: Path, phantom_config: Make) -> None:
     assert yaml.safe_load(text)["search"]["seed"]["low"] == 1
 
 
+def test_a_history_at_once(tracking: Path, phantom_config: Make) -> None:
+    """More figures than MLflow takes in one call."""
+    config = phantom_config()
+    tracker = MlflowTracker()
+    with tracker.run(config, load_train_val(config.data)):
+        tracker.log_history([{"val_auc": epoch / 1000, "val_loss": 1.0} for epoch in range(700)])
+        tracker.log_history([])
+    assert tracker.run_id is not None
+    points = MlflowClient().get_metric_history(tracker.run_id, "val_auc")
+    assert [(point.step, point.value) for point in points] == [(epoch + 1, epoch / 1000) for epoch in range(700)]
+
+
 def test_a_keyboard_interrupt_kills_and_the_run_goes_on(tracking: Path, phantom_config: Make) -> None:
     config = phantom_config()
 
