@@ -20,6 +20,7 @@ from mobilenet_chest.tracking import NullTracker, Tracker
 from mobilenet_chest.tracking.keeper import Keeper
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.loop import Progress, Record
+from mobilenet_chest.training.memory import keep_freed_memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,8 @@ def train(
     started = time.perf_counter()
     prepared = prepare(config)
     model, data = prepared.model.to(prepared.device), prepared.data
+    if prepared.device.type == "cpu":
+        keep_freed_memory()
     progress = _resumed(resume) if resume else Progress()
     # what an interrupted run had spent is part of what the result cost
     earlier_seconds = progress.elapsed
