@@ -126,7 +126,7 @@ def _pixels(rows: int, size: int, seed: int) -> Iterator[NDArray[np.uint8]]:
     low = np.minimum(place.astype(int), 4)
     share = place - low
     down = coarse[:, low] * (1 - share)[None, :, None] + coarse[:, low + 1] * share[None, :, None]
-    patterns = (down[:, :, low] * (1 - share) + down[:, :, low + 1] * share).astype(np.uint8)
+    patterns = (down[:, :, low] * (1 - share) + down[:, :, low + 1] * share).astype(np.uint8, order="C")
     for start in range(0, rows, CHUNK):
         count = min(CHUNK, rows - start)
         noise = generator.integers(0, 4, (count, size, size), dtype=np.uint8)

@@ -169,7 +169,7 @@ def _finished(config: Config, count: int, reports: int) -> Iterator[optuna.trial
             params=params,
             distributions=distributions,
             value=value,
-            intermediate_values={epoch: value for epoch in range(1, reports + 1)},
+            intermediate_values=dict.fromkeys(range(1, reports + 1), value),
             user_attrs={"run_id": "0" * 32},
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import time
 from pathlib import Path
@@ -14,6 +13,8 @@ from measure import Json, Ledger
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import SweepResult, SweepStatus, run_sweep
+from mobilenet_chest.sweep.space import grid_points
+from mobilenet_chest.tracking.store import connect
 
 STAGE1 = {"stage1.lr": [3e-4, 1e-3, 2e-3, 4e-3]}
 STAGE2 = {"stage2.lr": [3e-5, 1e-4, 2e-4, 4e-4, 8e-4]}
@@ -25,8 +26,7 @@ CLOSE = 0.001
 def sweep(options: Options, ledger: Ledger) -> Json:
     """All configurations, each trained to its end, one study after another."""
     config = _config(options)
-    points = [dict(zip(config.search, values, strict=True)) for values in itertools.product(*_axes(config).values())]
-    points = points[: options.trials]
+    points = grid_points(config)[: options.trials]
     usual = reference(options, ledger)
     rows: list[Json] = [
         {
@@ -68,7 +68,6 @@ def time_to_best(options: Options, ledger: Ledger) -> Json:
     """Ours with pruning and the cheaper fidelities: when it has a trial as good as the best of the reference."""
     usual = reference(options, ledger)
     target = max(record["val_auc"] for record in usual)
-    # the reference's trials come in the order of its list; a list in any other order would find its best elsewhere
     first = next(number for number, record in enumerate(usual) if record["val_auc"] == target)
     rows: list[Json] = [
         {
@@ -108,12 +107,11 @@ def time_to_best(options: Options, ledger: Ledger) -> Json:
 def reference(options: Options, ledger: Ledger) -> list[conventional.Record]:
     """The conventional study, kept trial by trial, also from one of the two cases that need it to the other."""
     config = _config(options)
-    points = [dict(zip(config.search, values, strict=True)) for values in itertools.product(*_axes(config).values())]
     shared = Ledger(ledger.path.parent, "sweep-reference", _reference_settings(options))
     # kept on purpose when the case has ended: the longest measurement of all
     return conventional.run_study(
         config,
-        points[: options.trials],
+        grid_points(config)[: options.trials],  # those that the sweep queues, in its order
         on_trial=lambda record: shared.put(str(int(record["number"])), record),
         done=list(shared.done.values()),
         loader_workers=options.loader_workers,
@@ -130,6 +128,7 @@ def sweep_rate(options: Options, workers: int) -> float:
         options, path, {"stage1.epochs": one, "stage2.epochs": two, "search": search, "study": study}
     )  # fmt: skip
     with cold_cache() as folder, store(folder / "store") as url:
+        connect()  # makes MLflow's database, which takes as long as several tiny trials
         started = time.perf_counter()
         run_sweep(config, workers=workers, storage=url)
         return options.scaling_trials / (time.perf_counter() - started) * 3600
@@ -155,10 +154,6 @@ def _config(options: Options, values: dict[str, Any] | None = None) -> Config:
         "tracking": {"keep_checkpoints": 1},
     }
     return experiment(options, data_file(options, options.rows, options.val_rows), fields | (values or {}))
-
-
-def _axes(config: Config) -> dict[str, tuple[Any, ...]]:
-    return {path: distribution.choices or () for path, distribution in config.search.items()}
 
 
 def _kept_sweep(config: Config, options: Options, ledger: Ledger, name: str, workers: int) -> Json:

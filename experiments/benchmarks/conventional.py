@@ -268,6 +268,7 @@ def run_study(
     # in order and without repetition: Optuna wants the same choices in every trial
     space = {path: list(dict.fromkeys(values[path] for values in configurations)) for path in configurations[0]}
     data = read(config)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
 
     def objective(trial: optuna.Trial) -> float:

@@ -25,6 +25,9 @@ from rich.table import Table
 
 Json = dict[str, Any]
 
+WIDTH = 150
+"""Columns of a table that goes to a file."""
+
 
 def spread(values: Sequence[float]) -> Json:
     """Median, least, greatest and quartiles."""
@@ -130,7 +133,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def show(title: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str], console: Console | None = None) -> None:
     """A table for people, with the notes below it."""
-    console = console or Console()
+    console = console or Console(width=None if sys.stdout.isatty() else WIDTH)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     table = Table(title=title, title_justify="left")
     for column in columns:
@@ -147,6 +150,8 @@ def cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, dict) and {"median", "min", "max"} <= value.keys():
+        if value["min"] == value["max"]:
+            return cell(value["median"])
         return f"{cell(value['median'])} ({cell(value['min'])}–{cell(value['max'])})"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.1f}"

@@ -31,7 +31,7 @@ NOT_SETTINGS = ("cases", "out", "scratch", "rounds")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the cases asked for; 0 when none failed to run for a reason other than a missing option."""
+    """Run the cases asked for; one that lacks a file is skipped, and says so."""
     cases = load_cases()
     options = parse(arguments, cases)
     import measure
