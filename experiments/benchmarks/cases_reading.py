@@ -119,7 +119,7 @@ def full_size_file(labels: Path, size: int, folder: Path) -> Path:
 
 
 def _pixels(rows: int, size: int, seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Smooth patterns with two bits of noise: they compress to about a third, as radiographs do to a half."""
+    """Smooth patterns with two bits of noise: neither constant nor incompressible."""
     generator = np.random.default_rng(seed)
     coarse = generator.uniform(20, 230, (PATTERNS, 6, 6))
     place = np.linspace(0, 5, size)

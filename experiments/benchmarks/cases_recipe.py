@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import conventional
@@ -25,9 +26,9 @@ def recipe(options: Options, ledger: Ledger) -> Json:
     warm_up(base)
     for seed in options.seeds:
         config = with_values(base, {"seed": seed})
-        full = ledger.get(f"full, seed {seed}", lambda config=config: _training(config))
-        less = ledger.get(f"cheap, seed {seed}", lambda config=config: _training(with_values(config, cheap)))
-        usual = ledger.get(f"conventional, seed {seed}", lambda config=config: _epochs(config, options))
+        full = ledger.get(f"full, seed {seed}", partial(_training, config))
+        less = ledger.get(f"cheap, seed {seed}", partial(_training, with_values(config, cheap)))
+        usual = ledger.get(f"conventional, seed {seed}", partial(_epochs, config, options))
         usual_seconds = sum(full[f"epochs{stage}"] * usual[f"epoch{stage}"] for stage in (1, 2))
         rows.append(
             {

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,8 @@ def tracking(options: Options, ledger: Ledger) -> Json:
         tracker = MlflowTracker("trial", name="benchmark")
         tracker.start(with_values(config, values), load_train_val(config.data))
         for epoch in range(1, options.repeats + 1):
-            steps["log_metrics"].append(timed(lambda epoch=epoch: tracker.log_metrics(RECORD, epoch)))
-            steps["report"].append(timed(lambda epoch=epoch: trial.report(RECORD["val_auc"], epoch)))
+            steps["log_metrics"].append(timed(partial(tracker.log_metrics, RECORD, epoch)))
+            steps["report"].append(timed(partial(trial.report, RECORD["val_auc"], epoch)))
             steps["should_prune"].append(timed(trial.should_prune))
     steps["all of them"] = [sum(parts) for parts in zip(*list(steps.values()), strict=True)]
     rows = [
@@ -103,7 +104,7 @@ def ask_tell(options: Options, ledger: Ledger) -> Json:
             study = open_study(config, url)
             _fill(study, config, url, size - len(study.get_trials(deepcopy=False)), options.reports)
             fresh = open_study(config, url)  # as a worker finds it: nothing read yet
-            first = timed(lambda fresh=fresh: _ask_and_tell(fresh, config, url))
+            first = timed(partial(_ask_and_tell, fresh, config, url))
             pairs = [_ask_and_tell(fresh, config, url) for _ in range(min(options.repeats, max(3, size // 2)))]
             rows.append(
                 {

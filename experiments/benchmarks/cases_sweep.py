@@ -131,7 +131,7 @@ def sweep_rate(options: Options, workers: int) -> float:
         connect()  # makes MLflow's database, which takes as long as several tiny trials
         started = time.perf_counter()
         run_sweep(config, workers=workers, storage=url)
-        return options.scaling_trials / (time.perf_counter() - started) * 3600
+        return 3600 * float(options.scaling_trials) / (time.perf_counter() - started)
 
 
 def _reference_settings(options: Options) -> Json:
@@ -195,7 +195,8 @@ def _first(curve: list[Json], target: float) -> float | None:
 
 def _largest_difference(usual: list[conventional.Record], points: list[Json], trials: list[Json]) -> float:
     own = {tuple(trial[path] for path in points[0]): trial["value"] for trial in trials}
-    return max(abs(own[tuple(point.values())] - record["val_auc"]) for point, record in zip(points, usual, strict=True))
+    pairs = zip(points, usual, strict=True)
+    return float(max(abs(own[tuple(point.values())] - record["val_auc"]) for point, record in pairs))
 
 
 CASES = {

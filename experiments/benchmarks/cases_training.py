@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import conventional
@@ -131,7 +132,7 @@ def scaling(options: Options, ledger: Ledger) -> Json:
         per_row = [1000 * each / rows for each in seconds]
         rows_out.append({"trial": name, "seconds": spread(seconds), "milliseconds_per_row": spread(per_row)})
     sweeps = interleaved(
-        {str(workers): lambda workers=workers: sweep_rate(options, workers) for workers in options.workers},
+        {str(workers): partial(sweep_rate, options, workers) for workers in options.workers},
         min(options.rounds, 3),
         ledger,
     )

@@ -67,7 +67,7 @@ def data_file(options: Options, rows: int, val_rows: int, seed: int = 2024) -> P
             arrays = {key: file[key] for key in file.files}
     info = medmnist.dataset_info(dataset_of(arrays["train_labels"].shape[1]))
     columns, _ = medmnist.class_columns(info, _classes(info.name))
-    kept = {}
+    kept: dict[str, Any] = {}
     for split, wanted in (("train", rows), ("val", val_rows)):
         found, _ = medmnist.select_rows(arrays[f"{split}_labels"], info, columns)
         if len(found) < wanted:
@@ -77,7 +77,7 @@ def data_file(options: Options, rows: int, val_rows: int, seed: int = 2024) -> P
         chosen = np.sort(found[:wanted] if wanted else found)
         kept |= {f"{split}_{part}": arrays[f"{split}_{part}"][chosen] for part in ("images", "labels")}
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path.with_suffix(".tmp.npz"), **kept)  # type: ignore[arg-type]
+    np.savez(path.with_suffix(".tmp.npz"), **kept)
     path.with_suffix(".tmp.npz").replace(path)
     return path
 
