@@ -26,33 +26,44 @@ QUICK: dict[str, Any] = {
 }  # fmt: skip
 """Sizes of a smoke test: each case takes seconds and its figures mean nothing."""
 
-NOT_SETTINGS = ("cases", "out", "scratch", "rounds")
-"""Options that do not change what a single measurement is."""
+PLACES = ("cases", "out", "scratch")
+HOW_OFTEN = ("rounds", "seeds", "workers")
+"""Options that change which measurements are made, not what one of them is: a kept one stays valid."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the cases asked for; one that lacks a file is skipped, and says so."""
+    """Run the cases asked for; one that lacks a file, or whose options do not fit, says so, and the others go on."""
     cases = load_cases()
     options = parse(arguments, cases)
     import measure
+    from common import cold_cache
 
+    from mobilenet_chest.errors import MobilenetChestError
+
+    exit_code = 0
     for name in options.cases or cases:
         case = cases[name]
         missing = [f"--{need}" for need in case.needs if getattr(options, need) is None]
         if missing:
             print(f"{name}: skipped, it needs {' and '.join(missing)} FILE.npz")
             continue
-        settings = {key: value for key, value in vars(options).items() if key not in NOT_SETTINGS}
-        ledger = measure.Ledger(options.out, name, settings)
+        settings = {key: value for key, value in vars(options).items() if key not in PLACES}
+        ledger = measure.Ledger(options.out, name, {k: v for k, v in settings.items() if k not in HOW_OFTEN})
         machine = measure.machine()
-        result = case.run(options, ledger)
-        plain = {key: _plain(value) for key, value in settings.items()} | {"rounds": options.rounds}
+        try:
+            with cold_cache():  # nothing of, or into, the user's own
+                result = case.run(options, ledger)
+        except MobilenetChestError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            exit_code = error.exit_code
+            continue
+        plain = {key: _plain(value) for key, value in settings.items()}
         header = {"case": name, "about": case.about, "machine": machine, "settings": plain}
         measure.write_json(options.out / f"{name}.json", header | result)
         ledger.close()
         notes = [f"{key}: {value}" for key, value in machine.items()]
         measure.show(f"{name}: {case.about}", result["rows"], [*result["notes"], ", ".join(notes)])
-    return 0
+    return exit_code
 
 
 def load_cases() -> dict[str, Case]:
