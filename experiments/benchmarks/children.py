@@ -1,0 +1,43 @@
+"""What is measured in processes of its own; imports at the top, so that they count as the interpreter's own memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import medmnist.info  # noqa: F401  # the catalogue imports it when first asked
+import numpy as np
+import torch
+from torch.nn import functional
+
+from mobilenet_chest.config import DataConfig
+from mobilenet_chest.data import medmnist as catalogue
+from mobilenet_chest.data.dataset import load_train_val
+
+# the first call of a kind loads libraries and starts threads
+functional.interpolate(torch.zeros(2, 1, 8, 8), (16, 16), mode="bicubic", antialias=True)
+
+
+def read_ours(path: str, size: int, classes: list[str]) -> dict[str, Any]:
+    """The pair's training and validation rows, by the project."""
+    fields = {"dataset": "chestmnist", "path": path, "image_size": size, "classes": classes}
+    data = load_train_val(DataConfig.model_validate(fields))
+    return {"rows": [len(data.train), len(data.val)], "pixel_sum": _sum(data.train.images) + _sum(data.val.images)}
+
+
+def read_numpy(path: str, classes: list[str]) -> dict[str, Any]:
+    """The same rows by ``numpy.load``, which decodes whole arrays."""
+    info = catalogue.dataset_info("chestmnist")
+    columns, _ = catalogue.class_columns(info, (classes[0], classes[1]))
+    counts, total = [], 0
+    with np.load(path) as file:
+        for split in ("train", "val"):
+            rows, _ = catalogue.select_rows(file[f"{split}_labels"], info, columns)
+            images = torch.from_numpy(file[f"{split}_images"][rows])
+            counts.append(len(images))
+            total += _sum(images)
+    return {"rows": counts, "pixel_sum": total}
+
+
+def _sum(images: torch.Tensor) -> int:
+    """Which pixels were read: equal for both ways. By numpy, which adds in small pieces; torch would widen them all."""
+    return int(images.numpy().sum(dtype=np.int64))

@@ -1,0 +1,225 @@
+"""The benchmarks' own footing: the conventional reference computes what ours computes, and the measuring is right."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.training.losses import build_loss
+from mobilenet_chest.two_stage import prepare, train
+
+FOLDER = Path(__file__).parents[1] / "experiments" / "benchmarks"
+PLAIN: dict[str, Any] = {"model.dropout": 0.0, "augment": {"hflip": 0.0}}
+"""Nothing random but the order of the rows."""
+
+Make = Callable[..., Config]
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
+    monkeypatch.setenv("MOBILENET_CHEST_CACHE", "off")
+
+
+@pytest.fixture
+def conventional() -> ModuleType:
+    return importlib.import_module("conventional")
+
+
+@pytest.fixture
+def measure() -> ModuleType:
+    return importlib.import_module("measure")
+
+
+class Recorder(torch.optim.SGD):
+    """Changes nothing, and keeps the gradients of every step."""
+
+    def __init__(self, parameters: list[torch.nn.Parameter]) -> None:
+        super().__init__(parameters, lr=0.0)
+        self.steps: list[torch.Tensor] = []
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        gradients = [p.grad.flatten() for group in self.param_groups for p in group["params"] if p.grad is not None]
+        self.steps.append(torch.cat([gradient.contiguous() for gradient in gradients]).clone())
+
+
+def in_order(parts: Any) -> Any:
+    """The same parts with a training loader that keeps the order of the rows."""
+    loader = torch.utils.data.DataLoader(parts.train.dataset, batch_size=parts.train.batch_size)
+    return dataclasses.replace(parts, train=loader)
+
+
+@pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "unfrozen"])
+def test_a_step_has_the_loss_and_gradient_of_ours(
+    frozen: bool, phantom_config: Make, conventional: ModuleType
+) -> None:  # fmt: skip
+    """One batch of all rows: their order does not matter then."""
+    config = phantom_config(PLAIN | {"optimizer": {"batch_size": 80, "accumulation": 1, "clip_norm": 1.0}})
+    parts = conventional.build(config, conventional.read(config))
+    conventional.set_frozen(parts, frozen)
+    usual = Recorder([p for p in parts.network.parameters() if p.requires_grad])
+    usual_loss = conventional.train_epoch(parts, config.optimizer, usual)
+
+    prepared = prepare(config)
+    model, rows = prepared.model, prepared.data.train
+    model.train()
+    if frozen:
+        model.backbone.requires_grad_(False).eval()
+    own = Recorder([p for p in model.parameters() if p.requires_grad])
+    own_loss = build_loss(config.loss)(model(rows.images), rows.labels.float()) / len(rows)
+    own_loss.backward()
+    torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
+    own.step()
+
+    assert usual_loss == pytest.approx(own_loss.item(), rel=1e-4)
+    (one,), (other,) = usual.steps, own.steps
+    assert (one - other).norm() < 0.01 * other.norm()
+
+
+def test_a_last_incomplete_group_weighs_every_image_alike(phantom_config: Make, conventional: ModuleType) -> None:
+    """68 rows in batches of 20 make groups of 40 and of 20 + 8."""
+    optimizer = {"batch_size": 20, "accumulation": 2, "clip_norm": None}
+    config = phantom_config(PLAIN | {"optimizer": optimizer})
+    parts = in_order(conventional.build(config, conventional.read(config)))
+    conventional.set_frozen(parts, True)
+    learning = list(parts.head.parameters())
+    recorder = Recorder(learning)
+    conventional.train_epoch(parts, config.optimizer, recorder)
+
+    images, labels = (torch.stack(part) for part in zip(*[parts.train.dataset[i] for i in range(40, 68)], strict=True))
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(parts.network(images).squeeze(1), labels)
+    wanted = torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, learning)])
+    assert len(recorder.steps) == 2
+    torch.testing.assert_close(recorder.steps[-1], wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_images_are_those_of_ours_but_for_rounding(phantom_config: Make, conventional: ModuleType) -> None:
+    """PIL rounds and clips between the two passes of a bicubic resize, torch once."""
+    config = phantom_config({"data.image_size": 48})
+    parts = conventional.build(config, conventional.read(config))
+    model = prepare(config).model
+    own = (load_train_val(config.data).val.images.float() - model.mean) / model.std
+    usual = torch.cat([images for images, _ in parts.val])
+    gray_levels = (usual - own).abs() * model.std
+    assert gray_levels.quantile(0.99) < 1.01
+    assert gray_levels.max() < 10
+
+
+def test_a_frozen_backbone_keeps_its_statistics(phantom_config: Make, conventional: ModuleType) -> None:
+    config = phantom_config(PLAIN)
+    parts = conventional.build(config, conventional.read(config))
+    conventional.set_frozen(parts, True)
+    before = {name: value.clone() for name, value in parts.backbone.state_dict().items()}
+    conventional.train_epoch(parts, config.optimizer, conventional.stage_optimizer(parts, config.optimizer, 1e-3))
+    assert all(torch.equal(value, before[name]) for name, value in parts.backbone.state_dict().items())
+
+
+def test_both_stages_end_where_ours_end(phantom_config: Make, conventional: ModuleType) -> None:
+    """The same losses and AUC epoch by epoch, as far as sums in another order allow."""
+    values = {"optimizer": {"batch_size": 80, "accumulation": 1}, "stage1.epochs": 3, "stage2.lr": 1e-4}
+    config = phantom_config(PLAIN | values | {"evaluation": {"metric": "val_auc"}})
+    usual = conventional.train_two_stage(config, conventional.read(config)).history
+    own = train(config).history
+    assert [record["stage"] for record in usual] == [record["stage"] for record in own] == [1, 1, 1, 2]
+    for one, other in zip(usual, own, strict=True):
+        assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-3)
+        assert one["val_loss"] == pytest.approx(other["val_loss"], rel=1e-2)
+
+
+def test_a_study_runs_what_is_not_done_yet(phantom_config: Make, conventional: ModuleType) -> None:
+    config = phantom_config({"stage2.epochs": 0})
+    seen: list[dict[str, float]] = []
+    done = {"number": 0, "seconds": 1.0, "val_auc": 0.6}
+    points = [{"stage1.lr": lr} for lr in (1e-3, 2e-3)]
+    records = conventional.run_study(config, points, on_trial=seen.append, done=[done])
+    assert records == [done, *seen]
+    assert [record["number"] for record in records] == [0, 1]
+
+
+def test_rounds_are_interleaved_and_survive_a_kill(measure: ModuleType, tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def action(name: str, fails_at: int = -1) -> Callable[[], int]:
+        def run() -> int:
+            if len(order) == fails_at:
+                raise KeyboardInterrupt
+            order.append(name)
+            return len(order)
+
+        return run
+
+    settings = {"rows": 1}
+    with pytest.raises(KeyboardInterrupt):
+        measure.interleaved(
+            {"a": action("a"), "b": action("b", fails_at=3)}, 3, measure.Ledger(tmp_path, "case", settings)
+        )
+    assert order == ["a", "b", "a"]
+    ledger = measure.Ledger(tmp_path, "case", settings)
+    assert measure.interleaved({"a": action("a"), "b": action("b")}, 3, ledger) == {"a": [1, 3, 5], "b": [2, 4, 6]}
+    assert order == ["a", "b"] * 3
+    assert measure.Ledger(tmp_path, "case", {"rows": 2}).done == {}
+    ledger.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_spread_and_ratios(measure: ModuleType) -> None:
+    assert measure.spread([4.0, 1.0, 2.0, 3.0, 10.0]) == {
+        "median": 3.0, "min": 1.0, "max": 10.0, "q1": 2.0, "q3": 4.0, "n": 5
+    }  # fmt: skip
+    assert measure.spread([2.0])["q3"] == 2.0
+    # by round: 3, 1, 2; the ratio of the medians would be 20 / 5 = 4
+    ratio = measure.ratios([30.0, 5.0, 20.0], [10.0, 5.0, 10.0])
+    assert (ratio["median"], ratio["min"], ratio["max"]) == (2.0, 1.0, 3.0)
+    assert measure.cell(measure.spread([1.0, 2.0])) == "1.5 (1–2)"
+
+
+def test_peak_memory_is_that_of_the_call(measure: ModuleType, tmp_path: Path) -> None:
+    """Also where the call frees it again, and not what the imports took before."""
+    (tmp_path / "taking.py").write_text(
+        "before = len(bytearray(b'1' * 100_000_000))\n"
+        "def take(size):\n    return len(bytearray(b'1') * size)\n"
+    )  # fmt: skip
+    found = measure.in_child("taking:take", {"size": 40_000_000}, {"PYTHONPATH": str(tmp_path)})
+    assert found["result"] == 40_000_000
+    assert 38 < found["peak_mb"] < 50
+
+
+def test_a_full_size_file_is_read_alike_by_both(measure: ModuleType, tmp_path: Path) -> None:
+    reading, children = importlib.import_module("cases_reading"), importlib.import_module("children")
+    generator = np.random.default_rng(0)
+    labels = {f"{split}_labels": np.eye(14, dtype=np.uint8)[generator.integers(0, 14, 300)] for split in reading.SPLITS}
+    np.savez(tmp_path / "labels.npz", **labels)
+    path = reading.full_size_file(tmp_path / "labels.npz", 32, tmp_path)
+    classes = ["cardiomegaly", "pneumothorax"]
+    own, usual = children.read_ours(str(path), 32, classes), children.read_numpy(str(path), classes)
+    assert own == usual
+    assert min(own["rows"]) > 10
+    assert reading.full_size_file(tmp_path / "labels.npz", 32, tmp_path) == path
+
+
+def test_a_quick_run_writes_its_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = importlib.import_module("run")
+    assert run.main(["stage1", "recipe", "--quick", "--image-size", "32", "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "stage1.json").read_text())
+    assert found.keys() == {"case", "about", "machine", "settings", "rows", "notes", "raw"}
+    assert [row["variant"] for row in found["rows"]] == [
+        "conventional", "ours, cold cache", "ours, features cached", "ours, stage-1 result cached"
+    ]  # fmt: skip
+    assert all(row["seconds"]["median"] > 0 for row in found["rows"])
+    assert str(tmp_path) not in json.dumps(found)
+    printed = capsys.readouterr().out
+    assert "recipe: skipped, it needs --data FILE.npz" in printed
+    assert "cold cache" in printed
+    assert {path.name for path in tmp_path.iterdir()} == {"stage1.json", "scratch"}
