@@ -9,6 +9,8 @@ Nothing is tracked, which favours this side.
 from __future__ import annotations
 
 import copy
+import ctypes
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -185,11 +187,20 @@ class Result:
     seconds: float = 0.0
 
 
+def usual_memory() -> None:
+    """Undo, in this process, what a training of ours does to glibc's malloc: back to where its own adaptation ends."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if libc is not None and hasattr(libc, "mallopt"):
+        for parameter, value in ((-4, 65536), (-3, 32 << 20), (-1, 64 << 20)):  # mmap max and threshold, trim threshold
+            libc.mallopt(parameter, value)
+
+
 def train_two_stage(
     config: Config, data: Arrays, on_epoch: Callable[[Record], object] | None = None, loader_workers: int = 0
 ) -> Result:
     """Both stages, the second from the best weights of the first; ``on_epoch`` gets every record."""
     started = time.perf_counter()
+    usual_memory()
     parts, result = build(config, data, loader_workers), Result()
     network = parts.network
     for number, stage in ((1, config.stage1), (2, config.stage2)):
