@@ -182,6 +182,7 @@ def set_up(config: Config, prepared: Prepared, size: int, parameters: Sequence[n
         precision=prepared.precision,
         generator=torch.Generator().manual_seed(config.seed),
         parameters=parameters,
+        head_only=prepared.model.frozen == prepared.model.block_count,
     )
 
 

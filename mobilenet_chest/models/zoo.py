@@ -115,17 +115,22 @@ class Classifier(nn.Module):
         """Let the first ``blocks`` blocks of the backbone not learn: they run in evaluation mode, whatever
         :meth:`train` says, so that BatchNorm's statistics stay fixed too."""
         self.frozen = blocks
+        self.backbone.eval()
         for index, names in enumerate(self._blocks):
             for name in names:
                 self.backbone.get_submodule(name).requires_grad_(index >= blocks)
 
     def train(self, mode: bool = True) -> Classifier:
         """As in torch, but for the frozen blocks."""
-        super().train(mode)
-        if self.frozen == self.block_count:
-            self.backbone.eval()
-        for name in self._frozen_names():
-            self.backbone.get_submodule(name).eval()
+        if not self.frozen:
+            super().train(mode)
+            return self
+        # only what can change: in stage 1 a walk over the whole backbone takes longer than a step
+        self.training = mode
+        self.head.train(mode)
+        for block in self._blocks[self.frozen :]:
+            for name in block:
+                self.backbone.get_submodule(name).train(mode)
         return self
 
     def frozen_state(self) -> dict[str, Tensor]:

@@ -68,6 +68,7 @@ class Fit:
         generator: CPU generator of the epoch order and the augmentation.
         parameters: All that learn at any time of the stage, also those still frozen; the model's that require a
             gradient when unset.
+        head_only: The backbone is frozen, so that accumulation would save no memory: a step is one batch.
     """
 
     inputs: Inputs
@@ -80,6 +81,7 @@ class Fit:
     precision: torch.dtype
     generator: torch.Generator
     parameters: Sequence[nn.Parameter] | None = None
+    head_only: bool = False
 
 
 def fit(
@@ -118,6 +120,7 @@ def fit(
     stateful = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
     if progress.resume:
         _restore(stateful, setup.generator, progress.resume)
+    fixed = _fixed_state(model)
     while progress.stage_epoch < epochs.stop and not _out_of_patience(stage, progress, epochs):
         started = time.perf_counter()
         lr = optimizer.param_groups[0]["lr"]
@@ -137,7 +140,7 @@ def fit(
             "images_per_second": rows / train_seconds,
             "stage": float(progress.stage),
         }
-        progress.resume = _snapshot(stateful, setup.generator)
+        progress.resume = _snapshot(stateful, setup.generator, fixed)
         progress.epoch = epoch
         progress.stage_epoch += 1
         progress.elapsed += seconds
@@ -169,6 +172,8 @@ def train_epoch(
     model.train()
     device, rows = setup.labels.device, len(setup.labels)
     groups = accumulation_groups(rows, setup.optimizer, setup.generator)
+    if setup.head_only:
+        groups = [[torch.cat(group)] for group in groups]
     order = torch.cat([indices for group in groups for indices in group]).to(device)
     draws = draw(setup.augment, rows, setup.generator).to(device)
     forward = learning_part(model, setup.inputs.block)
@@ -223,8 +228,20 @@ def _out_of_patience(stage: StageConfig, progress: Progress, phase: range) -> bo
     return progress.epoch - max(progress.best_epoch, phase_began) >= stage.patience
 
 
-def _snapshot(stateful: Mapping[str, Any], generator: torch.Generator) -> dict[str, Any]:
-    state = {name: _on_cpu(thing.state_dict()) for name, thing in stateful.items()}
+def _fixed_state(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of what training does not change: the state of the modules that stay in evaluation mode."""
+    model.train()
+    state = model.state_dict()
+    owners = {name: model.get_submodule(name.rpartition(".")[0]) for name in state}
+    return {name: _on_cpu(value) for name, value in state.items() if not owners[name].training}
+
+
+def _snapshot(
+    stateful: Mapping[str, Any], generator: torch.Generator, fixed: Mapping[str, Tensor]
+) -> dict[str, Any]:  # fmt: skip
+    state = {name: _on_cpu(thing.state_dict()) for name, thing in stateful.items() if name != "model"}
+    learned = {name: value for name, value in stateful["model"].state_dict().items() if name not in fixed}
+    state["model"] = {**fixed, **_on_cpu(learned)}
     state["random"] = {"order": generator.get_state(), "global": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["random"]["cuda"] = torch.cuda.get_rng_state_all()
