@@ -106,7 +106,7 @@ def cached(
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
     most = limit()
     place, scratch = root / kind / key, root / "scratch" / f"{kind}-{key}"
-    with _usable(root):
+    with usable(root):
         for needed in (place.parent, scratch.parent, root / "locks"):
             needed.mkdir(parents=True, exist_ok=True)
         lock = _lock(root, kind, key)
@@ -115,19 +115,19 @@ def cached(
         known = _known(place)
         there = known is not None
         if known is None:
-            with _usable(root):
+            with usable(root):
                 # what is there is damaged, or was left by a writer that was killed
                 shutil.rmtree(place, ignore_errors=True)
                 shutil.rmtree(scratch, ignore_errors=True)
                 scratch.mkdir()
             try:
                 known = {"about": about, "known": dict(make(scratch))}
-                with _usable(root):
+                with usable(root):
                     _finish(scratch, place, known)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
         else:
-            with _usable(root):
+            with usable(root):
                 os.utime(place / _ENTRY)
         result = load(place, known["known"])
     finally:
@@ -144,11 +144,11 @@ def write(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
         CacheError: It cannot be written: the disk is full, say.
     """
     root = path.parent.parent.parent
-    with _usable(root):
+    with usable(root):
         file = path.open("wb")
     with file:
         for chunk in chunks:  # what goes wrong in there is not the cache's
-            with _usable(root):
+            with usable(root):
                 file.write(chunk)
 
 
@@ -251,7 +251,8 @@ def _unless_busy(root: Path, kind: str, key: str) -> Iterator[bool]:
 
 
 @contextmanager
-def _usable(root: Path) -> Iterator[None]:
+def usable(root: Path) -> Iterator[None]:
+    """What goes wrong in writing below ``root`` becomes a :class:`CacheError` that says what to do."""
     try:
         yield
     except OSError as error:

@@ -116,7 +116,8 @@ def train_stage1(
             raise _Stopped
         head = {name: value for name, value in progress.best_model.items() if name.startswith("head.")}
         resume = {name: state for name, state in progress.resume.items() if name != "model"}
-        checkpoint.save(folder / _FILE, {"progress": vars(progress) | {"best_model": head, "resume": resume}})
+        with cache.usable(folder.parent.parent):
+            checkpoint.save(folder / _FILE, {"progress": vars(progress) | {"best_model": head, "resume": resume}})
         return {"seconds": time.perf_counter() - started}
 
     def load(folder: Path, known: dict[str, Any]) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from mobilenet_chest import cache
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage
 from mobilenet_chest.tracking.provenance import code_version
@@ -38,6 +39,7 @@ def examine() -> list[Finding]:
     findings.append(Finding("device", True, ", ".join(gpus) if gpus else f"CPU, {threads}"))
     findings.append(_reached("tracking store", check_reachable, shown(tracking_uri())))
     findings.append(_reached("study storage", lambda: check_storage(DEFAULT), DEFAULT))
+    findings.append(_results())
     findings.append(_cache("ImageNet weights", Path(torch.hub.get_dir()) / "checkpoints", "*.pth"))
     findings.append(_cache("MedMNIST files", Path("~/.medmnist").expanduser(), "*.npz"))
     return findings
@@ -58,6 +60,21 @@ def _reached(what: str, check: object, place: str) -> Finding:
     except UserError as error:
         return Finding(what, False, str(error))
     return Finding(what, True, place)
+
+
+def _results() -> Finding:
+    """The cache of features, stage-1 results and read data: without a folder it can write, nothing starts."""
+    place = cache.folder()
+    if place is None:
+        return Finding("cache", True, "off")
+    try:
+        used, most = sum(entry.size for entry in cache.entries()), cache.limit()
+    except UserError as error:
+        return Finding("cache", False, str(error))
+    existing = next(path for path in (place, *place.parents) if path.exists())
+    writable = existing.is_dir() and os.access(existing, os.W_OK)
+    hint = "" if writable else f"; cannot be written: set {cache.FOLDER_VARIABLE}"
+    return Finding("cache", writable, f"{place}: {used / 1e6:.0f} of {most / 1e6:.0f} MB used{hint}")
 
 
 def _cache(what: str, folder: Path, pattern: str) -> Finding:

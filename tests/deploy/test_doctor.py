@@ -113,3 +113,17 @@ def test_gpus_are_named(tracking: Path, home: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
     assert findings()["device"].detail == "GPU 0, GPU 1"
+
+
+def test_the_cache(home: Path, tracking: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert findings()["cache"] == Finding("cache", True, f"{cache_folder}: 0 of 10000 MB used")
+    monkeypatch.setenv("MOBILENET_CHEST_CACHE_GB", "x")
+    assert not findings()["cache"].ok
+    monkeypatch.setenv("MOBILENET_CHEST_CACHE", "off")
+    assert findings()["cache"] == Finding("cache", True, "off")
+    (tracking / "file").write_text("")
+    monkeypatch.setenv("MOBILENET_CHEST_CACHE_GB", "1")
+    monkeypatch.setenv("MOBILENET_CHEST_CACHE", str(tracking / "file" / "cache"))
+    found = findings()["cache"]
+    assert (found.ok, found.needed) == (False, True)
+    assert "cannot be written: set MOBILENET_CHEST_CACHE" in found.detail

@@ -117,6 +117,42 @@ def test_a_step_is_the_gradient_of_the_mean_loss() -> None:
     assert record["train_loss"] == pytest.approx(loss.item())
 
 
+def test_nothing_waits_for_the_device_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever reads a number from a tensor would stall a GPU: the two sums, at the end, are all."""
+    read: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        plain = getattr(Tensor, name)
+
+        def method(self: Tensor, *arguments: Any, **options: Any) -> Any:
+            read.append(name)
+            return plain(self, *arguments, **options)
+
+        return method
+
+    model, fitted = Tiny(), setup(40, batch_size=3, accumulation=2, clip_norm=1.0)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    names = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "nonzero")
+    with monkeypatch.context() as patch:
+        for name in names:
+            patch.setattr(Tensor, name, counted(name))
+        train_epoch(model, fitted, optimizer, schedule, torch.amp.GradScaler("cpu", enabled=False))
+    assert read == ["item", "item"]
+
+
+def test_a_step_on_stored_outputs_alone_is_one_batch() -> None:
+    """Batches of a group are one where memory is no reason to part them; the gradient is the same."""
+    grouped, merged = Tiny(), Tiny()
+    sizes: list[int] = []
+    merged.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    one_epoch(setup(11, batch_size=3, accumulation=2), grouped)
+    fitted = setup(11, batch_size=3, accumulation=2)
+    one_epoch(Fit(**vars(fitted) | {"head_only": True}), merged)
+    assert sizes == [6, 5]
+    torch.testing.assert_close(merged.linear.weight, grouped.linear.weight)
+
+
 def test_accuracy_of_training() -> None:
     model, fitted = Tiny(), setup(8, batch_size=8, accumulation=1)
     expected = ((model(fitted.inputs.train) >= 0) == (fitted.labels == 1)).float().mean().item()
