@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import re
 import signal
@@ -51,6 +53,8 @@ def main(command: str | None = None) -> None:
         command: Take ``sys.argv`` as the arguments of this command, as ``sweep.py`` and ``train.py`` do.
     """
     interrupts.install(signal.SIGINT, signal.SIGTERM)
+    # the interpreter's last collection walks all objects of torch and mlflow, which takes more than a second
+    atexit.register(gc.freeze)
     if command is None:
         app(prog_name="mobilenet-chest")
     else:

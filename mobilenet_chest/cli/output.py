@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from mobilenet_chest.training.loop import Record
     from mobilenet_chest.two_stage import RunResult
 
-out = Console(highlight=False, soft_wrap=True)
+PLAIN_WIDTH = 250
+"""Columns of a table that goes to a file or a pipe, where rich would cut cells to fit 80."""
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -1,13 +1,15 @@
 """Which dataset, which file, which two classes, which rows: MedMNIST's own catalogue, asked by name.
 
 MedMNIST v2: Yang et al., Scientific Data 2023; the native 64, 128 and 224 pixel files are MedMNIST+.
-``medmnist`` is imported inside functions: it brings torch and pandas along, which takes seconds.
+Of ``medmnist`` its catalogue alone is read: the package brings torch and scikit-learn along, which takes seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +68,7 @@ def dataset_info(name: str) -> DatasetInfo:
 
 def dataset_names() -> tuple[str, ...]:
     """All names that :func:`dataset_info` knows."""
-    from medmnist.info import INFO  # type: ignore[import-untyped]
-
-    return (*(key for key, entry in INFO.items() if not entry["python_class"].endswith("3D")), PHANTOM)
+    return (*_planar(), PHANTOM)
 
 
 def fetch_dataset(name: str, size: int, root: Path) -> Path:
@@ -176,14 +176,27 @@ def select_rows(
 
 def _catalogue(name: str) -> Mapping[str, Any]:
     """MedMNIST's own entry of a 2D dataset."""
-    from medmnist.info import INFO
-
-    planar = {key: entry for key, entry in INFO.items() if not entry["python_class"].endswith("3D")}
+    planar = _planar()
     if name not in planar:
         allowed = [*planar, PHANTOM]
         raise DataError(f"no dataset '{name}'{nearest(name, allowed)} (choose from: {_listed(allowed)})")
     entry: Mapping[str, Any] = planar[name]
     return entry
+
+
+@lru_cache(maxsize=1)
+def _planar() -> dict[str, Any]:
+    """MedMNIST's entries of its 2D datasets."""
+    # its info.py alone: the package itself imports scikit-learn and more, which takes longer than all else in a dry run
+    package = find_spec("medmnist")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    spec = spec_from_file_location("medmnist_info", Path(package.submodule_search_locations[0]) / "info.py")
+    assert spec is not None
+    assert spec.loader is not None
+    info = module_from_spec(spec)
+    spec.loader.exec_module(info)
+    return {key: entry for key, entry in info.INFO.items() if not entry["python_class"].endswith("3D")}
 
 
 def _suffix(size: int) -> str:

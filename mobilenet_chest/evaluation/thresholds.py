@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import KFold, StratifiedKFold
 
 from mobilenet_chest.config import EvaluationConfig
 
@@ -45,6 +44,8 @@ def crossfit_accuracy(labels: Labels, probabilities: Probabilities, config: Eval
     """
     folds = min(config.folds, len(labels))
     smallest = int(np.bincount(labels, minlength=2).min())
+    from sklearn.model_selection import KFold, StratifiedKFold  # takes seconds
+
     kind = StratifiedKFold if smallest >= folds else KFold
     correct = 0
     for fitting, judged in kind(folds, shuffle=True, random_state=seed).split(probabilities[:, None], labels):

@@ -6,16 +6,19 @@ import html
 import tempfile
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import optuna
-import pandas as pd
-import plotly.graph_objects as go
 from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep.objective import STAGE1
 from mobilenet_chest.tracking.tracker import MlflowTracker
+
+if TYPE_CHECKING:  # both take long, and are needed when a sweep has ended
+    import pandas as pd
+    import plotly.graph_objects as go
 
 PAGE = "study.html"
 
@@ -46,6 +49,8 @@ def stage1_totals(study: optuna.Study) -> dict[str, float]:
 
 def leaderboard(study: optuna.Study, metric: str) -> pd.DataFrame:
     """One row for each trial, the best first, then pruned and failed ones: number, state, metric, run, parameters."""
+    import pandas as pd
+
     order = {TrialState.COMPLETE: 0, TrialState.PRUNED: 1, TrialState.FAIL: 2}
     sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
     trials = [
@@ -82,6 +87,8 @@ def importances(study: optuna.Study) -> dict[str, float]:
 def _page(config: Config, study: optuna.Study, table: pd.DataFrame, importance: dict[str, float]) -> str:
     """A page that opens offline: plotly.js is inside, once."""
     metric = config.study.metric
+    import plotly.graph_objects as go
+
     figures: list[tuple[str, go.Figure]] = [
         ("History", optuna.visualization.plot_optimization_history(study, target_name=metric))
     ]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal
@@ -17,6 +16,9 @@ from mobilenet_chest.tracking.plots import prediction_grid, training_curves
 from mobilenet_chest.tracking.tracker import NullTracker, Tracker
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.loop import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd  # takes long, and is needed when a training has ended
 
 
 class Keeper:
@@ -74,4 +76,6 @@ class Keeper:
 
 def predictions_table(predictions: Predictions) -> pd.DataFrame:
     """The columns ``row``, ``label``, ``probability``, ``probability_tta`` of ``predictions/*.parquet``."""
+    import pandas as pd
+
     return pd.DataFrame({name: np.asarray(column) for name, column in vars(predictions).items()})

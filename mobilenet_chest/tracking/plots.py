@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from mobilenet_chest.data.dataset import Split
 from mobilenet_chest.evaluation.predict import Predictions
@@ -19,6 +18,8 @@ def training_curves(history: Sequence[Record], best_epoch: int, path: Path) -> N
     """Loss on the left, accuracy on the right, of training and validation; the best epoch red, the stages apart."""
     epochs = np.arange(1, len(history) + 1)
     stage1_epochs = sum(record["stage"] == 1 for record in history)
+    from matplotlib.figure import Figure  # only where a picture is drawn: it takes long
+
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for split, color in (("train", "#57606a"), ("val", "#0969da")):
@@ -41,6 +42,8 @@ def prediction_grid(
     Predictions are with TTA at ``threshold``; confidence is the probability of the predicted class.
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:20])
+    from matplotlib.figure import Figure  # only where a picture is drawn: it takes long
+
     figure = Figure(figsize=(11, 9.6), layout="constrained")
     for axes in figure.subplots(4, 5).flat:
         axes.set(xticks=[], yticks=[])

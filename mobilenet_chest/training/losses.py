@@ -7,7 +7,6 @@ from typing import cast
 
 from torch import Tensor
 from torch.nn import functional
-from torchvision.ops import sigmoid_focal_loss
 
 from mobilenet_chest.config import LossConfig
 
@@ -21,6 +20,8 @@ DEFAULT_FOCAL_GAMMA = 2.0
 def build_loss(config: LossConfig) -> Loss:
     """The loss of an experiment. Sums, not means: gradient accumulation divides by the images of a whole step."""
     if config.name == "focal":
+        from torchvision.ops import sigmoid_focal_loss  # seconds of imports, which a dry run need not wait for
+
         gamma = DEFAULT_FOCAL_GAMMA if config.focal_gamma is None else config.focal_gamma
 
         def focal(logits: Tensor, targets: Tensor) -> Tensor:
