@@ -8,15 +8,16 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from mobilenet_chest import interrupts
-from mobilenet_chest.errors import ConfigError, MobilenetChestError, UserError
+from mobilenet_chest.cli.reporting import reporting
+from mobilenet_chest.cli.stores import cache_app, data_app
+from mobilenet_chest.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from mobilenet_chest.config import Config
@@ -30,13 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Sweeps over two-stage fine-tuning of medical image classifiers, tracked in MLflow.",
 )
-data_app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Data sets: what there is, download, synthetic files."
-)
 app.add_typer(data_app, name="data")
-cache_app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Results kept for later trials: list them, remove them."
-)
 app.add_typer(cache_app, name="cache")
 
 Overrides = Annotated[
@@ -76,19 +71,20 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Start or continue a sweep. Without arguments: experiments/quickstart.yaml."""
-    with _reporting():
+    with reporting():
         path, given = _experiment(arguments, default=QUICKSTART)
         extra = [f"study.trials={trials}"] if trials is not None else []
         extra += [f"study.name={json.dumps(study)}"] if study is not None else []
         config, seconds = _load(path, [*given, *extra]), _seconds(timeout)
         from mobilenet_chest import sweep as engine
         from mobilenet_chest.cli import output
+        from mobilenet_chest.cli.live import live_sweep
 
         if dry_run:
             engine.check(config, storage)
             output.dry_run(config, as_json, trials=engine.trials_to_come(config, storage))
             return
-        with output.live_sweep(config, quiet=as_json) as on_status:
+        with live_sweep(config, quiet=as_json) as on_status:
             result = engine.run_sweep(config, workers=workers, timeout=seconds, storage=storage, on_status=on_status)
         output.sweep(config, result, as_json)
 
@@ -101,11 +97,12 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one model."""
-    with _reporting():
+    with reporting():
         path, given = _experiment(arguments, default=None)
         config = _load(path, given)
         from mobilenet_chest import stages, two_stage
         from mobilenet_chest.cli import output
+        from mobilenet_chest.cli.live import live_training
         from mobilenet_chest.tracking import MlflowTracker
         from mobilenet_chest.tracking.store import check_reachable
 
@@ -115,7 +112,7 @@ def train(
             return
         stages.prepare(config)
         tracker = MlflowTracker(resume=resume)
-        with output.live_training(config) as on_epoch:
+        with live_training(config) as on_epoch:
             try:
                 if resume is None:
                     result = two_stage.train(config, tracker, on_epoch)
@@ -139,7 +136,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Runs and studies side by side; without names, all of them."""
-    with _reporting():
+    with reporting():
         from mobilenet_chest.cli import output
         from mobilenet_chest.selection.compare import compare as rows_of
 
@@ -155,7 +152,7 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Register the best run, prove the registered model, move the alias. Evaluates the sealed test split once."""
-    with _reporting():
+    with reporting():
         from mobilenet_chest.cli import output
         from mobilenet_chest.errors import PromotionRefused
         from mobilenet_chest.selection.promote import promote as run
@@ -176,7 +173,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score a finished run on a split."""
-    with _reporting():
+    with reporting():
         from mobilenet_chest.cli import output
         from mobilenet_chest.selection.evaluate import evaluate as score
 
@@ -192,7 +189,7 @@ def predict(
     out: Annotated[Path, typer.Option(help="FILE.csv or FILE.parquet.")],
 ) -> None:
     """Predict images with a registered model."""
-    with _reporting():
+    with reporting():
         from mobilenet_chest.cli import output
         from mobilenet_chest.deploy.batch import predict_files
 
@@ -210,92 +207,12 @@ def schema() -> None:
 @app.command()
 def doctor() -> None:
     """What is installed, reachable and cached; exit code 1 when the main job could not run."""
-    with _reporting():
+    with reporting():
         from mobilenet_chest.cli import output
         from mobilenet_chest.deploy.doctor import examine
 
         if not output.examination(examine()):
             raise typer.Exit(1)
-
-
-@data_app.command("info")
-def data_info(source: Annotated[str | None, typer.Argument(metavar="[DATASET|FILE.npz]")] = None) -> None:
-    """Data sets with their labels, or what a file holds."""
-    with _reporting():
-        from mobilenet_chest.cli import output
-
-        output.data_info(source)
-
-
-@data_app.command("fetch")
-def data_fetch(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET")],
-    size: Annotated[int, typer.Option(help="28, 64, 128 or 224 pixels.")] = 28,
-    root: Annotated[Path, typer.Option(help="Folder to keep it in.")] = Path("~/.medmnist"),
-) -> None:
-    """Download a MedMNIST file, resuming and checking its MD5."""
-    with _reporting():
-        from mobilenet_chest.cli import output
-        from mobilenet_chest.data.medmnist import fetch_dataset
-
-        output.line(str(fetch_dataset(dataset, size, root.expanduser())))
-
-
-@data_app.command("phantom")
-def data_phantom(
-    out: Annotated[Path, typer.Option(help="FILE.npz to write.")],
-    size: Annotated[int, typer.Option(help="Side in pixels.")] = 64,
-    seed: Annotated[int, typer.Option(min=0)] = 2024,
-) -> None:
-    """Write synthetic radiographs in ChestMNIST's layout."""
-    with _reporting():
-        import numpy as np
-
-        from mobilenet_chest.cli import output
-        from mobilenet_chest.data.phantom import generate
-
-        if out.suffix != ".npz":
-            raise UserError(f"--out {out}: the file's name must end in .npz")
-        arrays = generate(size, seed=seed)
-        try:
-            np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # numpy's stub mistakes ** for allow_pickle
-        except OSError as error:
-            raise UserError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from error
-        output.line(str(out))
-
-
-@cache_app.command("ls")
-def cache_ls() -> None:
-    """What is kept, and how much room it takes."""
-    with _reporting():
-        from mobilenet_chest import cache
-        from mobilenet_chest.cli import output
-
-        output.cache_entries(cache.folder(), cache.entries(), cache.limit())
-
-
-@cache_app.command("clear")
-def cache_clear() -> None:
-    """Remove all of it but what is being written at this moment."""
-    with _reporting():
-        from mobilenet_chest import cache
-        from mobilenet_chest.cli import output
-
-        output.line(f"{cache.clear() / 1e6:.0f} MB freed")
-
-
-@contextmanager
-def _reporting() -> Iterator[None]:
-    """Errors of this package as one line on stderr and their exit code; an interrupt as 130."""
-    try:
-        with interrupts.unmistaken():
-            yield
-    except MobilenetChestError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on where this one stopped", err=True)
-        raise typer.Exit(130) from None
 
 
 def _experiment(arguments: list[str] | None, default: Path | None) -> tuple[Path, list[str]]:

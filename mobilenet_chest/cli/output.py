@@ -1,19 +1,17 @@
-"""What commands print: tables for people, one JSON document for scripts, live views on stderr."""
+"""What commands print: tables for people, one JSON document for scripts."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
@@ -25,15 +23,13 @@ if TYPE_CHECKING:
     from mobilenet_chest.selection.compare import Row
     from mobilenet_chest.selection.evaluate import Evaluation
     from mobilenet_chest.selection.promote import Promotion
-    from mobilenet_chest.sweep import SweepResult, SweepStatus
-    from mobilenet_chest.training.loop import Record
+    from mobilenet_chest.sweep import SweepResult
     from mobilenet_chest.two_stage import RunResult
 
 PLAIN_WIDTH = 250
 """Columns of a table that goes to a file or a pipe, where rich would cut cells to fit 80."""
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def line(text: str) -> None:
@@ -90,21 +86,6 @@ def dry_run(config: Config, as_json: bool, trials: int | None = None) -> None:
         line(f"trials to come: {trials} of {config.study.trials}")
 
 
-@contextmanager
-def live_training(config: Config) -> Iterator[Callable[[int, Record], None]]:
-    """A line for each epoch on stderr."""
-    total = config.stage1.epochs + config.stage2.epochs
-
-    def on_epoch(epoch: int, record: Record) -> None:
-        err.print(
-            f"epoch {epoch}/{total} stage {record['stage']:.0f}  train_loss {record['train_loss']:.4f}  "
-            f"val_loss {record['val_loss']:.4f}  val_accuracy {record['val_accuracy']:.4f}  "
-            f"val_auc {record['val_auc']:.4f}  {record['images_per_second']:.0f} images/s"
-        )
-
-    yield on_epoch
-
-
 def training(config: Config, result: RunResult, as_json: bool) -> None:
     """The figures of one training."""
     if as_json:
@@ -114,50 +95,10 @@ def training(config: Config, result: RunResult, as_json: bool) -> None:
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in result.metrics.items():
-        table.add_row(name, _number(value))
+        table.add_row(name, number(value))
     out.print(table)
     line("browse:  mlflow ui")
     line(f"promote: mobilenet-chest promote {result.run_id}")
-
-
-@contextmanager
-def live_sweep(config: Config, quiet: bool) -> Iterator[Callable[[SweepStatus], None]]:
-    """Trials done, running and pruned, the best so far, time left: a live table in a terminal, else changed lines."""
-    metric = config.study.metric
-    if not err.is_terminal or quiet:
-        shown: list[str] = []
-
-        def report(status: SweepStatus) -> None:
-            text = _status_line(status, metric)
-            if not shown or shown[-1] != text:
-                shown.append(text)
-                left = _duration(status.seconds_left)
-                err.print(f"{text}, {_duration(status.seconds)} so far, {left} left", markup=False)
-
-        yield report
-        return
-    with Live(console=err, refresh_per_second=2, transient=True) as live:
-
-        def show(status: SweepStatus) -> None:
-            table = Table(title=f"study {config.study_name}", caption=_status_line(status, metric))
-            for heading in ("trial", "last " + metric, "values"):
-                table.add_column(heading)
-            for trial in status.running:
-                values = ", ".join(f"{key}={_number(value)}" for key, value in trial.params.items())
-                table.add_row(str(trial.number), _number(trial.value), values)
-            table.add_row("", "", f"{_duration(status.seconds)} so far, {_duration(status.seconds_left)} left")
-            live.update(table)
-
-        yield show
-
-
-def _status_line(status: SweepStatus, metric: str) -> str:
-    states = status.states
-    best = "none yet" if status.best is None else f"{metric} {status.best.value:.4f} (trial {status.best.number})"
-    return (
-        f"{sum(states.values())}/{status.total} trials done, {len(status.running)} running, "
-        f"{states.get('PRUNED', 0)} pruned, {states.get('FAIL', 0)} failed, best {best}"
-    )
 
 
 def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
@@ -186,8 +127,8 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
     order = {"COMPLETE": 0, "PRUNED": 1}
     ranked = sorted(result.trials, key=lambda t: (order.get(t.state, 2), sign * (t.value or 0), t.number))
     for trial in ranked[:20]:
-        values = [_number(trial.params.get(path)) for path in paths]
-        table.add_row(str(trial.number), trial.state.lower(), _number(trial.value), *values, trial.run_id or "none")
+        values = [number(trial.params.get(path)) for path in paths]
+        table.add_row(str(trial.number), trial.state.lower(), number(trial.value), *values, trial.run_id or "none")
     out.print(table)
     if len(ranked) > 20:
         line(f"and {len(ranked) - 20} more in leaderboard.csv of run {result.run_id}")
@@ -195,7 +136,7 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
         line("importance: " + ", ".join(f"{path} {share:.0%}" for path, share in result.importances.items()))
     if result.stage1["stage1_epochs_reused"]:
         trained, reused = (f"{result.stage1[f'stage1_epochs_{how}']:.0f}" for how in ("trained", "reused"))
-        saved = _duration(result.stage1["saved_seconds"])
+        saved = duration(result.stage1["saved_seconds"])
         line(f"stage 1: {trained} epochs trained, {reused} shared between trials, which saved {saved}")
     if not result.complete:
         line(f"not complete: the same command goes on to {config.study.trials} trials")
@@ -226,13 +167,13 @@ def comparison(rows: Sequence[Row], as_json: bool) -> None:
             "reported, not reproduced" if row.kind == "reported" else row.kind,
             row.model,
             "" if row.parameters is None else f"{row.parameters:,}",
-            *(_number(m.get(k)) for k in ("val_auc", "val_accuracy", "val_accuracy_crossfit")),
-            *(_number(m.get(k)) for k in ("val_accuracy_tta_threshold", "threshold", "tta_gain")),
-            _duration(m.get("train_seconds")) if "train_seconds" in m else "",
+            *(number(m.get(k)) for k in ("val_auc", "val_accuracy", "val_accuracy_crossfit")),
+            *(number(m.get(k)) for k in ("val_accuracy_tta_threshold", "threshold", "tta_gain")),
+            duration(m.get("train_seconds")) if "train_seconds" in m else "",
             row.run_id or "",
         ]
         if against:
-            cells += [_number(row.baseline.get(k)) for k in ("speed_ratio", "val_auc", "val_accuracy_crossfit")]
+            cells += [number(row.baseline.get(k)) for k in ("speed_ratio", "val_auc", "val_accuracy_crossfit")]
         table.add_row(*cells)
     out.print(table)
 
@@ -308,7 +249,8 @@ def data_info(source: str | None) -> None:
         line(f"{info.name}: {kind}, {info.task}, {sizes}; labels: {', '.join(map(repr, info.label_names))}")
 
 
-def _number(value: Any) -> str:
+def number(value: Any) -> str:
+    """A figure in four digits or so; nothing for ``None``."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -318,7 +260,8 @@ def _number(value: Any) -> str:
     return str(value)
 
 
-def _duration(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
+    """Seconds, minutes or hours."""
     if seconds is None:
         return "unknown time"
     if seconds < 100:
