@@ -13,6 +13,13 @@ from mobilenet_chest.training.loop import Record
 
 RIGHT, WRONG = "#1a7f37", "#cf222e"
 
+ROWS, COLUMNS = 4, 5
+WIDTH, HEIGHT = 1.2, 1.25
+"""Of a picture with its margin and what is written above it, in sides of a picture."""
+
+QUICKLY = {"compress_level": 1}
+"""Every trial draws: a quarter of the time to compress, for a file that is a third larger."""
+
 
 def training_curves(history: Sequence[Record], best_epoch: int, path: Path) -> None:
     """Loss on the left, accuracy on the right, of training and validation; the best epoch red, the stages apart."""
@@ -31,7 +38,7 @@ def training_curves(history: Sequence[Record], best_epoch: int, path: Path) -> N
         axes.set(xlabel="epoch", ylabel=quantity, title=quantity.capitalize())
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, pil_kwargs=QUICKLY)
 
 
 def prediction_grid(
@@ -43,22 +50,27 @@ def prediction_grid(
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:20])
     from matplotlib.figure import Figure  # only where a picture is drawn: it takes long
+    from matplotlib.patches import Rectangle
 
-    figure = Figure(figsize=(11, 9.6), layout="constrained")
-    for axes in figure.subplots(4, 5).flat:
-        axes.set(xticks=[], yticks=[])
-        axes.axis("off")
-    for axes, index in zip(figure.axes, chosen, strict=False):
-        axes.axis("on")
+    # one set of axes for all: twenty of them take three times as long to draw
+    figure = Figure(figsize=(11, 9.6))
+    axes = figure.add_axes((0, 0, 1, 0.96))
+    axes.axis("off")
+    for place, index in enumerate(chosen):
+        left, top = (place % COLUMNS) * WIDTH + 0.1, (place // COLUMNS) * HEIGHT + 0.2
         probability = predictions.probability_tta[index]
         predicted, truth = int(probability >= threshold), int(predictions.label[index])
         confidence = probability if predicted else 1 - probability
         image = split.images[index].permute(1, 2, 0).numpy()
-        axes.imshow(image if image.shape[2] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=255)
+        axes.imshow(
+            image if image.shape[2] == 3 else image[..., 0],
+            cmap="gray", vmin=0, vmax=255, extent=(left, left + 1, top + 1, top),
+        )  # fmt: skip
         color = RIGHT if predicted == truth else WRONG
-        for spine in axes.spines.values():
-            spine.set(color=color, linewidth=4)
+        axes.add_patch(Rectangle((left, top), 1, 1, fill=False, edgecolor=color, linewidth=4))
         verdict = "right" if predicted == truth else "wrong"
-        axes.set_title(f"{classes[truth]}\n{verdict}: {classes[predicted]} ({confidence:.0%})", fontsize=8, color=color)
+        title = f"{classes[truth]}\n{verdict}: {classes[predicted]} ({confidence:.0%})"
+        axes.text(left + 0.5, top - 0.03, title, fontsize=8, color=color, ha="center", va="bottom")
+    axes.set(xlim=(0, COLUMNS * WIDTH), ylim=(ROWS * HEIGHT, 0), aspect="equal")
     figure.suptitle(f"Validation images: truth, then prediction (TTA, threshold {threshold:.2f})")
-    figure.savefig(path, dpi=90)
+    figure.savefig(path, dpi=90, pil_kwargs=QUICKLY)
