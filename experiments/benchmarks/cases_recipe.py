@@ -22,29 +22,34 @@ def recipe(options: Options, ledger: Ledger) -> Json:
     values: dict[str, Any] = {"stage1.epochs": one, "stage2.epochs": two, "model.stem": "mean"}
     base = experiment(options, path, values, "efficientnet_lite0", "imagenet")
     cheap = cheap_fields(options)
+    variants: dict[str, dict[str, Any]] = {"full": {}, "cheap": cheap}
+    if len(cheap) > 1:  # what each of them costs alone
+        variants |= {f"{key.rpartition('.')[2]} alone": {key: value} for key, value in cheap.items()}
     rows: list[Json] = []
     warm_up(base)
     for seed in options.seeds:
         config = with_values(base, {"seed": seed})
-        full = ledger.get(f"full, seed {seed}", partial(_training, config))
-        less = ledger.get(f"cheap, seed {seed}", partial(_training, with_values(config, cheap)))
         usual = ledger.get(f"conventional, seed {seed}", partial(_epochs, config, options))
+        full = ledger.get(f"full, seed {seed}", partial(_training, config))
         usual_seconds = sum(full[f"epochs{stage}"] * usual[f"epoch{stage}"] for stage in (1, 2))
-        rows.append(
-            {
-                "seed": str(seed),
-                "val_auc_full": full["val_auc"],
-                "val_auc_cheap": less["val_auc"],
-                "cheap_minus_full": less["val_auc"] - full["val_auc"],
-                "seconds_full": full["seconds"],
-                "seconds_cheap": less["seconds"],
-                "seconds_conventional": usual_seconds,
-                "full_times_faster": usual_seconds / full["seconds"],
-                "cheap_times_faster": usual_seconds / less["seconds"],
-            }
-        )
-    columns = [key for key in rows[0] if key != "seed"]
-    rows.append({"seed": "median", **{key: spread([row[key] for row in rows]) for key in columns}})
+        rows.append({"variant": "conventional", "seed": str(seed), "seconds": usual_seconds})
+        for variant, fields in variants.items():
+            done = ledger.get(f"{variant}, seed {seed}", partial(_training, with_values(config, fields)))
+            rows.append(
+                {
+                    "variant": variant,
+                    "seed": str(seed),
+                    "seconds": done["seconds"],
+                    "times_faster": usual_seconds / done["seconds"],
+                    "val_auc": done["val_auc"],
+                    "minus_full": done["val_auc"] - full["val_auc"],
+                }
+            )
+    for variant in variants:
+        own = [row for row in rows if row["variant"] == variant]
+        columns = [key for key in own[0] if key not in ("variant", "seed")]
+        median = {key: spread([row[key] for row in own]) for key in columns}
+        rows.append({"variant": variant, "seed": "median", **median})
     return report(
         rows,
         f"{base.model.name}, weights {base.model.weights}, stem mean, {options.image_size} pixels, "

@@ -22,7 +22,7 @@ QUICK: dict[str, Any] = {
     "rounds": 1, "rows": 32, "val_rows": 16, "stored_size": 32, "image_size": 64, "stage1_epochs": 2,
     "measured_epochs": 1, "sweep_epochs": [1, 1], "trials": 2, "scaling_rows": [24, 32], "scaling_epochs": [1, 1],
     "scaling_trials": 2, "workers": [1], "reading_sizes": [16], "repeats": 3, "finished_trials": [5, 10],
-    "recipe_rows": 32, "recipe_epochs": [1, 1], "seeds": [1], "reports": 2,
+    "recipe_rows": 32, "recipe_epochs": [1, 3], "seeds": [1], "reports": 2,
 }  # fmt: skip
 """Sizes of a smoke test: each case takes seconds and its figures mean nothing."""
 
