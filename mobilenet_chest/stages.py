@@ -19,12 +19,13 @@ from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.evaluation.metrics import epoch_metrics
 from mobilenet_chest.evaluation.predict import predict_logits
-from mobilenet_chest.models.zoo import Classifier, build_model
+from mobilenet_chest.models.classifier import Classifier
+from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.features import prepare_inputs, state_digest
 from mobilenet_chest.training.loop import Fit, Progress, Record, fit
 from mobilenet_chest.training.losses import build_loss
-from mobilenet_chest.training.optim import pick_device, pick_precision
+from mobilenet_chest.training.optim import Group, build_optimizer, layer_groups, pick_device, pick_precision
 
 _FILE = "progress.pt"
 
@@ -76,6 +77,7 @@ def prepare(config: Config) -> Prepared:
     """
     device = pick_device(config.device)
     precision = pick_precision(config.optimizer, device)
+    build_optimizer([{"params": [torch.zeros(1)]}], config.optimizer, lr=1.0)  # its package may be missing
     data = load_train_val(config.data)
     torch.manual_seed(config.seed)
     model = build_model(config.model, data.channels)
@@ -115,7 +117,7 @@ def train_stage1(
         if run():
             raise _Stopped
         head = {name: value for name, value in progress.best_model.items() if name.startswith("head.")}
-        resume = {name: state for name, state in progress.resume.items() if name != "model"}
+        resume = {name: state for name, state in progress.resume.items() if name not in ("model", "average")}
         with cache.usable(folder.parent.parent):
             checkpoint.save(folder / _FILE, {"progress": vars(progress) | {"best_model": head, "resume": resume}})
         return {"seconds": time.perf_counter() - started}
@@ -141,26 +143,27 @@ def train_stage2(config: Config, prepared: Prepared, progress: Progress, after_e
     """Fine-tuning, phase by phase; returns whether ``after_epoch`` ended it."""
     phases, model = config.stage2.phases(config.data.image_size), prepared.model
     model.freeze(phases[-1].block)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model.fixed_statistics = config.stage2.batchnorm == "frozen"
+    groups = layer_groups(model.layers(), config.stage2.lr, config.stage2.lr_decay)
     start = 0
     for phase in phases:
         if progress.stage_epoch < phase.end:
             model.freeze(phase.block)
-            setup = set_up(config, prepared, phase.size, parameters)
+            setup = set_up(config, prepared, phase.size, groups)
             if fit(model, config.stage2, setup, progress, after_epoch, range(start, phase.end)):
                 return True
         start = phase.end
     return False
 
 
-def set_up(config: Config, prepared: Prepared, size: int, parameters: Sequence[nn.Parameter] | None = None) -> Fit:
+def set_up(config: Config, prepared: Prepared, size: int, groups: Sequence[Group] | None = None) -> Fit:
     """Data on the device, loss, and a validation that looks at nothing but the validation rows at full size.
 
     Args:
         config: The experiment.
         prepared: With its model frozen as far as it is to be.
         size: Side in pixels of the training images.
-        parameters: As in :class:`~mobilenet_chest.training.loop.Fit`.
+        groups: As in :class:`~mobilenet_chest.training.loop.Fit`.
     """
     data, device = prepared.data, prepared.device
     inputs = prepare_inputs(prepared.model, data, config.augment, size, device, prepared.precision)
@@ -175,14 +178,15 @@ def set_up(config: Config, prepared: Prepared, size: int, parameters: Sequence[n
     return Fit(
         inputs=inputs,
         labels=data.train.labels.float().to(device),
-        loss=build_loss(config.loss),
+        loss=build_loss(config.loss, data.train.rows_of_classes()),
         validate=validate,
         metric=config.evaluation.metric,
         optimizer=config.optimizer,
         augment=config.augment,
         precision=prepared.precision,
         generator=torch.Generator().manual_seed(config.seed),
-        parameters=parameters,
+        groups=groups,
+        sampling=config.data.sampling,
         head_only=prepared.model.frozen == prepared.model.block_count,
     )
 
@@ -192,6 +196,7 @@ def _stage1_parts(config: Config, prepared: Prepared) -> dict[str, Any]:
     return {
         "fields": config.model_dump(mode="json", include={"seed", "model", "augment", "loss", "optimizer", "stage1"}),
         "metric": config.evaluation.metric,
+        "sampling": config.data.sampling,
         "image_size": config.data.image_size,
         "data": prepared.data.digest,
         "start": state_digest(prepared.model.state_dict()),

@@ -14,7 +14,8 @@ from mobilenet_chest.config import Config, best_direction
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.metrics import selection_metrics
 from mobilenet_chest.evaluation.predict import Predictions, predict
-from mobilenet_chest.models.zoo import Classifier, parameter_counts
+from mobilenet_chest.models.classifier import Classifier
+from mobilenet_chest.models.zoo import parameter_counts
 from mobilenet_chest.stages import Spent, prepare, train_stage1, train_stage2
 from mobilenet_chest.tracking import NullTracker, Tracker
 from mobilenet_chest.tracking.keeper import Keeper

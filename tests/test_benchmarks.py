@@ -78,7 +78,7 @@ def test_a_step_has_the_loss_and_gradient_of_ours(
     if frozen:
         model.backbone.requires_grad_(False).eval()
     own = Recorder([p for p in model.parameters() if p.requires_grad])
-    own_loss = build_loss(config.loss)(model(rows.images), rows.labels.float()) / len(rows)
+    own_loss = build_loss(config.loss, {})(model(rows.images), rows.labels.float()) / len(rows)
     own_loss.backward()
     torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
     own.step()

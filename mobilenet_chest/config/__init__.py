@@ -1,17 +1,21 @@
 """The experiment schema and the reading of experiment files."""
 
 from mobilenet_chest.config.loading import active, flatten, is_integer_field, load, parse, to_yaml, with_values
+from mobilenet_chest.config.recipe import (
+    AugmentConfig,
+    LossConfig,
+    OptimizerConfig,
+    Phase,
+    Stage1Config,
+    Stage2Config,
+    StageConfig,
+)
 from mobilenet_chest.config.schema import (
     MODEL_NAMES,
-    AugmentConfig,
     Config,
     DataConfig,
     EvaluationConfig,
-    LossConfig,
     ModelConfig,
-    OptimizerConfig,
-    Phase,
-    StageConfig,
     TrackingConfig,
 )
 from mobilenet_chest.config.search import Choice, Distribution, Scalar, StudyConfig
@@ -19,7 +23,7 @@ from mobilenet_chest.config.sections import EPOCH_METRICS, FINAL_METRICS, best_d
 
 __all__ = [
     "EPOCH_METRICS", "FINAL_METRICS", "MODEL_NAMES", "AugmentConfig", "Choice", "Config", "DataConfig", "Distribution",
-    "EvaluationConfig", "LossConfig", "ModelConfig", "OptimizerConfig", "Phase", "Scalar", "StageConfig", "StudyConfig",
-    "TrackingConfig", "active", "best_direction", "flatten", "is_integer_field", "load", "parse", "to_yaml",
-    "with_values",
+    "EvaluationConfig", "LossConfig", "ModelConfig", "OptimizerConfig", "Phase", "Scalar", "Stage1Config",
+    "Stage2Config", "StageConfig", "StudyConfig", "TrackingConfig", "active", "best_direction", "flatten",
+    "is_integer_field", "load", "parse", "to_yaml", "with_values",
 ]  # fmt: skip

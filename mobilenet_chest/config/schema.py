@@ -9,21 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from mobilenet_chest.config.recipe import AugmentConfig, LossConfig, OptimizerConfig, Stage1Config, Stage2Config
 from mobilenet_chest.config.search import Distribution, StudyConfig
 from mobilenet_chest.config.sections import EpochMetric, Section
 from mobilenet_chest.errors import nearest
 
-MODEL_NAMES = ("mobilenet_v3_large", "densenet121", "efficientnet_lite0")
+MODEL_NAMES = (
+    "mobilenet_v3_large", "mobilenet_v3_small", "mobilenet_v2", "densenet121", "resnet50", "efficientnet_b0",
+    "efficientnet_lite0",
+)  # fmt: skip
 """Architectures of the zoo; ``timm:<name>`` is accepted besides."""
 
-
-def _listed(value: object) -> object:
-    """A single number as a list of one."""
-    return [value] if isinstance(value, int) else value
+DROP_PATH_MODELS = ("efficientnet_b0", "efficientnet_lite0")
+"""Those of them that can leave out residual branches; of timm's, many can."""
 
 
 class DataConfig(Section):
@@ -37,6 +39,15 @@ class DataConfig(Section):
     image_size: int = Field(128, ge=16, le=1024, description="Side in pixels the network sees (bicubic resize).")
     path: Path | None = Field(None, description="A local .npz in MedMNIST layout, used instead of a download.")
     root: Path = Field(Path("~/.medmnist"), description="Folder of downloaded files; the one medmnist uses.")
+    sampling: Literal["all", "oversample", "balanced"] = Field(
+        "all",
+        description="Training rows of an epoch. all: each once; oversample: those of the smaller class again, until "
+        "both have as many; balanced: as many as there are, half of each batch from each class.",
+    )
+    folds: int | None = Field(
+        None, ge=2, description="Divide train and val anew, together, into so many folds; null: as the file has them."
+    )
+    fold: int = Field(0, ge=0, description="Fold to validate on, from 0.")
 
     @field_validator("path", "root")
     @classmethod
@@ -48,6 +59,12 @@ class DataConfig(Section):
     def _phantom_has_no_file(self) -> Self:
         if self.dataset == "phantom" and self.path is not None:
             raise ValueError("dataset 'phantom' is generated; remove path, or name the MedMNIST set it imitates")
+        return self
+
+    @model_validator(mode="after")
+    def _one_of_the_folds(self) -> Self:
+        if self.fold >= (self.folds or 1):
+            raise ValueError(f"fold {self.fold} is not one of {self.folds or 'no'} folds, counted from 0")
         return self
 
 
@@ -63,6 +80,15 @@ class ModelConfig(Section):
         (1280, 640), description="Widths of the head's hidden layers; [] is one linear layer."
     )
     dropout: float = Field(0.5, ge=0, lt=1, description="Dropout before the next layer, halved at each layer.")
+    pooling: Literal["avg", "max", "gem"] = Field(
+        "avg", description="How maps become features; gem: generalised mean, whose exponent learns with the head."
+    )
+    attention: Literal["none", "se", "cbam"] = Field(
+        "none", description="Attention on the last maps, before pooling; learns with the head."
+    )
+    drop_path: float | None = Field(
+        None, ge=0, lt=1, description="Largest probability to leave out a residual branch; null: the backbone's own."
+    )
 
     @field_validator("name")
     @classmethod
@@ -73,110 +99,17 @@ class ModelConfig(Section):
             f"unknown model '{value}'{nearest(value, MODEL_NAMES)} Allowed: {', '.join(MODEL_NAMES)}, timm:<name>"
         )
 
-
-class AugmentConfig(Section):
-    """Random changes to training images."""
-
-    hflip: float = Field(0.5, ge=0, le=1, description="Probability of a horizontal flip.")
-    rotation: float = Field(0, ge=0, le=180, description="Largest rotation in degrees, either way.")
-
-
-class LossConfig(Section):
-    """The training loss on the logit."""
-
-    name: Literal["bce", "focal"] = Field("bce", description="Binary cross-entropy, or focal loss.")
-    focal_gamma: float | None = Field(None, ge=0, description="Focusing parameter of the focal loss; 2 when unset.")
-
     @model_validator(mode="after")
-    def _gamma_needs_focal(self) -> Self:
-        if self.name != "focal" and self.focal_gamma is not None:
-            raise ValueError(f"focal_gamma belongs to name: focal, not to '{self.name}'")
+    def _backbone_can(self) -> Self:
+        of_timm = self.name.startswith("timm:")
+        if of_timm and (self.pooling != "avg" or self.attention != "none"):
+            raise ValueError(f"{self.name} pools by itself: pooling avg and attention none alone are allowed")
+        if self.drop_path is not None and not of_timm and self.name not in DROP_PATH_MODELS:
+            raise ValueError(
+                f"drop_path: {self.name} has no residual branches to leave out at random; allowed for "
+                f"{', '.join(DROP_PATH_MODELS)} and many of timm:<name>"
+            )
         return self
-
-
-class OptimizerConfig(Section):
-    """Everything about the update step that both stages share."""
-
-    name: Literal["adamw"] = Field("adamw", description="AdamW.")
-    weight_decay: float = Field(0.01, ge=0)
-    batch_size: int = Field(48, ge=1, description="Images in one forward pass.")
-    accumulation: int = Field(2, ge=1, description="Batches whose gradients make one step.")
-    clip_norm: float | None = Field(1.0, gt=0, description="Largest L2 norm of the gradient; null for no clipping.")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="auto is fp16 with loss scaling on CUDA and fp32 elsewhere; fp16 needs CUDA."
-    )
-
-
-class StageConfig(Section):
-    """One of the two training stages."""
-
-    epochs: int = Field(ge=0, description="0 leaves the stage out.")
-    lr: float = Field(gt=0, description="Learning rate after warm-up.")
-    schedule: Literal["constant", "cosine"] = Field("constant", description="cosine decays to 0 at the last step.")
-    warmup_epochs: float = Field(0, ge=0, description="Epochs of linear warm-up, fractions allowed.")
-    patience: int | None = Field(None, ge=1, description="Epochs without a new best before the stage ends.")
-
-    @model_validator(mode="after")
-    def _warmup_fits(self) -> Self:
-        if self.warmup_epochs > 0 and self.warmup_epochs >= self.epochs > 0:
-            raise ValueError(f"warmup_epochs {self.warmup_epochs:g} must be less than epochs {self.epochs}")
-        return self
-
-
-class Phase(NamedTuple):
-    """Epochs of a stage that train the same blocks at the same size.
-
-    Attributes:
-        end: Epochs of the stage done at its end.
-        block: First backbone block that learns.
-        size: Side in pixels of the training images.
-    """
-
-    end: int
-    block: int
-    size: int
-
-
-class Stage1Config(StageConfig):
-    """The frozen stage: the head learns, the backbone and its BatchNorm statistics stay fixed."""
-
-    epochs: int = Field(30, ge=0, description="0 leaves the stage out.")
-    lr: float = Field(1e-3, gt=0, description="Learning rate after warm-up.")
-
-
-class Stage2Config(StageConfig):
-    """Full fine-tuning from the best state of stage 1."""
-
-    epochs: int = Field(120, ge=0, description="0 leaves the stage out.")
-    lr: float = Field(1e-4, gt=0, description="Learning rate after warm-up.")
-    patience: int | None = Field(40, ge=1, description="Epochs without a new best before the stage ends.")
-    unfreeze_from: Annotated[
-        tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_listed, json_schema_input_type=int | list[int])
-    ] = Field((0,), description="First backbone block that learns; 0: all do. A list unfreezes phase by phase.")
-    resolutions: tuple[Annotated[int, Field(ge=16)], ...] | None = Field(
-        None, min_length=1, description="Side in pixels of the training images, phase by phase; ends at image_size."
-    )
-
-    @model_validator(mode="after")
-    def _phases_fit(self) -> Self:
-        blocks, sizes = self.unfreeze_from, self.resolutions or (0,)
-        if not blocks or list(blocks) != sorted(blocks, reverse=True):
-            raise ValueError(f"unfreeze_from {list(blocks)} must fall: a block that has learned is not frozen again")
-        if list(sizes) != sorted(sizes):
-            raise ValueError(f"resolutions {list(sizes)} must rise")
-        if 1 < len(blocks) != len(sizes) > 1:
-            raise ValueError(f"unfreeze_from has {len(blocks)} phases, resolutions {len(sizes)}; give equally many")
-        if 0 < self.epochs < max(len(blocks), len(sizes)):
-            raise ValueError(f"{self.epochs} epochs are too few for {max(len(blocks), len(sizes))} phases")
-        return self
-
-    def phases(self, image_size: int) -> tuple[Phase, ...]:
-        """The stage's phases, of equal length (later ones take the remainder)."""
-        blocks, sizes = self.unfreeze_from, self.resolutions or (image_size,)
-        count = max(len(blocks), len(sizes))
-        blocks, sizes = (values * count if len(values) == 1 else values for values in (blocks, sizes))
-        ends = (self.epochs * number // count for number in range(1, count + 1))
-        return tuple(Phase(*values) for values in zip(ends, blocks, sizes, strict=True))
 
 
 class EvaluationConfig(Section):
@@ -238,6 +171,23 @@ class Config(Section):
             raise ValueError(
                 "study.budget: phase needs stage2.unfreeze_from or stage2.resolutions with two entries or more"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _choices_go_together(self) -> Self:
+        if self.loss.name == "focal" and self.augment.mixes:
+            raise ValueError("augment.mixup and cutmix need loss.name: bce; focal loss is defined for labels 0 and 1")
+        if self.loss.pos_weight is not None and self.data.sampling != "all":
+            raise ValueError(
+                f"loss.pos_weight {self.loss.pos_weight} and data.sampling {self.data.sampling} correct for the same "
+                "imbalance; choose one"
+            )
+        if self.optimizer.name == "schedulefree_adamw":
+            for name, stage in (("stage1", self.stage1), ("stage2", self.stage2)):
+                if stage.epochs and stage.schedule != "constant":
+                    raise ValueError(f"{name}.schedule must be constant with schedulefree_adamw, not {stage.schedule}")
+                if stage.epochs and stage.ema:
+                    raise ValueError(f"{name}.ema must be 0 with schedulefree_adamw, which averages weights itself")
         return self
 
     @property

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache as once
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from mobilenet_chest.config import AugmentConfig
+
+WHITE = 255
+
+ERASED_AREA, ERASED_ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)
+"""Zhong et al., Random Erasing Data Augmentation, 2020, section 4.1."""
+
+OPERATIONS: dict[str, tuple[Callable[[int, int, int], Tensor | None], bool]] = {
+    "Identity": (lambda bins, height, width: None, False),
+    "ShearX": (lambda bins, height, width: torch.linspace(0, 0.3, bins), True),
+    "ShearY": (lambda bins, height, width: torch.linspace(0, 0.3, bins), True),
+    "TranslateX": (lambda bins, height, width: torch.linspace(0, 0.1 * width, bins), True),
+    "TranslateY": (lambda bins, height, width: torch.linspace(0, 0.1 * height, bins), True),
+    "Rotate": (lambda bins, height, width: torch.linspace(0, 30, bins), True),
+    "Brightness": (lambda bins, height, width: torch.linspace(0, 0.5, bins), True),
+    "Contrast": (lambda bins, height, width: torch.linspace(0, 0.5, bins), True),
+    "Sharpness": (lambda bins, height, width: torch.linspace(0, 0.9, bins), True),
+    "AutoContrast": (lambda bins, height, width: None, False),
+    "Equalize": (lambda bins, height, width: None, False),
+}
+"""What the policies choose from, in torchvision's own form: magnitudes, and whether either sign is drawn.
+
+Left out are saturation, which gray images lack, and inversion, solarisation and posterisation, which make another
+density of each. Shifts and angles are those of a patient who stands badly, not of photographs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,57 +44,181 @@ class Draws:
 
     Attributes:
         flip: bool (n,), whether to mirror.
-        angle: float32 (n,) radians, if images are to be rotated.
+        numbers: float32 (n, …) for each further change, by its name in :func:`apply`; absent where it is not made.
     """
 
     flip: Tensor
-    angle: Tensor | None = None
+    numbers: dict[str, Tensor] = field(default_factory=dict)
 
     def part(self, start: int, end: int) -> Draws:
         """Those of the images from ``start`` to before ``end``."""
-        return Draws(self.flip[start:end], None if self.angle is None else self.angle[start:end])
+        return Draws(self.flip[start:end], {name: drawn[start:end] for name, drawn in self.numbers.items()})
 
     def to(self, device: torch.device) -> Draws:
         """The same on another device."""
-        return Draws(self.flip.to(device), None if self.angle is None else self.angle.to(device))
+        return Draws(self.flip.to(device), {name: drawn.to(device) for name, drawn in self.numbers.items()})
 
 
 def draw(config: AugmentConfig, images: int, generator: torch.Generator) -> Draws:
-    """Draw for a number of images at once; on the CPU, so that they are the same whatever the device."""
+    """Draw for a number of images at once; on the CPU, so that they are the same whatever the device.
+
+    ``affine`` (n, 4): angle in radians, shifts right and down as shares of the side, zoom. ``blur`` (n, 2r + 1): the
+    weights of the kernel. ``contrast`` (n,): a factor. ``brightness`` and ``noise`` (n,): in gray values, the latter a
+    standard deviation. ``erasing`` (n, 4): top, left, bottom, right as shares of the sides.
+    """
+
+    def either_way(*shape: int) -> Tensor:
+        return torch.rand(images, *shape, generator=generator) * 2 - 1
+
     flip = torch.rand(images, generator=generator) < config.hflip
-    if not config.rotation:
-        return Draws(flip)
-    turn = torch.rand(images, generator=generator) * 2 - 1
-    return Draws(flip, turn * math.radians(config.rotation))
+    numbers: dict[str, Tensor] = {}
+    if config.rotation or config.shift or config.scale:
+        largest = torch.tensor([math.radians(config.rotation), config.shift, config.shift, config.scale])
+        numbers["affine"] = either_way(4) * largest + torch.tensor([0.0, 0.0, 0.0, 1.0])
+    if config.blur:
+        radius = math.ceil(3 * config.blur)
+        sigma = (torch.rand(images, 1, generator=generator) * config.blur).clamp(min=1e-3)
+        weights = (-((torch.arange(-radius, radius + 1) / sigma) ** 2) / 2).exp()
+        numbers["blur"] = weights / weights.sum(1, keepdim=True)
+    if config.contrast:
+        numbers["contrast"] = 1 + either_way() * config.contrast
+    if config.brightness:
+        numbers["brightness"] = either_way() * config.brightness * WHITE
+    if config.noise:
+        numbers["noise"] = torch.rand(images, generator=generator) * config.noise * WHITE
+    if config.erasing:
+        numbers["erasing"] = _rectangles(config.erasing, images, generator)
+    return Draws(flip, numbers)
 
 
-def apply(images: Tensor, draws: Draws) -> Tensor:
-    """Change images as drawn.
+def apply(images: Tensor, draws: Draws, policy: Literal["trivial", "rand"] | None = None) -> Tensor:
+    """Change images as drawn. Noise and the policy's choices come from torch's global generators.
 
     Args:
-        images: (n, c, h, w), any dtype.
+        images: uint8 or float (n, c, h, w), of 0 to 255; uint8 for a policy.
         draws: For these images, on their device.
+        policy: TrivialAugment or RandAugment, of each image by itself.
 
     Returns:
-        A new tensor of the same shape and device; of the same dtype, or float32 after a rotation.
+        A new tensor of the same shape and device; of the same dtype unless a change makes float32 of it.
     """
-    images = torch.where(draws.flip[:, None, None, None], images.flip(-1), images)
-    return images if draws.angle is None else _rotate(images.float(), draws.angle)
+    images = torch.where(_each(draws.flip), images.flip(-1), images)
+    if policy is not None:
+        images = torch.stack([_policy(policy)(image) for image in images])
+    numbers = draws.numbers
+    if not numbers:
+        return images
+    images = images.float()
+    if "affine" in numbers:
+        images = _affine(images, numbers["affine"])
+    if "blur" in numbers:
+        images = _blur(images, numbers["blur"])
+    mean = images.mean((1, 2, 3), keepdim=True)
+    if "contrast" in numbers:
+        images = mean + (images - mean) * _each(numbers["contrast"])
+    if "brightness" in numbers:
+        images = images + _each(numbers["brightness"])
+    if "noise" in numbers:
+        images = images + _each(numbers["noise"]) * torch.randn_like(images)
+    images = images.clamp(0, WHITE)
+    if "erasing" in numbers:
+        images = torch.where(_inside(numbers["erasing"], images), images.mean((1, 2, 3), keepdim=True), images)
+    return images
+
+
+def mix(images: Tensor, labels: Tensor, config: AugmentConfig) -> tuple[Tensor, Tensor]:
+    """Mixup (Zhang et al., 2018) or cutmix (Yun et al., 2019) of a batch with its neighbours, chosen at random where
+    both are on. Chance comes from torch's global generator.
+
+    Args:
+        images: (n, c, h, w).
+        labels: float32 (n,), 0 or 1.
+        config: With ``mixup`` or ``cutmix`` above 0.
+
+    Returns:
+        Images float32, and labels as shares of class 1.
+    """
+    from torchvision.transforms import v2
+
+    ways = [
+        way(alpha=alpha, num_classes=2)
+        for way, alpha in ((v2.MixUp, config.mixup), (v2.CutMix, config.cutmix))
+        if alpha > 0
+    ]
+    chosen = ways[int(torch.randint(len(ways), ()))]
+    mixed, shares = chosen(images.float(), labels.long())
+    return mixed, shares[:, 1]
 
 
 def views(config: AugmentConfig) -> tuple[bool, ...] | None:
     """The images that can come out, as "mirrored" or not; ``None`` when they are more than these two."""
-    if config.rotation:
+    if endless(config):
         return None
     return tuple(mirrored for mirrored, chance in ((False, 1 - config.hflip), (True, config.hflip)) if chance > 0)
 
 
-def _rotate(images: Tensor, angle: Tensor) -> Tensor:
+def endless(config: AugmentConfig) -> list[str]:
+    """Names of the changes that are on and can make any number of images of one."""
+    return [name for name, value in config.model_dump(exclude={"hflip"}).items() if value]
+
+
+def _each(values: Tensor) -> Tensor:
+    """(n,) as (n, 1, 1, 1)."""
+    return values[:, None, None, None]
+
+
+def _affine(images: Tensor, drawn: Tensor) -> Tensor:
     """Bilinear, about the centre; what comes in from outside continues the border."""
+    angle, right, down, zoom = drawn.unbind(1)
     height, width = images.shape[-2:]
-    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
-    # in pixels the turn is rigid, in the grid's units of half a side it is not, unless the image is square
-    rows = [cos, -sin * height / width, zero, sin * width / height, cos, zero]
-    theta = torch.stack(rows, dim=1).view(-1, 2, 3)
+    cos, sin = angle.cos() / zoom, angle.sin() / zoom
+    # The grid asks each pixel of the result where it comes from, in units of half a side: so the shift is undone
+    # before the turn, and the turn is rigid only with the sides' ratio in it.
+    rows = [
+        [cos, -sin * height / width, -2 * (cos * right - sin * height / width * down)],
+        [sin * width / height, cos, -2 * (sin * width / height * right + cos * down)],
+    ]
+    theta = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _blur(images: Tensor, weights: Tensor) -> Tensor:
+    """Each image with its own kernel, along one axis and then the other; the border continues."""
+    count, channels = images.shape[:2]
+    radius = weights.shape[1] // 2
+    kernels = weights.repeat_interleave(channels, dim=0)[:, None, None, :]
+    flat = images.reshape(1, count * channels, *images.shape[-2:])
+    for pad, kernel in (((radius, radius, 0, 0), kernels), ((0, 0, radius, radius), kernels.transpose(2, 3))):
+        flat = functional.conv2d(functional.pad(flat, pad, mode="replicate"), kernel, groups=count * channels)
+    return flat.reshape(images.shape)
+
+
+def _rectangles(chance: float, images: int, generator: torch.Generator) -> Tensor:
+    """(n, 4) top, left, bottom, right; empty where nothing is erased."""
+    erase, size, shape, top, left = torch.rand(5, images, generator=generator)
+    area = (ERASED_AREA[0] + size * (ERASED_AREA[1] - ERASED_AREA[0])) * (erase < chance)
+    low, high = (math.log(aspect) for aspect in ERASED_ASPECT)
+    aspect = (low + shape * (high - low)).exp()
+    height, width = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
+    top, left = top * (1 - height), left * (1 - width)
+    return torch.stack([top, left, top + height, left + width], dim=1)
+
+
+def _inside(rectangles: Tensor, images: Tensor) -> Tensor:
+    """bool (n, 1, h, w): pixels whose centres lie in the rectangle."""
+    height, width = images.shape[-2:]
+    y = ((torch.arange(height, device=images.device) + 0.5) / height)[:, None]
+    x = (torch.arange(width, device=images.device) + 0.5) / width
+    top, left, bottom, right = (edge[:, None, None] for edge in rectangles.unbind(1))
+    return ((y >= top) & (y < bottom) & (x >= left) & (x < right))[:, None]
+
+
+@once
+def _policy(name: Literal["trivial", "rand"]) -> Callable[[Tensor], Tensor]:
+    from torchvision.transforms import v2
+
+    kind = {"trivial": v2.TrivialAugmentWide, "rand": v2.RandAugment}[name]
+    policy: Any = kind(interpolation=v2.InterpolationMode.BILINEAR)
+    policy._AUGMENTATION_SPACE = OPERATIONS
+    return policy  # type: ignore[no-any-return]

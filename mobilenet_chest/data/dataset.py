@@ -20,6 +20,7 @@ from mobilenet_chest import cache
 from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data import medmnist, phantom
 from mobilenet_chest.data.npz import NpzFile
+from mobilenet_chest.data.sampling import divide
 from mobilenet_chest.errors import DataError
 
 SplitName = Literal["train", "val", "test"]
@@ -44,10 +45,17 @@ class Split:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def rows_of_classes(self) -> dict[int, int]:
+        """How many rows are of class 0 and 1."""
+        positive = int(self.labels.sum())
+        return {0: len(self) - positive, 1: positive}
+
 
 @dataclass(frozen=True, eq=False)
 class TrainVal:
     """What training and selection may see: never the test split.
+
+    With ``data.folds`` the two are the file's train and val rows, divided anew; in ``rows`` val's come after train's.
 
     Attributes:
         classes: Names of class 0 and class 1.
@@ -73,8 +81,7 @@ class TrainVal:
 
 def class_counts(split: Split, classes: tuple[str, str]) -> dict[str, int]:
     """Rows of each class."""
-    positive = int(split.labels.sum())
-    return {classes[0]: len(split) - positive, classes[1]: positive}
+    return {classes[label]: rows for label, rows in split.rows_of_classes().items()}
 
 
 @lru_cache(maxsize=1)
@@ -92,6 +99,8 @@ def load_train_val(config: DataConfig) -> TrainVal:
         raise DataError(
             f"{_name(config)}: train images are {tuple(train.images.shape[1:])}, val {tuple(val.images.shape[1:])}"
         )
+    if config.folds is not None:
+        train, val = _divided(_open(source, config), config, train, val)
     digest = hashlib.sha256(f"{train.digest} {val.digest}".encode()).hexdigest()[:16]
     return TrainVal(train, val, classes, digest, _name(config))
 
@@ -185,6 +194,30 @@ def _cached_split(
 
     about = f"{name} of {_name(config)}, {config.image_size} pixels"
     return cache.cached("data", about, parts, make, load)[0]
+
+
+def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tuple[Split, Split]:
+    """All rows but one fold's, and that fold's."""
+    assert config.folds is not None
+    rows = np.concatenate([train.rows, val.rows + len(file.labels("train"))])
+    of_train, of_val = file.patients("train"), file.patients("val")
+    patients = None
+    if of_train is not None and of_val is not None:
+        patients = np.concatenate([of_train[train.rows], of_val[val.rows]])
+    elif of_train is not None or of_val is not None:
+        raise DataError(
+            f"{file.name}: patients are known for one of train and val only; folds need '{{train,val}}_patients', or "
+            "neither"
+        )
+    images, labels = torch.cat([train.images, val.images]), torch.cat([train.labels, val.labels])
+    held_out = divide(labels.numpy(), patients, config.folds, config.fold, file.name)
+
+    def part(chosen: NDArray[np.bool_]) -> Split:
+        mask = torch.from_numpy(chosen)
+        digest = hashlib.sha256(f"{train.digest} {val.digest} ".encode() + chosen.tobytes()).hexdigest()
+        return Split(images[mask], labels[mask], rows[chosen], digest)
+
+    return part(~held_out), part(held_out)
 
 
 def _read_split(

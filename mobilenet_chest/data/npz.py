@@ -56,6 +56,8 @@ class _Header:
 class NpzFile:
     """A file with ``{train,val,test}_{images,labels}``: uint8 images (n, h, w) or (n, h, w, 3), integer labels (n, k).
 
+    A further key ``{split}_patients`` may say whose image each row is.
+
     The zip is opened anew for every call, so there is nothing to close.
 
     Args:
@@ -90,6 +92,24 @@ class NpzFile:
         if values.size and not (values.min() >= 0 and values.max() <= 255):
             raise self._unusable(key, f"labels from {values.min()} to {values.max()}, not within 0..255")
         return values.astype(np.uint8).reshape(header.shape if len(header.shape) == 2 else (-1, 1))
+
+    def patients(self, split: str) -> NDArray[np.int64] | None:
+        """The patient of each row of a split, (n,), where the file says: the key ``{split}_patients``, integers (n,).
+
+        Raises:
+            DataError: The key is damaged, or of another layout.
+        """
+        key = f"{split}_patients"
+        if key not in self.keys:
+            return None
+        with self._opened() as archive:
+            header, (_, labels) = self._header(archive, key), self._headers(archive, split)
+            if header.dtype.kind not in "iu" or header.dtype == np.uint64:
+                raise self._unusable(key, f"values of type {header.dtype}, not integers of 64 bits at most")
+            if header.shape != labels.shape[:1]:
+                raise self._unusable(key, f"shape {header.shape}, but '{split}_labels' has {labels.shape[0]} rows")
+            raw = b"".join(self._payload(archive, key, header.offset, CHUNK_BYTES))
+        return np.frombuffer(raw, header.dtype).astype(np.int64)
 
     def rows(self, split: str, wanted: NDArray[np.intp]) -> NDArray[np.uint8]:
         """The images of some rows; memory goes to them and a few chunks of 1 MiB (or of one row, if that is more).

@@ -1,10 +1,15 @@
-"""The fully connected head on top of a pooled backbone."""
+"""What stands on top of a backbone's last maps: attention, pooling, fully connected layers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+SQUEEZE = 16
+"""Ratio of an attention's narrow layer (Hu et al., Squeeze-and-Excitation, 2018, section 6.1; CBAM keeps it)."""
 
 
 def build_head(features: int, hidden: Sequence[int], dropout: float) -> nn.Sequential:
@@ -24,3 +29,57 @@ def build_head(features: int, hidden: Sequence[int], dropout: float) -> nn.Seque
         layers += [nn.Linear(width, units), nn.Hardswish(), nn.Dropout(dropout / 2**depth)]
         width = units
     return nn.Sequential(*layers, nn.Linear(width, 1))
+
+
+def build_neck(
+    features: int, pooling: Literal["avg", "max", "gem"], attention: Literal["none", "se", "cbam"]
+) -> nn.Sequential | None:
+    """From (n, features, h, w) to (n, features), where it is not the backbone's own average pooling."""
+    if pooling == "avg" and attention == "none":
+        return None
+    layers: list[nn.Module] = []
+    if attention == "se":
+        from torchvision.ops import SqueezeExcitation
+
+        layers.append(SqueezeExcitation(features, features // SQUEEZE))
+    elif attention == "cbam":
+        layers.append(CBAM(features))
+    pools = {"avg": nn.AdaptiveAvgPool2d(1), "max": nn.AdaptiveMaxPool2d(1), "gem": GeneralisedMean()}
+    return nn.Sequential(*layers, pools[pooling], nn.Flatten(1))
+
+
+class GeneralisedMean(nn.Module):
+    """Pooling between the mean (p = 1) and the maximum (p to infinity), with p learned from 3.
+
+    Radenović et al., Fine-tuning CNN Image Retrieval with No Human Annotation, 2018, section 3.2. Values below ``eps``
+    count as ``eps``.
+    """
+
+    def __init__(self, p: float = 3.0, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.tensor([p]))
+        self.eps = eps
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, c, 1, 1)."""
+        return maps.clamp(min=self.eps).pow(self.p).mean((2, 3), keepdim=True).pow(1 / self.p)
+
+
+class CBAM(nn.Module):
+    """Weights for channels, then for places (Woo et al., Convolutional Block Attention Module, 2018, section 3).
+
+    Without the paper's normalisation of the map of places: stage 1 trains it, in which BatchNorm does not learn.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        narrow = features // SQUEEZE
+        self.channels = nn.Sequential(nn.Conv2d(features, narrow, 1), nn.ReLU(), nn.Conv2d(narrow, features, 1))
+        self.places = nn.Conv2d(2, 1, kernel_size=7, padding=3)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(n, c, h, w) to the same shape."""
+        mean, largest = maps.mean((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
+        maps = maps * (self.channels(mean) + self.channels(largest)).sigmoid()
+        places = torch.cat([maps.mean(1, keepdim=True), maps.amax(1, keepdim=True)], dim=1)
+        return cast(Tensor, maps * self.places(places).sigmoid())

@@ -3,155 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mobilenet_chest.config import ModelConfig
-from mobilenet_chest.errors import MissingExtraError
+from mobilenet_chest.errors import ConfigError, MissingExtraError
 from mobilenet_chest.models import weights as pretrained
-from mobilenet_chest.models.head import build_head
+from mobilenet_chest.models.classifier import Backbone, Classifier
+from mobilenet_chest.models.head import build_head, build_neck
 from mobilenet_chest.models.stem import adapt_to_gray
-
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 RANDOM_START_MOMENTUM = 0.1
 """BatchNorm momentum for training from random weights. torchvision's MobileNetV3 has 0.01, for runs of 10^5 steps:
 after 300 steps 5% of the running statistics would still be their initial values, and validation meaningless."""
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A network up to its pooled features, and what it expects of its input.
-
-    Attributes:
-        module: Maps (n, 3, h, w) float32 to (n, features).
-        features: Width of the output.
-        blocks: Names of submodules, grouped: the module is these one after the other, then ``pool``.
-        pool: Names of what turns the last block's output into (n, features).
-        mean: Mean of each colour channel, of pixels scaled to 0..1.
-        std: Standard deviation likewise.
-    """
-
-    module: nn.Module
-    features: int
-    blocks: tuple[tuple[str, ...], ...] = (("",),)
-    pool: tuple[str, ...] = ()
-    mean: tuple[float, ...] = IMAGENET[0]
-    std: tuple[float, ...] = IMAGENET[1]
-
-
-class Classifier(nn.Module):
-    """Backbone and head, with the normalisation of the input inside.
-
-    Args:
-        backbone: Its module may take (n, 1, h, w), after :func:`~mobilenet_chest.models.stem.adapt_to_gray`.
-        head: Maps (n, features) to (n, 1).
-        mean: One number for each channel of the images as stored (one for gray).
-        std: Likewise.
-        repeat: Repeat a gray image three times before the backbone.
-        architecture: Name of the backbone.
-
-    Attributes:
-        frozen: How many leading blocks of the backbone do not learn.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(
-        self,
-        backbone: Backbone,
-        head: nn.Module,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-        repeat: bool,
-        architecture: str,
-    ) -> None:
-        super().__init__()
-        self.backbone = backbone.module
-        self.head = head
-        self.architecture = architecture
-        self.frozen = 0
-        self._blocks, self._pool = backbone.blocks, backbone.pool
-        self.repeat = repeat
-        # not persistent: they belong to the architecture, so checkpoints hold learned values only
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1) * 255, persistent=False)
-
-    @property
-    def block_count(self) -> int:
-        """Blocks of the backbone, counted from the stem; 1 where a backbone is not a plain sequence of them."""
-        return len(self._blocks)
-
-    def features(self, images: Tensor) -> Tensor:
-        """uint8 (n, c, h, w) to float (n, features)."""
-        return self.up_to(self.block_count, images)
-
-    def up_to(self, block: int, images: Tensor) -> Tensor:
-        """What block number ``block`` takes for uint8 or float (n, c, h, w): the images themselves for 0, the pooled
-        (n, features) for :attr:`block_count`, and the output of the block before, (n, c', h', w'), in between."""
-        if block == 0:
-            return images
-        normalised = (images.float() - self.mean) / self.std
-        if self.repeat:
-            normalised = normalised.expand(-1, 3, -1, -1)
-        normalised = normalised.contiguous(memory_format=torch.channels_last)
-        return self._run(0, block, normalised)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """uint8 or float (n, c, h, w) to logits (n,)."""
-        return self.onwards(self.block_count, self.features(images))
-
-    def onwards(self, block: int, inputs: Tensor) -> Tensor:
-        """From what :meth:`up_to` gives for the same block to logits (n,)."""
-        features = self.features(inputs) if block == 0 else self._run(block, self.block_count, inputs)
-        return cast(Tensor, self.head(features)).squeeze(1)
-
-    def freeze(self, blocks: int) -> None:
-        """Let the first ``blocks`` blocks of the backbone not learn: they run in evaluation mode, whatever
-        :meth:`train` says, so that BatchNorm's statistics stay fixed too."""
-        self.frozen = blocks
-        self.backbone.eval()
-        for index, names in enumerate(self._blocks):
-            for name in names:
-                self.backbone.get_submodule(name).requires_grad_(index >= blocks)
-
-    def train(self, mode: bool = True) -> Classifier:
-        """As in torch, but for the frozen blocks."""
-        if not self.frozen:
-            super().train(mode)
-            return self
-        # only what can change: in stage 1 a walk over the whole backbone takes longer than a step
-        self.training = mode
-        self.head.train(mode)
-        for block in self._blocks[self.frozen :]:
-            for name in block:
-                self.backbone.get_submodule(name).train(mode)
-        return self
-
-    def frozen_state(self) -> dict[str, Tensor]:
-        """Weights and statistics of the frozen blocks, by their names in the backbone."""
-        return {
-            f"{name}.{entry}": value
-            for name in self._frozen_names()
-            for entry, value in self.backbone.get_submodule(name).state_dict().items()
-        }
-
-    def _frozen_names(self) -> list[str]:
-        return [name for block in self._blocks[: self.frozen] for name in block]
-
-    def _run(self, first: int, end: int, x: Tensor) -> Tensor:
-        """Blocks ``first`` to ``end`` - 1, and the pooling behind the last."""
-        names = [name for block in self._blocks[first:end] for name in block]
-        if end == self.block_count and first < end:
-            names += self._pool
-        for name in names:
-            x = self.backbone.get_submodule(name)(x)
-        return x
 
 
 def build_model(config: ModelConfig, channels: int) -> Classifier:
@@ -162,14 +31,15 @@ def build_model(config: ModelConfig, channels: int) -> Classifier:
         channels: Channels of the stored images; 3 keeps the ordinary stem.
 
     Raises:
+        ConfigError: The architecture has no residual branches for ``drop_path``.
         WeightsError: Weights that are not to be had; never replaced by random ones.
         MissingExtraError: The model comes from a package that is not installed.
     """
     imagenet = config.weights == "imagenet"
     if config.name.startswith("timm:"):
-        backbone = _timm(config.name.removeprefix("timm:"), imagenet)
+        backbone = _timm(config.name.removeprefix("timm:"), imagenet, config.drop_path)
     else:
-        backbone = BUILDERS[config.name](imagenet)
+        backbone = BUILDERS[config.name](imagenet, config.drop_path)
     if config.weights == "none":
         for module in backbone.module.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -179,7 +49,14 @@ def build_model(config: ModelConfig, channels: int) -> Classifier:
     if gray:
         adapt_to_gray(backbone.module, config.stem)
         mean, std = (sum(mean) / 3,), (sum(std) / 3,)
-    head = build_head(backbone.features, config.hidden, config.dropout)
+    head: nn.Module = build_head(backbone.features, config.hidden, config.dropout)
+    neck = build_neck(backbone.features, config.pooling, config.attention)
+    if neck is not None and any(True for _ in neck.parameters()):
+        backbone, head = replace(backbone, pool=()), nn.Sequential(neck, head)
+    elif neck is not None:
+        # nothing in it learns: it is part of what is computed once for a frozen backbone
+        backbone.module.add_module("neck", neck)
+        backbone = replace(backbone, pool=("neck",))
     model = Classifier(backbone, head, mean, std, gray and config.stem == "repeat", config.name)
     if config.weights not in ("imagenet", "none"):
         path = Path(config.weights).expanduser()
@@ -193,18 +70,54 @@ def parameter_counts(model: Classifier) -> tuple[int, int]:
     return total, sum(parameter.numel() for parameter in model.head.parameters())
 
 
-def _mobilenet_v3_large(imagenet: bool) -> Backbone:
+def _mobilenet_v3_large(imagenet: bool, drop_path: float | None) -> Backbone:
     from torchvision.models import MobileNet_V3_Large_Weights, mobilenet_v3_large
 
-    network = mobilenet_v3_large()
+    return _in_a_row(mobilenet_v3_large(), 960, MobileNet_V3_Large_Weights.IMAGENET1K_V2.url if imagenet else None)
+
+
+def _mobilenet_v3_small(imagenet: bool, drop_path: float | None) -> Backbone:
+    from torchvision.models import MobileNet_V3_Small_Weights, mobilenet_v3_small
+
+    return _in_a_row(mobilenet_v3_small(), 576, MobileNet_V3_Small_Weights.IMAGENET1K_V1.url if imagenet else None)
+
+
+def _mobilenet_v2(imagenet: bool, drop_path: float | None) -> Backbone:
+    from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
+
+    return _in_a_row(mobilenet_v2(), 1280, MobileNet_V2_Weights.IMAGENET1K_V2.url if imagenet else None)
+
+
+def _efficientnet_b0(imagenet: bool, drop_path: float | None) -> Backbone:
+    from torchvision.models import EfficientNet_B0_Weights, efficientnet_b0
+
+    network = efficientnet_b0() if drop_path is None else efficientnet_b0(stochastic_depth_prob=drop_path)
+    return _in_a_row(network, 1280, EfficientNet_B0_Weights.IMAGENET1K_V1.url if imagenet else None)
+
+
+def _in_a_row(network: nn.Module, features: int, url: str | None) -> Backbone:
+    """A network of torchvision whose ``features`` are one block after the other."""
+    if url is not None:
+        network.load_state_dict(pretrained.torchvision_weights(url))
+    layers = cast(nn.Sequential, network.features)
+    blocks = tuple((f"0.{index}",) for index in range(len(layers)))
+    return Backbone(nn.Sequential(layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(1)), features, blocks, pool=("1", "2"))
+
+
+def _resnet50(imagenet: bool, drop_path: float | None) -> Backbone:
+    from torchvision.models import ResNet50_Weights, resnet50
+
+    network = resnet50()
     if imagenet:
-        network.load_state_dict(pretrained.torchvision_weights(MobileNet_V3_Large_Weights.IMAGENET1K_V2.url))
-    blocks = tuple((f"0.{index}",) for index in range(len(network.features)))
-    module = nn.Sequential(network.features, network.avgpool, nn.Flatten(1))
-    return Backbone(module, features=960, blocks=blocks, pool=("1", "2"))
+        network.load_state_dict(pretrained.torchvision_weights(ResNet50_Weights.IMAGENET1K_V2.url))
+    network.fc = nn.Flatten(1)
+    stages = ("layer1", "layer2", "layer3", "layer4")
+    units = tuple((f"{stage}.{index}",) for stage in stages for index in range(len(network.get_submodule(stage))))
+    blocks = (("conv1", "bn1", "relu", "maxpool"), *units)
+    return Backbone(network, features=2048, blocks=blocks, pool=("avgpool", "fc"))
 
 
-def _densenet121(imagenet: bool) -> Backbone:
+def _densenet121(imagenet: bool, drop_path: float | None) -> Backbone:
     from torchvision.models import DenseNet121_Weights, densenet121
 
     network = densenet121()
@@ -220,8 +133,8 @@ def _densenet121(imagenet: bool) -> Backbone:
     return Backbone(pooled, features=1024, blocks=blocks, pool=("2", "3"))
 
 
-def _efficientnet_lite0(imagenet: bool) -> Backbone:
-    backbone = _timm("tf_efficientnet_lite0", imagenet=False)
+def _efficientnet_lite0(imagenet: bool, drop_path: float | None) -> Backbone:
+    backbone = _timm("tf_efficientnet_lite0", imagenet=False, drop_path=drop_path)
     if imagenet:
         # timm's state dict of the whole network, classifier included, is what the package's entries are in order of
         names = [*backbone.module.state_dict(), "classifier.weight", "classifier.bias"]
@@ -232,20 +145,31 @@ def _efficientnet_lite0(imagenet: bool) -> Backbone:
     return replace(backbone, blocks=blocks, pool=("global_pool",))
 
 
-def _timm(name: str, imagenet: bool) -> Backbone:
+def _timm(name: str, imagenet: bool, drop_path: float | None) -> Backbone:
     try:
         import timm
         from timm.data.config import resolve_data_config
     except ImportError:
         raise MissingExtraError(f"model {name}", "timm") from None
-    module = pretrained.timm_backbone(name, imagenet, timm.create_model)
+    create = timm.create_model if drop_path is None else partial(timm.create_model, drop_path_rate=drop_path)
+    try:
+        module = pretrained.timm_backbone(name, imagenet, create)
+    except TypeError as error:
+        if "drop_path_rate" not in str(error):
+            raise
+        raise ConfigError([f"model.drop_path: timm:{name} has no residual branches to leave out; remove it"]) from None
     data = resolve_data_config({}, model=module)
-    features = int(module.num_features)  # type: ignore[arg-type]
+    # of what comes out without a classifier; num_features is that of the last maps, which some widen after pooling
+    features = int(module.head_hidden_size)  # type: ignore[arg-type]
     return Backbone(module, features, mean=tuple(data["mean"]), std=tuple(data["std"]))
 
 
-BUILDERS: dict[str, Callable[[bool], Backbone]] = {
+BUILDERS: dict[str, Callable[[bool, float | None], Backbone]] = {
     "mobilenet_v3_large": _mobilenet_v3_large,
+    "mobilenet_v3_small": _mobilenet_v3_small,
+    "mobilenet_v2": _mobilenet_v2,
     "densenet121": _densenet121,
+    "resnet50": _resnet50,
+    "efficientnet_b0": _efficientnet_b0,
     "efficientnet_lite0": _efficientnet_lite0,
 }

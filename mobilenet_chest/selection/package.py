@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mobilenet_chest.errors import PromotionRefused, TrackingError
-from mobilenet_chest.models.zoo import Classifier
+from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.tracking.store import connect
 
 SERVED = Path(__file__).with_name("served.py")

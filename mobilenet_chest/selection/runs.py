@@ -19,7 +19,8 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.config import Config, load
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, TrackingError, nearest
-from mobilenet_chest.models.zoo import Classifier, build_model
+from mobilenet_chest.models.classifier import Classifier
+from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.tracking.store import all_experiment_ids, tracking_uri
 from mobilenet_chest.tracking.study_run import nested_runs, search_all
 from mobilenet_chest.training import checkpoint

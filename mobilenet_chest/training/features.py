@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from mobilenet_chest import cache
 from mobilenet_chest.config import AugmentConfig
-from mobilenet_chest.data.augment import Draws, apply, views
+from mobilenet_chest.data.augment import Draws, apply, endless, views
 from mobilenet_chest.data.dataset import Split, TrainVal, resize
-from mobilenet_chest.models.zoo import Classifier
+from mobilenet_chest.models.classifier import Classifier
 
 BATCH = 64
 
@@ -51,10 +51,10 @@ class Inputs:
     views: tuple[bool, ...] | None = None
     why: str | None = None
 
-    def batch(self, rows: Tensor, draws: Draws) -> Tensor:
-        """What to feed for some training rows, changed as drawn."""
+    def batch(self, rows: Tensor, draws: Draws, policy: Literal["trivial", "rand"] | None = None) -> Tensor:
+        """What to feed for some training rows, changed as drawn, and by a policy where the inputs are images."""
         if self.views is None:
-            return apply(self.train[rows], draws)
+            return apply(self.train[rows], draws, policy)
         if self.views == (False, True):
             rows = rows + draws.flip * (len(self.train) // 2)
         return as_fed(self.train.index_select(0, rows))
@@ -94,7 +94,7 @@ def prepare_inputs(
     if cache.folder() is None:
         why = "the cache is off"
     elif finite is None:
-        why = "augment.rotation gives more than a few views of an image"
+        why = f"augment.{' and '.join(endless(augment))} gives more than a few views of an image"
     elif (needed := _bytes(model, train, len(finite))) > cache.limit() * LARGEST_SHARE:
         why = f"its outputs take {needed / 1e9:.1f} GB, more than {LARGEST_SHARE:.0%} of the cache"
     if finite is None or why is not None:

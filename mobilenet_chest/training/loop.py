@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mobilenet_chest.config import AugmentConfig, OptimizerConfig, StageConfig, best_direction
-from mobilenet_chest.data.augment import draw
+from mobilenet_chest.data.augment import draw, mix
+from mobilenet_chest.data.sampling import Sampling, epoch_rows
 from mobilenet_chest.errors import TrainingDiverged
 from mobilenet_chest.training.features import Inputs, learning_part
 from mobilenet_chest.training.losses import Loss
-from mobilenet_chest.training.optim import build_optimizer, build_schedule
+from mobilenet_chest.training.optim import Group, ascended, build_optimizer, build_schedule, set_averaged
 
 Record = dict[str, float]
 """What is known of one epoch, by the names of the contract: ``train_loss``, ``val_auc``, ``lr``, …"""
@@ -66,8 +68,9 @@ class Fit:
         augment: Random changes.
         precision: Type of the forward pass's arithmetic.
         generator: CPU generator of the epoch order and the augmentation.
-        parameters: All that learn at any time of the stage, also those still frozen; the model's that require a
-            gradient when unset.
+        groups: Parameters that learn at any time of the stage, also those still frozen, with their learning rates; the
+            model's that require a gradient, at the stage's rate, when unset.
+        sampling: Which rows an epoch shows.
         head_only: The backbone is frozen, so that accumulation would save no memory: a step is one batch.
     """
 
@@ -80,7 +83,8 @@ class Fit:
     augment: AugmentConfig
     precision: torch.dtype
     generator: torch.Generator
-    parameters: Sequence[nn.Parameter] | None = None
+    groups: Sequence[Group] | None = None
+    sampling: Sampling = "all"
     head_only: bool = False
 
 
@@ -111,22 +115,31 @@ def fit(
     Raises:
         TrainingDiverged: A loss or the metric is NaN or infinite.
     """
-    rows, epochs = len(setup.labels), epochs or range(stage.epochs)
-    steps = len(accumulation_groups(rows, setup.optimizer, torch.Generator()))
-    parameters = setup.parameters or [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = build_optimizer(parameters, setup.optimizer, stage.lr)
+    epochs = epochs or range(stage.epochs)
+    order = _order(setup, torch.Generator())
+    steps = len(accumulation_groups(order, setup.optimizer))
+    groups = setup.groups or [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad]}]
+    optimizer = build_optimizer(groups, setup.optimizer, stage.lr)
     schedule = build_schedule(optimizer, stage, steps)
     scaler = torch.amp.GradScaler(setup.labels.device.type, enabled=setup.precision == torch.float16)
     stateful = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
+    average = None
+    if stage.ema:
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(stage.ema), use_buffers=True)
+        stateful["average"] = average
+    kept: nn.Module = model if average is None else average.module
     if progress.resume:
         _restore(stateful, setup.generator, progress.resume)
     fixed = _fixed_state(model)
     while progress.stage_epoch < epochs.stop and not _out_of_patience(stage, progress, epochs):
         started = time.perf_counter()
         lr = optimizer.param_groups[0]["lr"]
-        trained = train_epoch(model, setup, optimizer, schedule, scaler)
+        set_averaged(optimizer, False)
+        trained = train_epoch(model, setup, optimizer, schedule, scaler, average)
         train_seconds = time.perf_counter() - started
-        record = trained | setup.validate(model)
+        if set_averaged(optimizer, True):
+            recompute_batchnorm(model, setup)
+        record = trained | setup.validate(kept)
         epoch = progress.epoch + 1
         if not torch.isfinite(torch.tensor([record["train_loss"], record[setup.metric]])).all():
             raise TrainingDiverged(
@@ -137,7 +150,7 @@ def fit(
         record |= {
             "lr": lr,
             "epoch_seconds": seconds,
-            "images_per_second": rows / train_seconds,
+            "images_per_second": len(order) / train_seconds,
             "stage": float(progress.stage),
         }
         progress.resume = _snapshot(stateful, setup.generator, fixed)
@@ -147,7 +160,7 @@ def fit(
         progress.history.append(record)
         if _better(record[setup.metric], progress, setup.metric):
             progress.best_epoch, progress.best_value = epoch, record[setup.metric]
-            progress.best_model = progress.resume["model"]
+            progress.best_model = progress.resume["model"] if average is None else _on_cpu(kept.state_dict())
         if on_epoch(record):
             return True
     return False
@@ -159,6 +172,7 @@ def train_epoch(
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     scaler: torch.amp.GradScaler,
+    average: AveragedModel | None = None,
 ) -> Record:
     """One pass over the training rows in a new random order.
 
@@ -170,46 +184,99 @@ def train_epoch(
         ``train_loss`` and ``train_accuracy`` (at 0.5), as seen while training.
     """
     model.train()
-    device, rows = setup.labels.device, len(setup.labels)
-    groups = accumulation_groups(rows, setup.optimizer, setup.generator)
+    device, order = setup.labels.device, _order(setup, setup.generator)
+    rows = len(order)
+    groups = accumulation_groups(order, setup.optimizer)
     if setup.head_only:
         groups = [[torch.cat(group)] for group in groups]
-    order = torch.cat([indices for group in groups for indices in group]).to(device)
+    order = order.to(device)
     draws = draw(setup.augment, rows, setup.generator).to(device)
     forward = learning_part(model, setup.inputs.block)
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     loss_sum, correct = torch.zeros((), device=device), torch.zeros((), device=device)
+
+    def batches(group: Sequence[Tensor], start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for indices in group:
+            end = start + len(indices)
+            chosen = order[start:end]
+            images = setup.inputs.batch(chosen, draws.part(start, end), setup.augment.policy)
+            labels = setup.labels[chosen]
+            yield mix(images, labels, setup.augment) if setup.augment.mixes else (images, labels)
+            start = end
+
+    def backward(images: Tensor, labels: Tensor, images_in_step: int) -> tuple[Tensor, Tensor]:
+        with torch.autocast(device.type, setup.precision, enabled=setup.precision != torch.float32):
+            logits = forward(images)
+        loss = setup.loss(logits.float(), labels)
+        scaler.scale(loss / images_in_step).backward()
+        return loss.detach(), logits.detach()
+
     start = 0
     for group in groups:
         images_in_step = sum(len(indices) for indices in group)
         optimizer.zero_grad(set_to_none=True)
-        for indices in group:
-            end = start + len(indices)
-            chosen = order[start:end]
-            batch, labels = setup.inputs.batch(chosen, draws.part(start, end)), setup.labels[chosen]
-            start = end
-            with torch.autocast(device.type, setup.precision, enabled=setup.precision != torch.float32):
-                logits = forward(batch)
-            loss = setup.loss(logits.float(), labels)
-            scaler.scale(loss / images_in_step).backward()
+        step: Iterable[tuple[Tensor, Tensor]] = batches(group, start)
+        if setup.optimizer.sam_rho:
+            step = list(step)  # the same images twice
+        for images, labels in step:
+            loss, logits = backward(images, labels, images_in_step)
             # sums stay on the device: reading them here would stall it in every step
-            loss_sum += loss.detach()
-            correct += ((logits.detach() >= 0) == (labels > 0.5)).sum()
+            loss_sum += loss
+            correct += ((logits >= 0) == (labels > 0.5)).sum()
+        if setup.optimizer.sam_rho:
+            with ascended(model, learning, setup.optimizer.sam_rho):
+                optimizer.zero_grad(set_to_none=True)
+                for images, labels in step:
+                    backward(images, labels, images_in_step)
+        start += images_in_step
         if setup.optimizer.clip_norm is not None:
             scaler.unscale_(optimizer)
             clip_grad_norm_(learning, setup.optimizer.clip_norm)
         scaler.step(optimizer)
         scaler.update()
         schedule.step()
+        if average is not None:
+            average.update_parameters(model)
     return {"train_loss": loss_sum.item() / rows, "train_accuracy": correct.item() / rows}
 
 
-def accumulation_groups(rows: int, config: OptimizerConfig, generator: torch.Generator) -> list[list[Tensor]]:
-    """Row numbers of one epoch in random order, in batches, grouped into update steps.
+@torch.no_grad()
+def recompute_batchnorm(model: nn.Module, setup: Fit) -> None:
+    """Set BatchNorm's statistics, where they learn, to means over the training rows as they are, for weights that were
+    not trained with them: averages of others."""
+    model.train()
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    if not norms:
+        return
+    model.eval()
+    momenta = [module.momentum for module in norms]
+    for module in norms:
+        module.train()
+        module.reset_running_stats()
+        module.momentum = None  # torch's word for a mean in which all batches count alike
+    forward = learning_part(model, setup.inputs.block)
+    unchanged = AugmentConfig(hflip=0)
+    order = torch.arange(len(setup.labels))
+    for group in accumulation_groups(order, setup.optimizer):
+        for indices in group:
+            draws = draw(unchanged, len(indices), torch.Generator()).to(setup.labels.device)
+            forward(setup.inputs.batch(indices.to(setup.labels.device), draws))
+    for module, momentum in zip(norms, momenta, strict=True):
+        module.momentum = momentum
+
+
+def _order(setup: Fit, generator: torch.Generator) -> Tensor:
+    # where every row is shown once labels need not come from the device
+    labels = setup.labels if setup.sampling == "all" else setup.labels.cpu()
+    return epoch_rows(labels, setup.sampling, setup.optimizer.batch_size, generator)
+
+
+def accumulation_groups(order: Tensor, config: OptimizerConfig) -> list[list[Tensor]]:
+    """Row numbers of one epoch in batches, grouped into update steps.
 
     A last batch of a single image is joined to the one before: BatchNorm cannot normalise one value.
     """
-    batches = list(torch.randperm(rows, generator=generator).split(config.batch_size))
+    batches = list(order.split(config.batch_size))
     if len(batches) > 1 and len(batches[-1]) == 1:
         batches[-2:] = [torch.cat(batches[-2:])]
     return [batches[i : i + config.accumulation] for i in range(0, len(batches), config.accumulation)]
@@ -229,11 +296,13 @@ def _out_of_patience(stage: StageConfig, progress: Progress, phase: range) -> bo
 
 
 def _fixed_state(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of what training does not change: the state of the modules that stay in evaluation mode."""
+    """Copies of what training does not change: of the modules that stay in evaluation mode, but for parameters that
+    learn all the same."""
     model.train()
     state = model.state_dict()
+    learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     owners = {name: model.get_submodule(name.rpartition(".")[0]) for name in state}
-    return {name: _on_cpu(value) for name, value in state.items() if not owners[name].training}
+    return {n: _on_cpu(value) for n, value in state.items() if not owners[n].training and n not in learning}
 
 
 def _snapshot(

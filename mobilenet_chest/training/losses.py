@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from mobilenet_chest.config import LossConfig
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""(logits (n,), targets (n,) of 0 and 1) -> the *sum* of the losses of the n images."""
+"""(logits (n,), targets (n,) of 0 to 1) -> the *sum* of the losses of the n images."""
 
 DEFAULT_FOCAL_GAMMA = 2.0
 """Lin et al., Focal Loss for Dense Object Detection, 2017, section 5.1."""
 
 
-def build_loss(config: LossConfig) -> Loss:
-    """The loss of an experiment. Sums, not means: gradient accumulation divides by the images of a whole step."""
+def build_loss(config: LossConfig, rows: Mapping[int, int]) -> Loss:
+    """The loss of an experiment. Sums, not means: gradient accumulation divides by the images of a whole step.
+
+    Label smoothing moves targets to s / 2 and 1 - s / 2 (Szegedy et al., 2016, section 7, for two classes).
+
+    Args:
+        config: The ``loss`` section.
+        rows: Training rows of classes 0 and 1, for ``pos_weight: auto``.
+    """
+    weight = rows[0] / rows[1] if config.pos_weight == "auto" else config.pos_weight
     if config.name == "focal":
         from torchvision.ops import sigmoid_focal_loss  # seconds of imports, which a dry run need not wait for
 
         gamma = DEFAULT_FOCAL_GAMMA if config.focal_gamma is None else config.focal_gamma
 
         def focal(logits: Tensor, targets: Tensor) -> Tensor:
-            # alpha -1 switches class weighting off, so that gamma 0 is plain cross-entropy
-            return cast(Tensor, sigmoid_focal_loss(logits, targets, alpha=-1, gamma=gamma, reduction="sum"))
+            # alpha -1 switches torchvision's class weighting off, so that gamma 0 is plain cross-entropy
+            if weight is None:
+                return cast(Tensor, sigmoid_focal_loss(logits, targets, alpha=-1, gamma=gamma, reduction="sum"))
+            each = sigmoid_focal_loss(logits, targets, alpha=-1, gamma=gamma)
+            return cast(Tensor, (each * torch.where(targets == 1, weight, 1.0)).sum())
 
         return focal
 
     def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+        targets = targets * (1 - config.label_smoothing) + config.label_smoothing / 2
+        weights = None if weight is None else logits.new_full((), weight)  # filled there, not copied to the device
+        return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights, reduction="sum")
 
     return cross_entropy

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from mobilenet_chest.config import Config, active, flatten, is_integer_field, load, parse, to_yaml, with_values
+from mobilenet_chest.config import (
+    MODEL_NAMES,
+    Config,
+    active,
+    flatten,
+    is_integer_field,
+    load,
+    parse,
+    to_yaml,
+    with_values,
+)
 from mobilenet_chest.errors import ConfigError
 
 SEARCH = """
@@ -48,13 +58,13 @@ def test_all_problems_are_reported_together(experiment: Path) -> None:
         "stage1.lr=fast",
     )
     assert set(found) == {
-        f"{experiment}: model.name: unknown model 'mobilnet'; did you mean 'mobilenet_v3_large'? "
-        "Allowed: mobilenet_v3_large, densenet121, efficientnet_lite0, timm:<name>",
+        f"{experiment}: model.name: unknown model 'mobilnet'; did you mean 'mobilenet_v2'? "
+        f"Allowed: {', '.join(MODEL_NAMES)}, timm:<name>",
         "command line: optimizer.batch_size: input should be greater than or equal to 1, not 0",
         "command line: stage1.lr: input should be a valid number, unable to parse string as a number, not 'fast'",
         f"{experiment}: stage2.lr: input should be greater than 0, not -1",
         f"{experiment}: stage2.lrr: unknown key; did you mean 'lr'? "
-        "Allowed: epochs, lr, schedule, warmup_epochs, patience, unfreeze_from, resolutions",
+        "Allowed: epochs, lr, schedule, warmup_epochs, patience, ema, lr_decay, batchnorm, unfreeze_from, resolutions",
         f"{experiment}: modle: unknown key; did you mean 'model'? Allowed: {', '.join(Config.model_fields)}",
     }
 

@@ -112,3 +112,68 @@ def test_the_phantom_is_generated_once(phantom_config: Make, monkeypatch: pytest
     assert torch.equal(first.train.images, second.train.images)
     loaded(phantom_config({"data": fields}))
     assert len(made) == count
+
+
+# --- folds ---------------------------------------------------------------------------------------------------------
+
+
+def test_folds_of_train_and_val_together(phantom_config: Make, own_file: Path) -> None:
+    """Every row is validated on once; rows, images and labels go together; val's rows are counted on from train's."""
+    plain = loaded(phantom_config({"data.path": str(own_file)}))
+    with np.load(own_file) as file:
+        in_train = len(file["train_labels"])
+    rows = np.concatenate([plain.train.rows, plain.val.rows + in_train])
+    images = torch.cat([plain.train.images, plain.val.images])
+    labels = torch.cat([plain.train.labels, plain.val.labels])
+    held_out = []
+    digests = {plain.digest}
+    for fold in range(3):
+        found = loaded(phantom_config({"data.path": str(own_file), "data.folds": 3, "data.fold": fold}))
+        assert sorted([*found.train.rows, *found.val.rows]) == rows.tolist()
+        for split in (found.train, found.val):
+            where = np.searchsorted(rows, split.rows)
+            assert torch.equal(split.images, images[where])
+            assert torch.equal(split.labels, labels[where])
+        held_out += found.val.rows.tolist()
+        digests |= {found.digest, found.train.digest, found.val.digest}
+    assert sorted(held_out) == rows.tolist()
+    assert len(digests) == 10
+
+
+def test_folds_keep_patients_together(phantom_config: Make, own_file: Path) -> None:
+    with np.load(own_file) as file:
+        arrays = dict(file)
+    random = np.random.default_rng(2)
+    counts = [len(arrays[f"{split}_labels"]) for split in ("train", "val")]
+    patients = [random.integers(0, 30, count) for count in counts]
+    arrays |= {"train_patients": patients[0], "val_patients": patients[1].astype(np.int16)}
+    np.savez(own_file, **arrays)
+    everyone = np.concatenate(patients)
+    for fold in range(3):
+        found = loaded(phantom_config({"data.path": str(own_file), "data.folds": 3, "data.fold": fold}))
+        assert set(everyone[found.train.rows]).isdisjoint(everyone[found.val.rows])
+        assert len(found.val) > 10
+
+
+def test_patients_of_one_split_alone(phantom_config: Make, own_file: Path) -> None:
+    with np.load(own_file) as file:
+        arrays = dict(file)
+    np.savez(own_file, **arrays, train_patients=np.arange(len(arrays["train_labels"])))
+    loaded(phantom_config({"data.path": str(own_file)}))  # without folds nobody asks
+    with pytest.raises(DataError, match="patients are known for one of train and val only"):
+        loaded(phantom_config({"data.path": str(own_file), "data.folds": 3}))
+
+
+@pytest.mark.parametrize(
+    ("patients", "words"),
+    [
+        (np.zeros((4, 1), np.int64), "shape (4, 1), but 'train_labels' has 80 rows"),
+        (np.zeros(80), "values of type float64, not integers"),
+    ],
+)
+def test_patients_of_another_layout(phantom_config: Make, own_file: Path, patients: np.ndarray, words: str) -> None:
+    with np.load(own_file) as file:
+        np.savez(own_file.with_name("new.npz"), **file, train_patients=patients, val_patients=np.arange(40))
+    with pytest.raises(DataError) as caught:
+        loaded(phantom_config({"data.path": str(own_file.with_name("new.npz")), "data.folds": 3}))
+    assert f"'train_patients' has {words}" in str(caught.value)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mobilenet_chest.config import ModelConfig
+from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.stem import adapt_to_gray
-from mobilenet_chest.models.zoo import Classifier, build_model
+from mobilenet_chest.models.zoo import build_model
 
 
 def gray_images() -> Tensor:

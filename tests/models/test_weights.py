@@ -14,8 +14,9 @@ from torch import Tensor
 
 from mobilenet_chest.config import ModelConfig
 from mobilenet_chest.errors import WeightsError
+from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.weights import efficientnet_lite0_weights, load_state_dict
-from mobilenet_chest.models.zoo import Classifier, build_model
+from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.training import checkpoint
 
 FEATURES = [0.27963, 0.84691, 5.69201]

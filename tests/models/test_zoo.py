@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from mobilenet_chest.config import Config, ModelConfig
-from mobilenet_chest.models.zoo import RANDOM_START_MOMENTUM, Classifier, build_model, parameter_counts
+from mobilenet_chest.config import MODEL_NAMES, Config, ModelConfig
+from mobilenet_chest.errors import ConfigError
+from mobilenet_chest.models.classifier import Classifier
+from mobilenet_chest.models.zoo import RANDOM_START_MOMENTUM, build_model, parameter_counts
 from mobilenet_chest.stages import prepare, set_up
 from mobilenet_chest.training.loop import Progress, fit
 
@@ -29,6 +31,16 @@ def built(channels: int = 1, **fields: Any) -> Classifier:
         (3, {}, (5_022_513, 2_050_561)),
         (1, {"hidden": []}, (5_022_225 - 2_050_561 + 961, 961)),
         (1, {"name": "densenet121"}, (9_080_065, 2_132_481)),
+        # torchvision's published counts, less the classifier of 1,000 classes, plus the head
+        (3, {"name": "densenet121", "hidden": []}, (7_978_856 - 1_025_000 + 1025, 1025)),
+        (3, {"name": "resnet50", "hidden": []}, (25_557_032 - 2_049_000 + 2049, 2049)),
+        (3, {"name": "efficientnet_b0", "hidden": []}, (5_288_548 - 1_281_000 + 1281, 1281)),
+        (3, {"name": "mobilenet_v2", "hidden": []}, (3_504_872 - 1_281_000 + 1281, 1281)),
+        (3, {"name": "mobilenet_v3_small", "hidden": []}, (2_542_856 - 590_848 - 1_025_000 + 577, 577)),
+        (1, {"pooling": "max"}, (5_022_225, 2_050_561)),
+        (1, {"pooling": "gem"}, (5_022_226, 2_050_562)),
+        (1, {"attention": "se"}, (5_022_225 + 116_220, 2_050_561 + 116_220)),
+        (1, {"attention": "cbam"}, (5_022_225 + 116_220 + 99, 2_050_561 + 116_220 + 99)),
     ],
 )
 def test_parameters(channels: int, fields: dict[str, Any], expected: tuple[int, int]) -> None:
@@ -37,7 +49,17 @@ def test_parameters(channels: int, fields: dict[str, Any], expected: tuple[int, 
 
 @pytest.mark.parametrize(
     ("name", "features"),
-    [("mobilenet_v3_large", 960), ("densenet121", 1024), ("efficientnet_lite0", 1280), ("timm:resnet10t", 512)],
+    [
+        ("mobilenet_v3_large", 960),
+        ("mobilenet_v3_small", 576),
+        ("mobilenet_v2", 1280),
+        ("densenet121", 1024),
+        ("resnet50", 2048),
+        ("efficientnet_b0", 1280),
+        ("efficientnet_lite0", 1280),
+        ("timm:resnet10t", 512),
+        ("timm:mobilenetv3_small_050", 1024),
+    ],
 )
 def test_forward(name: str, features: int) -> None:
     model = built(name=name)
@@ -52,8 +74,11 @@ def test_forward(name: str, features: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("mobilenet_v3_large", 17), ("densenet121", 8), ("efficientnet_lite0", 9), ("timm:resnet10t", 1)],
-)
+    [
+        ("mobilenet_v3_large", 17), ("mobilenet_v3_small", 13), ("mobilenet_v2", 19), ("densenet121", 8),
+        ("resnet50", 17), ("efficientnet_b0", 9), ("efficientnet_lite0", 9), ("timm:resnet10t", 1),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("stem", ["mean", "repeat"])
 def test_blocks_one_after_the_other_are_the_backbone(name: str, count: int, stem: str) -> None:
     model = built(name=name, stem=stem)
@@ -67,11 +92,11 @@ def test_blocks_one_after_the_other_are_the_backbone(name: str, count: int, stem
             torch.testing.assert_close(model.onwards(block, model.up_to(block, images)), model(images))
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v3_large", "densenet121", "efficientnet_lite0", "timm:resnet10t"])
+@pytest.mark.parametrize("name", [*MODEL_NAMES, "timm:resnet10t"])
 def test_freezing_some_blocks(name: str) -> None:
     """Every parameter of the backbone belongs to a block, and those of the first ones stay as they are."""
     model = built(name=name)
-    for blocks in {0, 1, model.block_count // 2, model.block_count}:
+    for blocks in sorted({0, 1, model.block_count // 2, model.block_count}):
         model.freeze(blocks)
         model.train()
         frozen = {parameter for parameter in model.backbone.parameters() if not parameter.requires_grad}
@@ -85,6 +110,73 @@ def test_freezing_some_blocks(name: str) -> None:
         assert bool(learning) == (blocks < model.block_count)
         assert (not frozen) == (blocks == 0)
     assert not any(parameter.requires_grad for parameter in model.backbone.parameters())
+
+
+@pytest.mark.parametrize(
+    ("fields", "shape"),
+    [
+        ({"pooling": "max"}, (2, 576)),
+        ({"pooling": "gem"}, (2, 576, 2, 2)),
+        ({"attention": "se"}, (2, 576, 2, 2)),
+        ({"attention": "cbam", "pooling": "max"}, (2, 576, 2, 2)),
+    ],
+)
+def test_what_learns_with_the_head_is_not_part_of_the_features(fields: dict[str, str], shape: tuple[int, ...]) -> None:
+    model = built(name="mobilenet_v3_small", **fields)
+    images = torch.randint(0, 256, (2, 1, 48, 48), dtype=torch.uint8)
+    model.freeze(model.block_count)
+    model.train()
+    features = model.features(images)
+    assert features.shape == shape
+    assert not features.requires_grad
+    logits = model.onwards(model.block_count, features)
+    torch.testing.assert_close(model.eval()(images), model.onwards(model.block_count, features))
+    logits.sum().backward()
+    assert all(parameter.grad is not None for parameter in model.head.parameters())
+    assert all(parameter.grad is None for parameter in model.backbone.parameters())
+
+
+@pytest.mark.parametrize("name", [*MODEL_NAMES, "timm:resnet10t"])
+def test_layers_are_all_that_learns(name: str) -> None:
+    model = built(name=name)
+    layers = model.layers()
+    assert len(layers) == model.block_count + 1
+    assert [id(p) for p in layers[-1]] == [id(p) for p in model.head.parameters()]
+    assert {id(p) for layer in layers for p in layer} == {id(p) for p in model.parameters()}
+    model.freeze(model.block_count)
+    assert [len(layer) for layer in model.layers()[:-1]] == [0] * model.block_count
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "efficientnet_lite0", "timm:mobilenetv3_small_050"])
+def test_drop_path(name: str) -> None:
+    """In training two passes differ, in evaluation they do not."""
+    model = built(name=name, drop_path=0.6, dropout=0)
+    images = torch.randint(0, 256, (4, 1, 48, 48), dtype=torch.uint8)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.0
+    with torch.inference_mode():
+        torch.testing.assert_close(model(images), model(images))
+        model.train()
+        assert not torch.allclose(model(images), model(images))
+
+
+def test_drop_path_needs_branches() -> None:
+    with pytest.raises(ConfigError, match="model.drop_path: timm:vgg11_bn has no residual branches to leave out"):
+        built(name="timm:vgg11_bn", drop_path=0.1)
+
+
+def test_statistics_may_stay_fixed_while_weights_learn() -> None:
+    model = built(name="mobilenet_v3_small")
+    model.fixed_statistics = True
+    for blocks in (0, 5):
+        model.freeze(blocks)
+        model.train()
+        norms = [module for module in model.backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+        assert not any(norm.training for norm in norms)
+        assert norms[-1].weight.requires_grad
+        assert model.training
+        assert model.head.training
 
 
 def test_normalisation_is_inside_and_not_in_checkpoints() -> None:

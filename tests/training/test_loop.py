@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from mobilenet_chest.config import AugmentConfig, LossConfig, OptimizerConfig, StageConfig
 from mobilenet_chest.errors import TrainingDiverged
 from mobilenet_chest.training.features import Inputs
-from mobilenet_chest.training.loop import Fit, Progress, Record, accumulation_groups, fit, train_epoch
+from mobilenet_chest.training.loop import (
+    Fit,
+    Progress,
+    Record,
+    accumulation_groups,
+    fit,
+    recompute_batchnorm,
+    train_epoch,
+)
 from mobilenet_chest.training.losses import build_loss
 
 
@@ -40,7 +48,7 @@ def setup(rows: int = 11, validate: Callable[[nn.Module], dict[str, float]] | No
     return Fit(
         inputs=Inputs(0, images, images),
         labels=(torch.arange(rows) % 3 == 0).float(),
-        loss=build_loss(LossConfig()),
+        loss=build_loss(LossConfig(), {}),
         validate=validate or (lambda model: {"val_auc": 0.5, "val_loss": 0.5, "val_accuracy": 0.5}),
         metric="val_auc",
         optimizer=OptimizerConfig.model_validate({"clip_norm": None} | optimizer),
@@ -82,18 +90,10 @@ def go_on(record: Record) -> bool:
 )
 def test_groups(rows: int, batch: int, accumulation: int, sizes: list[list[int]]) -> None:
     config = OptimizerConfig(batch_size=batch, accumulation=accumulation)
-    groups = accumulation_groups(rows, config, torch.Generator().manual_seed(1))
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(1))
+    groups = accumulation_groups(order, config)
     assert [[len(part) for part in group] for group in groups] == sizes
-    order = torch.cat([part for group in groups for part in group])
-    assert sorted(order.tolist()) == list(range(rows))
-    assert torch.equal(order, torch.randperm(rows, generator=torch.Generator().manual_seed(1)))
-
-
-def test_the_order_is_new_in_every_epoch() -> None:
-    generator = torch.Generator().manual_seed(1)
-    config = OptimizerConfig(batch_size=50, accumulation=1)
-    first, second = (accumulation_groups(50, config, generator)[0][0].tolist() for _ in range(2))
-    assert first != second
+    assert torch.equal(torch.cat([part for group in groups for part in group]), order)
 
 
 @pytest.mark.parametrize("rows", [11, 10, 12, 5])
@@ -267,3 +267,136 @@ def test_cosine_ends_with_the_stage(rows: int) -> None:
     fit(Tiny(), stage(epochs=4, lr=1.0, schedule="cosine"), setup(rows, batch_size=4, accumulation=1), progress, go_on)
     rates = [record["lr"] for record in progress.history]
     assert rates == pytest.approx([1, 0.8535534, 0.5, 0.1464466], abs=1e-6)
+
+
+# --- choices -------------------------------------------------------------------------------------------------------
+
+
+def test_the_average_is_its_closed_form() -> None:
+    """The first step's weights, then d times the average and 1 - d times the new weights."""
+    model, progress, weights = Tiny(), Progress(), []
+    original = torch.optim.AdamW.step
+
+    def step(self: torch.optim.AdamW, *arguments: Any) -> Any:
+        result = original(self, *arguments)
+        weights.append(model.linear.weight.detach().clone())
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", step)
+        fit(model, stage(epochs=2, ema=0.9), setup(12, batch_size=4, accumulation=1), progress, go_on)
+    assert len(weights) == 6
+    expected = 0.9**5 * weights[0] + sum(0.1 * 0.9 ** (5 - k) * weights[k] for k in range(1, 6))
+    torch.testing.assert_close(progress.resume["average"]["module.linear.weight"], expected)
+    assert not torch.equal(model.linear.weight, expected)
+
+
+def test_the_average_is_validated_and_kept() -> None:
+    seen: list[Tensor] = []
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        seen.append(next(model.parameters()).detach().clone())
+        return {"val_auc": float(len(seen)), "val_loss": 0.5, "val_accuracy": 0.5}
+
+    model, progress = Tiny(), Progress()
+    fit(model, stage(epochs=3, ema=0.9), setup(validate=validate), progress, go_on)
+    assert torch.equal(progress.best_model["linear.weight"], seen[2])
+    assert torch.equal(progress.resume["average"]["module.linear.weight"], seen[2])
+    assert not torch.equal(model.linear.weight, seen[2])
+
+
+@pytest.mark.parametrize(
+    ("stage_fields", "optimizer"),
+    [
+        ({"ema": 0.9}, {}),
+        ({}, {"name": "schedulefree_adamw"}),
+        ({"schedule": "onecycle"}, {"name": "sgd"}),
+        ({}, {"sam_rho": 0.1}),
+    ],
+)
+def test_choices_go_on_exactly(stage_fields: dict[str, Any], optimizer: dict[str, Any]) -> None:
+    options = {"rows": 12, "batch_size": 4} | optimizer
+    whole, progress = Tiny(), Progress()
+    fit(whole, stage(epochs=5, **stage_fields), setup(**options), progress, go_on)
+    half, second = Progress(), Tiny()
+    fit(Tiny(), stage(epochs=5, **stage_fields), setup(**options), half, lambda record: half.epoch == 2)
+    nn.init.zeros_(second.linear.weight)
+    fit(second, stage(epochs=5, **stage_fields), setup(**options), half, go_on)
+    assert [record["train_loss"] for record in half.history] == [record["train_loss"] for record in progress.history]
+    for name, value in progress.resume["model"].items():
+        assert torch.equal(half.resume["model"][name], value)
+    assert torch.equal(second.linear.weight, whole.linear.weight)
+
+
+def test_a_step_of_sam_takes_the_gradient_of_a_steeper_place() -> None:
+    """By hand, with one batch and plain gradient descent: w - g(w + rho g(w) / |g(w)|)."""
+    model, fitted = Tiny(), setup(8, batch_size=8, accumulation=1, sam_rho=0.5)
+    parameters = list(model.parameters())
+    before = [parameter.detach().clone() for parameter in parameters]
+
+    def gradient(offset: list[Tensor]) -> list[Tensor]:
+        with torch.no_grad():
+            for parameter, value, step in zip(parameters, before, offset, strict=True):
+                parameter.copy_(value + step)
+        loss = fitted.loss(model(fitted.inputs.train), fitted.labels) / 8
+        return list(torch.autograd.grad(loss, parameters))
+
+    first = gradient([torch.zeros_like(p) for p in parameters])
+    norm = torch.cat([g.flatten() for g in first]).norm()
+    second = gradient([0.5 * g / norm for g in first])
+    with torch.no_grad():
+        for parameter, value in zip(parameters, before, strict=True):
+            parameter.copy_(value)
+    record = one_epoch(fitted, model)
+    for parameter, value, g in zip(parameters, before, second, strict=True):
+        torch.testing.assert_close(parameter.detach(), value - g)
+    with torch.no_grad():
+        for parameter, value in zip(parameters, before, strict=True):
+            parameter.copy_(value)
+    expected = fitted.loss(model(fitted.inputs.train), fitted.labels).item() / 8
+    assert record["train_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_epoch_of_oversampled_rows() -> None:
+    """Four rows of class 1 and seven of class 0: fourteen are seen."""
+    model, labels = Tiny(), []
+    fitted = Fit(**vars(setup(11, batch_size=4, accumulation=1)) | {"sampling": "oversample"})
+    loss = fitted.loss
+    counted = Fit(**vars(fitted) | {"loss": lambda logits, targets: labels.append(targets) or loss(logits, targets)})
+    progress = Progress()
+    fit(model, stage(epochs=1), counted, progress, go_on)
+    assert torch.cat(labels).tolist().count(1.0) == torch.cat(labels).tolist().count(0.0) == 7
+
+
+def test_mixing_reaches_the_loss() -> None:
+    torch.manual_seed(2)
+    model, labels = Tiny(), []
+    fitted = setup(12, batch_size=4, accumulation=1)
+    loss = fitted.loss
+    mixing = Fit(
+        **vars(fitted)
+        | {
+            "augment": AugmentConfig(hflip=0, mixup=1.0),
+            "loss": lambda logits, targets: labels.append(targets) or loss(logits, targets),
+        }
+    )
+    before = model.linear.weight.detach().clone()
+    one_epoch(mixing, model)
+    shares = torch.cat(labels)
+    assert ((shares > 0) & (shares < 1)).any()
+    assert shares.sum().item() == pytest.approx(4, abs=2)
+    assert not torch.equal(model.linear.weight, before)
+
+
+def test_batchnorm_is_recomputed_for_what_is_kept() -> None:
+    """Means over the rows as they are, whatever was there; frozen statistics are left alone."""
+    model = nn.Sequential(nn.Flatten(1), nn.BatchNorm1d(9, affine=False))
+    norm = model[1]
+    assert isinstance(norm, nn.BatchNorm1d)
+    fitted = setup(12, batch_size=6)
+    images = fitted.inputs.train.float()
+    floats = Fit(**vars(fitted) | {"inputs": Inputs(0, images, images)})
+    recompute_batchnorm(model, floats)
+    assert norm.running_mean is not None
+    torch.testing.assert_close(norm.running_mean, images.flatten(1).mean(0))
+    assert norm.momentum == 0.1

@@ -1,0 +1,172 @@
+"""The sections that say how a network is trained: ``augment``, ``loss``, ``optimizer``, ``stage1`` and ``stage2``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from mobilenet_chest.config.sections import Section
+
+
+def _listed(value: object) -> object:
+    """A single number as a list of one."""
+    return [value] if isinstance(value, int) else value
+
+
+class AugmentConfig(Section):
+    """Random changes to training images."""
+
+    hflip: float = Field(0.5, ge=0, le=1, description="Probability of a horizontal flip.")
+    rotation: float = Field(0, ge=0, le=180, description="Largest rotation in degrees, either way.")
+    shift: float = Field(0, ge=0, le=0.5, description="Largest shift along each axis, as a share of the side.")
+    scale: float = Field(0, ge=0, lt=1, description="Largest change of size, either way, as a share of it.")
+    brightness: float = Field(0, ge=0, le=1, description="Largest change of all pixels, either way; 1 is white.")
+    contrast: float = Field(
+        0, ge=0, le=1, description="Largest change, either way, of the distance from the image's mean, as a share."
+    )
+    blur: float = Field(0, ge=0, le=10, description="Largest standard deviation of a Gaussian blur, in pixels.")
+    noise: float = Field(0, ge=0, le=1, description="Largest standard deviation of added noise; 1 is white.")
+    erasing: float = Field(0, ge=0, le=1, description="Probability that a rectangle takes the image's mean.")
+    policy: Literal["trivial", "rand"] | None = Field(
+        None, description="TrivialAugment or RandAugment, of the operations that mean something on a radiograph."
+    )
+    mixup: float = Field(0, ge=0, description="Alpha of mixup; 0: none. With cutmix, each batch has one of the two.")
+    cutmix: float = Field(0, ge=0, description="Alpha of cutmix; 0: none.")
+
+    @property
+    def mixes(self) -> bool:
+        """Whether labels become shares between 0 and 1."""
+        return self.mixup > 0 or self.cutmix > 0
+
+
+class LossConfig(Section):
+    """The training loss on the logit."""
+
+    name: Literal["bce", "focal"] = Field("bce", description="Binary cross-entropy, or focal loss.")
+    focal_gamma: float | None = Field(None, ge=0, description="Focusing parameter of the focal loss; 2 when unset.")
+    pos_weight: Literal["auto"] | Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Weight of class 1 relative to class 0; auto: as class 0's rows to class 1's."
+    )
+    label_smoothing: float = Field(0, ge=0, lt=1, description="Share of each label that is spread over both classes.")
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if self.name != "focal" and self.focal_gamma is not None:
+            raise ValueError(f"focal_gamma belongs to name: focal, not to '{self.name}'")
+        if self.name == "focal" and self.label_smoothing:
+            raise ValueError("label_smoothing needs name: bce; the focal loss is defined for labels 0 and 1 alone")
+        return self
+
+
+class OptimizerConfig(Section):
+    """Everything about the update step that both stages share."""
+
+    name: Literal["adamw", "sgd", "schedulefree_adamw"] = Field(
+        "adamw", description="AdamW, SGD with Nesterov momentum, or schedule-free AdamW (extra schedulefree)."
+    )
+    momentum: float | None = Field(None, gt=0, lt=1, description="Of SGD; 0.9 when unset.")
+    weight_decay: float = Field(0.01, ge=0)
+    sam_rho: float = Field(
+        0, ge=0, description="Radius of sharpness-aware minimisation, which doubles the cost of a step; 0: none."
+    )
+    batch_size: int = Field(48, ge=1, description="Images in one forward pass.")
+    accumulation: int = Field(2, ge=1, description="Batches whose gradients make one step.")
+    clip_norm: float | None = Field(1.0, gt=0, description="Largest L2 norm of the gradient; null for no clipping.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="auto is fp16 with loss scaling on CUDA and fp32 elsewhere; fp16 needs CUDA."
+    )
+
+    @model_validator(mode="after")
+    def _momentum_needs_sgd(self) -> Self:
+        if self.name != "sgd" and self.momentum is not None:
+            raise ValueError(f"momentum belongs to name: sgd, not to '{self.name}'")
+        return self
+
+
+class StageConfig(Section):
+    """One of the two training stages."""
+
+    epochs: int = Field(ge=0, description="0 leaves the stage out.")
+    lr: float = Field(gt=0, description="Learning rate after warm-up.")
+    schedule: Literal["constant", "cosine", "onecycle"] = Field(
+        "constant",
+        description="cosine falls to 0 at the last step; onecycle rises from lr/25 over the warm-up, or 30% of the "
+        "steps without one, and falls to lr/250,000.",
+    )
+    warmup_epochs: float = Field(0, ge=0, description="Epochs of warm-up, fractions allowed; linear but for onecycle.")
+    patience: int | None = Field(None, ge=1, description="Epochs without a new best before the stage ends.")
+    ema: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="Decay per step of the moving average of weights that is kept; 0: none.",
+    )
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> Self:
+        if self.warmup_epochs > 0 and self.warmup_epochs >= self.epochs > 0:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs:g} must be less than epochs {self.epochs}")
+        return self
+
+
+class Phase(NamedTuple):
+    """Epochs of a stage that train the same blocks at the same size.
+
+    Attributes:
+        end: Epochs of the stage done at its end.
+        block: First backbone block that learns.
+        size: Side in pixels of the training images.
+    """
+
+    end: int
+    block: int
+    size: int
+
+
+class Stage1Config(StageConfig):
+    """The frozen stage: the head learns, the backbone and its BatchNorm statistics stay fixed."""
+
+    epochs: int = Field(30, ge=0, description="0 leaves the stage out.")
+    lr: float = Field(1e-3, gt=0, description="Learning rate after warm-up.")
+
+
+class Stage2Config(StageConfig):
+    """Full fine-tuning from the best state of stage 1."""
+
+    epochs: int = Field(120, ge=0, description="0 leaves the stage out.")
+    lr: float = Field(1e-4, gt=0, description="Learning rate after warm-up.")
+    patience: int | None = Field(40, ge=1, description="Epochs without a new best before the stage ends.")
+    lr_decay: float = Field(
+        1, gt=0, le=1, description="Factor on the learning rate from each block to the one before; 1: the same for all."
+    )
+    batchnorm: Literal["learn", "frozen"] = Field(
+        "learn", description="frozen: running statistics stay as they are; weights and biases learn all the same."
+    )
+    unfreeze_from: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_listed, json_schema_input_type=int | list[int])
+    ] = Field((0,), description="First backbone block that learns; 0: all do. A list unfreezes phase by phase.")
+    resolutions: tuple[Annotated[int, Field(ge=16)], ...] | None = Field(
+        None, min_length=1, description="Side in pixels of the training images, phase by phase; ends at image_size."
+    )
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> Self:
+        blocks, sizes = self.unfreeze_from, self.resolutions or (0,)
+        if not blocks or list(blocks) != sorted(blocks, reverse=True):
+            raise ValueError(f"unfreeze_from {list(blocks)} must fall: a block that has learned is not frozen again")
+        if list(sizes) != sorted(sizes):
+            raise ValueError(f"resolutions {list(sizes)} must rise")
+        if 1 < len(blocks) != len(sizes) > 1:
+            raise ValueError(f"unfreeze_from has {len(blocks)} phases, resolutions {len(sizes)}; give equally many")
+        if 0 < self.epochs < max(len(blocks), len(sizes)):
+            raise ValueError(f"{self.epochs} epochs are too few for {max(len(blocks), len(sizes))} phases")
+        return self
+
+    def phases(self, image_size: int) -> tuple[Phase, ...]:
+        """The stage's phases, of equal length (later ones take the remainder)."""
+        blocks, sizes = self.unfreeze_from, self.resolutions or (image_size,)
+        count = max(len(blocks), len(sizes))
+        blocks, sizes = (values * count if len(values) == 1 else values for values in (blocks, sizes))
+        ends = (self.epochs * number // count for number in range(1, count + 1))
+        return tuple(Phase(*values) for values in zip(ends, blocks, sizes, strict=True))

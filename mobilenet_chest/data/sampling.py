@@ -1,0 +1,81 @@
+"""Which training rows an epoch shows, and in which order; and the division of rows into folds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mobilenet_chest.errors import DataError
+
+Sampling = Literal["all", "oversample", "balanced"]
+
+FOLD_SEED = 0
+"""Of the shuffle before rows are divided: the same folds for all seeds of a training."""
+
+
+def epoch_rows(labels: Tensor, sampling: Sampling, batch_size: int, generator: torch.Generator) -> Tensor:
+    """Row numbers of an epoch in random order; how many is the same in every epoch.
+
+    Args:
+        labels: (n,), 0 or 1, on the CPU.
+        sampling: ``all``: every row once. ``oversample``: rows of the smaller class again, until both have as many.
+            ``balanced``: n rows, as many of each class in each batch, give or take one where a batch is odd.
+        batch_size: Images in a batch.
+        generator: Chance.
+    """
+    if sampling == "all":
+        return torch.randperm(len(labels), generator=generator)
+    classes = [(labels == label).nonzero().squeeze(1) for label in (0, 1)]
+    if sampling == "oversample":
+        most = max(len(rows) for rows in classes)
+        rows = torch.cat([_repeated(rows, most, generator) for rows in classes])
+        return rows[torch.randperm(len(rows), generator=generator)]
+    half = (len(labels) + 1) // 2
+    pairs = torch.stack([_repeated(rows, half, generator) for rows in classes], dim=1)
+    order = pairs.flatten()[: len(labels)]
+    # shuffled within the batches: alternating classes would meet each other only in mixup
+    batches = order.split(batch_size)
+    return torch.cat([batch[torch.randperm(len(batch), generator=generator)] for batch in batches])
+
+
+def _repeated(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` of ``rows`` at random, each as often as the others, give or take one."""
+    rounds = -(-count // len(rows))
+    shuffled = [rows[torch.randperm(len(rows), generator=generator)] for _ in range(rounds)]
+    return torch.cat(shuffled)[:count]
+
+
+def divide(
+    labels: NDArray[np.uint8], patients: NDArray[np.int64] | None, folds: int, fold: int, name: str
+) -> NDArray[np.bool_]:
+    """Whether each row is of one fold: stratified by class, and with all rows of a patient in the same fold.
+
+    Args:
+        labels: (n,), 0 or 1.
+        patients: (n,) numbers, where they are known.
+        folds: How many.
+        fold: Which, from 0.
+        name: Of the data, for errors.
+
+    Raises:
+        DataError: There are fewer rows of a class, or fewer patients with one, than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    for label in (0, 1):
+        of_class = labels == label
+        units = int(of_class.sum()) if patients is None else len(np.unique(patients[of_class]))
+        if units < folds:
+            raise DataError(
+                f"{name}: data.folds: {folds}, but class {label} has {units} "
+                f"{'rows' if patients is None else 'patients'} in train and val; allowed: 2 to {units}"
+            )
+    kind = StratifiedKFold if patients is None else StratifiedGroupKFold
+    parts = kind(folds, shuffle=True, random_state=FOLD_SEED).split(np.zeros(len(labels)), labels, patients)
+    chosen = np.zeros(len(labels), bool)
+    chosen[list(parts)[fold][1]] = True
+    return chosen
