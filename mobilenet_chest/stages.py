@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mobilenet_chest import cache
 from mobilenet_chest.config import Config
@@ -22,9 +22,10 @@ from mobilenet_chest.evaluation.predict import predict_logits
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.training import checkpoint
+from mobilenet_chest.training.epoch import Fit, Record
 from mobilenet_chest.training.features import prepare_inputs, state_digest
-from mobilenet_chest.training.loop import Fit, Progress, Record, fit
-from mobilenet_chest.training.losses import build_loss
+from mobilenet_chest.training.loop import Progress, fit
+from mobilenet_chest.training.losses import Teacher, build_loss
 from mobilenet_chest.training.optim import Group, build_optimizer, layer_groups, pick_device, pick_precision
 
 _FILE = "progress.pt"
@@ -40,6 +41,7 @@ class Prepared:
     model: Classifier
     device: torch.device
     precision: torch.dtype
+    teacher: Teacher | None = None
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,12 @@ class _Stopped(Exception):
     """The caller has ended stage 1 early: there is no result to share."""
 
 
-def prepare(config: Config) -> Prepared:
+def prepare(config: Config, teacher_logits: Tensor | None = None) -> Prepared:
     """Read the data, build the seeded model, find the device: all that can be wrong with the input shows here.
+
+    Args:
+        config: The experiment.
+        teacher_logits: (n,) for the training rows, where ``loss.distill_weight`` is not 0.
 
     Raises:
         UserError: Data, weights, device or precision are not to be had, or the model has fewer blocks.
@@ -88,7 +94,22 @@ def prepare(config: Config) -> Prepared:
                 f"{model.block_count} blocks; allowed: 0 to {model.block_count - 1}"
             ]
         )
-    return Prepared(data, model, device, precision)
+    return Prepared(data, model, device, precision, _teacher(config, data, teacher_logits, device))
+
+
+def _teacher(config: Config, data: TrainVal, logits: Tensor | None, device: torch.device) -> Teacher | None:
+    if not config.loss.distill_weight:
+        return None
+    if logits is None:
+        raise ConfigError(
+            [
+                f"loss.distill_weight: {config.loss.distill_weight:g}, but there is no teacher; type mobilenet-chest "
+                "distill EXPERIMENT.yaml --teacher RUN_ID, or set it to 0"
+            ]
+        )
+    if logits.shape != data.train.labels.shape:
+        raise ValueError(f"{tuple(logits.shape)} logits of a teacher for {len(data.train)} training rows")
+    return Teacher(logits.float().to(device), config.loss.distill_weight, config.loss.distill_temperature)
 
 
 def train_stage1(
@@ -187,6 +208,7 @@ def set_up(config: Config, prepared: Prepared, size: int, groups: Sequence[Group
         generator=torch.Generator().manual_seed(config.seed),
         groups=groups,
         sampling=config.data.sampling,
+        teacher=prepared.teacher,
         head_only=prepared.model.frozen == prepared.model.block_count,
     )
 
@@ -197,6 +219,7 @@ def _stage1_parts(config: Config, prepared: Prepared) -> dict[str, Any]:
         "fields": config.model_dump(mode="json", include={"seed", "model", "augment", "loss", "optimizer", "stage1"}),
         "metric": config.evaluation.metric,
         "sampling": config.data.sampling,
+        "teacher": None if prepared.teacher is None else state_digest({"logits": prepared.teacher.logits}),
         "image_size": config.data.image_size,
         "data": prepared.data.digest,
         "start": state_digest(prepared.model.state_dict()),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, best_direction
 from mobilenet_chest.errors import DataError
@@ -20,7 +22,8 @@ from mobilenet_chest.stages import Spent, prepare, train_stage1, train_stage2
 from mobilenet_chest.tracking import NullTracker, Tracker
 from mobilenet_chest.tracking.keeper import Keeper
 from mobilenet_chest.training import checkpoint
-from mobilenet_chest.training.loop import Progress, Record
+from mobilenet_chest.training.epoch import Record
+from mobilenet_chest.training.loop import Progress
 from mobilenet_chest.training.memory import keep_freed_memory
 
 
@@ -50,6 +53,7 @@ def train(
     tracker: Tracker | None = None,
     on_epoch: Callable[[int, Record], bool | None] | None = None,
     resume: Path | None = None,
+    teacher_logits: Tensor | None = None,
 ) -> RunResult:
     """Train in two stages, the second from the best state of the first, and evaluate the best epoch.
 
@@ -62,6 +66,7 @@ def train(
         on_epoch: Called with the epoch, counted over both stages from 1, and its record; True ends the training
             there, and the best epoch so far is evaluated.
         resume: A ``last.pt`` of an interrupted run of the same config: goes on after its last whole epoch.
+        teacher_logits: float (n,) of another network for the training rows, where ``loss.distill_weight`` is not 0.
 
     Raises:
         UserError: Something wrong with the input, before a run is made.
@@ -69,7 +74,7 @@ def train(
     """
     tracker = tracker or NullTracker()
     started = time.perf_counter()
-    prepared = prepare(config)
+    prepared = prepare(config, teacher_logits)
     model, data = prepared.model.to(prepared.device), prepared.data
     if prepared.device.type == "cpu":
         keep_freed_memory()

@@ -14,7 +14,8 @@ from mobilenet_chest import cache, stages
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.stages import Spent, prepare, train_stage1, train_stage2
-from mobilenet_chest.training.loop import Progress, Record
+from mobilenet_chest.training.epoch import Record
+from mobilenet_chest.training.loop import Progress
 from mobilenet_chest.two_stage import RunResult, train
 
 Make = Callable[..., Config]

@@ -17,7 +17,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal, has_test_split, load_test
 from mobilenet_chest.errors import DataError, TrainingDiverged
 from mobilenet_chest.training import checkpoint, loop
-from mobilenet_chest.training.loop import Record
+from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import RunResult, train
 
 EPOCH = {

@@ -15,7 +15,7 @@ from mobilenet_chest.config import Config
 
 if TYPE_CHECKING:
     from mobilenet_chest.sweep import SweepStatus
-    from mobilenet_chest.training.loop import Record
+    from mobilenet_chest.training.epoch import Record
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 

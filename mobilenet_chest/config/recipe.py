@@ -50,6 +50,11 @@ class LossConfig(Section):
     )
     label_smoothing: float = Field(0, ge=0, lt=1, description="Share of each label that is spread over both classes.")
 
+    distill_weight: float = Field(
+        0, ge=0, le=1, description="Share of the loss that compares with a teacher (command distill); 0: none."
+    )
+    distill_temperature: float = Field(2, gt=0, description="Divides the logits of both where they are compared.")
+
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
         if self.name != "focal" and self.focal_gamma is not None:

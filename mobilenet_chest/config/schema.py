@@ -177,6 +177,8 @@ class Config(Section):
     def _choices_go_together(self) -> Self:
         if self.loss.name == "focal" and self.augment.mixes:
             raise ValueError("augment.mixup and cutmix need loss.name: bce; focal loss is defined for labels 0 and 1")
+        if self.loss.distill_weight and self.augment.mixes:
+            raise ValueError("loss.distill_weight must be 0 with augment.mixup or cutmix: a teacher knows whole images")
         if self.loss.pos_weight is not None and self.data.sampling != "all":
             raise ValueError(
                 f"loss.pos_weight {self.loss.pos_weight} and data.sampling {self.data.sampling} correct for the same "

@@ -19,7 +19,7 @@ from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.storage import exclusive
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.study_run import keep_checkpoints
-from mobilenet_chest.training.loop import Record
+from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train
 
 STAGE1 = "stage1"

@@ -9,7 +9,7 @@ import numpy as np
 
 from mobilenet_chest.data.dataset import Split
 from mobilenet_chest.evaluation.predict import Predictions
-from mobilenet_chest.training.loop import Record
+from mobilenet_chest.training.epoch import Record
 
 RIGHT, WRONG = "#1a7f37", "#cf222e"
 

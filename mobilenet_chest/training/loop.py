@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mobilenet_chest.config import AugmentConfig, OptimizerConfig, StageConfig, best_direction
-from mobilenet_chest.data.augment import draw, mix
-from mobilenet_chest.data.sampling import Sampling, epoch_rows
+from mobilenet_chest.config import StageConfig, best_direction
 from mobilenet_chest.errors import TrainingDiverged
-from mobilenet_chest.training.features import Inputs, learning_part
-from mobilenet_chest.training.losses import Loss
-from mobilenet_chest.training.optim import Group, ascended, build_optimizer, build_schedule, set_averaged
-
-Record = dict[str, float]
-"""What is known of one epoch, by the names of the contract: ``train_loss``, ``val_auc``, ``lr``, …"""
+from mobilenet_chest.training.epoch import (
+    Fit,
+    Record,
+    accumulation_groups,
+    epoch_order,
+    recompute_batchnorm,
+    train_epoch,
+)
+from mobilenet_chest.training.optim import build_optimizer, build_schedule, set_averaged
 
 
 @dataclass
@@ -54,40 +54,6 @@ class Progress:
     elapsed: float = 0.0
 
 
-@dataclass(frozen=True)
-class Fit:
-    """What a stage, or a phase of it, needs besides the model: data on the device, and choices.
-
-    Attributes:
-        inputs: What the learning part of the model is fed, on the training device.
-        labels: float32 (n,) on the training device.
-        loss: Summed loss.
-        validate: Gives at least the metric named by ``metric`` for a model in its present state.
-        metric: What chooses the best epoch.
-        optimizer: Batch size, accumulation, clipping, weight decay.
-        augment: Random changes.
-        precision: Type of the forward pass's arithmetic.
-        generator: CPU generator of the epoch order and the augmentation.
-        groups: Parameters that learn at any time of the stage, also those still frozen, with their learning rates; the
-            model's that require a gradient, at the stage's rate, when unset.
-        sampling: Which rows an epoch shows.
-        head_only: The backbone is frozen, so that accumulation would save no memory: a step is one batch.
-    """
-
-    inputs: Inputs
-    labels: Tensor
-    loss: Loss
-    validate: Callable[[nn.Module], dict[str, float]]
-    metric: str
-    optimizer: OptimizerConfig
-    augment: AugmentConfig
-    precision: torch.dtype
-    generator: torch.Generator
-    groups: Sequence[Group] | None = None
-    sampling: Sampling = "all"
-    head_only: bool = False
-
-
 def fit(
     model: nn.Module,
     stage: StageConfig,
@@ -116,7 +82,7 @@ def fit(
         TrainingDiverged: A loss or the metric is NaN or infinite.
     """
     epochs = epochs or range(stage.epochs)
-    order = _order(setup, torch.Generator())
+    order = epoch_order(setup, torch.Generator())
     steps = len(accumulation_groups(order, setup.optimizer))
     groups = setup.groups or [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad]}]
     optimizer = build_optimizer(groups, setup.optimizer, stage.lr)
@@ -164,122 +130,6 @@ def fit(
         if on_epoch(record):
             return True
     return False
-
-
-def train_epoch(
-    model: nn.Module,
-    setup: Fit,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    scaler: torch.amp.GradScaler,
-    average: AveragedModel | None = None,
-) -> Record:
-    """One pass over the training rows in a new random order.
-
-    The gradient of a step is that of the mean loss over all its images, also for the last, incomplete group of
-    batches of an epoch. Order and random changes are drawn for the whole epoch and moved to the device once: within
-    it nothing waits for the device.
-
-    Returns:
-        ``train_loss`` and ``train_accuracy`` (at 0.5), as seen while training.
-    """
-    model.train()
-    device, order = setup.labels.device, _order(setup, setup.generator)
-    rows = len(order)
-    groups = accumulation_groups(order, setup.optimizer)
-    if setup.head_only:
-        groups = [[torch.cat(group)] for group in groups]
-    order = order.to(device)
-    draws = draw(setup.augment, rows, setup.generator).to(device)
-    forward = learning_part(model, setup.inputs.block)
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    loss_sum, correct = torch.zeros((), device=device), torch.zeros((), device=device)
-
-    def batches(group: Sequence[Tensor], start: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for indices in group:
-            end = start + len(indices)
-            chosen = order[start:end]
-            images = setup.inputs.batch(chosen, draws.part(start, end), setup.augment.policy)
-            labels = setup.labels[chosen]
-            yield mix(images, labels, setup.augment) if setup.augment.mixes else (images, labels)
-            start = end
-
-    def backward(images: Tensor, labels: Tensor, images_in_step: int) -> tuple[Tensor, Tensor]:
-        with torch.autocast(device.type, setup.precision, enabled=setup.precision != torch.float32):
-            logits = forward(images)
-        loss = setup.loss(logits.float(), labels)
-        scaler.scale(loss / images_in_step).backward()
-        return loss.detach(), logits.detach()
-
-    start = 0
-    for group in groups:
-        images_in_step = sum(len(indices) for indices in group)
-        optimizer.zero_grad(set_to_none=True)
-        step: Iterable[tuple[Tensor, Tensor]] = batches(group, start)
-        if setup.optimizer.sam_rho:
-            step = list(step)  # the same images twice
-        for images, labels in step:
-            loss, logits = backward(images, labels, images_in_step)
-            # sums stay on the device: reading them here would stall it in every step
-            loss_sum += loss
-            correct += ((logits >= 0) == (labels > 0.5)).sum()
-        if setup.optimizer.sam_rho:
-            with ascended(model, learning, setup.optimizer.sam_rho):
-                optimizer.zero_grad(set_to_none=True)
-                for images, labels in step:
-                    backward(images, labels, images_in_step)
-        start += images_in_step
-        if setup.optimizer.clip_norm is not None:
-            scaler.unscale_(optimizer)
-            clip_grad_norm_(learning, setup.optimizer.clip_norm)
-        scaler.step(optimizer)
-        scaler.update()
-        schedule.step()
-        if average is not None:
-            average.update_parameters(model)
-    return {"train_loss": loss_sum.item() / rows, "train_accuracy": correct.item() / rows}
-
-
-@torch.no_grad()
-def recompute_batchnorm(model: nn.Module, setup: Fit) -> None:
-    """Set BatchNorm's statistics, where they learn, to means over the training rows as they are, for weights that were
-    not trained with them: averages of others."""
-    model.train()
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
-    if not norms:
-        return
-    model.eval()
-    momenta = [module.momentum for module in norms]
-    for module in norms:
-        module.train()
-        module.reset_running_stats()
-        module.momentum = None  # torch's word for a mean in which all batches count alike
-    forward = learning_part(model, setup.inputs.block)
-    unchanged = AugmentConfig(hflip=0)
-    order = torch.arange(len(setup.labels))
-    for group in accumulation_groups(order, setup.optimizer):
-        for indices in group:
-            draws = draw(unchanged, len(indices), torch.Generator()).to(setup.labels.device)
-            forward(setup.inputs.batch(indices.to(setup.labels.device), draws))
-    for module, momentum in zip(norms, momenta, strict=True):
-        module.momentum = momentum
-
-
-def _order(setup: Fit, generator: torch.Generator) -> Tensor:
-    # where every row is shown once labels need not come from the device
-    labels = setup.labels if setup.sampling == "all" else setup.labels.cpu()
-    return epoch_rows(labels, setup.sampling, setup.optimizer.batch_size, generator)
-
-
-def accumulation_groups(order: Tensor, config: OptimizerConfig) -> list[list[Tensor]]:
-    """Row numbers of one epoch in batches, grouped into update steps.
-
-    A last batch of a single image is joined to the one before: BatchNorm cannot normalise one value.
-    """
-    batches = list(order.split(config.batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return [batches[i : i + config.accumulation] for i in range(0, len(batches), config.accumulation)]
 
 
 def _better(value: float, progress: Progress, metric: str) -> bool:

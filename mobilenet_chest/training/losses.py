@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -48,3 +49,28 @@ def build_loss(config: LossConfig, rows: Mapping[int, int]) -> Loss:
         return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights, reduction="sum")
 
     return cross_entropy
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """Another network's view of the training rows.
+
+    Attributes:
+        logits: float32 (rows,), on the training device.
+        weight: Its share of the loss.
+        temperature: Divides its logits and the student's.
+    """
+
+    logits: Tensor
+    weight: float
+    temperature: float
+
+    def mixed(self, loss: Tensor, logits: Tensor, rows: Tensor) -> Tensor:
+        """``loss`` of the student's ``logits`` for some training rows, with the teacher's share.
+
+        Hinton et al., Distilling the Knowledge in a Neural Network, 2015, section 2: the cross-entropy of softened
+        probabilities, times the square of the temperature so that its gradient keeps its size. Summed.
+        """
+        soft = (self.logits[rows] / self.temperature).sigmoid()
+        compared = functional.binary_cross_entropy_with_logits(logits / self.temperature, soft, reduction="sum")
+        return (1 - self.weight) * loss + self.weight * self.temperature**2 * compared

@@ -20,7 +20,7 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError, TrainingDiverged
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.tracker import run_tags
-from mobilenet_chest.training.loop import Record
+from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train
 
 Make = Callable[..., Config]

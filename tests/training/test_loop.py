@@ -11,16 +11,9 @@ from torch import Tensor, nn
 
 from mobilenet_chest.config import AugmentConfig, LossConfig, OptimizerConfig, StageConfig
 from mobilenet_chest.errors import TrainingDiverged
+from mobilenet_chest.training.epoch import Fit, Record, accumulation_groups, recompute_batchnorm, train_epoch
 from mobilenet_chest.training.features import Inputs
-from mobilenet_chest.training.loop import (
-    Fit,
-    Progress,
-    Record,
-    accumulation_groups,
-    fit,
-    recompute_batchnorm,
-    train_epoch,
-)
+from mobilenet_chest.training.loop import Progress, fit
 from mobilenet_chest.training.losses import build_loss
 
 
