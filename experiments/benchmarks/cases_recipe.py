@@ -23,7 +23,7 @@ def recipe(options: Options, ledger: Ledger) -> Json:
     base = experiment(options, path, values, "efficientnet_lite0", "imagenet")
     cheap = cheap_fields(options)
     variants: dict[str, dict[str, Any]] = {"full": {}, "cheap": cheap}
-    if len(cheap) > 1:  # what each of them costs alone
+    if options.each and len(cheap) > 1:
         variants |= {f"{key.rpartition('.')[2]} alone": {key: value} for key, value in cheap.items()}
     rows: list[Json] = []
     warm_up(base)

@@ -27,7 +27,7 @@ QUICK: dict[str, Any] = {
 """Sizes of a smoke test: each case takes seconds and its figures mean nothing."""
 
 PLACES = ("cases", "out", "scratch")
-HOW_OFTEN = ("rounds", "seeds", "workers")
+HOW_OFTEN = ("rounds", "seeds", "workers", "each")
 """Options that change which measurements are made, not what one of them is: a kept one stays valid."""
 
 
@@ -102,6 +102,7 @@ def parse(arguments: Sequence[str] | None, cases: dict[str, Case]) -> argparse.N
     add("--sweep-epochs", type=int, nargs=2, default=[30, 10], metavar="N", help="of the two stages (30 10)")
     add("--trials", type=int, default=20, help="configurations of a sweep (%(default)s)")
     add("--cheap", nargs="*", type=_pair, metavar="KEY=VALUE", help="cheaper fidelities; nothing: none")
+    add("--each", action="store_true", help="case recipe: each of the cheaper fidelities alone, too")
     add("--cheap-sampler", default="grid", choices=["grid", "tpe", "random", "qmc"], help="case time_to_best")
     add("--cheap-pruner", default="median", choices=["median", "hyperband", "none"], help="case time_to_best")
     add("--recipe-rows", type=int, default=2306, help="case recipe (%(default)s)")

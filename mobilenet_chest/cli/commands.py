@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mobilenet_chest import interrupts
+from mobilenet_chest.cli import combining
 from mobilenet_chest.cli.reporting import reporting
 from mobilenet_chest.cli.stores import cache_app, data_app
 from mobilenet_chest.errors import ConfigError, UserError
@@ -33,6 +34,8 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(cache_app, name="cache")
+for command in (combining.ensemble, combining.soup, combining.distill, combining.ablate, combining.baselines):
+    app.command()(command)
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[EXPERIMENT.yaml] [key=value ...]", help="Experiment, then overrides.")

@@ -120,11 +120,15 @@ def load_test(config: DataConfig) -> Split:
     return _read_split(_open(_source_file(config), config), "test", config, columns, classes)
 
 
-def stored_images(config: DataConfig, name: SplitName) -> NDArray[np.uint8]:
-    """The wanted images of a split as they stand in the file, before resizing: (n, h, w) or (n, h, w, 3)."""
-    file, info = _open(_source_file(config), config), medmnist.dataset_info(config.dataset)
-    rows, _ = medmnist.select_rows(file.labels(name), info, medmnist.class_columns(info, config.classes)[0])
-    return file.rows(name, rows)
+def stored_validation_images(config: DataConfig, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Images by the ``row`` of validation predictions, ascending, as stored: (n, h, w) or (n, h, w, 3)."""
+    file = _open(_source_file(config), config)
+    if config.folds is None:
+        return file.rows("val", rows)
+    in_train = len(file.labels("train"))
+    of_train = rows < in_train
+    parts = [file.rows("train", rows[of_train]), file.rows("val", rows[~of_train] - in_train)]
+    return np.concatenate(parts)
 
 
 def resize(images: Tensor, size: int) -> Tensor:

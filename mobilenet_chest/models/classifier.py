@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -157,3 +158,16 @@ class Classifier(nn.Module):
         for name in names:
             x = self.backbone.get_submodule(name)(x)
         return x
+
+
+class Ensemble(nn.Module):
+    """Several networks as one, by the mean of their probabilities."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 or float (n, c, h, w) to the logits (n,), float64, of the mean probability."""
+        probabilities = [member(images).double().sigmoid() for member in self.members]
+        return torch.stack(probabilities).mean(0).logit()

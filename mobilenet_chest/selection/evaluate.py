@@ -61,6 +61,11 @@ def evaluate_run(client: MlflowClient, run: Run, config: Config, split: Literal[
     if "threshold" not in run.data.metrics:
         raise TrackingError(f"run {run_id} has not finished: it has no threshold; resume or repeat it first")
     same_rows(run, config)
+    if split == "val" and run.data.tags.get("members_are") == "folds":
+        raise TrackingError(
+            f"run {run_id} is an ensemble of folds: its members have trained on the validation rows; the run's own "
+            "val_* figures are out of fold"
+        )
     openings = int(run.data.tags.get(OPENINGS, 0))
     model = trained_model(client, run, config)
     rows = load_test(config.data) if split == "test" else load_train_val(config.data).val

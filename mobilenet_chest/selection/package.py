@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mobilenet_chest.errors import PromotionRefused, TrackingError
-from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.tracking.store import connect
 
 SERVED = Path(__file__).with_name("served.py")
@@ -34,7 +33,7 @@ RUNTIME = ("mlflow", "numpy", "pandas", "torch")
 class _WithAugmentation(nn.Module):
     """Mean probability of images and their mirrors: uint8 (n, c, s, s) to float (n,)."""
 
-    def __init__(self, model: Classifier) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
@@ -44,7 +43,7 @@ class _WithAugmentation(nn.Module):
 
 
 def build(
-    model: Classifier, image_size: int, channels: int, classes: tuple[str, str], threshold: float, folder: Path
+    model: nn.Module, image_size: int, channels: int, classes: tuple[str, str], threshold: float, folder: Path
 ) -> None:
     """Write a complete MLflow model folder. It holds an exported program and plain text: no pickle.
 

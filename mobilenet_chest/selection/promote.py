@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_images
+from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_validation_images
 from mobilenet_chest.errors import DataError, PromotionRefused
 from mobilenet_chest.selection import package
 from mobilenet_chest.selection.evaluate import OPENINGS, evaluate_run, same_rows
@@ -145,8 +145,11 @@ def _refuse_unfit(candidate: Candidate) -> None:
 
 def _verify(client: MlflowClient, candidate: Candidate, config: Config, model_uri: str) -> float:
     """Largest difference in probability on the validation images; refuses more than the tolerance."""
-    stored = stored_predictions(client, candidate.run, "val")["probability_tta"].to_numpy()
-    found = package.predict_in_fresh_process(model_uri, stored_images(config.data, "val"), _absolute_uri())
+    # the validation rows of an ensemble of folds were scored by one member each, not by what is registered
+    split = "served" if candidate.run.data.tags.get("members_are") == "folds" else "val"
+    table = stored_predictions(client, candidate.run, split)
+    stored, images = table["probability_tta"].to_numpy(), stored_validation_images(config.data, table["row"].to_numpy())
+    found = package.predict_in_fresh_process(model_uri, images, _absolute_uri())
     if found.shape != stored.shape:
         raise PromotionRefused([f"the registered model gives {found.shape} probabilities for {stored.shape} images"])
     difference = float(np.abs(found - stored).max())

@@ -5,27 +5,33 @@ from __future__ import annotations
 import math
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from torch import Tensor, nn
 
-from mobilenet_chest.config import Config, load
+from mobilenet_chest.config import Config, load, parse
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, TrackingError, nearest
-from mobilenet_chest.models.classifier import Classifier
+from mobilenet_chest.models.classifier import Classifier, Ensemble
 from mobilenet_chest.models.zoo import build_model
+from mobilenet_chest.tracking.provenance import code_version
 from mobilenet_chest.tracking.store import all_experiment_ids, tracking_uri
 from mobilenet_chest.tracking.study_run import nested_runs, search_all
 from mobilenet_chest.training import checkpoint
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+SINGLE_KINDS = ("train", "ensemble", "soup")
+"""Tag ``kind`` of runs that stand for themselves, unlike trials, which their study stands for."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,22 @@ def find(client: MlflowClient, reference: str) -> list[Candidate]:
     )
 
 
+def find_study(client: MlflowClient, name: str) -> Run:
+    """A study's own run, by its name or run id.
+
+    Raises:
+        TrackingError: There is none.
+    """
+    studies = search_all(client, all_experiment_ids(client), "tags.kind = 'study'")
+    for run in studies:
+        if name in (run.data.tags.get("study"), run.info.run_id):
+            return run
+    known = sorted({run.data.tags.get("study", "") for run in studies})
+    raise TrackingError(
+        f"no study '{name}' at {tracking_uri()}{nearest(name, known)} (there are: {', '.join(known) or 'none yet'})"
+    )
+
+
 def find_one(client: MlflowClient, reference: str) -> Candidate:
     """As :func:`find`, for commands that want a single run.
 
@@ -90,13 +112,46 @@ def find_one(client: MlflowClient, reference: str) -> Candidate:
 
 
 def everything(client: MlflowClient, experiments: list[str]) -> list[Candidate]:
-    """The best trial of each study and each finished single training."""
+    """The best trial of each study, and each finished training, ensemble and soup."""
     found = []
     for study in search_all(client, experiments, "tags.kind = 'study'"):
         if best := _best_trial(client, study):
             found.append(Candidate(best, study))
-    finished = "tags.kind = 'train' AND attributes.status = 'FINISHED'"
-    return found + [Candidate(run) for run in search_all(client, experiments, finished)]
+    for kind in SINGLE_KINDS:
+        finished = f"tags.kind = '{kind}' AND attributes.status = 'FINISHED'"
+        found += [Candidate(run) for run in search_all(client, experiments, finished)]
+    return found
+
+
+def top_trials(client: MlflowClient, study: Run, count: int) -> list[Candidate]:
+    """The best complete trials of a study, the best first.
+
+    Raises:
+        TrackingError: There are fewer.
+    """
+    ranked = _ranked_trials(client, study)
+    if len(ranked) < count:
+        raise TrackingError(
+            f"study '{study.data.tags.get('study')}' has {len(ranked)} complete trials, not {count}; continue it with "
+            "sweep.py, or ask for fewer"
+        )
+    return [Candidate(run, study) for run in ranked[:count]]
+
+
+def finished_like(client: MlflowClient, config: Config, data_digest: str, teacher: str | None = None) -> Run | None:
+    """The latest finished training of an equal experiment, on the same rows, with the same code and teacher."""
+    wanted = {"kind": "train", "config_digest": config.digest(), "data_digest": data_digest}
+    found = finished_with(client, config.experiment, wanted)
+    return next((run for run in found if run.data.tags.get("teacher") == teacher), None)
+
+
+def finished_with(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[Run]:
+    """Finished runs of an MLflow experiment that have these tags and were made with the same code."""
+    known = client.get_experiment_by_name(experiment)
+    if known is None or known.lifecycle_stage != "active":
+        return []
+    query = " AND ".join(f"tags.{name} = '{value}'" for name, value in {**tags, **code_version()}.items())
+    return search_all(client, [known.experiment_id], f"{query} AND attributes.status = 'FINISHED'")
 
 
 def best_of_study(client: MlflowClient, study: Run) -> Candidate:
@@ -112,13 +167,17 @@ def best_of_study(client: MlflowClient, study: Run) -> Candidate:
 
 
 def _best_trial(client: MlflowClient, study: Run) -> Run | None:
+    return next(iter(_ranked_trials(client, study)), None)
+
+
+def _ranked_trials(client: MlflowClient, study: Run) -> list[Run]:
     metric, sign = study.data.tags["metric"], -1 if study.data.tags["direction"] == "maximize" else 1
     complete = [
         run
         for run in nested_runs(client, study.info.run_id)
         if run.data.tags.get("trial_state") == "COMPLETE" and math.isfinite(run.data.metrics.get(metric, math.nan))
     ]
-    return min(complete, key=lambda r: (sign * r.data.metrics[metric], int(r.data.tags["trial"])), default=None)
+    return sorted(complete, key=lambda run: (sign * run.data.metrics[metric], int(run.data.tags["trial"])))
 
 
 def _of_run(client: MlflowClient, run: Run) -> Candidate:
@@ -155,16 +214,27 @@ def stored_predictions(client: MlflowClient, run: Run, split: str) -> pd.DataFra
         return pd.read_parquet(path)
 
 
-def trained_model(client: MlflowClient, run: Run, config: Config) -> Classifier:
-    """The network with the weights of the run's ``checkpoints/best.pt``, in evaluation mode on the CPU."""
+def trained_model(client: MlflowClient, run: Run, config: Config) -> nn.Module:
+    """The network, or ensemble, of the run's ``checkpoints/best.pt``, in evaluation mode on the CPU."""
     with artifact(client, run, "checkpoints/best.pt") as path:
         contents = checkpoint.load(path)
+    channels = load_train_val(config.data).channels
+    if "members" in contents:
+        return run_of_members(contents["members"], channels)
+    return _with_weights(config, contents["model"], channels)
+
+
+def run_of_members(members: Sequence[Mapping[str, Any]], channels: int) -> nn.Module:
+    """The ensemble of networks given as ``config`` and ``model`` state."""
+    models = [_with_weights(parse(m["config"], source="member"), m["model"], channels) for m in members]
+    return Ensemble(models).eval()
+
+
+def _with_weights(config: Config, state: Mapping[str, Tensor], channels: int) -> Classifier:
     # random weights to begin with: every one of them is replaced
-    untrained = config.model.model_copy(update={"weights": "none"})
-    model = build_model(untrained, load_train_val(config.data).channels)
-    model.load_state_dict(contents["model"])
-    model.eval()
-    return model
+    model = build_model(config.model.model_copy(update={"weights": "none"}), channels)
+    model.load_state_dict(state)
+    return model.eval()
 
 
 @contextmanager

@@ -62,6 +62,8 @@ def connect() -> MlflowClient:
         TrackingError: As :func:`check_reachable`.
     """
     check_reachable()
+    # bars for files of this machine's own disk, one after the other, would bury what a command says
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     uri = tracking_uri()

@@ -17,7 +17,7 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
-from mobilenet_chest.data.dataset import load_test, resize, stored_images
+from mobilenet_chest.data.dataset import load_test, load_train_val, resize, stored_validation_images
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.selection import evaluate as evaluate_module
 from mobilenet_chest.selection import runs
@@ -88,7 +88,8 @@ class TestPromoted:
     def test_it_predicts_the_validation_images_as_the_run_did(self, promoted: Promoted) -> None:
         store, promotion = promoted
         model = mlflow.pyfunc.load_model("models:/tiny@champion")
-        table = model.predict(stored_images(store.config().data, "val"))
+        data = store.config().data
+        table = model.predict(stored_validation_images(data, load_train_val(data).val.rows))
         run = store.run(promotion.run_id)
         stored = runs.stored_predictions(store.client, run, "val")["probability_tta"].to_numpy()
         np.testing.assert_allclose(table["probability"].to_numpy(), stored, atol=1e-4, rtol=0)

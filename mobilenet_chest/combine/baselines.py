@@ -1,0 +1,86 @@
+"""Several experiments trained one after the other, with the same budget, for one table."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from mobilenet_chest.combine.ensemble import of_seeds
+from mobilenet_chest.combine.members import Watch, trained, unwatched
+from mobilenet_chest.config import MODEL_NAMES, Config
+from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.errors import ConfigError, nearest
+from mobilenet_chest.selection.compare import Row, compare
+from mobilenet_chest.selection.runs import get_run, run_config, trained_model
+from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.store import connect
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BATCH = 64
+"""Images of the larger of the two batches whose time is taken."""
+
+REPEATS = 10
+
+SPEED_REFERENCE = "densenet121"
+"""What the others' training time is set against, as in the source report (section 3.4)."""
+
+
+def baselines(configs: Sequence[Config], ensembles: Mapping[str, int], watch: Watch = unwatched) -> list[Row]:
+    """Train what is not there yet, and set all of it side by side, with the source report's figures.
+
+    Args:
+        configs: One for each row.
+        ensembles: Architecture -> how many seeds of its first experiment make a further row.
+        watch: Shows the trainings.
+
+    Returns:
+        Rows with ``latency_1_ms`` and ``latency_64_ms`` (of the network on this machine's CPU, without TTA) among the
+        metrics.
+
+    Raises:
+        UserError: Whatever a training refuses, before the first one starts.
+    """
+    names = [config.model.name for config in configs]
+    if unknown := [name for name in ensembles if name not in names]:
+        raise ConfigError(
+            [f"--ensemble {unknown[0]}: none of the experiments is of it{nearest(unknown[0], MODEL_NAMES)} There are: "
+             f"{', '.join(dict.fromkeys(names))}"]
+        )  # fmt: skip
+    run_ids = [member.run_id for member in trained(configs, watch)]
+    reference = next((run_ids[index] for index, name in enumerate(names) if name == SPEED_REFERENCE), run_ids[0])
+    for name, seeds in ensembles.items():
+        run_ids.append(of_seeds(configs[names.index(name)], seeds, watch).run_id)
+    for run_id in run_ids:
+        _log_latency(run_id)
+    return compare(run_ids, baseline=reference, reported=True)
+
+
+def latency(model: nn.Module, images: Tensor) -> float:
+    """Milliseconds of a forward pass, the median of several after one that is not counted."""
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(REPEATS + 1):
+            started = time.perf_counter()
+            model(images)
+            seconds.append(time.perf_counter() - started)
+    return 1000 * statistics.median(seconds[1:])
+
+
+def _log_latency(run_id: str) -> None:
+    client = connect()
+    run = get_run(client, run_id)
+    if "latency_1_ms" in run.data.metrics:
+        return
+    config = run_config(client, run)
+    model = trained_model(client, run, config)
+    images = load_train_val(config.data).val.images
+    batch = images[torch.arange(BATCH) % len(images)]
+    measured = {"latency_1_ms": latency(model, batch[:1]), f"latency_{BATCH}_ms": latency(model, batch)}
+    MlflowTracker(resume=run_id).log_metrics(measured, step=0)

@@ -1,0 +1,109 @@
+"""The runs that are combined: trained where they are not there yet, and what they left read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.selection.runs import Candidate, finished_like, get_run, run_config, stored_predictions
+from mobilenet_chest.stages import prepare
+from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.training.epoch import Record
+from mobilenet_chest.two_stage import train
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+Watch = Callable[[Config], AbstractContextManager[Callable[[int, Record], bool | None] | None]]
+"""Shows a training while it runs; gives what is called after each epoch."""
+
+
+def unwatched(config: Config) -> AbstractContextManager[None]:
+    """Shows nothing."""
+    return nullcontext()
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A finished run and its experiment."""
+
+    run: Run
+    config: Config
+
+    @property
+    def run_id(self) -> str:
+        """In MLflow."""
+        return str(self.run.info.run_id)
+
+    def predictions(self) -> Predictions:
+        """Of its validation rows, as stored."""
+        table = stored_predictions(connect(), self.run, "val")
+        return Predictions(*(table[name].to_numpy() for name in ("row", "label", "probability", "probability_tta")))
+
+
+def members(candidates: Sequence[Candidate]) -> list[Member]:
+    """Finished runs with their experiments.
+
+    Raises:
+        TrackingError: One has not finished.
+    """
+    client = connect()
+    for candidate in candidates:
+        if candidate.run.info.status != "FINISHED":
+            raise TrackingError(f"run {candidate.run_id} is {candidate.run.info.status}, not FINISHED; choose another")
+    return [Member(candidate.run, run_config(client, candidate.run)) for candidate in candidates]
+
+
+def trained(
+    configs: Sequence[Config], watch: Watch = unwatched, teacher: tuple[str, Tensor] | None = None
+) -> list[Member]:
+    """One finished run for each experiment: an earlier one that was the same in data, settings and code, or a new one.
+
+    Args:
+        configs: The experiments; whatever is wrong with one of them is said before the first is trained.
+        watch: Shows the trainings.
+        teacher: Run id and logits for the training rows, where ``loss.distill_weight`` is not 0.
+
+    Raises:
+        UserError: An experiment cannot be trained.
+        TrainingDiverged: One did.
+    """
+    client = connect()
+    teacher_id, logits = teacher or (None, None)
+    digests = [prepare(config, logits).data.digest for config in configs]
+    found = []
+    for config, digest in zip(configs, digests, strict=True):
+        run = finished_like(client, config, digest, teacher_id)
+        if run is None:
+            tracker = MlflowTracker(tags={} if teacher_id is None else {"teacher": teacher_id})
+            with watch(config) as on_epoch:
+                result = train(config, tracker, on_epoch, teacher_logits=logits)
+            assert result.run_id is not None
+            run = get_run(client, result.run_id)
+        found.append(Member(run, config))
+    return found
+
+
+def mean_of(predictions: Sequence[Predictions]) -> Predictions:
+    """Means of probabilities for the same rows."""
+    first = predictions[0]
+    plain, tta = (
+        np.mean([getattr(one, column) for one in predictions], axis=0) for column in ("probability", "probability_tta")
+    )
+    return Predictions(first.row, first.label, plain, tta)
+
+
+def one_after_the_other(predictions: Sequence[Predictions]) -> Predictions:
+    """Predictions of different rows, in the order of the rows."""
+    columns = {name: np.concatenate([getattr(one, name) for one in predictions]) for name in vars(predictions[0])}
+    order = np.argsort(columns["row"], kind="stable")
+    return Predictions(**{name: column[order] for name, column in columns.items()})

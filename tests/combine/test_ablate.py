@@ -1,0 +1,80 @@
+"""Ablations: choices as written on the command line, pairs by seed, and their interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+from mlflow import MlflowClient
+
+from mobilenet_chest.combine.ablate import ON, ablate, described, paired, parse_choices
+from mobilenet_chest.config import Config, with_values
+from mobilenet_chest.errors import ConfigError
+
+Make = Callable[..., Config]
+
+
+def test_choices() -> None:
+    assert parse_choices("augment.mixup, stage2.ema=0.9,stage2.resolutions=[16,32]") == [
+        {"augment.mixup": 0.2}, {"stage2.ema": 0.9}, {"stage2.resolutions": [16, 32]}
+    ]  # fmt: skip
+    (choice,) = parse_choices("optimizer.name=sgd+stage2.lr=1.0e-2")
+    assert choice == {"optimizer.name": "sgd", "stage2.lr": 0.01}
+    assert described(choice) == "optimizer.name=sgd+stage2.lr=0.01"
+    with pytest.raises(ConfigError) as caught:
+        parse_choices("augment.mixupp,stage2.lr")
+    assert "--over augment.mixupp: no usual value to turn on; did you mean 'augment.mixup'?" in str(caught.value)
+    assert "--over stage2.lr: no usual value" in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ON)
+def test_every_usual_value_fits(path: str, tiny: Make) -> None:
+    model = {"name": "efficientnet_b0", "weights": "none"}
+    config = tiny({"model": model})
+    assert with_values(config, {path: ON[path]}) != config
+
+
+def test_the_interval_is_students() -> None:
+    """Of 1, 2 and 6: mean 3, standard deviation sqrt(7), t(0.975, 2) = 4.3027."""
+    found = paired([1.0, 2.0, 6.0])
+    assert found.mean == 3
+    half = 4.302653 * math.sqrt(7) / math.sqrt(3)
+    assert (found.low, found.high) == (pytest.approx(3 - half), pytest.approx(3 + half))
+    assert found.each == (1.0, 2.0, 6.0)
+    alone = paired([0.5])
+    assert alone.mean == 0.5
+    assert math.isnan(alone.low)
+
+
+def test_an_ablation(tiny: Make) -> None:
+    config = tiny()
+    rows = ablate(config, parse_choices("augment.mixup,stage2.ema=0.5"), seeds=2)
+    assert [row.choice for row in rows] == [{}, {"augment.mixup": 0.2}, {"stage2.ema": 0.5}]
+    runs = [[MlflowClient().get_run(run_id) for run_id in row.run_ids] for row in rows]
+    for row, group in zip(rows, runs, strict=True):
+        assert [run.data.params["seed"] for run in group] == ["7", "8"]
+        metrics = [run.data.metrics["val_auc"] for run in group]
+        assert row.metrics["val_auc"] == pytest.approx(sum(metrics) / 2)
+    assert rows[0].differences == {}
+    assert rows[0].times_slower == 1
+    for row, group in zip(rows[1:], runs[1:], strict=True):
+        each = [
+            own.data.metrics["val_auc"] - base.data.metrics["val_auc"] for own, base in zip(group, runs[0], strict=True)
+        ]
+        assert row.differences["val_auc"].each == pytest.approx(each)
+    assert [run.data.params["augment.mixup"] for run in runs[1]] == ["0.2", "0.2"]
+    again = ablate(config, parse_choices("stage2.ema=0.5"), seeds=2)
+    assert [row.run_ids for row in again] == [rows[0].run_ids, rows[2].run_ids]
+
+
+def test_choices_that_cannot_be(tiny: Make) -> None:
+    for choice, words in (
+        ({"stage2.epochs": 2}, "the experiment has that already"),
+        ({"data.fold": 1}, "runs on other rows or seeds have no pairs"),
+        ({"seed": 3}, "runs on other rows or seeds have no pairs"),
+        ({"stage2.emma": 3}, "unknown key; did you mean 'ema'?"),
+    ):
+        with pytest.raises(ConfigError, match=words.replace("?", r"\?")):
+            ablate(tiny(), [choice], seeds=1)
+    assert MlflowClient().get_experiment_by_name("members") is None

@@ -1,0 +1,44 @@
+"""The table of baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from mobilenet_chest.combine.baselines import baselines, latency
+from mobilenet_chest.config import Config
+from mobilenet_chest.errors import ConfigError
+
+Make = Callable[..., Config]
+
+
+def test_rows(tiny: Make) -> None:
+    model = {"name": "mobilenet_v3_small", "weights": "none", "hidden": []}
+    configs = [tiny({"name": "one"}), tiny({"name": "two", "model": model})]
+    rows = baselines(configs, {"mobilenet_v3_small": 2})
+    own = [row for row in rows if row.kind == "run"]
+    assert [row.model for row in own].count("mobilenet_v3_small") == 2
+    assert len(own) == 3
+    for row in own:
+        assert row.metrics["latency_1_ms"] > 0
+        assert row.metrics["latency_64_ms"] > row.metrics["latency_1_ms"]
+        assert row.baseline["speed_ratio"] > 0
+    assert [row.kind for row in rows[3:]] == ["reported"] * 6
+    sizes = {row.name: row.parameters for row in own}
+    assert sizes["two, 2 seeds"] == 2 * (sizes["two"] or 0)
+    # trained once: the same command again shows the same runs
+    assert [row.run_id for row in baselines(configs, {"mobilenet_v3_small": 2})] == [row.run_id for row in rows]
+
+
+def test_an_ensemble_of_what_is_not_there(tiny: Make) -> None:
+    with pytest.raises(ConfigError, match="--ensemble densenet121: none of the experiments is of it"):
+        baselines([tiny()], {"densenet121": 5})
+
+
+def test_latency_is_a_median(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 9.0] + [t for i in range(10) for t in (10.0 * i, 10.0 * i + (0.5 if i == 3 else 0.002))])
+    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
+    assert latency(nn.Identity(), torch.zeros(1)) == pytest.approx(2.0)

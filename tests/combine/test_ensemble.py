@@ -1,0 +1,129 @@
+"""Ensembles: means of probabilities of runs that belong together, or out-of-fold predictions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from mobilenet_chest.combine.ensemble import Combined, combine, of_folds, of_runs, of_seeds
+from mobilenet_chest.combine.members import trained
+from mobilenet_chest.config import Config, with_values
+from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.errors import TrackingError, UserError
+from mobilenet_chest.evaluation.predict import predict
+from mobilenet_chest.models.classifier import Ensemble
+from mobilenet_chest.selection.compare import compare
+from mobilenet_chest.selection.evaluate import evaluate
+from mobilenet_chest.selection.runs import Candidate, run_config, stored_predictions, trained_model
+
+with warnings.catch_warnings():
+    # importing mlflow.pyfunc makes MLflow warn about a type hint in its own code
+    warnings.simplefilter("ignore")
+    from mobilenet_chest.selection.promote import promote
+
+Make = Callable[..., Config]
+
+
+def trainings() -> list[Run]:
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name("members")
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], "tags.kind = 'train'"))
+
+
+def table(run_id: str, split: str = "val") -> pd.DataFrame:
+    client = MlflowClient()
+    return stored_predictions(client, client.get_run(run_id), split)
+
+
+def test_an_ensemble_of_seeds(tiny: Make) -> None:
+    config = tiny()
+    result = of_seeds(config, 2)
+    run = MlflowClient().get_run(result.run_id)
+    assert (run.data.tags["kind"], run.data.tags["members_are"], run.info.status) == ("ensemble", "seeds", "FINISHED")
+    assert run.data.tags["members"] == ",".join(result.members)
+    assert {MlflowClient().get_run(member).data.params["seed"] for member in result.members} == {"7", "8"}
+
+    own, parts = table(result.run_id), [table(member) for member in result.members]
+    for column in ("probability", "probability_tta"):
+        np.testing.assert_allclose(own[column], (parts[0][column] + parts[1][column]) / 2)
+    assert not np.allclose(parts[0]["probability"], parts[1]["probability"])
+    assert own["row"].tolist() == parts[0]["row"].tolist()
+
+    single = MlflowClient().get_run(result.members[0]).data.metrics
+    assert run.data.metrics["parameters"] == 2 * single["parameters"]
+    assert run.data.metrics["train_seconds"] > single["train_seconds"]
+    assert run.data.metrics["val_auc"] == result.metrics["val_auc"]
+
+    again = of_seeds(config, 3)
+    assert again.members[:2] == result.members
+    assert len(trainings()) == 3
+    rows = {row.run_id: row for row in compare([])}
+    assert rows[result.run_id].parameters == 2 * single["parameters"]
+
+
+def test_what_is_stored_is_the_ensemble(tiny: Make) -> None:
+    """The network read back predicts as stored, and evaluating it gives the run's figures."""
+    result = of_seeds(tiny(), 2)
+    client = MlflowClient()
+    run = client.get_run(result.run_id)
+    config = run_config(client, run)
+    model = trained_model(client, run, config)
+    assert isinstance(model, Ensemble)
+    found = predict(model, load_train_val(config.data).val, torch.device("cpu"))
+    np.testing.assert_allclose(found.probability_tta, table(result.run_id)["probability_tta"], atol=1e-6)
+    assert evaluate(result.run_id, "val").metrics["val_auc"] == pytest.approx(result.metrics["val_auc"])
+
+
+def test_an_ensemble_of_folds_is_validated_out_of_fold(tiny: Make) -> None:
+    config = tiny()
+    result = of_folds(config, 3)
+    data = load_train_val(config.data)
+    own = table(result.run_id)
+    assert len(own) == len(data.train) + len(data.val)
+    assert own["row"].is_unique
+    parts = pd.concat([table(member) for member in result.members])
+    merged = own.merge(parts, on="row", suffixes=("", "_part"))
+    assert len(merged) == len(own)
+    assert (merged["probability"] == merged["probability_part"]).all()
+    assert (merged["label"] == merged["label_part"]).all()
+    assert len(table(result.run_id, "served")) == len(data.val)
+    with pytest.raises(TrackingError, match="its members have trained on the validation rows"):
+        evaluate(result.run_id, "val")
+    assert evaluate(result.run_id, "test").test_evaluations == 1
+
+
+def test_members_that_do_not_belong_together(tiny: Make) -> None:
+    config = tiny()
+    parts = trained([config, with_values(config, {"data.folds": 3}), with_values(config, {"data.image_size": 24})])
+    with pytest.raises(UserError, match="an ensemble needs two members or more, not 1"):
+        combine(parts[:1], "runs")
+    with pytest.raises(TrackingError, match="was validated on other rows"):
+        of_runs([Candidate(part.run) for part in parts[:2]])
+    with pytest.raises(UserError, match=r"has data\.image_size 24, run \w+ has 32"):
+        of_runs([Candidate(parts[0].run), Candidate(parts[2].run)])
+
+
+def test_what_is_wrong_shows_before_the_first_training(tiny: Make) -> None:
+    wrong = with_values(tiny(), {"stage2.unfreeze_from": 5})
+    with pytest.raises(UserError, match="has 1 blocks"):
+        trained([tiny(), wrong])
+    assert MlflowClient().get_experiment_by_name("members") is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [of_seeds, of_folds])
+def test_an_ensemble_can_be_promoted(tiny: Make, how: Callable[[Config, int], Combined], tracking: Path) -> None:
+    result = how(tiny(), 2)
+    promotion = promote(result.run_id)
+    assert promotion.promoted
+    assert promotion.run_id == result.run_id
+    assert promotion.test["test_auc"] > 0

@@ -1,0 +1,101 @@
+"""Soups: averages that are averages, halves that do not overlap, and members that share a start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from mobilenet_chest.combine.members import Member, trained
+from mobilenet_chest.combine.soup import average, halves, soup
+from mobilenet_chest.config import Config, with_values
+from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.errors import UserError
+from mobilenet_chest.selection.runs import Candidate, stored_predictions, trained_model
+
+Make = Callable[..., Config]
+
+
+def candidates(members: list[Member]) -> list[Candidate]:
+    return [Candidate(member.run) for member in members]
+
+
+def test_an_average() -> None:
+    states = [
+        {"w": torch.tensor([1.0, 2.0]), "n": torch.tensor(3)},
+        {"w": torch.tensor([2.0, 6.0]), "n": torch.tensor(5)},
+    ]
+    mean = average(states)
+    assert torch.equal(mean["w"], torch.tensor([1.5, 4.0]))
+    assert (mean["w"].dtype, mean["n"].item()) == (torch.float32, 3)
+    alone = average(states[:1])
+    assert torch.equal(alone["w"], states[0]["w"])
+    assert alone["w"] is not states[0]["w"]
+
+
+def test_halves_are_stratified_and_disjoint(tiny: Make) -> None:
+    val = load_train_val(tiny().data).val
+    choosing, reporting = halves(val, seed=3)
+    assert sorted([*choosing, *reporting]) == list(range(len(val)))
+    positive = [int(val.labels[part].sum()) for part in (choosing, reporting)]
+    assert abs(positive[0] - positive[1]) <= 1
+    assert not np.array_equal(choosing, halves(val, seed=4)[0])
+
+
+def test_a_soup_of_one_is_the_model(tiny: Make) -> None:
+    """Its figures are of the rows that chose nothing."""
+    (member,) = trained([tiny()])
+    result = soup(candidates([member]))
+    client = MlflowClient()
+    run = client.get_run(result.run_id)
+    own, original = (stored_predictions(client, one, "val") for one in (run, member.run))
+    _, reporting = halves(load_train_val(member.config.data).val, member.config.seed)
+    np.testing.assert_allclose(own["probability"], original["probability"].to_numpy()[reporting], atol=1e-6)
+    assert own["row"].tolist() == original["row"].to_numpy()[reporting].tolist()
+    states = [trained_model(client, one, member.config).state_dict() for one in (run, member.run)]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_a_soup_of_fine_tunings_from_one_start(tiny: Make) -> None:
+    config = tiny()
+    parts = trained([with_values(config, {"stage2.lr": lr}) for lr in (1e-3, 2e-3, 3e-3)])
+    result = soup(candidates(parts))
+    client = MlflowClient()
+    run = client.get_run(result.run_id)
+    assert run.data.tags["kind"] == "soup"
+    assert run.data.tags["soup"] in ("greedy", "uniform")
+    assert len(result.members) == result.metrics["soup_size"]
+    assert set(result.members) <= {part.run_id for part in parts}
+    assert run.data.metrics["best_member_val_auc"] > 0
+    by_id = {part.run_id: part for part in parts}
+    states = [trained_model(client, by_id[i].run, config).state_dict() for i in result.members]
+    expected, found = average(states), trained_model(client, run, config).state_dict()
+    learned = [name for name in expected if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+    assert all(torch.equal(found[name], expected[name]) for name in learned)
+
+
+def test_statistics_are_those_of_the_average(tiny: Make) -> None:
+    """With BatchNorm in training mode on all training rows, the first layer's means are those of its inputs."""
+    config = tiny({"evaluation": {"metric": "val_loss"}})
+    parts = trained([with_values(config, {"stage2.lr": lr}) for lr in (1e-4, 2e-4)])
+    result = soup(candidates(parts))
+    assert result.metrics["soup_size"] == 2
+    client = MlflowClient()
+    model = trained_model(client, client.get_run(result.run_id), config)
+    images, norm = load_train_val(config.data).train.images, model.backbone.bn1
+    with torch.inference_mode():
+        means = model.backbone.conv_stem((images.float() - model.mean) / model.std).mean((0, 2, 3))
+    torch.testing.assert_close(norm.running_mean, means, atol=2e-2, rtol=2e-2)
+
+
+def test_another_start_has_no_soup(tiny: Make) -> None:
+    config = tiny()
+    for other, words in (
+        ({"seed": 8}, "begin stage 2 with different weights; a soup needs one start"),
+        ({"model.hidden": [4]}, "are of different models or data"),
+    ):
+        with pytest.raises(UserError, match=words):
+            soup(candidates(trained([config, with_values(config, other)])))
