@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
-from mobilenet_chest.config import flatten, load
-from mobilenet_chest.sweep.space import to_optuna
+from mobilenet_chest.config import flatten, load, with_values
+from mobilenet_chest.sweep.space import suggest, to_optuna
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 FILES = sorted(FOLDER.rglob("*.yaml")) + sorted(FOLDER.rglob("*.yml"))
-SWEEPS = {"quickstart.yaml", "mobilenet_v3_large_sweep.yaml", "efficientnet_lite0_sweep.yaml"}
+SWEEPS = {
+    "quickstart.yaml", "mobilenet_v3_large_sweep.yaml", "efficientnet_lite0_sweep.yaml", "sweep_models.yaml",
+    "sweep_wide.yaml",
+}  # fmt: skip
 
 # the source report's recipe, sections 2 and 8.1
 RECIPE: dict[str, Any] = {
@@ -63,6 +67,8 @@ def test_how_many_there_are() -> None:
         "baselines/resnet50.yaml",
         "chestmnist/mobilenet_v3_large.yaml",
         "chestmnist/mobilenet_v3_large_sweep.yaml",
+        "chestmnist/sweep_models.yaml",
+        "chestmnist/sweep_wide.yaml",
         "pneumoniamnist/efficientnet_lite0.yaml",
         "pneumoniamnist/efficientnet_lite0_sweep.yaml",
         "quickstart.yaml",
@@ -116,3 +122,25 @@ def test_the_chestmnist_sweep_searches_what_the_report_leaves_open() -> None:
         "loss.focal_gamma",
     ]
     assert config.search["loss.focal_gamma"].when == {"loss.name": "focal"}
+
+
+def test_the_wide_sweep_is_over_everything_that_trains_a_network() -> None:
+    """But for what belongs to one architecture or another optimiser, and what a cheaper fidelity or a teacher sets."""
+    config = load(FOLDER / "chestmnist" / "sweep_wide.yaml")
+    sections = config.model_dump(include={"augment", "loss", "optimizer", "model"})
+    everything = set(flatten(sections)) | {f"stage2.{name}" for name in type(config.stage2).model_fields}
+    assert everything - set(config.search) == {
+        "augment.hflip", "loss.distill_weight", "loss.distill_temperature", "model.name", "model.weights",
+        "model.drop_path", "optimizer.momentum", "optimizer.batch_size", "optimizer.accumulation",
+        "optimizer.clip_norm", "optimizer.precision", "stage2.epochs", "stage2.warmup_epochs", "stage2.patience",
+        "stage2.resolutions",
+    }  # fmt: skip
+
+
+def test_every_point_of_the_wide_sweep_is_an_experiment() -> None:
+    """The check when the file is read sees the first combinations only: 200 of the sampler's own are tried here."""
+    config = load(FOLDER / "chestmnist" / "sweep_wide.yaml")
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    for _ in range(200):
+        values = suggest(study.ask(), config.search)
+        assert with_values(config, values).search == {}

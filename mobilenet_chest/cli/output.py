@@ -116,6 +116,7 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
                 "run_id": result.run_id,
                 "trials": [asdict(trial) for trial in result.trials],
                 "best": best,
+                **({"front": result.front} if config.study.also else {}),
                 "importances": result.importances,
                 "complete": result.complete,
                 **result.stage1,
@@ -124,13 +125,14 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
         return
     table = Table(title=f"study {result.study}: {len(result.trials)} trials, {result.new_trials} of them now")
     paths = list(config.search)
-    for heading in ("trial", "state", config.study.metric, *paths, "run"):
+    for heading in ("trial", "state", config.study.metric, *config.study.also, *paths, "run"):
         table.add_column(heading, no_wrap=heading == "run")
     sign = -1 if config.study.direction == "maximize" else 1
     order = {"COMPLETE": 0, "PRUNED": 1}
     ranked = sorted(result.trials, key=lambda t: (order.get(t.state, 2), sign * (t.value or 0), t.number))
     for trial in ranked[:20]:
-        values = [number(trial.params.get(path)) for path in paths]
+        further = [number(value) for value in trial.also] or [""] * len(config.study.also)
+        values = [*further, *(number(trial.params.get(path)) for path in paths)]
         table.add_row(str(trial.number), trial.state.lower(), number(trial.value), *values, trial.run_id or "none")
     out.print(table)
     if len(ranked) > 20:
@@ -144,6 +146,9 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
     if not result.complete:
         line(f"not complete: the same command goes on to {config.study.trials} trials")
     line(f"best: trial {result.best.number}, {config.study.metric} {result.best.value:.4f} on the validation split")
+    if config.study.also:
+        line(f"Pareto front of {config.study.metric}, {', '.join(config.study.also)}: "
+             f"trials {', '.join(map(str, result.front))}")  # fmt: skip
     line("next: mlflow ui")
     line(f"      mobilenet-chest promote {result.study}")
 

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from mobilenet_chest.combine.ensemble import of_seeds
 from mobilenet_chest.combine.members import Watch, trained, unwatched
 from mobilenet_chest.config import MODEL_NAMES, Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, nearest
+from mobilenet_chest.evaluation.predict import latency
 from mobilenet_chest.selection.compare import Row, compare
 from mobilenet_chest.selection.runs import get_run, run_config, trained_model
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.store import connect
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 BATCH = 64
 """Images of the larger of the two batches whose time is taken."""
-
-REPEATS = 10
 
 SPEED_REFERENCE = "densenet121"
 """What the others' training time is set against, as in the source report (section 3.4)."""
@@ -60,17 +52,6 @@ def baselines(configs: Sequence[Config], ensembles: Mapping[str, int], watch: Wa
     for run_id in run_ids:
         _log_latency(run_id)
     return compare(run_ids, baseline=reference, reported=True)
-
-
-def latency(model: nn.Module, images: Tensor) -> float:
-    """Milliseconds of a forward pass, the median of several after one that is not counted."""
-    seconds = []
-    with torch.inference_mode():
-        for _ in range(REPEATS + 1):
-            started = time.perf_counter()
-            model(images)
-            seconds.append(time.perf_counter() - started)
-    return 1000 * statistics.median(seconds[1:])
 
 
 def _log_latency(run_id: str) -> None:

@@ -54,6 +54,9 @@ class StudyConfig(Section):
     )
     metric: str = Field("val_auc", description=f"What to optimise: {', '.join(FINAL_METRICS)}.")
     direction: Literal["maximize", "minimize"] = "maximize"
+    also: tuple[Literal["latency_1_ms", "parameters", "train_seconds"], ...] = Field(
+        (), max_length=2, description="Further objectives, to minimize: the sweep's report shows the Pareto front."
+    )
 
     @field_validator("metric")
     @classmethod
@@ -67,6 +70,13 @@ class StudyConfig(Section):
     def _consistent(self) -> Self:
         if self.direction != best_direction(self.metric):
             raise ValueError(f"direction: {self.metric} is to {best_direction(self.metric)}, not to {self.direction}")
+        if len(set(self.also)) < len(self.also):
+            raise ValueError(f"also names {', '.join(self.also)}: an objective twice")
+        if self.pruner != "none" and self.also:
+            raise ValueError(
+                f"pruner '{self.pruner}' cannot prune with several objectives (also: {', '.join(self.also)}): a trial "
+                "that is behind in one may be ahead in another; set pruner: none"
+            )
         if self.pruner != "none" and self.metric not in EPOCH_METRICS:
             raise ValueError(
                 f"pruner '{self.pruner}' needs a metric known after every epoch ({', '.join(EPOCH_METRICS)}), "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,8 @@ from mobilenet_chest.errors import TrainingDiverged
 from mobilenet_chest.training.features import as_fed, learning_part
 
 BATCH = 256
+
+REPEATS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +65,19 @@ def predict_logits(model: nn.Module, inputs: Tensor, mirror: bool = False, block
     forward = learning_part(model, block)
     chunks = (chunk.flip(-1) if mirror else as_fed(chunk) for chunk in inputs.split(BATCH))
     return torch.cat([forward(chunk).float() for chunk in chunks])
+
+
+def latency(model: nn.Module, images: Tensor) -> float:
+    """Milliseconds of a forward pass where the model is, the median of several after one that is not counted."""
+    seconds = []
+    model.eval()
+    images = images.to(next(model.parameters(), images).device)
+    with torch.inference_mode():
+        for _ in range(REPEATS + 1):
+            started = time.perf_counter()
+            model(images).sum().item()  # waits for the device
+            seconds.append(time.perf_counter() - started)
+    return 1000 * statistics.median(seconds[1:])
 
 
 def _probabilities(logits: Tensor) -> NDArray[np.float64]:

@@ -21,6 +21,18 @@ MOST_DEATHS = 3
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
+def value_of(trial: FrozenTrial) -> float | None:
+    """The study's metric, once a trial has one; further objectives come behind it."""
+    return trial.values[0] if trial.values else None
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """The complete trial with the best value of the study's metric; the earlier one where two are equal."""
+    sign = -1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return min(complete, key=lambda trial: (sign * trial.values[0], trial.number), default=None)
+
+
 def counts(trial: FrozenTrial) -> bool:
     """Whether a trial counts towards the study's total: done, or failed by itself, not interrupted from outside."""
     return trial.state in FINISHED or (trial.state == TrialState.FAIL and not trial.user_attrs.get("interrupted"))

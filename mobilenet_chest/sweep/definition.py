@@ -46,7 +46,7 @@ def open_or_create(config: Config, url: str) -> optuna.Study:
         study = optuna.create_study(
             study_name=config.study_name,
             storage=storage,
-            direction=config.study.direction,
+            directions=[config.study.direction] + ["minimize"] * len(config.study.also),
             load_if_exists=True,
         )
         if "definition" not in study.user_attrs:

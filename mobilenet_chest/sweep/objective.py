@@ -12,7 +12,9 @@ from optuna.trial import Trial, TrialState
 
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import EPOCH_METRICS, Config, best_direction, with_values
+from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrainingDiverged
+from mobilenet_chest.evaluation.predict import latency
 from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep.claims import FINISHED, give_up, requeue
 from mobilenet_chest.sweep.space import Values
@@ -21,6 +23,8 @@ from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.study_run import keep_checkpoints
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train
+
+LATENCY = "latency_1_ms"
 
 STAGE1 = "stage1"
 """Attribute of a trial: epochs of stage 1 trained and reused, and the seconds saved."""
@@ -51,22 +55,27 @@ def run_trial(
         if not linked:
             trial.set_user_attr("run_id", tracker.run_id)
             linked = True
-        if config.study.metric not in EPOCH_METRICS or (decisive is not None and epoch not in decisive):
+        silent = config.study.metric not in EPOCH_METRICS or bool(config.study.also)
+        if silent or (decisive is not None and epoch not in decisive):
             return False
         trial.report(record[config.study.metric], epoch)
         return trial.should_prune()
 
     decisive: set[int] | None = None
-    state, value, reason = TrialState.FAIL, None, ""
+    state, values_found, reason = TrialState.FAIL, None, ""
     try:
         with interrupts.unmistaken():
             own = with_values(config, values)
             decisive = _phase_ends(own) if config.study.budget == "phase" else None
             result = train(own, tracker, after_epoch)
         trial.set_user_attr(STAGE1, {name: result.metrics[name] for name in Spent().metrics()})
-        value = result.metrics[config.study.metric]
-        if not math.isfinite(value):
-            raise TrainingDiverged(f"{config.study.metric} is {value}")
+        metrics = dict(result.metrics)
+        if LATENCY in config.study.also:
+            metrics[LATENCY] = latency(result.model, load_train_val(own.data).val.images[:1])
+            tracker.log_metrics({LATENCY: metrics[LATENCY]}, step=0)
+        values_found = [metrics[name] for name in (config.study.metric, *config.study.also)]
+        if not math.isfinite(values_found[0]):
+            raise TrainingDiverged(f"{config.study.metric} is {values_found[0]}")
         state = TrialState.PRUNED if result.status == "stopped" else TrialState.COMPLETE
     except KeyboardInterrupt:
         with exclusive(url):  # in one step: a worker that asks in between would take the queued copy for a duplicate
@@ -81,7 +90,7 @@ def run_trial(
         trial.set_user_attr("reason", reason[:2000])
     trial.set_user_attr("run_id", tracker.run_id)
     # a pruned trial's value is its last report; Optuna takes none with the state
-    study.tell(trial, value if state == TrialState.COMPLETE else None, state=state)
+    study.tell(trial, values_found if state == TrialState.COMPLETE else None, state=state)
     _tag(tracker, state.name, reason)
     _keep_best_checkpoints(config, study)
 
@@ -100,7 +109,9 @@ def _keep_best_checkpoints(config: Config, study: optuna.Study) -> None:
     """Checkpoints of the best trials only; every worker does it after its own trial, and doing it twice is harmless."""
     ended = study.get_trials(deepcopy=False, states=(*FINISHED, TrialState.FAIL))
     complete = [t for t in ended if t.state == TrialState.COMPLETE]
-    reverse = best_direction(config.study.metric) == "maximize"
-    ranked = sorted(complete, key=lambda t: (t.value if not reverse else -t.value, t.number))  # type: ignore[operator]
+    sign = -1 if best_direction(config.study.metric) == "maximize" else 1
+    ranked = sorted(complete, key=lambda trial: (sign * trial.values[0], trial.number))
     kept = {t.number for t in ranked[: config.tracking.keep_checkpoints]}
+    if config.study.also:
+        kept |= {t.number for t in study.best_trials}  # none of the front is better than another
     keep_checkpoints({t.user_attrs["run_id"]: t.number in kept for t in ended if t.user_attrs.get("run_id")})

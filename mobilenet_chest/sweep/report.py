@@ -6,13 +6,14 @@ import html
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import TrialState
 
-from mobilenet_chest.config import Config
+from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.stages import Spent
+from mobilenet_chest.sweep.claims import best_trial, value_of
 from mobilenet_chest.sweep.objective import STAGE1
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
@@ -25,14 +26,16 @@ PAGE = "study.html"
 
 def log(config: Config, study: optuna.Study, parent: MlflowTracker, importance: dict[str, float]) -> None:
     """Log ``leaderboard.csv``, ``plots/study.html``, counts and the best trial to the study's run."""
-    table = leaderboard(study, config.study.metric)
+    table = leaderboard(study, config.study)
     states = table["state"].value_counts()
     metrics = {f"trials_{name.lower()}": float(states.get(name, 0)) for name in ("COMPLETE", "PRUNED", "FAIL")}
     metrics |= {f"importance.{path}": value for path, value in importance.items()}
     metrics |= stage1_totals(study)
-    parent.log_metrics(metrics | {f"best_{config.study.metric}": study.best_value}, step=len(table))
-    best = study.best_trial
-    parent.log_tags({"best_trial": str(best.number), "best_run": str(best.user_attrs["run_id"])})
+    best = best_trial(study)
+    assert best is not None
+    parent.log_metrics(metrics | {f"best_{config.study.metric}": best.values[0]}, step=len(table))
+    tags = {"best_trial": str(best.number), "best_run": str(best.user_attrs["run_id"])}
+    parent.log_tags(tags | ({"pareto_front": ",".join(map(str, front(study)))} if config.study.also else {}))
     with tempfile.TemporaryDirectory() as folder:
         csv, page = Path(folder) / "leaderboard.csv", Path(folder) / PAGE
         table.to_csv(csv, index=False)
@@ -47,21 +50,30 @@ def stage1_totals(study: optuna.Study) -> dict[str, float]:
     return {name: sum(one.get(name, 0.0) for one in spent) for name in Spent().metrics()}
 
 
-def leaderboard(study: optuna.Study, metric: str) -> pd.DataFrame:
-    """One row for each trial, the best first, then pruned and failed ones: number, state, metric, run, parameters."""
+def front(study: optuna.Study) -> list[int]:
+    """Numbers of the trials on the Pareto front; none with a single objective."""
+    return [trial.number for trial in study.best_trials] if len(study.directions) > 1 else []
+
+
+def leaderboard(study: optuna.Study, objectives: StudyConfig) -> pd.DataFrame:
+    """One row for each trial, the best first, then pruned and failed ones: number, state, objectives, whether it is on
+    their front, run, parameters."""
     import pandas as pd
 
     order = {TrialState.COMPLETE: 0, TrialState.PRUNED: 1, TrialState.FAIL: 2}
-    sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
+    sign = -1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1
+    on_front = front(study)
     trials = [
         t for t in study.get_trials(deepcopy=False) if t.state in order and not t.user_attrs.get("interrupted")
     ]  # fmt: skip
-    trials.sort(key=lambda t: (order[t.state], sign * (t.value if t.value is not None else 0), t.number))
+    trials.sort(key=lambda t: (order[t.state], sign * (value_of(t) or 0), t.number))
     return pd.DataFrame(
         {
             "trial": t.number,
             "state": t.state.name,
-            metric: t.value,
+            objectives.metric: value_of(t),
+            **{name: t.values[place] if t.values else None for place, name in enumerate(objectives.also, 1)},
+            **({"on_front": t.number in on_front} if objectives.also else {}),
             "seconds": t.duration.total_seconds() if t.duration else None,
             "run_id": t.user_attrs.get("run_id"),
             **t.params,
@@ -75,13 +87,18 @@ def importances(study: optuna.Study) -> dict[str, float]:
 
     Empty with fewer than four complete trials, or where all came out equal: there is nothing to share then.
     """
-    values = {t.value for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
+    values = {value_of(t) for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
     if len(values) < 4:
         return {}
     found = optuna.importance.get_param_importances(
-        study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
+        study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0), **_target(study)
     )
     return {path: float(share) for path, share in found.items()}
+
+
+def _target(study: optuna.Study) -> dict[str, Any]:
+    """What Optuna has to be told where it cannot guess which objective is meant."""
+    return {} if len(study.directions) == 1 else {"target": lambda trial: trial.values[0]}
 
 
 def _page(config: Config, study: optuna.Study, table: pd.DataFrame, importance: dict[str, float]) -> str:
@@ -90,8 +107,11 @@ def _page(config: Config, study: optuna.Study, table: pd.DataFrame, importance: 
     import plotly.graph_objects as go
 
     figures: list[tuple[str, go.Figure]] = [
-        ("History", optuna.visualization.plot_optimization_history(study, target_name=metric))
+        ("History", optuna.visualization.plot_optimization_history(study, target_name=metric, **_target(study)))
     ]
+    if config.study.also:
+        names = [metric, *config.study.also]
+        figures.insert(0, ("Pareto front", optuna.visualization.plot_pareto_front(study, target_names=names)))
     if importance:
         bars = go.Figure(go.Bar(x=list(importance.values())[::-1], y=list(importance)[::-1], orientation="h"))
         figures.append(
@@ -100,15 +120,18 @@ def _page(config: Config, study: optuna.Study, table: pd.DataFrame, importance: 
     with warnings.catch_warnings():
         # plots of conditional parameters warn about the trials that lack them
         warnings.simplefilter("ignore")
-        figures.append(
-            ("Parallel coordinates", optuna.visualization.plot_parallel_coordinate(study, target_name=metric))
-        )
-        figures.append(("Slices", optuna.visualization.plot_slice(study, target_name=metric)))
+        for title, plot in (
+            ("Parallel coordinates", optuna.visualization.plot_parallel_coordinate),
+            ("Slices", optuna.visualization.plot_slice),
+        ):
+            figures.append((title, plot(study, target_name=metric, **_target(study))))
     sections = []
     for index, (title, figure) in enumerate(figures):
         figure.update_layout(title=None)
-        plot = figure.to_html(full_html=False, include_plotlyjs=index == 0)
-        sections.append(f"<section><h2>{html.escape(title)}</h2>{plot}</section>")
+        drawn = figure.to_html(full_html=False, include_plotlyjs=index == 0)
+        sections.append(f"<section><h2>{html.escape(title)}</h2>{drawn}</section>")
+    best = best_trial(study)
+    assert best is not None
     name = html.escape(config.study_name)
     rows = table.to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="", border=0)
     return (
@@ -117,6 +140,6 @@ def _page(config: Config, study: optuna.Study, table: pd.DataFrame, importance: 
         "table{border-collapse:collapse;font-size:.85rem}td,th{padding:.25rem .6rem;text-align:right;"
         "border-bottom:1px solid #d0d7de}</style></head><body>"
         f"<h1>Study {name}</h1><p>{html.escape(metric)}, to {config.study.direction}; "
-        f"best trial {study.best_trial.number}: {study.best_value:.4f} on the validation split.</p>"
+        f"best trial {best.number}: {best.values[0]:.4f} on the validation split.</p>"
         f"<section><h2>Leaderboard</h2>{rows}</section>{''.join(sections)}</body></html>"
     )

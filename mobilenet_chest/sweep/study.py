@@ -16,7 +16,7 @@ from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.errors import ConfigError, SweepFailed
 from mobilenet_chest.stages import prepare
 from mobilenet_chest.sweep import report
-from mobilenet_chest.sweep.claims import counts, is_alive, reap
+from mobilenet_chest.sweep.claims import best_trial, counts, is_alive, reap, value_of
 from mobilenet_chest.sweep.definition import check_same_experiment, exists, open_or_create
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
@@ -31,7 +31,7 @@ REPORTED = "reported_trials"
 
 @dataclass(frozen=True)
 class TrialSummary:
-    """One trial, as the contract's JSON has it; ``value`` is the study's metric."""
+    """One trial, as the contract's JSON has it; ``value`` is the study's metric, ``also`` its further objectives."""
 
     number: int
     state: str
@@ -39,6 +39,7 @@ class TrialSummary:
     run_id: str | None
     params: dict[str, Any]
     reason: str | None = None
+    also: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class SweepResult:
         study: Its name.
         run_id: Its parent run in MLflow.
         trials: All that count, by number.
-        best: The best complete trial.
+        best: The best complete trial by the study's metric.
+        front: Numbers of the trials that no other is better than in one objective and as good in all; with one
+            objective only, empty.
         importances: Share of each parameter in the variance of the metric; empty where it cannot be told.
         complete: Whether the study has all its trials.
         new_trials: How many were run this time.
@@ -60,6 +63,7 @@ class SweepResult:
     run_id: str
     trials: list[TrialSummary]
     best: TrialSummary
+    front: list[int]
     importances: dict[str, float]
     complete: bool
     new_trials: int
@@ -195,12 +199,12 @@ def _reconcile_after_death(study: optuna.Study, url: str, parent_run: str | None
 
 def summarize(trial: FrozenTrial) -> TrialSummary:
     """A trial in the contract's words; a pruned trial's value is its last report."""
-    value = trial.value
+    value = value_of(trial)
     if trial.state == TrialState.PRUNED and trial.intermediate_values:
         value = trial.intermediate_values[max(trial.intermediate_values)]
     return TrialSummary(
         trial.number, trial.state.name, value, trial.user_attrs.get("run_id"), dict(trial.params),
-        trial.user_attrs.get("reason"),
+        trial.user_attrs.get("reason"), tuple(trial.values[1:] if trial.values else ()),
     )  # fmt: skip
 
 
@@ -230,8 +234,8 @@ def _counted(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def _best(study: optuna.Study) -> TrialSummary | None:
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return summarize(study.best_trial) if complete else None
+    trial = best_trial(study)
+    return None if trial is None else summarize(trial)
 
 
 def _status(config: Config, study: optuna.Study, started: float, before: int) -> SweepStatus:
@@ -264,6 +268,7 @@ def _result(config: Config, study: optuna.Study, parent_run: str, new_trials: in
         run_id=parent_run,
         trials=[summarize(trial) for trial in counted],
         best=best,
+        front=report.front(study),
         importances=report.importances(study),
         complete=len(counted) >= _total(config),
         new_trials=new_trials,

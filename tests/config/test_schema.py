@@ -207,6 +207,9 @@ def test_losses_fall_and_everything_else_rises() -> None:
         ({"direction": "minimize"}, "val_auc is to maximize, not to minimize"),
         ({"metric": "val_accuracy_crossfit"}, "pruner 'median' needs a metric known after every epoch"),
         ({"metric": "test_auc"}, "unknown metric 'test_auc'"),
+        ({"also": ["parameters"]}, "pruner 'median' cannot prune with several objectives (also: parameters)"),
+        ({"also": ["parameters", "parameters"], "pruner": "none"}, "an objective twice"),
+        ({"also": ["speed"], "pruner": "none"}, "'latency_1_ms', 'parameters' or 'train_seconds'"),
     ],
 )
 def test_a_study_that_cannot_be(fields: dict[str, Any], part: str) -> None:

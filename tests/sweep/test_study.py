@@ -305,3 +305,44 @@ def test_no_trial_is_begun_after_the_time_is_up(here: Path, tiny: Make) -> None:
         run_sweep(config, timeout=0.0)
     assert stored() == []
     assert trials_to_come(config) == 2
+
+
+# --- several objectives --------------------------------------------------------------------------------------------
+
+
+def test_a_front_of_several_objectives(here: Path, tiny: Make) -> None:
+    search = {"model.hidden": {"choices": [[2], [8], [32]]}, "stage2.lr": {"choices": [1e-3, 3e-3]}}
+    config = tiny(search, {"tracking": {"keep_checkpoints": 0}}, trials=6, sampler="grid", also=["parameters"])
+    result = run_sweep(config)
+    points = {trial.number: (trial.value or 0.0, *trial.also) for trial in result.trials}
+    assert len({parameters for _, parameters in points.values()}) == 3
+
+    def beaten(point: tuple[float, ...]) -> bool:
+        """Another is at least as good in both, and better in one."""
+        value, size = point
+        return any(v >= value and s <= size and (v, s) != (value, size) for v, s in points.values())
+
+    assert result.front == [number for number, point in points.items() if not beaten(point)]
+    assert 0 < len(result.front) < 6
+    assert result.best.value == max(value for value, _ in points.values())
+    assert all(len(trial.values) == 2 and not trial.intermediate_values for trial in stored())
+
+    client = MlflowClient()
+    assert client.get_run(result.run_id).data.tags["pareto_front"] == ",".join(map(str, result.front))
+    table = pd.read_csv(mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="leaderboard.csv"))
+    assert set(table.loc[table["on_front"], "trial"]) == set(result.front)
+    assert dict(zip(table["trial"], table["parameters"], strict=True)) == {n: p for n, (_, p) in points.items()}
+    page = Path(mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="plots/study.html"))
+    assert "<h2>Pareto front</h2>" in page.read_text(encoding="utf-8")
+    for number, run in runs_of(result).items():
+        assert bool(files(run.info.run_id, "checkpoints")) == (number in result.front)
+    assert run_sweep(config).new_trials == 0
+
+
+def test_latency_is_an_objective(here: Path, tiny: Make) -> None:
+    result = run_sweep(tiny(RANGE, trials=1, also=["latency_1_ms", "train_seconds"]))
+    (trial,) = result.trials
+    metrics = runs_of(result)[0].data.metrics
+    assert trial.also == (metrics["latency_1_ms"], metrics["train_seconds"])
+    assert 0 < metrics["latency_1_ms"] < 10_000
+    assert result.front == [0]
