@@ -84,8 +84,8 @@ def sweep(
         from mobilenet_chest.cli.live import live_sweep
 
         if dry_run:
-            engine.check(config, storage)
-            output.dry_run(config, as_json, trials=engine.trials_to_come(config, storage))
+            prepared = engine.check(config, storage)
+            output.dry_run(config, prepared, as_json, trials=engine.trials_to_come(config, storage))
             return
         with live_sweep(config, quiet=as_json) as on_status:
             result = engine.run_sweep(config, workers=workers, timeout=seconds, storage=storage, on_status=on_status)
@@ -110,10 +110,10 @@ def train(
         from mobilenet_chest.tracking.store import check_reachable
 
         check_reachable()
+        prepared = stages.prepare(config)
         if dry_run:
-            output.dry_run(config, as_json)
+            output.dry_run(config, prepared, as_json)
             return
-        stages.prepare(config)
         tracker = MlflowTracker(resume=resume)
         with live_training(config) as on_epoch:
             try:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mobilenet_chest.selection.compare import Row
     from mobilenet_chest.selection.evaluate import Evaluation
     from mobilenet_chest.selection.promote import Promotion
+    from mobilenet_chest.stages import Prepared
     from mobilenet_chest.sweep import SweepResult
     from mobilenet_chest.two_stage import RunResult
 
@@ -55,12 +56,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def dry_run(config: Config, as_json: bool, trials: int | None = None) -> None:
+def dry_run(config: Config, prepared: Prepared, as_json: bool, trials: int | None = None) -> None:
     """The resolved experiment, rows, parameters and what would be done."""
     from mobilenet_chest.models.zoo import parameter_counts
-    from mobilenet_chest.stages import prepare
 
-    prepared = prepare(config)
     parameters, parameters_stage1 = parameter_counts(prepared.model)
     document: dict[str, Any] = {
         "config": config.resolved(),

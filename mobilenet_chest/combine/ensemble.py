@@ -17,7 +17,7 @@ from mobilenet_chest.data.dataset import Split, TrainVal, load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.evaluation.metrics import selection_metrics
 from mobilenet_chest.evaluation.predict import Predictions, predict
-from mobilenet_chest.selection.runs import Candidate, finished_with, run_of_members, trained_model
+from mobilenet_chest.selection.runs import SCORED_ON, Candidate, finished_with, run_of_members, trained_model
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.keeper import predictions_table
 from mobilenet_chest.tracking.plots import prediction_grid
@@ -84,6 +84,8 @@ def combine(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"]) -> C
     metrics |= {name: sum(part.run.data.metrics[name] for part in parts) for name in ("parameters", "train_seconds")}
     run_ids = tuple(part.run_id for part in parts)
     tags = {"members": ",".join(run_ids), "members_are": of}
+    if of == "folds":
+        tags[SCORED_ON] = "train and val, each row by the member that did not train on it"
     if known := finished_with(client, config.experiment, {"kind": "ensemble"} | tags):
         return Combined(str(known[0].info.run_id), run_ids, metrics)
     tracker = MlflowTracker("ensemble", name=f"{config.name}, {len(parts)} {of}", tags=tags)

@@ -21,7 +21,7 @@ from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
 from mobilenet_chest.evaluation.predict import predict, predict_logits
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import parameter_counts
-from mobilenet_chest.selection.runs import Candidate, artifact, trained_model
+from mobilenet_chest.selection.runs import SCORED_ON, Candidate, artifact, trained_model
 from mobilenet_chest.stages import Prepared, prepare, set_up
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.keeper import predictions_table
@@ -95,7 +95,11 @@ def soup(candidates: Sequence[Candidate]) -> Combined:
         "best_member_val_auc": selection_metrics(strongest, config.evaluation, config.seed)["val_auc"],
     }
     taken = [parts[index] for index in chosen]
-    tags = {"members": ",".join(part.run_id for part in taken), "soup": "greedy" if chosen is greedy else "uniform"}
+    tags = {
+        "members": ",".join(part.run_id for part in taken),
+        "soup": "greedy" if chosen is greedy else "uniform",
+        SCORED_ON: "the half of val that did not choose",
+    }
     tracker = MlflowTracker("soup", name=f"{config.name}, soup of {len(chosen)}", tags=tags)
     with tracker.run(config, prepared.data), tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as name:
         folder = Path(name)

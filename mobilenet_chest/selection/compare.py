@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from mobilenet_chest.selection.runs import Candidate, everything, find, find_one
+from mobilenet_chest.selection.runs import SCORED_ON, Candidate, everything, find, find_one
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
 
 
@@ -96,7 +96,7 @@ def _row(candidate: Candidate) -> Row:
         model=tags.get("model", "unknown"),
         parameters=None if parameters is None else int(parameters),
         metrics=metrics,
-        dataset=f"{tags.get('dataset', 'unknown')} {tags.get('data_digest', '')}".strip(),
+        dataset=" ".join(tags[name] for name in ("dataset", "data_digest", SCORED_ON) if name in tags),
     )
 
 

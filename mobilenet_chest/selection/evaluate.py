@@ -16,7 +16,7 @@ from mobilenet_chest.data.dataset import load_test, load_train_val
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predict import predict
-from mobilenet_chest.selection.runs import get_run, run_config, trained_model
+from mobilenet_chest.selection.runs import SCORED_ON, get_run, run_config, trained_model
 from mobilenet_chest.tracking.keeper import predictions_table
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -61,10 +61,10 @@ def evaluate_run(client: MlflowClient, run: Run, config: Config, split: Literal[
     if "threshold" not in run.data.metrics:
         raise TrackingError(f"run {run_id} has not finished: it has no threshold; resume or repeat it first")
     same_rows(run, config)
-    if split == "val" and run.data.tags.get("members_are") == "folds":
+    if split == "val" and SCORED_ON in run.data.tags:
         raise TrackingError(
-            f"run {run_id} is an ensemble of folds: its members have trained on the validation rows; the run's own "
-            "val_* figures are out of fold"
+            f"run {run_id} was trained or chosen on some of the validation rows; its val_* figures are of "
+            f"{run.data.tags[SCORED_ON]}, and there are no honest ones of all"
         )
     openings = int(run.data.tags.get(OPENINGS, 0))
     model = trained_model(client, run, config)

@@ -19,7 +19,14 @@ from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_
 from mobilenet_chest.errors import DataError, PromotionRefused
 from mobilenet_chest.selection import package
 from mobilenet_chest.selection.evaluate import OPENINGS, evaluate_run, same_rows
-from mobilenet_chest.selection.runs import Candidate, find_one, run_config, stored_predictions, trained_model
+from mobilenet_chest.selection.runs import (
+    SCORED_ON,
+    Candidate,
+    find_one,
+    run_config,
+    stored_predictions,
+    trained_model,
+)
 from mobilenet_chest.tracking.store import connect, sqlite_path, tracking_uri
 
 TOLERANCE = 1e-4
@@ -196,6 +203,11 @@ def model_card(
 ) -> str:
     """The version's description, in Markdown: what it is, on what it was measured, and what it must not be used for."""
     run, metrics = candidate.run, candidate.run.data.metrics
+    what = f"{run.data.tags.get('model', config.model.name)} ({config.model.weights} weights)"
+    if "members" in run.data.tags:
+        kind = {"ensemble": "An ensemble", "soup": "A soup"}[run.data.tags["kind"]]
+        what = f"{kind} of {len(run.data.tags['members'].split(','))} runs of {what}"
+    scored = run.data.tags.get(SCORED_ON, "chose epoch and threshold")
 
     def figures(prefix: str) -> str:
         names = ("auc_tta", "accuracy_tta_threshold", "sensitivity", "specificity")
@@ -203,14 +215,14 @@ def model_card(
 
     return f"""# {config.name}
 
-{config.model.name} ({config.model.weights} weights) tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
+{what} tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
 Input: uint8 images of any size, shape (n, height, width) or (n, height, width, 3) for colour. Output: probability of
 {classes[1]}, label name, label. Resize to {config.data.image_size}×{config.data.image_size}, normalisation, mirror
 averaging and the threshold {metrics["threshold"]:.2f} are inside.
 
 | split | AUC | accuracy | sensitivity | specificity |
 |---|---|---|---|---|
-| validation (chose epoch and threshold) | {figures("val")} |
+| validation ({scored}) | {figures("val")} |
 | test (openings: {openings}) | {figures("test")} |
 
 Cross-fitted validation accuracy: {metrics["val_accuracy_crossfit"]:.4f}. Run `{candidate.run_id}`, experiment digest

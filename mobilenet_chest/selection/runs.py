@@ -33,6 +33,9 @@ RUN_ID = re.compile(r"[0-9a-f]{32}")
 SINGLE_KINDS = ("train", "ensemble", "soup")
 """Tag ``kind`` of runs that stand for themselves, unlike trials, which their study stands for."""
 
+SCORED_ON = "scored_on"
+"""Tag of runs whose ``val_*`` figures are not of the validation split as a whole, each row by the run's own model."""
+
 
 @dataclass(frozen=True)
 class Candidate:

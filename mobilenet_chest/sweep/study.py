@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.errors import ConfigError, SweepFailed
-from mobilenet_chest.stages import prepare
+from mobilenet_chest.stages import Prepared, prepare
 from mobilenet_chest.sweep import report
 from mobilenet_chest.sweep.claims import best_trial, counts, is_alive, reap, value_of
 from mobilenet_chest.sweep.definition import check_same_experiment, exists, open_or_create
@@ -82,8 +82,8 @@ class SweepStatus:
     seconds_left: float | None
 
 
-def check(config: Config, storage: str | None = None) -> None:
-    """All that can be wrong with a sweep, short of training, leaving nothing behind.
+def check(config: Config, storage: str | None = None) -> Prepared:
+    """All that can be wrong with a sweep, short of training, leaving nothing behind; gives what was prepared for it.
 
     Raises:
         UserError: Space, data, weights, storage or tracking store are not such that the sweep could run.
@@ -94,8 +94,10 @@ def check(config: Config, storage: str | None = None) -> None:
         grid_points(config)
     check_storage(storage or DEFAULT)
     check_reachable()
-    _check_blocks(config, prepare(config).model.block_count)
+    prepared = prepare(config)
+    _check_blocks(config, prepared.model.block_count)
     check_same_experiment(config, storage or DEFAULT)
+    return prepared
 
 
 def _check_blocks(config: Config, count: int) -> None:

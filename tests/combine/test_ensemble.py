@@ -96,7 +96,7 @@ def test_an_ensemble_of_folds_is_validated_out_of_fold(tiny: Make) -> None:
     assert (merged["probability"] == merged["probability_part"]).all()
     assert (merged["label"] == merged["label_part"]).all()
     assert len(table(result.run_id, "served")) == len(data.val)
-    with pytest.raises(TrackingError, match="its members have trained on the validation rows"):
+    with pytest.raises(TrackingError, match="its val_\\* figures are of train and val, each row by the member"):
         evaluate(result.run_id, "val")
     assert evaluate(result.run_id, "test").test_evaluations == 1
 

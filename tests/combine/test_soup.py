@@ -13,7 +13,9 @@ from mobilenet_chest.combine.members import Member, trained
 from mobilenet_chest.combine.soup import average, halves, soup
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.errors import UserError
+from mobilenet_chest.errors import TrackingError, UserError
+from mobilenet_chest.selection.compare import compare
+from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.selection.runs import Candidate, stored_predictions, trained_model
 
 Make = Callable[..., Config]
@@ -57,6 +59,11 @@ def test_a_soup_of_one_is_the_model(tiny: Make) -> None:
     assert own["row"].tolist() == original["row"].to_numpy()[reporting].tolist()
     states = [trained_model(client, one, member.config).state_dict() for one in (run, member.run)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    with pytest.raises(TrackingError, match="of the half of val that did not choose"):
+        evaluate(result.run_id, "val")
+    # half of the rows are no match for all of them
+    soup_row, member_row = compare([result.run_id, member.run_id])
+    assert soup_row.dataset != member_row.dataset
 
 
 def test_a_soup_of_fine_tunings_from_one_start(tiny: Make) -> None:
