@@ -87,7 +87,8 @@ def ascended(model: nn.Module, parameters: Sequence[nn.Parameter], rho: float) -
         before = [parameter.clone() for parameter in moving]
         factor = rho / (get_total_norm(gradients) + 1e-12)
         for parameter, gradient in zip(moving, gradients, strict=True):
-            parameter.add_(gradient * factor)
+            # an overflow under fp16 moves nothing: the step will be skipped, and BatchNorm must not see NaN
+            parameter.add_((gradient * factor).nan_to_num(0, 0, 0))
     for module in norms:
         module.momentum = 0.0
     try:

@@ -143,6 +143,9 @@ def test_sam_looks_from_the_steepest_point_nearby() -> None:
         assert norm.running_mean.item() == 0
     assert torch.equal(weight, before)
     assert norm.momentum == 0.1
+    weight.grad = torch.tensor([[float("inf"), 4.0]])
+    with ascended(model, [weight], rho=0.5):
+        assert torch.equal(weight, before)
 
 
 def test_a_schedule_over_epochs() -> None:
