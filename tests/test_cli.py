@@ -277,6 +277,7 @@ def test_combining_what_cannot_be_combined(tracking: Path, written: Write) -> No
         (("soup", "none"), "no run, study or experiment 'none'"),
         (("distill", file, "--teacher", "none"), "no run, study or experiment 'none'"),
         (("ablate", file, "--over", "augment.mixupp"), "did you mean 'augment.mixup'?"),
+        (("ablate", file, "--over", "stage2.ema", "--seeds", "2", "--folds", "2"), "exclude each other"),
         (("ablate", file, "--over", "seed=3"), "runs on other rows or seeds have no pairs"),
         (("ablate", file, "--over", "stage2.ema=2"), "less than 1"),
         (("baselines", file, "--ensemble", "densenet121"), "a model and a number from 2 on"),

@@ -79,17 +79,21 @@ def ablate(
     over: Annotated[
         str, typer.Option(metavar="PATH[=VALUE][+PATH=VALUE],...", help="Choices, each to be turned on alone.")
     ],
-    seeds: Annotated[int, typer.Option(min=1, help="Consecutive seeds, the same for all.")] = 3,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Consecutive seeds, the same for all; 3 by default.")] = None,
+    folds: Annotated[int | None, typer.Option(min=2, help="Folds of train and val together, instead of seeds.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Turn choices on one at a time, against the same baseline in the same seeds."""
+    """Turn choices on one at a time, against the same baseline in the same seeds or folds."""
     with reporting():
         from mobilenet_chest.cli import output
         from mobilenet_chest.cli.live import live_training
         from mobilenet_chest.combine import ablate as engine
 
+        if seeds is not None and folds is not None:
+            raise UserError("--seeds and --folds exclude each other; give one")
         choices = engine.parse_choices(over)
-        output.ablation(engine.ablate(experiment(arguments), choices, seeds, live_training), as_json)
+        rows = engine.ablate(experiment(arguments), choices, seeds or 3, folds, live_training)
+        output.ablation(rows, "seeds" if folds is None else "folds", as_json)
 
 
 def baselines(

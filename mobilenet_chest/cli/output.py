@@ -210,15 +210,15 @@ def member(student: Member, teacher: str, as_json: bool) -> None:
     line(f"compare: mobilenet-chest compare {student.run_id} --baseline {student.run.data.tags['teacher']}")
 
 
-def ablation(rows: Sequence[AblationRow], as_json: bool) -> None:
+def ablation(rows: Sequence[AblationRow], pairs: str, as_json: bool) -> None:
     """A row for each choice, its differences to the baseline with their intervals."""
     from mobilenet_chest.combine.ablate import METRICS, described
 
     if as_json:
         print_json({"rows": [asdict(row) for row in rows]})
         return
-    seeds = len(rows[0].run_ids)
-    table = Table(title=f"each choice alone, {seeds} seeds; differences to the baseline, 95% intervals of their means")
+    title = f"each choice alone, {len(rows[0].run_ids)} {pairs}"
+    table = Table(title=f"{title}; differences to the baseline, 95% intervals of their means")
     for heading in ("choice", "val AUC", "Δ val AUC", "Δ cross-fitted accuracy", "Δ val loss", "times slower"):
         table.add_column(heading, justify="left" if heading == "choice" else "right")
     for row in rows:
@@ -229,7 +229,7 @@ def ablation(rows: Sequence[AblationRow], as_json: bool) -> None:
         auc, slower = f"{row.metrics['val_auc']:.4f}", f"{row.times_slower:.2f}"
         table.add_row(escape(described(row.choice)), auc, *(shown or [""] * len(METRICS)), slower)
     out.print(table)
-    line("an interval that holds 0 is no evidence either way; more --seeds make it narrower")
+    line(f"an interval that holds 0 is no evidence either way; more {pairs} make it narrower")
 
 
 def baselines(rows: Sequence[Row], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Which of several choices helps: each turned on alone, against the same baseline, in several seeds."""
+"""Which of several choices helps: each turned on alone, against the same baseline, in several seeds or folds."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ Choice = dict[str, Any]
 
 @dataclass(frozen=True)
 class Difference:
-    """Of a metric, with a choice less without it, paired by seed.
+    """Of a metric, with a choice less without it, paired by seed or fold.
 
     Attributes:
-        mean: Over the seeds.
-        low: Lower end of the 95% interval of the mean (Student's t); NaN for one seed.
+        mean: Over the pairs.
+        low: Lower end of the 95% interval of the mean (Student's t); NaN for one pair.
         high: Upper end.
-        each: For each seed.
+        each: For each pair.
     """
 
     mean: float
@@ -75,10 +75,10 @@ class AblationRow:
 
     Attributes:
         choice: Its settings, ``{}`` for the baseline.
-        metrics: Means over the seeds.
+        metrics: Means over seeds or folds.
         differences: Of each metric, to the baseline; empty for the baseline itself.
-        times_slower: Training time over the baseline's, the median over the seeds.
-        run_ids: One for each seed.
+        times_slower: Training time over the baseline's, the median over the pairs.
+        run_ids: One for each seed or fold.
     """
 
     choice: Choice
@@ -114,10 +114,19 @@ def parse_choices(text: str) -> list[Choice]:
     return choices
 
 
-def ablate(config: Config, choices: Sequence[Choice], seeds: int, watch: Watch = unwatched) -> list[AblationRow]:
-    """Train the experiment and each choice in the same seeds; the first row is the baseline.
+def ablate(
+    config: Config, choices: Sequence[Choice], seeds: int = 3, folds: int | None = None, watch: Watch = unwatched
+) -> list[AblationRow]:
+    """Train the experiment and each choice in the same seeds, or on the same folds; the first row is the baseline.
 
     Finished runs that are the same in data, settings and code are taken over, so that a choice can be added later.
+
+    Args:
+        config: The experiment.
+        choices: Settings to turn on, each alone.
+        seeds: How many, consecutive, from the experiment's own on.
+        folds: Folds of train and val together, in the experiment's seed, instead of seeds.
+        watch: Shows the trainings.
 
     Raises:
         ConfigError: A choice does not fit the experiment, or is what the experiment has anyway.
@@ -131,11 +140,13 @@ def ablate(config: Config, choices: Sequence[Choice], seeds: int, watch: Watch =
         changed = with_values(base, choice)
         if flatten(changed.resolved()) == resolved:
             raise ConfigError([f"--over {described(choice)}: the experiment has that already; choose another value"])
-    numbers = [config.seed + offset for offset in range(seeds)]
-    wanted = [with_values(base, choice | {"seed": seed}) for choice in ({}, *choices) for seed in numbers]
-    runs = trained(wanted, watch)
-    groups = [runs[start : start + seeds] for start in range(0, len(runs), seeds)]
-    return [_row(choice, group, groups[0]) for choice, group in zip(({}, *choices), groups, strict=True)]
+    places: list[Choice] = [{"seed": config.seed + offset} for offset in range(seeds)]
+    if folds is not None:
+        places = [{"data.folds": folds, "data.fold": fold} for fold in range(folds)]
+    runs = trained([with_values(base, choice | place) for choice in ({}, *choices) for place in places], watch)
+    groups = [runs[start : start + len(places)] for start in range(0, len(runs), len(places))]
+    test_share = 0 if folds is None else 1 / (folds - 1)
+    return [_row(choice, group, groups[0], test_share) for choice, group in zip(({}, *choices), groups, strict=True)]
 
 
 def described(choice: Choice) -> str:
@@ -143,24 +154,34 @@ def described(choice: Choice) -> str:
     return "+".join(f"{path}={value}" for path, value in choice.items()) or "baseline"
 
 
-def paired(differences: Sequence[float]) -> Difference:
-    """Mean and interval of paired differences."""
+def paired(differences: Sequence[float], test_share: float = 0) -> Difference:
+    """Mean and interval of paired differences.
+
+    Args:
+        differences: One for each pair.
+        test_share: Rows of a fold over rows that its training has, which widens the interval: trainings on
+            overlapping rows are not independent (Nadeau and Bengio, Inference for the Generalization Error, 2003,
+            section 5). 0 for seeds: the interval is then about the seeds, on these rows.
+    """
     from scipy.stats import t
 
     values = np.asarray(differences, float)
     mean = float(values.mean())
     if len(values) < 2:
         return Difference(mean, math.nan, math.nan, tuple(values.tolist()))
-    half = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+    error = values.std(ddof=1) * math.sqrt(1 / len(values) + test_share)
+    half = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * error)
     return Difference(mean, mean - half, mean + half, tuple(values.tolist()))
 
 
-def _row(choice: Choice, group: Sequence[Member], baseline: Sequence[Member]) -> AblationRow:
+def _row(choice: Choice, group: Sequence[Member], baseline: Sequence[Member], test_share: float) -> AblationRow:
     pairs = [(own.run.data.metrics, base.run.data.metrics) for own, base in zip(group, baseline, strict=True)]
     return AblationRow(
         choice,
         {name: float(np.mean([own[name] for own, _ in pairs])) for name in METRICS},
-        {name: paired([own[name] - base[name] for own, base in pairs]) for name in METRICS} if choice else {},
+        {name: paired([own[name] - base[name] for own, base in pairs], test_share) for name in METRICS}
+        if choice
+        else {},
         float(np.median([own["train_seconds"] / base["train_seconds"] for own, base in pairs])),
         tuple(member.run_id for member in group),
     )

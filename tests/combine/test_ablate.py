@@ -42,6 +42,9 @@ def test_the_interval_is_students() -> None:
     half = 4.302653 * math.sqrt(7) / math.sqrt(3)
     assert (found.low, found.high) == (pytest.approx(3 - half), pytest.approx(3 + half))
     assert found.each == (1.0, 2.0, 6.0)
+    # five folds of which each trains on four: 1/5 becomes 1/5 + 1/4
+    plain, wide = paired([1.0, 2.0, 6.0, 4.0, 3.0]), paired([1.0, 2.0, 6.0, 4.0, 3.0], test_share=0.25)
+    assert (wide.high - wide.mean) / (plain.high - plain.mean) == pytest.approx(1.5)
     alone = paired([0.5])
     assert alone.mean == 0.5
     assert math.isnan(alone.low)
@@ -66,6 +69,15 @@ def test_an_ablation(tiny: Make) -> None:
     assert [run.data.params["augment.mixup"] for run in runs[1]] == ["0.2", "0.2"]
     again = ablate(config, parse_choices("stage2.ema=0.5"), seeds=2)
     assert [row.run_ids for row in again] == [rows[0].run_ids, rows[2].run_ids]
+
+
+def test_folds_instead_of_seeds(tiny: Make) -> None:
+    rows = ablate(tiny(), [{"stage2.ema": 0.5}], folds=2)
+    for row in rows:
+        runs = [MlflowClient().get_run(run_id) for run_id in row.run_ids]
+        assert [(run.data.params["data.fold"], run.data.params["seed"]) for run in runs] == [("0", "7"), ("1", "7")]
+    difference = rows[1].differences["val_loss"]
+    assert paired(difference.each, test_share=1.0) == difference
 
 
 def test_choices_that_cannot_be(tiny: Make) -> None:
