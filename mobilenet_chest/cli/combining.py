@@ -29,7 +29,7 @@ def ensemble(
 ) -> None:
     """Average the probabilities of several trainings: seeds, folds, a study's best trials, or given runs."""
     with reporting():
-        from mobilenet_chest.cli import output
+        from mobilenet_chest.cli import combined
         from mobilenet_chest.cli.live import live_training
         from mobilenet_chest.combine import ensemble as engine
 
@@ -44,7 +44,7 @@ def ensemble(
                 result = engine.of_folds(config, folds, live_training)
         else:
             result = engine.of_runs(_candidates(arguments, top))
-        output.combined(result, "ensemble", as_json)
+        combined.combined(result, "ensemble", as_json)
 
 
 def soup(
@@ -54,10 +54,10 @@ def soup(
 ) -> None:
     """Average the weights of fine-tunings that share a stage-1 start: uniformly or greedily, whichever is better."""
     with reporting():
-        from mobilenet_chest.cli import output
+        from mobilenet_chest.cli import combined
         from mobilenet_chest.combine.soup import soup as make
 
-        output.combined(make(_candidates(references, top)), "soup", as_json)
+        combined.combined(make(_candidates(references, top)), "soup", as_json)
 
 
 def distill(
@@ -67,11 +67,11 @@ def distill(
 ) -> None:
     """Train a network with another's probabilities as part of its loss."""
     with reporting():
-        from mobilenet_chest.cli import output
+        from mobilenet_chest.cli import combined
         from mobilenet_chest.cli.live import live_training
         from mobilenet_chest.combine.distill import distill as teach
 
-        output.member(teach(experiment(arguments), teacher, live_training), teacher, as_json)
+        combined.member(teach(experiment(arguments), teacher, live_training), teacher, as_json)
 
 
 def ablate(
@@ -85,7 +85,7 @@ def ablate(
 ) -> None:
     """Turn choices on one at a time, against the same baseline in the same seeds or folds."""
     with reporting():
-        from mobilenet_chest.cli import output
+        from mobilenet_chest.cli import combined
         from mobilenet_chest.cli.live import live_training
         from mobilenet_chest.combine import ablate as engine
 
@@ -93,7 +93,7 @@ def ablate(
             raise UserError("--seeds and --folds exclude each other; give one")
         choices = engine.parse_choices(over)
         rows = engine.ablate(experiment(arguments), choices, seeds or 3, folds, live_training)
-        output.ablation(rows, "seeds" if folds is None else "folds", as_json)
+        combined.ablation(rows, "seeds" if folds is None else "folds", as_json)
 
 
 def baselines(
@@ -108,7 +108,7 @@ def baselines(
     Without files: the report's recipe and experiments/baselines, with a five-seed ensemble of densenet121.
     """
     with reporting():
-        from mobilenet_chest.cli import output
+        from mobilenet_chest.cli import combined
         from mobilenet_chest.cli.live import live_training
         from mobilenet_chest.combine.baselines import baselines as run
         from mobilenet_chest.config import load
@@ -121,7 +121,7 @@ def baselines(
             ]
             ensembles = ensembles or ["densenet121=5"]
         configs = [load(path, overrides) for path in files]
-        output.baselines(run(configs, dict(_ensemble(text) for text in ensembles or []), live_training), as_json)
+        combined.baselines(run(configs, dict(_ensemble(text) for text in ensembles or []), live_training), as_json)
 
 
 def experiment(arguments: list[str]) -> Config:

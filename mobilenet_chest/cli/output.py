@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -19,9 +19,6 @@ from mobilenet_chest.config import Config, flatten
 
 if TYPE_CHECKING:
     from mobilenet_chest.cache import Entry
-    from mobilenet_chest.combine.ablate import AblationRow
-    from mobilenet_chest.combine.ensemble import Combined
-    from mobilenet_chest.combine.members import Member
     from mobilenet_chest.deploy.doctor import Finding
     from mobilenet_chest.selection.compare import Row
     from mobilenet_chest.selection.evaluate import Evaluation
@@ -93,14 +90,19 @@ def training(config: Config, result: RunResult, as_json: bool) -> None:
     if as_json:
         print_json({"run_id": result.run_id, "status": result.status, "metrics": result.metrics})
         return
-    table = Table(title=f"{config.name}, run {result.run_id}")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    for name, value in result.metrics.items():
-        table.add_row(name, number(value))
-    out.print(table)
+    metrics_table(f"{config.name}, run {result.run_id}", result.metrics)
     line("browse:  mlflow ui")
     line(f"promote: mobilenet-chest promote {result.run_id}")
+
+
+def metrics_table(title: str, metrics: Mapping[str, float]) -> None:
+    """A line for each figure."""
+    table = Table(title=title)
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    for name, value in metrics.items():
+        table.add_row(name, number(value))
+    out.print(table)
 
 
 def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
@@ -182,78 +184,6 @@ def comparison(rows: Sequence[Row], as_json: bool) -> None:
         if against:
             cells += [number(row.baseline.get(k)) for k in ("speed_ratio", "val_auc", "val_accuracy_crossfit")]
         table.add_row(*cells)
-    out.print(table)
-
-
-def combined(result: Combined, kind: str, as_json: bool) -> None:
-    """A run made of several."""
-    if as_json:
-        print_json({"run_id": result.run_id, "members": result.members, "metrics": result.metrics})
-        return
-    table = Table(title=f"{kind} of {len(result.members)}, run {result.run_id}")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
-    for name, value in result.metrics.items():
-        table.add_row(name, number(value))
-    out.print(table)
-    line(f"members: {', '.join(result.members)}")
-    line(f"promote: mobilenet-chest promote {result.run_id}")
-
-
-def member(student: Member, teacher: str, as_json: bool) -> None:
-    """A taught student."""
-    metrics = student.run.data.metrics
-    if as_json:
-        print_json({"run_id": student.run_id, "teacher": student.run.data.tags["teacher"], "metrics": metrics})
-        return
-    line(f"run {student.run_id}, taught by {teacher}: val_auc {metrics['val_auc']:.4f} on the validation split")
-    line(f"compare: mobilenet-chest compare {student.run_id} --baseline {student.run.data.tags['teacher']}")
-
-
-def ablation(rows: Sequence[AblationRow], pairs: str, as_json: bool) -> None:
-    """A row for each choice, its differences to the baseline with their intervals."""
-    from mobilenet_chest.combine.ablate import METRICS, described
-
-    if as_json:
-        print_json({"rows": [asdict(row) for row in rows]})
-        return
-    title = f"each choice alone, {len(rows[0].run_ids)} {pairs}"
-    table = Table(title=f"{title}; differences to the baseline, 95% intervals of their means")
-    for heading in ("choice", "val AUC", "Δ val AUC", "Δ cross-fitted accuracy", "Δ val loss", "times slower"):
-        table.add_column(heading, justify="left" if heading == "choice" else "right")
-    for row in rows:
-        shown = [
-            f"{d.mean:+.4f}" + (f" ({d.low:+.4f} to {d.high:+.4f})" if math.isfinite(d.low) else "")
-            for d in row.differences.values()
-        ]
-        auc, slower = f"{row.metrics['val_auc']:.4f}", f"{row.times_slower:.2f}"
-        table.add_row(escape(described(row.choice)), auc, *(shown or [""] * len(METRICS)), slower)
-    out.print(table)
-    line(f"an interval that holds 0 is no evidence either way; more {pairs} make it narrower")
-
-
-def baselines(rows: Sequence[Row], as_json: bool) -> None:
-    """The source report's table, with what it left out."""
-    if as_json:
-        print_json({"rows": [asdict(row) for row in rows]})
-        return
-    table = Table()
-    headings = ("name", "kind", "model", "parameters", "val accuracy", "TTA + threshold", "val AUC", "training",
-                "speed ratio", "1 image ms", "64 images ms")  # fmt: skip
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("name", "kind", "model") else "right")
-    for row in rows:
-        m = row.metrics
-        table.add_row(
-            row.name,
-            "reported, not reproduced" if row.kind == "reported" else row.kind,
-            row.model,
-            "" if row.parameters is None else f"{row.parameters:,}",
-            *(number(m.get(name)) for name in ("val_accuracy", "val_accuracy_tta_threshold", "val_auc")),
-            duration(m["train_seconds"]) if "train_seconds" in m else "",
-            number(row.baseline.get("speed_ratio")),
-            *(number(m.get(name)) for name in ("latency_1_ms", "latency_64_ms")),
-        )
     out.print(table)
 
 
