@@ -115,7 +115,7 @@ def _promote(client: MlflowClient, candidate: Candidate, config: Config, name: s
     is_new = _create_registered_model(client, name)
     version = str(client.create_model_version(name, f"runs:/{run_id}/{model_folder}", run_id=run_id).version)
     try:
-        difference = _verify(client, candidate, config, f"models:/{name}/{version}")
+        difference, compared = _verify(client, candidate, config, f"models:/{name}/{version}")
         test = _test_figures(client, run_id)
         if not test:
             test = evaluate_run(client, candidate.run, config, "test").metrics
@@ -132,7 +132,7 @@ def _promote(client: MlflowClient, candidate: Candidate, config: Config, name: s
             client.delete_registered_model(name)
         get_artifact_repository(candidate.run.info.artifact_uri).delete_artifacts(model_folder)
         raise
-    done = [f"predictions of the registered model equal the run's on {len(data.val)} validation images "
+    done = [f"predictions of the registered model equal the run's on {compared} validation images "
             f"(largest difference {difference:.1e})"]  # fmt: skip
     return Promotion(name, version, alias, run_id, True, done, test)
 
@@ -150,8 +150,9 @@ def _refuse_unfit(candidate: Candidate) -> None:
         raise PromotionRefused(reasons)
 
 
-def _verify(client: MlflowClient, candidate: Candidate, config: Config, model_uri: str) -> float:
-    """Largest difference in probability on the validation images; refuses more than the tolerance."""
+def _verify(client: MlflowClient, candidate: Candidate, config: Config, model_uri: str) -> tuple[float, int]:
+    """Largest difference in probability on the validation images that the run has predictions of, and how many those
+    are; refuses more than the tolerance."""
     # the validation rows of an ensemble of folds were scored by one member each, not by what is registered
     split = "served" if candidate.run.data.tags.get("members_are") == "folds" else "val"
     table = stored_predictions(client, candidate.run, split)
@@ -167,7 +168,7 @@ def _verify(client: MlflowClient, candidate: Candidate, config: Config, model_ur
                 f"{len(stored)} validation images (allowed: {TOLERANCE:g})"
             ]
         )
-    return difference
+    return difference, len(stored)
 
 
 def _absolute_uri() -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,11 +21,6 @@ from mobilenet_chest.models.classifier import Ensemble
 from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.selection.runs import Candidate, run_config, stored_predictions, trained_model
-
-with warnings.catch_warnings():
-    # importing mlflow.pyfunc makes MLflow warn about a type hint in its own code
-    warnings.simplefilter("ignore")
-    from mobilenet_chest.selection.promote import promote
 
 Make = Callable[..., Config]
 
@@ -117,13 +110,3 @@ def test_what_is_wrong_shows_before_the_first_training(tiny: Make) -> None:
     with pytest.raises(UserError, match="has 1 blocks"):
         trained([tiny(), wrong])
     assert MlflowClient().get_experiment_by_name("members") is None
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("how", [of_seeds, of_folds])
-def test_an_ensemble_can_be_promoted(tiny: Make, how: Callable[[Config, int], Combined], tracking: Path) -> None:
-    result = how(tiny(), 2)
-    promotion = promote(result.run_id)
-    assert promotion.promoted
-    assert promotion.run_id == result.run_id
-    assert promotion.test["test_auc"] > 0
