@@ -103,8 +103,8 @@ def _teacher(config: Config, data: TrainVal, logits: Tensor | None, device: torc
     if logits is None:
         raise ConfigError(
             [
-                f"loss.distill_weight: {config.loss.distill_weight:g}, but there is no teacher; type mobilenet-chest "
-                "distill EXPERIMENT.yaml --teacher RUN_ID, or set it to 0"
+                f"loss.distill_weight: {config.loss.distill_weight:g}, but there is no teacher; give --teacher RUN_ID "
+                "to mobilenet-chest distill or ablate, or set it to 0"
             ]
         )
     if logits.shape != data.train.labels.shape:

@@ -81,6 +81,9 @@ def ablate(
     ],
     seeds: Annotated[int | None, typer.Option(min=1, help="Consecutive seeds, the same for all; 3 by default.")] = None,
     folds: Annotated[int | None, typer.Option(min=2, help="Folds of train and val together, instead of seeds.")] = None,
+    teacher: Annotated[
+        str | None, typer.Option(metavar="RUN_ID|STUDY", help="Teaches where loss.distill_weight is on.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Turn choices on one at a time, against the same baseline in the same seeds or folds."""
@@ -92,7 +95,7 @@ def ablate(
         if seeds is not None and folds is not None:
             raise UserError("--seeds and --folds exclude each other; give one")
         choices = engine.parse_choices(over)
-        rows = engine.ablate(experiment(arguments), choices, seeds or 3, folds, live_training)
+        rows = engine.ablate(experiment(arguments), choices, seeds or 3, folds, live_training, teacher)
         combined.ablation(rows, "seeds" if folds is None else "folds", as_json)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from mobilenet_chest.combine.distill import DEFAULT_WEIGHT, teacher_logits
 from mobilenet_chest.combine.members import Member, Watch, trained, unwatched
 from mobilenet_chest.config import Config, flatten, with_values
 from mobilenet_chest.errors import ConfigError, nearest
@@ -31,6 +32,7 @@ ON: Mapping[str, Any] = {
     "loss.name": "focal",
     "loss.pos_weight": "auto",
     "loss.label_smoothing": 0.1,
+    "loss.distill_weight": DEFAULT_WEIGHT,
     "model.pooling": "gem",
     "model.attention": "se",
     "model.drop_path": 0.2,
@@ -115,7 +117,12 @@ def parse_choices(text: str) -> list[Choice]:
 
 
 def ablate(
-    config: Config, choices: Sequence[Choice], seeds: int = 3, folds: int | None = None, watch: Watch = unwatched
+    config: Config,
+    choices: Sequence[Choice],
+    seeds: int = 3,
+    folds: int | None = None,
+    watch: Watch = unwatched,
+    teacher: str | None = None,
 ) -> list[AblationRow]:
     """Train the experiment and each choice in the same seeds, or on the same folds; the first row is the baseline.
 
@@ -127,6 +134,7 @@ def ablate(
         seeds: How many, consecutive, from the experiment's own on.
         folds: Folds of train and val together, in the experiment's seed, instead of seeds.
         watch: Shows the trainings.
+        teacher: Run, study or ensemble, for those with ``loss.distill_weight``; not with folds.
 
     Raises:
         ConfigError: A choice does not fit the experiment, or is what the experiment has anyway.
@@ -143,7 +151,10 @@ def ablate(
     places: list[Choice] = [{"seed": config.seed + offset} for offset in range(seeds)]
     if folds is not None:
         places = [{"data.folds": folds, "data.fold": fold} for fold in range(folds)]
-    runs = trained([with_values(base, choice | place) for choice in ({}, *choices) for place in places], watch)
+    configs = [with_values(base, choice | place) for choice in ({}, *choices) for place in places]
+    if teacher is not None:
+        _can_teach(configs, teacher)
+    runs = trained(configs, watch, None if teacher is None else teacher_logits(base, teacher))
     groups = [runs[start : start + len(places)] for start in range(0, len(runs), len(places))]
     test_share = 0 if folds is None else 1 / (folds - 1)
     return [_row(choice, group, groups[0], test_share) for choice, group in zip(({}, *choices), groups, strict=True)]
@@ -172,6 +183,13 @@ def paired(differences: Sequence[float], test_share: float = 0) -> Difference:
     error = values.std(ddof=1) * math.sqrt(1 / len(values) + test_share)
     half = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * error)
     return Difference(mean, mean - half, mean + half, tuple(values.tolist()))
+
+
+def _can_teach(configs: Sequence[Config], teacher: str) -> None:
+    if any(config.data.folds for config in configs):
+        raise ConfigError([f"--teacher {teacher}: a teacher has seen rows of every fold; compare in seeds instead"])
+    if not any(config.loss.distill_weight for config in configs):
+        raise ConfigError([f"--teacher {teacher}: has nobody to teach; add --over loss.distill_weight, or remove it"])
 
 
 def _row(choice: Choice, group: Sequence[Member], baseline: Sequence[Member], test_share: float) -> AblationRow:

@@ -71,17 +71,21 @@ def trained(
     Args:
         configs: The experiments; whatever is wrong with one of them is said before the first is trained.
         watch: Shows the trainings.
-        teacher: Run id and logits for the training rows, where ``loss.distill_weight`` is not 0.
+        teacher: Run id and logits for the training rows, for those whose ``loss.distill_weight`` is not 0.
 
     Raises:
         UserError: An experiment cannot be trained.
         TrainingDiverged: One did.
     """
     client = connect()
-    teacher_id, logits = teacher or (None, None)
-    digests = [prepare(config, logits).data.digest for config in configs]
+
+    def teaching(config: Config) -> tuple[str | None, Tensor | None]:
+        return teacher if teacher is not None and config.loss.distill_weight else (None, None)
+
+    digests = [prepare(config, teaching(config)[1]).data.digest for config in configs]
     found = []
     for config, digest in zip(configs, digests, strict=True):
+        teacher_id, logits = teaching(config)
         run = finished_like(client, config, digest, teacher_id)
         if run is None:
             tracker = MlflowTracker(tags={} if teacher_id is None else {"teacher": teacher_id})

@@ -9,6 +9,9 @@ import pytest
 from mlflow import MlflowClient
 
 from mobilenet_chest.combine.ablate import ON, ablate, described, paired, parse_choices
+from mobilenet_chest.combine.distill import distill
+from mobilenet_chest.combine.ensemble import of_seeds
+from mobilenet_chest.combine.members import trained
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.errors import ConfigError
 
@@ -78,6 +81,29 @@ def test_folds_instead_of_seeds(tiny: Make) -> None:
         assert [(run.data.params["data.fold"], run.data.params["seed"]) for run in runs] == [("0", "7"), ("1", "7")]
     difference = rows[1].differences["val_loss"]
     assert paired(difference.each, test_share=1.0) == difference
+
+
+def test_a_teacher_for_one_choice(tiny: Make) -> None:
+    """The baseline is the plain training that was there before the teacher."""
+    config = tiny()
+    plain = trained([with_values(config, {"seed": seed}) for seed in (7, 8)])
+    teacher = of_seeds(config, 2)
+    rows = ablate(config, parse_choices("loss.distill_weight"), seeds=2, teacher=teacher.run_id)
+    assert list(rows[0].run_ids) == [member.run_id for member in plain]
+    taught = [MlflowClient().get_run(run_id) for run_id in rows[1].run_ids]
+    assert [run.data.tags["teacher"] for run in taught] == [teacher.run_id] * 2
+    assert [run.data.params["loss.distill_weight"] for run in taught] == ["0.5"] * 2
+    assert 0 not in rows[1].differences["val_loss"].each
+    # what `distill` has trained is the same run
+    assert distill(config, teacher.run_id).run_id == rows[1].run_ids[0]
+    for choices, more, words in (
+        ("stage2.ema", {}, f"--teacher {teacher.run_id}: has nobody to teach"),
+        ("loss.distill_weight", {"folds": 2}, "a teacher has seen rows of every fold; compare in seeds"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            ablate(config, parse_choices(choices), teacher=teacher.run_id, **more)
+    with pytest.raises(ConfigError, match="there is no teacher; give --teacher RUN_ID"):
+        ablate(config, parse_choices("loss.distill_weight"), seeds=1)
 
 
 def test_choices_that_cannot_be(tiny: Make) -> None:

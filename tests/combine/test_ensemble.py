@@ -11,7 +11,7 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from mobilenet_chest.combine.ensemble import Combined, combine, of_folds, of_runs, of_seeds
+from mobilenet_chest.combine.ensemble import combine, of_folds, of_runs, of_seeds
 from mobilenet_chest.combine.members import trained
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
