@@ -131,7 +131,7 @@ def train_stage1(
         return fit(model, config.stage1, setup, progress, after_epoch)
 
     if cache.folder() is None or before or not config.stage1.epochs:
-        return run(), Spent(progress.epoch - before)
+        return run(), Spent(progress.epoch)
 
     def make(folder: Path) -> dict[str, float]:
         started = time.perf_counter()

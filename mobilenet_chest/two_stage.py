@@ -13,7 +13,6 @@ from torch import Tensor
 
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, best_direction
-from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.metrics import selection_metrics
 from mobilenet_chest.evaluation.predict import Predictions, predict
 from mobilenet_chest.models.classifier import Classifier
@@ -21,7 +20,7 @@ from mobilenet_chest.models.zoo import parameter_counts
 from mobilenet_chest.stages import Spent, prepare, train_stage1, train_stage2
 from mobilenet_chest.tracking import NullTracker, Tracker
 from mobilenet_chest.tracking.keeper import Keeper
-from mobilenet_chest.training import checkpoint
+from mobilenet_chest.tracking.reading import Standing
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.loop import Progress
 from mobilenet_chest.training.memory import keep_freed_memory
@@ -52,7 +51,7 @@ def train(
     config: Config,
     tracker: Tracker | None = None,
     on_epoch: Callable[[int, Record], bool | None] | None = None,
-    resume: Path | None = None,
+    resume: Standing | None = None,
     teacher_logits: Tensor | None = None,
 ) -> RunResult:
     """Train in two stages, the second from the best state of the first, and evaluate the best epoch.
@@ -65,7 +64,8 @@ def train(
         tracker: Where to write; nowhere by default.
         on_epoch: Called with the epoch, counted over both stages from 1, and its record; True ends the training
             there, and the best epoch so far is evaluated.
-        resume: A ``last.pt`` of an interrupted run of the same config: goes on after its last whole epoch.
+        resume: Where an unfinished run of the same config stands, as
+            :func:`~mobilenet_chest.tracking.reading.standing` finds it: goes on from there.
         teacher_logits: float (n,) of another network for the training rows, where ``loss.distill_weight`` is not 0.
 
     Raises:
@@ -78,12 +78,12 @@ def train(
     model, data = prepared.model.to(prepared.device), prepared.data
     if prepared.device.type == "cpu":
         keep_freed_memory()
-    progress = _resumed(resume) if resume else Progress()
+    progress = resume.progress if resume else Progress()
     # what an interrupted run had spent is part of what the result cost
     earlier_seconds = progress.elapsed
-    spent = Spent()
 
     def after_epoch(record: Record) -> bool:
+        keep.last(progress)  # before the figures: those that are logged need not be trained again
         tracker.log_metrics(record, progress.epoch)
         return bool(on_epoch and on_epoch(progress.epoch, record))
 
@@ -92,13 +92,15 @@ def train(
         interrupts.unmistaken(),
         tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder,
     ):
-        keep = Keeper(tracker, config, Path(folder))
+        keep = Keeper(tracker, config, Path(folder), resume.file if resume else None)
+        tracker.log_history(progress.history)  # a resumed run may have been killed before it logged its last epoch
         try:
             stopped = False
             with interrupts.unmistaken():
                 if progress.stage == 1:
                     stopped, spent = train_stage1(config, prepared, progress, after_epoch)
                     tracker.log_history(progress.history[: spent.epochs_reused])
+                    progress.stage1 = vars(spent)
                     if progress.best_epoch:
                         keep.checkpoint("stage1_best.pt", progress)
                     if not stopped:
@@ -114,22 +116,19 @@ def train(
         model.load_state_dict(best["best_model"])
         predictions = predict(model, data.val, prepared.device)
         metrics = selection_metrics(predictions, config.evaluation, config.seed)
+        spent = Spent(**progress.stage1)
         metrics |= _run_metrics(progress, best["best_epoch"], model) | spent.metrics()
-        metrics["train_seconds"] = earlier_seconds + spent.saved_seconds + time.perf_counter() - started
+        if resume is None:  # otherwise it is in what had been spent before
+            earlier_seconds += spent.saved_seconds
+        metrics["train_seconds"] = earlier_seconds + time.perf_counter() - started
         # one step past the last epoch, so that MLflow shows the figures of the best epoch as the run's own
         tracker.log_metrics(metrics, progress.epoch + 1)
         keep.checkpoint("best.pt", progress, best, metrics)
         keep.predictions(predictions, "val")
         keep.plots(data, predictions, progress, best["best_epoch"], metrics["threshold"])
+    keep.finished()
     status = "stopped" if stopped else "finished"
     return RunResult(tracker.run_id, status, metrics, progress.history, predictions, model.eval())
-
-
-def _resumed(path: Path) -> Progress:
-    contents = checkpoint.load(path)
-    if "progress" not in contents:
-        raise DataError(f"{path}: not a last.pt of an interrupted run; choose the run's checkpoints/last.pt")
-    return Progress(**contents["progress"])
 
 
 def _start_stage2(progress: Progress) -> None:

@@ -16,6 +16,8 @@ from mobilenet_chest import cache, stages
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal, has_test_split, load_test
 from mobilenet_chest.errors import DataError, TrainingDiverged
+from mobilenet_chest.tracking.keeper import LAST
+from mobilenet_chest.tracking.reading import Standing
 from mobilenet_chest.training import checkpoint, loop
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import RunResult, train
@@ -57,6 +59,15 @@ class FolderTracker:
         self.metrics += [(step, dict(record)) for step, record in enumerate(records, 1)]
 
     def log_tags(self, tags: Mapping[str, str]) -> None: ...
+
+    def remove_file(self, path: str) -> None:
+        (self.folder / path).unlink(missing_ok=True)
+
+    def stands(self) -> Standing:
+        """Where the run stands, by the newer of its two checkpoints."""
+        files = [self.folder / "checkpoints" / name for name in LAST]
+        found = [(loop.Progress(**checkpoint.load(file)["progress"]), file.name) for file in files if file.exists()]
+        return Standing(*max(found, key=lambda one: one[0].epoch))
 
     def log_file(self, path: Path, folder: str = "") -> None:
         (self.folder / folder).mkdir(parents=True, exist_ok=True)
@@ -214,7 +225,7 @@ def test_resumed_after_an_epoch_is_as_never_interrupted(
     assert (tmp_path / "checkpoints" / "best.pt").is_file()
     seen: list[int] = []
     resumed = train(
-        config, on_epoch=lambda number, record: seen.append(number), resume=tmp_path / "checkpoints" / "last.pt"
+        config, on_epoch=lambda number, record: seen.append(number), resume=FolderTracker(tmp_path).stands()
     )
     assert seen == list(range(epoch + 1, 5))
     assert_same(resumed, uninterrupted["whole"])
@@ -248,7 +259,7 @@ def test_resumed_in_mid_epoch_is_as_never_interrupted(
         patch.setattr(loop, "train_epoch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(config, FolderTracker(tmp_path))
-    assert_same(train(config, resume=tmp_path / "checkpoints" / "last.pt"), uninterrupted["whole"])
+    assert_same(train(config, resume=FolderTracker(tmp_path).stands()), uninterrupted["whole"])
 
 
 @pytest.mark.parametrize("epoch", [2, 3, 4])
@@ -264,16 +275,7 @@ def test_resumed_at_and_within_a_phase(phantom_config: Make, tmp_path: Path, epo
 
     with pytest.raises(KeyboardInterrupt):
         train(config, FolderTracker(tmp_path), on_epoch=interrupt)
-    assert_same(train(config, resume=tmp_path / "checkpoints" / "last.pt"), whole)
-
-
-def test_nothing_to_resume_from(phantom_config: Make, tmp_path: Path) -> None:
-    (tmp_path / "last.pt").write_bytes(b"damaged")
-    with pytest.raises(DataError, match="not a checkpoint that can be read"):
-        train(phantom_config(), resume=tmp_path / "last.pt")
-    checkpoint.save(tmp_path / "best.pt", {"model": {}, "history": []})
-    with pytest.raises(DataError, match=r"best\.pt"):
-        train(phantom_config(), resume=tmp_path / "best.pt")
+    assert_same(train(config, resume=FolderTracker(tmp_path).stands()), whole)
 
 
 # --- data ----------------------------------------------------------------------------------------------------------

@@ -114,16 +114,17 @@ def train(
         if dry_run:
             output.dry_run(config, prepared, as_json)
             return
+        stands = None
+        if resume is not None:
+            from mobilenet_chest.selection.resume import resumable
+
+            stands = resumable(resume, config)
+            where = f"after epoch {stands.progress.epoch}" if stands else "from the beginning: no epoch of it was kept"
+            typer.echo(f"run {resume} goes on {where}", err=True)
         tracker = MlflowTracker(resume=resume)
         with live_training(config) as on_epoch:
             try:
-                if resume is None:
-                    result = two_stage.train(config, tracker, on_epoch)
-                else:
-                    from mobilenet_chest.selection.resume import last_checkpoint
-
-                    with last_checkpoint(resume, config) as checkpoint:
-                        result = two_stage.train(config, tracker, on_epoch, resume=checkpoint)
+                result = two_stage.train(config, tracker, on_epoch, resume=stands)
             except KeyboardInterrupt:
                 again = f"; the same command with --resume {tracker.run_id} goes on" if tracker.run_id else ""
                 typer.echo(f"interrupted{again}", err=True)

@@ -13,8 +13,9 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, nearest
 from mobilenet_chest.evaluation.predict import latency
 from mobilenet_chest.selection.compare import Row, compare
-from mobilenet_chest.selection.runs import get_run, run_config, trained_model
+from mobilenet_chest.selection.runs import run_config, trained_model
 from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.reading import get_run
 from mobilenet_chest.tracking.store import connect
 
 BATCH = 64

@@ -13,9 +13,10 @@ from torch import Tensor
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.predict import Predictions
-from mobilenet_chest.selection.runs import Candidate, finished_like, get_run, run_config, stored_predictions
+from mobilenet_chest.selection.runs import Candidate, finished_like, run_config, stored_predictions
 from mobilenet_chest.stages import prepare
 from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.reading import get_run
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train

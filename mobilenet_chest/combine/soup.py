@@ -21,10 +21,11 @@ from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
 from mobilenet_chest.evaluation.predict import predict, predict_logits
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import parameter_counts
-from mobilenet_chest.selection.runs import SCORED_ON, Candidate, artifact, trained_model
+from mobilenet_chest.selection.runs import SCORED_ON, Candidate, trained_model
 from mobilenet_chest.stages import Prepared, prepare, set_up
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.keeper import predictions_table
+from mobilenet_chest.tracking.reading import artifact
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.epoch import recompute_batchnorm

@@ -16,8 +16,9 @@ from mobilenet_chest.data.dataset import load_test, load_train_val
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predict import predict
-from mobilenet_chest.selection.runs import SCORED_ON, get_run, run_config, trained_model
+from mobilenet_chest.selection.runs import SCORED_ON, run_config, trained_model
 from mobilenet_chest.tracking.keeper import predictions_table
+from mobilenet_chest.tracking.reading import get_run
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 

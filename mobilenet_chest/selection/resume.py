@@ -1,37 +1,47 @@
-"""Going on with an interrupted training."""
+"""Going on with an unfinished training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import json
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.selection.evaluate import same_rows
-from mobilenet_chest.selection.runs import artifact, get_run
+from mobilenet_chest.tracking.provenance import is_alive
+from mobilenet_chest.tracking.reading import Standing, get_run, standing
 from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.tracker import OWNER
 
 
-@contextmanager
-def last_checkpoint(run_id: str, config: Config) -> Iterator[Path]:
-    """The ``last.pt`` of an interrupted run, for the length of the block.
+def resumable(run_id: str, config: Config) -> Standing | None:
+    """Where an unfinished run of this experiment stands; none where it died before its first epoch was kept.
 
     Raises:
-        TrackingError: No such run, it is finished, it left no ``last.pt``, or the data has changed.
+        TrackingError: No such run, it is finished, a trial of a study or in the hands of a living process, or the data
+            has changed.
         ConfigError: The run was made from another experiment.
     """
     client = connect()
     run = get_run(client, run_id)
+    tags = run.data.tags
     if run.info.status == "FINISHED":
         raise TrackingError(f"--resume {run_id}: the run is finished; there is nothing to go on with")
-    if run.data.tags.get("config_digest") != config.digest():
+    if tags.get("kind") != "train":
+        raise TrackingError(
+            f"--resume {run_id}: a {tags.get('kind', 'run of other code')}, not a training; a study goes on with the "
+            "same sweep.py command"
+        )
+    owner = json.loads(tags[OWNER]) if OWNER in tags else None
+    if run.info.status == "RUNNING" and owner is not None and is_alive(owner):
+        raise TrackingError(
+            f"--resume {run_id}: process {owner['pid']} on {owner['host']} is training it; wait for it, or stop it"
+        )
+    if tags.get("config_digest") != config.digest():
         raise ConfigError(
             [
-                f"--resume {run_id}: made from another experiment (digest {run.data.tags.get('config_digest')}, here "
+                f"--resume {run_id}: made from another experiment (digest {tags.get('config_digest')}, here "
                 f"{config.digest()}); give the same file and overrides as then"
             ]
         )
     same_rows(run, config)
-    with artifact(client, run, "checkpoints/last.pt") as path:
-        yield path
+    return standing(client, run)

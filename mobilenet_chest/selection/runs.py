@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 from torch import Tensor, nn
 
 from mobilenet_chest.config import Config, load, parse
@@ -24,6 +19,7 @@ from mobilenet_chest.errors import ConfigError, TrackingError, nearest
 from mobilenet_chest.models.classifier import Classifier, Ensemble
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.tracking.provenance import code_version
+from mobilenet_chest.tracking.reading import artifact, get_run
 from mobilenet_chest.tracking.store import all_experiment_ids, tracking_uri
 from mobilenet_chest.tracking.study_run import nested_runs, search_all
 from mobilenet_chest.training import checkpoint
@@ -189,15 +185,6 @@ def _of_run(client: MlflowClient, run: Run) -> Candidate:
     return Candidate(run)
 
 
-def get_run(client: MlflowClient, run_id: str) -> Run:
-    try:
-        return client.get_run(run_id)
-    except MlflowException as error:
-        raise TrackingError(
-            f"no run {run_id} at {tracking_uri()}; `mobilenet-chest compare` lists the ones there are"
-        ) from error
-
-
 def run_config(client: MlflowClient, run: Run) -> Config:
     """The resolved experiment of a run, from its ``config.yaml``.
 
@@ -238,19 +225,3 @@ def _with_weights(config: Config, state: Mapping[str, Tensor], channels: int) ->
     model = build_model(config.model.model_copy(update={"weights": "none"}), channels)
     model.load_state_dict(state)
     return model.eval()
-
-
-@contextmanager
-def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
-    """A local copy of a run's artifact, for the length of the block.
-
-    Raises:
-        TrackingError: The run has no such artifact.
-    """
-    folder, _, _ = path.rpartition("/")
-    if path not in {file.path for file in client.list_artifacts(run.info.run_id, folder or None)}:
-        removed = run.data.tags.get("checkpoints_removed")
-        why = f": {removed}; raise tracking.keep_checkpoints to keep more" if "checkpoints" in path and removed else ""
-        raise TrackingError(f"run {run.info.run_id} has no {path}{why}")
-    with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as copy:
-        yield Path(download_artifacts(run_id=run.info.run_id, artifact_path=path, dst_path=copy))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
-import psutil
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep.space import Values, suggest
 from mobilenet_chest.sweep.storage import exclusive
+from mobilenet_chest.tracking.provenance import identity
 
 MOST_DEATHS = 3
 """How often a trial may take its worker with it (out of memory, say) before it counts as failed."""
@@ -70,9 +68,10 @@ def give_up(study: optuna.Study, number: int, reason: str) -> None:
 
 
 def requeue(study: optuna.Study, trial: FrozenTrial, deaths: int) -> None:
-    """Queue the values of an interrupted trial again, once."""
+    """Queue the values of an interrupted trial again, once, to go on in its run."""
     if not any(t.user_attrs.get("retry_of") == trial.number for t in study.get_trials(deepcopy=False)):
-        study.enqueue_trial(queued_values(trial), user_attrs={"retry_of": trial.number, "deaths": deaths})
+        known = {name: trial.user_attrs[name] for name in ("run_id",) if name in trial.user_attrs}
+        study.enqueue_trial(queued_values(trial), user_attrs={"retry_of": trial.number, "deaths": deaths} | known)
 
 
 def queued_values(trial: FrozenTrial) -> Values:
@@ -106,31 +105,6 @@ def reap(study: optuna.Study, url: str, alive: Callable[[Mapping[str, Any] | Non
                 give_up(study, trial.number, "its worker died")
             ended.append(trial.number)
     return ended
-
-
-def identity() -> dict[str, Any]:
-    """This process, told apart from a later one with the same number."""
-    process = psutil.Process(os.getpid())
-    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
-
-
-def is_alive(worker: Mapping[str, Any] | None) -> bool:
-    """Whether a worker still runs. One on another host counts as alive: it cannot be asked from here.
-
-    ``None`` is a worker that died between claiming a trial and signing it: both happen under one lock, and the caller
-    holds it now.
-    """
-    if worker is None:
-        return False
-    if worker["host"] != socket.gethostname():
-        return True
-    try:
-        process = psutil.Process(worker["pid"])
-        same = abs(process.create_time() - worker["started"]) < 1
-        # a container without an init process keeps the dead as zombies
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def mark(study: optuna.Study, number: int, attributes: Mapping[str, Any]) -> None:

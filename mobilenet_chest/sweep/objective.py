@@ -13,13 +13,15 @@ from optuna.trial import Trial, TrialState
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import EPOCH_METRICS, Config, best_direction, with_values
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.errors import TrainingDiverged
+from mobilenet_chest.errors import TrackingError, TrainingDiverged
 from mobilenet_chest.evaluation.predict import latency
 from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep.claims import FINISHED, give_up, requeue
 from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.storage import exclusive
 from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.reading import Standing, get_run, standing
+from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.study_run import keep_checkpoints
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train
@@ -35,39 +37,48 @@ def run_trial(
 ) -> None:  # fmt: skip
     """Train one trial as a nested MLflow run and tell the study: complete, pruned or failed, with the reason.
 
+    A trial whose values were queued again goes on in the run of the one that was interrupted, from its last checkpoint.
+
     Raises:
         KeyboardInterrupt: After the trial was ended and its values queued again.
     """
-    tracker = MlflowTracker(
-        "trial",
-        name=f"{config.study_name}-{trial.number}",
-        tags={"study": config.study_name, "trial": str(trial.number)},
-        parent=parent_run,
-    )
 
-    linked = False
-
-    def after_epoch(epoch: int, record: Record) -> bool:
-        nonlocal linked
-        parent = multiprocessing.parent_process()
-        if parent is not None and not parent.is_alive():
-            raise KeyboardInterrupt  # the driver was killed: nobody is left to end this worker
-        if not linked:
-            trial.set_user_attr("run_id", tracker.run_id)
-            linked = True
+    def report(epoch: int, record: Record) -> bool:
         silent = config.study.metric not in EPOCH_METRICS or bool(config.study.also)
         if silent or (decisive is not None and epoch not in decisive):
             return False
         trial.report(record[config.study.metric], epoch)
-        return trial.should_prune()
+        return True
+
+    def after_epoch(epoch: int, record: Record) -> bool:
+        parent = multiprocessing.parent_process()
+        if parent is not None and not parent.is_alive():
+            raise KeyboardInterrupt  # the driver was killed: nobody is left to end this worker
+        return report(epoch, record) and trial.should_prune()
 
     decisive: set[int] | None = None
+    tracker: MlflowTracker | None = None
     state, values_found, reason = TrialState.FAIL, None, ""
     try:
         with interrupts.unmistaken():
             own = with_values(config, values)
             decisive = _phase_ends(own) if config.study.budget == "phase" else None
-            result = train(own, tracker, after_epoch)
+            earlier, stands = _unfinished(trial, own)
+            tracker = MlflowTracker(
+                "trial",
+                name=f"{config.study_name}-{trial.number}",
+                tags={"study": config.study_name, "trial": str(trial.number)},
+                parent=parent_run,
+                resume=earlier,
+                on_start=lambda run_id: trial.set_user_attr("run_id", run_id),
+            )
+            if stands is not None:
+                reported = study.get_trials(deepcopy=False)[trial.user_attrs["retry_of"]].intermediate_values
+                for epoch, record in enumerate(stands.progress.history, 1):
+                    # all that was reported then, and an epoch that was kept but not reported any more
+                    if epoch in reported or epoch == stands.progress.epoch:
+                        report(epoch, record)
+            result = train(own, tracker, after_epoch, resume=stands)
         trial.set_user_attr(STAGE1, {name: result.metrics[name] for name in Spent().metrics()})
         metrics = dict(result.metrics)
         if LATENCY in config.study.also:
@@ -88,11 +99,28 @@ def run_trial(
         print(f"trial {trial.number} failed: {reason}", file=sys.stderr)
         traceback.print_exc(file=sys.stderr)
         trial.set_user_attr("reason", reason[:2000])
-    trial.set_user_attr("run_id", tracker.run_id)
     # a pruned trial's value is its last report; Optuna takes none with the state
     study.tell(trial, values_found if state == TrialState.COMPLETE else None, state=state)
     _tag(tracker, state.name, reason)
     _keep_best_checkpoints(config, study)
+
+
+def _unfinished(trial: Trial, config: Config) -> tuple[str | None, Standing | None]:
+    """The run that an interrupted trial with the same values has left, and where it stands."""
+    run_id = trial.user_attrs.get("run_id")
+    if run_id is None:
+        return None, None
+    client = connect()
+    try:
+        run = get_run(client, run_id)
+    except TrackingError as error:
+        print(f"trial {trial.number} starts anew: {error}", file=sys.stderr)
+        return None, None
+    wanted = {"config_digest": config.digest(), "data_digest": load_train_val(config.data).digest}
+    if any(run.data.tags.get(name) != digest for name, digest in wanted.items()):
+        print(f"trial {trial.number} starts anew: run {run_id} was made from other settings or rows", file=sys.stderr)
+        return None, None
+    return run_id, standing(client, run)
 
 
 def _phase_ends(config: Config) -> set[int]:
@@ -100,14 +128,19 @@ def _phase_ends(config: Config) -> set[int]:
     return {config.stage1.epochs + phase.end for phase in config.stage2.phases(config.data.image_size)}
 
 
-def _tag(tracker: MlflowTracker, state: str, reason: str) -> None:
-    if tracker.run_id is not None:
+def _tag(tracker: MlflowTracker | None, state: str, reason: str) -> None:
+    if tracker is not None and tracker.run_id is not None:
         tracker.log_tags({"trial_state": state} | ({"failure": reason[:5000]} if reason else {}))
 
 
 def _keep_best_checkpoints(config: Config, study: optuna.Study) -> None:
     """Checkpoints of the best trials only; every worker does it after its own trial, and doing it twice is harmless."""
-    ended = study.get_trials(deepcopy=False, states=(*FINISHED, TrialState.FAIL))
+    # the run of an interrupted trial is that of the trial its values were queued for
+    ended = [
+        trial
+        for trial in study.get_trials(deepcopy=False, states=(*FINISHED, TrialState.FAIL))
+        if not trial.user_attrs.get("interrupted")
+    ]
     complete = [t for t in ended if t.state == TrialState.COMPLETE]
     sign = -1 if best_direction(config.study.metric) == "maximize" else 1
     ranked = sorted(complete, key=lambda trial: (sign * trial.values[0], trial.number))

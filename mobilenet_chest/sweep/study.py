@@ -16,11 +16,12 @@ from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.errors import ConfigError, SweepFailed
 from mobilenet_chest.stages import Prepared, prepare
 from mobilenet_chest.sweep import report
-from mobilenet_chest.sweep.claims import best_trial, counts, is_alive, reap, value_of
+from mobilenet_chest.sweep.claims import best_trial, counts, reap, value_of
 from mobilenet_chest.sweep.definition import check_same_experiment, exists, open_or_create
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
 from mobilenet_chest.sweep.workers import Job, hopeless, run_workers
+from mobilenet_chest.tracking.provenance import is_alive
 from mobilenet_chest.tracking.store import check_reachable, connect
 from mobilenet_chest.tracking.study_run import close_dead_runs, open_study_run
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status

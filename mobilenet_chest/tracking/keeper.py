@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,30 @@ from mobilenet_chest.training.loop import Progress
 if TYPE_CHECKING:
     import pandas as pd  # takes long, and is needed when a training has ended
 
+FOLDER = "checkpoints"
+
+LAST = ("last-0.pt", "last-1.pt")
+"""Where an unfinished run stands, written in turn: whatever happens to one while it is written, the other is whole."""
+
+SPARED_SECONDS = 1.0
+"""An epoch that ends sooner than this after the last checkpoint has none of its own: frozen epochs on stored features
+take a tenth of a second, and less than writing would."""
+
 
 class Keeper:
-    """Writes what is kept of a run to a folder of its own and hands it to the tracker."""
+    """Writes what is kept of a run to a folder of its own and hands it to the tracker.
 
-    def __init__(self, tracker: Tracker, config: Config, folder: Path) -> None:
+    Args:
+        tracker: Where to.
+        config: The experiment.
+        folder: For files on their way.
+        resumed: Which of :data:`LAST` a resumed run goes on from; the other is written first.
+    """
+
+    def __init__(self, tracker: Tracker, config: Config, folder: Path, resumed: str | None = None) -> None:
         self.tracker, self.config, self.folder = tracker, config, folder
+        self._turn = 1 if resumed == LAST[0] else 0
+        self._kept, self._kept_at = 0, float("-inf")
 
     def checkpoint(
         self,
@@ -49,15 +67,33 @@ class Keeper:
             "config": self.config.resolved(),
         }
         checkpoint.save(self.folder / name, contents)
-        self.tracker.log_file(self.folder / name, "checkpoints")
+        self.tracker.log_file(self.folder / name, FOLDER)
+
+    def last(self, progress: Progress) -> None:
+        """All that going on after this epoch needs, unless the one before was kept a moment ago."""
+        if time.monotonic() - self._kept_at >= SPARED_SECONDS:
+            self._last(progress)
+
+    def _last(self, progress: Progress) -> None:
+        if isinstance(self.tracker, NullTracker) or progress.epoch == self._kept:
+            return
+        name = LAST[self._turn]
+        checkpoint.save(self.folder / name, {"progress": vars(progress)})
+        self.tracker.log_file(self.folder / name, FOLDER)
+        self._turn = 1 - self._turn
+        self._kept, self._kept_at = progress.epoch, time.monotonic()
 
     def interrupted(self, progress: Progress, best: Mapping[str, Any]) -> None:
-        """The best checkpoint so far, and ``last.pt``, from which ``--resume`` goes on."""
+        """The best checkpoint so far, and where the run stands."""
         if isinstance(self.tracker, NullTracker) or not progress.epoch:
             return
         self.checkpoint("best.pt", progress, best)
-        checkpoint.save(self.folder / "last.pt", {"progress": asdict(progress), "config": self.config.resolved()})
-        self.tracker.log_file(self.folder / "last.pt", "checkpoints")
+        self._last(progress)
+
+    def finished(self) -> None:
+        """Nobody will go on from here."""
+        for name in LAST:
+            self.tracker.remove_file(f"{FOLDER}/{name}")
 
     def predictions(self, predictions: Predictions, split: str) -> None:
         path = self.folder / f"{split}.parquet"

@@ -1,10 +1,16 @@
-"""Where a run's code came from: what makes a figure traceable."""
+"""Where a run comes from: the code that makes its figures traceable, and the process that writes it."""
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from mobilenet_chest import __version__
 
@@ -32,3 +38,27 @@ def _git(folder: Path, *words: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):  # no git here, or a folder that does not answer: not known
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def identity() -> dict[str, Any]:
+    """This process, told apart from a later one with the same number."""
+    process = psutil.Process(os.getpid())
+    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+
+
+def is_alive(worker: Mapping[str, Any] | None) -> bool:
+    """Whether a worker still runs. One on another host counts as alive: it cannot be asked from here.
+
+    ``None`` is a worker that died before it said who it is.
+    """
+    if worker is None:
+        return False
+    if worker["host"] != socket.gethostname():
+        return True
+    try:
+        process = psutil.Process(worker["pid"])
+        same = abs(process.create_time() - worker["started"]) < 1
+        # a container without an init process keeps the dead as zombies
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

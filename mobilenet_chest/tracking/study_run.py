@@ -8,12 +8,12 @@ from functools import lru_cache
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal
+from mobilenet_chest.tracking.keeper import FOLDER
 from mobilenet_chest.tracking.store import connect
-from mobilenet_chest.tracking.tracker import MlflowTracker
+from mobilenet_chest.tracking.tracker import MlflowTracker, remove_artifacts
 
 CHECKPOINTS_REMOVED = "checkpoints_removed"
 
@@ -83,7 +83,7 @@ def keep_checkpoints(runs: Mapping[str, bool]) -> None:
             continue
         run = client.get_run(run_id)
         if CHECKPOINTS_REMOVED not in run.data.tags:
-            get_artifact_repository(run.info.artifact_uri).delete_artifacts("checkpoints")
+            remove_artifacts(run, FOLDER)
             client.set_tag(run_id, CHECKPOINTS_REMOVED, "not among the study's best")
         _cleaned().add(run_id)
 

@@ -6,23 +6,27 @@ import getpass
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from mobilenet_chest.config import Config, flatten, to_yaml
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.tracking.provenance import code_version
+from mobilenet_chest.tracking.provenance import code_version, identity
 from mobilenet_chest.tracking.store import connect, experiment_id
 
 Status = RunStatus
 """How a run ended: FINISHED, FAILED or KILLED."""
+
+OWNER = "owner"
+"""Tag: the process that writes the run, or wrote it last, as :func:`~mobilenet_chest.tracking.provenance.identity`."""
 
 PARAMS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
@@ -51,6 +55,9 @@ class Tracker(Protocol):
     def log_file(self, path: Path, folder: str = "") -> None:
         """Copy a file into the run's artifacts."""
 
+    def remove_file(self, path: str) -> None:
+        """Remove a file from the run's artifacts, if it is there."""
+
 
 class NullTracker:
     """Writes nothing."""
@@ -68,6 +75,8 @@ class NullTracker:
 
     def log_file(self, path: Path, folder: str = "") -> None: ...
 
+    def remove_file(self, path: str) -> None: ...
+
 
 class MlflowTracker:
     """Writes a run to the store that MLflow's own variables name.
@@ -77,7 +86,8 @@ class MlflowTracker:
         name: Name of the run as the user interface shows it.
         tags: Further tags.
         parent: Run that this one is nested under.
-        resume: Run to go on with instead of making one.
+        resume: Run to go on with instead of making one. Steps it has already are not logged again.
+        on_start: Called with the run's id, once it is known and before anything is trained.
 
     Raises:
         TrackingError: The store cannot be used.
@@ -91,20 +101,27 @@ class MlflowTracker:
         tags: Mapping[str, str] | None = None,
         parent: str | None = None,
         resume: str | None = None,
+        on_start: Callable[[str], None] = lambda run_id: None,
     ) -> None:
         self.run_id = resume
         self._client = connect()
         self._name = name
+        self._on_start = on_start
+        self._there: set[tuple[str, int]] = set()
         self._tags = {"kind": kind, **(tags or {})} | ({"mlflow.parentRunId": parent} if parent else {})
 
     @contextmanager
     def run(self, config: Config, data: TrainVal) -> Iterator[None]:
+        resumed = self.run_id is not None
         if self.run_id is None:
             self.start(config, data)
         else:
-            self._client.update_run(self.run_id, status="RUNNING")
+            self._take_over(self.run_id)
         assert self.run_id is not None
-        monitor = SystemMetricsMonitor(self.run_id) if config.tracking.system_metrics else None
+        self._on_start(self.run_id)
+        monitor = None
+        if config.tracking.system_metrics:
+            monitor = SystemMetricsMonitor(self.run_id, resume_logging=resumed)
         if monitor is not None:
             monitor.start()
         status = Status.FAILED
@@ -147,6 +164,12 @@ class MlflowTracker:
             raise
         return self.run_id
 
+    def _take_over(self, run_id: str) -> None:
+        self._client.update_run(run_id, status="RUNNING")
+        self.log_tags(self._tags | owner_tag())
+        for name in self._client.get_run(run_id).data.metrics:
+            self._there |= {(name, point.step) for point in self._client.get_metric_history(run_id, name)}
+
     def _describe(self, run_id: str, config: Config, data: TrainVal) -> None:
         fields = config.resolved() if config.search else config.training_fields()
         params = [Param(key, _text(value)) for key, value in flatten(fields).items()]
@@ -170,7 +193,7 @@ class MlflowTracker:
 
     def _log(self, batch: list[Metric]) -> None:
         assert self.run_id is not None
-        self._client.log_batch(self.run_id, metrics=batch)
+        self._client.log_batch(self.run_id, metrics=[m for m in batch if (m.key, m.step) not in self._there])
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         assert self.run_id is not None
@@ -179,6 +202,10 @@ class MlflowTracker:
     def log_file(self, path: Path, folder: str = "") -> None:
         assert self.run_id is not None
         self._client.log_artifact(self.run_id, str(path), folder or None)
+
+    def remove_file(self, path: str) -> None:
+        assert self.run_id is not None
+        remove_artifacts(self._client.get_run(self.run_id), path)
 
 
 def _metrics(values: Mapping[str, float], step: int) -> list[Metric]:
@@ -199,7 +226,18 @@ def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
         "mlflow.source.name": Path(sys.argv[0]).name,
         "mlflow.source.git.commit": code_version()["git_commit"],
         **code_version(),
+        **owner_tag(),
     }
+
+
+def owner_tag() -> dict[str, str]:
+    """The process that writes a run."""
+    return {OWNER: json.dumps(identity())}
+
+
+def remove_artifacts(run: Run, path: str) -> None:
+    """Delete a run's file or folder of artifacts, if it is there."""
+    get_artifact_repository(run.info.artifact_uri).delete_artifacts(path)
 
 
 def _user() -> str:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mobilenet_chest.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save(path: Path, contents: Mapping[str, Any]) -> None:
     """Write ``contents`` (tensors, numbers, strings, lists and dicts of them) so that a crash leaves the old file."""
+    contents = {"format": FORMAT, "digest": _digest(contents), **contents}
     partial = path.with_name(path.name + ".part")
     with partial.open("wb") as file:
-        torch.save({"format": FORMAT, **contents}, file)
+        torch.save(contents, file)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
@@ -28,7 +31,7 @@ def load(path: Path) -> dict[str, Any]:
     """Read what :func:`save` wrote, onto the CPU.
 
     Raises:
-        DataError: The file is damaged, or is no checkpoint of this package.
+        DataError: The file is damaged, holds other values than were written, or is no checkpoint of this package.
     """
     try:
         contents = torch.load(path, map_location="cpu", weights_only=True)
@@ -37,4 +40,31 @@ def load(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not a checkpoint that can be read ({reason}); choose another run") from error
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise DataError(f"{path}: not a checkpoint of this package (format {FORMAT}); choose a run made by it")
+    del contents["format"]
+    if contents.pop("digest", None) != _digest(contents):
+        raise DataError(f"{path}: not a checkpoint that can be read (its values are not those written); choose another")
     return contents
+
+
+def _digest(contents: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of everything in it, each value under its place."""
+    digest = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, Tensor):
+            digest.update(f"tensor {tuple(value.shape)} {value.dtype}".encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        elif isinstance(value, Mapping):
+            digest.update(f"mapping {len(value)}".encode())
+            for key, inner in value.items():
+                digest.update(repr(key).encode())
+                add(inner)
+        elif isinstance(value, list | tuple):
+            digest.update(f"sequence {len(value)}".encode())
+            for inner in value:
+                add(inner)
+        else:
+            digest.update(repr(value).encode())
+
+    add(contents)
+    return digest.hexdigest()

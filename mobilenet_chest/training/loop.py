@@ -40,6 +40,7 @@ class Progress:
         previous_best: ``best_epoch``, ``best_value`` and ``best_model`` of the stage before.
         resume: State of model, optimiser, schedule, scaler and random generators at the end of ``epoch``.
         elapsed: Seconds spent in epochs.
+        stage1: What stage 1 has cost, once it is over.
     """
 
     stage: int = 1
@@ -52,6 +53,7 @@ class Progress:
     previous_best: dict[str, Any] | None = None
     resume: dict[str, Any] = field(default_factory=dict)
     elapsed: float = 0.0
+    stage1: dict[str, Any] = field(default_factory=dict)
 
 
 def fit(

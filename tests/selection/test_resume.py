@@ -1,53 +1,60 @@
-"""Which runs a training may be resumed from."""
+"""Which runs a training may be resumed from, and where they stand."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 
 from mobilenet_chest.errors import ConfigError, TrackingError
-from mobilenet_chest.selection.resume import last_checkpoint
-from mobilenet_chest.training import checkpoint
+from mobilenet_chest.selection.resume import resumable
+from mobilenet_chest.tracking.provenance import identity
+from mobilenet_chest.tracking.tracker import OWNER
 
 if TYPE_CHECKING:
     from tests.selection.conftest import Store
 
 
-def test_an_interrupted_run_gives_its_last_checkpoint_for_the_block(store: Store) -> None:
-    with last_checkpoint(store.interrupted, store.config()) as path:
-        progress = checkpoint.load(path)["progress"]
-    assert (progress["epoch"], progress["stage"], progress["stage_epoch"]) == (2, 2, 1)
-    assert len(progress["history"]) == 2
-    assert not path.exists()
+def checkpoints(store: Store, run_id: str) -> Path:
+    """The folder of a run's checkpoints."""
+    (folder,) = store.folder.glob(f"mlruns/*/{run_id}/artifacts/checkpoints")
+    return folder
+
+
+def test_an_interrupted_run_stands_where_it_was_interrupted(store: Store) -> None:
+    stands = resumable(store.interrupted, store.config())
+    assert stands is not None
+    progress = stands.progress
+    assert (progress.epoch, progress.stage, progress.stage_epoch) == (2, 2, 1)
+    assert len(progress.history) == 2
 
 
 def test_another_name_or_place_of_the_data_is_still_the_same_experiment(store: Store) -> None:
     moved = store.data.with_name("moved.npz")
     store.data.rename(moved)
-    with last_checkpoint(store.interrupted, store.config({"name": "renamed", "data.path": str(moved)})) as path:
-        assert path.name == "last.pt"
+    assert resumable(store.interrupted, store.config({"name": "renamed", "data.path": str(moved)})) is not None
 
 
 def test_a_finished_run_is_refused(store: Store) -> None:
-    with (
-        pytest.raises(TrackingError, match=f"--resume {store.single}: the run is finished"),
-        last_checkpoint(store.single, store.config({"seed": 12})),
-    ):
-        pass
+    with pytest.raises(TrackingError, match=f"--resume {store.single}: the run is finished"):
+        resumable(store.single, store.config({"seed": 12}))
+    assert {file.name for file in checkpoints(store, store.single).iterdir()} == {"best.pt", "stage1_best.pt"}
 
 
 def test_an_unknown_run_is_refused(store: Store) -> None:
-    with pytest.raises(TrackingError, match=f"no run {'f' * 32}"), last_checkpoint("f" * 32, store.config()):
-        pass
+    with pytest.raises(TrackingError, match=f"no run {'f' * 32}"):
+        resumable("f" * 32, store.config())
 
 
 def test_another_experiment_is_refused_with_both_digests(store: Store) -> None:
     other = store.config({"stage2.lr": 1e-3})
-    with pytest.raises(ConfigError) as caught, last_checkpoint(store.interrupted, other):
-        pass
+    with pytest.raises(ConfigError) as caught:
+        resumable(store.interrupted, other)
     assert store.config().digest() in str(caught.value)
     assert other.digest() in str(caught.value)
 
@@ -57,18 +64,29 @@ def test_changed_rows_are_refused(store: Store, rewrite_data: Callable[..., None
         images = file["train_images"]
     images ^= 1
     rewrite_data(train_images=images)
-    with (
-        pytest.raises(TrackingError, match="put the original file back, or train again"),
-        last_checkpoint(store.interrupted, store.config()),
-    ):
-        pass
+    with pytest.raises(TrackingError, match="put the original file back, or train again"):
+        resumable(store.interrupted, store.config())
 
 
-def test_a_run_that_kept_no_last_checkpoint_is_refused(store: Store) -> None:
-    # what a killed process leaves: the run says RUNNING and has no last.pt
-    store.client.update_run(store.single, status="RUNNING")
-    with (
-        pytest.raises(TrackingError, match=rf"run {store.single} has no checkpoints/last\.pt"),
-        last_checkpoint(store.single, store.config({"seed": 12})),
+def test_a_trial_goes_on_with_its_study(store: Store) -> None:
+    store.client.update_run(store.trials[0], status="KILLED")
+    with pytest.raises(
+        TrackingError, match=r"a trial, not a training; a study goes on with the same sweep\.py command"
     ):
-        pass
+        resumable(store.trials[0], store.config())
+
+
+def test_a_run_in_living_hands_is_refused(store: Store) -> None:
+    store.client.update_run(store.interrupted, status="RUNNING")
+    with pytest.raises(TrackingError, match=rf"process {identity()['pid']} on .* is training it; wait for it"):
+        resumable(store.interrupted, store.config())
+    # the owner has been killed: there is nobody of its number who started then
+    gone = identity() | {"started": psutil.boot_time() - 1000}
+    store.client.set_tag(store.interrupted, OWNER, json.dumps(gone))
+    assert resumable(store.interrupted, store.config()) is not None
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(store: Store) -> None:
+    for file in checkpoints(store, store.interrupted).glob("last-*.pt"):
+        file.unlink()
+    assert resumable(store.interrupted, store.config()) is None

@@ -18,9 +18,10 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep.claims import MOST_DEATHS, claim, counts, give_up, identity, is_alive, reap, requeue
+from mobilenet_chest.sweep.claims import MOST_DEATHS, claim, counts, give_up, reap, requeue
 from mobilenet_chest.sweep.space import TrialSeededSampler, grid_points
 from mobilenet_chest.sweep.storage import open_storage
+from mobilenet_chest.tracking.provenance import identity, is_alive
 
 RANGE = {"stage2.lr": {"low": 1e-5, "high": 1e-3, "log": True}}
 STEMS = {"model.stem": {"choices": ["mean", "sum", "repeat"]}}

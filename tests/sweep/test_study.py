@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +20,7 @@ from mobilenet_chest.errors import ConfigError, StudyError, SweepFailed
 from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep import SweepResult, check, objective, run_sweep, study, trials_to_come
 from mobilenet_chest.sweep.space import grid_points
-from mobilenet_chest.sweep.workers import HOPELESS, Job, work
+from mobilenet_chest.sweep.workers import HOPELESS
 from mobilenet_chest.tracking.study_run import nested_runs
 
 Make = Callable[..., Config]
@@ -29,29 +28,6 @@ Make = Callable[..., Config]
 RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 TOO_HIGH = 1e30
 """A learning rate after which nothing is finite any more."""
-
-
-@pytest.fixture
-def tiny(phantom_config: Make) -> Make:
-    """A search on the tiny file with a small head: a trial takes a second or two."""
-
-    def make(search: dict[str, Any], values: dict[str, Any] | None = None, **settings: Any) -> Config:
-        fields = {"search": search, "model.hidden": [8], "study": {"trials": 2, "pruner": "none", **settings}}
-        return phantom_config(fields | (values or {}))
-
-    return make
-
-
-@pytest.fixture
-def here(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a tracking store, where the one worker of a sweep is this process: no process has to start."""
-
-    def run_here(job: Job, workers: int, on_tick: Callable[[], None], bury: Callable[[], None]) -> None:
-        # one thread, as all of this process's tests: more would wait for each other on a busy machine
-        work(dataclasses.replace(job, threads=1))
-
-    monkeypatch.setattr(study, "run_workers", run_here)
-    return tracking
 
 
 def runs_of(result: SweepResult) -> dict[int, Run]:

@@ -19,6 +19,7 @@ from mobilenet_chest.config import Config, flatten, load
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError, TrainingDiverged
 from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.reading import standing
 from mobilenet_chest.tracking.tracker import run_tags
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train
@@ -124,14 +125,36 @@ def test_a_keyboard_interrupt_kills_and_the_run_goes_on(tracking: Path, phantom_
         train(config, MlflowTracker(), on_epoch=interrupt)
     run = only_run()
     assert run.info.status == "KILLED"
-    assert {"checkpoints/last.pt", "checkpoints/best.pt"} <= artifacts(run)
+    assert {"checkpoints/last-0.pt", "checkpoints/best.pt"} <= artifacts(run)
 
-    last = MlflowClient().download_artifacts(run.info.run_id, "checkpoints/last.pt")
-    resumed = train(config, MlflowTracker(resume=run.info.run_id), resume=Path(last))
-    assert resumed.run_id == run.info.run_id
+    started: list[str] = []
+    tracker = MlflowTracker(resume=run.info.run_id, on_start=started.append)
+    resumed = train(config, tracker, resume=standing(MlflowClient(), run))
+    assert started == [resumed.run_id] == [run.info.run_id]
     assert only_run().info.status == "FINISHED"
+    assert not {"checkpoints/last-0.pt", "checkpoints/last-1.pt"} & artifacts(run)
     steps = [metric.step for metric in MlflowClient().get_metric_history(run.info.run_id, "train_loss")]
     assert steps == [1, 2]
+
+
+def test_what_is_there_is_not_logged_again(tracking: Path, phantom_config: Make) -> None:
+    """Killed after it had logged an epoch whose checkpoint it had not kept, or the other way round."""
+    config = phantom_config()
+    data = load_train_val(config.data)
+    first = MlflowTracker()
+    first.start(config, data)
+    first.log_metrics({"val_auc": 0.5, "lr": 1.0}, 1)
+    first.log_metrics({"val_auc": 0.6}, 2)
+    again = MlflowTracker(resume=first.run_id)
+    with again.run(config, data):
+        again.log_history([{"val_auc": 0.5, "lr": 1.0}, {"val_auc": 0.6, "lr": 0.9}])
+        again.log_metrics({"val_auc": 0.7, "lr": 0.8}, 3)
+    assert first.run_id is not None
+    history = {
+        name: [(point.step, point.value) for point in MlflowClient().get_metric_history(first.run_id, name)]
+        for name in ("val_auc", "lr")
+    }
+    assert history == {"val_auc": [(1, 0.5), (2, 0.6), (3, 0.7)], "lr": [(1, 1.0), (2, 0.9), (3, 0.8)]}
 
 
 def test_a_failed_run_says_why(tracking: Path, phantom_config: Make) -> None:

@@ -1,0 +1,78 @@
+"""Reading back what a run has left."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from mobilenet_chest.errors import DataError, TrackingError
+from mobilenet_chest.tracking.keeper import FOLDER, LAST
+from mobilenet_chest.tracking.store import tracking_uri
+from mobilenet_chest.training import checkpoint
+from mobilenet_chest.training.loop import Progress
+
+
+class Standing(NamedTuple):
+    """Where an unfinished run stands.
+
+    Attributes:
+        progress: After its last epoch that was kept.
+        file: Which of the two files that was.
+    """
+
+    progress: Progress
+    file: str
+
+
+def standing(client: MlflowClient, run: Run) -> Standing | None:
+    """The newest of a run's two checkpoints that is whole; none where it has none. A damaged one is set aside, with a
+    line on stderr: the next epoch is written over it."""
+    present, found = {file.path for file in client.list_artifacts(run.info.run_id, FOLDER)}, []
+    for name in LAST:
+        if f"{FOLDER}/{name}" not in present:
+            continue
+        with artifact(client, run, f"{FOLDER}/{name}") as path:
+            try:
+                found.append(Standing(Progress(**checkpoint.load(path)["progress"]), name))
+            except DataError:
+                print(f"run {run.info.run_id}: {FOLDER}/{name} is damaged; it is set aside", file=sys.stderr)
+    return max(found, key=lambda one: one.progress.epoch, default=None)
+
+
+def get_run(client: MlflowClient, run_id: str) -> Run:
+    """A run.
+
+    Raises:
+        TrackingError: There is none of this id.
+    """
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        raise TrackingError(
+            f"no run {run_id} at {tracking_uri()}; `mobilenet-chest compare` lists the ones there are"
+        ) from error
+
+
+@contextmanager
+def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
+    """A local copy of a run's artifact, for the length of the block.
+
+    Raises:
+        TrackingError: The run has no such artifact.
+    """
+    folder, _, _ = path.rpartition("/")
+    if path not in {file.path for file in client.list_artifacts(run.info.run_id, folder or None)}:
+        removed = run.data.tags.get("checkpoints_removed")
+        why = f": {removed}; raise tracking.keep_checkpoints to keep more" if "checkpoints" in path and removed else ""
+        raise TrackingError(f"run {run.info.run_id} has no {path}{why}")
+    with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as copy:
+        yield Path(download_artifacts(run_id=run.info.run_id, artifact_path=path, dst_path=copy))

@@ -1,0 +1,107 @@
+"""A trial that was interrupted goes on in its own run when its values are claimed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pytest
+from mlflow import MlflowClient
+from optuna.trial import TrialState
+
+from mobilenet_chest import cache
+from mobilenet_chest.config import Config
+from mobilenet_chest.sweep import objective, run_sweep
+from mobilenet_chest.tracking import keeper
+from mobilenet_chest.tracking.study_run import nested_runs
+
+Make = Callable[..., Config]
+
+RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+FIVE = {"stage1": {"epochs": 2}, "stage2": {"epochs": 3, "patience": None}}
+TIMED = ("epoch_seconds", "images_per_second", "train_seconds")
+
+
+def trials(name: str) -> list[optuna.trial.FrozenTrial]:
+    storage = optuna.storages.RDBStorage("sqlite:///optuna.db")
+    found = optuna.load_study(study_name=name, storage=storage).get_trials()
+    storage.remove_session()
+    storage.engine.dispose()
+    return found
+
+
+def histories(run_id: str) -> dict[str, list[tuple[int, float]]]:
+    client = MlflowClient()
+    return {
+        name: [(point.step, point.value) for point in client.get_metric_history(run_id, name)]
+        for name in client.get_run(run_id).data.metrics
+        if name not in TIMED
+    }
+
+
+@pytest.fixture
+def driver_dies(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Lets a worker see, after so many epochs, that its driver has been killed; by 0, not any more."""
+
+    def after(epochs: int) -> None:
+        seen: list[int] = []
+
+        def is_alive() -> bool:
+            seen.append(1)
+            return len(seen) != epochs
+
+        monkeypatch.setattr(
+            objective, "multiprocessing", SimpleNamespace(parent_process=lambda: SimpleNamespace(is_alive=is_alive))
+        )
+
+    return after
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 4, 5])
+def test_an_interrupted_trial_goes_on_in_its_run(
+    here: Path, tiny: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, epochs: int
+) -> None:
+    monkeypatch.setattr(keeper, "SPARED_SECONDS", 0.0)
+    whole = run_sweep(tiny(RANGE, FIVE | {"name": "whole"}, trials=1))
+    cache.clear()  # or the next would have no stage 1 to be interrupted in
+    config = tiny(RANGE, FIVE | {"tracking": {"keep_checkpoints": 0}}, trials=1)
+    driver_dies(epochs)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(config)
+    (interrupted, queued) = trials("tiny")
+    assert (interrupted.state, queued.state) == (TrialState.FAIL, TrialState.WAITING)
+    client = MlflowClient()
+    run = client.get_run(interrupted.user_attrs["run_id"])
+    assert (run.info.status, run.data.tags["trial_state"]) == ("KILLED", "INTERRUPTED")
+
+    driver_dies(0)
+    result = run_sweep(config)
+    (_, done) = trials("tiny")
+    assert (done.state, done.user_attrs["run_id"]) == (TrialState.COMPLETE, run.info.run_id)
+    (nested,) = nested_runs(client, result.run_id)
+    assert nested.info.run_id == run.info.run_id
+    assert (nested.info.status, nested.data.tags["trial"]) == ("FINISHED", "1")
+    assert nested.data.tags["trial_state"] == "COMPLETE"
+    assert whole.best.run_id is not None
+    assert histories(run.info.run_id) == histories(whole.best.run_id)
+    assert done.value == whole.best.value
+    assert done.intermediate_values == trials("whole")[0].intermediate_values
+    assert client.list_artifacts(run.info.run_id, "checkpoints") == []
+
+
+def test_a_run_that_is_gone_is_begun_anew(here: Path, tiny: Make, driver_dies: Callable[[int], None]) -> None:
+    config = tiny(RANGE, FIVE, trials=1)
+    driver_dies(3)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(config)
+    driver_dies(0)
+    client, gone = MlflowClient(), trials("tiny")[0].user_attrs["run_id"]
+    client.set_tag(gone, "data_digest", "of other rows")
+    result: Any = run_sweep(config)
+    assert result.best.run_id != gone
+    assert client.get_run(gone).info.status == "KILLED"
+    steps = [point.step for point in client.get_metric_history(result.best.run_id, "train_loss")]
+    assert steps == [1, 2, 3, 4, 5]

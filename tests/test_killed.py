@@ -1,0 +1,123 @@
+"""A training killed outright, again and again, is in the end as if it had never been: bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from mobilenet_chest.config import Config, to_yaml
+from mobilenet_chest.tracking.keeper import SPARED_SECONDS
+from mobilenet_chest.tracking.reading import artifact
+from mobilenet_chest.training import checkpoint
+
+ROOT = Path(__file__).parents[1]
+TIMED = ("epoch_seconds", "images_per_second", "train_seconds", "saved_seconds")
+KILLS = 4
+WAIT_SECONDS = 120
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
+
+
+def training(experiment: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, str(ROOT / "train.py"), str(experiment), "--json", *more]
+    # a cache would leave the second training no stage 1 to be killed in; one thread sums in one order
+    environment = os.environ | {"MOBILENET_CHEST_CACHE": "off", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def checkpoints() -> set[tuple[str, int]]:
+    return {(file.name, file.stat().st_mtime_ns) for file in Path("mlruns").glob("*/*/artifacts/checkpoints/last-*.pt")}
+
+
+def histories(run: Run) -> dict[str, dict[int, float]]:
+    """Figures by name and step; none of them twice."""
+    found = {}
+    for name in run.data.metrics:
+        points = MlflowClient().get_metric_history(run.info.run_id, name)
+        found[name] = {point.step: point.value for point in points}
+        assert len(found[name]) == len(points), f"{name} has a step twice"
+    return found
+
+
+def left(run: Run) -> tuple[dict[str, torch.Tensor], pd.DataFrame]:
+    with artifact(MlflowClient(), run, "checkpoints/best.pt") as path:
+        weights = checkpoint.load(path)["model"]
+    with artifact(MlflowClient(), run, "predictions/val.parquet") as path:
+        return weights, pd.read_parquet(path)
+
+
+@pytest.mark.timeout(600)
+def test_killed_again_and_again(tracking: Path, phantom_config: Callable[..., Config]) -> None:
+    experiment = tracking / "tiny.yaml"
+    values = {
+        "model": {"weights": "none", "hidden": [16]},
+        "augment": {"rotation": 5, "mixup": 0.2},
+        "stage1.epochs": 3,
+        "stage2": {"epochs": 12, "schedule": "cosine", "ema": 0.9, "patience": None},
+    }
+    experiment.write_text(to_yaml(phantom_config(values)), encoding="utf-8")
+    whole = training(experiment)
+    answer, errors = whole.communicate(timeout=WAIT_SECONDS)
+    assert whole.returncode == 0, errors
+    client, chance = MlflowClient(), random.Random(11)
+    expected = client.get_run(json.loads(answer)["run_id"])
+
+    resume: list[str] = []
+    logged: dict[str, dict[int, float]] = {}
+    for _ in range(KILLS):
+        before, deadline = checkpoints(), time.monotonic() + WAIT_SECONDS
+        process = training(experiment, *resume)
+        while checkpoints() <= before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        _, errors = process.communicate(timeout=WAIT_SECONDS)
+        assert process.returncode == -signal.SIGKILL, errors
+        runs = client.search_runs([expected.info.experiment_id])
+        (run,) = [run for run in runs if run.info.run_id != expected.info.run_id]
+        resume = ["--resume", run.info.run_id]
+        if "goes on" in errors:
+            assert_little_was_lost(errors, logged)
+        logged = histories(client.get_run(run.info.run_id))
+    last = training(experiment, *resume)
+    _, errors = last.communicate(timeout=WAIT_SECONDS)
+    assert last.returncode == 0, errors
+    assert_little_was_lost(errors, logged)
+
+    run = client.get_run(run.info.run_id)
+    assert run.info.status == "FINISHED"
+    own, others = histories(run), histories(expected)
+    assert own.keys() == others.keys()
+    for name, points in own.items():
+        assert points.keys() == others[name].keys(), name
+        if name not in TIMED:
+            assert points == others[name], name
+    assert sorted(own["train_loss"]) == list(range(1, 16))
+    weights, predictions = left(run)
+    expected_weights, expected_predictions = left(expected)
+    assert all(torch.equal(value, weights[name]) for name, value in expected_weights.items())
+    for column in expected_predictions:
+        assert np.array_equal(predictions[column], expected_predictions[column])
+
+
+def assert_little_was_lost(errors: str, logged: dict[str, dict[int, float]]) -> None:
+    """One epoch, or those within a second of the last checkpoint."""
+    found = re.search(r"goes on after epoch (\d+)", errors)
+    assert found is not None, errors
+    lost = [seconds for step, seconds in logged["epoch_seconds"].items() if step > int(found[1])]
+    assert len(lost) <= 1 or sum(lost[:-1]) <= SPARED_SECONDS
