@@ -184,7 +184,7 @@ def test_nan_is_never_the_best(here: Path, tiny: Make, monkeypatch: pytest.Monke
     """The figures of a trial are made up here: a real training stops before it comes to that."""
     values = iter([math.nan, 0.6, math.inf, 0.7])
 
-    def trained(config: Config, tracker: Any, on_epoch: Any) -> Any:
+    def trained(config: Config, tracker: Any, on_epoch: Any, resume: None) -> Any:
         data = study.prepare(config).data
         with tracker.run(config, data):
             return SimpleNamespace(metrics={"val_auc": next(values)} | Spent().metrics(), status="finished")
