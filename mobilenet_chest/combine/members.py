@@ -13,10 +13,10 @@ from torch import Tensor
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.predict import Predictions
-from mobilenet_chest.selection.runs import Candidate, finished_like, run_config, stored_predictions
+from mobilenet_chest.selection.runs import Candidate, finished_like, run_config, stored_predictions, unfinished_like
 from mobilenet_chest.stages import prepare
 from mobilenet_chest.tracking import MlflowTracker
-from mobilenet_chest.tracking.reading import get_run
+from mobilenet_chest.tracking.reading import get_run, standing
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train
@@ -69,6 +69,8 @@ def trained(
 ) -> list[Member]:
     """One finished run for each experiment: an earlier one that was the same in data, settings and code, or a new one.
 
+    An equal one that was interrupted or killed goes on from its last checkpoint.
+
     Args:
         configs: The experiments; whatever is wrong with one of them is said before the first is trained.
         watch: Shows the trainings.
@@ -89,9 +91,12 @@ def trained(
         teacher_id, logits = teaching(config)
         run = finished_like(client, config, digest, teacher_id)
         if run is None:
-            tracker = MlflowTracker(tags={} if teacher_id is None else {"teacher": teacher_id})
+            tags = {} if teacher_id is None else {"teacher": teacher_id}
+            left = unfinished_like(client, config, digest, teacher_id)
+            tracker = MlflowTracker(tags=tags, resume=None if left is None else left.info.run_id)
+            stands = None if left is None else standing(client, left)
             with watch(config) as on_epoch:
-                result = train(config, tracker, on_epoch, teacher_logits=logits)
+                result = train(config, tracker, on_epoch, resume=stands, teacher_logits=logits)
             assert result.run_id is not None
             run = get_run(client, result.run_id)
         found.append(Member(run, config))

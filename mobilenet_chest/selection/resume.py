@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.selection.evaluate import same_rows
-from mobilenet_chest.tracking.provenance import is_alive
-from mobilenet_chest.tracking.reading import Standing, get_run, standing
+from mobilenet_chest.tracking.reading import Standing, get_run, living_owner, standing
 from mobilenet_chest.tracking.store import connect
-from mobilenet_chest.tracking.tracker import OWNER
 
 
 def resumable(run_id: str, config: Config) -> Standing | None:
@@ -31,8 +27,7 @@ def resumable(run_id: str, config: Config) -> Standing | None:
             f"--resume {run_id}: a {tags.get('kind', 'run of other code')}, not a training; a study goes on with the "
             "same sweep.py command"
         )
-    owner = json.loads(tags[OWNER]) if OWNER in tags else None
-    if run.info.status == "RUNNING" and owner is not None and is_alive(owner):
+    if owner := living_owner(run):
         raise TrackingError(
             f"--resume {run_id}: process {owner['pid']} on {owner['host']} is training it; wait for it, or stop it"
         )

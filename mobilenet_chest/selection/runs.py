@@ -19,7 +19,7 @@ from mobilenet_chest.errors import ConfigError, TrackingError, nearest
 from mobilenet_chest.models.classifier import Classifier, Ensemble
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.tracking.provenance import code_version
-from mobilenet_chest.tracking.reading import artifact, get_run
+from mobilenet_chest.tracking.reading import artifact, get_run, living_owner
 from mobilenet_chest.tracking.store import all_experiment_ids, tracking_uri
 from mobilenet_chest.tracking.study_run import nested_runs, search_all
 from mobilenet_chest.training import checkpoint
@@ -139,18 +139,36 @@ def top_trials(client: MlflowClient, study: Run, count: int) -> list[Candidate]:
 
 def finished_like(client: MlflowClient, config: Config, data_digest: str, teacher: str | None = None) -> Run | None:
     """The latest finished training of an equal experiment, on the same rows, with the same code and teacher."""
-    wanted = {"kind": "train", "config_digest": config.digest(), "data_digest": data_digest}
-    found = finished_with(client, config.experiment, wanted)
+    found = finished_with(client, config.experiment, _training_tags(config, data_digest))
     return next((run for run in found if run.data.tags.get("teacher") == teacher), None)
+
+
+def unfinished_like(client: MlflowClient, config: Config, data_digest: str, teacher: str | None = None) -> Run | None:
+    """The latest training of an equal experiment that was interrupted or killed, as in :func:`finished_like`."""
+    found = [
+        run
+        for status in ("KILLED", "RUNNING")
+        for run in _with_status(client, config.experiment, _training_tags(config, data_digest), status)
+        if run.data.tags.get("teacher") == teacher and living_owner(run) is None
+    ]
+    return max(found, key=lambda run: int(run.info.start_time), default=None)
 
 
 def finished_with(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[Run]:
     """Finished runs of an MLflow experiment that have these tags and were made with the same code."""
+    return _with_status(client, experiment, tags, "FINISHED")
+
+
+def _training_tags(config: Config, data_digest: str) -> dict[str, str]:
+    return {"kind": "train", "config_digest": config.digest(), "data_digest": data_digest}
+
+
+def _with_status(client: MlflowClient, experiment: str, tags: Mapping[str, str], status: str) -> list[Run]:
     known = client.get_experiment_by_name(experiment)
     if known is None or known.lifecycle_stage != "active":
         return []
     query = " AND ".join(f"tags.{name} = '{value}'" for name, value in {**tags, **code_version()}.items())
-    return search_all(client, [known.experiment_id], f"{query} AND attributes.status = 'FINISHED'")
+    return search_all(client, [known.experiment_id], f"{query} AND attributes.status = '{status}'")
 
 
 def best_of_study(client: MlflowClient, study: Run) -> Candidate:
