@@ -70,6 +70,7 @@ def test_how_many_there_are() -> None:
         "chestmnist/sweep_models.yaml",
         "chestmnist/sweep_wide.yaml",
         "pneumoniamnist/efficientnet_lite0.yaml",
+        "pneumoniamnist/efficientnet_lite0_best.yaml",
         "pneumoniamnist/efficientnet_lite0_sweep.yaml",
         "pneumoniamnist/mobilenet_v3_large.yaml",
         "quickstart.yaml",

@@ -133,6 +133,13 @@ def assert_ends_whole(experiment: Path, folder: Path) -> None:
     done = [run for run in runs if run.data.tags.get("trial_state") == "COMPLETE"]
     assert sorted(int(run.data.tags["trial"]) for run in done) == sorted(t.number for t in complete)
     assert {t.user_attrs["run_id"] for t in complete} == {run.info.run_id for run in done}
+    # each goes on in the run that was begun for its values
+    begun = {t.user_attrs["run_id"] for t in found if t.state == TrialState.FAIL and "run_id" in t.user_attrs}
+    assert begun
+    assert begun <= {run.info.run_id for run in done}
+    for run in done:
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "train_loss")]
+        assert steps == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.timeout(600)
