@@ -70,8 +70,8 @@ def give_up(study: optuna.Study, number: int, reason: str) -> None:
 def requeue(study: optuna.Study, trial: FrozenTrial, deaths: int) -> None:
     """Queue the values of an interrupted trial again, once, to go on in its run."""
     if not any(t.user_attrs.get("retry_of") == trial.number for t in study.get_trials(deepcopy=False)):
-        known = {name: trial.user_attrs[name] for name in ("run_id",) if name in trial.user_attrs}
-        study.enqueue_trial(queued_values(trial), user_attrs={"retry_of": trial.number, "deaths": deaths} | known)
+        begun = {"run_id": trial.user_attrs["run_id"]} if "run_id" in trial.user_attrs else {}
+        study.enqueue_trial(queued_values(trial), user_attrs={"retry_of": trial.number, "deaths": deaths} | begun)
 
 
 def queued_values(trial: FrozenTrial) -> Values:
