@@ -17,7 +17,7 @@ import typer
 from mobilenet_chest import interrupts
 from mobilenet_chest.cli import combining
 from mobilenet_chest.cli.reporting import reporting
-from mobilenet_chest.cli.stores import cache_app, data_app
+from mobilenet_chest.cli.stores import cache_app, data_app, repair
 from mobilenet_chest.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(cache_app, name="cache")
 for command in (combining.ensemble, combining.soup, combining.distill, combining.ablate, combining.baselines):
     app.command()(command)
+app.command()(repair)
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[EXPERIMENT.yaml] [key=value ...]", help="Experiment, then overrides.")

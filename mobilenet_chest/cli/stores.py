@@ -18,6 +18,25 @@ cache_app = typer.Typer(
 )
 
 
+def repair(
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="The studies; sqlite:///optuna.db by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")] = False,
+) -> None:
+    """Bring MLflow and Optuna into agreement after something was killed; can be run at any time."""
+    with reporting():
+        from mobilenet_chest.cli import output
+        from mobilenet_chest.sweep.repair import repair as mend
+
+        done = mend(storage)
+        if as_json:
+            output.print_json({"done": done})
+            return
+        for text in done or ["nothing to repair"]:
+            output.line(text)
+
+
 @data_app.command("info")
 def data_info(source: Annotated[str | None, typer.Argument(metavar="[DATASET|FILE.npz]")] = None) -> None:
     """Data sets with their labels, or what a file holds."""

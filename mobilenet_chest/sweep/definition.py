@@ -14,11 +14,16 @@ from mobilenet_chest.sweep.storage import exclusive, open_storage
 from mobilenet_chest.sweep.workers import open_study
 
 
-def exists(url: str, name: str) -> bool:
-    """Whether the storage has the study; a missing SQLite file is not created by asking."""
+def studies(url: str) -> list[str]:
+    """Names of the studies in a storage; a missing SQLite file is not created by asking."""
     if url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).exists():
-        return False
-    return name in optuna.get_all_study_names(open_storage(url))
+        return []
+    return optuna.get_all_study_names(open_storage(url))
+
+
+def exists(url: str, name: str) -> bool:
+    """Whether the storage has the study."""
+    return name in studies(url)
 
 
 def check_same_experiment(config: Config, url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,14 +17,14 @@ from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.errors import ConfigError, SweepFailed
 from mobilenet_chest.stages import Prepared, prepare
 from mobilenet_chest.sweep import report
-from mobilenet_chest.sweep.claims import best_trial, counts, reap, value_of
+from mobilenet_chest.sweep.claims import best_trial, counts, value_of
 from mobilenet_chest.sweep.definition import check_same_experiment, exists, open_or_create
+from mobilenet_chest.sweep.repair import reconcile
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
 from mobilenet_chest.sweep.workers import Job, hopeless, run_workers
-from mobilenet_chest.tracking.provenance import is_alive
 from mobilenet_chest.tracking.store import check_reachable, connect
-from mobilenet_chest.tracking.study_run import close_dead_runs, open_study_run
+from mobilenet_chest.tracking.study_run import open_study_run
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
 
 REPORTED = "reported_trials"
@@ -155,7 +156,9 @@ def run_sweep(
         return _result(config, study, study.user_attrs["run_id"], new_trials=0)
     parent = _parent_run(config, study, load_train_val(config.data))
     assert parent.run_id is not None
-    reconcile(study, url, parent.run_id)
+    run_id = parent.run_id
+    for line in reconcile(study, url, run_id):
+        print(line, file=sys.stderr)
     _queue_grid(config, study, url)
     before = _counted(study)
     status = Status.FAILED
@@ -171,7 +174,7 @@ def run_sweep(
                 if on_status is not None:
                     on_status(_status(config, study, started, len(before)))
 
-            run_workers(job, workers, tick, bury=lambda: _reconcile_after_death(study, url, parent.run_id))
+            run_workers(job, workers, tick, bury=lambda: reconcile(study, url, run_id))
             tick()
         result = _result(config, study, parent.run_id, new_trials=len(_counted(study)) - len(before))
         report.log(config, study, parent, result.importances)
@@ -179,25 +182,11 @@ def run_sweep(
         status = Status.FINISHED
     except KeyboardInterrupt:
         status = Status.KILLED
-        reconcile(study, url, parent.run_id)
+        reconcile(study, url, run_id)
         raise
     finally:
         parent.end(status)
     return result
-
-
-def reconcile(study: optuna.Study, url: str, parent_run: str) -> list[int]:
-    """Free the trials of dead workers and close the runs nobody writes; returns the numbers of those trials."""
-    freed = reap(study, url, is_alive)
-    with exclusive(url):
-        living = {t.number for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))}
-        close_dead_runs(parent_run, living)
-    return freed
-
-
-def _reconcile_after_death(study: optuna.Study, url: str, parent_run: str | None) -> None:
-    assert parent_run is not None
-    reconcile(study, url, parent_run)
 
 
 def summarize(trial: FrozenTrial) -> TrialSummary:

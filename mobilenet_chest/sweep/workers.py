@@ -87,7 +87,7 @@ def hopeless(study: optuna.Study, first_trial: int = 0) -> bool:
     return len(failed) >= HOPELESS and not any(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in trials)
 
 
-def run_workers(job: Job, workers: int, on_tick: Callable[[], None], bury: Callable[[], None]) -> None:
+def run_workers(job: Job, workers: int, on_tick: Callable[[], None], bury: Callable[[], object]) -> None:
     """Run worker processes until all of them are done; one that dies is replaced.
 
     Args:

@@ -12,8 +12,9 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.tracking.keeper import FOLDER
-from mobilenet_chest.tracking.store import connect
-from mobilenet_chest.tracking.tracker import MlflowTracker, remove_artifacts
+from mobilenet_chest.tracking.reading import living_owner
+from mobilenet_chest.tracking.store import all_experiment_ids, connect
+from mobilenet_chest.tracking.tracker import MlflowTracker, owner_tag, remove_artifacts
 
 CHECKPOINTS_REMOVED = "checkpoints_removed"
 
@@ -30,30 +31,55 @@ def open_study_run(config: Config, data: TrainVal, known: str | None) -> MlflowT
     tags = {"study": config.study_name, "metric": config.study.metric, "direction": config.study.direction}
     if known is not None and _exists(client, known):
         client.update_run(known, status="RUNNING")
-        return MlflowTracker("study", resume=known)
+        resumed = MlflowTracker("study", resume=known)
+        resumed.log_tags(owner_tag())
+        return resumed
     tracker = MlflowTracker("study", name=config.study_name, tags=tags)
     tracker.start(config, data)
     return tracker
 
 
-def close_dead_runs(parent: str, living: Collection[int]) -> list[str]:
-    """Mark KILLED the nested runs that still say RUNNING though nobody works on their trial any more.
+def settle_trials(parent: str, living: Collection[int], told: Mapping[str, str]) -> list[str]:
+    """Bring the runs nested under a study's into agreement with what the study knows.
 
     Args:
         parent: The study's run.
         living: Numbers of the trials that are being worked on.
+        told: Run id -> state of each trial that counts, done or failed.
 
     Returns:
-        The ids of the runs that were marked.
+        What was changed, or cannot be mended, a line each.
     """
     client = connect()
-    closed = []
+    said, there = [], set()
     for run in nested_runs(client, parent):
-        if run.info.status in ("RUNNING", "SCHEDULED") and int(run.data.tags.get("trial", -1)) not in living:
-            client.set_terminated(run.info.run_id, "KILLED")
-            client.set_tag(run.info.run_id, "trial_state", "INTERRUPTED")
-            closed.append(str(run.info.run_id))
-    return closed
+        run_id, state = str(run.info.run_id), told.get(run.info.run_id)
+        there.add(run_id)
+        if state is not None:
+            if run.data.tags.get("trial_state") != state:
+                client.set_tag(run_id, "trial_state", state)
+                client.set_terminated(run_id, "FAILED" if state == "FAIL" else "FINISHED")
+                said.append(f"run {run_id}: {state}, as its trial in the study")
+        elif run.info.status in ("RUNNING", "SCHEDULED") and int(run.data.tags.get("trial", -1)) not in living:
+            client.set_terminated(run_id, "KILLED")
+            client.set_tag(run_id, "trial_state", "INTERRUPTED")
+            said.append(f"run {run_id}: nobody works on its trial any more, KILLED")
+    return said + [f"run {run_id}: gone, though its trial is {told[run_id]}" for run_id in sorted(set(told) - there)]
+
+
+def close_dead() -> list[tuple[str, str]]:
+    """Mark KILLED what still says RUNNING though the process that wrote it is gone, but for trials, which are their
+    study's; run ids with their tag ``kind``."""
+    client = connect()
+    running = search_all(client, all_experiment_ids(client), "attributes.status = 'RUNNING'")
+    dead = [
+        (str(run.info.run_id), run.data.tags["kind"])
+        for run in running
+        if run.data.tags.get("kind", "trial") != "trial" and living_owner(run) is None
+    ]
+    for run_id, _ in dead:
+        client.set_terminated(run_id, "KILLED")
+    return dead
 
 
 def nested_runs(client: MlflowClient, parent: str) -> list[Run]:

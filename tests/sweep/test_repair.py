@@ -1,0 +1,94 @@
+"""Whatever was killed when, MLflow and Optuna agree in the end, and it is said what was done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+from mlflow import MlflowClient
+from optuna.trial import TrialState
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.errors import StudyError
+from mobilenet_chest.selection.runs import find_one
+from mobilenet_chest.sweep import run_sweep
+from mobilenet_chest.sweep.repair import repair
+from mobilenet_chest.sweep.storage import open_storage
+from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.provenance import identity
+from mobilenet_chest.tracking.tracker import OWNER
+
+Make = Callable[..., Config]
+
+RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+
+
+def gone() -> dict[str, object]:
+    """The identity of a process that is no more."""
+    return identity() | {"started": psutil.boot_time() - 1000}
+
+
+def test_nothing_to_repair(here: Path, tiny: Make) -> None:
+    assert repair() == []
+    assert not (here / "optuna.db").exists()
+    run_sweep(tiny(RANGE, trials=1))
+    assert repair() == []
+    with pytest.raises(StudyError, match="not a database address"):
+        repair("nowhere")
+
+
+def test_everything_that_a_kill_can_leave(here: Path, tiny: Make) -> None:
+    config = tiny(RANGE, trials=2)
+    result = run_sweep(config)
+    client, data = MlflowClient(), load_train_val(config.data)
+    study = optuna.load_study(study_name="tiny", storage=open_storage("sqlite:///optuna.db"))
+    # a worker killed between telling the study and telling MLflow
+    best = result.best.run_id
+    assert best is not None
+    client.delete_tag(best, "trial_state")
+    client.update_run(best, status="RUNNING")
+    # one killed in mid-trial
+    dead = study.ask()
+    dead.set_user_attr("worker", gone())
+    dead.suggest_float("stage2.lr", 1e-4, 1e-2, log=True)
+    tags = {"study": "tiny", "trial": str(dead.number)}
+    nested = MlflowTracker("trial", tags=tags, parent=result.run_id).start(config, data)
+    # one at work
+    living = study.ask()
+    living.set_user_attr("worker", identity())
+    tags["trial"] = str(living.number)
+    at_work = MlflowTracker("trial", tags=tags, parent=result.run_id).start(config, data)
+    # a sweep, a training that was killed, and one that goes on
+    client.update_run(result.run_id, status="RUNNING")
+    killed, busy = MlflowTracker().start(config, data), MlflowTracker().start(config, data)
+    for run_id in (result.run_id, killed):
+        client.set_tag(run_id, OWNER, json.dumps(gone()))
+
+    said = repair()
+    assert sorted(said) == sorted(
+        [
+            f"study tiny: trial {dead.number}: its worker is gone; ended",
+            f"study tiny: run {best}: COMPLETE, as its trial in the study",
+            f"study tiny: run {nested}: nobody works on its trial any more, KILLED",
+            f"study run {result.run_id}: its process is gone, KILLED; the same command again goes on with it",
+            f"train run {killed}: its process is gone, KILLED; train.py with --resume {killed} goes on with it",
+        ]
+    )
+    statuses = {run_id: client.get_run(run_id).info.status for run_id in (best, nested, at_work, killed, busy)}
+    assert list(statuses.values()) == ["FINISHED", "KILLED", "RUNNING", "KILLED", "RUNNING"]
+    assert find_one(client, "tiny").run_id == best
+    states = [trial.state for trial in study.get_trials(deepcopy=False)]
+    assert states[2:] == [TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING]
+    assert repair() == []
+
+
+def test_a_run_that_was_deleted_is_named(here: Path, tiny: Make) -> None:
+    result = run_sweep(tiny(RANGE, trials=1))
+    assert result.best.run_id is not None
+    MlflowClient().delete_run(result.best.run_id)
+    assert repair() == [f"study tiny: run {result.best.run_id}: gone, though its trial is COMPLETE"]
