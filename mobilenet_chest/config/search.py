@@ -47,6 +47,9 @@ class StudyConfig(Section):
 
     name: str | None = Field(None, min_length=1, description="Name of the study; the file's name when unset.")
     trials: int = Field(20, ge=1, description="Trials in all; running again continues up to this number.")
+    max_retries: int = Field(
+        3, ge=0, description="How often a trial that took its worker with it is run again before it counts as failed."
+    )
     sampler: Literal["tpe", "random", "qmc", "grid"] = "tpe"
     pruner: Literal["median", "hyperband", "none"] = "median"
     budget: Literal["epoch", "phase"] = Field(

@@ -8,13 +8,13 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from mobilenet_chest.config import Config
+from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.sweep.space import Values, suggest
 from mobilenet_chest.sweep.storage import exclusive
 from mobilenet_chest.tracking.provenance import identity
 
-MOST_DEATHS = 3
-"""How often a trial may take its worker with it (out of memory, say) before it counts as failed."""
+MAX_RETRIES = "max_retries"
+"""Attribute of a study: ``study.max_retries`` of the command that went on with it last."""
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -92,11 +92,12 @@ def reap(study: optuna.Study, url: str, alive: Callable[[Mapping[str, Any] | Non
     """
     ended = []
     with exclusive(url):
+        most = study.user_attrs.get(MAX_RETRIES, StudyConfig().max_retries)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if alive(trial.user_attrs.get("worker")):
                 continue
             deaths = int(trial.user_attrs.get("deaths", 0)) + 1
-            if deaths > MOST_DEATHS:
+            if deaths > most:
                 mark(study, trial.number, {"reason": f"its worker died {deaths} times"})
                 study.tell(trial.number, state=TrialState.FAIL)
             else:

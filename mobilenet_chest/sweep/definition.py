@@ -10,6 +10,7 @@ import optuna
 
 from mobilenet_chest.config import Config, flatten
 from mobilenet_chest.errors import StudyError
+from mobilenet_chest.sweep.claims import MAX_RETRIES
 from mobilenet_chest.sweep.storage import exclusive, open_storage
 from mobilenet_chest.sweep.workers import open_study
 
@@ -56,6 +57,7 @@ def open_or_create(config: Config, url: str) -> optuna.Study:
         )
         if "definition" not in study.user_attrs:
             study.set_user_attr("definition", json.dumps(_definition(config)))
+        study.set_user_attr(MAX_RETRIES, config.study.max_retries)
     return open_study(config, url)
 
 
@@ -64,7 +66,7 @@ def _definition(config: Config) -> dict[str, Any]:
     fields = config.resolved()
     for key in ("name", "tracking", "device"):
         del fields[key]
-    for key in ("name", "trials"):
+    for key in ("name", "trials", "max_retries"):
         del fields["study"][key]
     del fields["data"]["root"]
     # a field that is searched is set by the trial: what the file says besides does not matter

@@ -18,7 +18,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep.claims import MOST_DEATHS, claim, counts, give_up, reap, requeue
+from mobilenet_chest.sweep.claims import MAX_RETRIES, claim, counts, give_up, reap, requeue
 from mobilenet_chest.sweep.space import TrialSeededSampler, grid_points
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.tracking.provenance import identity, is_alive
@@ -286,18 +286,24 @@ def test_a_living_workers_trial_is_left_alone(phantom_config: Make, opened: Open
     assert study.best_trial.number == 0
 
 
-def test_a_trial_that_kills_every_worker_counts_as_failed(phantom_config: Make, opened: Open, url: str) -> None:
+@pytest.mark.parametrize("retries", [None, 1, 0])
+def test_a_trial_that_kills_every_worker_counts_as_failed(
+    phantom_config: Make, opened: Open, url: str, retries: int | None
+) -> None:
     config = phantom_config({"search": RANGE, "study": {"trials": 1}})
     study = opened(config)
+    if retries is not None:
+        study.set_user_attr(MAX_RETRIES, retries)
+    most = config.study.max_retries if retries is None else retries
     values = [die_with(study, config, url)]
-    for death in range(1, MOST_DEATHS + 1):
+    for death in range(1, most + 1):
         assert reap(study, url, is_alive) == [death - 1]
         assert counted(study) == []
         values.append(die_with(study, config, url))
-    assert values == [values[0]] * (MOST_DEATHS + 1)
-    assert reap(study, url, is_alive) == [MOST_DEATHS]
-    assert [trial.number for trial in counted(study)] == [MOST_DEATHS]
-    assert study.trials[-1].user_attrs["reason"] == f"its worker died {MOST_DEATHS + 1} times"
+    assert values == [values[0]] * (most + 1)
+    assert reap(study, url, is_alive) == [most]
+    assert [trial.number for trial in counted(study)] == [most]
+    assert study.trials[-1].user_attrs["reason"] == f"its worker died {most + 1} times"
     assert numbers(study, TrialState.WAITING, TrialState.RUNNING) == []
     assert claim(study, config, url) is None
 
