@@ -5,6 +5,7 @@
     MobilenetChestError               exit code 1: the work failed
     ├── TrainingDiverged              loss or logits stopped being finite
     ├── SweepFailed                   no trial of a sweep could be finished
+    ├── WriteFailed                   a disk is full, or a folder cannot be written any more
     ├── UserError                     exit code 2: the input is wrong; nothing was started
     │   ├── ConfigError               experiment file or key=value override
     │   ├── CacheError                the cache of features, stage-1 results and read data cannot be used
@@ -37,6 +38,10 @@ class TrainingDiverged(MobilenetChestError):
 
 class SweepFailed(MobilenetChestError):
     """A sweep ended without a single finished trial, or its workers died."""
+
+
+class WriteFailed(MobilenetChestError):
+    """What a training leaves cannot be written, in the midst of it; what it had left before is whole."""
 
 
 class UserError(MobilenetChestError):

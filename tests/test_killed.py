@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from mlflow.entities import Run
 
 from mobilenet_chest.config import Config, to_yaml
 from mobilenet_chest.tracking.keeper import SPARED_SECONDS
-from mobilenet_chest.tracking.reading import artifact
+from mobilenet_chest.tracking.reading import artifact, standing
 from mobilenet_chest.training import checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -33,11 +34,19 @@ WAIT_SECONDS = 120
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 
 
-def training(experiment: Path, *more: str) -> subprocess.Popen[str]:
+def training(experiment: Path, *more: str, largest: int | None = None) -> subprocess.Popen[str]:
+    """Start a training; ``largest``: bytes that a file of it may have."""
+
+    def limit() -> None:
+        if largest is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+
     command = [sys.executable, str(ROOT / "train.py"), str(experiment), "--json", *more]
     # a cache would leave the second training no stage 1 to be killed in; one thread sums in one order
     environment = os.environ | {"MOBILENET_CHEST_CACHE": "off", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=limit
+    )
 
 
 def checkpoints() -> set[tuple[str, int]]:
@@ -113,6 +122,42 @@ def test_killed_again_and_again(tracking: Path, phantom_config: Callable[..., Co
     assert all(torch.equal(value, weights[name]) for name, value in expected_weights.items())
     for column in expected_predictions:
         assert np.array_equal(predictions[column], expected_predictions[column])
+
+
+@pytest.mark.timeout(400)
+def test_a_full_disk(tracking: Path, phantom_config: Callable[..., Config]) -> None:
+    """Stage 1's checkpoint fits, stage 2's larger one does not: one line, exit 1, and what was kept before is whole."""
+    experiment = tracking / "tiny.yaml"
+    values = {"model": {"weights": "none", "hidden": [16]}, "stage2": {"epochs": 8, "patience": None}}
+    experiment.write_text(to_yaml(phantom_config(values)), encoding="utf-8")
+    process = training(experiment)
+    while not checkpoints():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=WAIT_SECONDS)
+    client = MlflowClient()
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    resume = ["--resume", run.info.run_id]
+    stood = standing(client, run)
+    assert stood is not None
+    (kept,) = Path("mlruns").glob("*/*/artifacts/checkpoints/last-*.pt")
+
+    limited = training(experiment, *resume, largest=kept.stat().st_size * 5 // 4)
+    answer, errors = limited.communicate(timeout=WAIT_SECONDS)
+    assert (limited.returncode, answer) == (1, "")
+    assert "Traceback" not in errors
+    last = errors.strip().splitlines()[-1]
+    assert re.search(r"checkpoints/[a-z0-9_-]+\.pt cannot be written \(File too large\); make room", last)
+    assert last.endswith(f"; the same command with --resume {run.info.run_id} goes on")
+    assert client.get_run(run.info.run_id).info.status == "FAILED"
+    stands = standing(client, run)
+    assert stands is not None
+    assert stands.progress.epoch == stood.progress.epoch
+
+    again = training(experiment, *resume)
+    answer, errors = again.communicate(timeout=WAIT_SECONDS)
+    assert again.returncode == 0, errors
+    assert sorted(histories(client.get_run(run.info.run_id))["train_loss"]) == list(range(1, 10))
 
 
 def assert_little_was_lost(errors: str, logged: dict[str, dict[int, float]]) -> None:

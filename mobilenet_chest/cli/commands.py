@@ -18,7 +18,7 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.cli import combining
 from mobilenet_chest.cli.reporting import reporting
 from mobilenet_chest.cli.stores import cache_app, data_app, repair
-from mobilenet_chest.errors import ConfigError, UserError
+from mobilenet_chest.errors import ConfigError, UserError, WriteFailed
 
 if TYPE_CHECKING:
     from mobilenet_chest.config import Config
@@ -126,10 +126,10 @@ def train(
         with live_training(config) as on_epoch:
             try:
                 result = two_stage.train(config, tracker, on_epoch, resume=stands)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, WriteFailed) as error:
                 again = f"; the same command with --resume {tracker.run_id} goes on" if tracker.run_id else ""
-                typer.echo(f"interrupted{again}", err=True)
-                raise typer.Exit(130) from None
+                typer.echo(f"{str(error) or 'interrupted'}{again}", err=True)
+                raise typer.Exit(getattr(error, "exit_code", 130)) from None
         output.training(config, result, as_json)
 
 

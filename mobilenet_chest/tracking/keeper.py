@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal
+from mobilenet_chest.errors import WriteFailed
 from mobilenet_chest.evaluation.predict import Predictions
 from mobilenet_chest.tracking.plots import prediction_grid, training_curves
 from mobilenet_chest.tracking.tracker import NullTracker, Tracker
@@ -66,8 +68,12 @@ class Keeper:
             "val_accuracy_tta": metrics.get("val_accuracy_tta"),
             "config": self.config.resolved(),
         }
-        checkpoint.save(self.folder / name, contents)
-        self.tracker.log_file(self.folder / name, FOLDER)
+        self._checkpoint(name, contents)
+
+    def _checkpoint(self, name: str, contents: Mapping[str, Any]) -> None:
+        with _written(f"{FOLDER}/{name}"):
+            checkpoint.save(self.folder / name, contents)
+            self.tracker.log_file(self.folder / name, FOLDER)
 
     def last(self, progress: Progress) -> None:
         """All that going on after this epoch needs, unless the one before was kept a moment ago."""
@@ -78,8 +84,7 @@ class Keeper:
         if isinstance(self.tracker, NullTracker) or progress.epoch == self._kept:
             return
         name = LAST[self._turn]
-        checkpoint.save(self.folder / name, {"progress": vars(progress)})
-        self.tracker.log_file(self.folder / name, FOLDER)
+        self._checkpoint(name, {"progress": vars(progress)})
         self._turn = 1 - self._turn
         self._kept, self._kept_at = progress.epoch, time.monotonic()
 
@@ -97,17 +102,30 @@ class Keeper:
 
     def predictions(self, predictions: Predictions, split: str) -> None:
         path = self.folder / f"{split}.parquet"
-        predictions_table(predictions).to_parquet(path, index=False)
-        self.tracker.log_file(path, "predictions")
+        with _written(f"predictions/{path.name}"):
+            predictions_table(predictions).to_parquet(path, index=False)
+            self.tracker.log_file(path, "predictions")
 
     def plots(self, data: TrainVal, predictions: Predictions, progress: Progress, best: int, threshold: float) -> None:
         if isinstance(self.tracker, NullTracker):
             return
         curves, grid = self.folder / "training_curves.png", self.folder / "val_predictions.png"
-        training_curves(progress.history, best, curves)
-        prediction_grid(data.val, predictions, data.classes, threshold, self.config.seed, grid)
-        self.tracker.log_file(curves, "plots")
-        self.tracker.log_file(grid, "plots")
+        with _written("plots"):
+            training_curves(progress.history, best, curves)
+            prediction_grid(data.val, predictions, data.classes, threshold, self.config.seed, grid)
+            self.tracker.log_file(curves, "plots")
+            self.tracker.log_file(grid, "plots")
+
+
+@contextmanager
+def _written(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WriteFailed(
+            f"{what} cannot be written ({error.strerror or error}); make room, or the place writable, and go on: the "
+            "checkpoint before it is whole"
+        ) from error
 
 
 def predictions_table(predictions: Predictions) -> pd.DataFrame:

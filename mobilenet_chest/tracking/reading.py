@@ -15,7 +15,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from mobilenet_chest.errors import DataError, TrackingError
+from mobilenet_chest.errors import DataError, TrackingError, WriteFailed
 from mobilenet_chest.tracking.keeper import FOLDER, LAST
 from mobilenet_chest.tracking.provenance import is_alive
 from mobilenet_chest.tracking.store import tracking_uri
@@ -77,6 +77,7 @@ def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
 
     Raises:
         TrackingError: The run has no such artifact.
+        WriteFailed: There is no room for a copy.
     """
     folder, _, _ = path.rpartition("/")
     if path not in {file.path for file in client.list_artifacts(run.info.run_id, folder or None)}:
@@ -84,4 +85,11 @@ def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
         why = f": {removed}; raise tracking.keep_checkpoints to keep more" if "checkpoints" in path and removed else ""
         raise TrackingError(f"run {run.info.run_id} has no {path}{why}")
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as copy:
-        yield Path(download_artifacts(run_id=run.info.run_id, artifact_path=path, dst_path=copy))
+        try:
+            file = Path(download_artifacts(run_id=run.info.run_id, artifact_path=path, dst_path=copy))
+        except OSError as error:
+            raise WriteFailed(
+                f"run {run.info.run_id}: {path} cannot be copied to {copy} ({error.strerror or error}); make room there "
+                "or set TMPDIR to another folder"
+            ) from error
+        yield file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,10 +19,11 @@ FORMAT = 2
 
 def save(path: Path, contents: Mapping[str, Any]) -> None:
     """Write ``contents`` (tensors, numbers, strings, lists and dicts of them) so that a crash leaves the old file."""
-    contents = {"format": FORMAT, "digest": _digest(contents), **contents}
+    buffer = io.BytesIO()  # torch's own writer turns a full disk into a RuntimeError of another name
+    torch.save({"format": FORMAT, "digest": _digest(contents), **contents}, buffer)
     partial = path.with_name(path.name + ".part")
     with partial.open("wb") as file:
-        torch.save(contents, file)
+        file.write(buffer.getbuffer())
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

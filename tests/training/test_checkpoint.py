@@ -42,7 +42,6 @@ def test_there_and_back(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     checkpoint.save(path, CONTENTS)
     loaded = checkpoint.load(path)
-    assert loaded.pop("format") == 1
     assert torch.equal(loaded["model"].pop("weight"), CONTENTS["model"]["weight"])
     assert loaded | {"model": CONTENTS["model"]} == CONTENTS
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
@@ -86,7 +85,7 @@ def test_damaged_files(tmp_path: Path, damage: str) -> None:
     elif damage == "missing":
         path.unlink()
     else:
-        torch.save({"format": 1, "model": Hostile(canary)}, path)
+        torch.save({"format": 2, "model": Hostile(canary)}, path)
     with pytest.raises(DataError) as caught:
         checkpoint.load(path)
     assert str(caught.value).startswith(f"{path}: not a checkpoint that can be read (")
@@ -94,9 +93,29 @@ def test_damaged_files(tmp_path: Path, damage: str) -> None:
     assert not canary.exists()
 
 
-@pytest.mark.parametrize("contents", [{"model": {}}, {"format": 2}, [1, 2], torch.zeros(2)])
+def test_other_values_than_were_written(tmp_path: Path) -> None:
+    """As a file that was put together from two would have."""
+    path = tmp_path / "last.pt"
+    checkpoint.save(path, CONTENTS)
+    contents = torch.load(path, weights_only=True)
+    for change in (
+        {"model": {"weight": contents["model"]["weight"] + 1e-6}},
+        {"model": {"wight": contents["model"]["weight"]}},
+        {"model": {"weight": contents["model"]["weight"].reshape(3, 2)}},
+        {"threshold": 0.5},
+        {"history": []},
+        {"digest": "0"},
+    ):
+        torch.save(contents | change, path)
+        with pytest.raises(DataError, match="its values are not those written"):
+            checkpoint.load(path)
+    torch.save(contents, path)
+    assert checkpoint.load(path)["threshold"] is None
+
+
+@pytest.mark.parametrize("contents", [{"model": {}}, {"format": 1}, [1, 2], torch.zeros(2)])
 def test_files_of_others(tmp_path: Path, contents: Any) -> None:
     path = tmp_path / "other.pt"
     torch.save(contents, path)
-    with pytest.raises(DataError, match=r"not a checkpoint of this package \(format 1\)"):
+    with pytest.raises(DataError, match=r"not a checkpoint of this package \(format 2\)"):
         checkpoint.load(path)
