@@ -89,7 +89,7 @@ def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
             file = Path(download_artifacts(run_id=run.info.run_id, artifact_path=path, dst_path=copy))
         except OSError as error:
             raise WriteFailed(
-                f"run {run.info.run_id}: {path} cannot be copied to {copy} ({error.strerror or error}); make room there "
-                "or set TMPDIR to another folder"
+                f"run {run.info.run_id}: {path} cannot be copied to {copy} ({error.strerror or error}); make room "
+                "there, or set TMPDIR to another folder"
             ) from error
         yield file
