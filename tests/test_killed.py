@@ -6,7 +6,6 @@ import json
 import os
 import random
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -38,6 +37,8 @@ def training(experiment: Path, *more: str, largest: int | None = None) -> subpro
     """Start a training; ``largest``: bytes that a file of it may have."""
 
     def limit() -> None:
+        import resource  # POSIX alone has it
+
         if largest is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 
