@@ -21,7 +21,11 @@ from mobilenet_chest.tracking.study_run import nested_runs
 Make = Callable[..., Config]
 
 RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
-FIVE = {"stage1": {"epochs": 2}, "stage2": {"epochs": 3, "patience": None}}
+FIVE = {
+    "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
+    "stage1": {"epochs": 2},
+    "stage2": {"epochs": 3, "patience": None},
+}
 TIMED = ("epoch_seconds", "images_per_second", "train_seconds")
 
 
