@@ -30,9 +30,9 @@ def open_study_run(config: Config, data: TrainVal, known: str | None) -> MlflowT
     client = connect()
     tags = {"study": config.study_name, "metric": config.study.metric, "direction": config.study.direction}
     if known is not None and _exists(client, known):
-        client.update_run(known, status="RUNNING")
         resumed = MlflowTracker("study", resume=known)
         resumed.log_tags(owner_tag())
+        client.update_run(known, status="RUNNING")
         return resumed
     tracker = MlflowTracker("study", name=config.study_name, tags=tags)
     tracker.start(config, data)

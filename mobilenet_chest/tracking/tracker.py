@@ -165,8 +165,9 @@ class MlflowTracker:
         return self.run_id
 
     def _take_over(self, run_id: str) -> None:
-        self._client.update_run(run_id, status="RUNNING")
+        # whose it is first: a run that is RUNNING under a dead owner, or a trial that has ended, would be closed
         self.log_tags(self._tags | owner_tag())
+        self._client.update_run(run_id, status="RUNNING")
         for name in self._client.get_run(run_id).data.metrics:
             self._there |= {(name, point.step) for point in self._client.get_metric_history(run_id, name)}
 

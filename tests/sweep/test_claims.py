@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import socket
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.sweep.claims import MAX_RETRIES, claim, counts, give_up, reap, requeue
 from mobilenet_chest.sweep.space import TrialSeededSampler, grid_points
 from mobilenet_chest.sweep.storage import open_storage
-from mobilenet_chest.tracking.provenance import identity, is_alive
+from mobilenet_chest.tracking.provenance import is_alive
 
 RANGE = {"stage2.lr": {"low": 1e-5, "high": 1e-3, "log": True}}
 STEMS = {"model.stem": {"choices": ["mean", "sum", "repeat"]}}
@@ -229,16 +228,6 @@ def die_with(study: optuna.Study, config: Config, url: str) -> dict[str, Any]:
     assert claimed is not None
     claimed[0].set_user_attr("worker", gone())
     return claimed[1]
-
-
-def test_this_process_is_alive_and_others_are_told_apart() -> None:
-    me = identity()
-    assert me["pid"] == os.getpid()
-    assert is_alive(me)
-    assert is_alive({**me, "host": "elsewhere", "pid": 1, "started": 0.0})
-    assert not is_alive({**me, "started": me["started"] - 1000})  # the same number, given to another process
-    assert not is_alive(gone())
-    assert not is_alive(None)
 
 
 def test_a_dead_workers_trial_is_queued_again_once(phantom_config: Make, opened: Open, url: str) -> None:
