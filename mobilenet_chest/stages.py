@@ -145,11 +145,11 @@ def train_stage1(
 
     def load(folder: Path, known: dict[str, Any]) -> float:
         if not progress.epoch:
-            vars(progress).update(checkpoint.load(folder / _FILE)["progress"])
+            found = checkpoint.load(folder / _FILE)["progress"]
             # the rest of the network is as it was built
-            progress.best_model = {
-                n: v.detach().to("cpu", copy=True) for n, v in model.state_dict().items()
-            } | progress.best_model
+            built = {n: v.detach().to("cpu", copy=True) for n, v in model.state_dict().items()}
+            # in one step: an interrupt in between would keep a state with half a network
+            vars(progress).update(found | {"best_model": built | found["best_model"]})
         return float(known["seconds"])
 
     about = f"{config.model.name}, {config.stage1.epochs} epochs, lr {config.stage1.lr:g}, seed {config.seed}"

@@ -119,7 +119,7 @@ def assert_ends_whole(experiment: Path, folder: Path) -> None:
     assert len([t for t in found if counts(t)]) == TRIALS
     assert [t.number for t in found if t.state in (TrialState.RUNNING, TrialState.WAITING)] == []
     complete = [t for t in found if t.state == TrialState.COMPLETE]
-    assert len(complete) == TRIALS
+    assert len(complete) == TRIALS, [trial.user_attrs.get("reason") for trial in found]
     assert len({t.params["stage2.lr"] for t in complete}) == TRIALS
     # what was in hand has been done by another, with the same values
     for trial in found:
