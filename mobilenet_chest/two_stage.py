@@ -133,14 +133,15 @@ def train(
 
 def _start_stage2(progress: Progress) -> None:
     """Stage 1's best is set aside: stage 2's patience counts on what stage 2 itself reaches."""
+    after: dict[str, Any] = {"stage": 2, "stage_epoch": 0, "best_epoch": 0}
+    after["resume"] = {name: state for name, state in progress.resume.items() if name == "random"}
     if progress.best_epoch:
-        progress.previous_best = {
+        after["previous_best"] = {
             "best_epoch": progress.best_epoch,
             "best_value": progress.best_value,
             "best_model": progress.best_model,
         }
-    progress.stage, progress.stage_epoch, progress.best_epoch = 2, 0, 0
-    progress.resume = {name: state for name, state in progress.resume.items() if name == "random"}
+    vars(progress).update(after)  # in one step: an interrupt may strike between any two
 
 
 def _overall_best(progress: Progress, metric: str) -> dict[str, Any]:

@@ -121,14 +121,17 @@ def fit(
             "images_per_second": len(order) / train_seconds,
             "stage": float(progress.stage),
         }
-        progress.resume = _snapshot(stateful, setup.generator, fixed)
-        progress.epoch = epoch
-        progress.stage_epoch += 1
-        progress.elapsed += seconds
-        progress.history.append(record)
+        after: dict[str, Any] = {
+            "resume": _snapshot(stateful, setup.generator, fixed),
+            "epoch": epoch,
+            "stage_epoch": progress.stage_epoch + 1,
+            "elapsed": progress.elapsed + seconds,
+            "history": [*progress.history, record],
+        }
         if _better(record[setup.metric], progress, setup.metric):
-            progress.best_epoch, progress.best_value = epoch, record[setup.metric]
-            progress.best_model = progress.resume["model"] if average is None else _on_cpu(kept.state_dict())
+            best = after["resume"]["model"] if average is None else _on_cpu(kept.state_dict())
+            after |= {"best_epoch": epoch, "best_value": record[setup.metric], "best_model": best}
+        vars(progress).update(after)  # in one step: an interrupt may strike between any two
         if on_epoch(record):
             return True
     return False
