@@ -6,6 +6,7 @@
     ├── TrainingDiverged              loss or logits stopped being finite
     ├── SweepFailed                   no trial of a sweep could be finished
     ├── WriteFailed                   a disk is full, or a folder cannot be written any more
+    ├── OwnershipLost                 a run was given to another process while this one was stopped
     ├── UserError                     exit code 2: the input is wrong; nothing was started
     │   ├── ConfigError               experiment file or key=value override
     │   ├── CacheError                the cache of features, stage-1 results and read data cannot be used
@@ -42,6 +43,10 @@ class SweepFailed(MobilenetChestError):
 
 class WriteFailed(MobilenetChestError):
     """What a training leaves cannot be written, in the midst of it; what it had left before is whole."""
+
+
+class OwnershipLost(MobilenetChestError):
+    """What this process was writing has been given to another one: nothing more may be written into it from here."""
 
 
 class UserError(MobilenetChestError):

@@ -18,7 +18,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from mobilenet_chest.config import Config, flatten, to_yaml
 from mobilenet_chest.data.dataset import TrainVal
-from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.errors import OwnershipLost, TrackingError
 from mobilenet_chest.tracking.provenance import code_version, identity
 from mobilenet_chest.tracking.store import connect, experiment_id
 
@@ -88,6 +88,8 @@ class MlflowTracker:
         parent: Run that this one is nested under.
         resume: Run to go on with instead of making one. Steps it has already are not logged again.
         on_start: Called with the run's id, once it is known and before anything is trained.
+        guard: Entered around every write to the run. It raises ``OwnershipLost`` when the run is another process's by
+            now, and no other process can take the run while it is held.
 
     Raises:
         TrackingError: The store cannot be used.
@@ -102,8 +104,10 @@ class MlflowTracker:
         parent: str | None = None,
         resume: str | None = None,
         on_start: Callable[[str], None] = lambda run_id: None,
+        guard: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.run_id = resume
+        self._guard = guard
         self._client = connect()
         self._name = name
         self._on_start = on_start
@@ -124,12 +128,15 @@ class MlflowTracker:
             monitor = SystemMetricsMonitor(self.run_id, resume_logging=resumed)
         if monitor is not None:
             monitor.start()
-        status = Status.FAILED
+        status: int | None = Status.FAILED
         try:
             yield
             status = Status.FINISHED
         except KeyboardInterrupt:
             status = Status.KILLED
+            raise
+        except OwnershipLost:
+            status = None  # how it ends is for its new owner to say
             raise
         except Exception as error:
             self.log_tags({"failure": f"{type(error).__name__}: {error}"[:5000]})
@@ -137,7 +144,8 @@ class MlflowTracker:
         finally:
             if monitor is not None:
                 monitor.finish()
-            self.end(status)
+            if status is not None:
+                self.end(status)
 
     def start(self, config: Config, data: TrainVal) -> str:
         """Make the run, with its parameters, tags, dataset and ``config.yaml``; returns its id.
@@ -166,8 +174,9 @@ class MlflowTracker:
 
     def _take_over(self, run_id: str) -> None:
         # whose it is first: a run that is RUNNING under a dead owner, or a trial that has ended, would be closed
-        self.log_tags(self._tags | owner_tag())
-        self._client.update_run(run_id, status="RUNNING")
+        with self._guard():
+            self.log_tags(self._tags | owner_tag())
+            self._client.update_run(run_id, status="RUNNING")
         for name in self._client.get_run(run_id).data.metrics:
             self._there |= {(name, point.step) for point in self._client.get_metric_history(run_id, name)}
 
@@ -182,7 +191,8 @@ class MlflowTracker:
     def end(self, status: int) -> None:
         """Set the run's final status."""
         assert self.run_id is not None
-        self._client.set_terminated(self.run_id, Status.to_string(status))
+        with self._guard():
+            self._client.set_terminated(self.run_id, Status.to_string(status))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         self._log(_metrics(metrics, step))
@@ -194,19 +204,23 @@ class MlflowTracker:
 
     def _log(self, batch: list[Metric]) -> None:
         assert self.run_id is not None
-        self._client.log_batch(self.run_id, metrics=[m for m in batch if (m.key, m.step) not in self._there])
+        with self._guard():
+            self._client.log_batch(self.run_id, metrics=[m for m in batch if (m.key, m.step) not in self._there])
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         assert self.run_id is not None
-        self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        with self._guard():
+            self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def log_file(self, path: Path, folder: str = "") -> None:
         assert self.run_id is not None
-        self._client.log_artifact(self.run_id, str(path), folder or None)
+        with self._guard():
+            self._client.log_artifact(self.run_id, str(path), folder or None)
 
     def remove_file(self, path: str) -> None:
         assert self.run_id is not None
-        remove_artifacts(self._client.get_run(self.run_id), path)
+        with self._guard():
+            remove_artifacts(self._client.get_run(self.run_id), path)
 
 
 def _metrics(values: Mapping[str, float], step: int) -> list[Metric]:

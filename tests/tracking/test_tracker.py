@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
@@ -17,7 +18,7 @@ from mlflow.entities import Run
 
 from mobilenet_chest.config import Config, flatten, load
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.errors import TrackingError, TrainingDiverged
+from mobilenet_chest.errors import OwnershipLost, TrackingError, TrainingDiverged
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.reading import standing
 from mobilenet_chest.tracking.tracker import run_tags
@@ -186,3 +187,40 @@ def test_a_user_without_an_account(tracking: Path, phantom_config: Make, monkeyp
         pwd.getpwuid(54321)
     config = phantom_config()
     assert run_tags(config, load_train_val(config.data))["model"] == "mobilenet_v3_large"
+
+
+def test_a_run_that_was_given_to_another_is_left_as_it_is(tracking: Path, phantom_config: Make, tmp_path: Path) -> None:
+    lost = False
+
+    @contextmanager
+    def guard() -> Iterator[None]:
+        if lost:
+            raise OwnershipLost("not ours")
+        yield
+
+    config, file = phantom_config(), tmp_path / "note.txt"
+    file.write_text("late")
+    tracker = MlflowTracker(guard=guard)
+
+    def write_late() -> None:
+        nonlocal lost
+        with tracker.run(config, load_train_val(config.data)):
+            tracker.log_metrics({"train_loss": 0.5}, step=1)
+            lost = True
+            for late in (
+                lambda: tracker.log_metrics({"train_loss": 0.4}, step=2),
+                lambda: tracker.log_history([{"val_loss": 0.4}]),
+                lambda: tracker.log_tags({"late": "yes"}),
+                lambda: tracker.log_file(file),
+                lambda: tracker.remove_file("config.yaml"),
+            ):
+                with pytest.raises(OwnershipLost):
+                    late()
+            tracker.log_metrics({"train_loss": 0.4}, step=2)
+
+    with pytest.raises(OwnershipLost):
+        write_late()
+    run = only_run()
+    assert (run.info.status, run.data.metrics) == ("RUNNING", {"train_loss": 0.5})
+    assert {"late", "failure"} & run.data.tags.keys() == set()
+    assert artifacts(run) == {"config.yaml"}
