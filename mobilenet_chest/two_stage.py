@@ -19,11 +19,14 @@ from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import parameter_counts
 from mobilenet_chest.stages import Spent, prepare, train_stage1, train_stage2
 from mobilenet_chest.tracking import NullTracker, Tracker
-from mobilenet_chest.tracking.keeper import Keeper
+from mobilenet_chest.tracking.keeper import Keeper, remove_last
 from mobilenet_chest.tracking.reading import Standing
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.loop import Progress
 from mobilenet_chest.training.memory import keep_freed_memory
+
+RESULT = "result"
+"""Tag, set when everything that a run leaves is there: ``finished``, or ``stopped`` when ``on_epoch`` ended it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +129,9 @@ def train(
         keep.checkpoint("best.pt", progress, best, metrics)
         keep.predictions(predictions, "val")
         keep.plots(data, predictions, progress, best["best_epoch"], metrics["threshold"])
-    keep.finished()
-    status = "stopped" if stopped else "finished"
+        status = "stopped" if stopped else "finished"
+        tracker.log_tags({RESULT: status})
+    remove_last(tracker)
     return RunResult(tracker.run_id, status, metrics, progress.history, predictions, model.eval())
 
 

@@ -50,6 +50,12 @@ class StudyConfig(Section):
     max_retries: int = Field(
         3, ge=0, description="How often a trial that took its worker with it is run again before it counts as failed."
     )
+    lease_seconds: float = Field(
+        60.0,
+        ge=1,
+        description="A trial whose worker cannot be asked (it is stopped, or on another machine) and has given no sign "
+        "of life for this long is taken from it and run by another.",
+    )
     sampler: Literal["tpe", "random", "qmc", "grid"] = "tpe"
     pruner: Literal["median", "hyperband", "none"] = "median"
     budget: Literal["epoch", "phase"] = Field(

@@ -9,9 +9,9 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mobilenet_chest.config import Config, StudyConfig
+from mobilenet_chest.sweep.lease import signs, takeable
 from mobilenet_chest.sweep.space import Values, suggest
 from mobilenet_chest.sweep.storage import exclusive
-from mobilenet_chest.tracking.provenance import identity
 
 MAX_RETRIES = "max_retries"
 """Attribute of a study: ``study.max_retries`` of the command that went on with it last."""
@@ -52,7 +52,12 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
             if config.study.sampler == "grid" and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
                 return None
             trial = study.ask()
-            trial.set_user_attr("worker", identity())
+            trial.set_user_attr("worker", signs(config.study.lease_seconds))
+            # the same values queued twice, by a database that did it and then lost the connection
+            origin = trial.user_attrs.get("retry_of")
+            if origin is not None and any(t.user_attrs.get("retry_of") == origin for t in trials[: trial.number]):
+                give_up(study, trial.number, "queued twice")
+                continue
             values = suggest(trial, config.search)
             if trial.params not in done_before or last_try or "retry_of" in trial.user_attrs:
                 return trial, values
@@ -96,16 +101,23 @@ def reap(study: optuna.Study, url: str, alive: Callable[[Mapping[str, Any] | Non
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if alive(trial.user_attrs.get("worker")):
                 continue
-            deaths = int(trial.user_attrs.get("deaths", 0)) + 1
-            if deaths > most:
-                mark(study, trial.number, {"reason": f"its worker died {deaths} times"})
-                study.tell(trial.number, state=TrialState.FAIL)
-            else:
-                if queued_values(trial):
-                    requeue(study, trial, deaths)
-                give_up(study, trial.number, "its worker died")
-            ended.append(trial.number)
+            with takeable(url, trial._trial_id) as free:
+                if free and study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING:
+                    _take(study, trial, most)
+                    ended.append(trial.number)
     return ended
+
+
+def _take(study: optuna.Study, trial: FrozenTrial, most: int) -> None:
+    deaths = int(trial.user_attrs.get("deaths", 0)) + 1
+    if deaths > most:
+        mark(study, trial.number, {"reason": f"its worker died {deaths} times"})
+        study.tell(trial.number, state=TrialState.FAIL)
+    else:
+        # in this order: killed in between, the next to look finds the values queued and the trial still to be ended
+        if queued_values(trial):
+            requeue(study, trial, deaths)
+        give_up(study, trial.number, "its worker died")
 
 
 def mark(study: optuna.Study, number: int, attributes: Mapping[str, Any]) -> None:

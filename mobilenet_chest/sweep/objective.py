@@ -6,25 +6,33 @@ import math
 import multiprocessing
 import sys
 import traceback
+from typing import TYPE_CHECKING
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import EPOCH_METRICS, Config, best_direction, with_values
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.errors import TrackingError, TrainingDiverged
+from mobilenet_chest.errors import OwnershipLost, SweepFailed, TrackingError, TrainingDiverged
 from mobilenet_chest.evaluation.predict import latency
 from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep.claims import FINISHED, give_up, requeue
+from mobilenet_chest.sweep.lease import Lease
 from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.storage import exclusive
 from mobilenet_chest.tracking import MlflowTracker
-from mobilenet_chest.tracking.reading import Standing, get_run, standing
+from mobilenet_chest.tracking.keeper import remove_last
+from mobilenet_chest.tracking.reading import get_run, standing
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.study_run import keep_checkpoints
+from mobilenet_chest.tracking.tracker import Status
 from mobilenet_chest.training.epoch import Record
-from mobilenet_chest.two_stage import train
+from mobilenet_chest.two_stage import RESULT, train
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 LATENCY = "latency_1_ms"
 
@@ -38,10 +46,73 @@ def run_trial(
     """Train one trial as a nested MLflow run and tell the study: complete, pruned or failed, with the reason.
 
     A trial whose values were queued again goes on in the run of the one that was interrupted, from its last checkpoint.
+    One that is taken from this worker, since it was stopped for longer than its lease, is left to the worker that has
+    it now: nothing more is written.
 
     Raises:
         KeyboardInterrupt: After the trial was ended and its values queued again.
+        SweepFailed: The study's database stayed away; the trial goes on when the sweep does.
     """
+    with Lease(study, url, trial, config.study.lease_seconds) as lease:
+        try:
+            _run(config, study, url, trial, values, parent_run, lease)
+        except (OwnershipLost, UpdateFinishedTrialError):
+            print(f"trial {trial.number}: given to another worker while this one was stopped; left", file=sys.stderr)
+    _keep_best_checkpoints(config, study)
+
+
+def _run(
+    config: Config, study: optuna.Study, url: str, trial: Trial, values: Values, parent_run: str, lease: Lease
+) -> None:  # fmt: skip
+    tracker: MlflowTracker | None = None
+    state, values_found, reason = TrialState.FAIL, None, ""
+    try:
+        with interrupts.unmistaken():
+            own = with_values(config, values)
+            earlier = _earlier_run(trial, own)
+            tracker = MlflowTracker(
+                "trial",
+                name=f"{config.study_name}-{trial.number}",
+                tags={"study": config.study_name, "trial": str(trial.number)},
+                parent=parent_run,
+                resume=None if earlier is None else earlier.info.run_id,
+                on_start=lambda run_id: trial.set_user_attr("run_id", run_id),
+                guard=lease.held,
+            )
+            if earlier is not None and _has_all(earlier, config):
+                metrics, result = _taken_over(earlier, tracker, study, trial)
+            else:
+                metrics, result = _trained(own, tracker, study, trial, earlier)
+        trial.set_user_attr(STAGE1, {name: metrics[name] for name in Spent().metrics()})
+        values_found = [metrics[name] for name in (config.study.metric, *config.study.also)]
+        if not math.isfinite(values_found[0]):
+            raise TrainingDiverged(f"{config.study.metric} is {values_found[0]}")
+        state = TrialState.PRUNED if result == "stopped" else TrialState.COMPLETE
+    except KeyboardInterrupt:
+        # in one step: a worker that asks in between would take the queued copy for a duplicate
+        with lease.held(), exclusive(url):
+            requeue(study, study._storage.get_trial(trial._trial_id), deaths=int(trial.user_attrs.get("deaths", 0)))
+            give_up(study, trial.number, "interrupted")
+            _tag(tracker, "INTERRUPTED", "")
+        raise
+    except (OwnershipLost, UpdateFinishedTrialError, SweepFailed):
+        raise  # not for this trial to tell
+    except Exception as error:  # whatever it is belongs to this trial: it is recorded, and the sweep goes on
+        reason = f"{type(error).__name__}: {error}"
+        print(f"trial {trial.number} failed: {reason}", file=sys.stderr)
+        traceback.print_exc(file=sys.stderr)
+        trial.set_user_attr("reason", reason[:2000])
+    with lease.held():
+        # a pruned trial's value is its last report; Optuna takes none with the state
+        study.tell(trial, values_found if state == TrialState.COMPLETE else None, state=state)
+        _tag(tracker, state.name, reason)
+
+
+def _trained(
+    config: Config, tracker: MlflowTracker, study: optuna.Study, trial: Trial, earlier: Run | None
+) -> tuple[dict[str, float], str]:
+    """Train, from where ``earlier`` stands; the figures at the end, and ``finished`` or ``stopped``."""
+    decisive = _phase_ends(config) if config.study.budget == "phase" else None
 
     def report(epoch: int, record: Record) -> bool:
         silent = config.study.metric not in EPOCH_METRICS or bool(config.study.also)
@@ -56,71 +127,58 @@ def run_trial(
             raise KeyboardInterrupt  # the driver was killed: nobody is left to end this worker
         return report(epoch, record) and trial.should_prune()
 
-    decisive: set[int] | None = None
-    tracker: MlflowTracker | None = None
-    state, values_found, reason = TrialState.FAIL, None, ""
-    try:
-        with interrupts.unmistaken():
-            own = with_values(config, values)
-            decisive = _phase_ends(own) if config.study.budget == "phase" else None
-            earlier, stands = _unfinished(trial, own)
-            tracker = MlflowTracker(
-                "trial",
-                name=f"{config.study_name}-{trial.number}",
-                tags={"study": config.study_name, "trial": str(trial.number)},
-                parent=parent_run,
-                resume=earlier,
-                on_start=lambda run_id: trial.set_user_attr("run_id", run_id),
-            )
-            if stands is not None:
-                reported = study.get_trials(deepcopy=False)[trial.user_attrs["retry_of"]].intermediate_values
-                for epoch, record in enumerate(stands.progress.history, 1):
-                    # all that was reported then, and an epoch that was kept but not reported any more
-                    if epoch in reported or epoch == stands.progress.epoch:
-                        report(epoch, record)
-            result = train(own, tracker, after_epoch, resume=stands)
-        trial.set_user_attr(STAGE1, {name: result.metrics[name] for name in Spent().metrics()})
-        metrics = dict(result.metrics)
-        if LATENCY in config.study.also:
-            metrics[LATENCY] = latency(result.model, load_train_val(own.data).val.images[:1])
-            tracker.log_metrics({LATENCY: metrics[LATENCY]}, step=0)
-        values_found = [metrics[name] for name in (config.study.metric, *config.study.also)]
-        if not math.isfinite(values_found[0]):
-            raise TrainingDiverged(f"{config.study.metric} is {values_found[0]}")
-        state = TrialState.PRUNED if result.status == "stopped" else TrialState.COMPLETE
-    except KeyboardInterrupt:
-        with exclusive(url):  # in one step: a worker that asks in between would take the queued copy for a duplicate
-            requeue(study, study._storage.get_trial(trial._trial_id), deaths=int(trial.user_attrs.get("deaths", 0)))
-            give_up(study, trial.number, "interrupted")
-        _tag(tracker, "INTERRUPTED", "")
-        raise
-    except Exception as error:  # whatever it is belongs to this trial: it is recorded, and the sweep goes on
-        reason = f"{type(error).__name__}: {error}"
-        print(f"trial {trial.number} failed: {reason}", file=sys.stderr)
-        traceback.print_exc(file=sys.stderr)
-        trial.set_user_attr("reason", reason[:2000])
-    # a pruned trial's value is its last report; Optuna takes none with the state
-    study.tell(trial, values_found if state == TrialState.COMPLETE else None, state=state)
-    _tag(tracker, state.name, reason)
-    _keep_best_checkpoints(config, study)
+    stands = None
+    if earlier is not None and (stands := standing(connect(), earlier)) is not None:
+        reported = _reports(study, trial)
+        for epoch, record in enumerate(stands.progress.history, 1):
+            # all that was reported then, and an epoch that was kept but not reported any more
+            if epoch in reported or epoch == stands.progress.epoch:
+                report(epoch, record)
+    trained = train(config, tracker, after_epoch, resume=stands)
+    metrics = dict(trained.metrics)
+    if LATENCY in config.study.also:
+        metrics[LATENCY] = latency(trained.model, load_train_val(config.data).val.images[:1])
+        tracker.log_metrics({LATENCY: metrics[LATENCY]}, step=0)
+    return metrics, trained.status
 
 
-def _unfinished(trial: Trial, config: Config) -> tuple[str | None, Standing | None]:
-    """The run that an interrupted trial with the same values has left, and where it stands."""
+def _taken_over(
+    earlier: Run, tracker: MlflowTracker, study: optuna.Study, trial: Trial
+) -> tuple[dict[str, float], str]:  # fmt: skip
+    """The results of a run whose worker was killed when all was there, before it told the study."""
+    for epoch, value in _reports(study, trial).items():
+        trial.report(value, epoch)
+    tracker.log_tags({"trial": str(trial.number)})
+    remove_last(tracker)
+    tracker.end(Status.FINISHED)
+    return dict(earlier.data.metrics), earlier.data.tags[RESULT]
+
+
+def _earlier_run(trial: Trial, config: Config) -> Run | None:
+    """The run that an interrupted trial with the same values has left, if it can be gone on with."""
     run_id = trial.user_attrs.get("run_id")
     if run_id is None:
-        return None, None
-    client = connect()
+        return None
     try:
-        run = get_run(client, run_id)
+        run = get_run(connect(), run_id)
     except TrackingError as error:
         print(f"trial {trial.number} starts anew: {error}", file=sys.stderr)
-        return None, None
+        return None
     wanted = {"config_digest": config.digest(), "data_digest": load_train_val(config.data).digest}
     if any(run.data.tags.get(name) != digest for name, digest in wanted.items()):
         print(f"trial {trial.number} starts anew: run {run_id} was made from other settings or rows", file=sys.stderr)
-        return None, None
-    return run_id, standing(client, run)
+        return None
+    return run
+
+
+def _has_all(run: Run, config: Config) -> bool:
+    return RESULT in run.data.tags and {config.study.metric, *config.study.also} <= run.data.metrics.keys()
+
+
+def _reports(study: optuna.Study, trial: Trial) -> dict[int, float]:
+    """What the trial that this one goes on with has told the study, by epoch."""
+    reports: dict[int, float] = study.get_trials(deepcopy=False)[trial.user_attrs["retry_of"]].intermediate_values
+    return reports
 
 
 def _phase_ends(config: Config) -> set[int]:

@@ -95,11 +95,6 @@ class Keeper:
         self.checkpoint("best.pt", progress, best)
         self._last(progress)
 
-    def finished(self) -> None:
-        """Nobody will go on from here."""
-        for name in LAST:
-            self.tracker.remove_file(f"{FOLDER}/{name}")
-
     def predictions(self, predictions: Predictions, split: str) -> None:
         path = self.folder / f"{split}.parquet"
         with _written(f"predictions/{path.name}"):
@@ -115,6 +110,12 @@ class Keeper:
             prediction_grid(data.val, predictions, data.classes, threshold, self.config.seed, grid)
             self.tracker.log_file(curves, "plots")
             self.tracker.log_file(grid, "plots")
+
+
+def remove_last(tracker: Tracker) -> None:
+    """Remove :data:`LAST` from a run that has all its results: nobody will go on from there."""
+    for name in LAST:
+        tracker.remove_file(f"{FOLDER}/{name}")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -41,24 +42,39 @@ def _git(folder: Path, *words: str) -> str | None:
 
 
 def identity() -> dict[str, Any]:
-    """This process, told apart from a later one with the same number."""
+    """This process, told apart from a later one with the same number and from one of another machine."""
     process = psutil.Process(os.getpid())
-    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+    return _machine() | {"pid": process.pid, "started": process.create_time()}
 
 
-def is_alive(worker: Mapping[str, Any] | None) -> bool:
-    """Whether a worker still runs. One on another host counts as alive: it cannot be asked from here.
+def known_alive(worker: Mapping[str, Any] | None) -> bool | None:
+    """Whether a worker still runs; ``None`` where that cannot be seen from here: on another machine, or stopped.
 
-    ``None`` is a worker that died before it said who it is.
+    No ``worker`` at all is one that died before it said who it is.
     """
     if worker is None:
         return False
-    if worker["host"] != socket.gethostname():
-        return True
+    if any(worker[name] != value for name, value in _machine().items()):
+        return None
     try:
         process = psutil.Process(worker["pid"])
-        same = abs(process.create_time() - worker["started"]) < 1
-        # a container without an init process keeps the dead as zombies
-        return same and process.status() != psutil.STATUS_ZOMBIE
+        same, status = abs(process.create_time() - worker["started"]) < 1, process.status()
     except psutil.NoSuchProcess:
         return False
+    # a container without an init process keeps the dead as zombies
+    if not same or status == psutil.STATUS_ZOMBIE:
+        return False
+    return None if status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP) else True
+
+
+def is_alive(worker: Mapping[str, Any] | None) -> bool:
+    """Whether a worker may still run: one that cannot be asked from here counts as alive."""
+    return known_alive(worker) is not False
+
+
+@lru_cache(maxsize=1)
+def _machine() -> dict[str, str]:
+    """Containers may share a name, and number their processes each for itself; a restart begins anew."""
+    parts = [Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")]
+    seen = [parts[0].read_text().strip(), str(parts[1].readlink())] if all(part.exists() for part in parts) else []
+    return {"host": socket.gethostname(), "machine": hashlib.sha256("".join(seen).encode()).hexdigest()[:12]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +19,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.sweep.claims import MAX_RETRIES, claim, counts, give_up, reap, requeue
 from mobilenet_chest.sweep.space import TrialSeededSampler, grid_points
 from mobilenet_chest.sweep.storage import open_storage
-from mobilenet_chest.tracking.provenance import is_alive
+from mobilenet_chest.tracking.provenance import identity, is_alive
 
 RANGE = {"stage2.lr": {"low": 1e-5, "high": 1e-3, "log": True}}
 STEMS = {"model.stem": {"choices": ["mean", "sum", "repeat"]}}
@@ -219,7 +218,7 @@ def gone() -> dict[str, Any]:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         started = psutil.Process(process.pid).create_time()
         process.communicate(b"\n")
-    return {"host": socket.gethostname(), "pid": process.pid, "started": started}
+    return identity() | {"pid": process.pid, "started": started}
 
 
 def die_with(study: optuna.Study, config: Config, url: str) -> dict[str, Any]:

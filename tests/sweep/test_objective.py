@@ -12,9 +12,9 @@ import pytest
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
-from mobilenet_chest import cache
+from mobilenet_chest import cache, two_stage
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep import objective, run_sweep
+from mobilenet_chest.sweep import lease, objective, run_sweep
 from mobilenet_chest.tracking import keeper
 from mobilenet_chest.tracking.study_run import nested_runs
 
@@ -109,3 +109,37 @@ def test_a_run_that_is_gone_is_begun_anew(here: Path, tiny: Make, driver_dies: C
     assert client.get_run(gone).info.status == "KILLED"
     steps = [point.step for point in client.get_metric_history(result.best.run_id, "train_loss")]
     assert steps == [1, 2, 3, 4, 5]
+
+
+def test_a_trial_killed_between_its_runs_end_and_the_study_is_not_trained_again(
+    here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(RANGE, FIVE, trials=1)
+
+    def killed(*_: object) -> None:
+        raise SystemExit  # as SIGKILL would: nothing is written any more
+
+    with monkeypatch.context() as patch:
+        patch.setattr(objective, "remove_last", killed)
+        patch.setattr(two_stage, "remove_last", killed)
+        with pytest.raises(SystemExit):
+            run_sweep(config)
+    (left,) = trials("tiny")
+    assert left.state == TrialState.RUNNING
+    run_id = left.user_attrs["run_id"]
+    assert len(MlflowClient().list_artifacts(run_id, "checkpoints")) > 2
+    before = histories(run_id)
+    monkeypatch.setattr(lease, "known_alive", lambda worker: False)
+    monkeypatch.setattr(two_stage, "train_stage2", killed)
+    result = run_sweep(config)
+    assert result.best.run_id == run_id
+    assert histories(run_id) == before
+    (_, done) = trials("tiny")
+    assert (done.state, done.value) == (TrialState.COMPLETE, before["val_auc"][-1][1])
+    assert done.intermediate_values == left.intermediate_values
+    run = MlflowClient().get_run(run_id)
+    assert (run.info.status, run.data.tags["trial"], run.data.tags["trial_state"]) == ("FINISHED", "1", "COMPLETE")
+    assert {file.path for file in MlflowClient().list_artifacts(run_id, "checkpoints")} == {
+        "checkpoints/best.pt",
+        "checkpoints/stage1_best.pt",
+    }
