@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -36,6 +36,17 @@ def counts(trial: FrozenTrial) -> bool:
     return trial.state in FINISHED or (trial.state == TrialState.FAIL and not trial.user_attrs.get("interrupted"))
 
 
+def _taken(trial: FrozenTrial) -> bool:
+    return counts(trial) or trial.state == TrialState.RUNNING
+
+
+def claimable(trials: Sequence[FrozenTrial], config: Config) -> bool:
+    """Whether a study with these trials has one left that nobody has done or does."""
+    if config.study.sampler == "grid" and not any(t.state == TrialState.WAITING for t in trials):
+        return False
+    return sum(map(_taken, trials)) < config.study.trials
+
+
 def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values] | None:
     """The next trial and its values, or ``None`` when all trials of the study are done or in other hands.
 
@@ -44,12 +55,9 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
     """
     with exclusive(url):
         trials = study.get_trials(deepcopy=False)
-        taken = [t for t in trials if counts(t) or t.state == TrialState.RUNNING]
-        if len(taken) >= config.study.trials:
-            return None
-        done_before = [t.params for t in taken]
+        done_before = [t.params for t in trials if _taken(t)]
         for last_try in (False,) * 20 + (True,):
-            if config.study.sampler == "grid" and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            if not claimable(study.get_trials(deepcopy=False), config):
                 return None
             trial = study.ask()
             trial.set_user_attr("worker", signs(config.study.lease_seconds))

@@ -59,12 +59,14 @@ def repair(storage: str | None = None) -> list[str]:
     url = storage or DEFAULT
     check_reachable()
     check_storage(url)
-    said = []
+    said, at_work = [], []
     for name in studies(url):
         study = optuna.load_study(study_name=name, storage=open_storage(url))
         if parent_run := study.user_attrs.get("run_id"):
             said += [f"study {name}: {line}" for line in reconcile(study, url, parent_run, _watched(study))]
-    for run_id, kind in close_dead():
+            if study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                at_work.append(parent_run)  # whichever of the machines that share it
+    for run_id, kind in close_dead(at_work):
         goes_on = f"train.py with --resume {run_id}" if kind == "train" else "the same command again"
         said.append(f"{kind} run {run_id}: its process is gone, KILLED; {goes_on} goes on with it")
     return said

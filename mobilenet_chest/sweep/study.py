@@ -19,10 +19,11 @@ from mobilenet_chest.stages import Prepared, prepare
 from mobilenet_chest.sweep import report
 from mobilenet_chest.sweep.claims import best_trial, counts, value_of
 from mobilenet_chest.sweep.definition import check_same_experiment, exists, open_or_create
-from mobilenet_chest.sweep.repair import reconcile
+from mobilenet_chest.sweep.lease import Watch
+from mobilenet_chest.sweep.repair import free, reconcile
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
-from mobilenet_chest.sweep.workers import Job, hopeless, run_workers
+from mobilenet_chest.sweep.workers import Job, Outlook, hopeless, outlook, run_workers
 from mobilenet_chest.tracking.store import check_reachable, connect
 from mobilenet_chest.tracking.study_run import open_study_run
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
@@ -151,14 +152,16 @@ def run_sweep(
     url = storage or DEFAULT
     check(config, storage)
     started = time.time()
-    study = open_or_create(config, url)
-    if study.user_attrs.get(REPORTED) == len(_counted(study)) >= _total(config):
-        return _result(config, study, study.user_attrs["run_id"], new_trials=0)
-    parent = _parent_run(config, study, load_train_val(config.data))
+    study, watch = open_or_create(config, url), Watch()
+    known = study.user_attrs.get("run_id")
+    if known is not None and study.user_attrs.get(REPORTED) == len(_counted(study)) >= _total(config):
+        _say(reconcile(study, url, known, watch))
+        return _result(config, study, known, new_trials=0)
+    with exclusive(url):  # machines that begin at the same time share one run
+        parent = _parent_run(config, study, load_train_val(config.data))
     assert parent.run_id is not None
     run_id = parent.run_id
-    for line in reconcile(study, url, run_id):
-        print(line, file=sys.stderr)
+    _say(reconcile(study, url, run_id, watch))
     _queue_grid(config, study, url)
     before = _counted(study)
     status = Status.FAILED
@@ -166,27 +169,36 @@ def run_sweep(
         if len(before) < _total(config):
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             deadline = None if timeout is None else started + timeout
-            job = Job(
-                config, url, parent.run_id, deadline, threads=max(1, cores // workers), first_trial=len(study.trials)
-            )
+            job = Job(config, url, run_id, deadline, threads=max(1, cores // workers), first_trial=len(study.trials))
 
-            def tick() -> None:
+            def tick() -> Outlook:
+                _say(free(study, url, watch))
                 if on_status is not None:
                     on_status(_status(config, study, started, len(before)))
+                return outlook(study, job)
 
-            run_workers(job, workers, tick, bury=lambda: reconcile(study, url, run_id))
+            run_workers(job, workers, tick, bury=lambda: _say(reconcile(study, url, run_id, watch)))
             tick()
-        result = _result(config, study, parent.run_id, new_trials=len(_counted(study)) - len(before))
-        report.log(config, study, parent, result.importances)
-        study.set_user_attr(REPORTED, len(result.trials))
+        with exclusive(url):  # machines that share the study are done with it at the same time
+            result = _result(config, study, run_id, new_trials=len(_counted(study)) - len(before))
+            if study.user_attrs.get(REPORTED) != len(result.trials):
+                report.log(config, study, parent, result.importances)
+                study.set_user_attr(REPORTED, len(result.trials))
         status = Status.FINISHED
     except KeyboardInterrupt:
         status = Status.KILLED
-        reconcile(study, url, run_id)
+        reconcile(study, url, run_id, watch)
         raise
     finally:
-        parent.end(status)
+        # while another machine is at work on the study, its run goes on
+        if not study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            parent.end(status)
     return result
+
+
+def _say(lines: list[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def summarize(trial: FrozenTrial) -> TrialSummary:

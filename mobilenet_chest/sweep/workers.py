@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -12,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from types import FrameType
+from typing import NamedTuple
 
 import optuna
 from optuna.trial import TrialState
 
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep.claims import claim
+from mobilenet_chest.sweep.claims import claim, claimable
 from mobilenet_chest.sweep.objective import run_trial
 from mobilenet_chest.sweep.space import TrialSeededSampler, build_pruner
 from mobilenet_chest.sweep.storage import open_storage
@@ -28,6 +30,10 @@ HOPELESS = 3
 
 END_SECONDS = 120.0
 """How long an interrupted worker may take to keep its checkpoint before it is killed."""
+
+
+IDLE_SECONDS = 30.0
+"""How long workers are given to leave when there is no trial any more."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +93,35 @@ def hopeless(study: optuna.Study, first_trial: int = 0) -> bool:
     return len(failed) >= HOPELESS and not any(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in trials)
 
 
-def run_workers(job: Job, workers: int, on_tick: Callable[[], None], bury: Callable[[], object]) -> None:
-    """Run worker processes until all of them are done; one that dies is replaced.
+class Outlook(NamedTuple):
+    """What there is to do in a study.
+
+    Attributes:
+        open: A trial can be claimed.
+        busy: A trial is in hands, here or on another machine; it may come back.
+        begins: Trials are still to be begun: time is not up, and not all fail.
+    """
+
+    open: bool
+    busy: bool
+    begins: bool
+
+
+def outlook(study: optuna.Study, job: Job) -> Outlook:
+    """What there is to do for the workers of a job."""
+    trials = study.get_trials(deepcopy=False)
+    begins = (job.deadline is None or time.time() < job.deadline) and not hopeless(study, job.first_trial)
+    busy = any(trial.state == TrialState.RUNNING for trial in trials)
+    return Outlook(begins and claimable(trials, job.config), busy, begins)
+
+
+def run_workers(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Callable[[], object]) -> None:
+    """Run worker processes until the study has nothing for them; one that dies is replaced.
 
     Args:
         job: What each is told.
         workers: How many.
-        on_tick: Called about once a second.
+        on_tick: Called about once a second; says what there is to do.
         bury: Called after a worker has died, to free its trial.
 
     Raises:
@@ -111,9 +139,9 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], None], bury: Calla
         with _interrupts_ignored():  # workers inherit it: Ctrl-C is for the driver, which ends them in order
             for _ in range(workers):
                 start()
-        deaths = 0
-        while running:
-            on_tick()
+        deaths, idle_since = 0, math.inf
+        while True:
+            left = on_tick()
             for process in [process for process in running if not process.is_alive()]:
                 running.remove(process)
                 if process.exitcode == 0:
@@ -122,10 +150,18 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], None], bury: Calla
                 deaths += 1
                 if deaths <= 3 * workers:
                     print(f"a worker ended with exit code {process.exitcode}; starting another", file=sys.stderr)
-                    with _interrupts_ignored():
-                        start()
+            # for the dead, and for trials that come back from workers that were stopped or are on other machines
+            while left.open and len(running) < workers and deaths <= 3 * workers:
+                with _interrupts_ignored():
+                    start()
+            idle_since = min(idle_since, time.monotonic()) if not (left.open or left.busy) else math.inf
+            # a worker that was stopped and has lost its trial would be waited for without end
+            if (not running and not (left.begins and left.busy)) or time.monotonic() - idle_since > IDLE_SECONDS:
+                return
             if running:
                 running[0].join(timeout=1.0)
+            else:
+                time.sleep(1.0)
     finally:
         _end(running)
 
@@ -133,6 +169,8 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], None], bury: Calla
 def _end(running: list[BaseProcess]) -> None:
     for process in running:
         process.terminate()
+        if hasattr(signal, "SIGCONT") and process.pid is not None:
+            os.kill(process.pid, signal.SIGCONT)  # one that is stopped could not end
     deadline = time.monotonic() + END_SECONDS
     for process in running:
         process.join(timeout=max(0.0, deadline - time.monotonic()))

@@ -67,15 +67,17 @@ def settle_trials(parent: str, living: Collection[int], told: Mapping[str, str])
     return said + [f"run {run_id}: gone, though its trial is {told[run_id]}" for run_id in sorted(set(told) - there)]
 
 
-def close_dead() -> list[tuple[str, str]]:
+def close_dead(at_work: Collection[str] = ()) -> list[tuple[str, str]]:
     """Mark KILLED what still says RUNNING though the process that wrote it is gone, but for trials, which are their
-    study's; run ids with their tag ``kind``."""
+    study's, and for the runs ``at_work``; run ids with their tag ``kind``."""
     client = connect()
     running = search_all(client, all_experiment_ids(client), "attributes.status = 'RUNNING'")
     dead = [
         (str(run.info.run_id), run.data.tags["kind"])
         for run in running
-        if run.data.tags.get("kind", "trial") != "trial" and living_owner(run) is None
+        if run.data.tags.get("kind", "trial") != "trial"
+        and run.info.run_id not in at_work
+        and living_owner(run) is None
     ]
     for run_id, _ in dead:
         client.set_terminated(run_id, "KILLED")

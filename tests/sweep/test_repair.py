@@ -75,7 +75,6 @@ def test_everything_that_a_kill_can_leave(here: Path, tiny: Make) -> None:
             f"study tiny: trial {dead.number}: its worker is gone; ended",
             f"study tiny: run {best}: COMPLETE, as its trial in the study",
             f"study tiny: run {nested}: nobody works on its trial any more, KILLED",
-            f"study run {result.run_id}: its process is gone, KILLED; the same command again goes on with it",
             f"train run {killed}: its process is gone, KILLED; train.py with --resume {killed} goes on with it",
         ]
     )
@@ -84,7 +83,14 @@ def test_everything_that_a_kill_can_leave(here: Path, tiny: Make) -> None:
     assert find_one(client, "tiny").run_id == best
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
     assert states[2:] == [TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING]
+    # while somebody has a trial of it, the study's run is not over, whoever began it
     assert repair() == []
+    study.tell(living, 0.5)
+    client.set_tag(at_work, "trial_state", "COMPLETE")
+    client.set_terminated(at_work)
+    assert repair() == [
+        f"study run {result.run_id}: its process is gone, KILLED; the same command again goes on with it"
+    ]
 
 
 def test_a_run_that_was_deleted_is_named(here: Path, tiny: Make) -> None:
