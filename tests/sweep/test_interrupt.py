@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def experiment(tmp_path: Path, chest_file: Path) -> Path:
         "stage1": {"epochs": 2},
         "stage2": {"epochs": 4, "patience": None},
         "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
-        "study": {"trials": TRIALS, "pruner": "none"},
+        "study": {"trials": TRIALS, "pruner": "none", "lease_seconds": 2},
     }
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(fields), encoding="utf-8")
@@ -95,8 +95,8 @@ def trials() -> list[FrozenTrial]:
         storage.engine.dispose()
 
 
-def wait_for_a_trial_in_hand(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Until one trial runs that has reported an epoch."""
+def wait_for_a_trial_in_hand(process: subprocess.Popen[bytes], folder: Path) -> FrozenTrial:
+    """Until one trial runs that has reported an epoch; that trial."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, (folder / "sweep.log").read_text()
@@ -105,8 +105,9 @@ def wait_for_a_trial_in_hand(process: subprocess.Popen[bytes], folder: Path) -> 
                 found = trials()
             except KeyError:  # the study is not made yet
                 found = []
-            if any(t.state == TrialState.RUNNING and t.intermediate_values for t in found):
-                return
+            for trial in found:
+                if trial.state == TrialState.RUNNING and trial.intermediate_values:
+                    return trial
         time.sleep(0.2)
     raise AssertionError("no trial reported an epoch in time")
 
@@ -170,3 +171,66 @@ def test_everything_killed_in_mid_trial(tracking: Path, experiment: Path) -> Non
         psutil.wait_procs(children, timeout=10)
     assert [t.number for t in trials() if t.state == TrialState.RUNNING] != []
     assert_ends_whole(experiment, tracking)
+
+
+@pytest.mark.timeout(600)
+def test_a_worker_that_was_stopped_beyond_its_lease_writes_nothing(tracking: Path, experiment: Path) -> None:
+    with sweeping(experiment, tracking) as process:
+        trial = wait_for_a_trial_in_hand(process, tracking)
+        worker, started = psutil.Process(trial.user_attrs["worker"]["pid"]), time.monotonic()
+        while trials()[trial.number].state == TrialState.RUNNING:
+            # stopped in the midst of a write it keeps its trial, and may keep the database, until it goes on
+            worker.suspend()
+            wait_until(lambda: not_running(trial.number), 8)
+            if not_running(trial.number):
+                break
+            worker.resume()
+            time.sleep(0.1)
+        taken_after = time.monotonic() - started
+        ended = trials()[trial.number]
+        assert (ended.state, ended.user_attrs["reason"]) == (TrialState.FAIL, "its worker died")
+        run_id, client = ended.user_attrs["run_id"], MlflowClient()
+        # another worker ends the trial in the same run, while the first one sleeps
+        wait_until(lambda: client.get_run(run_id).data.tags.get("trial_state") == "COMPLETE", 60)
+        before = everything(client, run_id)
+        worker.resume()
+        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "sweep.log").read_text()
+    assert before["tags"]["trial_state"] == "COMPLETE"
+    assert everything(client, run_id) == before
+    log = (tracking / "sweep.log").read_text()
+    assert f"trial {trial.number}: given to another worker while this one was stopped; left" in log
+    assert f"trial {trial.number}: its worker is gone; ended" in log
+    assert "Traceback" not in log
+    assert [t.user_attrs["retry_of"] for t in trials() if "retry_of" in t.user_attrs] == [trial.number]
+    print(f"a stopped worker's trial was taken after {taken_after:.1f} s")
+    assert_ends_whole(experiment, tracking)
+
+
+def not_running(number: int) -> bool:
+    return trials()[number].state != TrialState.RUNNING
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> None:
+    """Until it is true, or the time is up; a database that a stopped process has locked counts as not true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not true():
+        time.sleep(0.2)
+
+
+def everything(client: MlflowClient, run_id: str) -> dict[str, Any]:
+    """All that is in a run: metrics with their times, tags, files, status."""
+    run = client.get_run(run_id)
+    folders = ["", *(file.path for file in client.list_artifacts(run_id) if file.is_dir)]
+    return {
+        "status": (run.info.status, run.info.end_time),
+        "tags": dict(run.data.tags),
+        "metrics": {
+            name: [(point.step, point.value, point.timestamp) for point in client.get_metric_history(run_id, name)]
+            for name in run.data.metrics
+        },
+        "files": {
+            file.path: (Path(run.info.artifact_uri.removeprefix("file://")) / file.path).stat().st_mtime_ns
+            for folder in folders
+            for file in client.list_artifacts(run_id, folder)
+        },
+    }
