@@ -305,4 +305,3 @@ def crew(size: int, prelude: str) -> Iterator[Crew]:
         yield made
     finally:
         made.end()
-
