@@ -17,6 +17,8 @@ from mobilenet_chest.data import phantom
 
 REAL_DATA = "MOBILENET_CHEST_REAL_DATA"
 
+pytest_plugins = ["servers"]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """MLflow's own models use a loader that SQLAlchemy 2.1 has deprecated, and say so when they are imported."""

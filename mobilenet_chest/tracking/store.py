@@ -6,6 +6,8 @@ import logging
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
@@ -20,8 +22,13 @@ from mobilenet_chest.errors import TrackingError
 
 ANSWER_SECONDS = 5.0
 
+MIGRATIONS_LOCK = 1_296_844_364
+"""Key of PostgreSQL's advisory lock on making MLflow's tables; any number that nothing else in the database uses."""
+
 # a bar for each copied file would drown the sweep's own output
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+# with a server, the addresses of each run that ends would go to stdout, where --json has its one document
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
 def tracking_uri() -> str:
@@ -56,7 +63,7 @@ def check_reachable() -> None:
 
 
 def connect() -> MlflowClient:
-    """A client of a store that exists and answers; a fresh SQLite database is made by one process at a time.
+    """A client of a store that exists and answers; a fresh database is made by one process at a time.
 
     Raises:
         TrackingError: As :func:`check_reachable`.
@@ -68,19 +75,30 @@ def connect() -> MlflowClient:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     uri = tracking_uri()
     try:
-        if uri.startswith("sqlite:"):
-            # Four processes that open a fresh file at once leave it unusable: they all run its migrations.
-            with FileLock(f"{sqlite_path(uri)}.lock"):
-                client = MlflowClient()  # opens the store, which runs the migrations
-                client.search_experiments(max_results=1)
-        else:
+        with _alone(uri):
             client = MlflowClient()
-            client.search_experiments(max_results=1)
+            client.search_experiments(max_results=1)  # opens the store, which runs the migrations of a fresh one
     except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise TrackingError(
             f"tracking store {shown(uri)}: {_first_line(error).replace(uri, shown(uri))}; see `mobilenet-chest doctor`"
         ) from error
     return client
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """One process at a time at a database: those that open a fresh one at once all run its migrations, which leaves an
+    SQLite file unusable and fails most of them at PostgreSQL. A server sees to it itself."""
+    if uri.startswith("sqlite:"):
+        with FileLock(f"{sqlite_path(uri)}.lock"):
+            yield
+    elif uri.startswith("postgresql"):
+        engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:  # the lock ends with the connection
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock({MIGRATIONS_LOCK})")
+            yield
+    else:
+        yield
 
 
 def experiment_id(client: MlflowClient, name: str) -> str:

@@ -1,0 +1,315 @@
+"""Sweeps on databases that are empty, raced for, locked or restarted: real processes, real servers."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+from mlflow import MlflowClient
+from optuna.trial import FrozenTrial, TrialState
+from servers import Crew, MlflowServer, Postgres, crew
+
+from mobilenet_chest.config import Config, parse
+from mobilenet_chest.sweep.claims import claim, counts
+from mobilenet_chest.sweep.storage import open_storage
+from mobilenet_chest.tracking.reading import artifact
+from mobilenet_chest.tracking.store import connect
+
+ROOT = Path(__file__).parents[2]
+TRIALS = 4
+EPOCHS = 8
+WAIT_SECONDS = 150
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
+
+Empty = Callable[[], str]
+
+ACT = """
+import os, time
+import optuna
+from mobilenet_chest.config import parse
+from mobilenet_chest.sweep.claims import claim, reap
+from mobilenet_chest.sweep.definition import open_or_create
+from mobilenet_chest.sweep.workers import open_study
+from mobilenet_chest.tracking.provenance import is_alive
+from mobilenet_chest.tracking.store import connect, experiment_id
+
+def act(what, url, fields=None):
+    if what == "track":
+        os.environ["MLFLOW_TRACKING_URI"] = url
+        client = connect()
+        chest = experiment_id(client, "chest")
+        client.create_run(chest)
+        return chest
+    if what == "runs":
+        return len(connect().search_runs(["1"]))
+    config = parse(fields)
+    if what == "begin":
+        return open_or_create(config, url).ask().number
+    if what == "queue":
+        study = open_or_create(config, url)
+        for index in range(config.study.trials):
+            study.enqueue_trial({"stage2.lr": 1e-4 * (1 + index)})
+        return None
+    study = open_study(config, url)
+    if what == "reap":
+        return reap(study, url, is_alive)
+    taken, begun = [], time.time()
+    while (claimed := claim(study, config, url)) is not None:
+        taken.append(claimed[0].number)
+        study.tell(claimed[0], 0.5)
+    return taken, begun, time.time()
+"""
+
+
+@pytest.fixture(scope="module")
+def eight() -> Iterator[Crew]:
+    """Eight processes that race."""
+    with crew(8, ACT) as made:
+        yield made
+
+
+def fields(chest_file: Path, trials: int = TRIALS) -> dict[str, Any]:
+    return {
+        "name": "tiny",
+        "device": "cpu",
+        "data": {
+            "dataset": "chestmnist",
+            "classes": ["cardiomegaly", "pneumothorax"],
+            "path": str(chest_file),
+            "image_size": 32,
+        },
+        "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
+        "optimizer": {"batch_size": 16},
+        "stage1": {"epochs": 2},
+        "stage2": {"epochs": EPOCHS - 2, "patience": None},
+        "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
+        "study": {"trials": trials, "pruner": "none"},
+    }
+
+
+@contextmanager
+def opened(config: Config, url: str) -> Iterator[optuna.Study]:
+    storage = open_storage(url)
+    try:
+        yield optuna.load_study(study_name=config.study_name, storage=storage)
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def trials(config: Config, url: str) -> list[FrozenTrial]:
+    with opened(config, url) as study:
+        return study.get_trials()
+
+
+# --- races ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(400)
+def test_eight_processes_on_an_empty_database(empty_database: Empty, eight: Crew, chest_file: Path) -> None:
+    config = fields(chest_file)
+    for _ in range(2):
+        url = empty_database()
+        assert sorted(eight.all_at_once(what="begin", url=url, fields=config)) == list(range(8))
+        assert len(trials(parse(config), url)) == 8
+        url = empty_database()
+        assert eight.all_at_once(what="track", url=url) == ["1"] * 8
+        assert eight.all_at_once(members=1, what="runs", url=url) == [8]
+
+
+def test_four_processes_claim_forty_queued_trials(empty_database: Empty, eight: Crew, chest_file: Path) -> None:
+    url, config = empty_database(), fields(chest_file, trials=40)
+    eight.all_at_once(members=1, what="queue", url=url, fields=config)
+    answers = eight.all_at_once(members=4, what="claim", url=url, fields=config)
+    every = sorted(number for taken, _, _ in answers for number in taken)
+    assert every == list(range(40))
+    assert all(taken for taken, _, _ in answers)  # it was a race
+    assert {t.params["stage2.lr"] for t in trials(parse(config), url)} == {1e-4 * (1 + index) for index in range(40)}
+    seconds = max(end for _, _, end in answers) - min(begun for _, begun, _ in answers)
+    print(f"{40 / seconds:.1f} claims per second")
+
+
+def claim_and_die(config: Config, url: str) -> None:
+    with opened(config, url) as study:
+        for _ in range(3):
+            assert claim(study, config, url) is not None
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_four_racing_reapers_make_one_retry(empty_database: Empty, eight: Crew, chest_file: Path) -> None:
+    url, config = empty_database(), fields(chest_file, trials=3)
+    eight.all_at_once(members=1, what="queue", url=url, fields=config)
+    process = multiprocessing.get_context("fork").Process(target=claim_and_die, args=(parse(config), url))
+    process.start()
+    process.join(timeout=60)
+    assert process.exitcode == -signal.SIGKILL
+    ended = [
+        number for numbers in eight.all_at_once(members=4, what="reap", url=url, fields=config) for number in numbers
+    ]
+    assert sorted(ended) == [0, 1, 2]
+    found = trials(parse(config), url)
+    assert [t.state for t in found] == [TrialState.FAIL] * 3 + [TrialState.WAITING] * 3
+    assert sorted(t.user_attrs["retry_of"] for t in found[3:]) == [0, 1, 2]
+    assert [t.user_attrs["deaths"] for t in found[3:]] == [1, 1, 1]
+
+
+# --- databases that are away for a while ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, chest_file: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(fields(chest_file)), encoding="utf-8")
+    return path
+
+
+@contextmanager
+def started(command: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A sweep in a session of its own; what is left of it in the end is killed."""
+    with (folder / "sweep.log").open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def wait_for_a_trial_in_hand(process: subprocess.Popen[str], folder: Path, config: Config, url: str) -> None:
+    """Until one trial runs that has reported an epoch of stage 2."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, (folder / "sweep.log").read_text()
+        if not url.startswith("sqlite") or (folder / "optuna.db").exists():
+            try:
+                found = trials(config, url)
+            except KeyError:  # the study is not made yet
+                found = []
+            if any(
+                t.state == TrialState.RUNNING and 3 <= max(t.intermediate_values, default=0) <= EPOCHS - 2
+                for t in found
+            ):
+                return
+        time.sleep(0.1)
+    raise AssertionError("no trial reported an epoch in time")
+
+
+def assert_all_complete(config: Config, url: str, folder: Path) -> None:
+    """The total and no more: nothing failed, nothing was queued again, no step is missing."""
+    found = trials(config, url)
+    log = (folder / "sweep.log").read_text()
+    assert [t.state for t in found] == [TrialState.COMPLETE] * TRIALS, log
+    assert [t.user_attrs for t in found if "retry_of" in t.user_attrs] == []
+    client = MlflowClient()
+    for trial in found:
+        assert set(range(3, EPOCHS + 1)) <= trial.intermediate_values.keys()  # stage 1 may be another's
+        run = client.get_run(trial.user_attrs["run_id"])
+        assert (run.info.status, run.data.tags["trial_state"]) == ("FINISHED", "COMPLETE")
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "train_loss")]
+        assert steps == list(range(1, EPOCHS + 1))
+
+
+@pytest.mark.timeout(400)
+def test_postgresql_restarts_in_mid_trial(
+    tracking: Path, postgres: Postgres, experiment: Path, chest_file: Path
+) -> None:
+    url, config = postgres.create(), parse(fields(chest_file))
+    command = [sys.executable, str(ROOT / "sweep.py"), str(experiment), "--workers", "2", "--storage", url]
+    with started(command, tracking) as process:
+        for _ in range(2):
+            wait_for_a_trial_in_hand(process, tracking, config, url)
+            postgres.restart()
+        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "sweep.log").read_text()
+    assert_all_complete(config, url, tracking)
+
+
+LOCKED = """
+import sys
+from mobilenet_chest.config import load
+from mobilenet_chest.sweep import storage, study
+from mobilenet_chest.sweep.workers import work
+
+storage.LOCK_SECONDS = 1
+study.run_workers = lambda job, workers, on_tick, bury: work(job)
+study.run_sweep(load(sys.argv[1]))
+"""
+
+
+@pytest.mark.timeout(400)
+def test_a_database_locked_beyond_the_timeout(tracking: Path, experiment: Path, chest_file: Path) -> None:
+    url, config = f"sqlite:///{tracking / 'optuna.db'}", parse(fields(chest_file))
+    with started([sys.executable, "-c", LOCKED, str(experiment)], tracking) as process:
+        wait_for_a_trial_in_hand(process, tracking, config, url)
+        other = sqlite3.connect(tracking / "optuna.db", timeout=30, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        time.sleep(5)
+        assert process.poll() is None, (tracking / "sweep.log").read_text()
+        other.execute("ROLLBACK")
+        other.close()
+        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "sweep.log").read_text()
+    assert_all_complete(config, url, tracking)
+
+
+# --- everything on servers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(400)
+def test_a_sweep_with_postgresql_and_a_server(
+    tmp_path: Path,
+    postgres: Postgres,
+    mlflow_server: Callable[..., MlflowServer],
+    experiment: Path,
+    chest_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = mlflow_server(backend=postgres.create())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    url, config = postgres.create(), parse(fields(chest_file))
+    command = [sys.executable, str(ROOT / "sweep.py"), str(experiment), "--workers", "2", "--storage", url, "--json"]
+    with started(command, tmp_path) as process:
+        answer, _ = process.communicate(timeout=WAIT_SECONDS)
+        assert process.returncode == 0, (tmp_path / "sweep.log").read_text()
+    result = json.loads(answer)
+    assert [(t["number"], t["state"]) for t in result["trials"]] == [(n, "COMPLETE") for n in range(TRIALS)]
+    assert_all_complete(config, url, tmp_path)
+    # nothing of the study is on this machine's disk but what the server keeps
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sweep.log", "tiny.yaml"]
+
+    client = connect()
+    parent = client.get_run(result["run_id"])
+    assert (parent.info.status, parent.data.tags["kind"]) == ("FINISHED", "study")
+    best = client.get_run(result["best"]["run_id"])
+    assert best.info.artifact_uri.startswith("mlflow-artifacts:")
+    with artifact(client, best, "config.yaml") as path:
+        assert yaml.safe_load(path.read_text())["name"] == "tiny"
+    kept = {t["run_id"] for t in result["trials"] if client.list_artifacts(t["run_id"], "checkpoints")}
+    assert len(kept) == config.tracking.keep_checkpoints
+    assert best.info.run_id in kept
+
+    compared = subprocess.run(
+        [sys.executable, "-m", "mobilenet_chest", "compare", "tiny", "--json"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_SECONDS, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert compared.returncode == 0, compared.stderr
+    (row,) = json.loads(compared.stdout)["rows"]
+    assert (row["name"], row["kind"], row["run_id"]) == ("tiny", "study", best.info.run_id)
+    assert row["metrics"]["val_auc"] == result["best"]["value"]
+    assert sum(counts(t) for t in trials(config, url)) == TRIALS
