@@ -32,6 +32,9 @@ END_SECONDS = 120.0
 """How long an interrupted worker may take to keep its checkpoint before it is killed."""
 
 
+DEATHS_PER_WORKER = 3
+"""So many workers for each that is wanted may die without a trial begun in between: the next would die as well."""
+
 IDLE_SECONDS = 30.0
 """How long workers are given to leave when there is no trial any more."""
 
@@ -100,11 +103,13 @@ class Outlook(NamedTuple):
         open: A trial can be claimed.
         busy: A trial is in hands, here or on another machine; it may come back.
         begins: Trials are still to be begun: time is not up, and not all fail.
+        begun: How many have been, ever.
     """
 
     open: bool
     busy: bool
     begins: bool
+    begun: int
 
 
 def outlook(study: optuna.Study, job: Job) -> Outlook:
@@ -112,7 +117,7 @@ def outlook(study: optuna.Study, job: Job) -> Outlook:
     trials = study.get_trials(deepcopy=False)
     begins = (job.deadline is None or time.time() < job.deadline) and not hopeless(study, job.first_trial)
     busy = any(trial.state == TrialState.RUNNING for trial in trials)
-    return Outlook(begins and claimable(trials, job.config), busy, begins)
+    return Outlook(begins and claimable(trials, job.config), busy, begins, len(trials))
 
 
 def run_workers(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Callable[[], object]) -> None:
@@ -127,7 +132,7 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Ca
     Raises:
         KeyboardInterrupt: After all workers have ended their trials.
     """
-    context = multiprocessing.get_context("spawn")
+    context, most = multiprocessing.get_context("spawn"), DEATHS_PER_WORKER * workers
     running: list[BaseProcess] = []
 
     def start() -> None:
@@ -139,19 +144,21 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Ca
         with _interrupts_ignored():  # workers inherit it: Ctrl-C is for the driver, which ends them in order
             for _ in range(workers):
                 start()
-        deaths, idle_since = 0, math.inf
+        deaths, begun, idle_since = 0, -1, math.inf
         while True:
             left = on_tick()
+            if left.begun != begun:  # a trial that kills its workers is ended by study.max_retries
+                deaths, begun = 0, left.begun
             for process in [process for process in running if not process.is_alive()]:
                 running.remove(process)
                 if process.exitcode == 0:
                     continue
                 bury()
                 deaths += 1
-                if deaths <= 3 * workers:
+                if deaths <= most:
                     print(f"a worker ended with exit code {process.exitcode}; starting another", file=sys.stderr)
             # for the dead, and for trials that come back from workers that were stopped or are on other machines
-            while left.open and len(running) < workers and deaths <= 3 * workers:
+            while left.open and len(running) < workers and deaths <= most:
                 with _interrupts_ignored():
                     start()
             idle_since = min(idle_since, time.monotonic()) if not (left.open or left.busy) else math.inf

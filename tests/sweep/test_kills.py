@@ -1,0 +1,217 @@
+"""A sweep that is killed again and again, at random moments, loses nothing and does nothing twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import optuna
+import psutil
+import pytest
+import yaml
+from mlflow import MlflowClient
+from optuna.trial import FrozenTrial, TrialState
+
+from mobilenet_chest.sweep.claims import counts
+from mobilenet_chest.sweep.storage import open_storage
+from mobilenet_chest.tracking.study_run import nested_runs
+
+ROOT = Path(__file__).parents[2]
+KILLS = 20
+EPOCHS = 5
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, chest_file: Path) -> Path:
+    fields: dict[str, Any] = {
+        "name": "tiny",
+        "device": "cpu",
+        "data": {
+            "dataset": "chestmnist",
+            "classes": ["cardiomegaly", "pneumothorax"],
+            "path": str(chest_file),
+            "image_size": 32,
+        },
+        "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
+        "optimizer": {"batch_size": 16},
+        "stage1": {"epochs": 2},
+        "stage2": {"epochs": EPOCHS - 2, "patience": None},
+        "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
+        "study": {"pruner": "none", "max_retries": 1000},
+    }
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(fields), encoding="utf-8")
+    return path
+
+
+class Sweep:
+    """``sweep.py`` in a process that can be killed and begun again."""
+
+    def __init__(self, experiment: Path, url: str, folder: Path) -> None:
+        self.experiment, self.url, self.folder = experiment, url, folder
+        self.process: subprocess.Popen[bytes] | None = None
+        self.all: dict[int, psutil.Process] = {}
+
+    def command(self, trials: int) -> list[str]:
+        words = [sys.executable, str(ROOT / "sweep.py"), str(self.experiment)]
+        return [*words, "--workers", "2", "--trials", str(trials), "--storage", self.url, "--json"]
+
+    def start(self, trials: int) -> None:
+        with (self.folder / "sweep.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(trials), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def living(self) -> list[psutil.Process]:
+        """The driver, its workers, and workers whose driver has been killed."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            driver = psutil.Process(self.process.pid)
+            self.all |= {one.pid: one for one in [driver, *driver.children(recursive=True)]}
+        return [one for one in self.all.values() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+    def end(self) -> None:
+        for one in self.living():
+            one.kill()
+        if self.process is not None:
+            self.process.wait(timeout=30)
+
+
+@contextmanager
+def sweeping(experiment: Path, url: str, folder: Path) -> Iterator[Sweep]:
+    sweep = Sweep(experiment, url, folder)
+    try:
+        yield sweep
+    finally:
+        sweep.end()
+
+
+def trials(url: str) -> list[FrozenTrial]:
+    storage = open_storage(url)  # under the lock: the sweep may be making its tables
+    try:
+        return optuna.load_study(study_name="tiny", storage=storage).get_trials()
+    except KeyError:  # the study is not made yet
+        return []
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def wait_for_a_trial_in_hand(sweep: Sweep, url: str) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        living = {one.pid for one in sweep.living()}
+        if any(
+            t.state == TrialState.RUNNING and t.user_attrs.get("worker", {}).get("pid") in living for t in trials(url)
+        ):
+            return
+        time.sleep(0.1)
+    raise AssertionError("no worker has a trial")
+
+
+def finished(url: str) -> dict[int, tuple[TrialState, float | None]]:
+    return {trial.number: (trial.state, trial.value) for trial in trials(url) if trial.state in FINISHED}
+
+
+@pytest.mark.timeout(600)
+def test_random_kills(tracking: Path, experiment: Path, empty_database: Callable[[], str]) -> None:
+    url, chance = empty_database(), random.Random(2024)
+    killed: list[tuple[int, float]] = []
+    drivers = 0
+    before: dict[int, tuple[TrialState, float | None]] = {}
+    with sweeping(experiment, url, tracking) as sweep:
+        sweep.start(trials=1000)
+        while len(killed) < KILLS:
+            assert sweep.process is not None
+            if chance.random() < 0.3:  # while processes start, mostly
+                time.sleep(chance.uniform(0.5, 3.0))
+            else:
+                wait_for_a_trial_in_hand(sweep, url)
+                time.sleep(chance.uniform(0.0, 2.0))
+            assert sweep.process.poll() is None, (tracking / "sweep.log").read_text()
+            living = sorted(sweep.living(), key=lambda one: (one.create_time(), one.pid))
+            driver = psutil.Process(sweep.process.pid)
+            others = [one for one in living if one.pid != driver.pid and "spawn_main" in " ".join(one.cmdline())]
+            victim = driver if chance.random() < 0.25 or not others else chance.choice(others)
+            victim.send_signal(signal.SIGKILL)
+            killed.append((victim.pid, time.time()))
+            after = finished(url)
+            assert before.items() <= after.items()  # what is done stays done
+            before = after
+            if victim.pid == sweep.process.pid:
+                sweep.process.wait(timeout=30)
+                drivers += 1
+                sweep.start(trials=1000)
+        sweep.end()
+    # all that was in hand or queued again, and one more
+    total = len([trial for trial in trials(url) if not trial.user_attrs.get("interrupted")]) + 1
+    again = subprocess.run(
+        Sweep(experiment, url, tracking).command(total),
+        cwd=tracking,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr
+    found = trials(url)
+    assert before.items() <= finished(url).items()
+    assert [trial.state for trial in found if counts(trial)] == [TrialState.COMPLETE] * total
+    assert [trial.number for trial in found if trial.state in (TrialState.RUNNING, TrialState.WAITING)] == []
+    complete = [trial for trial in found if trial.state == TrialState.COMPLETE]
+    assert len({trial.params["stage2.lr"] for trial in complete}) == total
+    # one retry for each death, and no other
+    retried = [trial.user_attrs["retry_of"] for trial in found if "retry_of" in trial.user_attrs]
+    died = [trial for trial in found if trial.state == TrialState.FAIL]
+    assert len(set(retried)) == len(retried)
+    assert {trial.number for trial in died if trial.params} == set(retried)
+    assert_every_run_is_whole(complete)
+    waited = requeued_after(died, dict(killed))
+    assert len(waited) >= KILLS // 5
+    print(
+        f"{url.partition(':')[0]}: {len(killed)} kills, {drivers} of them drivers; {total} trials, {len(died)} died in "
+        f"hand; ended {median(waited):.1f} s after the kill (median of {len(waited)}; {max(waited):.1f} s at most)"
+    )
+
+
+def assert_every_run_is_whole(complete: list[FrozenTrial]) -> None:
+    client = MlflowClient()
+    (study,) = client.search_runs(["1"], "tags.kind = 'study'")
+    assert study.info.status == "FINISHED"
+    runs = nested_runs(client, study.info.run_id)
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
+    of = {int(run.data.tags["trial"]): run for run in runs if run.data.tags.get("trial_state") == "COMPLETE"}
+    assert sorted(of) == [trial.number for trial in complete]
+    for trial in complete:
+        run = of[trial.number]
+        assert trial.user_attrs["run_id"] == run.info.run_id
+        assert run.info.status == "FINISHED"
+        for name in ("train_loss", "val_auc", "lr"):
+            steps = [point.step for point in client.get_metric_history(run.info.run_id, name)]
+            assert steps[:EPOCHS] == list(range(1, EPOCHS + 1))
+            assert len(set(steps)) == len(steps)
+        assert run.data.metrics["val_auc"] == trial.value
+    assert client.search_runs(["1"], "attributes.status = 'RUNNING'") == []
+
+
+def requeued_after(died: list[FrozenTrial], killed: dict[int, float]) -> list[float]:
+    """Seconds from the kill of a worker to the end of its trial in the study."""
+    found = []
+    for trial in died:
+        pid, ended = trial.user_attrs.get("worker", {}).get("pid"), trial.datetime_complete
+        if pid in killed and isinstance(ended, datetime):
+            found.append(ended.timestamp() - killed[pid])
+    return found
