@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
 import os
 import random
 import signal
@@ -13,6 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -22,9 +25,15 @@ import yaml
 from mlflow import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
 
+from mobilenet_chest import two_stage
+from mobilenet_chest.config import Config
+from mobilenet_chest.sweep import claims, run_sweep
 from mobilenet_chest.sweep.claims import counts
+from mobilenet_chest.sweep.repair import repair
 from mobilenet_chest.sweep.storage import open_storage
+from mobilenet_chest.tracking import MlflowTracker, keeper
 from mobilenet_chest.tracking.study_run import nested_runs
+from mobilenet_chest.training import checkpoint, loop
 
 ROOT = Path(__file__).parents[2]
 KILLS = 20
@@ -185,6 +194,129 @@ def test_random_kills(tracking: Path, experiment: Path, empty_database: Callable
         f"{url.partition(':')[0]}: {len(killed)} kills, {drivers} of them drivers; {total} trials, {len(died)} died in "
         f"hand; ended {median(waited):.1f} s after the kill (median of {len(waited)}; {max(waited):.1f} s at most)"
     )
+
+
+@pytest.mark.timeout(600)
+def test_the_same_line_typed_twice_joins_one_study(tracking: Path, experiment: Path) -> None:
+    """Two sweeps at once stand for two machines; one is killed with all its workers in mid-trial."""
+    url = "sqlite:///optuna.db"
+    with sweeping(experiment, url, tracking) as first, sweeping(experiment, url, tracking) as second:
+        first.start(trials=6)
+        second.start(trials=6)
+        wait_for_a_trial_in_hand(second, url)
+        second.end()
+        assert first.process is not None
+        assert first.process.wait(timeout=200) == 0, (tracking / "sweep.log").read_text()
+    found = trials(url)
+    assert [trial.state for trial in found if counts(trial)] == [TrialState.COMPLETE] * 6
+    assert len([trial for trial in found if "retry_of" in trial.user_attrs]) == 1
+    assert_every_run_is_whole([trial for trial in found if trial.state == TrialState.COMPLETE])
+
+
+# --- killed at one point -------------------------------------------------------------------------------------------
+
+RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+FIVE = {
+    "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
+    "stage1": {"epochs": 2},
+    "stage2": {"epochs": EPOCHS - 2, "patience": None},
+}
+
+
+def die(*_: object, **__: object) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_in(act: Callable[[], object]) -> None:
+    """Do something in a process that is killed in the midst of it."""
+    process = multiprocessing.get_context("fork").Process(target=act)
+    process.start()
+    process.join(timeout=120)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def at_call(number: int, real: Callable[..., Any]) -> Callable[..., Any]:
+    """As ``real``, but killed at that call."""
+    calls = itertools.count(1)
+    return lambda *given, **named: die() if next(calls) == number else real(*given, **named)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("point", "epochs"),
+    # of two trials of two frozen epochs, which they share, and three others: eight
+    [("after the ask", 8), ("in an epoch", 6), ("in a checkpoint", 6), ("in its copying", 6), ("at its end", 3)],
+)
+def test_killed_at(
+    here: Path, tiny: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, point: str, epochs: int
+) -> None:
+    """At most the epoch in hand is lost; ``epochs`` are trained by the sweep that goes on."""
+    config = tiny(RANGE, FIVE, trials=2)
+    monkeypatch.setattr(keeper, "SPARED_SECONDS", 0.0)
+
+    def sweep() -> None:
+        match point:
+            case "after the ask":
+                monkeypatch.setattr(claims, "signs", die)
+            case "in an epoch":
+                monkeypatch.setattr(loop, "train_epoch", at_call(3, loop.train_epoch))
+            case "in a checkpoint":
+                monkeypatch.setattr(checkpoint, "os", SimpleNamespace(fsync=at_call(4, os.fsync)))
+            case "in its copying":
+                monkeypatch.setattr(MlflowTracker, "log_file", at_call(4, MlflowTracker.log_file))
+            case "at its end":
+                monkeypatch.setattr(two_stage, "remove_last", die)
+        run_sweep(config)
+
+    killed_in(sweep)
+    (left,) = trials("sqlite:///optuna.db")
+    assert left.state == TrialState.RUNNING
+    begun = left.user_attrs.get("run_id")
+    assert (begun is None) == (point == "after the ask")
+    trained = itertools.count()
+    real = loop.train_epoch
+    monkeypatch.setattr(loop, "train_epoch", lambda *given, **named: (next(trained), real(*given, **named))[1])
+    result = run_sweep(config)
+    found = trials("sqlite:///optuna.db")
+    complete = [trial for trial in found if trial.state == TrialState.COMPLETE]
+    assert [trial.number for trial in found if counts(trial)] == [trial.number for trial in complete]
+    assert len(complete) == 2
+    assert_every_run_is_whole(complete)
+    if point == "after the ask":  # it had no values yet
+        assert [trial.user_attrs.get("retry_of") for trial in found] == [None] * 3
+    else:
+        assert [t.number for t in found if t.user_attrs.get("retry_of") == left.number] == [1]
+        assert begun in {trial.user_attrs["run_id"] for trial in complete}
+    assert result.complete
+    assert next(trained) == epochs
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+@pytest.mark.parametrize("second", ["give_up", "requeue"])
+def test_a_reaper_killed_between_queuing_and_ending(
+    here: Path, tiny: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    config = tiny(RANGE, FIVE, trials=1)
+    real = loop.train_epoch
+
+    def sweep() -> None:
+        monkeypatch.setattr(loop, "train_epoch", at_call(2, real))
+        run_sweep(config)
+
+    def mend() -> None:
+        monkeypatch.setattr(claims, second, die)
+        repair()
+
+    killed_in(sweep)
+    for _ in range(2):
+        killed_in(mend)
+    run_sweep(config)
+    found = trials("sqlite:///optuna.db")
+    assert [(trial.state, trial.user_attrs.get("retry_of")) for trial in found] == [
+        (TrialState.FAIL, None),
+        (TrialState.COMPLETE, 0),
+    ]
+    assert_every_run_is_whole(found[1:])
 
 
 def assert_every_run_is_whole(complete: list[FrozenTrial]) -> None:
