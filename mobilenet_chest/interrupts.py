@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 AGAIN_SECONDS = 0.05
 
-_struck = False
+END_SECONDS = 10.0
+"""So long after an interrupt a further one is taken for the same: the work is ending, and what it keeps is not to be
+cut short by an impatient hand."""
+
+_struck_at: float | None = None
 
 
 def install(*signals: signal.Signals) -> None:
@@ -32,7 +38,7 @@ def install(*signals: signal.Signals) -> None:
             report(unraisable)
             return
         # not at once, or it would strike inside this very hook
-        signal.signal(signal.SIGALRM, raise_interrupt)
+        signal.signal(signal.SIGALRM, _raise_again)
         signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
 
     sys.unraisablehook = again
@@ -42,10 +48,18 @@ def raise_interrupt(_signal: int, _frame: FrameType | None) -> None:
     """Signal handler.
 
     Raises:
-        KeyboardInterrupt: Always.
+        KeyboardInterrupt: Always, but for a second signal within :data:`END_SECONDS`.
     """
-    global _struck
-    _struck = True
+    global _struck_at
+    now = time.monotonic()
+    if _struck_at is not None and now - _struck_at < END_SECONDS:
+        os.write(2, b"ending; what is in hand is being kept\n")  # print() may be what was interrupted
+        return
+    _struck_at = now
+    raise KeyboardInterrupt
+
+
+def _raise_again(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
@@ -62,6 +76,6 @@ def unmistaken() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _struck:
+        if _struck_at is not None:
             raise KeyboardInterrupt from error
         raise

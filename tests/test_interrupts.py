@@ -37,6 +37,17 @@ if sys.argv[1] == "translated":
     except KeyboardInterrupt as interrupt:
         print("interrupted:", interrupt.__cause__)
     sys.exit(0)
+if sys.argv[1] == "twice":
+    try:
+        strike()
+    except KeyboardInterrupt:
+        strike()
+        interrupts.END_SECONDS = 0.0
+        try:
+            strike()
+        except KeyboardInterrupt:
+            print("interrupted again")
+    sys.exit(0)
 if sys.argv[1] == "error":
     with interrupts.unmistaken():
         raise RuntimeError("an error of its own")
@@ -79,3 +90,10 @@ def test_other_exceptions_of_finalizers_are_reported_as_ever() -> None:
     done = run("broken")
     assert done.returncode == 0
     assert "ValueError: not an interrupt" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_a_second_interrupt_is_the_same_for_a_while() -> None:
+    done = run("twice")
+    assert done.stdout == "interrupted again\n"
+    assert done.stderr == "ending; what is in hand is being kept\n"

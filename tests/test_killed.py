@@ -39,6 +39,7 @@ def training(experiment: Path, *more: str, largest: int | None = None) -> subpro
     def limit() -> None:
         import resource  # POSIX alone has it
 
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and so would this
         if largest is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 
@@ -123,6 +124,34 @@ def test_killed_again_and_again(tracking: Path, phantom_config: Callable[..., Co
     assert all(torch.equal(value, weights[name]) for name, value in expected_weights.items())
     for column in expected_predictions:
         assert np.array_equal(predictions[column], expected_predictions[column])
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGTERM,), (signal.SIGINT, signal.SIGINT)])
+def test_ended_in_order(
+    tracking: Path, phantom_config: Callable[..., Config], signals: tuple[signal.Signals, ...]
+) -> None:
+    experiment = tracking / "tiny.yaml"
+    values = {"model": {"weights": "none", "hidden": [16]}, "stage2": {"epochs": 40, "patience": None}}
+    experiment.write_text(to_yaml(phantom_config(values)), encoding="utf-8")
+    process = training(experiment)
+    while len(checkpoints()) < 2:
+        time.sleep(0.01)
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.05)
+    answer, errors = process.communicate(timeout=WAIT_SECONDS)
+    assert (process.returncode, answer) == (130, ""), errors
+    assert "Traceback" not in errors, errors
+    client = MlflowClient()
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert run.info.status == "KILLED"
+    stands = standing(client, run)
+    assert stands is not None
+    # an epoch is kept before its figures are logged
+    assert stands.progress.epoch - max(histories(run)["train_loss"]) in (0, 1)
+    with artifact(client, run, "checkpoints/best.pt") as path:
+        assert 1 <= checkpoint.load(path)["best_epoch"] <= stands.progress.epoch
+    assert errors.strip().splitlines()[-1].endswith(f"the same command with --resume {run.info.run_id} goes on")
 
 
 @pytest.mark.timeout(400)
