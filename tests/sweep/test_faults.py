@@ -100,6 +100,7 @@ def fields(chest_file: Path, trials: int = TRIALS) -> dict[str, Any]:
         "stage2": {"epochs": EPOCHS - 2, "patience": None},
         "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
         "study": {"trials": trials, "pruner": "none"},
+        "tracking": {"keep_checkpoints": 2},
     }
 
 
@@ -256,7 +257,7 @@ from mobilenet_chest.sweep import storage, study
 from mobilenet_chest.sweep.workers import work
 
 storage.LOCK_SECONDS = 1
-study.run_workers = lambda job, *_: work(dataclasses.replace(job, threads=1))
+study.run_workers = lambda job, *_, **__: work(dataclasses.replace(job, threads=1))
 study.run_sweep(load(sys.argv[1]))
 """
 

@@ -127,7 +127,9 @@ def test_a_postgresql_database_is_made_and_leaves_no_lock(postgres: Postgres, mo
 
 
 @pytest.mark.slow
-def test_a_server_answers_to_its_own_name_only(mlflow_server: Callable[..., MlflowServer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_answers_to_its_own_name_only(
+    mlflow_server: Callable[..., MlflowServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = mlflow_server()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     assert all_experiment_ids(connect()) == ["0"]
