@@ -147,6 +147,7 @@ def test_a_wrong_password_is_not_shown(postgres: Postgres) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_restart_between_two_calls(postgres: Postgres) -> None:
     with opened(postgres.create()) as storage:
         study = optuna.create_study(study_name="s", storage=storage)
