@@ -13,6 +13,7 @@ import optuna
 import pytest
 import sqlalchemy
 from optuna.storages import RDBStorage
+from servers import Postgres
 
 from mobilenet_chest.errors import MissingExtraError, StudyError, UserError
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
@@ -117,6 +118,44 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         check_storage(f"sqlite:///{path}")
     assert path.read_bytes() == b"not a database" * 100
+
+
+# --- PostgreSQL ----------------------------------------------------------------------------------------------------
+
+
+def test_a_password_from_the_users_own_file(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = postgres.create().rpartition("/")[2]
+    url = postgres.url(database, password=False)
+    with pytest.raises(
+        StudyError, match=r"--storage: cannot reach postgresql\+psycopg://tester@127.*no password supplied"
+    ):
+        check_storage(url)
+    kept = tmp_path / ".pgpass"
+    kept.write_text(f"127.0.0.1:{postgres.port}:*:{postgres.user}:{postgres.password}\n", encoding="utf-8")
+    kept.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    check_storage(url)
+    with opened(url) as storage:
+        assert optuna.create_study(study_name="s", storage=storage).ask().number == 0
+
+
+def test_a_wrong_password_is_not_shown(postgres: Postgres) -> None:
+    with pytest.raises(StudyError, match="password authentication failed") as caught:
+        check_storage(postgres.url("postgres").replace(postgres.password, "s3cret"))
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_restart_between_two_calls(postgres: Postgres) -> None:
+    with opened(postgres.create()) as storage:
+        study = optuna.create_study(study_name="s", storage=storage)
+        trial = study.ask()
+        postgres.restart()
+        trial.report(0.5, 1)
+        study.tell(trial, 1.0)
+        assert [t.value for t in study.get_trials()] == [1.0]
 
 
 # --- transactions --------------------------------------------------------------------------------------------------

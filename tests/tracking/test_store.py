@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
+import sqlalchemy
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from servers import MlflowServer, Postgres
 
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.tracking.store import (
+    MIGRATIONS_LOCK,
     all_experiment_ids,
     check_reachable,
     connect,
@@ -111,33 +114,32 @@ def test_path_of_a_database() -> None:
     assert sqlite_path("sqlite:////a/b.db") == Path("/a/b.db")
 
 
+def test_a_postgresql_database_is_made_and_leaves_no_lock(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres.create())
+    for _ in range(2):
+        assert all_experiment_ids(connect()) == ["0"]
+    engine = sqlalchemy.create_engine(tracking_uri())
+    with engine.connect() as connection:
+        held = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({MIGRATIONS_LOCK})").scalar()
+    engine.dispose()
+    assert held is True
+    SqlAlchemyStore._engine_map[tracking_uri()].dispose()
+
+
 @pytest.mark.slow
-def test_eight_processes_open_one_fresh_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    code = (
-        "from mobilenet_chest.tracking.store import connect, experiment_id\n"
-        "import sys\n"
-        "sys.stdin.read(1)\n"
-        "print(experiment_id(connect(), 'chest'))\n"
+def test_a_server_answers_to_its_own_name_only(
+    mlflow_server: Callable[..., MlflowServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = mlflow_server()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    assert all_experiment_ids(connect()) == ["0"]
+    assert requests.get(f"{server.uri}/health", headers={"Host": "elsewhere.example"}, timeout=5).status_code == 200
+    other = requests.get(
+        f"{server.uri}/ajax-api/2.0/mlflow/experiments/get-by-name?experiment_name=Default",
+        headers={"Host": "elsewhere.example"},
+        timeout=5,
     )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=tmp_path,
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for _ in range(8)
-    ]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("x")
-        process.stdin.flush()
-    answers = [process.communicate(timeout=250) for process in processes]
-    assert [process.returncode for process in processes] == [0] * 8, answers
-    assert {output for output, _ in answers} == {"1\n"}
+    assert other.status_code == 403
 
 
 # --- it does not ---------------------------------------------------------------------------------------------------
