@@ -106,7 +106,12 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-for _name in BaseStorage.__abstractmethods__:
+# the second line is what Optuna's cache calls besides
+for _name in (
+    *BaseStorage.__abstractmethods__,
+    *("_create_new_trial", "_get_best_trial_id", "_get_trials", "_set_trial_param"),
+    "get_trial_id_from_study_id_trial_number",
+):
     setattr(_Patient, _name, _patient(getattr(RDBStorage, _name)))
 
 
