@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ END_SECONDS = 10.0
 cut short by an impatient hand."""
 
 _struck_at: float | None = None
+_uncut, _waiting = 0, False
 
 
 def install(*signals: signal.Signals) -> None:
@@ -50,17 +52,44 @@ def raise_interrupt(_signal: int, _frame: FrameType | None) -> None:
     Raises:
         KeyboardInterrupt: Always, but for a second signal within :data:`END_SECONDS`.
     """
-    global _struck_at
+    global _struck_at, _waiting
     now = time.monotonic()
     if _struck_at is not None and now - _struck_at < END_SECONDS:
         os.write(2, b"ending; what is in hand is being kept\n")  # print() may be what was interrupted
         return
     _struck_at = now
+    if _uncut:
+        _waiting = True
+        return
     raise KeyboardInterrupt
 
 
 def _raise_again(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+@contextmanager
+def uncut() -> Iterator[None]:
+    """An interrupt waits for the end of the block.
+
+    For what must not be left half done: a database's transaction that is neither committed nor rolled back keeps the
+    database locked, also for whoever wants to write down that there was an interrupt.
+
+    Raises:
+        KeyboardInterrupt: On leaving, if a signal of :func:`install` came meanwhile.
+    """
+    global _uncut, _waiting
+    if threading.current_thread() is not threading.main_thread():  # signals do not strike there
+        yield
+        return
+    _uncut += 1
+    try:
+        yield
+    finally:
+        _uncut -= 1
+        if _waiting and not _uncut:
+            _waiting = False
+            raise KeyboardInterrupt
 
 
 @contextmanager

@@ -48,6 +48,18 @@ if sys.argv[1] == "twice":
         except KeyboardInterrupt:
             print("interrupted again")
     sys.exit(0)
+if sys.argv[1] == "uncut":
+    try:
+        with interrupts.uncut():
+            with interrupts.uncut():
+                strike()
+            print("whole", end=", ")
+        print("not reached")
+    except KeyboardInterrupt:
+        print("interrupted")
+    with interrupts.uncut():
+        print("once")
+    sys.exit(0)
 if sys.argv[1] == "error":
     with interrupts.unmistaken():
         raise RuntimeError("an error of its own")
@@ -97,3 +109,9 @@ def test_a_second_interrupt_is_the_same_for_a_while() -> None:
     done = run("twice")
     assert done.stdout == "interrupted again\n"
     assert done.stderr == "ending; what is in hand is being kept\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_what_must_not_be_cut_short_is_ended_first() -> None:
+    done = run("uncut")
+    assert (done.stdout, done.stderr) == ("whole, interrupted\nonce\n", "")
