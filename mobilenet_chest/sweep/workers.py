@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
@@ -28,6 +29,11 @@ HOPELESS = 3
 
 END_SECONDS = 120.0
 """How long an interrupted worker may take to keep its checkpoint before it is killed."""
+
+DEATHS = 3
+"""Workers that die are replaced, this many times for each worker of the sweep."""
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,10 @@ class Job:
     deadline: float | None
     threads: int
     first_trial: int = 0
+
+
+Launcher = Callable[[Job, int, Callable[[], None], Callable[[], object]], None]
+"""What runs workers, as :func:`run_workers` does, which has the meaning of the arguments."""
 
 
 def open_study(config: Config, url: str) -> optuna.Study:
@@ -88,7 +98,9 @@ def hopeless(study: optuna.Study, first_trial: int = 0) -> bool:
 
 
 def run_workers(job: Job, workers: int, on_tick: Callable[[], None], bury: Callable[[], object]) -> None:
-    """Run worker processes until all of them are done; one that dies is replaced.
+    """Run worker processes on this machine until all of them are done; one that dies is replaced.
+
+    Each has the GPU that :func:`deal` gives it, and its replacement the same.
 
     Args:
         job: What each is told.
@@ -100,34 +112,58 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], None], bury: Calla
         KeyboardInterrupt: After all workers have ended their trials.
     """
     context = multiprocessing.get_context("spawn")
-    running: list[BaseProcess] = []
+    running: dict[BaseProcess, str | None] = {}
 
-    def start() -> None:
+    def start(gpu: str | None) -> None:
         process = context.Process(target=_worker, args=(job,), name=f"worker-{len(running)}")
-        process.start()
-        running.append(process)
+        # workers inherit it: Ctrl-C is for the driver, which ends them in order
+        with _interrupts_ignored(), _visible(gpu):
+            process.start()
+        running[process] = gpu
 
     try:
-        with _interrupts_ignored():  # workers inherit it: Ctrl-C is for the driver, which ends them in order
-            for _ in range(workers):
-                start()
+        for gpu in deal(job.config.device, workers):
+            start(gpu)
         deaths = 0
         while running:
             on_tick()
             for process in [process for process in running if not process.is_alive()]:
-                running.remove(process)
+                gpu = running.pop(process)
                 if process.exitcode == 0:
                     continue
                 bury()
                 deaths += 1
-                if deaths <= 3 * workers:
+                if deaths <= DEATHS * workers:
                     print(f"a worker ended with exit code {process.exitcode}; starting another", file=sys.stderr)
-                    with _interrupts_ignored():
-                        start()
+                    start(gpu)
             if running:
-                running[0].join(timeout=1.0)
+                next(iter(running)).join(timeout=1.0)
     finally:
-        _end(running)
+        _end([*running])
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def deal(device: str, workers: int) -> list[str | None]:
+    """The GPU of each worker of this machine, in turn, as ``CUDA_VISIBLE_DEVICES`` has it; ``None``: none of its own.
+
+    Args:
+        device: That of the experiment. With ``cpu`` no GPU is dealt out, and none with ``cuda:N``, which names one.
+        workers: How many there are.
+    """
+    if device not in ("auto", "cuda"):
+        return [None] * workers
+    import torch
+
+    listed = os.environ.get(VISIBLE)
+    if listed is None:
+        gpus = [str(index) for index in range(torch.cuda.device_count())]
+    else:  # indices, or names of GPUs or of parts of them; CUDA ignores what comes after a -1
+        gpus = [*takewhile(lambda name: name not in ("", "-1"), (name.strip() for name in listed.split(",")))]
+    return [gpus[worker % len(gpus)] if gpus else None for worker in range(workers)]
 
 
 def _end(running: list[BaseProcess]) -> None:
@@ -142,6 +178,21 @@ def _end(running: list[BaseProcess]) -> None:
 
 
 @contextmanager
+def _visible(gpu: str | None) -> Iterator[None]:
+    """A process started meanwhile has this GPU from its first moment: whatever asks for CUDA first, asks too late."""
+    before = os.environ.get(VISIBLE)
+    if gpu is not None:
+        os.environ[VISIBLE] = gpu
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[VISIBLE] = before
+        else:
+            os.environ.pop(VISIBLE, None)
+
+
+@contextmanager
 def _interrupts_ignored() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -151,14 +202,23 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def _worker(job: Job) -> None:
-    signal.signal(signal.SIGTERM, _interrupt_once)
-    interrupts.install()
     try:
-        work(job)
+        work_until_told(job)
     except KeyboardInterrupt:
         # the trial is ended and queued again; a traceback would tell the user nothing
         sys.stdout.flush()
         os._exit(0)
+
+
+def work_until_told(job: Job) -> None:
+    """:func:`work` in the main thread of a process that SIGTERM ends in order.
+
+    Raises:
+        KeyboardInterrupt: After SIGTERM, when the trial in hand was ended and queued again.
+    """
+    signal.signal(signal.SIGTERM, _interrupt_once)
+    interrupts.install()
+    work(job)
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:
