@@ -25,8 +25,8 @@ from mobilenet_chest.tracking.provenance import identity, is_alive
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 
-PLACE_SECONDS = 20.0
-"""A worker that has no place in the cluster after so long is spoken of; one that has starts in less."""
+PLACE_SECONDS = 30.0
+"""A worker that has not begun after so long is spoken of."""
 
 GONE_SECONDS = 10.0
 """How long the process of an actor may outlive what Ray says of it: its node's last moments."""
@@ -40,6 +40,8 @@ def on_ray(
     config: Config, workers: int, *, storage: str | None = None, address: str | None = None
 ) -> Iterator[Launcher]:
     """A connection to a Ray cluster, and what runs workers there; the connection is closed at the end.
+
+    Meanwhile what is printed goes to stderr.
 
     A worker declares as many CPUs as let all of them have room at once (one at least), and one GPU if the device is
     ``cuda``, or ``auto`` and the cluster has any.
@@ -92,8 +94,7 @@ class _Worker:
         return {"worker": identity(), "node": ray.get_runtime_context().get_node_id()}
 
     def work(self, job: Job) -> None:
-        # Ray shows an actor's stdout on that of the driver, where the one JSON document goes
-        with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(KeyboardInterrupt):
+        with contextlib.suppress(KeyboardInterrupt):
             work_until_told(job)
 
 
@@ -169,8 +170,10 @@ def _see_who_is_placed(running: list[_Running]) -> None:
 def _say_who_waits(running: list[_Running]) -> bool:
     waiting = [w for w in running if w.who is None and time.monotonic() - w.begun > PLACE_SECONDS]
     if waiting:
-        others = "the others work on" if len(waiting) < len(running) else "the sweep goes on when there is"
-        print(f"{len(waiting)} of {len(running)} workers wait: no room in the cluster yet; {others}", file=sys.stderr)
+        print(
+            f"{len(waiting)} of {len(running)} workers have not begun yet: no room in the cluster, or a slow node",
+            file=sys.stderr,
+        )
     return bool(waiting)
 
 

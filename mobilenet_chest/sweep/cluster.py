@@ -6,8 +6,9 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ STORE_BYTES = 80 * 2**20
 
 @contextmanager
 def connected(where: str, workers: int) -> Iterator[None]:
-    """Within it this process is a driver of the cluster at an address.
+    """Within it this process is a driver of the cluster at an address, and what is printed goes to stderr.
 
     Raises:
         ClusterError: It cannot be reached, or is no address.
@@ -54,7 +55,9 @@ def connected(where: str, workers: int) -> Iterator[None]:
         finally:
             for number, handler in handlers.items():  # Ray's own would leave at once, with the trials in hand
                 signal.signal(number, handler)
-        yield
+        # Ray shows there what actors print, and the last words of a node that is lost; a result is printed after it
+        with redirect_stdout(sys.stderr):
+            yield
     finally:
         ray.shutdown()
 
