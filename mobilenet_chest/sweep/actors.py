@@ -201,6 +201,7 @@ def _end(running: list[_Running]) -> None:
     # from a task that takes no room on the same node. A lambda, because Ray sends it whole: the task imports nothing.
     interrupt: Any = ray.remote(lambda pid: os.kill(pid, signal.SIGTERM))
     ends = []
+    _see_who_is_placed(running)
     for worker in running:
         if worker.who is not None:
             there = NodeAffinitySchedulingStrategy(worker.who["node"], soft=False)

@@ -254,7 +254,7 @@ def test_ctrl_c_ends_the_actors_trials_in_order(experiment: Path, monkeypatch: p
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hush-hush")
     with tempfile.TemporaryDirectory(prefix="ray") as ray_folder:  # a short path, as the sockets in it need
         monkeypatch.setenv("RAY_TMPDIR", ray_folder)
-        with sweeping(experiment) as process:
+        with sweeping(experiment, "stage2.epochs=60") as process:
             wait_for_two_trials_in_hand(process, experiment)
             family = psutil.Process(process.pid).children(recursive=True)
             places = [
