@@ -192,13 +192,13 @@ def trials() -> list[FrozenTrial]:
         storage.engine.dispose()
 
 
-def wait_for_two_trials_in_hand(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Until two trials run that have reported an epoch, and few enough to be in hand for some seconds more."""
+def wait_for_two_trials_in_hand(process: subprocess.Popen[bytes], folder: Path, most: int) -> None:
+    """Until two trials run that have reported an epoch, and ``most`` at most: they go on for some seconds."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, (folder / "err").read_text()
         if (folder / "optuna.db").exists() and (folder / "optuna.db").stat().st_size:
-            in_hand = [t for t in trials() if t.state == TrialState.RUNNING and 1 <= len(t.intermediate_values) <= 4]
+            in_hand = [t for t in trials() if t.state == TrialState.RUNNING and 1 <= len(t.intermediate_values) <= most]
             if len(in_hand) == 2:
                 return
         time.sleep(0.2)
@@ -221,7 +221,7 @@ def test_a_node_is_removed_in_mid_sweep(experiment: Path) -> None:
         assert found["refusals"][1].startswith("tracking store sqlite:///")
 
         with sweeping(experiment, "--address", address, "--json") as process:
-            wait_for_two_trials_in_hand(process, experiment)
+            wait_for_two_trials_in_hand(process, experiment, most=4)
             remove()
             code = process.wait(timeout=WAIT_SECONDS)
         said = (experiment / "err").read_text()
@@ -255,7 +255,7 @@ def test_ctrl_c_ends_the_actors_trials_in_order(experiment: Path, monkeypatch: p
     with tempfile.TemporaryDirectory(prefix="ray") as ray_folder:  # a short path, as the sockets in it need
         monkeypatch.setenv("RAY_TMPDIR", ray_folder)
         with sweeping(experiment, "stage2.epochs=60") as process:
-            wait_for_two_trials_in_hand(process, experiment)
+            wait_for_two_trials_in_hand(process, experiment, most=30)
             family = psutil.Process(process.pid).children(recursive=True)
             places = [
                 connection.laddr.ip
@@ -275,8 +275,10 @@ def test_ctrl_c_ends_the_actors_trials_in_order(experiment: Path, monkeypatch: p
     assert "interrupted; the same command goes on where this one stopped" in said
     assert "Traceback" not in said
     found = trials()
-    assert {t.state for t in found} == {TrialState.FAIL, TrialState.WAITING}
+    assert {t.state for t in found} <= {TrialState.FAIL, TrialState.WAITING, TrialState.COMPLETE}
     assert [t.user_attrs["reason"] for t in found if t.state == TrialState.FAIL] == ["interrupted"] * 2
     client = MlflowClient()
     runs = client.search_runs([e.experiment_id for e in client.search_experiments()], max_results=1000)
-    assert [run.info.status for run in runs] == ["KILLED"] * 3
+    ends = [run.info.status for run in runs]
+    complete = len([t for t in found if t.state == TrialState.COMPLETE])
+    assert (ends.count("KILLED"), ends.count("FINISHED"), len(ends)) == (3, complete, 3 + complete)
