@@ -14,7 +14,8 @@
     │   ├── WeightsError              pretrained weights that cannot be had
     │   ├── MissingExtraError         an optional package that is not installed
     │   ├── TrackingError             MLflow cannot be reached or written, no such run
-    │   └── StudyError                Optuna storage, or a study that does not fit the experiment
+    │   ├── StudyError                Optuna storage, or a study that does not fit the experiment
+    │   └── ClusterError              a Ray cluster that cannot be reached, or cannot run the sweep
     └── PromotionRefused              exit code 3: a gate said no
 
 The command line prints ``str(error)`` and leaves with ``error.exit_code``: messages name the bad value, the
@@ -97,6 +98,10 @@ class TrackingError(UserError):
 
 class StudyError(UserError):
     """The study's storage cannot be used, or the stored study does not fit the experiment."""
+
+
+class ClusterError(UserError):
+    """A Ray cluster cannot be reached, has no room for a worker, or cannot share what the sweep would keep in files."""
 
 
 class PromotionRefused(MobilenetChestError):

@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,6 +23,7 @@ from mobilenet_chest.errors import ConfigError, UserError, WriteFailed
 
 if TYPE_CHECKING:
     from mobilenet_chest.config import Config
+    from mobilenet_chest.sweep.workers import Launcher
 
 QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.yaml"
 
@@ -71,11 +73,19 @@ def sweep(
     timeout: Annotated[str | None, typer.Option(help="Begin no trial after this time: 90s, 30m, 2h, 1d.")] = None,
     study: Annotated[str | None, typer.Option(help="Name of the study; the experiment's name by default.")] = None,
     storage: Annotated[str | None, typer.Option(help="SQLAlchemy address; sqlite:///optuna.db by default.")] = None,
+    launcher: Annotated[
+        Literal["local", "ray"], typer.Option(help="Workers are processes of this machine, or actors of a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="The Ray cluster; by default one on this machine.")
+    ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Start or continue a sweep. Without arguments: experiments/quickstart.yaml."""
     with reporting():
+        if address is not None and launcher != "ray":
+            raise UserError(f"--address {address} is that of a Ray cluster; add --launcher ray, or leave it out")
         path, given = _experiment(arguments, default=QUICKSTART)
         extra = [f"study.trials={trials}"] if trials is not None else []
         extra += [f"study.name={json.dumps(study)}"] if study is not None else []
@@ -84,13 +94,18 @@ def sweep(
         from mobilenet_chest.cli import output
         from mobilenet_chest.cli.live import live_sweep
 
+        with _launching(launcher, config, workers, storage, address) as launch:
+            if dry_run:
+                prepared, to_come = engine.check(config, storage), engine.trials_to_come(config, storage)
+            else:
+                with live_sweep(config, quiet=as_json) as on_status:
+                    result = engine.run_sweep(
+                        config, workers=workers, timeout=seconds, storage=storage, launch=launch, on_status=on_status
+                    )
         if dry_run:
-            prepared = engine.check(config, storage)
-            output.dry_run(config, prepared, as_json, trials=engine.trials_to_come(config, storage))
-            return
-        with live_sweep(config, quiet=as_json) as on_status:
-            result = engine.run_sweep(config, workers=workers, timeout=seconds, storage=storage, on_status=on_status)
-        output.sweep(config, result, as_json)
+            output.dry_run(config, prepared, as_json, trials=to_come)
+        else:
+            output.sweep(config, result, as_json)
 
 
 @app.command()
@@ -240,6 +255,16 @@ def _load(path: Path, overrides: list[str]) -> Config:
     from mobilenet_chest.config import load
 
     return load(path, overrides)
+
+
+def _launching(
+    launcher: str, config: Config, workers: int, storage: str | None, address: str | None
+) -> AbstractContextManager[Launcher | None]:
+    if launcher == "local":
+        return nullcontext()
+    from mobilenet_chest.sweep.actors import on_ray
+
+    return on_ray(config, workers, storage=storage, address=address)
 
 
 def _seconds(timeout: str | None) -> float | None:

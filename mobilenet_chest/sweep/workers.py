@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import signal
@@ -11,32 +10,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import NamedTuple
 
 import optuna
-from optuna.trial import TrialState
 
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep.claims import claim, claimable
+from mobilenet_chest.sweep.claims import claim
 from mobilenet_chest.sweep.objective import run_trial
 from mobilenet_chest.sweep.space import TrialSeededSampler, build_pruner
+from mobilenet_chest.sweep.staffing import Outlook, Staff, hopeless
 from mobilenet_chest.sweep.storage import open_storage
-
-HOPELESS = 3
-"""A sweep whose first trials all fail, this many, is stopped: the next would fail as well."""
 
 END_SECONDS = 120.0
 """How long an interrupted worker may take to keep its checkpoint before it is killed."""
 
-
-DEATHS_PER_WORKER = 3
-"""So many workers for each that is wanted may die without a trial begun in between: the next would die as well."""
-
-IDLE_SECONDS = 30.0
-"""How long workers are given to leave when there is no trial any more."""
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -58,6 +49,10 @@ class Job:
     deadline: float | None
     threads: int
     first_trial: int = 0
+
+
+Launcher = Callable[[Job, int, Callable[[], Outlook], Callable[[], object]], None]
+"""What runs workers, as :func:`run_workers` does, which has the meaning of the arguments."""
 
 
 def open_study(config: Config, url: str) -> optuna.Study:
@@ -88,40 +83,10 @@ def work(job: Job) -> None:
         run_trial(job.config, study, job.url, *claimed, job.parent_run)
 
 
-def hopeless(study: optuna.Study, first_trial: int = 0) -> bool:
-    """Whether the study has nothing but failures, at least :data:`HOPELESS` of them since ``first_trial``."""
-    trials = study.get_trials(deepcopy=False)
-    counted = [t for t in trials[first_trial:] if not t.user_attrs.get("interrupted")]
-    failed = [t for t in counted if t.state == TrialState.FAIL]
-    return len(failed) >= HOPELESS and not any(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in trials)
-
-
-class Outlook(NamedTuple):
-    """What there is to do in a study.
-
-    Attributes:
-        open: A trial can be claimed.
-        busy: A trial is in hands, here or on another machine; it may come back.
-        begins: Trials are still to be begun: time is not up, and not all fail.
-        begun: How many have been, ever.
-    """
-
-    open: bool
-    busy: bool
-    begins: bool
-    begun: int
-
-
-def outlook(study: optuna.Study, job: Job) -> Outlook:
-    """What there is to do for the workers of a job."""
-    trials = study.get_trials(deepcopy=False)
-    begins = (job.deadline is None or time.time() < job.deadline) and not hopeless(study, job.first_trial)
-    busy = any(trial.state == TrialState.RUNNING for trial in trials)
-    return Outlook(begins and claimable(trials, job.config), busy, begins, len(trials))
-
-
 def run_workers(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Callable[[], object]) -> None:
-    """Run worker processes until the study has nothing for them; one that dies is replaced.
+    """Run worker processes on this machine until the study has nothing for them; one that dies is replaced.
+
+    Each has the GPU that :func:`deal` gives it, and its replacement the same.
 
     Args:
         job: What each is told.
@@ -132,45 +97,61 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Ca
     Raises:
         KeyboardInterrupt: After all workers have ended their trials.
     """
-    context, most = multiprocessing.get_context("spawn"), DEATHS_PER_WORKER * workers
-    running: list[BaseProcess] = []
+    context, staff = multiprocessing.get_context("spawn"), Staff(workers, on_tick)
+    gpus, running = deal(job.config.device, workers), dict[int, BaseProcess]()
 
     def start() -> None:
-        process = context.Process(target=_worker, args=(job,), name=f"worker-{len(running)}")
-        process.start()
-        running.append(process)
+        place = min(set(range(workers)) - running.keys())
+        process = context.Process(target=_worker, args=(job,), name=f"worker-{place}")
+        # workers inherit it: Ctrl-C is for the driver, which ends them in order
+        with _interrupts_ignored(), _visible(gpus[place]):
+            process.start()
+        running[place] = process
 
     try:
-        with _interrupts_ignored():  # workers inherit it: Ctrl-C is for the driver, which ends them in order
-            for _ in range(workers):
-                start()
-        deaths, begun, idle_since = 0, -1, math.inf
+        for _ in range(workers):
+            start()
         while True:
-            left = on_tick()
-            if left.begun != begun:  # a trial that kills its workers is ended by study.max_retries
-                deaths, begun = 0, left.begun
-            for process in [process for process in running if not process.is_alive()]:
-                running.remove(process)
-                if process.exitcode == 0:
-                    continue
-                bury()
-                deaths += 1
-                if deaths <= most:
-                    print(f"a worker ended with exit code {process.exitcode}; starting another", file=sys.stderr)
-            # for the dead, and for trials that come back from workers that were stopped or are on other machines
-            while left.open and len(running) < workers and deaths <= most:
-                with _interrupts_ignored():
-                    start()
-            idle_since = min(idle_since, time.monotonic()) if not (left.open or left.busy) else math.inf
-            # a worker that was stopped and has lost its trial would be waited for without end
-            if (not running and not (left.begins and left.busy)) or time.monotonic() - idle_since > IDLE_SECONDS:
+            staff.look()
+            for place, process in [(place, process) for place, process in running.items() if not process.is_alive()]:
+                del running[place]
+                if process.exitcode != 0:
+                    bury()
+                    staff.died(f"ended with exit code {process.exitcode}")
+            for _ in range(staff.missing(len(running))):
+                start()
+            if staff.may_leave(len(running)):
                 return
             if running:
-                running[0].join(timeout=1.0)
+                next(iter(running.values())).join(timeout=1.0)
             else:
                 time.sleep(1.0)
     finally:
-        _end(running)
+        _end([*running.values()])
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def deal(device: str, workers: int) -> list[str | None]:
+    """The GPU of each worker of this machine, in turn, as ``CUDA_VISIBLE_DEVICES`` has it; ``None``: none of its own.
+
+    Args:
+        device: That of the experiment. With ``cpu`` no GPU is dealt out, and none with ``cuda:N``, which names one.
+        workers: How many there are.
+    """
+    if device not in ("auto", "cuda"):
+        return [None] * workers
+    import torch
+
+    listed = os.environ.get(VISIBLE)
+    if listed is None:
+        gpus = [str(index) for index in range(torch.cuda.device_count())]
+    else:  # indices, or names of GPUs or of parts of them; CUDA ignores what comes after a -1
+        gpus = [*takewhile(lambda name: name not in ("", "-1"), (name.strip() for name in listed.split(",")))]
+    return [gpus[worker % len(gpus)] if gpus else None for worker in range(workers)]
 
 
 def _end(running: list[BaseProcess]) -> None:
@@ -187,6 +168,21 @@ def _end(running: list[BaseProcess]) -> None:
 
 
 @contextmanager
+def _visible(gpu: str | None) -> Iterator[None]:
+    """A process started meanwhile has this GPU from its first moment: whatever asks for CUDA first, asks too late."""
+    before = os.environ.get(VISIBLE)
+    if gpu is not None:
+        os.environ[VISIBLE] = gpu
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[VISIBLE] = before
+        else:
+            os.environ.pop(VISIBLE, None)
+
+
+@contextmanager
 def _interrupts_ignored() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -196,14 +192,23 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def _worker(job: Job) -> None:
-    signal.signal(signal.SIGTERM, _interrupt_once)
-    interrupts.install()
     try:
-        work(job)
+        work_until_told(job)
     except KeyboardInterrupt:
         # the trial is ended and queued again; a traceback would tell the user nothing
         sys.stdout.flush()
         os._exit(0)
+
+
+def work_until_told(job: Job) -> None:
+    """:func:`work` in the main thread of a process that SIGTERM ends in order.
+
+    Raises:
+        KeyboardInterrupt: After SIGTERM, when the trial in hand was ended and queued again.
+    """
+    signal.signal(signal.SIGTERM, _interrupt_once)
+    interrupts.install()
+    work(job)
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:

@@ -20,7 +20,7 @@ from mobilenet_chest.errors import ConfigError, StudyError, SweepFailed
 from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep import SweepResult, check, objective, run_sweep, study, trials_to_come
 from mobilenet_chest.sweep.space import grid_points
-from mobilenet_chest.sweep.workers import HOPELESS
+from mobilenet_chest.sweep.staffing import HOPELESS
 from mobilenet_chest.tracking.study_run import nested_runs
 
 Make = Callable[..., Config]
