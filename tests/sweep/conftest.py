@@ -11,6 +11,7 @@ import pytest
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import study
+from mobilenet_chest.sweep.staffing import Outlook
 from mobilenet_chest.sweep.workers import Job, work
 
 Make = Callable[..., Config]
@@ -31,7 +32,7 @@ def tiny(phantom_config: Make) -> Make:
 def here(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a tracking store, where the one worker of a sweep is this process: no process has to start."""
 
-    def run_here(job: Job, workers: int, on_tick: Callable[[], None], bury: Callable[[], None]) -> None:
+    def run_here(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Callable[[], object]) -> None:
         # one thread, as all of this process's tests: more would wait for each other on a busy machine
         work(dataclasses.replace(job, threads=1))
 

@@ -12,6 +12,7 @@ import pytest
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep.definition import open_or_create
+from mobilenet_chest.sweep.staffing import Outlook
 from mobilenet_chest.sweep.workers import VISIBLE, Job, deal, run_workers
 
 Make = Callable[..., Config]
@@ -58,7 +59,7 @@ def test_a_worker_has_its_gpu_from_its_first_moment_and_its_replacement_the_same
     seen: dict[int, str] = {}
     killed: list[int] = []
 
-    def look() -> None:
+    def look() -> Outlook:
         for child in multiprocessing.active_children():
             # a process that has only been forked shows the environment of its parent's start
             gpu = psutil.Process(child.pid).environ().get(VISIBLE) if child.name.startswith("worker-") else None
@@ -68,6 +69,7 @@ def test_a_worker_has_its_gpu_from_its_first_moment_and_its_replacement_the_same
             if gpu == "5" and not killed:
                 child.kill()
                 killed.append(child.pid)
+        return Outlook(open=len(seen) < 3 and bool(killed), busy=len(seen) < 3, begins=True, begun=0)
 
     # its time is up before it begins: a worker opens the study, and ends
     job = Job(config, url, parent_run="none", deadline=0.0, threads=1)
