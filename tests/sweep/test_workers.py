@@ -48,6 +48,13 @@ def test_all_gpus_of_the_machine_are_dealt_out_where_no_variable_names_them(monk
     assert deal("auto", 3) == [str(worker % count) if count else None for worker in range(3)]
 
 
+def visible_to(pid: int | None) -> str | None:
+    try:
+        return psutil.Process(pid).environ().get(VISIBLE)
+    except psutil.NoSuchProcess:  # or a zombie, which has no environment any more
+        return None
+
+
 @pytest.mark.skipif(not hasattr(psutil.Process, "environ"), reason="no environment of other processes here")
 def test_a_worker_has_its_gpu_from_its_first_moment_and_its_replacement_the_same(
     tracking: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch
@@ -62,7 +69,7 @@ def test_a_worker_has_its_gpu_from_its_first_moment_and_its_replacement_the_same
     def look() -> Outlook:
         for child in multiprocessing.active_children():
             # a process that has only been forked shows the environment of its parent's start
-            gpu = psutil.Process(child.pid).environ().get(VISIBLE) if child.name.startswith("worker-") else None
+            gpu = visible_to(child.pid) if child.name.startswith("worker-") else None
             if child.pid is None or gpu is None:
                 continue
             seen[child.pid] = gpu
