@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import tempfile
+import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import mlflow
@@ -17,10 +20,15 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.tracking.writes import impatient
 
 ANSWER_SECONDS = 5.0
 
-# a bar for each copied file would drown the sweep's own output
+REASON_LETTERS = 300
+
+# a bar for each copied file would drown the sweep's own output, and MLflow prints a run's address where --json has its
+# one document
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
@@ -31,7 +39,8 @@ def tracking_uri() -> str:
 
 def shown(uri: str) -> str:
     """``uri`` without its password, for people and logs."""
-    return re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", uri)
+    uri = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", uri)
+    return re.sub(r"(?<=[?&]password=)[^&\s]*", "***", uri)
 
 
 def check_reachable() -> None:
@@ -55,6 +64,25 @@ def check_reachable() -> None:
         _check_database(uri)
 
 
+def wait_reachable(seconds: float) -> None:
+    """Wait for a tracking store that is away, with a line on stderr when there is something to wait for.
+
+    Raises:
+        TrackingError: It is still away after that many seconds, as :func:`check_reachable` says it.
+    """
+    deadline, waits = time.monotonic() + seconds, False
+    while True:
+        try:
+            return check_reachable()
+        except TrackingError as error:
+            if time.monotonic() >= deadline:
+                raise
+            if not waits:
+                print(f"waiting up to {seconds:.0f} s: {error}", file=sys.stderr)
+            waits = True
+        time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
+
+
 def connect() -> MlflowClient:
     """A client of a store that exists and answers; a fresh SQLite database is made by one process at a time.
 
@@ -68,17 +96,14 @@ def connect() -> MlflowClient:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     uri = tracking_uri()
     try:
-        if uri.startswith("sqlite:"):
-            # Four processes that open a fresh file at once leave it unusable: they all run its migrations.
-            with FileLock(f"{sqlite_path(uri)}.lock"):
-                client = MlflowClient()  # opens the store, which runs the migrations
-                client.search_experiments(max_results=1)
-        else:
-            client = MlflowClient()
+        # Four processes that open a fresh file at once leave it unusable: they all run its migrations.
+        alone = FileLock(f"{sqlite_path(uri)}.lock") if uri.startswith("sqlite:") else nullcontext()
+        with alone, impatient(None):
+            client = MlflowClient()  # opens the store, which runs the migrations
             client.search_experiments(max_results=1)
     except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise TrackingError(
-            f"tracking store {shown(uri)}: {_first_line(error).replace(uri, shown(uri))}; see `mobilenet-chest doctor`"
+            f"tracking store {shown(uri)}: {reason(error).replace(uri, shown(uri))}; see `mobilenet-chest doctor`"
         ) from error
     return client
 
@@ -142,7 +167,7 @@ def database_problem(uri: str) -> str | None:
             pass
         engine.dispose()
     except sqlalchemy.exc.SQLAlchemyError as error:
-        return f"cannot reach {shown(uri)} ({_first_line(error)}); see that it runs and that its driver is installed"
+        return f"cannot reach {shown(uri)} ({reason(error)}); see that it runs and that its driver is installed"
     return None
 
 
@@ -168,5 +193,7 @@ def _check_database(uri: str) -> None:
         raise TrackingError(f"MLflow's database: {problem}, or set MLFLOW_TRACKING_URI")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def reason(error: BaseException) -> str:
+    """What an error says, in a line, without a password."""
+    line = shown((str(error).strip() or type(error).__name__).splitlines()[0])
+    return line if len(line) <= REASON_LETTERS else f"{line[:REASON_LETTERS]}…"
