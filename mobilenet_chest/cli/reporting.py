@@ -47,9 +47,7 @@ def _delivered() -> Iterator[None]:
 
 
 def _deliver(patience: float | None) -> None:
-    if (
-        "mobilenet_chest.tracking.delivery" not in sys.modules
-    ):  # nothing was tracked: no need to wait for MLflow's import
+    if "mobilenet_chest.tracking.delivery" not in sys.modules:  # nothing was tracked: spare it the import
         return
     from mobilenet_chest.tracking.delivery import left, settle, what_waits
 

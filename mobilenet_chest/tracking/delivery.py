@@ -7,7 +7,7 @@ import math
 import sys
 import threading
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy
 from mlflow import MlflowClient
@@ -57,13 +57,7 @@ def deliver(spool: Spool, client: MlflowClient, seconds: float = math.inf, timeo
         DataError: The spool is damaged.
         MlflowException: As the store's own, refused or away.
     """
-    deadline, count = time.monotonic() + seconds, 0
-    header, store = spool.header(), shown(tracking_uri())
-    if header["store"] != store:
-        raise TrackingError(
-            f"run {spool.run_id}: what waits in {spool.folder} is for {header['store']}, not {store}; set "
-            "MLFLOW_TRACKING_URI to that address and type `mobilenet-chest repair`"
-        )
+    deadline, count, header = time.monotonic() + seconds, 0, _header(spool)
     with impatient(ANSWER_SECONDS):
         owner = client.get_run(spool.run_id).data.tags.get(OWNER)
     if owner is not None and not is_same(json.loads(owner), header["owner"]):
@@ -81,7 +75,17 @@ def deliver(spool: Spool, client: MlflowClient, seconds: float = math.inf, timeo
         spool.delivered(waiting)
         count += 1
     spool.remove()
-    return f"run {spool.run_id}: {count} writes that had waited are delivered to {store}"
+    return f"run {spool.run_id}: {count} writes that had waited are delivered to {header['store']}"
+
+
+def _header(spool: Spool) -> dict[str, Any]:
+    header, store = spool.header(), shown(tracking_uri())
+    if header["store"] != store:
+        raise TrackingError(
+            f"run {spool.run_id}: what waits in {spool.folder} is for {header['store']}, not {store}; set "
+            "MLFLOW_TRACKING_URI to that address and type `mobilenet-chest repair`"
+        )
+    return header
 
 
 def _send(spool: Spool, client: MlflowClient, write: Write) -> None:
@@ -112,8 +116,7 @@ def deliver_all() -> list[str]:
     if not waiting:
         return []
     check_reachable()
-    client = MlflowClient()
-    return [outcome.line for spool in waiting if (outcome := _attempt(spool, client))]
+    return [outcome.line for spool in waiting if (outcome := _attempt(spool))]
 
 
 def deliver_run(run_id: str) -> None:
@@ -123,7 +126,7 @@ def deliver_run(run_id: str) -> None:
         TrackingError: It cannot be delivered.
     """
     for spool in left():
-        if spool.run_id == run_id and (outcome := _attempt(spool, MlflowClient())):
+        if spool.run_id == run_id and (outcome := _attempt(spool)):
             if spool.waiting:
                 raise TrackingError(outcome.line)
             print(outcome.line, file=sys.stderr)
@@ -141,8 +144,7 @@ def settle(patience: float | None = None) -> None:
     patience = PATIENCE_SECONDS if patience is None else patience
     deadline, before = time.monotonic() + patience, -1
     while mine := left(own=True):
-        client = MlflowClient()
-        outcomes = [outcome for spool in mine if (outcome := _attempt(spool, client))]
+        outcomes = [outcome for spool in mine if (outcome := _attempt(spool))]
         for outcome in outcomes:
             if not outcome.again:
                 print(outcome.line, file=sys.stderr)
@@ -202,7 +204,7 @@ def _clear(spool: Spool) -> None:
         spool.remove()
 
 
-def _attempt(spool: Spool, client: MlflowClient) -> Outcome | None:
+def _attempt(spool: Spool) -> Outcome | None:
     """One try; ``None`` where another process is at it."""
     with TURN:
         own = spool.folder.name in OWN
@@ -211,7 +213,8 @@ def _attempt(spool: Spool, client: MlflowClient) -> Outcome | None:
         try:
             if not spool.waiting:  # another process was quicker
                 return None
-            line = deliver(spool, client)
+            _header(spool)  # first: another store would be made, if it is a file that is not there
+            line = deliver(spool, MlflowClient())
             return None if line is None else Outcome(line)
         except (TrackingError, DataError, OwnershipLost) as error:
             return Outcome(str(error))

@@ -1,4 +1,5 @@
-"""What a run is told, as plain data: sent at once, or kept in a file for later; sent twice it does what it does once."""
+"""What a run is told, as plain data: sent at once, or kept in a file for later; sent twice it does no more than
+once."""
 
 from __future__ import annotations
 
