@@ -125,10 +125,18 @@ def deliver_run(run_id: str) -> None:
     Raises:
         TrackingError: It cannot be delivered.
     """
-    for spool in left():
-        if spool.run_id == run_id and (outcome := _attempt(spool)):
-            if spool.waiting:
-                raise TrackingError(outcome.line)
+    for spool in spools():
+        if spool.run_id != run_id:
+            continue
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        # a living owner is one that has lost the run: it delivers nothing any more, and discards what it has
+        while (outcome := _attempt(spool)) is None and spool.waiting and not _owner_lives(spool):
+            if time.monotonic() >= deadline:
+                raise TrackingError(f"run {run_id}: another process is delivering {spool.folder}; wait for it")
+            time.sleep(0.2)
+        if outcome is not None and spool.waiting:
+            raise TrackingError(outcome.line)
+        if outcome is not None:
             print(outcome.line, file=sys.stderr)
 
 
@@ -144,9 +152,9 @@ def settle(patience: float | None = None) -> None:
     patience = PATIENCE_SECONDS if patience is None else patience
     deadline, before = time.monotonic() + patience, -1
     while mine := left(own=True):
-        outcomes = [outcome for spool in mine if (outcome := _attempt(spool))]
+        outcomes = [_attempt(spool) for spool in mine]
         for outcome in outcomes:
-            if not outcome.again:
+            if outcome is not None and not outcome.again:
                 print(outcome.line, file=sys.stderr)
         waiting = [spool for spool in mine if spool.waiting]
         if not waiting:
@@ -154,7 +162,8 @@ def settle(patience: float | None = None) -> None:
         count = sum(spool.count() for spool in waiting)
         if count != before:
             before, deadline = count, time.monotonic() + patience
-        if not any(outcome.again for outcome in outcomes) or time.monotonic() >= deadline:
+        hopeless = all(outcome is not None and not outcome.again for outcome in outcomes)
+        if hopeless or time.monotonic() >= deadline:
             raise NotDelivered(what_waits(waiting))
         time.sleep(min(1.0, patience))
 
@@ -186,7 +195,8 @@ def left(own: bool = False) -> list[Spool]:
         elif spool.take():
             try:
                 if not spool.waiting:
-                    _clear(spool)
+                    if not _owner_lives(spool):  # it was killed while it made the spool, or removed it
+                        spool.remove()
                 elif not own or any(is_same(identity(), one) for one in spool.header()["under"]):
                     found.append(spool)
             finally:
@@ -194,20 +204,18 @@ def left(own: bool = False) -> list[Spool]:
     return found
 
 
-def _clear(spool: Spool) -> None:
-    """What a process has left that was killed while it made or removed a spool."""
+def _owner_lives(spool: Spool) -> bool:
     try:
-        owner = spool.header()["owner"]
+        return is_alive(spool.header()["owner"])
     except FileNotFoundError:
-        owner = None
-    if not is_alive(owner):
-        spool.remove()
+        return False
 
 
 def _attempt(spool: Spool) -> Outcome | None:
     """One try; ``None`` where another process is at it."""
     with TURN:
         own = spool.folder.name in OWN
+        spool = OWN.get(spool.folder.name, spool)
         if not own and not spool.take():
             return None
         try:

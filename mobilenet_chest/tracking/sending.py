@@ -68,7 +68,7 @@ class Sender:
         """Whether the store has taken it; otherwise it is away."""
         started = time.monotonic()
         try:
-            with impatient(TIMEOUT_SECONDS if file is None else UPLOAD_TIMEOUT_SECONDS):
+            with impatient(UPLOAD_TIMEOUT_SECONDS if {"upload", "remove"} & write.keys() else TIMEOUT_SECONDS):
                 send(self._client, self._run_id, write, file)
         except Exception as error:
             if not is_away(error):
@@ -106,14 +106,17 @@ class Sender:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
+def answering(timeout: int = TIMEOUT_SECONDS) -> Iterator[None]:
     """For what cannot be kept for later: making a run, taking it over, reading what it has.
+
+    Args:
+        timeout: Seconds that the store may take for an answer, twice at most.
 
     Raises:
         TrackingError: The store is away.
     """
     try:
-        with impatient(TIMEOUT_SECONDS):
+        with impatient(timeout):
             yield
     except Exception as error:
         if not is_away(error):

@@ -23,6 +23,9 @@ from mobilenet_chest.tracking.writes import remove_artifacts
 
 CHECKPOINTS_REMOVED = "checkpoints_removed"
 
+ANSWER_SECONDS = 30
+"""How long a sweep waits for an answer where many files are removed, or many runs looked at."""
+
 
 def open_study_run(config: Config, data: TrainVal, known: str | None) -> MlflowTracker:
     """The study's parent run, running: the one known from before if the store still has it, or a new one.
@@ -56,7 +59,7 @@ def settle_trials(parent: str, living: Collection[int], told: Mapping[str, str])
     """
     said: list[str] = []
     try:
-        with answering():
+        with answering(ANSWER_SECONDS):
             said += _settled(connect(), parent, living, told)
     except TrackingError as error:
         said.append(f"its runs are not looked after: {error}")
@@ -122,7 +125,7 @@ def keep_checkpoints(runs: Mapping[str, bool]) -> None:
     superfluous = {run_id for run_id, keep in runs.items() if not keep} - _cleaned()
     superfluous -= {spool.run_id for spool in spools() if spool.waiting}  # a checkpoint may be among what waits
     try:
-        with answering():
+        with answering(ANSWER_SECONDS):
             client = connect()
             for run_id in sorted(superfluous):
                 run = client.get_run(run_id)

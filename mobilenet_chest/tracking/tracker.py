@@ -17,7 +17,8 @@ from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import OwnershipLost, TrackingError
 from mobilenet_chest.tracking.delivery import deliver_run
 from mobilenet_chest.tracking.description import run_inputs, run_params, run_tags
-from mobilenet_chest.tracking.provenance import owner_tag
+from mobilenet_chest.tracking.provenance import OWNER as OWNER
+from mobilenet_chest.tracking.provenance import owner_tag as owner_tag
 from mobilenet_chest.tracking.sending import Sender, answering
 from mobilenet_chest.tracking.store import connect, experiment_id
 from mobilenet_chest.tracking.system import SystemMonitor

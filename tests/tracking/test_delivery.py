@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -389,3 +390,43 @@ def test_one_process_at_a_time(store: Store, tracker: MlflowTracker) -> None:
     spool.release()
     assert len(deliver_all()) == 1
     assert list(root().iterdir()) == []
+
+
+def test_what_another_process_delivers_is_waited_for(
+    store: Store, tracker: MlflowTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training does not go on with the run meanwhile; from a living owner that has lost the run nothing is awaited."""
+    store.away = True
+    tracker.log_metrics({"val_auc": 0.1}, 1)
+    store.away = False
+    spool = as_if_it_had_died(own(tracker))
+    monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(delivery, "is_alive", lambda owner: False)
+    assert spool.take()
+    with pytest.raises(TrackingError, match=f"another process is delivering {spool.folder}; wait for it"):
+        deliver_run(spool.run_id)
+    monkeypatch.setattr(delivery, "is_alive", lambda owner: True)
+    deliver_run(spool.run_id)
+    assert spool.waiting
+    spool.release()
+    deliver_run(spool.run_id)
+    assert steps(tracker) == [(1, 0.1)]
+
+
+def test_system_metrics_wait_too(store: Store, phantom_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    config = phantom_config({"tracking": {"system_metrics": True}})
+    tracker = MlflowTracker()
+    with tracker.run(config, load_train_val(config.data)):
+        deadline = time.monotonic() + 60
+        for away in (False, True):
+            store.away = away
+            before = len(store.taken) if not away else own(tracker).count()
+            while (own(tracker).count() if away else len(store.taken)) < before + 3:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        store.away = False
+    settle()
+    found = steps(tracker, "system/cpu_utilization_percentage")
+    assert len(found) >= 6
+    assert [step for step, _ in found] == list(range(len(found)))
