@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from mobilenet_chest.errors import DataError, WriteFailed
 from mobilenet_chest.tracking.provenance import identity, lineage
@@ -76,7 +76,7 @@ class Spool:
         """Get the lock of the process that wrote it; False while it lives, or while another delivers."""
         try:
             self._lock.acquire()
-        except (Timeout, FileNotFoundError):
+        except OSError:  # held (filelock's Timeout is one), gone by now, or another user's
             return False
         return True
 

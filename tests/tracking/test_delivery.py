@@ -395,7 +395,7 @@ def test_one_process_at_a_time(store: Store, tracker: MlflowTracker) -> None:
 def test_what_another_process_delivers_is_waited_for(
     store: Store, tracker: MlflowTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A training does not go on with the run meanwhile; from a living owner that has lost the run nothing is awaited."""
+    """A training does not go on meanwhile; for a living owner, which has lost the run, nobody waits."""
     store.away = True
     tracker.log_metrics({"val_auc": 0.1}, 1)
     store.away = False
