@@ -196,4 +196,6 @@ def _check_database(uri: str) -> None:
 def reason(error: BaseException) -> str:
     """What an error says, in a line, without a password."""
     line = shown((str(error).strip() or type(error).__name__).splitlines()[0])
+    if "Caused by " in line:  # of a server that cannot be reached MLflow tells the address three times before the cause
+        line = line.rpartition("Caused by ")[2].rpartition(": ")[2].strip("()\"' ")
     return line if len(line) <= REASON_LETTERS else f"{line[:REASON_LETTERS]}…"

@@ -133,8 +133,12 @@ def training(experiment: Path, *more: str, epoch_seconds: float = 0.0, patience:
     return python("-c", code, str(experiment), "--json", *more, PYTHONPATH=str(ROOT))
 
 
+def repairing() -> subprocess.Popen[str]:
+    return python("-m", "mobilenet_chest", "repair", PYTHONPATH=str(ROOT))
+
+
 def repair() -> tuple[int, str, str]:
-    process = python("-m", "mobilenet_chest", "repair", PYTHONPATH=str(ROOT))
+    process = repairing()
     answer, errors = process.communicate(timeout=WAIT_SECONDS)
     return process.returncode, answer, errors
 
@@ -239,7 +243,8 @@ def test_away_for_good(server: MlflowServer, experiment: Path, tracking: Path) -
 
 
 def test_killed_while_it_was_away(server: MlflowServer, experiment: Path, tracking: Path) -> None:
-    """What the dead process had kept is there after a repair, and the training goes on from the last of it."""
+    """What the dead process had kept is there after a repair, though one repair is killed too, in the midst of its
+    delivery; and the training goes on from the last of it."""
     process = training(experiment, epoch_seconds=1.1)
     run = until_epoch(experiment, 2)
     server.kill()
@@ -248,6 +253,12 @@ def test_killed_while_it_was_away(server: MlflowServer, experiment: Path, tracki
     process.communicate(timeout=WAIT_SECONDS)
     kept = max(waiting_epochs(tracking))
     server.start()
+    (spool,) = (tracking / ".mobilenet-chest" / "spool").iterdir()
+    killed = repairing()
+    until((spool / "position").exists)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=WAIT_SECONDS)
+    assert spool.exists(), "it was quicker than the signal"
     code, answer, errors = repair()
     assert code == 0, errors
     assert "writes that had waited are delivered" in answer

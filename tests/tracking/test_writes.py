@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.tracking.description import run_inputs
-from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.store import connect, reason
 from mobilenet_chest.tracking.writes import impatient, is_away, send
 
 NAN = float("nan")
@@ -191,6 +192,7 @@ def test_nobody_at_the_port(server: Answers) -> None:
     with pytest.raises(MlflowException) as caught, impatient(2):
         client.get_run("0" * 32)
     assert is_away(caught.value)
+    assert re.fullmatch(r"\[Errno \d+\] Connection refused", reason(caught.value))
 
 
 def test_s3_without_a_server_in_between() -> None:
