@@ -58,7 +58,7 @@ def deliver(spool: Spool, client: MlflowClient, seconds: float = math.inf, timeo
         MlflowException: As the store's own, refused or away.
     """
     deadline, count, header = time.monotonic() + seconds, 0, _header(spool)
-    with impatient(ANSWER_SECONDS):
+    with impatient(ANSWER_SECONDS, retries=0):
         owner = client.get_run(spool.run_id).data.tags.get(OWNER)
     if owner is not None and not is_same(json.loads(owner), header["owner"]):
         spool.remove()
@@ -67,7 +67,7 @@ def deliver(spool: Spool, client: MlflowClient, seconds: float = math.inf, timeo
         if time.monotonic() >= deadline:
             return None
         try:
-            with spool.guard(), impatient(timeout):
+            with spool.guard(), impatient(timeout, retries=0 if timeout else 1):
                 _send(spool, client, waiting.write)
         except OwnershipLost:
             spool.remove()

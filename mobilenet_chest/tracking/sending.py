@@ -16,8 +16,8 @@ from mobilenet_chest.tracking.spool import Spool
 from mobilenet_chest.tracking.store import reason, shown, tracking_uri
 from mobilenet_chest.tracking.writes import Write, impatient, is_away, send
 
-TIMEOUT_SECONDS, UPLOAD_TIMEOUT_SECONDS = 5, 15
-"""How long a training waits for an answer, twice at most, before it goes on and keeps the write for later."""
+TIMEOUT_SECONDS, UPLOAD_TIMEOUT_SECONDS = 5, 10
+"""How long a training waits for an answer before it goes on and keeps the write for later."""
 
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 5.0, 60.0
 """Between two tries to deliver what waits: ten times as long as the last one took, within these."""
@@ -68,7 +68,8 @@ class Sender:
         """Whether the store has taken it; otherwise it is away."""
         started = time.monotonic()
         try:
-            with impatient(UPLOAD_TIMEOUT_SECONDS if {"upload", "remove"} & write.keys() else TIMEOUT_SECONDS):
+            timeout = UPLOAD_TIMEOUT_SECONDS if {"upload", "remove"} & write.keys() else TIMEOUT_SECONDS
+            with impatient(timeout, retries=0):
                 send(self._client, self._run_id, write, file)
         except Exception as error:
             if not is_away(error):

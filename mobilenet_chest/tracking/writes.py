@@ -99,13 +99,14 @@ def _s3_is_away(error: BaseException) -> bool:
 
 
 @contextmanager
-def impatient(timeout: int | None) -> Iterator[None]:
-    """MLflow's client tries again for four minutes; in here it does so once, where its own variables are not set.
+def impatient(timeout: int | None, retries: int = 1) -> Iterator[None]:
+    """MLflow's client tries again for four minutes; in here it gives up soon, where its own variables are not set.
 
     Args:
         timeout: Seconds to wait for an answer; MLflow's own default where ``None``.
+        retries: How often it tries again.
     """
-    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false"}
+    wanted = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries), "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false"}
     if timeout is not None:
         wanted["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(timeout)
     changed = {name: value for name, value in wanted.items() if name not in os.environ}
