@@ -6,6 +6,7 @@
     ├── TrainingDiverged              loss or logits stopped being finite
     ├── SweepFailed                   no trial of a sweep could be finished
     ├── WriteFailed                   a disk is full, or a folder cannot be written any more
+    ├── NotDelivered                  what a run was told waits on the disk for a tracking store that is away
     ├── OwnershipLost                 a run was given to another process while this one was stopped
     ├── UserError                     exit code 2: the input is wrong; nothing was started
     │   ├── ConfigError               experiment file or key=value override
@@ -44,6 +45,10 @@ class SweepFailed(MobilenetChestError):
 
 class WriteFailed(MobilenetChestError):
     """What a training leaves cannot be written, in the midst of it; what it had left before is whole."""
+
+
+class NotDelivered(MobilenetChestError):
+    """The work is done, but the tracking store was away: what it has not got waits on the disk, to be delivered."""
 
 
 class OwnershipLost(MobilenetChestError):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
 from mobilenet_chest import interrupts
-from mobilenet_chest.errors import MobilenetChestError
+from mobilenet_chest.errors import MobilenetChestError, NotDelivered
 
 
 @contextmanager
 def reporting() -> Iterator[None]:
     """Errors of this package as one line on stderr and their exit code; an interrupt as 130."""
     try:
-        with interrupts.unmistaken():
+        with _delivered(), interrupts.unmistaken():
             yield
     except MobilenetChestError as error:
         typer.echo(str(error), err=True)
@@ -23,3 +24,36 @@ def reporting() -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on where this one stopped", err=True)
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def _delivered() -> Iterator[None]:
+    """What a command could not send while the tracking store was away is sent at its end.
+
+    Raises:
+        NotDelivered: It could not; where the command itself has failed, its own error stands, and a line says so.
+    """
+    try:
+        yield
+    except NotDelivered:
+        raise
+    except BaseException:
+        try:
+            _deliver(patience=0.0)
+        except NotDelivered as error:
+            typer.echo(str(error), err=True)
+        raise
+    _deliver(patience=None)
+
+
+def _deliver(patience: float | None) -> None:
+    if "mobilenet_chest.tracking.delivery" not in sys.modules:  # nothing was tracked: spare it the import
+        return
+    from mobilenet_chest.tracking.delivery import left, settle, what_waits
+
+    try:
+        settle(patience)
+    except KeyboardInterrupt:
+        if waiting := left(own=True):
+            raise NotDelivered(what_waits(waiting)) from None
+        raise

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mobilenet_chest.cli.reporting import reporting
-from mobilenet_chest.errors import UserError
+from mobilenet_chest.errors import NotDelivered, UserError
 
 data_app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="Data sets: what there is, download, synthetic files."
@@ -24,17 +24,21 @@ def repair(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")] = False,
 ) -> None:
-    """Bring MLflow and Optuna into agreement after something was killed; can be run at any time."""
+    """Bring MLflow what waits for it on the disk, and MLflow and Optuna into agreement; can be run at any time."""
     with reporting():
         from mobilenet_chest.cli import output
         from mobilenet_chest.sweep.repair import repair as mend
+        from mobilenet_chest.tracking.delivery import deliver_all, left, what_waits
 
-        done = mend(storage)
+        done = deliver_all()  # first: how a run ended may be among what waits
+        done += mend(storage)
         if as_json:
             output.print_json({"done": done})
-            return
-        for text in done or ["nothing to repair"]:
-            output.line(text)
+        else:
+            for text in done or ["nothing to repair"]:
+                output.line(text)
+        if waiting := left():
+            raise NotDelivered(what_waits(waiting))
 
 
 @data_app.command("info")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from mobilenet_chest.evaluation.predict import Predictions
 from mobilenet_chest.selection.runs import Candidate, finished_like, run_config, stored_predictions, unfinished_like
 from mobilenet_chest.stages import prepare
 from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.delivery import deliver_all, settle
 from mobilenet_chest.tracking.reading import get_run, standing
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training.epoch import Record
@@ -81,6 +83,8 @@ def trained(
         TrainingDiverged: One did.
     """
     client = connect()
+    for line in deliver_all():  # how an earlier one ended may wait on the disk
+        print(line, file=sys.stderr)
 
     def teaching(config: Config) -> tuple[str | None, Tensor | None]:
         return teacher if teacher is not None and config.loss.distill_weight else (None, None)
@@ -98,6 +102,7 @@ def trained(
             with watch(config) as on_epoch:
                 result = train(config, tracker, on_epoch, resume=stands, teacher_logits=logits)
             assert result.run_id is not None
+            settle()
             run = get_run(client, result.run_id)
         found.append(Member(run, config))
     return found

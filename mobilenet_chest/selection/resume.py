@@ -5,6 +5,7 @@ from __future__ import annotations
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.selection.evaluate import same_rows
+from mobilenet_chest.tracking.delivery import deliver_run
 from mobilenet_chest.tracking.reading import Standing, get_run, living_owner, standing
 from mobilenet_chest.tracking.store import connect
 
@@ -18,6 +19,7 @@ def resumable(run_id: str, config: Config) -> Standing | None:
         ConfigError: The run was made from another experiment.
     """
     client = connect()
+    deliver_run(run_id)  # how it ended may wait on the disk
     run = get_run(client, run_id)
     tags = run.data.tags
     if run.info.status == "FINISHED":

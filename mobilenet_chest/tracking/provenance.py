@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -14,6 +15,9 @@ from typing import Any
 import psutil
 
 from mobilenet_chest import __version__
+
+OWNER = "owner"
+"""Tag: the process that writes a run, or wrote it last, as :func:`identity`."""
 
 
 @lru_cache(maxsize=1)
@@ -43,8 +47,30 @@ def _git(folder: Path, *words: str) -> str | None:
 
 def identity() -> dict[str, Any]:
     """This process, told apart from a later one with the same number and from one of another machine."""
+    return _identity(psutil.Process(os.getpid()))
+
+
+def owner_tag() -> dict[str, str]:
+    """This process as the one that writes a run."""
+    return {OWNER: json.dumps(identity())}
+
+
+def lineage() -> list[dict[str, Any]]:
+    """This process and those that it descends from."""
     process = psutil.Process(os.getpid())
+    return [_identity(one) for one in (process, *process.parents())]
+
+
+def _identity(process: psutil.Process) -> dict[str, Any]:
     return _machine() | {"pid": process.pid, "started": process.create_time()}
+
+
+def is_same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Whether two identities are of one process."""
+    if one is None or other is None:
+        return False
+    same = all(one[name] == other[name] for name in ("host", "machine", "pid"))
+    return same and abs(float(one["started"]) - float(other["started"])) < 1
 
 
 def known_alive(worker: Mapping[str, Any] | None) -> bool | None:

@@ -16,10 +16,11 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import DataError, TrackingError, WriteFailed
+from mobilenet_chest.tracking.delivery import deliver_run
 from mobilenet_chest.tracking.keeper import FOLDER, LAST
-from mobilenet_chest.tracking.provenance import is_alive
-from mobilenet_chest.tracking.store import tracking_uri
-from mobilenet_chest.tracking.tracker import OWNER
+from mobilenet_chest.tracking.provenance import OWNER, is_alive
+from mobilenet_chest.tracking.store import reason, shown, tracking_uri
+from mobilenet_chest.tracking.writes import is_away
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.loop import Progress
 
@@ -38,7 +39,12 @@ class Standing(NamedTuple):
 
 def standing(client: MlflowClient, run: Run) -> Standing | None:
     """The newest of a run's two checkpoints that is whole; none where it has none. A damaged one is set aside, with a
-    line on stderr: the next epoch is written over it."""
+    line on stderr: the next epoch is written over it.
+
+    Raises:
+        TrackingError: One may wait on the disk for the store, and cannot be delivered.
+    """
+    deliver_run(run.info.run_id)
     present, found = {file.path for file in client.list_artifacts(run.info.run_id, FOLDER)}, []
     for name in LAST:
         if f"{FOLDER}/{name}" not in present:
@@ -61,11 +67,13 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
     """A run.
 
     Raises:
-        TrackingError: There is none of this id.
+        TrackingError: There is none of this id, or the store is away.
     """
     try:
         return client.get_run(run_id)
     except MlflowException as error:
+        if is_away(error):
+            raise TrackingError(f"tracking store {shown(tracking_uri())} is away ({reason(error)})") from error
         raise TrackingError(
             f"no run {run_id} at {tracking_uri()}; `mobilenet-chest compare` lists the ones there are"
         ) from error

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +21,14 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.tracking.writes import impatient
 
 ANSWER_SECONDS = 5.0
 
 MIGRATIONS_LOCK = 1_296_844_364
 """Key of PostgreSQL's advisory lock on making MLflow's tables; any number that nothing else in the database uses."""
+
+REASON_LETTERS = 300
 
 # a bar for each copied file would drown the sweep's own output
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -38,7 +43,8 @@ def tracking_uri() -> str:
 
 def shown(uri: str) -> str:
     """``uri`` without its password, for people and logs."""
-    return re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", uri)
+    uri = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", uri)
+    return re.sub(r"(?<=[?&]password=)[^&\s]*", "***", uri)
 
 
 def check_reachable() -> None:
@@ -62,6 +68,25 @@ def check_reachable() -> None:
         _check_database(uri)
 
 
+def wait_reachable(seconds: float) -> None:
+    """Wait for a tracking store that is away, with a line on stderr when there is something to wait for.
+
+    Raises:
+        TrackingError: It is still away after that many seconds, as :func:`check_reachable` says it.
+    """
+    deadline, waits = time.monotonic() + seconds, False
+    while True:
+        try:
+            return check_reachable()
+        except TrackingError as error:
+            if time.monotonic() >= deadline:
+                raise
+            if not waits:
+                print(f"waiting up to {seconds:.0f} s: {error}", file=sys.stderr)
+            waits = True
+        time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
+
+
 def connect() -> MlflowClient:
     """A client of a store that exists and answers; a fresh database is made by one process at a time.
 
@@ -75,12 +100,12 @@ def connect() -> MlflowClient:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     uri = tracking_uri()
     try:
-        with _alone(uri):
+        with _alone(uri), impatient(None):
             client = MlflowClient()
             client.search_experiments(max_results=1)  # opens the store, which runs the migrations of a fresh one
     except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise TrackingError(
-            f"tracking store {shown(uri)}: {_first_line(error).replace(uri, shown(uri))}; see `mobilenet-chest doctor`"
+            f"tracking store {shown(uri)}: {reason(error).replace(uri, shown(uri))}; see `mobilenet-chest doctor`"
         ) from error
     return client
 
@@ -160,7 +185,7 @@ def database_problem(uri: str) -> str | None:
             pass
         engine.dispose()
     except sqlalchemy.exc.SQLAlchemyError as error:
-        return f"cannot reach {shown(uri)} ({_first_line(error)}); see that it runs and that its driver is installed"
+        return f"cannot reach {shown(uri)} ({reason(error)}); see that it runs and that its driver is installed"
     return None
 
 
@@ -186,5 +211,9 @@ def _check_database(uri: str) -> None:
         raise TrackingError(f"MLflow's database: {problem}, or set MLFLOW_TRACKING_URI")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def reason(error: BaseException) -> str:
+    """What an error says, in a line, without a password."""
+    line = shown((str(error).strip() or type(error).__name__).splitlines()[0])
+    if "Caused by " in line:  # of a server that cannot be reached MLflow tells the address three times before the cause
+        line = line.rpartition("Caused by ")[2].rpartition(": ")[2].strip("()\"' ")
+    return line if len(line) <= REASON_LETTERS else f"{line[:REASON_LETTERS]}…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 
@@ -11,12 +12,19 @@ from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal
+from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.tracking.keeper import FOLDER
 from mobilenet_chest.tracking.reading import living_owner
+from mobilenet_chest.tracking.sending import answering
+from mobilenet_chest.tracking.spool import spools
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
-from mobilenet_chest.tracking.tracker import MlflowTracker, owner_tag, remove_artifacts
+from mobilenet_chest.tracking.tracker import MlflowTracker
+from mobilenet_chest.tracking.writes import remove_artifacts
 
 CHECKPOINTS_REMOVED = "checkpoints_removed"
+
+ANSWER_SECONDS = 30
+"""How long a sweep waits for an answer where many files are removed, or many runs looked at."""
 
 
 def open_study_run(config: Config, data: TrainVal, known: str | None) -> MlflowTracker:
@@ -31,8 +39,7 @@ def open_study_run(config: Config, data: TrainVal, known: str | None) -> MlflowT
     tags = {"study": config.study_name, "metric": config.study.metric, "direction": config.study.direction}
     if known is not None and _exists(client, known):
         resumed = MlflowTracker("study", resume=known)
-        resumed.log_tags(owner_tag())
-        client.update_run(known, status="RUNNING")
+        resumed.take_over()
         return resumed
     tracker = MlflowTracker("study", name=config.study_name, tags=tags)
     tracker.start(config, data)
@@ -48,9 +55,18 @@ def settle_trials(parent: str, living: Collection[int], told: Mapping[str, str])
         told: Run id -> state of each trial that counts, done or failed.
 
     Returns:
-        What was changed, or cannot be mended, a line each.
+        What was changed, or cannot be mended, a line each; with the store away, a line that says so.
     """
-    client = connect()
+    said: list[str] = []
+    try:
+        with answering(ANSWER_SECONDS):
+            said += _settled(connect(), parent, living, told)
+    except TrackingError as error:
+        said.append(f"its runs are not looked after: {error}")
+    return said
+
+
+def _settled(client: MlflowClient, parent: str, living: Collection[int], told: Mapping[str, str]) -> list[str]:
     said, there = [], set()
     for run in nested_runs(client, parent):
         run_id, state = str(run.info.run_id), told.get(run.info.run_id)
@@ -104,16 +120,23 @@ def search_all(client: MlflowClient, experiments: list[str], filter_string: str)
 
 
 def keep_checkpoints(runs: Mapping[str, bool]) -> None:
-    """Delete the checkpoints of the runs that map to False; their metrics, predictions and plots stay."""
-    client = connect()
-    for run_id, keep in runs.items():
-        if keep or run_id in _cleaned():
-            continue
-        run = client.get_run(run_id)
-        if CHECKPOINTS_REMOVED not in run.data.tags:
-            remove_artifacts(run, FOLDER)
-            client.set_tag(run_id, CHECKPOINTS_REMOVED, "not among the study's best")
-        _cleaned().add(run_id)
+    """Delete the checkpoints of the runs that map to False; their metrics, predictions and plots stay.
+
+    With the store away it says so on stderr and leaves the rest for the next time.
+    """
+    superfluous = {run_id for run_id, keep in runs.items() if not keep} - _cleaned()
+    superfluous -= {spool.run_id for spool in spools() if spool.waiting}  # a checkpoint may be among what waits
+    try:
+        with answering(ANSWER_SECONDS):
+            client = connect()
+            for run_id in sorted(superfluous):
+                run = client.get_run(run_id)
+                if CHECKPOINTS_REMOVED not in run.data.tags:
+                    remove_artifacts(run, FOLDER)
+                    client.set_tag(run_id, CHECKPOINTS_REMOVED, "not among the study's best")
+                _cleaned().add(run_id)
+    except TrackingError as error:
+        print(f"checkpoints of trials that are not among the best stay for now: {error}", file=sys.stderr)
 
 
 @lru_cache(maxsize=1)

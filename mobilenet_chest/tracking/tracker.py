@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import getpass
-import json
-import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
+from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from mobilenet_chest.config import Config, flatten, to_yaml
+from mobilenet_chest.config import Config, to_yaml
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import OwnershipLost, TrackingError
-from mobilenet_chest.tracking.provenance import code_version, identity
+from mobilenet_chest.tracking.delivery import deliver_run
+from mobilenet_chest.tracking.description import run_inputs, run_params, run_tags
+from mobilenet_chest.tracking.provenance import OWNER as OWNER
+from mobilenet_chest.tracking.provenance import owner_tag as owner_tag
+from mobilenet_chest.tracking.sending import Sender, answering
 from mobilenet_chest.tracking.store import connect, experiment_id
+from mobilenet_chest.tracking.system import SystemMonitor
+from mobilenet_chest.tracking.writes import Write, send
 
 Status = RunStatus
 """How a run ended: FINISHED, FAILED or KILLED."""
-
-OWNER = "owner"
-"""Tag: the process that writes the run, or wrote it last, as :func:`~mobilenet_chest.tracking.provenance.identity`."""
 
 PARAMS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
@@ -81,6 +80,9 @@ class NullTracker:
 class MlflowTracker:
     """Writes a run to the store that MLflow's own variables name.
 
+    With the store away, the work goes on: what cannot be sent is kept on the disk (:mod:`~.spool`), in order, and sent
+    with one of the next writes, by :func:`~.delivery.settle` at the end of a command, or by ``mobilenet-chest repair``.
+
     Args:
         kind: The tag ``kind``: train, trial or study.
         name: Name of the run as the user interface shows it.
@@ -113,6 +115,7 @@ class MlflowTracker:
         self._on_start = on_start
         self._there: set[tuple[str, int]] = set()
         self._tags = {"kind": kind, **(tags or {})} | ({"mlflow.parentRunId": parent} if parent else {})
+        self._sender: Sender | None = None
 
     @contextmanager
     def run(self, config: Config, data: TrainVal) -> Iterator[None]:
@@ -120,12 +123,11 @@ class MlflowTracker:
         if self.run_id is None:
             self.start(config, data)
         else:
-            self._take_over(self.run_id)
+            self.take_over()
+            self._read_steps(self.run_id)
         assert self.run_id is not None
         self._on_start(self.run_id)
-        monitor = None
-        if config.tracking.system_metrics:
-            monitor = SystemMetricsMonitor(self.run_id, resume_logging=resumed)
+        monitor = SystemMonitor(self.run_id, resumed, self.log_metrics) if config.tracking.system_metrics else None
         if monitor is not None:
             monitor.start()
         status: int | None = Status.FAILED
@@ -151,16 +153,18 @@ class MlflowTracker:
         """Make the run, with its parameters, tags, dataset and ``config.yaml``; returns its id.
 
         Raises:
-            TrackingError: The store or its artifact folder cannot be written; the run, if made, is FAILED.
+            TrackingError: The store is away, or it or its artifact folder cannot be written; the run, if made, is
+                FAILED.
         """
-        run = self._client.create_run(
-            experiment_id(self._client, config.experiment),
-            run_name=self._name or config.name,
-            tags=self._tags | run_tags(config, data),
-        )
-        self.run_id = str(run.info.run_id)
+        with answering():
+            run = self._client.create_run(
+                experiment_id(self._client, config.experiment),
+                run_name=self._name or config.name,
+                tags=self._tags | run_tags(config, data),
+            )
+        self._own(str(run.info.run_id))
         try:
-            self._describe(self.run_id, config, data)
+            self._describe(config, data)
         except (OSError, MlflowException) as error:
             self.end(Status.FAILED)
             raise TrackingError(
@@ -170,115 +174,77 @@ class MlflowTracker:
         except BaseException:
             self.end(Status.KILLED)
             raise
-        return self.run_id
+        return str(run.info.run_id)
 
-    def _take_over(self, run_id: str) -> None:
+    def take_over(self) -> None:
+        """Make this process the owner of the run that it resumes, which is RUNNING from then on.
+
+        Raises:
+            TrackingError: The store is away, or what the owner before has left cannot be delivered.
+        """
+        assert self.run_id is not None
+        deliver_run(self.run_id)
         # whose it is first: a run that is RUNNING under a dead owner, or a trial that has ended, would be closed
-        with self._guard():
-            self.log_tags(self._tags | owner_tag())
-            self._client.update_run(run_id, status="RUNNING")
-        for name in self._client.get_run(run_id).data.metrics:
-            self._there |= {(name, point.step) for point in self._client.get_metric_history(run_id, name)}
+        with answering(), self._guard():
+            send(self._client, self.run_id, {"tags": self._tags | owner_tag()})
+            self._client.update_run(self.run_id, status="RUNNING")
+        self._own(self.run_id)
 
-    def _describe(self, run_id: str, config: Config, data: TrainVal) -> None:
-        fields = config.resolved() if config.search else config.training_fields()
-        params = [Param(key, _text(value)) for key, value in flatten(fields).items()]
+    def _read_steps(self, run_id: str) -> None:
+        with answering():
+            for name in self._client.get_run(run_id).data.metrics:
+                self._there |= {(name, point.step) for point in self._client.get_metric_history(run_id, name)}
+
+    def _own(self, run_id: str) -> None:
+        """From here on the run is known to be this process's, and what cannot be sent is kept."""
+        self.run_id = run_id
+        self._sender = Sender(self._client, run_id, self._guard)
+
+    def _describe(self, config: Config, data: TrainVal) -> None:
+        params = list(run_params(config).items())
         for first in range(0, len(params), PARAMS_PER_BATCH):
-            self._client.log_batch(run_id, params=params[first : first + PARAMS_PER_BATCH])
-        self._client.log_inputs(run_id, _datasets(config, data))
-        self._client.log_text(run_id, to_yaml(config), "config.yaml")
+            self._write({"params": dict(params[first : first + PARAMS_PER_BATCH])})
+        self._write(run_inputs(config, data))
+        with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
+            file = Path(folder) / "config.yaml"
+            file.write_text(to_yaml(config), encoding="utf-8")
+            self.log_file(file)
 
     def end(self, status: int) -> None:
         """Set the run's final status."""
-        assert self.run_id is not None
-        with self._guard():
-            self._client.set_terminated(self.run_id, Status.to_string(status))
+        if self._sender is not None:
+            self._sender.make_haste()  # a training has no later occasion to deliver what waits
+        self._write({"status": Status.to_string(status), "time": _now()})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        self._log(_metrics(metrics, step))
+        self._log([(name, value, step) for name, value in metrics.items()])
 
     def log_history(self, records: Sequence[Mapping[str, float]]) -> None:
-        batch = [metric for step, record in enumerate(records, 1) for metric in _metrics(record, step)]
-        for first in range(0, len(batch), METRICS_PER_BATCH):
-            self._log(batch[first : first + METRICS_PER_BATCH])
+        self._log([(name, value, step) for step, record in enumerate(records, 1) for name, value in record.items()])
 
-    def _log(self, batch: list[Metric]) -> None:
-        assert self.run_id is not None
-        with self._guard():
-            self._client.log_batch(self.run_id, metrics=[m for m in batch if (m.key, m.step) not in self._there])
+    def _log(self, points: Sequence[tuple[str, float, int]]) -> None:
+        now = _now()
+        batch = [[name, float(value), now, step] for name, value, step in points if (name, step) not in self._there]
+        for first in range(0, len(batch), METRICS_PER_BATCH):
+            self._write({"metrics": batch[first : first + METRICS_PER_BATCH]})
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        assert self.run_id is not None
-        with self._guard():
-            self._client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        self._write({"tags": dict(tags)})
 
     def log_file(self, path: Path, folder: str = "") -> None:
-        assert self.run_id is not None
-        with self._guard():
-            self._client.log_artifact(self.run_id, str(path), folder or None)
+        self._write({"upload": f"{folder}/{path.name}".lstrip("/")}, path)
 
     def remove_file(self, path: str) -> None:
+        self._write({"remove": path})
+
+    def _write(self, write: Write, file: Path | None = None) -> None:
+        if self._sender is not None:
+            self._sender.write(write, file)
+            return
         assert self.run_id is not None
-        with self._guard():
-            remove_artifacts(self._client.get_run(self.run_id), path)
+        with answering(), self._guard():  # a run that is over, or another process's: there is nothing to keep for it
+            send(self._client, self.run_id, write, file)
 
 
-def _metrics(values: Mapping[str, float], step: int) -> list[Metric]:
-    now = int(time.time() * 1000)
-    return [Metric(key, float(value), now, step) for key, value in values.items()]
-
-
-def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
-    """The tags that every run has."""
-    return {
-        "model": config.model.name,
-        "weights": config.model.weights,
-        "dataset": config.data.dataset,
-        "config_digest": config.digest(),
-        "data_digest": data.digest,
-        "classes": " / ".join(data.classes),
-        "mlflow.user": _user(),
-        "mlflow.source.name": Path(sys.argv[0]).name,
-        "mlflow.source.git.commit": code_version()["git_commit"],
-        **code_version(),
-        **owner_tag(),
-    }
-
-
-def owner_tag() -> dict[str, str]:
-    """The process that writes a run."""
-    return {OWNER: json.dumps(identity())}
-
-
-def remove_artifacts(run: Run, path: str) -> None:
-    """Delete a run's file or folder of artifacts, if it is there."""
-    get_artifact_repository(run.info.artifact_uri).delete_artifacts(path)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without an account, as containers have
-        return "unknown"
-
-
-def _datasets(config: Config, data: TrainVal) -> list[DatasetInput]:
-    source = json.dumps({"uri": data.source})
-    inputs = []
-    for context, split in (("train", data.train), ("val", data.val)):
-        schema = {"images": ["uint8", list(split.images.shape)], "labels": ["uint8", [len(split)]]}
-        profile = {"rows": len(split), "classes": data.counts()[context]}
-        dataset = Dataset(
-            name=f"{config.data.dataset}_{context}",
-            digest=split.digest[:16],
-            source_type="local" if config.data.path else "code",
-            source=source,
-            schema=json.dumps(schema),
-            profile=json.dumps(profile),
-        )
-        inputs.append(DatasetInput(dataset, tags=[InputTag("mlflow.data.context", context)]))
-    return inputs
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _now() -> int:
+    return int(time.time() * 1000)

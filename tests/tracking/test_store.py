@@ -21,9 +21,11 @@ from mobilenet_chest.tracking.store import (
     check_reachable,
     connect,
     experiment_id,
+    reason,
     shown,
     sqlite_path,
     tracking_uri,
+    wait_reachable,
 )
 
 
@@ -231,3 +233,29 @@ def test_no_error_of_mlflow_shows_a_password(server: Server, status: int, monkey
     line = refusal(f"http://ann:s3cret@{server.address}", monkeypatch)
     assert "s3cret" not in line
     assert f"http://ann:***@{server.address}" in line
+
+
+def test_waiting_for_a_server(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{server.address}")
+    server.health = 503
+    with pytest.raises(TrackingError, match="answers HTTP 503"):
+        wait_reachable(0.0)
+    assert capsys.readouterr().err == ""
+    timer = threading.Timer(0.3, setattr, (server, "health", 200))
+    timer.start()
+    wait_reachable(60.0)
+    timer.join()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"waiting up to 60 s: the tracking server at http://{server.address} answers HTTP 503")
+
+
+def test_a_password_in_the_query() -> None:
+    assert shown("postgresql://host/db?user=me&password=secret&x=1") == "postgresql://host/db?user=me&password=***&x=1"
+
+
+def test_a_reason_is_short_and_without_password() -> None:
+    text = reason(ValueError("no http://me:secret@host/ " + "x" * 1000 + "\nmore"))
+    assert "secret" not in text
+    assert len(text) <= 301
