@@ -28,10 +28,9 @@ def repair(
     with reporting():
         from mobilenet_chest.cli import output
         from mobilenet_chest.sweep.repair import repair as mend
-        from mobilenet_chest.tracking.delivery import deliver_all, left, what_waits
+        from mobilenet_chest.tracking.delivery import left, what_waits
 
-        done = deliver_all()  # first: how a run ended may be among what waits
-        done += mend(storage)
+        done = mend(storage)
         if as_json:
             output.print_json({"done": done})
         else:

@@ -105,27 +105,40 @@ def reap(study: optuna.Study, url: str, alive: Callable[[Mapping[str, Any] | Non
     """
     ended = []
     with exclusive(url):
-        most = study.user_attrs.get(MAX_RETRIES, StudyConfig().max_retries)
+        most = _max_retries(study)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if alive(trial.user_attrs.get("worker")):
                 continue
             with takeable(url, trial._trial_id) as free:
                 if free and study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING:
-                    _take(study, trial, most)
+                    _try_again(study, trial, most, "its worker died")
                     ended.append(trial.number)
     return ended
 
 
-def _take(study: optuna.Study, trial: FrozenTrial, most: int) -> None:
+def give_back(study: optuna.Study, url: str, trial: Trial, why: str) -> None:
+    """End a trial that this worker has and cannot go on with, for a reason outside of it, and queue its values again.
+
+    Counts as a death: up to ``study.max_retries``.
+    """
+    with exclusive(url):
+        _try_again(study, study._storage.get_trial(trial._trial_id), _max_retries(study), why)
+
+
+def _max_retries(study: optuna.Study) -> int:
+    return int(study.user_attrs.get(MAX_RETRIES, StudyConfig().max_retries))
+
+
+def _try_again(study: optuna.Study, trial: FrozenTrial, most: int, why: str) -> None:
     deaths = int(trial.user_attrs.get("deaths", 0)) + 1
     if deaths > most:
-        mark(study, trial.number, {"reason": f"its worker died {deaths} times"})
+        mark(study, trial.number, {"reason": f"{why} {deaths} times"})
         study.tell(trial.number, state=TrialState.FAIL)
     else:
         # in this order: killed in between, the next to look finds the values queued and the trial still to be ended
         if queued_values(trial):
             requeue(study, trial, deaths)
-        give_up(study, trial.number, "its worker died")
+        give_up(study, trial.number, why)
 
 
 def mark(study: optuna.Study, number: int, attributes: Mapping[str, Any]) -> None:

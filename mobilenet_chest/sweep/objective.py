@@ -18,15 +18,16 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import OwnershipLost, SweepFailed, TrackingError, TrainingDiverged
 from mobilenet_chest.evaluation.predict import latency
 from mobilenet_chest.stages import Spent
-from mobilenet_chest.sweep.claims import FINISHED, give_up, requeue
+from mobilenet_chest.sweep.claims import FINISHED, give_back, give_up, requeue
 from mobilenet_chest.sweep.lease import Lease
 from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.storage import exclusive
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.keeper import remove_last
-from mobilenet_chest.tracking.reading import get_run, standing
+from mobilenet_chest.tracking.reading import standing
+from mobilenet_chest.tracking.sending import answering
 from mobilenet_chest.tracking.store import connect
-from mobilenet_chest.tracking.study_run import keep_checkpoints
+from mobilenet_chest.tracking.study_run import exists, keep_checkpoints
 from mobilenet_chest.tracking.tracker import Status
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import RESULT, train
@@ -52,6 +53,8 @@ def run_trial(
     Raises:
         KeyboardInterrupt: After the trial was ended and its values queued again.
         SweepFailed: The study's database stayed away; the trial goes on when the sweep does.
+
+    With the tracking store away a trial that has begun goes on; one that has not is queued again.
     """
     with Lease(study, url, trial, config.study.lease_seconds) as lease:
         try:
@@ -97,6 +100,11 @@ def _run(
         raise
     except (OwnershipLost, UpdateFinishedTrialError, SweepFailed):
         raise  # not for this trial to tell
+    except TrackingError as error:
+        print(f"trial {trial.number} is queued again: {error}", file=sys.stderr)
+        with lease.held():
+            give_back(study, url, trial, "its tracking store could not be used")
+        return
     except Exception as error:  # whatever it is belongs to this trial: it is recorded, and the sweep goes on
         reason = f"{type(error).__name__}: {error}"
         print(f"trial {trial.number} failed: {reason}", file=sys.stderr)
@@ -148,7 +156,7 @@ def _taken_over(
     """The results of a run whose worker was killed when all was there, before it told the study."""
     for epoch, value in _reports(study, trial).items():
         trial.report(value, epoch)
-    tracker.log_tags({"trial": str(trial.number)})
+    tracker.take_over()
     remove_last(tracker)
     tracker.end(Status.FINISHED)
     return dict(earlier.data.metrics), earlier.data.tags[RESULT]
@@ -159,10 +167,11 @@ def _earlier_run(trial: Trial, config: Config) -> Run | None:
     run_id = trial.user_attrs.get("run_id")
     if run_id is None:
         return None
-    try:
-        run = get_run(connect(), run_id)
-    except TrackingError as error:
-        print(f"trial {trial.number} starts anew: {error}", file=sys.stderr)
+    client = connect()
+    with answering():
+        run = client.get_run(run_id) if exists(client, run_id) else None
+    if run is None:
+        print(f"trial {trial.number} starts anew: run {run_id} is not there any more", file=sys.stderr)
         return None
     wanted = {"config_digest": config.digest(), "data_digest": load_train_val(config.data).digest}
     if any(run.data.tags.get(name) != digest for name, digest in wanted.items()):

@@ -12,6 +12,7 @@ from mobilenet_chest.sweep.claims import counts, reap
 from mobilenet_chest.sweep.definition import studies
 from mobilenet_chest.sweep.lease import Watch
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
+from mobilenet_chest.tracking.delivery import deliver_all
 from mobilenet_chest.tracking.store import check_reachable
 from mobilenet_chest.tracking.study_run import close_dead, settle_trials
 
@@ -59,7 +60,7 @@ def repair(storage: str | None = None) -> list[str]:
     url = storage or DEFAULT
     check_reachable()
     check_storage(url)
-    said, at_work = [], []
+    said, at_work = deliver_all(), []
     for name in studies(url):
         study = optuna.load_study(study_name=name, storage=open_storage(url))
         if parent_run := study.user_attrs.get("run_id"):

@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.sweep.claims import claimable
 
 HOPELESS = 3
@@ -98,6 +99,14 @@ class Staff:
         """Whether nothing is left to wait for: no trial of anybody that might come back, and no worker.
 
         A worker that was stopped and has lost its trial would be waited for without end.
+
+        Raises:
+            SweepFailed: Workers are wanted, and all that were started have died.
         """
+        if not running and self.left.open and not self.missing(0):
+            raise SweepFailed(
+                f"{self._deaths} workers died one after the other before they began a trial; their last words are "
+                "above; the same command goes on"
+            )
         waits = self.left.begins and self.left.busy
         return (not running and not waits) or time.monotonic() - self._idle_since > IDLE_SECONDS

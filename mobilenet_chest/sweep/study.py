@@ -24,6 +24,7 @@ from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.staffing import Outlook, hopeless, outlook
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
 from mobilenet_chest.sweep.workers import Job, Launcher, cores, run_workers
+from mobilenet_chest.tracking.delivery import deliver_all
 from mobilenet_chest.tracking.store import check_reachable, connect
 from mobilenet_chest.tracking.study_run import open_study_run
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
@@ -155,6 +156,7 @@ def run_sweep(
     url = storage or DEFAULT
     check(config, storage)
     started = time.time()
+    _say(deliver_all())
     study, watch = open_or_create(config, url), Watch()
     known = study.user_attrs.get("run_id")
     if known is not None and study.user_attrs.get(REPORTED) == len(_counted(study)) >= _total(config):
@@ -181,6 +183,7 @@ def run_sweep(
 
             (launch or run_workers)(job, workers, tick, lambda: _say(reconcile(study, url, run_id, watch)))
             tick()
+        _say(deliver_all())
         with exclusive(url):  # machines that share the study are done with it at the same time
             result = _result(config, study, run_id, new_trials=len(_counted(study)) - len(before))
             if study.user_attrs.get(REPORTED) != len(result.trials):

@@ -18,14 +18,20 @@ import optuna
 
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config
+from mobilenet_chest.errors import MobilenetChestError
 from mobilenet_chest.sweep.claims import claim
 from mobilenet_chest.sweep.objective import run_trial
 from mobilenet_chest.sweep.space import TrialSeededSampler, build_pruner
 from mobilenet_chest.sweep.staffing import Outlook, Staff, hopeless
 from mobilenet_chest.sweep.storage import open_storage
+from mobilenet_chest.tracking.delivery import deliver_all
+from mobilenet_chest.tracking.store import wait_reachable
 
 END_SECONDS = 120.0
 """How long an interrupted worker may take to keep its checkpoint before it is killed."""
+
+AWAY_SECONDS = 60.0
+"""How long a worker waits for the tracking store before it begins a trial."""
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -71,12 +77,16 @@ def work(job: Job) -> None:
 
     Raises:
         KeyboardInterrupt: After the trial in hand was ended and queued again.
+        TrackingError: The tracking store stays away: a trial cannot begin without it.
     """
     import torch
 
     torch.set_num_threads(job.threads)
     study = open_study(job.config, job.url)
     while (job.deadline is None or time.time() < job.deadline) and not hopeless(study, job.first_trial):
+        wait_reachable(AWAY_SECONDS)
+        for line in deliver_all():  # what an earlier trial could not send
+            print(line, file=sys.stderr)
         claimed = claim(study, job.config, job.url)
         if claimed is None:
             return
@@ -198,6 +208,9 @@ def _worker(job: Job) -> None:
         # the trial is ended and queued again; a traceback would tell the user nothing
         sys.stdout.flush()
         os._exit(0)
+    except MobilenetChestError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
 
 
 def work_until_told(job: Job) -> None:

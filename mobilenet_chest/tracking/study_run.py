@@ -37,7 +37,7 @@ def open_study_run(config: Config, data: TrainVal, known: str | None) -> MlflowT
     """
     client = connect()
     tags = {"study": config.study_name, "metric": config.study.metric, "direction": config.study.direction}
-    if known is not None and _exists(client, known):
+    if known is not None and exists(client, known):
         resumed = MlflowTracker("study", resume=known)
         resumed.take_over()
         return resumed
@@ -145,7 +145,8 @@ def _cleaned() -> set[str]:
     return set()
 
 
-def _exists(client: MlflowClient, run_id: str) -> bool:
+def exists(client: MlflowClient, run_id: str) -> bool:
+    """Whether the store has the run, and it is not deleted."""
     try:
         return bool(client.get_run(run_id).info.lifecycle_stage == "active")
     except MlflowException as error:

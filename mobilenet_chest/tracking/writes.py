@@ -17,6 +17,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from mobilenet_chest import interrupts
 from mobilenet_chest.errors import DataError
 
 Write = Mapping[str, Any]
@@ -28,7 +29,7 @@ AWAY = {"TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED
 
 
 def send(client: MlflowClient, run_id: str, write: Write, file: Path | None = None) -> None:
-    """Send one write; the same again changes nothing.
+    """Send one write; the same again changes nothing. An interrupt waits until it is sent.
 
     Args:
         client: The store.
@@ -39,6 +40,11 @@ def send(client: MlflowClient, run_id: str, write: Write, file: Path | None = No
     Raises:
         DataError: It is none of those there are.
     """
+    with interrupts.uncut():  # MLflow's own session is not rolled back by one, and keeps the database locked
+        _send(client, run_id, write, file)
+
+
+def _send(client: MlflowClient, run_id: str, write: Write, file: Path | None) -> None:
     match write:
         case {"metrics": batch}:
             # the store keeps one of two that are equal in key, value, time and step

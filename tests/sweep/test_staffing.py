@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.sweep import staffing
 from mobilenet_chest.sweep.staffing import DEATHS, Outlook, Staff
 
@@ -47,6 +48,9 @@ def test_deaths_count_while_no_trial_is_begun(capsys: pytest.CaptureFixture[str]
     assert seen(staff, OPEN).missing(0) == 2
     staff.died("was lost")
     assert seen(staff, OPEN).missing(0) == 0
+    assert not staff.may_leave(1)
+    with pytest.raises(SweepFailed, match="7 workers died one after the other before they began a trial"):
+        staff.may_leave(0)
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["a worker was lost; starting another"] * 2 * DEATHS + ["a worker was lost"]
     assert seen(staff, OPEN._replace(begun=1)).missing(0) == 2
