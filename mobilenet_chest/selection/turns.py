@@ -120,6 +120,9 @@ def turn(client: MlflowClient, name: str, run_id: str) -> Iterator[Turn]:
                 continue  # taken for dead while it waited: it has done nothing yet, and queues again
             yield mine
             return
+        except Exception:
+            mine.check()  # one whose version was taken back fails at whatever it does next: this is why
+            raise
         finally:
             stop.set()
             beating.join()

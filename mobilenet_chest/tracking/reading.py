@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.errors import DataError, TrackingError, WriteFailed
 from mobilenet_chest.tracking.keeper import FOLDER, LAST
 from mobilenet_chest.tracking.provenance import is_alive
-from mobilenet_chest.tracking.store import tracking_uri
+from mobilenet_chest.tracking.store import shown, tracking_uri
 from mobilenet_chest.tracking.tracker import OWNER
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.loop import Progress
@@ -67,7 +67,7 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
         return client.get_run(run_id)
     except MlflowException as error:
         raise TrackingError(
-            f"no run {run_id} at {tracking_uri()}; `mobilenet-chest compare` lists the ones there are"
+            f"no run {run_id} at {shown(tracking_uri())}; `mobilenet-chest compare` lists the ones there are"
         ) from error
 
 

@@ -30,8 +30,9 @@ def tracking_uri() -> str:
 
 
 def shown(uri: str) -> str:
-    """``uri`` without its password, for people and logs."""
-    return re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", uri)
+    """``uri`` without its password, in front of the host or in the query, for people and logs."""
+    hidden = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", uri)
+    return re.sub(r"(?i)([?&][^=&#]*(?:pass|pwd|secret|token|key)[^=&#]*=)[^&#]*", r"\1***", hidden)
 
 
 def check_reachable() -> None:
@@ -48,7 +49,7 @@ def check_reachable() -> None:
         _check_database(uri)
     elif scheme in ("", "file"):
         raise TrackingError(
-            f"MLFLOW_TRACKING_URI={uri}: MLflow has no file store any more; set sqlite:///mlflow.db, a server's "
+            f"MLFLOW_TRACKING_URI={shown(uri)}: MLflow has no file store any more; set sqlite:///mlflow.db, a server's "
             "http:// address, or unset the variable"
         )
     else:
@@ -64,6 +65,8 @@ def connect() -> MlflowClient:
     check_reachable()
     # bars for files of this machine's own disk, one after the other, would bury what a command says
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # at the end of a run MLflow prints a server's address, with the password in it
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     uri = tracking_uri()
