@@ -73,12 +73,12 @@ def verified_copy(client: MlflowClient, version: ModelVersion) -> Iterator[Path]
         TrackingError: A file is changed, missing or was added, the version has no digests, or it cannot be fetched.
     """
     what = f"model models:/{version.name}/{version.version}"
-    if DIGESTS not in version.tags:
+    expected = _expected(version)
+    if expected is None:
         raise TrackingError(
             f"{what}: carries no digests of its files, so they cannot be checked before they are loaded; promote the "
             f"run{f' {version.run_id}' if version.run_id else ''} again"
         )
-    expected: dict[str, str] = json.loads(version.tags[DIGESTS])
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as target:
         try:
             uri = client.get_model_version_download_uri(version.name, version.version)
@@ -100,3 +100,11 @@ def verified_copy(client: MlflowClient, version: ModelVersion) -> Iterator[Path]
                 "the artifact store, then promote the run again"
             )
         yield folder
+
+
+def _expected(version: ModelVersion) -> dict[str, str] | None:
+    try:
+        expected = json.loads(version.tags.get(DIGESTS, "null"))
+    except ValueError:
+        return None
+    return expected if isinstance(expected, dict) else None
