@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlflow import MlflowClient
@@ -64,6 +64,8 @@ class Turn:
     folder: str
     token: str
     created_model: bool
+    _stop: threading.Event = field(default_factory=threading.Event, repr=False)
+    _beating: threading.Thread | None = field(default=None, repr=False)
 
     def check(self) -> None:
         """See that the version is still open and this promotion's.
@@ -79,15 +81,33 @@ class Turn:
 
     def close(self) -> None:
         """The alias has moved: the next one's turn."""
+        self._be_still()
         _close(self.client, self.name, self.version)
 
     def take_back(self) -> None:
         """As if it had never been, unless the alias stands at it already; an empty model made for it goes too."""
+        self._be_still()
         if not self._is_mine():
             return
         version = self.client.get_model_version(self.name, self.version)
         if _take_back(self.client, version) and self.created_model and not _versions(self.client, self.name):
             self.client.delete_registered_model(self.name)
+
+    def _beat(self) -> None:
+        count = 0
+        while not self._stop.wait(BEAT_SECONDS):
+            count += 1
+            try:
+                self.client.set_model_version_tag(self.name, self.version, PROMOTER, _signed(self.token, count))
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return  # taken back; the promotion finds out at its next check
+
+    def _be_still(self) -> None:
+        """The last beat is through: none comes after what is written next."""
+        self._stop.set()
+        if self._beating is not None:
+            self._beating.join()
 
     def _is_mine(self) -> bool:
         try:
@@ -112,9 +132,8 @@ def turn(client: MlflowClient, name: str, run_id: str) -> Iterator[Turn]:
     """
     while True:
         mine = _register(client, name, run_id)
-        stop = threading.Event()
-        beating = threading.Thread(target=_beat, args=(mine, stop), daemon=True)
-        beating.start()
+        mine._beating = threading.Thread(target=mine._beat, daemon=True)
+        mine._beating.start()
         try:
             if not _my_turn(mine):
                 continue  # taken for dead while it waited: it has done nothing yet, and queues again
@@ -124,16 +143,18 @@ def turn(client: MlflowClient, name: str, run_id: str) -> Iterator[Turn]:
             mine.check()  # one whose version was taken back fails at whatever it does next: this is why
             raise
         finally:
-            stop.set()
-            beating.join()
             mine.take_back()
 
 
 def clear_dead(client: MlflowClient, name: str) -> None:
     """Take back, or finish, what promoters of this machine left open when they were killed."""
     for version in _versions(client, name):
-        if version.tags.get(STATE) == IN_PROGRESS and not is_alive(_promoter(version.tags)):
+        if PROMOTER not in version.tags or is_alive(_promoter(version.tags)):
+            continue
+        if version.tags.get(STATE) == IN_PROGRESS:
             _take_back(client, version)
+        else:
+            client.delete_model_version_tag(name, version.version, PROMOTER)
 
 
 def alias_version(client: MlflowClient, name: str, alias: str) -> str | None:
@@ -200,17 +221,6 @@ def _my_turn(mine: Turn) -> bool:
                 told = True
         time.sleep(POLL_SECONDS)
     return False
-
-
-def _beat(mine: Turn, stop: threading.Event) -> None:
-    count = 0
-    while not stop.wait(BEAT_SECONDS):
-        count += 1
-        try:
-            mine.client.set_model_version_tag(mine.name, mine.version, PROMOTER, _signed(mine.token, count))
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return  # taken back; the promotion finds out at its next check
 
 
 def _take_back(client: MlflowClient, version: ModelVersion) -> bool:

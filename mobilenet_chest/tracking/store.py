@@ -140,6 +140,8 @@ def database_problem(uri: str) -> str | None:
         url = sqlalchemy.make_url(uri)
         if url.get_backend_name() == "sqlite":
             return _file_problem(Path(url.database or "").absolute())
+        if "@" in (url.host or ""):  # a part of the password, which the driver's own message would show as the host
+            return f"{shown(uri)} has an @ too many; write one in the user's name or password as %40"
         engine = sqlalchemy.create_engine(url)
         with engine.connect():
             pass
