@@ -27,6 +27,7 @@ import pytest
 import requests
 import torch
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
@@ -38,6 +39,7 @@ from mobilenet_chest.data.download import fetch
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import ConfigError, DataError, TrackingError, UserError, WeightsError
 from mobilenet_chest.models.weights import load_state_dict
+from mobilenet_chest.tracking.store import told
 from mobilenet_chest.training import checkpoint
 
 with warnings.catch_warnings():
@@ -585,3 +587,16 @@ def test_no_refusal_shows_a_password(
         assert result.exit_code == 2, (result.output, result.exception)
         assert "hush" not in result.output
         assert "h4sh" not in result.output
+
+
+def test_a_server_that_goes_away_in_the_midst_of_it(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:{ENCODED}@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    client = MlflowClient()
+    with pytest.raises(MlflowException, match=ENCODED):  # what MLflow itself says
+        client.search_registered_models()
+    expected = "tracking store http://ann:...@127.0.0.1:9: API request to"
+    with pytest.raises(TrackingError, match=expected) as caught, told():
+        client.search_registered_models()
+    assert "hush" not in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.data.download import file_digest
 from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.tracking.store import reason
 
 DIGESTS = "sha256"
 """Version tag: JSON of relative path -> SHA-256 (hex) of every file of the model's folder."""
@@ -62,7 +63,7 @@ def find_version(client: MlflowClient, model_uri: str) -> ModelVersion:
     try:
         return client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
     except MlflowException as error:
-        raise TrackingError(f"model {model_uri}: there is none ({str(error).splitlines()[0]}); {form}") from error
+        raise TrackingError(f"model {model_uri}: there is none ({reason(error)}); {form}") from error
 
 
 @contextmanager
@@ -85,8 +86,9 @@ def verified_copy(client: MlflowClient, version: ModelVersion) -> Iterator[Path]
             folder = Path(download_artifacts(artifact_uri=uri, dst_path=target))
             found = of_folder(folder)
         except (MlflowException, OSError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise TrackingError(f"{what}: its files cannot be fetched ({reason}); promote the run again") from error
+            raise TrackingError(
+                f"{what}: its files cannot be fetched ({reason(error)}); promote the run again"
+            ) from error
         except TrackingError as error:
             raise TrackingError(f"{what}: {error}; it is not loaded") from error
         wrong = [

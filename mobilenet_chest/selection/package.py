@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.selection import digests
-from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.store import connect, told
 
 SERVED = Path(__file__).with_name("served.py")
 RUNTIME = ("mlflow", "numpy", "pandas", "torch")
@@ -94,6 +94,7 @@ def build(
     _forget_paths(folder)
 
 
+@told()
 def load_registered(model_uri: str) -> tuple[PyFuncModel, int]:
     """A registered model of this package, and the number of channels it takes.
 

@@ -26,7 +26,7 @@ from mobilenet_chest.selection.runs import (
     trained_model,
 )
 from mobilenet_chest.selection.turns import Turn, alias_version, clear_dead, turn
-from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.store import connect, told
 
 TOLERANCE = 1e-4
 """Largest difference in probability between a run's stored predictions and the registered model's: the exported
@@ -56,6 +56,7 @@ class Promotion:
     test: dict[str, float] = field(default_factory=dict)
 
 
+@told()
 def promote(
     reference: str,
     name: str | None = None,

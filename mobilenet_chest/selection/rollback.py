@@ -10,9 +10,10 @@ from mobilenet_chest.errors import PromotionRefused, TrackingError, nearest
 from mobilenet_chest.selection import package
 from mobilenet_chest.selection.promote import Promotion, check_names, previous_tag, test_figures
 from mobilenet_chest.selection.turns import alias_version, clear_dead, turn
-from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.store import connect, told
 
 
+@told()
 def rollback(name: str, alias: str = "champion", dry_run: bool = False) -> Promotion:
     """Move an alias back to the version that it stood at before the one it stands at.
 

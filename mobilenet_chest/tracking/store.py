@@ -6,6 +6,8 @@ import logging
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
@@ -33,6 +35,28 @@ def shown(uri: str) -> str:
     """``uri`` without its password, in front of the host or in the query, for people and logs."""
     hidden = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", uri)
     return re.sub(r"(?i)([?&][^=&#]*(?:pass|pwd|secret|token|key)[^=&#]*=)[^&#]*", r"\1***", hidden)
+
+
+def reason(error: Exception) -> str:
+    """First line of an error's message; MLflow's have a server's whole address in them, which is shown as it may be."""
+    uri = tracking_uri().rstrip("/")
+    return _first_line(error).replace(uri, shown(uri))
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What the store fails with in the midst of it becomes an error of this package, in a line without a password.
+
+    Raises:
+        TrackingError: It said no, or does not answer any more.
+    """
+    try:
+        yield
+    except (MlflowException, requests.RequestException) as error:
+        raise TrackingError(
+            f"tracking store {shown(tracking_uri())}: {reason(error)}; see that it runs, then give the same command "
+            "again"
+        ) from error
 
 
 def check_reachable() -> None:
@@ -80,9 +104,7 @@ def connect() -> MlflowClient:
             client = MlflowClient()
             client.search_experiments(max_results=1)
     except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise TrackingError(
-            f"tracking store {shown(uri)}: {_first_line(error).replace(uri, shown(uri))}; see `mobilenet-chest doctor`"
-        ) from error
+        raise TrackingError(f"tracking store {shown(uri)}: {reason(error)}; see `mobilenet-chest doctor`") from error
     return client
 
 
