@@ -144,7 +144,7 @@ def train(
             except (KeyboardInterrupt, WriteFailed) as error:
                 again = f"; the same command with --resume {tracker.run_id} goes on" if tracker.run_id else ""
                 typer.echo(f"{str(error) or 'interrupted'}{again}", err=True)
-                raise typer.Exit(getattr(error, "exit_code", 130)) from None
+                sys.exit(getattr(error, "exit_code", 130))
         output.training(config, result, as_json)
 
 
@@ -165,24 +165,36 @@ def compare(
 
 @app.command()
 def promote(
-    reference: Annotated[str, typer.Argument(metavar="STUDY|RUN_ID")],
+    reference: Annotated[
+        str | None, typer.Argument(metavar="STUDY|RUN_ID", help="With --rollback: the registered model.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Registered model; the experiment's name by default.")] = None,
     alias: Annotated[str, typer.Option(help="Alias to move.")] = "champion",
+    even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="Also where the alias has a better run.")] = (
+        False
+    ),
+    back: Annotated[bool, typer.Option("--rollback", help="The alias goes back to where it stood before.")] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Register the best run, prove the registered model, move the alias. Evaluates the sealed test split once."""
     with reporting():
+        wanted = "the registered model: promote --rollback NAME" if back else "a study or run: promote STUDY|RUN_ID"
+        named = (name or reference) if back else reference
+        if named is None or (back and (even_if_worse or (name and reference not in (None, name)))):
+            raise UserError(f"promote: name {wanted}" + (", and nothing else" if named else ""))
         from mobilenet_chest.cli import output
         from mobilenet_chest.errors import PromotionRefused
         from mobilenet_chest.selection.promote import promote as run
+        from mobilenet_chest.selection.rollback import rollback
 
         try:
-            output.promotion(run(reference, name, alias, dry_run), as_json)
+            done = rollback(named, alias, dry_run) if back else run(named, name, alias, dry_run, even_if_worse)
+            output.promotion(done, as_json)
         except PromotionRefused as refusal:
             if as_json:
-                output.print_json({"name": name, "version": None, "alias": alias, "run_id": None, "promoted": False,
-                                   "reasons": list(refusal.reasons), "test": {}})  # fmt: skip
+                output.print_json({"name": named if back else name, "version": None, "alias": alias, "run_id": None,
+                                   "promoted": False, "reasons": list(refusal.reasons), "test": {}})  # fmt: skip
             raise
 
 

@@ -102,7 +102,10 @@ def parse_choices(text: str) -> list[Choice]:
         for setting in part.split("+"):
             path, equals, value = setting.strip().partition("=")
             if equals:
-                choice[path] = yaml.safe_load(value)
+                try:
+                    choice[path] = yaml.safe_load(value)
+                except (yaml.YAMLError, ValueError, RecursionError):
+                    problems.append(f"--over {setting.strip()}: the value is not valid YAML; quote it")
             elif path in ON:
                 choice[path] = ON[path]
             else:

@@ -14,8 +14,11 @@ from typing import cast
 
 import mlflow
 import numpy as np
+import pandas as pd
 import torch
 import yaml
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.pyfunc import PyFuncModel
@@ -24,7 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mobilenet_chest.errors import PromotionRefused, TrackingError
-from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.selection import digests
+from mobilenet_chest.tracking.store import connect, told
 
 SERVED = Path(__file__).with_name("served.py")
 RUNTIME = ("mlflow", "numpy", "pandas", "torch")
@@ -90,18 +94,42 @@ def build(
     _forget_paths(folder)
 
 
+@told()
 def load_registered(model_uri: str) -> tuple[PyFuncModel, int]:
     """A registered model of this package, and the number of channels it takes.
 
+    Its files are copied and compared with the digests in the registry first, and it is the copy that is loaded.
+
     Raises:
-        TrackingError: There is no such model, or it takes no images.
+        TrackingError: There is no such model, it was changed, or it was not promoted by this tool.
     """
-    connect()
+    client = connect()
+    version = digests.find_version(client, model_uri)
+    with digests.verified_copy(client, version) as folder:
+        return _load(folder, model_uri)
+
+
+def check_loads(client: MlflowClient, version: ModelVersion) -> None:
+    """See that a version's files are those promoted, and that it predicts.
+
+    Raises:
+        TrackingError: It does not.
+    """
+    uri = f"models:/{version.name}/{version.version}"
+    with digests.verified_copy(client, version) as folder:
+        model, channels = _load(folder, uri)
+    blank = np.zeros((1, 32, 32) if channels == 1 else (1, 32, 32, 3), np.uint8)
+    probability = float(cast(pd.DataFrame, model.predict(blank))["probability"].iloc[0])
+    if not 0 <= probability <= 1:
+        raise TrackingError(f"model {uri}: gives {probability} for a blank image, which is no probability")
+
+
+def _load(folder: Path, model_uri: str) -> tuple[PyFuncModel, int]:
     try:
-        model = mlflow.pyfunc.load_model(model_uri)
-    except (MlflowException, OSError) as error:
-        raise TrackingError(f"model {model_uri}: cannot be loaded ({str(error).splitlines()[0]}); the form is "
-                            "models:/NAME@champion, models:/NAME/VERSION or runs:/RUN_ID/model") from error  # fmt: skip
+        model = mlflow.pyfunc.load_model(str(folder))
+    except (MlflowException, OSError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TrackingError(f"model {model_uri}: cannot be loaded ({reason}); promote its run again") from error
     inputs = model.metadata.get_input_schema()
     shape = inputs.inputs[0].shape if inputs is not None and inputs.is_tensor_spec() else ()
     if len(shape) not in (3, 4):
@@ -122,8 +150,8 @@ def _forget_paths(folder: Path) -> None:
     path.write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
 
 
-def predict_in_fresh_process(model_uri: str, images: NDArray[np.uint8], tracking_uri: str) -> NDArray[np.float64]:
-    """Probabilities from a registered model, loaded where this project cannot be imported and pickle is refused.
+def predict_in_fresh_process(model: Path, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Probabilities from a model folder, loaded where this project cannot be imported and pickle is refused.
 
     Raises:
         PromotionRefused: The process could not load the model or predict with it.
@@ -131,11 +159,12 @@ def predict_in_fresh_process(model_uri: str, images: NDArray[np.uint8], tracking
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         given, answer = Path(folder) / "images.npy", Path(folder) / "probabilities.npy"
         np.save(given, images)
+        # an address of its own for MLflow: the model is all there, and a password is nothing for other processes
         environment = os.environ | {
-            "MLFLOW_TRACKING_URI": tracking_uri,
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/none.db",
             "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         }
-        command = [sys.executable, "-I", "-c", _FRESH, model_uri, str(given), str(answer)]
+        command = [sys.executable, "-I", "-c", _FRESH, str(model), str(given), str(answer)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]

@@ -20,7 +20,7 @@ from mobilenet_chest.models.classifier import Classifier, Ensemble
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.tracking.provenance import code_version
 from mobilenet_chest.tracking.reading import artifact, get_run, living_owner
-from mobilenet_chest.tracking.store import all_experiment_ids, tracking_uri
+from mobilenet_chest.tracking.store import all_experiment_ids, shown, tracking_uri
 from mobilenet_chest.tracking.study_run import nested_runs, search_all
 from mobilenet_chest.training import checkpoint
 
@@ -77,7 +77,8 @@ def find(client: MlflowClient, reference: str) -> list[Candidate]:
     names = {run.data.tags.get("study", "") for run in studies} | {e.name for e in client.search_experiments()}
     known = ", ".join(sorted(names - {"", "Default"})) or "none yet: run sweep.py first"
     raise TrackingError(
-        f"no run, study or experiment '{reference}' at {tracking_uri()}{nearest(reference, names)} (there are: {known})"
+        f"no run, study or experiment '{reference}' at {shown(tracking_uri())}{nearest(reference, names)} "
+        f"(there are: {known})"
     )
 
 
@@ -93,7 +94,8 @@ def find_study(client: MlflowClient, name: str) -> Run:
             return run
     known = sorted({run.data.tags.get("study", "") for run in studies})
     raise TrackingError(
-        f"no study '{name}' at {tracking_uri()}{nearest(name, known)} (there are: {', '.join(known) or 'none yet'})"
+        f"no study '{name}' at {shown(tracking_uri())}{nearest(name, known)} "
+        f"(there are: {', '.join(known) or 'none yet'})"
     )
 
 

@@ -47,7 +47,7 @@ def check_storage(url: str) -> None:
         backend = address.get_backend_name()
     except (sqlalchemy.exc.ArgumentError, ValueError):
         # not echoed where it may hold a password that cannot be told apart in it
-        given = "(not shown: it may hold a password)" if "@" in url else url
+        given = "(not shown: it may hold a password)" if "@" in url else shown(url)
         raise StudyError(f"--storage {given}: not a database address; for example {DEFAULT}") from None
     if backend == "sqlite" and address.database in (None, "", ":memory:"):
         raise StudyError(f"--storage {url}: workers cannot share a database in memory; name a file, such as {DEFAULT}")

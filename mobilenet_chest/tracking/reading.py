@@ -75,7 +75,7 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
         if is_away(error):
             raise TrackingError(f"tracking store {shown(tracking_uri())} is away ({reason(error)})") from error
         raise TrackingError(
-            f"no run {run_id} at {tracking_uri()}; `mobilenet-chest compare` lists the ones there are"
+            f"no run {run_id} at {shown(tracking_uri())}; `mobilenet-chest compare` lists the ones there are"
         ) from error
 
 

@@ -30,11 +30,6 @@ MIGRATIONS_LOCK = 1_296_844_364
 
 REASON_LETTERS = 300
 
-# a bar for each copied file would drown the sweep's own output
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-# with a server, the addresses of each run that ends would go to stdout, where --json has its one document
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-
 
 def tracking_uri() -> str:
     """Where MLflow's own variables say; MLflow's default (``mlflow.db`` in the working folder) otherwise."""
@@ -42,9 +37,25 @@ def tracking_uri() -> str:
 
 
 def shown(uri: str) -> str:
-    """``uri`` without its password, for people and logs."""
-    uri = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", uri)
-    return re.sub(r"(?<=[?&]password=)[^&\s]*", "***", uri)
+    """``uri`` without its password, in front of the host or in the query, for people and logs."""
+    hidden = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", uri)
+    return re.sub(r"(?i)([?&][^=&#]*(?:pass|pwd|secret|token|key)[^=&#]*=)[^&#\s]*", r"\1***", hidden)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What the store fails with in the midst of it becomes an error of this package, in a line without a password.
+
+    Raises:
+        TrackingError: It said no, or does not answer any more.
+    """
+    try:
+        yield
+    except (MlflowException, requests.RequestException) as error:
+        raise TrackingError(
+            f"tracking store {shown(tracking_uri())}: {reason(error)}; see that it runs, then give the same command "
+            "again"
+        ) from error
 
 
 def check_reachable() -> None:
@@ -61,7 +72,7 @@ def check_reachable() -> None:
         _check_database(uri)
     elif scheme in ("", "file"):
         raise TrackingError(
-            f"MLFLOW_TRACKING_URI={uri}: MLflow has no file store any more; set sqlite:///mlflow.db, a server's "
+            f"MLFLOW_TRACKING_URI={shown(uri)}: MLflow has no file store any more; set sqlite:///mlflow.db, a server's "
             "http:// address, or unset the variable"
         )
     else:
@@ -96,6 +107,8 @@ def connect() -> MlflowClient:
     check_reachable()
     # bars for files of this machine's own disk, one after the other, would bury what a command says
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # at the end of a run MLflow prints a server's address, with the password in it, where --json has its one document
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     uri = tracking_uri()
@@ -104,9 +117,7 @@ def connect() -> MlflowClient:
             client = MlflowClient()
             client.search_experiments(max_results=1)  # opens the store, which runs the migrations of a fresh one
     except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise TrackingError(
-            f"tracking store {shown(uri)}: {reason(error).replace(uri, shown(uri))}; see `mobilenet-chest doctor`"
-        ) from error
+        raise TrackingError(f"tracking store {shown(uri)}: {reason(error)}; see `mobilenet-chest doctor`") from error
     return client
 
 
@@ -180,6 +191,8 @@ def database_problem(uri: str) -> str | None:
         url = sqlalchemy.make_url(uri)
         if url.get_backend_name() == "sqlite":
             return _file_problem(Path(url.database or "").absolute())
+        if "@" in (url.host or ""):  # a part of the password, which the driver's own message would show as the host
+            return f"{shown(uri)} has an @ too many; write one in the user's name or password as %40"
         engine = sqlalchemy.create_engine(url)
         with engine.connect():
             pass
@@ -213,7 +226,8 @@ def _check_database(uri: str) -> None:
 
 def reason(error: BaseException) -> str:
     """What an error says, in a line, without a password."""
-    line = shown((str(error).strip() or type(error).__name__).splitlines()[0])
+    uri = tracking_uri().rstrip("/")
+    line = shown((str(error).strip() or type(error).__name__).splitlines()[0].replace(uri, shown(uri)))
     if "Caused by " in line:  # of a server that cannot be reached MLflow tells the address three times before the cause
         line = line.rpartition("Caused by ")[2].rpartition(": ")[2].strip("()\"' ")
     return line if len(line) <= REASON_LETTERS else f"{line[:REASON_LETTERS]}…"

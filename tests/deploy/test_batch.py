@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ with warnings.catch_warnings():
     # importing mlflow.pyfunc makes MLflow warn about a type hint in its own code
     warnings.simplefilter("ignore")
     from mobilenet_chest.deploy.batch import predict_files
+    from mobilenet_chest.selection import digests
     from mobilenet_chest.selection.package import build
 
 DARK, BRIGHT = 96, 160
@@ -33,12 +35,25 @@ class Brightness(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Packed models for gray and for colour images."""
     folder = tmp_path_factory.mktemp("models")
     for name, channels in (("gray", 1), ("colour", 3)):
-        build(Brightness(), 16, channels, ("dark", "bright"), 0.5, folder / name)  # type: ignore[arg-type]
-    return {name: str(folder / name) for name in ("gray", "colour")}
+        build(Brightness(), 16, channels, ("dark", "bright"), 0.5, folder / name)
+    return {name: folder / name for name in ("gray", "colour")}
+
+
+@pytest.fixture
+def models(built: dict[str, Path], tracking: Path) -> dict[str, str]:
+    """Addresses of the packed models, registered as a promotion does it."""
+    client = MlflowClient()
+    run_id = client.create_run(client.create_experiment("models")).info.run_id
+    for name, folder in built.items():
+        client.log_artifacts(run_id, str(folder), name)
+        client.create_registered_model(name)
+        tags = {digests.DIGESTS: digests.as_tag(digests.of_folder(folder))}
+        client.create_model_version(name, f"runs:/{run_id}/{name}", run_id, tags=tags)
+    return {name: f"models:/{name}/1" for name in built}
 
 
 def probability(level: float) -> float:

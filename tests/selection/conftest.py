@@ -202,6 +202,30 @@ def promoted(promoted_original: tuple[Store, Promotion], tmp_path: Path) -> Iter
         yield copy, promotion
 
 
+@pytest.fixture(scope="session")
+def _eight(tmp_path_factory: pytest.TempPathFactory, _empty_database: Path, chest_file: Path) -> Store:
+    folder = tmp_path_factory.mktemp("eight")
+    shutil.copy(_empty_database, folder / "mlflow.db")
+    shutil.copy(chest_file, folder / "chest.npz")
+    torch.set_num_threads(1)
+    with working_in(folder):
+        values = {"stage2": {"epochs": 1, "lr": 2e-3}}
+        done = [
+            train(experiment(folder / "chest.npz", {**values, "seed": seed}), MlflowTracker()) for seed in range(20, 28)
+        ]
+    scores = {str(run.run_id): run.metrics["val_auc"] for run in done}
+    assert len(set(scores.values())) == 8
+    return Store(folder, "", tuple(sorted(scores, key=scores.__getitem__)), 7, "", "")
+
+
+@pytest.fixture
+def runs(_eight: Store, tmp_path: Path) -> Iterator[list[str]]:
+    """Eight finished trainings in a store of their own, the one with the lowest validation AUC first."""
+    copy = copied(_eight, tmp_path / "eight")
+    with working_in(copy.folder):
+        yield list(copy.trials)
+
+
 @pytest.fixture
 def rewrite_data(store: Store) -> Callable[..., None]:
     """Replaces arrays of the store's data file; ``None`` takes one out."""

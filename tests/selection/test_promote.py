@@ -218,10 +218,25 @@ class TestPromoted:
         assert str(store.client.get_model_version_by_alias("other", "challenger").version) == "1"
         assert registry(store.client)["tiny"][0] == {"champion": "1"}
 
-    def test_another_run_takes_the_alias_over(self, promoted: Promoted, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_worse_run_takes_the_alias_over_only_when_told_to(
+        self, promoted: Promoted, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         store, promotion = promoted
+        before = registry(store.client)
+        worse, better = (store.run(run).data.metrics["val_auc"] for run in (store.single, promotion.run_id))
+        for dry_run in (True, False):
+            with pytest.raises(PromotionRefused) as caught:
+                promote(store.single, dry_run=dry_run)
+            assert caught.value.reasons == (
+                f"the run is worse than what the alias stands at: val_auc {worse:.10g}, version 1 (run "
+                f"{promotion.run_id}) has {better:.10g}; --even-if-worse promotes it all the same",
+            )
+            assert registry(store.client) == before
         monkeypatch.setattr(package, "predict_in_fresh_process", predict_here)
-        second = promote(store.single)
+        second = promote(store.single, even_if_worse=True)
+        assert second.reasons[1] == (
+            f"the run is worse: val_auc {worse:.10g}, version 1 (run {promotion.run_id}) has {better:.10g}"
+        )
         assert (second.version, second.run_id, second.promoted) == ("2", store.single, True)
         aliases, versions = registry(store.client)["tiny"]
         assert aliases == {"champion": "2"}
@@ -238,7 +253,7 @@ class TestPromoted:
         monkeypatch.setattr(package, "predict_in_fresh_process", predict_here)
         # what is packed are the best trial's weights: not those of the single training
         with pytest.raises(PromotionRefused, match="differ from the run's by up to"):
-            promote(store.single)
+            promote(store.single, even_if_worse=True)
         assert registry(store.client) == before
         assert "test_evaluations" not in store.run(store.single).data.tags
         assert mlflow.pyfunc.load_model("models:/tiny@champion") is not None
@@ -255,9 +270,9 @@ class TestPromoted:
         assert len(mlflow.pyfunc.load_model("models:/tiny@champion").predict(np.zeros((2, 9, 9), np.uint8))) == 2
 
 
-def predict_here(model_uri: str, images: Any, _tracking_uri: str) -> Any:
+def predict_here(model: Path, images: Any) -> Any:
     """What the fresh process does, in this one."""
-    return mlflow.pyfunc.load_model(model_uri).predict(images)["probability"].to_numpy()
+    return mlflow.pyfunc.load_model(str(model)).predict(images)["probability"].to_numpy()
 
 
 class TestRefused:

@@ -1,0 +1,51 @@
+"""The model card: what a registered version says of itself."""
+
+from __future__ import annotations
+
+import math
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.selection.runs import SCORED_ON, Candidate
+
+
+def model_card(
+    candidate: Candidate,
+    config: Config,
+    classes: tuple[str, str],
+    test: dict[str, float],
+    difference: float,
+    openings: str,
+) -> str:
+    """The version's description, in Markdown: what it is, on what it was measured, and what it must not be used for."""
+    run, metrics = candidate.run, candidate.run.data.metrics
+    what = f"{run.data.tags.get('model', config.model.name)} ({config.model.weights} weights)"
+    if "members" in run.data.tags:
+        kind = {"ensemble": "An ensemble", "soup": "A soup"}[run.data.tags["kind"]]
+        what = f"{kind} of {len(run.data.tags['members'].split(','))} runs of {what}"
+    scored = run.data.tags.get(SCORED_ON, "chose epoch and threshold")
+
+    def figures(prefix: str) -> str:
+        names = ("auc_tta", "accuracy_tta_threshold", "sensitivity", "specificity")
+        return " | ".join(f"{metrics.get(f'{prefix}_{n}', test.get(f'{prefix}_{n}', math.nan)):.4f}" for n in names)
+
+    return f"""# {config.name}
+
+{what} tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
+Input: uint8 images of any size, shape (n, height, width) or (n, height, width, 3) for colour. Output: probability of
+{classes[1]}, label name, label. Resize to {config.data.image_size}×{config.data.image_size}, normalisation, mirror
+averaging and the threshold {metrics["threshold"]:.2f} are inside.
+
+| split | AUC | accuracy | sensitivity | specificity |
+|---|---|---|---|---|
+| validation ({scored}) | {figures("val")} |
+| test (openings: {openings}) | {figures("test")} |
+
+Cross-fitted validation accuracy: {metrics["val_accuracy_crossfit"]:.4f}. Run `{candidate.run_id}`, experiment digest
+`{run.data.tags.get("config_digest")}`, data digest `{run.data.tags.get("data_digest")}`, commit
+`{run.data.tags.get("git_commit")}` (uncommitted changes: {run.data.tags.get("git_dirty")}).
+
+Checked at promotion: loaded from the registry in a fresh process, its probabilities on the validation images equal
+the run's to within {difference:.1e}.
+
+A research model, measured on {config.data.dataset} only: not a medical device, not for diagnosis.
+"""
