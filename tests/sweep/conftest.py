@@ -15,14 +15,20 @@ from mobilenet_chest.sweep.staffing import Outlook
 from mobilenet_chest.sweep.workers import Job, work
 
 Make = Callable[..., Config]
+SMALL = "timm:mobilenetv2_050"
 
 
 @pytest.fixture
 def tiny(phantom_config: Make) -> Make:
-    """A search on the tiny file with a small head: a trial takes a second or two."""
+    """A search on the tiny file with a small network: a trial takes a second."""
 
     def make(search: dict[str, Any], values: dict[str, Any] | None = None, **settings: Any) -> Config:
-        fields = {"search": search, "model.hidden": [8], "study": {"trials": 2, "pruner": "none", **settings}}
+        fields = {
+            "search": search,
+            "model.name": SMALL,
+            "model.hidden": [8],
+            "study": {"trials": 2, "pruner": "none", **settings},
+        }
         return phantom_config(fields | (values or {}))
 
     return make
