@@ -18,8 +18,9 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, TrackingError, nearest
 from mobilenet_chest.models.classifier import Classifier, Ensemble
 from mobilenet_chest.models.zoo import build_model
+from mobilenet_chest.tracking.owners import living_owner
 from mobilenet_chest.tracking.provenance import code_version
-from mobilenet_chest.tracking.reading import artifact, get_run, living_owner
+from mobilenet_chest.tracking.reading import artifact, get_run
 from mobilenet_chest.tracking.store import all_experiment_ids, shown, tracking_uri
 from mobilenet_chest.tracking.study_run import nested_runs, search_all
 from mobilenet_chest.training import checkpoint

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -18,7 +17,6 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.errors import DataError, TrackingError, WriteFailed
 from mobilenet_chest.tracking.delivery import deliver_run
 from mobilenet_chest.tracking.keeper import FOLDER, LAST
-from mobilenet_chest.tracking.provenance import OWNER, is_alive
 from mobilenet_chest.tracking.store import reason, shown, tracking_uri
 from mobilenet_chest.tracking.writes import is_away
 from mobilenet_chest.training import checkpoint
@@ -55,12 +53,6 @@ def standing(client: MlflowClient, run: Run) -> Standing | None:
             except DataError:
                 print(f"run {run.info.run_id}: {FOLDER}/{name} is damaged; it is set aside", file=sys.stderr)
     return max(found, key=lambda one: one.progress.epoch, default=None)
-
-
-def living_owner(run: Run) -> dict[str, Any] | None:
-    """The process that is writing a run, if there is one and it has not died."""
-    owner = json.loads(run.data.tags[OWNER]) if OWNER in run.data.tags else None
-    return owner if run.info.status == "RUNNING" and is_alive(owner) else None
 
 
 def get_run(client: MlflowClient, run_id: str) -> Run:

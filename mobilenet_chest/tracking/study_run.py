@@ -14,7 +14,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.tracking.keeper import FOLDER
-from mobilenet_chest.tracking.reading import living_owner
+from mobilenet_chest.tracking.owners import living_owners
 from mobilenet_chest.tracking.sending import answering
 from mobilenet_chest.tracking.spool import spools
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
@@ -87,14 +87,13 @@ def close_dead(at_work: Collection[str] = ()) -> list[tuple[str, str]]:
     """Mark KILLED what still says RUNNING though the process that wrote it is gone, but for trials, which are their
     study's, and for the runs ``at_work``; run ids with their tag ``kind``."""
     client = connect()
-    running = search_all(client, all_experiment_ids(client), "attributes.status = 'RUNNING'")
-    dead = [
-        (str(run.info.run_id), run.data.tags["kind"])
-        for run in running
-        if run.data.tags.get("kind", "trial") != "trial"
-        and run.info.run_id not in at_work
-        and living_owner(run) is None
+    running = [
+        run
+        for run in search_all(client, all_experiment_ids(client), "attributes.status = 'RUNNING'")
+        if run.data.tags.get("kind", "trial") != "trial" and run.info.run_id not in at_work
     ]
+    living = living_owners(running)
+    dead = [(str(run.info.run_id), run.data.tags["kind"]) for run in running if run.info.run_id not in living]
     for run_id, _ in dead:
         client.set_terminated(run_id, "KILLED")
     return dead

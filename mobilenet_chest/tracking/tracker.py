@@ -17,6 +17,7 @@ from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import OwnershipLost, TrackingError
 from mobilenet_chest.tracking.delivery import deliver_run
 from mobilenet_chest.tracking.description import run_inputs, run_params, run_tags
+from mobilenet_chest.tracking.owners import Signs
 from mobilenet_chest.tracking.provenance import OWNER as OWNER
 from mobilenet_chest.tracking.provenance import owner_tag as owner_tag
 from mobilenet_chest.tracking.sending import Sender, answering
@@ -116,6 +117,7 @@ class MlflowTracker:
         self._there: set[tuple[str, int]] = set()
         self._tags = {"kind": kind, **(tags or {})} | ({"mlflow.parentRunId": parent} if parent else {})
         self._sender: Sender | None = None
+        self._signs: Signs | None = None
 
     @contextmanager
     def run(self, config: Config, data: TrainVal) -> Iterator[None]:
@@ -146,6 +148,7 @@ class MlflowTracker:
         finally:
             if monitor is not None:
                 monitor.finish()
+            self._stop_signs()
             if status is not None:
                 self.end(status)
 
@@ -199,6 +202,13 @@ class MlflowTracker:
         """From here on the run is known to be this process's, and what cannot be sent is kept."""
         self.run_id = run_id
         self._sender = Sender(self._client, run_id, self._guard)
+        if self._tags["kind"] != "trial":  # whether a trial is in living hands is known to its study
+            self._signs = Signs(self._client, run_id)
+
+    def _stop_signs(self) -> None:
+        if self._signs is not None:
+            self._signs.stop()
+            self._signs = None
 
     def _describe(self, config: Config, data: TrainVal) -> None:
         params = list(run_params(config).items())
@@ -212,6 +222,7 @@ class MlflowTracker:
 
     def end(self, status: int) -> None:
         """Set the run's final status."""
+        self._stop_signs()
         if self._sender is not None:
             self._sender.make_haste()  # a training has no later occasion to deliver what waits
         self._write({"status": Status.to_string(status), "time": _now()})
