@@ -60,6 +60,19 @@ def test_a_failed_computation_leaves_nothing(cache_folder: Path) -> None:
     assert put("a") == (b"xxy", False)
 
 
+def test_cut_at_fifty_places(cache_folder: Path) -> None:
+    """Whichever of its files is cut short where: what is read is what was written, or made again."""
+    whole, _ = put("a", 5000)
+    chance = random.Random(5)
+    for _ in range(50):
+        (place,) = (cache_folder / "kind").iterdir()
+        file = chance.choice(sorted(place.iterdir()))
+        os.truncate(file, chance.randrange(file.stat().st_size))
+        assert cache.entries() == []
+        assert put("a", 5000) == (whole, False)
+        assert put("a", 5000) == (whole, True)
+
+
 @pytest.mark.parametrize(
     "damage",
     [

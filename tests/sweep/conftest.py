@@ -35,6 +35,32 @@ def tiny(phantom_config: Make) -> Make:
 
 
 @pytest.fixture
+def fields(chest_file: Path) -> Callable[..., dict[str, Any]]:
+    """Makes a tiny search for a process of its own: what stands in its YAML file."""
+
+    def make(epochs: int, model: str = SMALL, **study: Any) -> dict[str, Any]:
+        return {
+            "name": "tiny",
+            "device": "cpu",
+            "data": {
+                "dataset": "chestmnist",
+                "classes": ["cardiomegaly", "pneumothorax"],
+                "path": str(chest_file),
+                "image_size": 32,
+            },
+            "model": {"name": model, "weights": "none", "hidden": [8]},
+            "optimizer": {"batch_size": 16},
+            "stage1": {"epochs": 2},
+            "stage2": {"epochs": epochs - 2, "patience": None},
+            "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
+            "study": {"pruner": "none", **study},
+            "tracking": {"keep_checkpoints": 2},
+        }
+
+    return make
+
+
+@pytest.fixture
 def here(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a tracking store, where the one worker of a sweep is this process: no process has to start."""
 

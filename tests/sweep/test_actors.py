@@ -102,28 +102,12 @@ def test_an_address_without_ray_is_a_mistake(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def experiment(tracking: Path, chest_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def experiment(tracking: Path, fields: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Path:
     """``tiny.yaml`` in the working folder, which has an empty tracking store."""
     for name, value in ON_LOOPBACK.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    fields: dict[str, Any] = {
-        "name": "tiny",
-        "device": "cpu",
-        "data": {
-            "dataset": "chestmnist",
-            "classes": ["cardiomegaly", "pneumothorax"],
-            "path": str(chest_file),
-            "image_size": 32,
-        },
-        "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
-        "optimizer": {"batch_size": 16},
-        "stage1": {"epochs": 2},
-        "stage2": {"epochs": 8, "patience": None},
-        "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
-        "study": {"trials": TRIALS, "pruner": "none"},
-    }
-    (tracking / "tiny.yaml").write_text(yaml.safe_dump(fields), encoding="utf-8")
+    (tracking / "tiny.yaml").write_text(yaml.safe_dump(fields(10, trials=TRIALS)), encoding="utf-8")
     return tracking
 
 

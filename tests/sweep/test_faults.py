@@ -38,6 +38,7 @@ WAIT_SECONDS = 240
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 
 Empty = Callable[[], str]
+Fields = Callable[..., dict[str, Any]]
 
 ACT = """
 import os, time
@@ -84,26 +85,6 @@ def eight() -> Iterator[Crew]:
         yield made
 
 
-def fields(chest_file: Path, trials: int = TRIALS) -> dict[str, Any]:
-    return {
-        "name": "tiny",
-        "device": "cpu",
-        "data": {
-            "dataset": "chestmnist",
-            "classes": ["cardiomegaly", "pneumothorax"],
-            "path": str(chest_file),
-            "image_size": 32,
-        },
-        "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
-        "optimizer": {"batch_size": 16},
-        "stage1": {"epochs": 2},
-        "stage2": {"epochs": EPOCHS - 2, "patience": None},
-        "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
-        "study": {"trials": trials, "pruner": "none"},
-        "tracking": {"keep_checkpoints": 2},
-    }
-
-
 @contextmanager
 def opened(config: Config, url: str) -> Iterator[optuna.Study]:
     storage = open_storage(url)
@@ -123,8 +104,8 @@ def trials(config: Config, url: str) -> list[FrozenTrial]:
 
 
 @pytest.mark.timeout(600)
-def test_eight_processes_on_an_empty_database(empty_database: Empty, eight: Crew, chest_file: Path) -> None:
-    config = fields(chest_file)
+def test_eight_processes_on_an_empty_database(empty_database: Empty, eight: Crew, fields: Fields) -> None:
+    config = fields(EPOCHS, trials=TRIALS)
     for _ in range(2):
         url = empty_database()
         assert sorted(eight.all_at_once(what="begin", url=url, fields=config)) == list(range(8))
@@ -134,8 +115,8 @@ def test_eight_processes_on_an_empty_database(empty_database: Empty, eight: Crew
         assert eight.all_at_once(members=1, what="runs", url=url) == [8]
 
 
-def test_four_processes_claim_forty_queued_trials(empty_database: Empty, eight: Crew, chest_file: Path) -> None:
-    url, config = empty_database(), fields(chest_file, trials=40)
+def test_four_processes_claim_forty_queued_trials(empty_database: Empty, eight: Crew, fields: Fields) -> None:
+    url, config = empty_database(), fields(EPOCHS, trials=40)
     eight.all_at_once(members=1, what="queue", url=url, fields=config)
     answers = eight.all_at_once(members=4, what="claim", url=url, fields=config)
     every = sorted(number for taken, _, _ in answers for number in taken)
@@ -154,8 +135,8 @@ def claim_and_die(config: Config, url: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
-def test_four_racing_reapers_make_one_retry(empty_database: Empty, eight: Crew, chest_file: Path) -> None:
-    url, config = empty_database(), fields(chest_file, trials=3)
+def test_four_racing_reapers_make_one_retry(empty_database: Empty, eight: Crew, fields: Fields) -> None:
+    url, config = empty_database(), fields(EPOCHS, trials=3)
     eight.all_at_once(members=1, what="queue", url=url, fields=config)
     process = multiprocessing.get_context("fork").Process(target=claim_and_die, args=(parse(config), url))
     process.start()
@@ -175,9 +156,9 @@ def test_four_racing_reapers_make_one_retry(empty_database: Empty, eight: Crew, 
 
 
 @pytest.fixture
-def experiment(tmp_path: Path, chest_file: Path) -> Path:
+def experiment(tmp_path: Path, fields: Fields) -> Path:
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(fields(chest_file)), encoding="utf-8")
+    path.write_text(yaml.safe_dump(fields(EPOCHS, trials=TRIALS)), encoding="utf-8")
     return path
 
 
@@ -231,10 +212,8 @@ def assert_all_complete(config: Config, url: str, folder: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_postgresql_restarts_in_mid_trial(
-    tracking: Path, postgres: Postgres, experiment: Path, chest_file: Path
-) -> None:
-    url, config = postgres.create(), parse(fields(chest_file))
+def test_postgresql_restarts_in_mid_trial(tracking: Path, postgres: Postgres, experiment: Path, fields: Fields) -> None:
+    url, config = postgres.create(), parse(fields(EPOCHS, trials=TRIALS))
     command = [sys.executable, str(ROOT / "sweep.py"), str(experiment), "--workers", "2", "--storage", url]
     with started(command, tracking) as process:
         wait_for_a_trial_in_hand(process, tracking, config, url)
@@ -262,8 +241,8 @@ study.run_sweep(load(sys.argv[1]))
 
 
 @pytest.mark.timeout(600)
-def test_a_database_locked_beyond_the_timeout(tracking: Path, experiment: Path, chest_file: Path) -> None:
-    url, config = f"sqlite:///{tracking / 'optuna.db'}", parse(fields(chest_file))
+def test_a_database_locked_beyond_the_timeout(tracking: Path, experiment: Path, fields: Fields) -> None:
+    url, config = f"sqlite:///{tracking / 'optuna.db'}", parse(fields(EPOCHS, trials=TRIALS))
     with started([sys.executable, "-c", LOCKED, str(experiment)], tracking) as process:
         wait_for_a_trial_in_hand(process, tracking, config, url)
         other = sqlite3.connect(tracking / "optuna.db", timeout=30, isolation_level=None)
@@ -285,13 +264,13 @@ def test_two_machines_with_postgresql_and_a_server(
     postgres: Postgres,
     mlflow_server: Callable[..., MlflowServer],
     experiment: Path,
-    chest_file: Path,
+    fields: Fields,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The same line typed twice: what the two have in common is a study's address and a server's."""
     server = mlflow_server(backend=postgres.create())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    url, config = postgres.create(), parse(fields(chest_file))
+    url, config = postgres.create(), parse(fields(EPOCHS, trials=TRIALS))
     command = [sys.executable, str(ROOT / "sweep.py"), str(experiment), "--storage", url, "--json"]
     folders = [tmp_path / "one", tmp_path / "two"]
     with ExitStack() as stack:

@@ -31,25 +31,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="P
 
 
 @pytest.fixture
-def experiment(tmp_path: Path, chest_file: Path) -> Path:
-    fields: dict[str, Any] = {
-        "name": "tiny",
-        "device": "cpu",
-        "data": {
-            "dataset": "chestmnist",
-            "classes": ["cardiomegaly", "pneumothorax"],
-            "path": str(chest_file),
-            "image_size": 32,
-        },
-        "model": {"weights": "none", "hidden": [8]},
-        "optimizer": {"batch_size": 16},
-        "stage1": {"epochs": 2},
-        "stage2": {"epochs": 4, "patience": None},
-        "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
-        "study": {"trials": TRIALS, "pruner": "none", "lease_seconds": 2},
-    }
+def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(fields), encoding="utf-8")
+    values = fields(6, model="mobilenet_v3_large", trials=TRIALS, lease_seconds=2)
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path
 
 

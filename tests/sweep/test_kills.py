@@ -44,25 +44,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="P
 
 
 @pytest.fixture
-def experiment(tmp_path: Path, chest_file: Path) -> Path:
-    fields: dict[str, Any] = {
-        "name": "tiny",
-        "device": "cpu",
-        "data": {
-            "dataset": "chestmnist",
-            "classes": ["cardiomegaly", "pneumothorax"],
-            "path": str(chest_file),
-            "image_size": 32,
-        },
-        "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
-        "optimizer": {"batch_size": 16},
-        "stage1": {"epochs": 2},
-        "stage2": {"epochs": EPOCHS - 2, "patience": None},
-        "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
-        "study": {"pruner": "none", "max_retries": 1000},
-    }
+def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(fields), encoding="utf-8")
+    path.write_text(yaml.safe_dump(fields(EPOCHS, max_retries=1000)), encoding="utf-8")
     return path
 
 
