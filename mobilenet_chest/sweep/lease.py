@@ -26,6 +26,8 @@ from mobilenet_chest.tracking.provenance import identity, known_alive
 BEATS = 4
 """Signs of life within a lease."""
 
+LEAVE_SECONDS = 5.0
+
 
 class Lease:
     """A worker's hold on its trial; signs of life are given while it is entered.
@@ -50,7 +52,7 @@ class Lease:
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
-        self._thread.join()
+        self._thread.join(LEAVE_SECONDS)  # it may be waiting for a database that is away
         if self._engine is not None:
             self._engine.dispose()
         else:

@@ -195,8 +195,9 @@ def run_sweep(
         reconcile(study, url, run_id, watch)
         raise
     finally:
-        # while another machine is at work on the study, its run goes on
-        if not study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            parent.leave()  # another machine is at work on the study
+        else:
             parent.end(status)
     return result
 

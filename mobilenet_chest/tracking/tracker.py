@@ -148,7 +148,7 @@ class MlflowTracker:
         finally:
             if monitor is not None:
                 monitor.finish()
-            self._stop_signs()
+            self.leave()
             if status is not None:
                 self.end(status)
 
@@ -205,7 +205,8 @@ class MlflowTracker:
         if self._tags["kind"] != "trial":  # whether a trial is in living hands is known to its study
             self._signs = Signs(self._client, run_id)
 
-    def _stop_signs(self) -> None:
+    def leave(self) -> None:
+        """Give no signs of life in the run any more, and leave its end to others."""
         if self._signs is not None:
             self._signs.stop()
             self._signs = None
@@ -222,7 +223,7 @@ class MlflowTracker:
 
     def end(self, status: int) -> None:
         """Set the run's final status."""
-        self._stop_signs()
+        self.leave()
         if self._sender is not None:
             self._sender.make_haste()  # a training has no later occasion to deliver what waits
         self._write({"status": Status.to_string(status), "time": _now()})

@@ -55,7 +55,7 @@ def test_those_of_another_machine_are_known_by_their_signs(
 ) -> None:
     trackers = [begun(phantom_config()) for _ in range(2)]
     at_work, gone = (str(tracker.run_id) for tracker in trackers)
-    trackers[1]._stop_signs()  # as if it had been killed
+    trackers[1].leave()  # as if it had been killed
     owner, client = elsewhere(at_work), MlflowClient()
     elsewhere(gone)
     assert living_owners([client.get_run(at_work), client.get_run(gone)]) == {at_work: owner}
