@@ -29,7 +29,7 @@ from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.sweep.storage import open_storage
 
 ROOT = Path(__file__).parents[2]
-TRIALS = 6
+TRIALS = 4
 WAIT_SECONDS = 120
 
 ON_LOOPBACK = {
@@ -62,13 +62,17 @@ from mobilenet_chest.errors import ClusterError
 from mobilenet_chest.sweep import cluster
 from mobilenet_chest.sweep.actors import on_ray
 from mobilenet_chest.sweep.definition import open_or_create
+from mobilenet_chest.sweep.staffing import Outlook
 from mobilenet_chest.sweep.workers import Job
 url, left = "sqlite:///gpu.db", []
 config = load("tiny.yaml", ["device=auto"])
 open_or_create(config, url)
+def look():
+    left.append(ray.available_resources().get("GPU", 0))
+    return Outlook(open=0 not in left, busy=False, begins=True, begun=0)
 with on_ray(config, 2, storage=url, address=sys.argv[1]) as launch:
     job = Job(config, url, parent_run="none", deadline=0.0, threads=99)
-    launch(job, 2, lambda: left.append(ray.available_resources().get("GPU", 0)), lambda: left.append("lost"))
+    launch(job, 2, look, lambda: left.append("lost"))
     cluster.socket.gethostname = lambda: "elsewhere"
     refusals = []
     for storage in ("sqlite:///optuna.db", "postgresql+psycopg://ann:hush@db/x"):
@@ -204,8 +208,8 @@ def test_a_node_is_removed_in_mid_sweep(experiment: Path) -> None:
         assert found["refusals"][0].startswith("--storage sqlite:///optuna.db is a file of one machine")
         assert found["refusals"][1].startswith("tracking store sqlite:///")
 
-        with sweeping(experiment, "--address", address, "--json") as process:
-            wait_for_two_trials_in_hand(process, experiment, most=4)
+        with sweeping(experiment, "--address", address, "--json", "stage2.epochs=30") as process:
+            wait_for_two_trials_in_hand(process, experiment, most=20)
             remove()
             code = process.wait(timeout=WAIT_SECONDS)
         said = (experiment / "err").read_text()
@@ -228,7 +232,7 @@ def test_a_node_is_removed_in_mid_sweep(experiment: Path) -> None:
     assert len(runs) == TRIALS + 1
     for trial in complete:
         steps = [point.step for point in client.get_metric_history(trial.user_attrs["run_id"], "train_loss")]
-        assert steps == [*range(1, 11)]
+        assert steps == [*range(1, 33)]
 
 
 @pytest.mark.slow
