@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,55 @@ def test_a_full_disk(tracking: Path, phantom_config: Callable[..., Config]) -> N
     answer, errors = again.communicate(timeout=WAIT_SECONDS)
     assert again.returncode == 0, errors
     assert sorted(histories(client.get_run(run.info.run_id))["train_loss"]) == list(range(1, 10))
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[Callable[[str], None]]:
+    """A file system of its own in memory; gives what mounts it anew as ``ro`` or ``rw``."""
+
+    def mount(*words: str) -> None:
+        subprocess.run(["mount", *words, str(folder)], check=True, capture_output=True, timeout=30)
+
+    folder.mkdir()
+    try:
+        mount("-t", "tmpfs", "-o", "size=500m", "tmpfs")
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"file systems cannot be mounted here: {error}")
+    try:
+        yield lambda how: mount("-o", f"remount,{how}")
+    finally:
+        subprocess.run(["umount", str(folder)], check=True, capture_output=True, timeout=30)
+
+
+@pytest.mark.timeout(400)
+def test_a_folder_that_becomes_read_only(tracking: Path, phantom_config: Callable[..., Config]) -> None:
+    experiment = tracking / "tiny.yaml"
+    values = {"model": {"weights": "none", "hidden": [16]}, "stage2": {"epochs": 30, "patience": None}}
+    experiment.write_text(to_yaml(phantom_config(values)), encoding="utf-8")
+    client = MlflowClient()
+    with mounted(tracking / "mlruns") as remount:
+        process = training(experiment)
+        while len(checkpoints()) < 2:
+            time.sleep(0.01)
+        for _ in range(100):
+            try:
+                remount("ro")
+                break
+            except subprocess.CalledProcessError:  # a file in it is open at the moment
+                time.sleep(0.02)
+        answer, errors = process.communicate(timeout=WAIT_SECONDS)
+        assert (process.returncode, answer) == (1, ""), errors
+        assert "Traceback" not in errors
+        assert re.search(r"cannot be written \(Read-only file system\); make room, or the place writable", errors)
+        (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+        assert run.info.status == "FAILED"
+        assert standing(client, run) is not None
+        remount("rw")
+        again = training(experiment, "--resume", run.info.run_id)
+        _, errors = again.communicate(timeout=WAIT_SECONDS)
+        assert again.returncode == 0, errors
+        assert "goes on after epoch" in errors
+        assert sorted(histories(client.get_run(run.info.run_id))["train_loss"]) == list(range(1, 32))
 
 
 def assert_little_was_lost(errors: str, logged: dict[str, dict[int, float]]) -> None:
