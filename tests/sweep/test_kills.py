@@ -247,7 +247,8 @@ def test_killed_at(
             case "in a checkpoint":
                 monkeypatch.setattr(checkpoint, "os", SimpleNamespace(fsync=at_call(4, os.fsync)))
             case "in its copying":
-                monkeypatch.setattr(MlflowTracker, "log_file", at_call(4, MlflowTracker.log_file))
+                # config.yaml of the study and of the trial, two epochs of stage 1, its best, and then
+                monkeypatch.setattr(MlflowTracker, "log_file", at_call(6, MlflowTracker.log_file))
             case "at its end":
                 monkeypatch.setattr(two_stage, "remove_last", die)
         run_sweep(config)
