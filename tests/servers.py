@@ -215,6 +215,11 @@ class MlflowServer:
             assert time.monotonic() < deadline, f"mlflow server does not answer: {self.log()}"
             time.sleep(0.1)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has been started and not killed."""
+        return self._process is not None
+
     def _answers(self) -> bool:
         try:
             with requests.Session() as session:

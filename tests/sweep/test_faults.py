@@ -177,8 +177,10 @@ def started(command: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]
             process.communicate()
 
 
-def wait_for_a_trial_in_hand(process: subprocess.Popen[str], folder: Path, config: Config, url: str) -> None:
-    """Until one trial runs that has reported an epoch of stage 2."""
+def wait_for_a_trial_in_hand(
+    process: subprocess.Popen[str], folder: Path, config: Config, url: str, most: int = EPOCHS - 2
+) -> None:
+    """Until one trial runs that has reported an epoch of stage 2, ``most`` of them at most."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, (folder / "sweep.log").read_text()
@@ -187,10 +189,7 @@ def wait_for_a_trial_in_hand(process: subprocess.Popen[str], folder: Path, confi
                 found = trials(config, url)
             except KeyError:  # the study is not made yet
                 found = []
-            if any(
-                t.state == TrialState.RUNNING and 3 <= max(t.intermediate_values, default=0) <= EPOCHS - 2
-                for t in found
-            ):
+            if any(t.state == TrialState.RUNNING and 3 <= max(t.intermediate_values, default=0) <= most for t in found):
                 return
         time.sleep(0.1)
     raise AssertionError("no trial reported an epoch in time")
@@ -226,6 +225,35 @@ def test_postgresql_restarts_in_mid_trial(tracking: Path, postgres: Postgres, ex
         points = MlflowClient().get_metric_history(trial.user_attrs["run_id"], "train_loss")
         seconds = [(late.timestamp - early.timestamp) / 1000 for early, late in pairwise(points)]
         print(f"trial {trial.number}: {median(seconds):.1f} s an epoch, {max(seconds):.1f} s the longest")
+
+
+def test_the_tracking_server_is_killed_in_mid_trial(
+    tracking: Path,
+    mlflow_server: Callable[..., MlflowServer],
+    experiment: Path,
+    fields: Fields,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Trials in hand go on, and the next one waits until the server is back."""
+    url, config, server = f"sqlite:///{tracking / 'optuna.db'}", parse(fields(EPOCHS, trials=TRIALS)), mlflow_server()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    words = ["stage2.epochs=40", "--workers", "2", "--storage", url]
+    with started([sys.executable, str(ROOT / "sweep.py"), str(experiment), *words], tracking) as process:
+        wait_for_a_trial_in_hand(process, tracking, config, url, most=30)
+        server.kill()
+        time.sleep(15)
+        server.start()
+        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "sweep.log").read_text()
+    assert "is away" in (tracking / "sweep.log").read_text()
+    found = trials(config, url)
+    assert [t.state for t in found] == [TrialState.COMPLETE] * TRIALS, [t.user_attrs for t in found]
+    client = MlflowClient()
+    runs = client.search_runs(["1"])
+    assert sorted(run.info.status for run in runs) == ["FINISHED"] * (TRIALS + 1)
+    for trial in found:
+        steps = [point.step for point in client.get_metric_history(trial.user_attrs["run_id"], "train_loss")]
+        assert sorted(steps) == list(range(1, 43))
+    assert list((tracking / ".mobilenet-chest" / "spool").iterdir()) == []
 
 
 LOCKED = """

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from servers import MlflowServer
 
 from mobilenet_chest.config import Config, to_yaml
 from mobilenet_chest.tracking.reading import artifact
@@ -36,53 +35,11 @@ pytestmark = [
 ]
 
 
-class MlflowServer:
-    """``mlflow server`` on loopback, its database and artifacts in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
-        self.folder, self.uri = folder, f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = [
-            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
-            "--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}",
-            "--artifacts-destination", str(self.folder / "artifacts"),
-        ]  # fmt: skip
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-        environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-        log = (self.folder / "server.log").open("ab")
-        self.process = subprocess.Popen(
-            command, cwd=self.folder, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-        log.close()
-        deadline = time.monotonic() + WAIT_SECONDS
-        while True:
-            try:
-                if requests.get(f"{self.uri}/health", timeout=2).ok:
-                    return
-            except requests.RequestException:
-                assert self.process.poll() is None, (self.folder / "server.log").read_text()
-                assert time.monotonic() < deadline
-            time.sleep(0.1)
-
-    def kill(self) -> None:
-        """With its workers: they are a process group of their own."""
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-
 @pytest.fixture(scope="module")
 def _server(_empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(_empty_database, folder / "server.db")
     server = MlflowServer(folder)
-    server.start()
     yield server
     server.kill()
 
@@ -92,7 +49,7 @@ def server(_server: MlflowServer, tracking: Path, monkeypatch: pytest.MonkeyPatc
     """A server that is there; the working folder is the test's own."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", _server.uri)
-    if _server.process is None:
+    if not _server.runs:
         _server.start()
     return _server
 
