@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
 
+from mobilenet_chest import interrupts
 from mobilenet_chest.errors import MissingExtraError, StudyError, SweepFailed
 from mobilenet_chest.tracking.store import database_problem, shown
 
@@ -94,7 +95,8 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
             nonlocal tries
             tries += 1
             try:
-                return method(self, *arguments, **options)
+                with interrupts.uncut():
+                    return method(self, *arguments, **options)
             except UpdateFinishedTrialError:
                 # the connection may have been lost after the database had done it
                 if tries == 1 or self.get_trial(arguments[0]).state != arguments[1]:

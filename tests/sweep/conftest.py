@@ -38,7 +38,7 @@ def tiny(phantom_config: Make) -> Make:
 def fields(chest_file: Path) -> Callable[..., dict[str, Any]]:
     """Makes a tiny search for a process of its own: what stands in its YAML file."""
 
-    def make(epochs: int, model: str = SMALL, **study: Any) -> dict[str, Any]:
+    def make(epochs: int, model: str = SMALL, keep: int = 2, **study: Any) -> dict[str, Any]:
         return {
             "name": "tiny",
             "device": "cpu",
@@ -54,7 +54,7 @@ def fields(chest_file: Path) -> Callable[..., dict[str, Any]]:
             "stage2": {"epochs": epochs - 2, "patience": None},
             "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
             "study": {"pruner": "none", **study},
-            "tracking": {"keep_checkpoints": 2},
+            "tracking": {"keep_checkpoints": keep},
         }
 
     return make

@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="P
 @pytest.fixture
 def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
     path = tmp_path / "tiny.yaml"
-    values = fields(6, model="mobilenet_v3_large", trials=TRIALS, lease_seconds=2)
+    values = fields(6, model="mobilenet_v3_large", keep=TRIALS, trials=TRIALS, lease_seconds=2)
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path
 

@@ -193,7 +193,8 @@ def test_the_same_line_typed_twice_joins_one_study(tracking: Path, experiment: P
         assert first.process.wait(timeout=200) == 0, (tracking / "sweep.log").read_text()
     found = trials(url)
     assert [trial.state for trial in found if counts(trial)] == [TrialState.COMPLETE] * 6
-    assert len([trial for trial in found if "retry_of" in trial.user_attrs]) == 1
+    # one for each of its workers that had a trial
+    assert len([trial for trial in found if "retry_of" in trial.user_attrs]) in (1, 2)
     assert_every_run_is_whole([trial for trial in found if trial.state == TrialState.COMPLETE])
 
 
