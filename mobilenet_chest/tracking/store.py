@@ -31,6 +31,17 @@ MIGRATIONS_LOCK = 1_296_844_364
 REASON_LETTERS = 300
 
 
+def _quieten() -> None:
+    """What MLflow prints, on stdout too, where ``--json`` has its one document."""
+    # bars for files of this machine's own disk, one after the other, would bury what a command says
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # at the end of a run the server's address, with the password in it
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+
+_quieten()  # for those that make a client of their own, too
+
+
 def tracking_uri() -> str:
     """Where MLflow's own variables say; MLflow's default (``mlflow.db`` in the working folder) otherwise."""
     return str(mlflow.get_tracking_uri())
@@ -105,10 +116,7 @@ def connect() -> MlflowClient:
         TrackingError: As :func:`check_reachable`.
     """
     check_reachable()
-    # bars for files of this machine's own disk, one after the other, would bury what a command says
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    # at the end of a run MLflow prints a server's address, with the password in it, where --json has its one document
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    _quieten()
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     uri = tracking_uri()

@@ -205,6 +205,7 @@ def test_away_for_good(server: MlflowServer, experiment: Path, tracking: Path) -
     assert code == 0, errors
     assert f"run {run.info.run_id}: " in answer
     assert "KILLED" not in answer
+    assert server.uri + "/#" not in answer + errors  # MLflow's own farewell has the address as it is, password and all
     assert_whole(run.info.run_id)
     assert not spool.exists()
 
