@@ -26,7 +26,7 @@ from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.keeper import remove_last
 from mobilenet_chest.tracking.reading import standing
 from mobilenet_chest.tracking.sending import answering
-from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.store import connect, without_password
 from mobilenet_chest.tracking.study_run import exists, keep_checkpoints
 from mobilenet_chest.tracking.tracker import Status
 from mobilenet_chest.training.epoch import Record
@@ -106,9 +106,9 @@ def _run(
             give_back(study, url, trial, "its tracking store could not be used")
         return
     except Exception as error:  # whatever it is belongs to this trial: it is recorded, and the sweep goes on
-        reason = f"{type(error).__name__}: {error}"
+        reason = without_password(f"{type(error).__name__}: {error}")
         print(f"trial {trial.number} failed: {reason}", file=sys.stderr)
-        traceback.print_exc(file=sys.stderr)
+        print(without_password(traceback.format_exc()), file=sys.stderr)
         trial.set_user_attr("reason", reason[:2000])
     with lease.held():
         # a pruned trial's value is its last report; Optuna takes none with the state

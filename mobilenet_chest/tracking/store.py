@@ -53,6 +53,12 @@ def shown(uri: str) -> str:
     return re.sub(r"(?i)([?&][^=&#]*(?:pass|pwd|secret|token|key)[^=&#]*=)[^&#\s]*", r"\1***", hidden)
 
 
+def without_password(text: str) -> str:
+    """A text in which MLflow may have put the address of its store, password and all."""
+    uri = tracking_uri().rstrip("/")
+    return text.replace(uri, shown(uri))
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """What the store fails with in the midst of it becomes an error of this package, in a line without a password.
@@ -234,8 +240,7 @@ def _check_database(uri: str) -> None:
 
 def reason(error: BaseException) -> str:
     """What an error says, in a line, without a password."""
-    uri = tracking_uri().rstrip("/")
-    line = shown((str(error).strip() or type(error).__name__).splitlines()[0].replace(uri, shown(uri)))
+    line = shown(without_password((str(error).strip() or type(error).__name__).splitlines()[0]))
     if "Caused by " in line:  # of a server that cannot be reached MLflow tells the address three times before the cause
         line = line.rpartition("Caused by ")[2].rpartition(": ")[2].strip("()\"' ")
     return line if len(line) <= REASON_LETTERS else f"{line[:REASON_LETTERS]}…"

@@ -21,7 +21,7 @@ from mobilenet_chest.tracking.owners import Signs
 from mobilenet_chest.tracking.provenance import OWNER as OWNER
 from mobilenet_chest.tracking.provenance import owner_tag as owner_tag
 from mobilenet_chest.tracking.sending import Sender, answering
-from mobilenet_chest.tracking.store import connect, experiment_id
+from mobilenet_chest.tracking.store import connect, experiment_id, without_password
 from mobilenet_chest.tracking.system import SystemMonitor
 from mobilenet_chest.tracking.writes import Write, send
 
@@ -143,7 +143,7 @@ class MlflowTracker:
             status = None  # how it ends is for its new owner to say
             raise
         except Exception as error:
-            self.log_tags({"failure": f"{type(error).__name__}: {error}"[:5000]})
+            self.log_tags({"failure": without_password(f"{type(error).__name__}: {error}")[:5000]})
             raise
         finally:
             if monitor is not None:

@@ -19,7 +19,7 @@ from mlflow.entities import Run
 from mobilenet_chest.config import Config, flatten, load
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import OwnershipLost, TrackingError, TrainingDiverged
-from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking import MlflowTracker, store
 from mobilenet_chest.tracking.reading import standing
 from mobilenet_chest.tracking.tracker import run_tags
 from mobilenet_chest.training.epoch import Record
@@ -224,3 +224,18 @@ def test_a_run_that_was_given_to_another_is_left_as_it_is(tracking: Path, phanto
     assert (run.info.status, run.data.metrics) == ("RUNNING", {"train_loss": 0.5})
     assert {"late", "failure"} & run.data.tags.keys() == set()
     assert artifacts(run) == {"config.yaml"}
+
+
+def test_a_failure_does_not_show_the_store_s_password(
+    tracking: Path, phantom_config: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, tracker = phantom_config(), MlflowTracker()
+
+    def fail() -> None:
+        with tracker.run(config, load_train_val(config.data)):
+            monkeypatch.setattr(store, "tracking_uri", lambda: "http://ann:hush@127.0.0.1:9")
+            raise RuntimeError("API request to http://ann:hush@127.0.0.1:9/api failed")
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert only_run().data.tags["failure"] == "RuntimeError: API request to http://ann:***@127.0.0.1:9/api failed"
