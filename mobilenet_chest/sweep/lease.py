@@ -43,7 +43,7 @@ class Lease:
         self._study, self._url, self._trial, self._seconds = study, url, trial, seconds
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._give_signs, name="lease", daemon=True)
-        self._mutex, self._depth = threading.RLock(), 0
+        self._mutex, self._depth, self._ended = threading.RLock(), 0, False
         self._engine = None if is_sqlite(url) else lock_engine(url)
 
     def __enter__(self) -> Lease:
@@ -67,7 +67,7 @@ class Lease:
             OwnershipLost: The trial has been taken away.
         """
         with self._mutex:
-            if self._depth:
+            if self._depth or self._ended:
                 yield
                 return
             with self._lock():
@@ -78,6 +78,11 @@ class Lease:
                     yield
                 finally:
                     self._depth -= 1
+
+    def end(self) -> None:
+        """This worker has told the study how its trial ended: nobody takes it any more, and what waits for its run may
+        still be written there."""
+        self._ended = True
 
     def _lock(self) -> AbstractContextManager[object]:
         name = lock_name(self._trial._trial_id)

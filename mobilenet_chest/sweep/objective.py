@@ -113,6 +113,7 @@ def _run(
     with lease.held():
         # a pruned trial's value is its last report; Optuna takes none with the state
         study.tell(trial, values_found if state == TrialState.COMPLETE else None, state=state)
+        lease.end()
         _tag(tracker, state.name, reason)
 
 

@@ -70,6 +70,21 @@ def test_what_was_told_within_the_block_does_not_end_it(study: optuna.Study, url
     assert written == ["tag"]
 
 
+def test_what_waits_for_a_trial_may_be_written_after_its_worker_has_ended_it(study: optuna.Study, url: str) -> None:
+    mine, taken = study.ask(), study.ask()
+    with Lease(study, url, mine, 60) as lease, lease.held():
+        study.tell(mine, 0.5)
+        lease.end()
+    written = []
+    with lease.held():
+        written.append("what had waited")
+    with Lease(study, url, taken, 60) as other:
+        study.tell(taken.number, state=TrialState.FAIL)
+    with pytest.raises(OwnershipLost, match="trial 1 was taken"), other.held():
+        written.append("of another worker's trial")
+    assert written == ["what had waited"]
+
+
 def test_a_trial_that_has_ended_is_not_taken(study: optuna.Study, url: str, tmp_path: Path) -> None:
     trial = study.ask()
     with Lease(study, url, trial, 60) as lease, lease.held():

@@ -9,13 +9,15 @@ from typing import Any
 
 import optuna
 import pytest
+import requests
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
 from mobilenet_chest import cache, two_stage
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep import lease, objective, run_sweep
-from mobilenet_chest.tracking import keeper
+from mobilenet_chest.sweep import lease, objective, run_sweep, workers
+from mobilenet_chest.tracking import delivery, keeper, sending, writes
+from mobilenet_chest.tracking.spool import spools
 from mobilenet_chest.tracking.study_run import nested_runs
 
 Make = Callable[..., Config]
@@ -94,6 +96,40 @@ def test_an_interrupted_trial_goes_on_in_its_run(
     assert done.value == whole.best.value
     assert done.intermediate_values == trials("whole")[0].intermediate_values
     assert client.list_artifacts(run.info.run_id, "checkpoints") == []
+
+
+def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
+    here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away, seen, kept = False, list[str](), list[int]()
+
+    def send(client: MlflowClient, run_id: str, write: Any, file: Path | None = None) -> None:
+        nonlocal away
+        if two_stage.RESULT in write.get("tags", {}) and run_id not in seen:  # it goes away with each trial's end
+            seen.append(run_id)
+            away = True
+        if away:
+            raise requests.ConnectionError("nobody there")
+        writes.send(client, run_id, write, file)
+
+    def comes_back(seconds: float) -> None:
+        nonlocal away
+        kept.append(sum(spool.count() for spool in spools()))
+        away = False  # before the next trial begins
+
+    monkeypatch.setattr(sending, "send", send)
+    monkeypatch.setattr(delivery, "send", send)
+    monkeypatch.setattr(workers, "wait_reachable", comes_back)
+    result = run_sweep(tiny(RANGE, FIVE, trials=2))
+    assert [run_id for trial in result.trials if (run_id := trial.run_id)] == seen
+    assert kept[0] == 0 and min(kept[1:]) >= 3  # the result, the run's end, the study's word
+    delivered = capsys.readouterr().err.count("writes that had waited are delivered")
+    assert delivered == len(seen) == 2
+    runs = [MlflowClient().get_run(str(trial.run_id)) for trial in result.trials]
+    assert [run.info.status for run in runs] == ["FINISHED"] * 2
+    assert [run.data.tags["trial_state"] for run in runs] == ["COMPLETE"] * 2
+    assert [two_stage.RESULT in run.data.tags for run in runs] == [True] * 2
+    assert spools() == []
 
 
 def test_a_run_that_is_gone_is_begun_anew(here: Path, tiny: Make, driver_dies: Callable[[int], None]) -> None:
