@@ -6,6 +6,7 @@
     ├── TrainingDiverged              loss or logits stopped being finite
     ├── SweepFailed                   no trial of a sweep could be finished
     ├── WriteFailed                   a disk is full, or a folder cannot be written any more
+    ├── TrackingLost                  MLflow went away, or said no, in the midst of the work
     ├── NotDelivered                  what a run was told waits on the disk for a tracking store that is away
     ├── OwnershipLost                 a run was given to another process while this one was stopped
     ├── UserError                     exit code 2: the input is wrong; nothing was started
@@ -45,6 +46,10 @@ class SweepFailed(MobilenetChestError):
 
 class WriteFailed(MobilenetChestError):
     """What a training leaves cannot be written, in the midst of it; what it had left before is whole."""
+
+
+class TrackingLost(MobilenetChestError):
+    """The tracking store answered at first, and then did not any more, or said no to what it was told."""
 
 
 class NotDelivered(MobilenetChestError):

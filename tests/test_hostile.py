@@ -9,13 +9,7 @@ import json
 import os
 import pickle
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
-import traceback
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -24,10 +18,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import requests
 import torch
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
@@ -39,7 +31,6 @@ from mobilenet_chest.data.download import fetch
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import ConfigError, DataError, TrackingError, UserError, WeightsError
 from mobilenet_chest.models.weights import load_state_dict
-from mobilenet_chest.tracking.store import told
 from mobilenet_chest.training import checkpoint
 
 with warnings.catch_warnings():
@@ -483,120 +474,3 @@ def test_a_model_that_is_not_what_was_promoted(
         predict_files("models:/tiny@champion", tracking / "images.npy", tracking / "out.csv")
     assert "promote the run" in str(caught.value)
     assert not (tracking / "out.csv").exists()
-
-
-# --- passwords in addresses -------------------------------------------------------------------------------------------
-
-SECRET = "hush@h4sh"  # with an at sign, so that an address holds it percent-encoded
-ENCODED = "hush%40h4sh"
-
-
-@pytest.fixture
-def tracking_server(tracking: Path) -> Iterator[str]:
-    """``ann:PASSWORD@HOST:PORT`` of MLflow's own server on the store of ``tracking``; it asks for no password."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-               "--backend-store-uri", f"sqlite:///{tracking / 'mlflow.db'}"]  # fmt: skip
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (tracking / "server.log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(requests.RequestException):
-                if requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok:
-                    break
-            time.sleep(0.2)
-        yield f"ann:{ENCODED}@127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-def test_a_password_in_an_address_stays_there(
-    tracking: Path,
-    tracking_server: str,
-    phantom_config: Make,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    """Sweep, training, comparison, promotion, going back and refusals against a server whose address holds one."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{tracking_server}")
-    values = {
-        "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
-        "search": {"model.dropout": {"choices": [0.2]}},
-        "study": {"trials": 1, "pruner": "none"},
-    }
-    experiment = tracking / "tiny.yaml"
-    experiment.write_text(to_yaml(phantom_config(values)), encoding="utf-8")
-    np.save(tracking / "images.npy", np.zeros((1, 8, 8), np.uint8))
-    said = []
-    for command, code in (
-        (("sweep", str(experiment)), 0),
-        (("train", str(experiment), "seed=8", "--dry-run"), 0),
-        (("compare",), 0),
-        (("promote", "tiny", "--json"), 0),
-        (("promote", "--rollback", "tiny"), 3),
-        (("promote", "nobody"), 2),
-        (("promote", "0" * 32), 2),
-        (("ensemble", "--top", "2", "nobody"), 2),
-        (("predict", "models:/tiny@champion", "images.npy", "--out", "out.csv"), 0),
-        (("predict", "models:/nobody@champion", "images.npy", "--out", "out.csv"), 2),
-        (("repair",), 0),
-        (("doctor",), None),
-    ):
-        result = run(*command)
-        assert code is None or result.exit_code == code, (command, result.output, result.exception)
-        said.append(result.output + "".join(traceback.format_exception(result.exception) if result.exception else []))
-    captured = capfd.readouterr()
-    text = "\n".join([*said, captured.out, captured.err])
-    assert "champion" in text
-    for path in [path for path in snapshot(tracking) if path.is_file()]:
-        content = path.read_bytes()
-        assert SECRET.encode() not in content, path
-        assert ENCODED.encode() not in content, path
-    assert SECRET not in text
-    assert ENCODED not in text
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        f"postgresql+psycopg://ann:{ENCODED}@127.0.0.1:9/x",
-        f"postgresql+psycopg://ann:{SECRET}@127.0.0.1:9/x",
-        f"postgresql+psycopg://127.0.0.1:9/x?user=ann&password={ENCODED}",
-        f"mysql://127.0.0.1/x?password={ENCODED}",
-        f"nonsense:/x?password={ENCODED}",
-        f"http://ann:{ENCODED}@127.0.0.1:9",
-    ],
-)
-def test_no_refusal_shows_a_password(
-    address: str, tracking: Path, phantom_config: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    experiment = tracking / "tiny.yaml"
-    experiment.write_text(to_yaml(phantom_config({"model.hidden": [8]})), encoding="utf-8")
-    results = [run("sweep", str(experiment), "search.model.dropout={choices: [0.2]}", "--storage", address)]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    results += [run("train", str(experiment)), run("promote", "tiny"), run("promote", "--rollback", "tiny")]
-    for result in results:
-        assert result.exit_code == 2, (result.output, result.exception)
-        assert "hush" not in result.output
-        assert "h4sh" not in result.output
-
-
-def test_a_server_that_goes_away_in_the_midst_of_it(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:{ENCODED}@127.0.0.1:9")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    client = MlflowClient()
-    with pytest.raises(MlflowException, match=ENCODED):  # what MLflow itself says
-        client.search_registered_models()
-    expected = r"tracking store http://ann:\*\*\*@127.0.0.1:9: .*refused; see that it runs"
-    with pytest.raises(TrackingError, match=expected) as caught, told():
-        client.search_registered_models()
-    assert "hush" not in str(caught.value)
-    assert "\n" not in str(caught.value)

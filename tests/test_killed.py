@@ -10,8 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from sweeps import mounted
 
 from mobilenet_chest.config import Config, to_yaml
 from mobilenet_chest.tracking.keeper import SPARED_SECONDS
@@ -191,31 +191,13 @@ def test_a_full_disk(tracking: Path, phantom_config: Callable[..., Config]) -> N
     assert sorted(histories(client.get_run(run.info.run_id))["train_loss"]) == list(range(1, 10))
 
 
-@contextmanager
-def mounted(folder: Path) -> Iterator[Callable[[str], None]]:
-    """A file system of its own in memory; gives what mounts it anew as ``ro`` or ``rw``."""
-
-    def mount(*words: str) -> None:
-        subprocess.run(["mount", *words, str(folder)], check=True, capture_output=True, timeout=30)
-
-    folder.mkdir()
-    try:
-        mount("-t", "tmpfs", "-o", "size=500m", "tmpfs")
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"file systems cannot be mounted here: {error}")
-    try:
-        yield lambda how: mount("-o", f"remount,{how}")
-    finally:
-        subprocess.run(["umount", str(folder)], check=True, capture_output=True, timeout=30)
-
-
 @pytest.mark.timeout(400)
 def test_a_folder_that_becomes_read_only(tracking: Path, phantom_config: Callable[..., Config]) -> None:
     experiment = tracking / "tiny.yaml"
     values = {"model": {"weights": "none", "hidden": [16]}, "stage2": {"epochs": 30, "patience": None}}
     experiment.write_text(to_yaml(phantom_config(values)), encoding="utf-8")
     client = MlflowClient()
-    with mounted(tracking / "mlruns") as remount:
+    with mounted(tracking / "mlruns", 500) as remount:
         process = training(experiment)
         while len(checkpoints()) < 2:
             time.sleep(0.01)

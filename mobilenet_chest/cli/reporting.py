@@ -11,12 +11,15 @@ import typer
 from mobilenet_chest import interrupts
 from mobilenet_chest.errors import MobilenetChestError, NotDelivered
 
+STORE, DELIVERY = "mobilenet_chest.tracking.store", "mobilenet_chest.tracking.delivery"
+"""Modules that a command has imported when it tracks something; one that does not is spared the seconds."""
+
 
 @contextmanager
 def reporting() -> Iterator[None]:
     """Errors of this package as one line on stderr and their exit code; an interrupt as 130."""
     try:
-        with _delivered(), interrupts.unmistaken():
+        with _delivered(), _of_the_store(), interrupts.unmistaken():
             yield
     except MobilenetChestError as error:
         typer.echo(str(error), err=True)
@@ -24,6 +27,20 @@ def reporting() -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on where this one stopped", err=True)
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def _of_the_store() -> Iterator[None]:
+    """What a tracking store fails with in the midst of a command, in a line."""
+    try:
+        yield
+    except Exception:
+        if STORE not in sys.modules:
+            raise
+        from mobilenet_chest.tracking.store import told
+
+        with told():
+            raise
 
 
 @contextmanager
@@ -47,7 +64,7 @@ def _delivered() -> Iterator[None]:
 
 
 def _deliver(patience: float | None) -> None:
-    if "mobilenet_chest.tracking.delivery" not in sys.modules:  # nothing was tracked: spare it the import
+    if DELIVERY not in sys.modules:
         return
     from mobilenet_chest.tracking.delivery import left, settle, what_waits
 

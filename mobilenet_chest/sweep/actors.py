@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.errors import ClusterError, MissingExtraError, SweepFailed
+from mobilenet_chest.errors import ClusterError, MissingExtraError, SweepFailed, WriteFailed
 from mobilenet_chest.sweep.cluster import HERE, check_shared, connected, first_line, no_room, nodes, room, share
 from mobilenet_chest.sweep.staffing import Outlook, Staff
 from mobilenet_chest.sweep.storage import DEFAULT
@@ -144,6 +144,8 @@ def _run(job: Job, workers: int, gpu: bool, on_tick: Callable[[], Outlook], bury
                     ray.get(worker.end)
                     ray.kill(worker.actor)
                 except ray.exceptions.RayError as error:
+                    if isinstance(error, WriteFailed):  # what a task raises comes as both
+                        staff.cannot_write(first_line(error.cause))  # type: ignore[attr-defined]
                     _make_sure_of(worker)
                     bury()
                     staff.died(f"was lost ({first_line(error)})")

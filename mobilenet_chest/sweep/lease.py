@@ -19,7 +19,7 @@ from filelock import FileLock
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
-from mobilenet_chest.errors import OwnershipLost, SweepFailed
+from mobilenet_chest.errors import OwnershipLost, SweepFailed, WriteFailed
 from mobilenet_chest.sweep.storage import advisory_lock, exclusive, is_sqlite, lock_engine, lock_file
 from mobilenet_chest.tracking.provenance import identity, known_alive
 
@@ -94,6 +94,8 @@ class Lease:
             beat += 1
             try:
                 self._study._storage.set_trial_user_attr(self._trial._trial_id, "worker", signs(self._seconds, beat))
+            except WriteFailed:
+                continue  # there may be room again for the next
             except (UpdateFinishedTrialError, SweepFailed):
                 return  # the trial is over, or the database: held() finds out
 

@@ -15,7 +15,7 @@ from optuna.trial import Trial, TrialState
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import EPOCH_METRICS, Config, best_direction, with_values
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.errors import OwnershipLost, SweepFailed, TrackingError, TrainingDiverged
+from mobilenet_chest.errors import OwnershipLost, SweepFailed, TrackingError, TrainingDiverged, WriteFailed
 from mobilenet_chest.evaluation.predict import latency
 from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep.claims import FINISHED, give_back, give_up, requeue
@@ -53,6 +53,8 @@ def run_trial(
     Raises:
         KeyboardInterrupt: After the trial was ended and its values queued again.
         SweepFailed: The study's database stayed away; the trial goes on when the sweep does.
+        WriteFailed: A disk is full. The values are queued again, where that can be written; no death is counted, as the
+            next worker would fare no better.
 
     With the tracking store away a trial that has begun goes on; one that has not is queued again.
     """
@@ -91,11 +93,11 @@ def _run(
         if not math.isfinite(values_found[0]):
             raise TrainingDiverged(f"{config.study.metric} is {values_found[0]}")
         state = TrialState.PRUNED if result == "stopped" else TrialState.COMPLETE
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, WriteFailed) as error:
         # in one step: a worker that asks in between would take the queued copy for a duplicate
         with lease.held(), exclusive(url):
             requeue(study, study._storage.get_trial(trial._trial_id), deaths=int(trial.user_attrs.get("deaths", 0)))
-            give_up(study, trial.number, "interrupted")
+            give_up(study, trial.number, "interrupted" if isinstance(error, KeyboardInterrupt) else str(error))
             _tag(tracker, "INTERRUPTED", "")
         raise
     except (OwnershipLost, UpdateFinishedTrialError, SweepFailed):

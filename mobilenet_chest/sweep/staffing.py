@@ -6,13 +6,13 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import optuna
 from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.errors import SweepFailed
+from mobilenet_chest.errors import SweepFailed, WriteFailed
 from mobilenet_chest.sweep.claims import claimable
 
 HOPELESS = 3
@@ -90,6 +90,14 @@ class Staff:
         self._deaths += 1
         another = "; starting another" if self._deaths <= DEATHS * self._wanted else ""
         print(f"a worker {how}{another}", file=sys.stderr)
+
+    def cannot_write(self, why: str) -> NoReturn:
+        """End the sweep, as a worker has no room for what its trial leaves: the next trial would have none either.
+
+        Raises:
+            WriteFailed: Always.
+        """
+        raise WriteFailed(f"the sweep is ended, as a worker cannot write ({why}); the same command goes on with it")
 
     def missing(self, running: int) -> int:
         """How many to start: for the dead, and for trials that come back from the stopped or from other machines."""

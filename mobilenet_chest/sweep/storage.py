@@ -18,7 +18,7 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
 
 from mobilenet_chest import interrupts
-from mobilenet_chest.errors import MissingExtraError, StudyError, SweepFailed
+from mobilenet_chest.errors import MissingExtraError, StudyError, SweepFailed, WriteFailed
 from mobilenet_chest.tracking.store import database_problem, shown
 
 DEFAULT = "sqlite:///optuna.db"
@@ -122,6 +122,7 @@ def patiently(attempt: Callable[[], T]) -> T:
 
     Raises:
         SweepFailed: It was away for longer.
+        WriteFailed: Its disk is full, or it cannot be written any more.
     """
     started, said = time.monotonic(), False
     while True:
@@ -129,6 +130,11 @@ def patiently(attempt: Callable[[], T]) -> T:
             return attempt()
         except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
             cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+            if _unwritable(cause):
+                raise WriteFailed(
+                    f"the study's database cannot be written ({database_words(cause)}); make room, or the place "
+                    "writable; nothing is lost: the same command goes on"
+                ) from error
             if not _passing(cause):
                 raise
             waited = time.monotonic() - started
@@ -154,6 +160,12 @@ def _passing(error: BaseException | None) -> bool:
         return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     # a PostgreSQL server that goes, or comes, or a deadlock: all of them are operational errors of its drivers
     return error.connection_invalidated or isinstance(error, sqlalchemy.exc.OperationalError)
+
+
+def _unwritable(error: BaseException | None) -> bool:
+    """Whether a database's file is on a disk that is full, or in a folder that cannot be written any more."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
 
 def database_words(error: BaseException | None) -> str:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from multiprocessing.process import BaseProcess
@@ -18,7 +18,7 @@ import optuna
 
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config
-from mobilenet_chest.errors import MobilenetChestError
+from mobilenet_chest.errors import MobilenetChestError, WriteFailed
 from mobilenet_chest.sweep.claims import claim
 from mobilenet_chest.sweep.objective import run_trial
 from mobilenet_chest.sweep.space import TrialSeededSampler, build_pruner
@@ -32,6 +32,9 @@ END_SECONDS = 120.0
 
 AWAY_SECONDS = 60.0
 """How long a worker waits for the tracking store before it begins a trial."""
+
+CANNOT_WRITE = 74
+"""Exit code of a worker whose disk is full; EX_IOERR of sysexits.h."""
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -78,6 +81,7 @@ def work(job: Job) -> None:
     Raises:
         KeyboardInterrupt: After the trial in hand was ended and queued again.
         TrackingError: The tracking store stays away: a trial cannot begin without it.
+        WriteFailed: A disk is full; the trial in hand was queued again where that could still be written.
     """
     import torch
 
@@ -106,6 +110,7 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Ca
 
     Raises:
         KeyboardInterrupt: After all workers have ended their trials.
+        WriteFailed: After one of them could not write; the others have ended theirs too.
     """
     context, staff = multiprocessing.get_context("spawn"), Staff(workers, on_tick)
     gpus, running = deal(job.config.device, workers), dict[int, BaseProcess]()
@@ -125,6 +130,8 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Ca
             staff.look()
             for place, process in [(place, process) for place, process in running.items() if not process.is_alive()]:
                 del running[place]
+                if process.exitcode == CANNOT_WRITE:
+                    staff.cannot_write("its last words are above")
                 if process.exitcode != 0:
                     bury()
                     staff.died(f"ended with exit code {process.exitcode}")
@@ -168,7 +175,8 @@ def _end(running: list[BaseProcess]) -> None:
     for process in running:
         process.terminate()
         if hasattr(signal, "SIGCONT") and process.pid is not None:
-            os.kill(process.pid, signal.SIGCONT)  # one that is stopped could not end
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGCONT)  # one that is stopped could not end
     deadline = time.monotonic() + END_SECONDS
     for process in running:
         process.join(timeout=max(0.0, deadline - time.monotonic()))
@@ -210,7 +218,7 @@ def _worker(job: Job) -> None:
         os._exit(0)
     except MobilenetChestError as error:
         print(error, file=sys.stderr)
-        sys.exit(1)
+        sys.exit(CANNOT_WRITE if isinstance(error, WriteFailed) else 1)
 
 
 def work_until_told(job: Job) -> None:

@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
-from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.errors import TrackingError, TrackingLost
 from mobilenet_chest.tracking.writes import impatient
 
 ANSWER_SECONDS = 5.0
@@ -64,12 +64,12 @@ def told() -> Iterator[None]:
     """What the store fails with in the midst of it becomes an error of this package, in a line without a password.
 
     Raises:
-        TrackingError: It said no, or does not answer any more.
+        TrackingLost: It said no, or does not answer any more.
     """
     try:
         yield
-    except (MlflowException, requests.RequestException) as error:
-        raise TrackingError(
+    except (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError) as error:
+        raise TrackingLost(
             f"tracking store {shown(tracking_uri())}: {reason(error)}; see that it runs, then give the same command "
             "again"
         ) from error
@@ -124,7 +124,7 @@ def connect() -> MlflowClient:
     check_reachable()
     _quieten()
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     uri = tracking_uri()
     try:
         with _alone(uri), impatient(None):
@@ -240,7 +240,9 @@ def _check_database(uri: str) -> None:
 
 def reason(error: BaseException) -> str:
     """What an error says, in a line, without a password."""
-    line = shown(without_password((str(error).strip() or type(error).__name__).splitlines()[0]))
+    # a database's own words, which SQLAlchemy and MLflow wrap into their own and into the statement
+    said = getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error
+    line = shown(without_password((str(said).strip() or type(said).__name__).splitlines()[0]))
     if "Caused by " in line:  # of a server that cannot be reached MLflow tells the address three times before the cause
         line = line.rpartition("Caused by ")[2].rpartition(": ")[2].strip("()\"' ")
     return line if len(line) <= REASON_LETTERS else f"{line[:REASON_LETTERS]}…"

@@ -9,24 +9,22 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import optuna
 import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
+from sweeps import family, started, steps, sweep_line, trials, wait_for_trials_in_hand
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ClusterError, MissingExtraError
 from mobilenet_chest.sweep.actors import on_ray
 from mobilenet_chest.sweep.claims import counts
-from mobilenet_chest.sweep.storage import open_storage
 
 ROOT = Path(__file__).parents[2]
 TRIALS = 4
@@ -115,6 +113,10 @@ def experiment(tracking: Path, fields: Callable[..., dict[str, Any]], monkeypatc
     return tracking
 
 
+def on_ray_line(*words: str) -> list[str]:
+    return sweep_line(Path("tiny.yaml"), "--launcher", "ray", *words)
+
+
 @contextmanager
 def two_nodes(log: Path) -> Iterator[tuple[str, Callable[[], None]]]:
     """A cluster of two nodes with a CPU each, its address, and what takes the second node away."""
@@ -138,59 +140,13 @@ def two_nodes(log: Path) -> Iterator[tuple[str, Callable[[], None]]]:
             assert address.startswith("127.0.0.1:"), log.read_text()
             yield address, remove
         finally:
-            family = psutil.Process(process.pid).children(recursive=True)
+            children = family(process.pid)
             writing.close()
             try:
                 process.wait(timeout=30)
             finally:
-                for left in psutil.wait_procs(family, timeout=5)[1]:
+                for left in psutil.wait_procs(children, timeout=5)[1]:
                     left.kill()
-
-
-@contextmanager
-def sweeping(folder: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    """``sweep.py tiny.yaml --launcher ray …`` in a session of its own; nothing of it is left in the end."""
-    with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "sweep.py"), "tiny.yaml", "--workers", "2", "--launcher", "ray", *words],
-            cwd=folder,
-            stdout=out,
-            stderr=err,
-            start_new_session=True,
-            # a shell's background job ignores SIGINT, and so would all that it starts
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                for one in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
-                    one.kill()
-            process.wait(timeout=30)
-
-
-def trials() -> list[FrozenTrial]:
-    storage = open_storage("sqlite:///optuna.db")
-    try:
-        return optuna.load_study(study_name="tiny", storage=storage).get_trials()
-    except KeyError:  # not made yet
-        return []
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
-
-
-def wait_for_two_trials_in_hand(process: subprocess.Popen[bytes], folder: Path, most: int) -> None:
-    """Until two trials run that have reported an epoch, and ``most`` at most: they go on for some seconds."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, (folder / "err").read_text()
-        if (folder / "optuna.db").exists() and (folder / "optuna.db").stat().st_size:
-            in_hand = [t for t in trials() if t.state == TrialState.RUNNING and 1 <= len(t.intermediate_values) <= most]
-            if len(in_hand) == 2:
-                return
-        time.sleep(0.2)
-    raise AssertionError("no two trials reported an epoch in time: " + (folder / "err").read_text())
 
 
 @pytest.mark.slow
@@ -208,8 +164,8 @@ def test_a_node_is_removed_in_mid_sweep(experiment: Path) -> None:
         assert found["refusals"][0].startswith("--storage sqlite:///optuna.db is a file of one machine")
         assert found["refusals"][1].startswith("tracking store sqlite:///")
 
-        with sweeping(experiment, "--address", address, "--json", "stage2.epochs=30") as process:
-            wait_for_two_trials_in_hand(process, experiment, most=20)
+        with started(on_ray_line("--address", address, "--json", "stage2.epochs=30"), experiment) as process:
+            wait_for_trials_in_hand(process, experiment, trials_wanted=2, most=20)
             remove()
             code = process.wait(timeout=WAIT_SECONDS)
         said = (experiment / "err").read_text()
@@ -231,8 +187,7 @@ def test_a_node_is_removed_in_mid_sweep(experiment: Path) -> None:
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert len(runs) == TRIALS + 1
     for trial in complete:
-        steps = [point.step for point in client.get_metric_history(trial.user_attrs["run_id"], "train_loss")]
-        assert steps == [*range(1, 33)]
+        assert steps(trial.user_attrs["run_id"]) == [*range(1, 33)]
 
 
 @pytest.mark.slow
@@ -242,18 +197,18 @@ def test_ctrl_c_ends_the_actors_trials_in_order(experiment: Path, monkeypatch: p
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hush-hush")
     with tempfile.TemporaryDirectory(prefix="ray") as ray_folder:  # a short path, as the sockets in it need
         monkeypatch.setenv("RAY_TMPDIR", ray_folder)
-        with sweeping(experiment, "stage2.epochs=60") as process:
-            wait_for_two_trials_in_hand(process, experiment, most=30)
-            family = psutil.Process(process.pid).children(recursive=True)
+        with started(on_ray_line("stage2.epochs=60"), experiment) as process:
+            wait_for_trials_in_hand(process, experiment, trials_wanted=2, most=30)
+            children = family(process.pid)
             places = [
                 connection.laddr.ip
-                for one in family
+                for one in children
                 for connection in one.net_connections("inet")
                 if connection.status == psutil.CONN_LISTEN
             ]
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
             assert process.wait(timeout=WAIT_SECONDS) == 130
-            assert psutil.wait_procs(family, timeout=10)[1] == []
+            assert psutil.wait_procs(children, timeout=10)[1] == []
         logs = [path for path in Path(ray_folder).rglob("*") if path.is_file()]
         assert len(logs) > 10
         assert [path for path in logs if b"hush-hush" in path.read_bytes()] == []

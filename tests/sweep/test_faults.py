@@ -11,29 +11,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import optuna
 import pytest
 import yaml
 from mlflow import MlflowClient
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from servers import Crew, MlflowServer, Postgres, crew
+from sweeps import ROOT, WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_trials_in_hand
 
 from mobilenet_chest.config import Config, parse
 from mobilenet_chest.sweep.claims import claim, counts
-from mobilenet_chest.sweep.storage import open_storage
+from mobilenet_chest.sweep.workers import open_study
 from mobilenet_chest.tracking.reading import artifact
 from mobilenet_chest.tracking.store import connect
 
-ROOT = Path(__file__).parents[2]
 TRIALS = 3
 EPOCHS = 7
-WAIT_SECONDS = 240
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 
@@ -85,21 +83,6 @@ def eight() -> Iterator[Crew]:
         yield made
 
 
-@contextmanager
-def opened(config: Config, url: str) -> Iterator[optuna.Study]:
-    storage = open_storage(url)
-    try:
-        yield optuna.load_study(study_name=config.study_name, storage=storage)
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
-
-
-def trials(config: Config, url: str) -> list[FrozenTrial]:
-    with opened(config, url) as study:
-        return study.get_trials()
-
-
 # --- races ---------------------------------------------------------------------------------------------------------
 
 
@@ -109,7 +92,7 @@ def test_eight_processes_on_an_empty_database(empty_database: Empty, eight: Crew
     for _ in range(2):
         url = empty_database()
         assert sorted(eight.all_at_once(what="begin", url=url, fields=config)) == list(range(8))
-        assert len(trials(parse(config), url)) == 8
+        assert len(trials(url)) == 8
         url = empty_database()
         assert eight.all_at_once(what="track", url=url) == ["1"] * 8
         assert eight.all_at_once(members=1, what="runs", url=url) == [8]
@@ -122,16 +105,16 @@ def test_four_processes_claim_forty_queued_trials(empty_database: Empty, eight: 
     every = sorted(number for taken, _, _ in answers for number in taken)
     assert every == list(range(40))
     assert sum(bool(taken) for taken, _, _ in answers) >= 2  # it was a race
-    assert {t.params["stage2.lr"] for t in trials(parse(config), url)} == {1e-4 * (1 + index) for index in range(40)}
+    assert {t.params["stage2.lr"] for t in trials(url)} == {1e-4 * (1 + index) for index in range(40)}
     seconds = max(end for _, _, end in answers) - min(begun for _, begun, _ in answers)
     print(f"{40 / seconds:.1f} claims per second")
 
 
 def claim_and_die(config: Config, url: str) -> None:
-    with opened(config, url) as study:
-        for _ in range(3):
-            assert claim(study, config, url) is not None
-        os.kill(os.getpid(), signal.SIGKILL)
+    study = open_study(config, url)
+    for _ in range(3):
+        assert claim(study, config, url) is not None
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -146,7 +129,7 @@ def test_four_racing_reapers_make_one_retry(empty_database: Empty, eight: Crew, 
         number for numbers in eight.all_at_once(members=4, what="reap", url=url, fields=config) for number in numbers
     ]
     assert sorted(ended) == [0, 1, 2]
-    found = trials(parse(config), url)
+    found = trials(url)
     assert [t.state for t in found] == [TrialState.FAIL] * 3 + [TrialState.WAITING] * 3
     assert sorted(t.user_attrs["retry_of"] for t in found[3:]) == [0, 1, 2]
     assert [t.user_attrs["deaths"] for t in found[3:]] == [1, 1, 1]
@@ -162,43 +145,10 @@ def experiment(tmp_path: Path, fields: Fields) -> Path:
     return path
 
 
-@contextmanager
-def started(command: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A sweep in a session of its own; what is left of it in the end is killed."""
-    with (folder / "sweep.log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-
-
-def wait_for_a_trial_in_hand(
-    process: subprocess.Popen[str], folder: Path, config: Config, url: str, most: int = EPOCHS - 2
-) -> None:
-    """Until one trial runs that has reported an epoch of stage 2, ``most`` of them at most."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, (folder / "sweep.log").read_text()
-        if not url.startswith("sqlite") or (folder / "optuna.db").exists():
-            try:
-                found = trials(config, url)
-            except KeyError:  # the study is not made yet
-                found = []
-            if any(t.state == TrialState.RUNNING and 3 <= max(t.intermediate_values, default=0) <= most for t in found):
-                return
-        time.sleep(0.1)
-    raise AssertionError("no trial reported an epoch in time")
-
-
-def assert_all_complete(config: Config, url: str, folder: Path) -> None:
+def assert_all_complete(url: str, folder: Path) -> None:
     """The total and no more: nothing failed, nothing was queued again, no step is missing."""
-    found = trials(config, url)
-    log = (folder / "sweep.log").read_text()
+    found = trials(url)
+    log = (folder / "err").read_text()
     assert [t.state for t in found] == [TrialState.COMPLETE] * TRIALS, log
     assert [t.user_attrs for t in found if "retry_of" in t.user_attrs] == []
     client = MlflowClient()
@@ -206,54 +156,23 @@ def assert_all_complete(config: Config, url: str, folder: Path) -> None:
         assert set(range(3, EPOCHS + 1)) <= trial.intermediate_values.keys()  # stage 1 may be another's
         run = client.get_run(trial.user_attrs["run_id"])
         assert (run.info.status, run.data.tags["trial_state"]) == ("FINISHED", "COMPLETE")
-        steps = [point.step for point in client.get_metric_history(run.info.run_id, "train_loss")]
-        assert steps == list(range(1, EPOCHS + 1))
+        assert steps(run.info.run_id) == list(range(1, EPOCHS + 1))
 
 
 @pytest.mark.timeout(600)
-def test_postgresql_restarts_in_mid_trial(tracking: Path, postgres: Postgres, experiment: Path, fields: Fields) -> None:
-    url, config = postgres.create(), parse(fields(EPOCHS, trials=TRIALS))
-    command = [sys.executable, str(ROOT / "sweep.py"), str(experiment), "--workers", "2", "--storage", url]
-    with started(command, tracking) as process:
-        wait_for_a_trial_in_hand(process, tracking, config, url)
+def test_postgresql_restarts_in_mid_trial(tracking: Path, postgres: Postgres, experiment: Path) -> None:
+    url = postgres.create()
+    with started(sweep_line(experiment, "--storage", url), tracking) as process:
+        wait_for_trials_in_hand(process, tracking, url, least=3, most=EPOCHS - 2)
         begun = time.monotonic()
         postgres.restart()
         print(f"PostgreSQL was away for {time.monotonic() - begun:.1f} s")
-        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "sweep.log").read_text()
-    assert_all_complete(config, url, tracking)
-    for trial in trials(config, url):
+        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "err").read_text()
+    assert_all_complete(url, tracking)
+    for trial in trials(url):
         points = MlflowClient().get_metric_history(trial.user_attrs["run_id"], "train_loss")
         seconds = [(late.timestamp - early.timestamp) / 1000 for early, late in pairwise(points)]
         print(f"trial {trial.number}: {median(seconds):.1f} s an epoch, {max(seconds):.1f} s the longest")
-
-
-def test_the_tracking_server_is_killed_in_mid_trial(
-    tracking: Path,
-    mlflow_server: Callable[..., MlflowServer],
-    experiment: Path,
-    fields: Fields,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Trials in hand go on, and the next one waits until the server is back."""
-    url, config, server = f"sqlite:///{tracking / 'optuna.db'}", parse(fields(EPOCHS, trials=TRIALS)), mlflow_server()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    words = ["stage2.epochs=40", "--workers", "2", "--storage", url]
-    with started([sys.executable, str(ROOT / "sweep.py"), str(experiment), *words], tracking) as process:
-        wait_for_a_trial_in_hand(process, tracking, config, url, most=30)
-        server.kill()
-        time.sleep(15)
-        server.start()
-        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "sweep.log").read_text()
-    assert "is away" in (tracking / "sweep.log").read_text()
-    found = trials(config, url)
-    assert [t.state for t in found] == [TrialState.COMPLETE] * TRIALS, [t.user_attrs for t in found]
-    client = MlflowClient()
-    runs = client.search_runs(["1"])
-    assert sorted(run.info.status for run in runs) == ["FINISHED"] * (TRIALS + 1)
-    for trial in found:
-        steps = [point.step for point in client.get_metric_history(trial.user_attrs["run_id"], "train_loss")]
-        assert sorted(steps) == list(range(1, 43))
-    assert list((tracking / ".mobilenet-chest" / "spool").iterdir()) == []
 
 
 LOCKED = """
@@ -269,18 +188,18 @@ study.run_sweep(load(sys.argv[1]))
 
 
 @pytest.mark.timeout(600)
-def test_a_database_locked_beyond_the_timeout(tracking: Path, experiment: Path, fields: Fields) -> None:
-    url, config = f"sqlite:///{tracking / 'optuna.db'}", parse(fields(EPOCHS, trials=TRIALS))
+def test_a_database_locked_beyond_the_timeout(tracking: Path, experiment: Path) -> None:
+    url = f"sqlite:///{tracking / 'optuna.db'}"
     with started([sys.executable, "-c", LOCKED, str(experiment)], tracking) as process:
-        wait_for_a_trial_in_hand(process, tracking, config, url)
+        wait_for_trials_in_hand(process, tracking, url, least=3, most=EPOCHS - 2)
         other = sqlite3.connect(tracking / "optuna.db", timeout=30, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
         time.sleep(5)
-        assert process.poll() is None, (tracking / "sweep.log").read_text()
+        assert process.poll() is None, (tracking / "err").read_text()
         other.execute("ROLLBACK")
         other.close()
-        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "sweep.log").read_text()
-    assert_all_complete(config, url, tracking)
+        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "err").read_text()
+    assert_all_complete(url, tracking)
 
 
 # --- everything on servers -----------------------------------------------------------------------------------------
@@ -306,16 +225,17 @@ def test_two_machines_with_postgresql_and_a_server(
         for folder in folders:
             folder.mkdir()
             processes.append(stack.enter_context(started(command, folder)))
-        answers = [process.communicate(timeout=WAIT_SECONDS)[0] for process in processes]
-        logs = [(folder / "sweep.log").read_text() for folder in folders]
+        for process in processes:
+            process.wait(timeout=WAIT_SECONDS)
+        logs = [(folder / "err").read_text() for folder in folders]
         assert [process.returncode for process in processes] == [0, 0], logs
-    results = [json.loads(answer) for answer in answers]
+    results = [json.loads((folder / "out").read_text()) for folder in folders]
     assert results[0]["run_id"] == results[1]["run_id"]
     result = max(results, key=lambda one: len(one["trials"]))
     assert [(t["number"], t["state"]) for t in result["trials"]] == [(n, "COMPLETE") for n in range(TRIALS)]
-    assert_all_complete(config, url, folders[0])
+    assert_all_complete(url, folders[0])
     # nothing of the study is on a disk but the server's
-    assert [[path.name for path in folder.iterdir()] for folder in folders] == [["sweep.log"]] * 2
+    assert [{path.name for path in folder.iterdir()} for folder in folders] == [{"out", "err"}] * 2
 
     client = connect()
     (parent,) = client.search_runs([client.get_run(result["run_id"]).info.experiment_id], "tags.kind = 'study'")
@@ -336,4 +256,4 @@ def test_two_machines_with_postgresql_and_a_server(
     (row,) = json.loads(compared.stdout)["rows"]
     assert (row["name"], row["kind"], row["run_id"]) == ("tiny", "study", best.info.run_id)
     assert row["metrics"]["val_auc"] == result["best"]["value"]
-    assert sum(counts(t) for t in trials(config, url)) == TRIALS
+    assert sum(counts(t) for t in trials(url)) == TRIALS

@@ -5,26 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import optuna
 import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
+from sweeps import WAIT_SECONDS, family, started, steps, sweep_line, trials, wait_for_trials_in_hand, wait_until
 
 from mobilenet_chest.sweep.claims import counts
-from mobilenet_chest.sweep.storage import open_storage
 
-ROOT = Path(__file__).parents[2]
 TRIALS = 4
-WAIT_SECONDS = 150
 
 # each starts four interpreters or more, and trains in them
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
@@ -38,68 +33,9 @@ def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
     return path
 
 
-def command(experiment: Path) -> list[str]:
-    return [sys.executable, str(ROOT / "sweep.py"), str(experiment), "--workers", "2"]
-
-
-@contextmanager
-def sweeping(experiment: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The sweep in a session of its own; whatever is left of it in the end is killed."""
-    log = (folder / "sweep.log").open("wb")
-    process = subprocess.Popen(
-        command(experiment),
-        cwd=folder,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-        # a shell's background job ignores SIGINT, and so would all that it starts
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        yield process
-    finally:
-        for one in [*family(process.pid), *([psutil.Process(process.pid)] if process.poll() is None else [])]:
-            one.kill()
-        process.wait(timeout=30)
-        log.close()
-
-
-def family(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def trials() -> list[FrozenTrial]:
-    storage = open_storage("sqlite:///optuna.db")  # under the lock: the sweep may be making its tables
-    try:
-        return optuna.load_study(study_name="tiny", storage=storage).get_trials()
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
-
-
-def wait_for_a_trial_in_hand(process: subprocess.Popen[bytes], folder: Path) -> FrozenTrial:
-    """Until one trial runs that has reported an epoch; that trial."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, (folder / "sweep.log").read_text()
-        if (folder / "optuna.db").exists() and (folder / "optuna.db").stat().st_size:
-            try:
-                found = trials()
-            except KeyError:  # the study is not made yet
-                found = []
-            for trial in found:
-                if trial.state == TrialState.RUNNING and trial.intermediate_values:
-                    return trial
-        time.sleep(0.2)
-    raise AssertionError("no trial reported an epoch in time")
-
-
 def assert_ends_whole(experiment: Path, folder: Path) -> None:
     """Run the command again: precisely the total, and nothing in MLflow that still claims to run."""
-    again = subprocess.run(command(experiment), cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    again = subprocess.run(sweep_line(experiment), cwd=folder, capture_output=True, text=True, timeout=280, check=False)
     assert again.returncode == 0, again.stderr
     found = trials()
     assert len([t for t in found if counts(t)]) == TRIALS
@@ -124,20 +60,19 @@ def assert_ends_whole(experiment: Path, folder: Path) -> None:
     assert begun
     assert begun <= {run.info.run_id for run in done}
     for run in done:
-        steps = [point.step for point in client.get_metric_history(run.info.run_id, "train_loss")]
-        assert steps == [1, 2, 3, 4, 5, 6]
+        assert steps(run.info.run_id) == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.timeout(600)
 def test_ctrl_c_in_mid_trial(tracking: Path, experiment: Path) -> None:
-    with sweeping(experiment, tracking) as process:
-        wait_for_a_trial_in_hand(process, tracking)
+    with started(sweep_line(experiment), tracking) as process:
+        wait_for_trials_in_hand(process, tracking)
         children = family(process.pid)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=WAIT_SECONDS) == 130
         psutil.wait_procs(children, timeout=10)
         assert [child.pid for child in children if child.is_running()] == []
-    text = (tracking / "sweep.log").read_text()
+    text = (tracking / "err").read_text()
     assert "interrupted; the same command goes on where this one stopped" in text
     assert "Traceback" not in text
     assert [t.number for t in trials() if t.state == TrialState.RUNNING] == []
@@ -146,8 +81,8 @@ def test_ctrl_c_in_mid_trial(tracking: Path, experiment: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_everything_killed_in_mid_trial(tracking: Path, experiment: Path) -> None:
-    with sweeping(experiment, tracking) as process:
-        wait_for_a_trial_in_hand(process, tracking)
+    with started(sweep_line(experiment), tracking) as process:
+        wait_for_trials_in_hand(process, tracking)
         children = family(process.pid)
         process.kill()
         for child in children:
@@ -160,29 +95,29 @@ def test_everything_killed_in_mid_trial(tracking: Path, experiment: Path) -> Non
 
 @pytest.mark.timeout(600)
 def test_a_worker_that_was_stopped_beyond_its_lease_writes_nothing(tracking: Path, experiment: Path) -> None:
-    with sweeping(experiment, tracking) as process:
-        trial = wait_for_a_trial_in_hand(process, tracking)
-        worker, started = psutil.Process(trial.user_attrs["worker"]["pid"]), time.monotonic()
+    with started(sweep_line(experiment), tracking) as process:
+        trial = wait_for_trials_in_hand(process, tracking)[0]
+        worker, begun = psutil.Process(trial.user_attrs["worker"]["pid"]), time.monotonic()
         while trials()[trial.number].state == TrialState.RUNNING:
             # stopped in the midst of a write it keeps its trial, and may keep the database, until it goes on
             worker.suspend()
-            wait_until(lambda: not_running(trial.number), 8)
+            while_at_most(8, lambda: not not_running(trial.number))
             if not_running(trial.number):
                 break
             worker.resume()
             time.sleep(0.1)
-        taken_after = time.monotonic() - started
+        taken_after = time.monotonic() - begun
         ended = trials()[trial.number]
         assert (ended.state, ended.user_attrs["reason"]) == (TrialState.FAIL, "its worker died")
         run_id, client = ended.user_attrs["run_id"], MlflowClient()
         # another worker ends the trial in the same run, while the first one sleeps
-        wait_until(lambda: client.get_run(run_id).data.tags.get("trial_state") == "COMPLETE", 60)
+        wait_until(lambda: client.get_run(run_id).data.tags.get("trial_state") == "COMPLETE", process, tracking)
         before = everything(client, run_id)
         worker.resume()
-        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "sweep.log").read_text()
+        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "err").read_text()
     assert before["tags"]["trial_state"] == "COMPLETE"
     assert everything(client, run_id) == before
-    log = (tracking / "sweep.log").read_text()
+    log = (tracking / "err").read_text()
     assert f"trial {trial.number}: given to another worker while this one was stopped; left" in log
     assert f"trial {trial.number}: its worker is gone; ended" in log
     assert "Traceback" not in log
@@ -195,10 +130,10 @@ def not_running(number: int) -> bool:
     return trials()[number].state != TrialState.RUNNING
 
 
-def wait_until(true: Callable[[], bool], seconds: float) -> None:
-    """Until it is true, or the time is up; a database that a stopped process has locked counts as not true."""
+def while_at_most(seconds: float, true: Callable[[], bool]) -> None:
+    """As long as it is true, but no longer than that."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not true():
+    while time.monotonic() < deadline and true():
         time.sleep(0.2)
 
 

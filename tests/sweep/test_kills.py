@@ -18,24 +18,22 @@ from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
-import optuna
 import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
+from sweeps import ROOT, trials
 
 from mobilenet_chest import two_stage
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import claims, run_sweep
 from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.sweep.repair import repair
-from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.tracking import MlflowTracker, keeper
 from mobilenet_chest.tracking.study_run import nested_runs
 from mobilenet_chest.training import checkpoint, loop
 
-ROOT = Path(__file__).parents[2]
 KILLS = 20
 EPOCHS = 5
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -90,17 +88,6 @@ def sweeping(experiment: Path, url: str, folder: Path) -> Iterator[Sweep]:
         yield sweep
     finally:
         sweep.end()
-
-
-def trials(url: str) -> list[FrozenTrial]:
-    storage = open_storage(url)  # under the lock: the sweep may be making its tables
-    try:
-        return optuna.load_study(study_name="tiny", storage=storage).get_trials()
-    except KeyError:  # the study is not made yet
-        return []
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
 
 
 def wait_for_a_trial_in_hand(sweep: Sweep, url: str) -> None:
@@ -255,7 +242,7 @@ def test_killed_at(
         run_sweep(config)
 
     killed_in(sweep)
-    (left,) = trials("sqlite:///optuna.db")
+    (left,) = trials()
     assert left.state == TrialState.RUNNING
     begun = left.user_attrs.get("run_id")
     assert (begun is None) == (point == "after the ask")
@@ -263,7 +250,7 @@ def test_killed_at(
     real = loop.train_epoch
     monkeypatch.setattr(loop, "train_epoch", lambda *given, **named: (next(trained), real(*given, **named))[1])
     result = run_sweep(config)
-    found = trials("sqlite:///optuna.db")
+    found = trials()
     complete = [trial for trial in found if trial.state == TrialState.COMPLETE]
     assert [trial.number for trial in found if counts(trial)] == [trial.number for trial in complete]
     assert len(complete) == 2
@@ -297,7 +284,7 @@ def test_a_reaper_killed_between_queuing_and_ending(
     for _ in range(2):
         killed_in(mend)
     run_sweep(config)
-    found = trials("sqlite:///optuna.db")
+    found = trials()
     assert [(trial.state, trial.user_attrs.get("retry_of")) for trial in found] == [
         (TrialState.FAIL, None),
         (TrialState.COMPLETE, 0),
