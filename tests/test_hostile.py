@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
 import numpy as np
 import pytest
 import torch
@@ -29,18 +30,12 @@ from mobilenet_chest.cli.commands import app
 from mobilenet_chest.config import Config, load, parse, to_yaml
 from mobilenet_chest.data.download import fetch
 from mobilenet_chest.data.npz import NpzFile
+from mobilenet_chest.deploy.batch import predict_files
 from mobilenet_chest.errors import ConfigError, DataError, TrackingError, UserError, WeightsError
 from mobilenet_chest.models.weights import load_state_dict
+from mobilenet_chest.selection import digests, package
+from mobilenet_chest.selection.promote import check_names
 from mobilenet_chest.training import checkpoint
-
-with warnings.catch_warnings():
-    # importing mlflow.pyfunc makes MLflow warn about a type hint in its own code
-    warnings.simplefilter("ignore")
-    import mlflow.pyfunc
-
-    from mobilenet_chest.deploy.batch import predict_files
-    from mobilenet_chest.selection import digests, package
-    from mobilenet_chest.selection.promote import check_names
 
 Make = Callable[..., Config]
 

@@ -68,7 +68,7 @@ def told() -> Iterator[None]:
     """
     try:
         yield
-    except (MlflowException, requests.RequestException, sqlalchemy.exc.SQLAlchemyError) as error:
+    except (MlflowException, requests.RequestException) as error:
         raise TrackingLost(
             f"tracking store {shown(tracking_uri())}: {reason(error)}; see that it runs, then give the same command "
             "again"

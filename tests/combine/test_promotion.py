@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +12,8 @@ from mobilenet_chest.combine.ensemble import of_folds, of_seeds
 from mobilenet_chest.combine.members import trained
 from mobilenet_chest.combine.soup import soup
 from mobilenet_chest.config import Config, with_values
+from mobilenet_chest.selection.promote import promote
 from mobilenet_chest.selection.runs import Candidate
-
-with warnings.catch_warnings():
-    # importing mlflow.pyfunc makes MLflow warn about a type hint in its own code
-    warnings.simplefilter("ignore")
-    from mobilenet_chest.selection.promote import promote
 
 Make = Callable[..., Config]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from mobilenet_chest.deploy.batch import predict_files
 from mobilenet_chest.errors import DataError, TrackingError
-
-with warnings.catch_warnings():
-    # importing mlflow.pyfunc makes MLflow warn about a type hint in its own code
-    warnings.simplefilter("ignore")
-    from mobilenet_chest.deploy.batch import predict_files
-    from mobilenet_chest.selection import digests
-    from mobilenet_chest.selection.package import build
+from mobilenet_chest.selection import digests
+from mobilenet_chest.selection.package import build
 
 DARK, BRIGHT = 96, 160
 COLUMNS = ["source", "row", "probability", "label_name", "label"]

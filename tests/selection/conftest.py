@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,16 +19,12 @@ from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
 from mobilenet_chest.config import Config, parse
 from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.selection.promote import Promotion, promote
 from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep import study as study_module
 from mobilenet_chest.sweep.workers import Job, work
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.two_stage import train
-
-with warnings.catch_warnings():
-    # importing mlflow.pyfunc makes MLflow warn about a type hint in its own code
-    warnings.simplefilter("ignore")
-    from mobilenet_chest.selection.promote import Promotion, promote
 
 STUDY, EXPERIMENT, NAME = "dropout-study", "tiny-runs", "tiny"
 

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from multiprocessing.context import ForkServerProcess
@@ -24,13 +23,10 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
-with warnings.catch_warnings():
-    # importing mlflow.pyfunc makes MLflow warn about a type hint in its own code
-    warnings.simplefilter("ignore")
-    from mobilenet_chest.selection import turns
-    from mobilenet_chest.selection.package import load_registered
-    from mobilenet_chest.selection.promote import promote
-    from mobilenet_chest.selection.rollback import rollback
+from mobilenet_chest.selection import turns
+from mobilenet_chest.selection.package import load_registered
+from mobilenet_chest.selection.promote import promote
+from mobilenet_chest.selection.rollback import rollback
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import shutil
-import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,15 +20,8 @@ from mlflow.artifacts import download_artifacts
 from mobilenet_chest.data.dataset import load_test, load_train_val, resize, stored_validation_images
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.selection import evaluate as evaluate_module
-from mobilenet_chest.selection import runs
-
-with warnings.catch_warnings():
-    # importing mlflow.pyfunc makes MLflow warn about a type hint in its own code
-    warnings.simplefilter("ignore")
-    import mlflow.pyfunc
-
-    from mobilenet_chest.selection import package
-    from mobilenet_chest.selection.promote import Promotion, promote
+from mobilenet_chest.selection import package, runs
+from mobilenet_chest.selection.promote import Promotion, promote
 
 if TYPE_CHECKING:
     from tests.selection.conftest import Store

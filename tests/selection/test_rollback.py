@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +11,10 @@ from typer.testing import CliRunner
 
 from mobilenet_chest.cli.commands import app
 from mobilenet_chest.errors import PromotionRefused, TrackingError
-
-with warnings.catch_warnings():
-    # importing mlflow.pyfunc makes MLflow warn about a type hint in its own code
-    warnings.simplefilter("ignore")
-    from mobilenet_chest.selection import turns
-    from mobilenet_chest.selection.digests import DIGESTS
-    from mobilenet_chest.selection.promote import Promotion, previous_tag
-    from mobilenet_chest.selection.rollback import rollback
+from mobilenet_chest.selection import turns
+from mobilenet_chest.selection.digests import DIGESTS
+from mobilenet_chest.selection.promote import Promotion, previous_tag
+from mobilenet_chest.selection.rollback import rollback
 
 if TYPE_CHECKING:
     from tests.selection.conftest import Store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import sqlalchemy
 from optuna.storages import RDBStorage
 from servers import Postgres
 
-from mobilenet_chest.errors import MissingExtraError, StudyError, UserError
+from mobilenet_chest.errors import MissingExtraError, StudyError, UserError, WriteFailed
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
 
 
@@ -159,6 +160,23 @@ def test_a_restart_between_two_calls(postgres: Postgres) -> None:
 
 
 # --- transactions --------------------------------------------------------------------------------------------------
+
+
+def test_a_full_database_is_said_at_once_and_stays_whole(url: str) -> None:
+    with opened(url) as storage:
+        study = optuna.create_study(storage=storage, study_name="full")
+        study.add_trial(optuna.trial.create_trial(value=0.5))
+        storage.engine.dispose()
+
+        @sqlalchemy.event.listens_for(storage.engine, "connect")
+        def no_room(connection: sqlite3.Connection, _record: object) -> None:
+            connection.execute("PRAGMA max_page_count = 1")  # SQLite takes it for as many pages as there are
+
+        with pytest.raises(WriteFailed, match=r"cannot be written \(database or disk is full\); make room"):
+            study.set_user_attr("long", "x" * 1_000_000)
+    with opened(url) as storage:
+        study = optuna.load_study(storage=storage, study_name="full")
+        assert ([trial.value for trial in study.trials], study.user_attrs) == ([0.5], {})
 
 
 def test_a_transaction_begins_as_a_writer(url: str) -> None:

@@ -11,6 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import boto3
+import botocore.config
+import botocore.exceptions
 import pytest
 import requests
 from mlflow import MlflowClient
@@ -196,18 +199,17 @@ def test_nobody_at_the_port(server: Answers) -> None:
 
 
 def test_s3_without_a_server_in_between() -> None:
-    boto3, exceptions = pytest.importorskip("boto3"), pytest.importorskip("botocore.exceptions")
-    config = pytest.importorskip("botocore.config").Config(retries={"max_attempts": 0}, connect_timeout=2)
+    config = botocore.config.Config(retries={"max_attempts": 0}, connect_timeout=2)
     s3 = boto3.client(
         "s3", endpoint_url="http://127.0.0.1:9", config=config, region_name="x",
         aws_access_key_id="x", aws_secret_access_key="x",
     )  # fmt: skip
-    with pytest.raises(exceptions.EndpointConnectionError) as caught:
+    with pytest.raises(botocore.exceptions.EndpointConnectionError) as caught:
         s3.put_object(Bucket="b", Key="k", Body=b"x")
     assert is_away(caught.value)
     for status, away in ((503, True), (403, False)):
         answer = {"Error": {"Code": "x"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-        assert is_away(exceptions.ClientError(answer, "PutObject")) is away
+        assert is_away(botocore.exceptions.ClientError(answer, "PutObject")) is away
 
 
 def test_impatience_ends_and_gives_way_to_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
