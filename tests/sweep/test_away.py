@@ -19,7 +19,7 @@ from servers import MlflowServer, Postgres
 from sweeps import ROOT, WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_trials_in_hand, wait_until
 
 TRIALS = 3
-EPOCHS = 42
+EPOCHS = 32
 AWAY_SECONDS = 15.0
 PASSWORD = "hush-hush"
 
@@ -74,7 +74,7 @@ def test_killed_in_mid_trial_and_back_after_trials_have_ended(
     """Trials in hand go on and end; the next one waits until the server is back."""
     url = f"sqlite:///{tracking / 'optuna.db'}"
     with started(sweep_line(experiment, "--storage", url), tracking) as process:
-        wait_for_trials_in_hand(process, tracking, url, least=3, most=30)
+        wait_for_trials_in_hand(process, tracking, url, least=3, most=22)
         server.kill()
         killed = time.monotonic()
         wait_until(lambda: any(t.state == TrialState.COMPLETE for t in trials(url)), process, tracking)
@@ -99,7 +99,7 @@ def test_never_back(
     line = [sys.executable, str(script), *sweep_line(experiment, "--storage", url)[2:]]
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     with started(line, tracking) as process:
-        wait_for_trials_in_hand(process, tracking, url, least=3, most=30)
+        wait_for_trials_in_hand(process, tracking, url, least=3, most=22)
         server.kill()
         assert process.wait(timeout=WAIT_SECONDS) == 1, (tracking / "err").read_text()
     said, spool = (tracking / "err").read_text(), tracking / ".mobilenet-chest" / "spool"

@@ -19,8 +19,8 @@ from sweeps import WAIT_SECONDS, fill, mounted, started, steps, sweep_line, tria
 from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.tracking.reading import standing
 
-TRIALS = 3
-EPOCHS = 20
+TRIALS = 2
+EPOCHS = 12
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 
