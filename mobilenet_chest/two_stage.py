@@ -121,6 +121,8 @@ def train(
         metrics = selection_metrics(predictions, config.evaluation, config.seed)
         spent = Spent(**progress.stage1)
         metrics |= _run_metrics(progress, best["best_epoch"], model) | spent.metrics()
+        if config.data.drop_duplicates:
+            metrics["dropped_duplicates"] = float(data.dropped)
         if resume is None:  # otherwise it is in what had been spent before
             earlier_seconds += spent.saved_seconds
         metrics["train_seconds"] = earlier_seconds + time.perf_counter() - started

@@ -67,6 +67,8 @@ def dry_run(config: Config, prepared: Prepared, as_json: bool, trials: int | Non
         "device": str(prepared.device),
         "data_digest": prepared.data.digest,
     } | ({} if trials is None else {"trials": trials})
+    if config.data.drop_duplicates:
+        document["dropped_duplicates"] = prepared.data.dropped
     if as_json:
         print_json(document)
         return
@@ -76,6 +78,8 @@ def dry_run(config: Config, prepared: Prepared, as_json: bool, trials: int | Non
     out.print(table)
     for split, counts in prepared.data.counts().items():
         line(f"{split}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    if config.data.drop_duplicates:
+        line(f"left out of train as duplicates: {prepared.data.dropped}")
     line(f"parameters: {parameters:,} in all, {parameters_stage1:,} trained in stage 1; device {prepared.device}")
     line(f"epochs: {config.stage1.epochs} frozen, {config.stage2.epochs} of everything")
     if trials is not None:

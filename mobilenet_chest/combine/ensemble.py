@@ -134,7 +134,7 @@ def _belong_together(parts: Sequence[Member], of: Literal["seeds", "folds", "run
 
 def _all_rows(data: TrainVal, config: Config) -> Split:
     """Train and val together, as folds divide them."""
-    whole = load_train_val(config.data.model_copy(update={"folds": 2}))
+    whole = load_train_val(config.data.model_copy(update={"folds": 2, "drop_duplicates": False}))
     rows = np.concatenate([whole.train.rows, whole.val.rows])
     images, labels = (
         torch.cat([getattr(whole.train, part), getattr(whole.val, part)]) for part in ("images", "labels")

@@ -27,6 +27,9 @@ MODEL_NAMES = (
 DROP_PATH_MODELS = ("efficientnet_b0", "efficientnet_lite0")
 """Those of them that can leave out residual branches; of timm's, many can."""
 
+NEWER_DATA_FIELDS: dict[str, Any] = {"split_seed": None, "drop_duplicates": False}
+"""Fields of ``data`` that are no part of the digest at these values, so that older experiments keep theirs."""
+
 
 class DataConfig(Section):
     """Which images, which two classes, at which size."""
@@ -48,6 +51,9 @@ class DataConfig(Section):
         None, ge=2, description="Divide train and val anew, together, into so many folds; null: as the file has them."
     )
     fold: int = Field(0, ge=0, description="Fold to validate on, from 0.")
+    drop_duplicates: bool = Field(
+        False, description="Leave out training rows whose image stands in validation, or in an earlier training row."
+    )
 
     @field_validator("path", "root")
     @classmethod
@@ -220,5 +226,8 @@ class Config(Section):
             mode="json", exclude={"name": True, "device": True, "tracking": True, "search": True, "study": True,
                                   "data": {"path", "root"}}
         )  # fmt: skip
+        for name, default in NEWER_DATA_FIELDS.items():
+            if fields["data"].get(name, default) == default:
+                fields["data"].pop(name, None)
         canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

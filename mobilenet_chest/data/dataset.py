@@ -19,6 +19,7 @@ from torch.nn import functional
 from mobilenet_chest import cache
 from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data import medmnist, phantom
+from mobilenet_chest.data.copies import not_copied
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.data.sampling import divide
 from mobilenet_chest.errors import DataError
@@ -61,6 +62,7 @@ class TrainVal:
         classes: Names of class 0 and class 1.
         digest: SHA-256 (first 16 hex digits) over the digests of both splits.
         source: Where the rows came from, for people: a path, or ``phantom``.
+        dropped: Training rows that ``data.drop_duplicates`` has left out.
     """
 
     train: Split
@@ -68,6 +70,7 @@ class TrainVal:
     classes: tuple[str, str]
     digest: str
     source: str
+    dropped: int = 0
 
     @property
     def channels(self) -> int:
@@ -101,8 +104,20 @@ def load_train_val(config: DataConfig) -> TrainVal:
         )
     if config.folds is not None:
         train, val = _divided(_open(source, config), config, train, val)
+    rows = len(train)
+    if config.drop_duplicates:
+        train = _without_copies(train, val, classes)
     digest = hashlib.sha256(f"{train.digest} {val.digest}".encode()).hexdigest()[:16]
-    return TrainVal(train, val, classes, digest, _name(config))
+    return TrainVal(train, val, classes, digest, _name(config), rows - len(train))
+
+
+def open_file(config: DataConfig) -> NpzFile:
+    """The file that the experiment reads, downloaded if need be.
+
+    Raises:
+        DataError: It cannot be had, or is not a zip.
+    """
+    return _open(_source_file(config), config)
 
 
 def has_test_split(config: DataConfig) -> bool:
@@ -222,6 +237,22 @@ def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tup
         return Split(images[mask], labels[mask], rows[chosen], digest)
 
     return part(~held_out), part(held_out)
+
+
+def _without_copies(train: Split, val: Split, classes: tuple[str, str]) -> Split:
+    kept = not_copied(train.images.numpy(), train.labels.numpy(), val.images.numpy())
+    if kept.all():
+        return train
+    mask = torch.from_numpy(kept)
+    labels = train.labels[mask]
+    for label, name in enumerate(classes):
+        if not (labels == label).any():
+            raise DataError(
+                f"data.drop_duplicates: no training row of '{name}' is left, all are copies of validation rows; set it "
+                "to false, or choose another file"
+            )
+    digest = hashlib.sha256(f"{train.digest} ".encode() + kept.tobytes()).hexdigest()
+    return Split(train.images[mask], labels, train.rows[kept], digest)
 
 
 def _read_split(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -56,7 +57,7 @@ class _Header:
 class NpzFile:
     """A file with ``{train,val,test}_{images,labels}``: uint8 images (n, h, w) or (n, h, w, 3), integer labels (n, k).
 
-    A further key ``{split}_patients`` may say whose image each row is.
+    Further keys ``{split}_<name>`` may say more of each row, such as ``train_patient`` or ``val_sex``.
 
     The zip is opened anew for every call, so there is nothing to close.
 
@@ -93,23 +94,38 @@ class NpzFile:
             raise self._unusable(key, f"labels from {values.min()} to {values.max()}, not within 0..255")
         return values.astype(np.uint8).reshape(header.shape if len(header.shape) == 2 else (-1, 1))
 
-    def patients(self, split: str) -> NDArray[np.int64] | None:
-        """The patient of each row of a split, (n,), where the file says: the key ``{split}_patients``, integers (n,).
+    def patients(self, split: str) -> NDArray[Any] | None:
+        """The patient of each row of a split, (n,), where the file says: the key ``{split}_patient`` or ``…_patients``.
 
         Raises:
-            DataError: The key is damaged, or of another layout.
+            DataError: As :meth:`column`.
         """
-        key = f"{split}_patients"
-        if key not in self.keys:
-            return None
+        for name in ("patient", "patients"):
+            if f"{split}_{name}" in self.keys:
+                return self.column(split, name)
+        return None
+
+    def column(self, split: str, name: str) -> NDArray[Any]:
+        """What the key ``{split}_{name}`` says of each row: (n,), int64 of integers or booleans, or text.
+
+        Raises:
+            DataError: The key is missing, damaged, or of another layout.
+        """
+        key = f"{split}_{name}"
         with self._opened() as archive:
             header, (_, labels) = self._header(archive, key), self._headers(archive, split)
-            if header.dtype.kind not in "iu" or header.dtype == np.uint64:
-                raise self._unusable(key, f"values of type {header.dtype}, not integers of 64 bits at most")
+            if header.dtype.kind not in "biuU" or header.dtype == np.uint64 or header.dtype.itemsize == 0:
+                raise self._unusable(key, f"values of type {header.dtype}, not integers of 64 bits at most, or text")
             if header.shape != labels.shape[:1]:
                 raise self._unusable(key, f"shape {header.shape}, but '{split}_labels' has {labels.shape[0]} rows")
             raw = b"".join(self._payload(archive, key, header.offset, CHUNK_BYTES))
-        return np.frombuffer(raw, header.dtype).astype(np.int64)
+        values = np.frombuffer(raw, header.dtype)
+        if header.dtype.kind != "U":
+            return values.astype(np.int64)
+        text = values.astype(header.dtype.newbyteorder("="))
+        if text.size and text.view(np.uint32).max() > sys.maxunicode:
+            raise self._unusable(key, "text with numbers that are no characters")
+        return text
 
     def rows(self, split: str, wanted: NDArray[np.intp]) -> NDArray[np.uint8]:
         """The images of some rows; memory goes to them and a few chunks of 1 MiB (or of one row, if that is more).
@@ -126,26 +142,38 @@ class NpzFile:
         Raises:
             DataError: A key is missing, damaged, or of another layout; a row number is out of range.
         """
+        with self._opened() as archive:
+            header, _ = self._headers(archive, split)
+        count, *shape = header.shape
+        if wanted.size and not (wanted.min() >= 0 and wanted.max() < count):
+            raise DataError(
+                f"{self.name}: '{split}_images' has {count} rows, but rows {wanted.min()} to {wanted.max()} are "
+                "wanted; choose rows by the labels of the same file"
+            )
+        order = np.argsort(wanted, kind="stable")
+        ascending = wanted[order]
+        images = np.empty((len(wanted), *shape), np.uint8)
+        for start, chunk in self.chunks(split):
+            low, high = np.searchsorted(ascending, (start, start + len(chunk)))
+            images[order[low:high]] = chunk[ascending[low:high] - start]
+        return images
+
+    def chunks(self, split: str) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """All images of a split, about 1 MiB at a time: the first one's row number, and (m, h, w) or (m, h, w, 3).
+
+        Raises:
+            DataError: A key is missing, damaged, or of another layout.
+        """
         key = f"{split}_images"
         with self._opened() as archive:
             header, _ = self._headers(archive, split)
-            count, *shape = header.shape
-            if wanted.size and not (wanted.min() >= 0 and wanted.max() < count):
-                raise DataError(
-                    f"{self.name}: '{key}' has {count} rows, but rows {wanted.min()} to {wanted.max()} are wanted; "
-                    "choose rows by the labels of the same file"
-                )
-            order = np.argsort(wanted, kind="stable")
-            ascending = wanted[order]
-            images = np.empty((len(wanted), *shape), np.uint8)
+            shape = header.shape[1:]
             rows_per_chunk = max(1, CHUNK_BYTES // math.prod(shape))
             start = 0
             for raw in self._payload(archive, key, header.offset, rows_per_chunk * math.prod(shape)):
                 chunk = np.frombuffer(raw, np.uint8).reshape(-1, *shape)
-                low, high = np.searchsorted(ascending, (start, start + len(chunk)))
-                images[order[low:high]] = chunk[ascending[low:high] - start]
+                yield start, chunk
                 start += len(chunk)
-        return images
 
     @contextmanager
     def _blaming(self, what: str) -> Iterator[None]:

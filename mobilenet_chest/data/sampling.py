@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -50,13 +50,13 @@ def _repeated(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 
 def divide(
-    labels: NDArray[np.uint8], patients: NDArray[np.int64] | None, folds: int, fold: int, name: str
+    labels: NDArray[np.uint8], patients: NDArray[Any] | None, folds: int, fold: int, name: str
 ) -> NDArray[np.bool_]:
     """Whether each row is of one fold: stratified by class, and with all rows of a patient in the same fold.
 
     Args:
         labels: (n,), 0 or 1.
-        patients: (n,) numbers, where they are known.
+        patients: (n,) numbers or text, where they are known.
         folds: How many.
         fold: Which, from 0.
         name: Of the data, for errors.

@@ -179,6 +179,7 @@ def test_the_digest_tells_apart_what_does() -> None:
         {"data": {"dataset": "pneumoniamnist", "source_size": 64}},
         {"data": {"dataset": "pneumoniamnist", "image_size": 64}},
         {"data": {"dataset": "pneumoniamnist", "classes": ["pneumonia", "normal"]}},
+        {"data": {"dataset": "pneumoniamnist", "drop_duplicates": True}},
         {"model": {"stem": "sum"}},
         {"model": {"hidden": [640, 1280]}},
         {"augment": {"hflip": 0}},

@@ -155,6 +155,17 @@ def test_folds_keep_patients_together(phantom_config: Make, own_file: Path) -> N
         assert len(found.val) > 10
 
 
+def test_folds_keep_patients_with_names_together(phantom_config: Make, own_file: Path) -> None:
+    with np.load(own_file) as file:
+        arrays = dict(file)
+    names = np.array([f"patient {number // 4}" for number in range(80)])
+    np.savez(own_file, **arrays, train_patient=names, val_patient=names[::-1][:40])
+    everyone = np.concatenate([names, names[::-1][:40]])
+    found = loaded(phantom_config({"data.path": str(own_file), "data.folds": 3}))
+    assert set(everyone[found.train.rows]).isdisjoint(everyone[found.val.rows])
+    assert set(everyone[found.train.rows]) | set(everyone[found.val.rows]) == set(names)
+
+
 def test_patients_of_one_split_alone(phantom_config: Make, own_file: Path) -> None:
     with np.load(own_file) as file:
         arrays = dict(file)
@@ -168,7 +179,7 @@ def test_patients_of_one_split_alone(phantom_config: Make, own_file: Path) -> No
     ("patients", "words"),
     [
         (np.zeros((4, 1), np.int64), "shape (4, 1), but 'train_labels' has 80 rows"),
-        (np.zeros(80), "values of type float64, not integers"),
+        (np.zeros(80), "values of type float64, not integers of 64 bits at most, or text"),
     ],
 )
 def test_patients_of_another_layout(phantom_config: Make, own_file: Path, patients: np.ndarray, words: str) -> None:
@@ -177,3 +188,85 @@ def test_patients_of_another_layout(phantom_config: Make, own_file: Path, patien
     with pytest.raises(DataError) as caught:
         loaded(phantom_config({"data.path": str(own_file.with_name("new.npz")), "data.folds": 3}))
     assert f"'train_patients' has {words}" in str(caught.value)
+
+
+# --- duplicates ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copied_file(own_file: Path) -> Path:
+    """Of train's single-label rows the 1st is in val, the 3rd is the 2nd again, the 5th the 4th with another label."""
+    with np.load(own_file) as file:
+        arrays = dict(file)
+    rows = {}
+    for split in ("train", "val"):
+        flags = arrays[f"{split}_labels"]
+        rows[split] = np.flatnonzero((flags.sum(1) == 1) & flags[:, [1, 7]].any(1))
+    train, labels = arrays["train_images"], arrays["train_labels"]
+    first, second, third, fourth, fifth = rows["train"][:5]
+    train[first] = arrays["val_images"][rows["val"][7]]
+    train[third], labels[third] = train[second], labels[second]
+    train[fifth], labels[fifth] = train[fourth], 0
+    labels[fifth, 8 - np.flatnonzero(labels[fourth])] = 1
+    np.savez(own_file, **arrays)
+    return own_file
+
+
+@pytest.mark.parametrize("size", [32, 48])
+def test_training_rows_that_are_copies_are_left_out(phantom_config: Make, copied_file: Path, size: int) -> None:
+    fields = {"data.path": str(copied_file), "data.image_size": size}
+    whole = loaded(phantom_config(fields))
+    found = loaded(phantom_config(fields | {"data.drop_duplicates": True}))
+    assert (whole.dropped, found.dropped) == (0, 2)
+    assert whole.train.rows.tolist()[:1] + whole.train.rows.tolist()[2:3] == sorted(
+        set(whole.train.rows) - set(found.train.rows)
+    )
+    kept = np.isin(whole.train.rows, found.train.rows)
+    assert torch.equal(found.train.images, whole.train.images[kept])
+    assert torch.equal(found.train.labels, whole.train.labels[kept])
+    assert found.val.digest == whole.val.digest
+    assert found.val.rows.tolist() == whole.val.rows.tolist()
+    assert found.train.digest != whole.train.digest
+    assert found.digest != whole.digest
+
+
+def test_copies_are_left_out_of_train_however_it_is_divided(phantom_config: Make, copied_file: Path) -> None:
+    fields = {"data.path": str(copied_file), "data.folds": 3, "data.drop_duplicates": True}
+    dropped = 0
+    for fold in range(3):
+        found = loaded(phantom_config(fields | {"data.fold": fold}))
+        val = {image.tobytes() for image in found.val.images.numpy()}
+        assert val.isdisjoint(image.tobytes() for image in found.train.images.numpy())
+        dropped += found.dropped
+    assert dropped >= 3  # each of three pairs in one fold at least
+
+
+def test_without_copies_nothing_changes(phantom_config: Make, own_file: Path) -> None:
+    fields = {"data.path": str(own_file)}
+    found = loaded(phantom_config(fields | {"data.drop_duplicates": True}))
+    assert (found.dropped, found.digest) == (0, loaded(phantom_config(fields)).digest)
+
+
+def test_a_class_of_copies_alone(phantom_config: Make, own_file: Path) -> None:
+    with np.load(own_file) as file:
+        arrays = dict(file)
+    train = arrays["train_labels"]
+    train[:] = 0
+    train[:, 7] = 1
+    heart = np.flatnonzero((arrays["val_labels"].sum(1) == 1) & (arrays["val_labels"][:, 1] == 1))[0]
+    train[:2] = arrays["val_labels"][heart]
+    arrays["train_images"][:2] = arrays["val_images"][heart]
+    np.savez(own_file, **arrays)
+    config = phantom_config({"data.path": str(own_file), "data.drop_duplicates": True})
+    with pytest.raises(DataError, match="drop_duplicates: no training row of 'cardiomegaly' is left"):
+        loaded(config)
+
+
+def test_what_is_left_out_of_pneumoniamnist(phantom_config: Make, real_data: Path) -> None:
+    """Eight images of validation are in train, two of them twice; sixteen of train are there a second time."""
+    path = real_data / "pneumoniamnist_28.npz"
+    if not path.exists():
+        pytest.skip(f"{real_data} has no {path.name}")
+    fields = {"dataset": "pneumoniamnist", "path": str(path), "image_size": 28, "drop_duplicates": True}
+    found = loaded(phantom_config({"data": fields}))
+    assert (found.dropped, len(found.train), len(found.val)) == (10 + 16, 4708 - 26, 524)
