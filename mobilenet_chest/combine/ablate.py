@@ -44,7 +44,9 @@ ON: Mapping[str, Any] = {
 }
 """What a field is set to where only its name is given."""
 
-OTHER_ROWS = ("data.dataset", "data.classes", "data.path", "data.root", "data.folds", "data.fold", "seed")
+OTHER_ROWS = (
+    "data.dataset", "data.classes", "data.path", "data.root", "data.folds", "data.fold", "data.split_seed", "seed"
+)  # fmt: skip
 """Fields that would set figures of other images against each other, or the seeds that make the pairs."""
 
 METRICS = ("val_auc", "val_accuracy_crossfit", "val_loss")

@@ -54,6 +54,13 @@ class DataConfig(Section):
     drop_duplicates: bool = Field(
         False, description="Leave out training rows whose image stands in validation, or in an earlier training row."
     )
+    split_seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**32,
+        description="Divide train and val anew, together, by this seed: into folds, or without folds into a train and "
+        "a val as large as the file's; null: folds by seed 0, or as the file has them.",
+    )
 
     @field_validator("path", "root")
     @classmethod
@@ -72,6 +79,11 @@ class DataConfig(Section):
         if self.fold >= (self.folds or 1):
             raise ValueError(f"fold {self.fold} is not one of {self.folds or 'no'} folds, counted from 0")
         return self
+
+    @property
+    def divided(self) -> bool:
+        """Whether train and val are divided anew, together, and not as the file has them."""
+        return self.folds is not None or self.split_seed is not None
 
 
 class ModelConfig(Section):

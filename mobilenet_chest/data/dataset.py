@@ -21,7 +21,7 @@ from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data import medmnist, phantom
 from mobilenet_chest.data.copies import not_copied
 from mobilenet_chest.data.npz import NpzFile
-from mobilenet_chest.data.sampling import divide
+from mobilenet_chest.data.sampling import FOLD_SEED, divide, hold_out
 from mobilenet_chest.errors import DataError
 
 SplitName = Literal["train", "val", "test"]
@@ -56,7 +56,8 @@ class Split:
 class TrainVal:
     """What training and selection may see: never the test split.
 
-    With ``data.folds`` the two are the file's train and val rows, divided anew; in ``rows`` val's come after train's.
+    With ``data.folds`` or ``data.split_seed`` the two are the file's train and val rows, divided anew; in ``rows``
+    val's come after train's.
 
     Attributes:
         classes: Names of class 0 and class 1.
@@ -102,7 +103,7 @@ def load_train_val(config: DataConfig) -> TrainVal:
         raise DataError(
             f"{_name(config)}: train images are {tuple(train.images.shape[1:])}, val {tuple(val.images.shape[1:])}"
         )
-    if config.folds is not None:
+    if config.divided:
         train, val = _divided(_open(source, config), config, train, val)
     rows = len(train)
     if config.drop_duplicates:
@@ -138,7 +139,7 @@ def load_test(config: DataConfig) -> Split:
 def stored_validation_images(config: DataConfig, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Images by the ``row`` of validation predictions, ascending, as stored: (n, h, w) or (n, h, w, 3)."""
     file = _open(_source_file(config), config)
-    if config.folds is None:
+    if not config.divided:
         return file.rows("val", rows)
     in_train = len(file.labels("train"))
     of_train = rows < in_train
@@ -216,8 +217,7 @@ def _cached_split(
 
 
 def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tuple[Split, Split]:
-    """All rows but one fold's, and that fold's."""
-    assert config.folds is not None
+    """All rows but those held out, a fold's or as many as val has, and those."""
     rows = np.concatenate([train.rows, val.rows + len(file.labels("train"))])
     of_train, of_val = file.patients("train"), file.patients("val")
     patients = None
@@ -225,11 +225,16 @@ def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tup
         patients = np.concatenate([of_train[train.rows], of_val[val.rows]])
     elif of_train is not None or of_val is not None:
         raise DataError(
-            f"{file.name}: patients are known for one of train and val only; folds need '{{train,val}}_patients', or "
-            "neither"
+            f"{file.name}: patients are known for one of train and val only; to divide them anew takes "
+            "'train_patient' and 'val_patient', or neither"
         )
     images, labels = torch.cat([train.images, val.images]), torch.cat([train.labels, val.labels])
-    held_out = divide(labels.numpy(), patients, config.folds, config.fold, file.name)
+    if config.folds is not None:
+        seed = FOLD_SEED if config.split_seed is None else config.split_seed
+        held_out = divide(labels.numpy(), patients, config.folds, config.fold, file.name, seed)
+    else:
+        assert config.split_seed is not None
+        held_out = hold_out(labels.numpy(), patients, len(val), config.split_seed, file.name)
 
     def part(chosen: NDArray[np.bool_]) -> Split:
         mask = torch.from_numpy(chosen)

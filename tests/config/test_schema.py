@@ -165,6 +165,7 @@ def test_the_digest_is_the_same_for_ever() -> None:
         {"search": {"stage2.lr": {"low": 1e-4, "high": 1e-3}}},
         {"study": {"trials": 3}},
         {"seed": 2024},
+        {"data": {"dataset": "pneumoniamnist", "split_seed": None}},
     ],
 )
 def test_the_digest_ignores_what_does_not_change_the_numbers(change: dict[str, Any]) -> None:
@@ -178,6 +179,8 @@ def test_the_digest_tells_apart_what_does() -> None:
         {"data": {"dataset": "breastmnist"}},
         {"data": {"dataset": "pneumoniamnist", "source_size": 64}},
         {"data": {"dataset": "pneumoniamnist", "image_size": 64}},
+        {"data": {"dataset": "pneumoniamnist", "split_seed": 0}},
+        {"data": {"dataset": "pneumoniamnist", "split_seed": 1}},
         {"data": {"dataset": "pneumoniamnist", "classes": ["pneumonia", "normal"]}},
         {"data": {"dataset": "pneumoniamnist", "drop_duplicates": True}},
         {"model": {"stem": "sum"}},

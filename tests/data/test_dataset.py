@@ -13,7 +13,7 @@ import torch
 from mobilenet_chest import cache
 from mobilenet_chest.config import Config
 from mobilenet_chest.data import dataset
-from mobilenet_chest.data.dataset import TrainVal, load_train_val
+from mobilenet_chest.data.dataset import TrainVal, load_train_val, stored_validation_images
 from mobilenet_chest.errors import DataError
 
 Make = Callable[..., Config]
@@ -140,6 +140,31 @@ def test_folds_of_train_and_val_together(phantom_config: Make, own_file: Path) -
     assert len(digests) == 10
 
 
+def test_a_split_by_seed_is_as_large_as_the_file_has_it(phantom_config: Make, own_file: Path) -> None:
+    """All rows are of one side, the same for the same seed, and images and labels go with them, stored ones too."""
+    own = {"data.path": str(own_file)}
+    plain = loaded(phantom_config(own))
+    with np.load(own_file) as file:
+        in_train, stored = len(file["train_labels"]), np.concatenate([file["train_images"], file["val_images"]])
+    rows = np.concatenate([plain.train.rows, plain.val.rows + in_train])
+    images = torch.cat([plain.train.images, plain.val.images])
+    digests = {plain.digest}
+    for seed in range(3):
+        config = phantom_config(own | {"data.split_seed": seed})
+        found, again = loaded(config), loaded(config)
+        assert (len(found.val), found.digest) == (len(plain.val), again.digest)
+        assert sorted([*found.train.rows, *found.val.rows]) == rows.tolist()
+        assert set(found.val.rows) & set(plain.train.rows)
+        assert torch.equal(found.val.images, images[np.searchsorted(rows, found.val.rows)])
+        assert np.array_equal(stored_validation_images(config.data, found.val.rows), stored[found.val.rows])
+        folds = [
+            loaded(phantom_config(own | {"data.split_seed": seed, "data.folds": 2, "data.fold": f})) for f in (0, 1)
+        ]
+        assert sorted([*folds[0].val.rows, *folds[1].val.rows]) == rows.tolist()
+        digests |= {found.digest, found.val.digest, folds[0].digest, folds[1].digest}
+    assert len(digests) == 13
+
+
 def test_folds_keep_patients_together(phantom_config: Make, own_file: Path) -> None:
     with np.load(own_file) as file:
         arrays = dict(file)
@@ -153,6 +178,8 @@ def test_folds_keep_patients_together(phantom_config: Make, own_file: Path) -> N
         found = loaded(phantom_config({"data.path": str(own_file), "data.folds": 3, "data.fold": fold}))
         assert set(everyone[found.train.rows]).isdisjoint(everyone[found.val.rows])
         assert len(found.val) > 10
+    found = loaded(phantom_config({"data.path": str(own_file), "data.split_seed": 5}))
+    assert set(everyone[found.train.rows]).isdisjoint(everyone[found.val.rows])
 
 
 def test_folds_keep_patients_with_names_together(phantom_config: Make, own_file: Path) -> None:
@@ -171,8 +198,9 @@ def test_patients_of_one_split_alone(phantom_config: Make, own_file: Path) -> No
         arrays = dict(file)
     np.savez(own_file, **arrays, train_patients=np.arange(len(arrays["train_labels"])))
     loaded(phantom_config({"data.path": str(own_file)}))  # without folds nobody asks
-    with pytest.raises(DataError, match="patients are known for one of train and val only"):
-        loaded(phantom_config({"data.path": str(own_file), "data.folds": 3}))
+    for how in ({"data.folds": 3}, {"data.split_seed": 1}):
+        with pytest.raises(DataError, match="patients are known for one of train and val only"):
+            loaded(phantom_config({"data.path": str(own_file)} | how))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mobilenet_chest.data.sampling import divide, epoch_rows
+from mobilenet_chest.data.sampling import divide, epoch_rows, hold_out
 from mobilenet_chest.errors import DataError
 
 LABELS = torch.tensor([1] * 23 + [0] * 8, dtype=torch.uint8)
@@ -58,6 +58,7 @@ def test_folds_are_stratified_and_cover_everything_once() -> None:
     assert np.array_equal(np.sum(folds, axis=0), np.ones(31))
     assert [int((labels[fold] == 0).sum()) for fold in folds] == [2, 2, 2, 2]
     assert np.array_equal(folds[1], divide(labels, None, 4, 1, "x"))
+    assert not np.array_equal(folds[1], divide(labels, None, 4, 1, "x", seed=1))
 
 
 def test_folds_are_disjoint_by_patient() -> None:
@@ -76,3 +77,38 @@ def test_more_folds_than_rows_or_patients() -> None:
         divide(LABELS.numpy(), None, 9, 0, "x")
     with pytest.raises(DataError, match="data.folds: 3, but class 0 has 2 patients"):
         divide(LABELS.numpy(), np.arange(31) // 8, 3, 0, "x")
+
+
+@pytest.mark.parametrize("count", [4, 7, 12])
+def test_rows_are_held_out_by_class_and_by_seed(count: int) -> None:
+    labels = LABELS.numpy()
+    chosen = [hold_out(labels, None, count, seed, "x") for seed in range(200)]
+    assert {int(one.sum()) for one in chosen} == {count}
+    assert {int(labels[one].sum()) for one in chosen} == {round(count * 23 / 31)}
+    assert np.array_equal(chosen[3], hold_out(labels, None, count, 3, "x"))
+    assert len({one.tobytes() for one in chosen}) > 190
+    # every row as often as any other of its class: 200 draws, four standard deviations of a binomial
+    for label in (0, 1):
+        share = np.mean(chosen, axis=0)[labels == label]
+        expected = share.mean()
+        assert np.abs(share - expected).max() < 4 * np.sqrt(expected * (1 - expected) / 200)
+
+
+def test_whole_patients_are_held_out() -> None:
+    random = np.random.default_rng(3)
+    patients = random.integers(0, 40, 200)
+    labels = (random.random(200) < 0.7).astype(np.uint8)
+    for seed in range(20):
+        chosen = hold_out(labels, patients, 50, seed, "x")
+        assert set(patients[chosen]).isdisjoint(patients[~chosen])
+        assert 45 <= chosen.sum() <= 50
+        assert abs(labels[chosen].mean() - labels.mean()) < 0.15
+
+
+def test_nothing_to_hold_out() -> None:
+    with pytest.raises(DataError, match="x: data.split_seed: 1, but of 31 rows in train and val no 1 can be held out"):
+        hold_out(LABELS.numpy(), None, 1, 1, "x")
+    with pytest.raises(
+        DataError, match="no 4 can be held out with both classes on both sides and every patient on one"
+    ):
+        hold_out(LABELS.numpy(), np.arange(31) // 8, 4, 1, "x")  # four patients, each of more rows than that
