@@ -17,6 +17,7 @@
     │   ├── MissingExtraError         an optional package that is not installed
     │   ├── TrackingError             MLflow cannot be reached or written, no such run
     │   ├── StudyError                Optuna storage, or a study that does not fit the experiment
+    │   ├── SealedError               the test split was opened for the study before
     │   └── ClusterError              a Ray cluster that cannot be reached, or cannot run the sweep
     └── PromotionRefused              exit code 3: a gate said no
 
@@ -108,6 +109,10 @@ class TrackingError(UserError):
 
 class StudyError(UserError):
     """The study's storage cannot be used, or the stored study does not fit the experiment."""
+
+
+class SealedError(UserError):
+    """The test split was opened for the same study before, and a further opening was not asked for."""
 
 
 class ClusterError(UserError):

@@ -17,6 +17,7 @@ import typer
 
 from mobilenet_chest import interrupts
 from mobilenet_chest.cli import combining
+from mobilenet_chest.cli.ledger import ledger
 from mobilenet_chest.cli.reporting import reporting
 from mobilenet_chest.cli.stores import cache_app, data_app, repair
 from mobilenet_chest.errors import ConfigError, UserError, WriteFailed
@@ -39,11 +40,13 @@ app.add_typer(cache_app, name="cache")
 for command in (combining.ensemble, combining.soup, combining.distill, combining.ablate, combining.baselines):
     app.command()(command)
 app.command()(repair)
+app.command()(ledger)
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[EXPERIMENT.yaml] [key=value ...]", help="Experiment, then overrides.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")]
+Again = Annotated[bool, typer.Option("--again", help="Open the test split once more for the same study.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything but train or write.")]
 
 
@@ -173,6 +176,7 @@ def promote(
     even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="Also where the alias has a better run.")] = (
         False
     ),
+    again: Again = False,
     back: Annotated[bool, typer.Option("--rollback", help="The alias goes back to where it stood before.")] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -181,7 +185,7 @@ def promote(
     with reporting():
         wanted = "the registered model: promote --rollback NAME" if back else "a study or run: promote STUDY|RUN_ID"
         named = (name or reference) if back else reference
-        if named is None or (back and (even_if_worse or (name and reference not in (None, name)))):
+        if named is None or (back and (even_if_worse or again or (name and reference not in (None, name)))):
             raise UserError(f"promote: name {wanted}" + (", and nothing else" if named else ""))
         from mobilenet_chest.cli import output
         from mobilenet_chest.errors import PromotionRefused
@@ -189,7 +193,7 @@ def promote(
         from mobilenet_chest.selection.rollback import rollback
 
         try:
-            done = rollback(named, alias, dry_run) if back else run(named, name, alias, dry_run, even_if_worse)
+            done = rollback(named, alias, dry_run) if back else run(named, name, alias, dry_run, even_if_worse, again)
             output.promotion(done, as_json)
         except PromotionRefused as refusal:
             if as_json:
@@ -201,7 +205,8 @@ def promote(
 @app.command()
 def evaluate(
     run_id: Annotated[str, typer.Argument(metavar="RUN_ID")],
-    split: Annotated[Literal["val", "test"], typer.Option(help="test is sealed: each opening is counted.")],
+    split: Annotated[Literal["val", "test"], typer.Option(help="test is sealed: each opening is on record.")],
+    again: Again = False,
     as_json: Json = False,
 ) -> None:
     """Score a finished run on a split."""
@@ -209,7 +214,7 @@ def evaluate(
         from mobilenet_chest.cli import output
         from mobilenet_chest.selection.evaluate import evaluate as score
 
-        output.evaluation(score(run_id, split), as_json)
+        output.evaluation(score(run_id, split, again), as_json)
 
 
 @app.command()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mobilenet_chest.deploy.doctor import Finding
     from mobilenet_chest.selection.compare import Row
     from mobilenet_chest.selection.evaluate import Evaluation
+    from mobilenet_chest.selection.ledger import Opening
     from mobilenet_chest.selection.promote import Promotion
     from mobilenet_chest.stages import Prepared
     from mobilenet_chest.sweep import SweepResult
@@ -203,6 +204,7 @@ def promotion(result: Promotion, as_json: bool) -> None:
     line(f"{result.alias} of '{result.name}' is version {result.version}, run {result.run_id}")
     for name, value in result.test.items():
         line(f"  {name:<28} {value:.4f}")
+    openings(result.openings)
     line(f'use: mlflow.pyfunc.load_model("models:/{result.name}@{result.alias}").predict(uint8_images)')
 
 
@@ -214,6 +216,17 @@ def evaluation(result: Evaluation, as_json: bool) -> None:
     line(f"run {result.run_id}, {result.split}: {result.rows} images; test openings so far: {result.test_evaluations}")
     for name, value in result.metrics.items():
         line(f"  {name:<28} {value:.4f}")
+    if result.split == "test":
+        openings(result.openings)
+
+
+def openings(found: Sequence[Opening]) -> None:
+    """Who has opened the test split, a line each."""
+    from mobilenet_chest.selection.ledger import described
+
+    line("openings of the test split:" if found else "the test split has not been opened")
+    for text in described(found):
+        line(f"  {text}")
 
 
 def examination(findings: Sequence[Finding]) -> bool:

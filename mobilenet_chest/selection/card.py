@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.selection.ledger import Opening, described
 from mobilenet_chest.selection.runs import SCORED_ON, Candidate
 
 
@@ -14,7 +16,7 @@ def model_card(
     classes: tuple[str, str],
     test: dict[str, float],
     difference: float,
-    openings: str,
+    openings: Sequence[Opening],
 ) -> str:
     """The version's description, in Markdown: what it is, on what it was measured, and what it must not be used for."""
     run, metrics = candidate.run, candidate.run.data.metrics
@@ -28,6 +30,7 @@ def model_card(
         names = ("auc_tta", "accuracy_tta_threshold", "sensitivity", "specificity")
         return " | ".join(f"{metrics.get(f'{prefix}_{n}', test.get(f'{prefix}_{n}', math.nan)):.4f}" for n in names)
 
+    opened = "\n".join(f"- {line}" for line in described(openings))
     return f"""# {config.name}
 
 {what} tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
@@ -38,7 +41,11 @@ averaging and the threshold {metrics["threshold"]:.2f} are inside.
 | split | AUC | accuracy | sensitivity | specificity |
 |---|---|---|---|---|
 | validation ({scored}) | {figures("val")} |
-| test (openings: {openings}) | {figures("test")} |
+| test (openings: {len(openings)}) | {figures("test")} |
+
+Every opening of the test split for this {"study" if run.data.tags.get("study") else "run"}:
+
+{opened}
 
 Cross-fitted validation accuracy: {metrics["val_accuracy_crossfit"]:.4f}. Run `{candidate.run_id}`, experiment digest
 `{run.data.tags.get("config_digest")}`, data digest `{run.data.tags.get("data_digest")}`, commit

@@ -1,9 +1,9 @@
-"""Scoring a finished run's best weights on a split; for test, with the opening counted."""
+"""Scoring a finished run's best weights on a split; for test, with the opening on record."""
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -12,17 +12,16 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.data.dataset import load_test, load_train_val
-from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.data.dataset import has_test_split, load_test, load_train_val
+from mobilenet_chest.errors import DataError, TrackingError
 from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predict import predict
+from mobilenet_chest.selection.ledger import OPENINGS, Opening, open_test, openings
 from mobilenet_chest.selection.runs import SCORED_ON, run_config, trained_model
 from mobilenet_chest.tracking.keeper import predictions_table
 from mobilenet_chest.tracking.reading import get_run
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
-
-OPENINGS = "test_evaluations"
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Evaluation:
         rows: Images scored.
         metrics: ``<split>_auc`` and so on, at the threshold that validation chose.
         test_evaluations: How often this run has been scored on the test split, this time included.
+        openings: Every opening of its study, or of the run itself where it has none, this one included.
     """
 
     run_id: str
@@ -42,22 +42,37 @@ class Evaluation:
     rows: int
     metrics: dict[str, float]
     test_evaluations: int
+    openings: list[Opening] = field(default_factory=list)
 
 
-def evaluate(run_id: str, split: Literal["val", "test"]) -> Evaluation:
-    """Score a run. Test figures and predictions are logged to the run and the opening is counted in a tag.
+def evaluate(run_id: str, split: Literal["val", "test"], again: bool = False) -> Evaluation:
+    """Score a run. Test figures and predictions are logged to the run, and the opening to the ledger.
+
+    Args:
+        run_id: The run.
+        split: val or test.
+        again: Open the test split although it was opened for the same study before.
 
     Raises:
         TrackingError: No such finished run, or without checkpoint.
         DataError: The file is gone, its rows changed, or it has no test split.
+        SealedError: The test split was opened before, and not ``again``.
     """
     client = connect()
     run = get_run(client, run_id)
-    return evaluate_run(client, run, run_config(client, run), split)
+    return evaluate_run(client, run, run_config(client, run), split, again=again)
 
 
-def evaluate_run(client: MlflowClient, run: Run, config: Config, split: Literal["val", "test"]) -> Evaluation:
-    """As :func:`evaluate`, for a run that has been read already."""
+def evaluate_run(
+    client: MlflowClient,
+    run: Run,
+    config: Config,
+    split: Literal["val", "test"],
+    *,
+    again: bool = False,
+    command: str = "evaluate",
+) -> Evaluation:
+    """As :func:`evaluate`, for a run that has been read already; ``command`` goes on record."""
     run_id = str(run.info.run_id)
     if "threshold" not in run.data.metrics:
         raise TrackingError(f"run {run_id} has not finished: it has no threshold; resume or repeat it first")
@@ -67,16 +82,20 @@ def evaluate_run(client: MlflowClient, run: Run, config: Config, split: Literal[
             f"run {run_id} was trained or chosen on some of the validation rows; its val_* figures are of "
             f"{run.data.tags[SCORED_ON]}, and there are no honest ones of all"
         )
-    openings = int(run.data.tags.get(OPENINGS, 0))
     model = trained_model(client, run, config)
-    rows = load_test(config.data) if split == "test" else load_train_val(config.data).val
     if split == "test":
-        # counted before the first look: a crash from here on has still opened it
-        openings += 1
-        client.set_tag(run_id, OPENINGS, str(openings))
+        if not has_test_split(config.data):
+            raise DataError(f"{config.data.path or config.data.dataset}: has no test_images and test_labels to score")
+        # on record before the first look: a crash from here on has still opened it
+        look = open_test(client, run, command, again)
+        rows = load_test(config.data)
+        look.digest(rows.digest[:16])
+    else:
+        rows = load_train_val(config.data).val
     predictions = predict(model, rows, torch.device("cpu"))
     metrics = split_metrics(split, predictions, run.data.metrics["threshold"])
     if split == "test":
+        look.result(metrics)
         tracker = MlflowTracker(resume=run_id)
         tracker.log_metrics(metrics, step=0)
         tracker.log_tags({"test_digest": rows.digest[:16]})
@@ -84,7 +103,8 @@ def evaluate_run(client: MlflowClient, run: Run, config: Config, split: Literal[
             path = Path(folder) / "test.parquet"
             predictions_table(predictions).to_parquet(path, index=False)
             tracker.log_file(path, "predictions")
-    return Evaluation(run_id, split, len(rows), metrics, openings)
+    opened = int(client.get_run(run_id).data.tags.get(OPENINGS, 0))
+    return Evaluation(run_id, split, len(rows), metrics, opened, openings(client, run))
 
 
 def same_rows(run: Run, config: Config) -> None:

@@ -16,7 +16,8 @@ from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.selection import digests, package
 from mobilenet_chest.selection.card import model_card
-from mobilenet_chest.selection.evaluate import OPENINGS, evaluate_run, same_rows
+from mobilenet_chest.selection.evaluate import evaluate_run, same_rows
+from mobilenet_chest.selection.ledger import OPENINGS, Opening, described, openings, refuse_second
 from mobilenet_chest.selection.rank import against
 from mobilenet_chest.selection.runs import (
     Candidate,
@@ -45,6 +46,7 @@ class Promotion:
         promoted: Whether the alias now stands at ``version``.
         reasons: For a dry run, what would happen; otherwise what was done.
         test: Figures on the sealed test split.
+        openings: Every opening of the test split for the run's study, or the run itself where it has none.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Promotion:
     promoted: bool
     reasons: list[str] = field(default_factory=list)
     test: dict[str, float] = field(default_factory=dict)
+    openings: list[Opening] = field(default_factory=list)
 
 
 @told()
@@ -63,6 +66,7 @@ def promote(
     alias: str = "champion",
     dry_run: bool = False,
     even_if_worse: bool = False,
+    again: bool = False,
 ) -> Promotion:
     """Register the best finished run of a study, or a given run, and move the alias once the version is proven.
 
@@ -78,9 +82,10 @@ def promote(
         alias: The alias to move.
         dry_run: Only say what would happen.
         even_if_worse: Promote although the alias stands at a better run.
+        again: Open the test split although it was opened for the same study before.
 
     Raises:
-        UserError: No such run, or the data file is gone, changed, or without a test split.
+        UserError: No such run, or the data file is gone, changed, or without a test split; or that was opened before.
         PromotionRefused: A gate said no; aliases and versions are as they were.
         OwnershipLost: This process was stopped for so long that another promotion went ahead.
     """
@@ -102,23 +107,25 @@ def promote(
     if (already := _already(client, candidate, model_name, alias, current)) is not None:
         return already
     said = against(client, candidate, model_name, current, even_if_worse)
+    opened, known = openings(client, candidate.run), test_figures(client, candidate.run_id)
+    if not known:
+        refuse_second(candidate.run, opened, again)
     if dry_run:
-        opened = int(candidate.run.data.tags.get(OPENINGS, 0))
         steps = [
             f"run {candidate.run_id} ({candidate.name}) would be registered as a new version of '{model_name}'",
             "a fresh process would load it and compare its predictions on the validation images with the run's",
-            f"the test split would be evaluated (openings so far: {opened})" if not opened
-            else f"the test figures of the opening on record would be used (openings so far: {opened})",
+            f"the test split would be evaluated (openings so far: {len(opened)})" if not known
+            else f"the test figures of the opening on record would be used (openings so far: {len(opened)})",
             f"the alias '{alias}' would move from {'no version' if current is None else f'version {current}'} to it",
         ]  # fmt: skip
-        return Promotion(model_name, None, alias, candidate.run_id, False, steps + said)
+        return Promotion(model_name, None, alias, candidate.run_id, False, steps + said, openings=opened)
     with turn(client, model_name, candidate.run_id) as mine:
         # again, now that nobody else can move it: the one before may have promoted a better run, or this very one
         current = alias_version(client, model_name, alias)
         if (already := _already(client, candidate, model_name, alias, current)) is not None:
             return already
         against(client, candidate, model_name, current, even_if_worse)
-        return _promote(mine, candidate, config, alias, even_if_worse)
+        return _promote(mine, candidate, config, alias, even_if_worse, again)
 
 
 def check_names(name: str, alias: str) -> None:
@@ -148,12 +155,15 @@ def _already(
     try:
         with digests.verified_copy(client, version):
             figures = test_figures(client, candidate.run_id)
-            return Promotion(name, current, alias, candidate.run_id, True, [f"{alias} already is this run"], figures)
+            said, opened = [f"{alias} already is this run"], openings(client, candidate.run)
+            return Promotion(name, current, alias, candidate.run_id, True, said, figures, opened)
     except TrackingError:
         return None  # changed, or without digests: packed again, which is what its refusal tells the user to do
 
 
-def _promote(mine: Turn, candidate: Candidate, config: Config, alias: str, even_if_worse: bool) -> Promotion:
+def _promote(
+    mine: Turn, candidate: Candidate, config: Config, alias: str, even_if_worse: bool, again: bool
+) -> Promotion:
     client, name, version = mine.client, mine.name, mine.version
     run_id, threshold = candidate.run_id, candidate.run.data.metrics["threshold"]
     data = load_train_val(config.data)
@@ -166,18 +176,19 @@ def _promote(mine: Turn, candidate: Candidate, config: Config, alias: str, even_
     difference, compared = _verify(mine, candidate, config)
     test = test_figures(client, run_id)
     if not test:
-        test = evaluate_run(client, candidate.run, config, "test").metrics
-    openings = client.get_run(run_id).data.tags[OPENINGS]
-    for key, value in _version_tags(candidate, test, difference, openings).items():
+        test = evaluate_run(client, candidate.run, config, "test", again=again, command="promote").metrics
+    opened = openings(client, candidate.run)
+    own = {OPENINGS: client.get_run(run_id).data.tags[OPENINGS], "test_openings": "; ".join(described(opened))}
+    for key, value in (_version_tags(candidate, test, difference) | own).items():
         client.set_model_version_tag(name, version, key, value)
-    card = model_card(candidate, config, data.classes, test, difference, openings)
+    card = model_card(candidate, config, data.classes, test, difference, opened)
     client.update_model_version(name, version, description=card)
     client.log_text(run_id, card, "model_card.md")
     said = _move(mine, candidate, alias, even_if_worse)
     mine.close()
     done = [f"predictions of the registered model equal the run's on {compared} validation images "
             f"(largest difference {difference:.1e})"]  # fmt: skip
-    return Promotion(name, version, alias, run_id, True, done + said, test)
+    return Promotion(name, version, alias, run_id, True, done + said, test, opened)
 
 
 def _move(mine: Turn, candidate: Candidate, alias: str, even_if_worse: bool) -> list[str]:
@@ -244,10 +255,10 @@ def test_figures(client: MlflowClient, run_id: str) -> dict[str, float]:
     return {name: value for name, value in run.data.metrics.items() if name.startswith("test_")}
 
 
-def _version_tags(candidate: Candidate, test: dict[str, float], difference: float, openings: str) -> dict[str, str]:
+def _version_tags(candidate: Candidate, test: dict[str, float], difference: float) -> dict[str, str]:
     run = candidate.run
     metrics = {name: value for name, value in run.data.metrics.items() if name.startswith(("val_", "threshold"))}
     tags = {name: f"{value:.6g}" for name, value in (metrics | test).items()}
     kept = ("model", "weights", "dataset", "config_digest", "data_digest", "git_commit", "git_dirty", "study", "trial")
     tags |= {name: run.data.tags[name] for name in kept if name in run.data.tags}
-    return tags | {"run_id": candidate.run_id, OPENINGS: openings, "verified_difference": f"{difference:.3g}"}
+    return tags | {"run_id": candidate.run_id, "verified_difference": f"{difference:.3g}"}

@@ -23,7 +23,7 @@ def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
         "config_digest": config.digest(),
         "data_digest": data.digest,
         "classes": " / ".join(data.classes),
-        "mlflow.user": _user(),
+        "mlflow.user": user(),
         "mlflow.source.name": Path(sys.argv[0]).name,
         "mlflow.source.git.commit": code_version()["git_commit"],
         **code_version(),
@@ -57,7 +57,8 @@ def run_inputs(config: Config, data: TrainVal) -> Write:
     return {"inputs": inputs}
 
 
-def _user() -> str:
+def user() -> str:
+    """Name of the account, as MLflow records users."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without an account, as containers have

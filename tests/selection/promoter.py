@@ -61,7 +61,7 @@ if "packed" in options:
 if "strike" in options:
     strike_at(*options["strike"], getattr(signal, options.get("signal", "SIGKILL")))
 try:
-    done = promotion.promote(given["run"])
+    done = promotion.promote(given["run"], again=True)
     outcome = {"code": 0, "version": done.version, "reasons": done.reasons}
 except MobilenetChestError as error:
     outcome = {"code": error.exit_code, "reasons": [str(error)]}

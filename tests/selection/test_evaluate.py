@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mobilenet_chest.data.dataset import load_test
-from mobilenet_chest.errors import DataError, TrackingError
+from mobilenet_chest.errors import DataError, SealedError, TrackingError
 from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predict import Predictions
 from mobilenet_chest.selection.evaluate import evaluate
@@ -56,8 +56,17 @@ def test_test_figures_and_predictions_are_logged_and_every_opening_counted(store
     predictions = Predictions(**{name: table[name].to_numpy() for name in table})
     assert split_metrics("test", predictions, run.data.metrics["threshold"]) == first.metrics
 
-    second = evaluate(store.single, "test")
+    (opening,) = first.openings
+    assert (opening.run_id, opening.study, opening.digest, opening.result, opening.again) == (
+        store.single, None, rows.digest[:16], first.metrics, False,
+    )  # fmt: skip
+    with pytest.raises(SealedError, match=f"opened for run {store.single} once"):
+        evaluate(store.single, "test")
+    assert store.run(store.single).data.tags["test_evaluations"] == "1"
+
+    second = evaluate(store.single, "test", again=True)
     assert second.test_evaluations == 2
+    assert [one.again for one in second.openings] == [False, True]
     assert second.metrics == first.metrics
     assert store.run(store.single).data.tags["test_evaluations"] == "2"
 
@@ -93,7 +102,7 @@ def test_changed_rows_are_refused_before_the_test_split_is_opened(
 def test_a_file_without_test_rows_scores_validation_only(store: Store, rewrite_data: Callable[..., None]) -> None:
     rewrite_data(test_images=None, test_labels=None)
     assert evaluate(store.single, "val").rows == 34
-    with pytest.raises(DataError, match=r"test_labels|test_images"):
+    with pytest.raises(DataError, match=r"has no test_images and test_labels to score"):
         evaluate(store.single, "test")
     run = store.run(store.single)
     assert "test_evaluations" not in run.data.tags

@@ -18,9 +18,10 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
 from mobilenet_chest.data.dataset import load_test, load_train_val, resize, stored_validation_images
-from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
+from mobilenet_chest.errors import DataError, PromotionRefused, SealedError, TrackingError
 from mobilenet_chest.selection import evaluate as evaluate_module
 from mobilenet_chest.selection import package, runs
+from mobilenet_chest.selection.ledger import described
 from mobilenet_chest.selection.promote import Promotion, promote
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ class TestPromoted:
             assert tags[name] == run.data.tags[name]
         assert tags["run_id"] == promotion.run_id
         assert tags["test_evaluations"] == "1"
+        assert tags["test_openings"] == described(promotion.openings)[0]
         assert float(tags["verified_difference"]) <= 1e-4
         for name in ("threshold", "val_auc", "val_accuracy_crossfit"):
             assert float(tags[name]) == pytest.approx(run.data.metrics[name], rel=1e-5)
@@ -164,6 +166,10 @@ class TestPromoted:
         run = store.run(promotion.run_id)
         assert run.data.tags["test_evaluations"] == "1"
         assert promotion.test == {name: run.data.metrics[name] for name in promotion.test}
+        (opening,) = promotion.openings
+        assert (opening.study, opening.run_id, opening.result) == ("dropout-study", promotion.run_id, promotion.test)
+        assert opening.who is not None
+        assert opening.who.endswith(", promote")
         assert {"test_auc", "test_accuracy_tta_threshold", "test_sensitivity"} <= promotion.test.keys()
         table = runs.stored_predictions(store.client, run, "test")
         np.testing.assert_array_equal(table["row"], load_test(store.config().data).rows)
@@ -178,6 +184,7 @@ class TestPromoted:
             f"{run.data.metrics['val_accuracy_crossfit']:.4f}",
             f"threshold {run.data.metrics['threshold']:.2f}",
             "test (openings: 1)",
+            f"- {described(promotion.openings)[0]}\n",
             promotion.run_id,
             run.data.tags["data_digest"],
             "not a medical device",
@@ -187,6 +194,20 @@ class TestPromoted:
         with runs.artifact(store.client, run, "model_card.md") as path:
             assert path.read_text(encoding="utf-8") == card
 
+    def test_another_trial_of_the_study_is_a_second_opening(self, promoted: Promoted, packed: None) -> None:
+        store, promotion = promoted
+        other = store.trials[1 - store.best]
+        before = registry(store.client)
+        for dry_run in (True, False):
+            with pytest.raises(SealedError, match=f"for study 'dropout-study' once .*run {promotion.run_id}") as caught:
+                promote(other, even_if_worse=True, dry_run=dry_run)
+            assert caught.value.exit_code == 2
+        assert registry(store.client) == before
+        assert "test_evaluations" not in store.run(other).data.tags
+        said = promote(other, even_if_worse=True, dry_run=True, again=True)
+        assert "the test split would be evaluated (openings so far: 1)" in said.reasons
+        assert said.openings == promotion.openings
+
     def test_again_changes_nothing(self, promoted: Promoted, monkeypatch: pytest.MonkeyPatch) -> None:
         store, promotion = promoted
         before, kept = registry(store.client), files(store.folder)
@@ -194,6 +215,7 @@ class TestPromoted:
         for reference in ("dropout-study", promotion.run_id):
             again = promote(reference)
             assert (again.version, again.promoted, again.test) == ("1", True, promotion.test)
+            assert again.openings == promotion.openings
             assert again.reasons == ["champion already is this run"]
         assert registry(store.client) == before
         assert files(store.folder) == kept

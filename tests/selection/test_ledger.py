@@ -1,0 +1,240 @@
+"""The ledger of the test split: nothing is lost, a study opens it once, and what is made of a study belongs to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from typer.testing import CliRunner
+
+from mobilenet_chest.cli.commands import app
+from mobilenet_chest.errors import SealedError, TrackingError
+from mobilenet_chest.selection import ledger
+from mobilenet_chest.selection.ledger import all_openings, described, open_test, openings, openings_of
+
+pytestmark = pytest.mark.usefixtures("tracking")
+
+
+def made(kind: str, above: Run | None = None, **tags: str) -> Run:
+    """A run with these tags, nested under another one."""
+    parent = {} if above is None else {"mlflow.parentRunId": above.info.run_id}
+    return MlflowClient().create_run("0", tags={"kind": kind} | parent | tags)
+
+
+def look(run: Run, again: bool = False, **result: float) -> None:
+    opening = open_test(MlflowClient(), run, "evaluate", again)
+    opening.digest("d" * 16)
+    opening.result(result)
+
+
+def count(run: Run) -> int:
+    return len(openings(MlflowClient(), run))
+
+
+def test_an_opening_is_on_record_before_anything_is_read() -> None:
+    run, before = made("train"), datetime.now(UTC).replace(microsecond=0)
+    opening = open_test(MlflowClient(), run, "promote", again=False)
+    (found,) = openings(MlflowClient(), run)
+    assert (found.run_id, found.study, found.digest, found.result, found.again) == (
+        run.info.run_id, None, None, {}, False,
+    )  # fmt: skip
+    assert before <= datetime.fromisoformat(str(found.when)) <= datetime.now(UTC)
+    assert re.fullmatch(r"\S+@\S+, promote", str(found.who))
+    assert MlflowClient().get_run(run.info.run_id).data.tags["test_evaluations"] == "1"
+    opening.digest("0123456789abcdef")
+    opening.result({"test_auc_tta": 0.875, "test_accuracy_tta_threshold": 0.75})
+    (found,) = openings(MlflowClient(), run)
+    assert (found.digest, found.result) == (
+        "0123456789abcdef", {"test_auc_tta": 0.875, "test_accuracy_tta_threshold": 0.75},
+    )  # fmt: skip
+    when = str(found.when).replace("T", " ")[:16]
+    assert described([found]) == [
+        f"opening 1: {when} UTC, {found.who}, run {found.run_id}: test_auc_tta 0.8750, "
+        "test_accuracy_tta_threshold 0.7500"
+    ]
+
+
+def test_a_second_opening_is_refused_unless_it_is_asked_for() -> None:
+    study = made("study", study="s")
+    first, second = made("trial", study, study="s"), made("trial", study, study="s")
+    look(first, test_auc_tta=0.875)
+    with pytest.raises(SealedError) as caught:
+        open_test(MlflowClient(), second, "evaluate", again=False)
+    assert caught.value.exit_code == 2
+    (opening,) = openings(MlflowClient(), second)
+    told = described([opening])[0].removeprefix("opening 1: ")
+    assert f"opened for study 's' once (last: {told})" in str(caught.value)
+    assert f"run {first.info.run_id} of study 's': test_auc_tta 0.8750" in str(caught.value)
+    assert "add --again" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "test_evaluations" not in MlflowClient().get_run(second.info.run_id).data.tags
+
+    look(second, again=True)
+    assert [(one.run_id, one.again) for one in openings(MlflowClient(), first)] == [
+        (first.info.run_id, False), (second.info.run_id, True),
+    ]  # fmt: skip
+    assert [line.partition(":")[0] for line in described(openings(MlflowClient(), first))] == [
+        "opening 1", "opening 2, again",
+    ]  # fmt: skip
+    tags = [MlflowClient().get_run(run.info.run_id).data.tags["test_evaluations"] for run in (first, second)]
+    assert tags == ["1", "1"]
+    with pytest.raises(SealedError, match="opened for study 's' 2 times"):
+        open_test(MlflowClient(), first, "promote", again=False)
+
+
+def test_whatever_is_made_of_a_study_belongs_to_it() -> None:
+    study = made("study", study="s")
+    trials = [made("trial", study, study="s") for _ in range(2)]
+    confirm = made("confirm", trials[0], study="s", trial="0")
+    members = ",".join(trial.info.run_id for trial in trials)
+    ensemble = made("ensemble", members=members)
+    soup = made("soup", members=members)
+    of_ensembles = made("ensemble", members=f"{ensemble.info.run_id},{soup.info.run_id}")
+    student = made("train", teacher=ensemble.info.run_id)
+    belongs = [study, *trials, confirm, ensemble, soup, of_ensembles, student]
+    other, single = made("study", study="other"), made("train")
+    for run in (student, confirm):
+        look(run, again=True)
+    assert [(one.run_id, one.study) for one in openings(MlflowClient(), study)] == [
+        (student.info.run_id, "s"), (confirm.info.run_id, "s"),
+    ]  # fmt: skip
+    assert {count(run) for run in belongs} == {2}
+    assert {count(run) for run in (other, single)} == {0}
+
+
+def test_an_ensemble_of_two_studies_is_an_opening_of_both() -> None:
+    studies = [made("study", study=name) for name in ("b", "a")]
+    trials = [made("trial", study) for study in studies]
+    ensemble = made("ensemble", members=",".join(trial.info.run_id for trial in trials))
+    look(trials[0])
+    with pytest.raises(SealedError, match="study 'b' once"):
+        look(ensemble)
+    assert count(studies[1]) == 0
+    look(ensemble, again=True, test_auc=0.5)
+    assert [count(run) for run in (*studies, ensemble)] == [2, 1, 2]
+    (shared,) = openings(MlflowClient(), studies[1])
+    assert (shared.run_id, shared.study, shared.result, shared.again) == (
+        ensemble.info.run_id, "a, b", {"test_auc": 0.5}, True,
+    )  # fmt: skip
+    assert openings(MlflowClient(), ensemble)[1] == shared
+    assert all_openings(MlflowClient()) == openings(MlflowClient(), ensemble)
+
+
+def test_who_was_quicker_keeps_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process takes the number between the look at the record and the entry."""
+    run, original, meanwhile = made("train"), ledger._log_once, iter([True, False])
+
+    def late(client: MlflowClient, run_id: str, name: str, value: str) -> bool:
+        if name == "test_opening_1" and next(meanwhile):
+            look(run)
+        return original(client, run_id, name, value)
+
+    monkeypatch.setattr(ledger, "_log_once", late)
+    with pytest.raises(SealedError):
+        look(run)
+    assert count(run) == 1
+    other, meanwhile = made("train"), iter([True, False])
+    run = other
+    look(run, again=True)
+    assert [one.again for one in openings(MlflowClient(), run)] == [False, True]
+    assert MlflowClient().get_run(run.info.run_id).data.tags["test_evaluations"] == "2"
+
+
+def test_an_opening_that_is_refused_half_way_has_not_been_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two studies one is taken by another process after the other has been entered."""
+    studies = sorted([made("study", study=name) for name in ("a", "b")], key=lambda run: str(run.info.run_id))
+    trials = [made("trial", study) for study in studies]
+    ensemble, original = made("ensemble", members=",".join(t.info.run_id for t in trials)), ledger._log_once
+
+    def late(client: MlflowClient, run_id: str, name: str, value: str) -> bool:
+        done = original(client, run_id, name, value)
+        if run_id == studies[0].info.run_id:
+            monkeypatch.setattr(ledger, "_log_once", original)
+            look(trials[1])
+        return done
+
+    monkeypatch.setattr(ledger, "_log_once", late)
+    with pytest.raises(SealedError):
+        look(ensemble)
+    assert [count(study) for study in studies] == [0, 1]
+    assert "test_evaluations" not in MlflowClient().get_run(ensemble.info.run_id).data.tags
+    look(trials[0])
+    (own,) = openings(MlflowClient(), studies[0])
+    assert (own.run_id, own.again) == (trials[0].info.run_id, False)
+
+
+def test_an_entry_cannot_be_changed() -> None:
+    run = made("train")
+    look(run, test_auc=0.5)
+    params = MlflowClient().get_run(run.info.run_id).data.params
+    entries = [name for name in params if name.startswith("test_opening_")]
+    assert len(entries) == 3
+    for name in entries:
+        with pytest.raises(MlflowException, match="not allowed"):
+            MlflowClient().log_param(run.info.run_id, name, "other")
+
+
+def test_openings_from_before_the_ledger() -> None:
+    study = made("study", study="s")
+    old, new = made("trial", study, study="s", test_evaluations="2"), made("trial", study, study="s")
+    found = openings(MlflowClient(), new)
+    assert [(one.run_id, one.when, one.who, one.again) for one in found] == [
+        (old.info.run_id, None, None, again) for again in (False, True)
+    ]
+    assert described(found)[0] == (
+        f"opening 1: at an unknown time, run {old.info.run_id} of study 's': older than the ledger"
+    )
+    with pytest.raises(SealedError, match="opened for study 's' 2 times .last: at an unknown time"):
+        look(new)
+    look(old, again=True)
+    assert [one.when is None for one in openings(MlflowClient(), new)] == [True, True, False]
+    assert openings(MlflowClient(), new)[2].again
+    assert MlflowClient().get_run(old.info.run_id).data.tags["test_evaluations"] == "3"
+    look(old, again=True)
+    assert MlflowClient().get_run(old.info.run_id).data.tags["test_evaluations"] == "4"
+    assert all_openings(MlflowClient()) == openings(MlflowClient(), study)
+    assert count(made("train")) == 0
+
+
+def test_a_deleted_study_keeps_its_record() -> None:
+    study = made("study", study="s")
+    trial, other = made("trial", study), made("trial", study)
+    look(trial)
+    MlflowClient().delete_run(study.info.run_id)
+    with pytest.raises(SealedError):
+        look(other)
+    with pytest.raises(
+        TrackingError, match=f"deleted; bring it back with `mlflow runs restore .* {study.info.run_id}`"
+    ):
+        look(other, again=True)
+    MlflowClient().restore_run(study.info.run_id)
+    look(other, again=True)
+    assert count(trial) == 2
+
+
+def test_what_the_command_lists(tracking: Path) -> None:
+    def listed(*arguments: str) -> Any:
+        return CliRunner().invoke(app, ["ledger", *arguments])
+
+    assert listed().output == "the test split has not been opened\n"
+    study, single = made("study", study="s"), made("train")
+    look(made("trial", study, study="s"), test_auc_tta=0.75)
+    look(single)
+    everything = all_openings(MlflowClient())
+    assert listed().output.splitlines() == ["openings of the test split:", *(f"  {t}" for t in described(everything))]
+    for name in ("s", study.info.run_id):
+        (document,) = json.loads(listed(str(name), "--json").stdout)["openings"]
+        assert (document["study"], document["result"], document["again"]) == ("s", {"test_auc_tta": 0.75}, False)
+    assert openings_of(MlflowClient(), str(single.info.run_id)) == openings(MlflowClient(), single)
+    for wrong, words in (("t", "no study 't' at"), ("0" * 32, "no run 0000")):
+        refused = listed(wrong)
+        assert refused.exit_code == 2
+        assert words in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
