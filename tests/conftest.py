@@ -17,7 +17,7 @@ from mobilenet_chest.data import phantom
 
 REAL_DATA = "MOBILENET_CHEST_REAL_DATA"
 
-pytest_plugins = ["servers"]
+pytest_plugins = ["servers", "browsers"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

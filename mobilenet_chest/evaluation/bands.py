@@ -1,0 +1,91 @@
+"""ROC and precision-recall curves with pointwise bootstrap bands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
+
+Curve = NDArray[np.float64]
+
+GRID: Curve = np.linspace(0, 1, 101)
+"""Where curves are given: false positive rates of a ROC curve, recalls of a precision-recall curve."""
+
+DRAWS = 1000
+
+
+class Band(NamedTuple):
+    """A curve over :data:`GRID` and the band around it, float64 (101,) each."""
+
+    value: Curve
+    low: Curve
+    high: Curve
+
+
+def roc(labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None = None) -> Curve:
+    """The highest sensitivity that any threshold has at a false positive rate of at most each of :data:`GRID`.
+
+    Args:
+        labels: uint8 (n,), 0 or 1, both present.
+        scores: float64 (n,), higher for class 1.
+        weights: int64 (n,), how often each row counts; once by default.
+    """
+    true, false = _rates(labels, scores, weights)
+    # a rate that equals the grid's but for rounding counts as equal
+    return true[np.searchsorted(false, GRID + 1e-9, side="right") - 1]
+
+
+def precision_recall(labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None = None) -> Curve:
+    """Precision at the highest threshold that reaches a recall of at least each of :data:`GRID`, as in :func:`roc`."""
+    weights = np.ones(len(labels), np.int64) if weights is None else weights
+    true, false = _rates(labels, scores, weights)
+    positive, negative = weights[labels == 1].sum(), weights[labels == 0].sum()
+    found, alarms = true[1:] * positive, false[1:] * negative
+    reached = np.searchsorted(true[1:], GRID - 1e-9, side="left")
+    with np.errstate(invalid="ignore"):  # 0 of 0 at a threshold above every row that counts
+        precision: Curve = found / (found + alarms)
+    # recall 0 is reached by the highest score that counts
+    first = int(np.flatnonzero(found + alarms > 0)[0])
+    reading: Curve = precision[np.maximum(reached, first)]
+    return reading
+
+
+def band(
+    labels: Labels,
+    scores: Probabilities,
+    curve: Callable[[Labels, Probabilities, NDArray[np.int64]], Curve],
+    level: float = 0.95,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Band:
+    """A curve with its pointwise percentile band over stratified bootstrap draws.
+
+    Each class keeps its number of rows, so that the prevalence, which precision depends on, stays that of the split.
+    At any one abscissa the band covers with about ``level``; as a whole it covers less (Macskassy and Provost, 2004).
+    """
+    generator = np.random.default_rng(seed)
+    ones = np.ones(len(labels), np.int64)
+    members = [np.flatnonzero(labels == label) for label in (0, 1)]
+    drawn = np.empty((draws, len(GRID)))
+    for place in range(draws):
+        weights = np.zeros_like(ones)
+        for rows in members:
+            weights[rows] = np.bincount(generator.integers(len(rows), size=len(rows)), minlength=len(rows))
+        drawn[place] = curve(labels, scores, weights)
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return Band(curve(labels, scores, ones), low, high)
+
+
+def _rates(labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None) -> tuple[Curve, Curve]:
+    """True and false positive rates from the threshold above all scores, (0, 0), down to the lowest score, (1, 1)."""
+    weights = np.ones(len(labels), np.int64) if weights is None else weights
+    order = np.argsort(-scores, kind="stable")
+    last_of_ties = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    positive = np.cumsum(weights[order] * (labels[order] == 1))[last_of_ties]
+    negative = np.cumsum(weights[order] * (labels[order] == 0))[last_of_ties]
+    start = np.zeros(1)
+    return np.concatenate([start, positive / positive[-1]]), np.concatenate([start, negative / negative[-1]])
