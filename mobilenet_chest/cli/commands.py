@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mobilenet_chest import interrupts
-from mobilenet_chest.cli import combining
+from mobilenet_chest.cli import auditing, combining
 from mobilenet_chest.cli.ledger import ledger
 from mobilenet_chest.cli.reporting import reporting
 from mobilenet_chest.cli.stores import cache_app, data_app, repair
@@ -41,6 +41,7 @@ for command in (combining.ensemble, combining.soup, combining.distill, combining
     app.command()(command)
 app.command()(repair)
 app.command()(ledger)
+data_app.command("audit")(auditing.audit)
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[EXPERIMENT.yaml] [key=value ...]", help="Experiment, then overrides.")

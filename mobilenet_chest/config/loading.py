@@ -19,22 +19,21 @@ MOST_COMBINATIONS = 256
 """How many combinations of a search space are tried against the schema; beyond it, the first ones."""
 
 
-def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+def load(path: Path | str | None, overrides: Sequence[str] = ()) -> Config:
     """Read an experiment.
 
     Args:
-        path: A YAML file.
+        path: A YAML file; ``None`` for the defaults of the schema.
         overrides: ``dotted.path=value`` strings, values in YAML notation, applied on top of the file.
 
     Raises:
         ConfigError: With every problem of file, overrides and search space.
     """
-    path = Path(path)
-    fields = _read_yaml(path)
+    fields = {"name": "defaults"} if path is None else _read_yaml(Path(path))
     given = [_split_override(text) for text in overrides]
     for key, value in given:
         _assign(fields, key, value)
-    return parse(fields, source=str(path), overridden=[key for key, _ in given])
+    return parse(fields, source=str(path or "defaults"), overridden=[key for key, _ in given])
 
 
 def parse(fields: Mapping[str, Any], *, source: str = "config", overridden: Sequence[str] = ()) -> Config:

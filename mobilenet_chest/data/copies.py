@@ -94,7 +94,10 @@ def near_pairs(thumbs: NDArray[np.uint8], least: float = NEAR) -> tuple[NDArray[
     for i in range(0, len(thumbs), BLOCK):
         for j in range(i, len(thumbs), BLOCK):
             # a little below, for the rounding of float32
-            first, second = np.nonzero(bounds[i : i + BLOCK] @ bounds[j : j + BLOCK].T >= least - 1e-4)
+            possible = bounds[i : i + BLOCK] @ bounds[j : j + BLOCK].T >= least - 1e-4
+            if not possible.any():  # most tiles; to ask is faster than to look for where
+                continue
+            first, second = np.nonzero(possible)
             pairs = np.stack([first + i, second + j], axis=1)
             pairs = pairs[pairs[:, 0] < pairs[:, 1]]
             for start in range(0, len(pairs), BLOCK):

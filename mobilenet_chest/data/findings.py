@@ -1,0 +1,186 @@
+"""What an audit of data can find, and what it says about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+from mobilenet_chest.data.copies import NEAR
+
+Severity = Literal["serious", "notable", "note"]
+
+SHIFT_P = 0.001
+"""Below it two splits are said to differ: nine tests, as of three splits, do so by chance in one audit of a hundred."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One row of a split; ``label`` is the name of its class."""
+
+    split: str
+    row: int
+    label: str
+
+    def __str__(self) -> str:
+        return f"{self.split} {self.row} ({self.label})"
+
+
+@dataclass(frozen=True)
+class Near:
+    """Two images that are nearly one, and their correlation."""
+
+    first: Image
+    second: Image
+    correlation: float
+
+    def __str__(self) -> str:
+        return f"{self.first} ~ {self.second}, correlation {self.correlation:.4f}"
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Patients of two splits, and how many rows of either show them."""
+
+    splits: tuple[str, str]
+    patients: int
+    rows: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A test of whether two splits are alike.
+
+    ``labels``: Pearson's chi-square, without continuity correction. ``brightness`` and ``contrast``, the mean and the
+    standard deviation of an image's gray values: Kolmogorov and Smirnov's, whose statistic is the largest distance of
+    the two distribution functions.
+    """
+
+    what: Literal["labels", "brightness", "contrast"]
+    splits: tuple[str, str]
+    statistic: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a reader should know, in a sentence, and the images that it is about, in words."""
+
+    severity: Severity
+    text: str
+    images: tuple[str, ...] = ()
+
+
+def by_severity(found: Iterable[Finding]) -> list[Finding]:
+    """The serious ones first; otherwise in the order given."""
+    order: dict[Severity, int] = {"serious": 0, "notable": 1, "note": 2}
+    return sorted(found, key=lambda finding: order[finding.severity])
+
+
+def of_exact(groups: Sequence[Sequence[Image]], splits: Sequence[str]) -> Iterable[Finding]:
+    """About images with the same pixels: between splits, within splits, and with both labels."""
+    for first, second in combinations(splits, 2):
+        both = [group for group in groups if {first, second} <= {image.split for image in group}]
+        if both:
+            here, there = (sum(image.split == split for group in both for image in group) for split in (first, second))
+            text = f"{_of(there, 'image')} of {second} {_is(there)} in {first} as well, pixel for pixel"
+            yield Finding("serious", f"{text} ({_of(here, 'row')} there)", _each(both))
+    differing = [group for group in groups if len({image.label for image in group}) > 1]
+    if differing:
+        yield Finding("serious", f"{_of(len(differing), 'image')} with both labels", _each(differing))
+    for split in splits:
+        within = [[image for image in group if image.split == split] for group in groups]
+        repeated = [group for group in within if len(group) > 1]
+        if repeated:
+            again = sum(len(group) - 1 for group in repeated)
+            yield Finding(
+                "notable", f"{_of(again, 'row')} of {split} {_repeats(again)} an earlier one", _each(repeated)
+            )
+    if dropped := sum(map(_dropped, groups)):
+        yield Finding("note", f"data.drop_duplicates=true leaves {_of(dropped, 'row')} of train out")
+
+
+def of_near(pairs: Sequence[Near], splits: Sequence[str], cut_short: bool) -> Iterable[Finding]:
+    """About images that are nearly the same; ``cut_short`` where there may be more."""
+    for first, second in combinations(splits, 2):
+        both = [pair for pair in pairs if (pair.first.split, pair.second.split) == (first, second)]
+        if both:
+            count = len({pair.second for pair in both})
+            text = f"{_of(count, 'image')} of {second} {_is(count)} nearly one of {first} (correlation {NEAR} or more)"
+            yield Finding("serious", text, tuple(map(str, both)))
+    for split in splits:
+        within = [pair for pair in pairs if pair.first.split == pair.second.split == split]
+        if within:
+            text = f"{_of(len(within), 'pair')} of nearly equal images in {split} (correlation {NEAR} or more)"
+            yield Finding("notable", text, tuple(map(str, within)))
+    if cut_short:
+        yield Finding("note", f"the search for nearly equal images ended at {len(pairs)} pairs; there are more")
+
+
+def of_patients(shared: Sequence[Shared] | None, unknown: Sequence[str]) -> Iterable[Finding]:
+    """About patients in two splits, and where that cannot be known; ``unknown`` are splits without patients."""
+    for found in shared or []:
+        first, second = found.splits
+        text = f"{_of(found.patients, 'patient')} {_is(found.patients)} in {first} and in {second}"
+        yield Finding("serious", f"{text} ({found.rows[0]} and {found.rows[1]} rows)")
+    if unknown:
+        keys = ", ".join(f"{split}_patient" for split in unknown)
+        text = f"the file does not say whose images these are (no {keys}): a patient may be in two splits"
+        yield Finding("note", text)
+
+
+def of_shifts(shifts: Sequence[Shift], counts: Mapping[str, Mapping[str, int]]) -> Iterable[Finding]:
+    """About splits that differ by more than chance."""
+    for shift in shifts:
+        if shift.p >= SHIFT_P:
+            continue
+        pair = " and ".join(shift.splits)
+        if shift.what == "labels":
+            name = list(counts[shift.splits[0]])[1]
+            shares = " and ".join(f"{counts[s][name] / sum(counts[s].values()):.1%}" for s in shift.splits)
+            yield Finding(
+                "notable", f"{pair} differ in labels: {shares} {name} (chi-square {shift.statistic:.1f}, {_p(shift.p)})"
+            )
+        else:
+            distance = f"Kolmogorov–Smirnov {shift.statistic:.3f}, {_p(shift.p)}"
+            yield Finding("notable", f"{pair} differ in {shift.what} ({distance})")
+
+
+def of_damage(damaged: Sequence[tuple[str, Image]]) -> Iterable[Finding]:
+    """About images in which there is nothing, or not all, to be seen."""
+    meaning = {
+        "blank": "of one gray value, or nearly",
+        "cut off": "cut off: the lowest quarter is of one value",
+        "saturated": "saturated: half of the values or more are 0 or 255",
+    }
+    for (what, split), count in Counter((what, image.split) for what, image in damaged).items():
+        images = tuple(str(image) for kind, image in damaged if (kind, image.split) == (what, split))
+        yield Finding("notable", f"{_of(count, 'image')} of {split} {_is(count)} {meaning[what]}", images)
+
+
+def _of(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _dropped(group: Sequence[Image]) -> int:
+    """Rows of train that ``data.drop_duplicates`` leaves out."""
+    labels = [image.label for image in group if image.split == "train"]
+    return len(labels) if any(image.split == "val" for image in group) else len(labels) - len(set(labels))
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _repeats(count: int) -> str:
+    return "repeats" if count == 1 else "repeat"
+
+
+def _each(groups: Iterable[Iterable[Image]]) -> tuple[str, ...]:
+    return tuple(" = ".join(map(str, group)) for group in groups)
+
+
+def _p(p: float) -> str:
+    return f"p {p:.2g}" if p >= 1e-99 else "p below 1e-99"
