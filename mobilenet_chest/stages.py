@@ -22,7 +22,7 @@ from mobilenet_chest.evaluation.predict import predict_logits
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.training import checkpoint
-from mobilenet_chest.training.epoch import Fit, Record
+from mobilenet_chest.training.epoch import Fit, Record, Validation
 from mobilenet_chest.training.features import prepare_inputs, state_digest
 from mobilenet_chest.training.loop import Progress, fit
 from mobilenet_chest.training.losses import Teacher, build_loss
@@ -192,9 +192,9 @@ def set_up(config: Config, prepared: Prepared, size: int, groups: Sequence[Group
         _say(f"the frozen blocks are computed in every epoch: {inputs.why}")
     val_labels = data.val.labels.numpy()
 
-    def validate(model: nn.Module) -> dict[str, float]:
-        logits = predict_logits(model, inputs.val, block=inputs.block)
-        return epoch_metrics(val_labels, logits.double().cpu().numpy())
+    def validate(model: nn.Module) -> Validation:
+        logits = predict_logits(model, inputs.val, block=inputs.block).cpu()
+        return Validation(epoch_metrics(val_labels, logits.double().numpy()), logits)
 
     return Fit(
         inputs=inputs,

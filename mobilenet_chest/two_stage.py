@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, best_direction
+from mobilenet_chest.evaluation.crossfit import crossfit_all_accuracy
 from mobilenet_chest.evaluation.metrics import selection_metrics
 from mobilenet_chest.evaluation.predict import Predictions, predict
 from mobilenet_chest.models.classifier import Classifier
@@ -120,6 +122,7 @@ def train(
         predictions = predict(model, data.val, prepared.device)
         metrics = selection_metrics(predictions, config.evaluation, config.seed)
         spent = Spent(**progress.stage1)
+        metrics |= _crossfit_metrics(config, progress, best["best_epoch"], predictions)
         metrics |= _run_metrics(progress, best["best_epoch"], model) | spent.metrics()
         if config.data.drop_duplicates:
             metrics["dropped_duplicates"] = float(data.dropped)
@@ -162,6 +165,18 @@ def _overall_best(progress: Progress, metric: str) -> dict[str, Any]:
         return own if progress.best_epoch else earlier or own
     sign = -1 if best_direction(metric) == "minimize" else 1
     return own if sign * own["best_value"] >= sign * earlier["best_value"] else earlier
+
+
+def _crossfit_metrics(
+    config: Config, progress: Progress, best_epoch: int, predictions: Predictions
+) -> dict[str, float]:  # fmt: skip
+    """Nothing for a run resumed from a checkpoint that lacks the logits of its first epochs."""
+    if len(progress.val_logits) < len(progress.history):
+        return {}
+    logits = torch.stack(progress.val_logits).double().numpy()
+    stages = [record["stage"] for record in progress.history]
+    accuracy = crossfit_all_accuracy(predictions, logits, stages, best_epoch, config.evaluation, config.seed)
+    return {"val_accuracy_crossfit_all": accuracy}
 
 
 def _run_metrics(progress: Progress, best_epoch: int, model: Classifier) -> dict[str, float]:

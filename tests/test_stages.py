@@ -154,6 +154,9 @@ def test_one_trains_and_the_other_waits(phantom_config: Make) -> None:
     stopped, cost = results[1][0]
     assert (stopped, cost.epochs_trained, cost.epochs_reused) == (False, 0, 2)
     assert results[0][1].history == results[1][1].history
+    logits = [torch.stack(progress.val_logits) for _, progress in results.values()]
+    assert logits[0].shape == (2, 34)
+    assert torch.equal(*logits)
     best = [progress.best_model for _, progress in results.values()]
     assert set(best[0]) == set(best[1])
     assert all(torch.equal(value, best[1][name]) for name, value in best[0].items())

@@ -30,6 +30,10 @@ END = {
     "best_epoch", "stage1_best_val_accuracy", "stage2_best_val_accuracy", "threshold", "val_accuracy",
     "val_accuracy_threshold", "val_accuracy_tta", "val_accuracy_tta_threshold", "val_accuracy_crossfit", "val_auc",
     "val_auc_tta", "val_sensitivity", "val_specificity", "train_seconds", "parameters", "parameters_stage1",
+    "temperature", "val_ece", "val_ece_bias", "val_brier", "val_log_loss", "val_ece_calibrated",
+    "val_ece_bias_calibrated", "val_brier_calibrated", "val_log_loss_calibrated", "val_accuracy_crossfit_all",
+    "val_sensitivity_at_specificity_90", "val_specificity_at_sensitivity_90", "val_sensitivity_at_specificity_95",
+    "val_specificity_at_sensitivity_95",
 }  # fmt: skip
 CLOCK = {
     "train_seconds", "epoch_seconds", "images_per_second", "stage1_epochs_trained", "stage1_epochs_reused",
@@ -115,8 +119,8 @@ def test_a_training_gives_everything_the_contract_names(phantom_config: Make, tm
 
     files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.p*"))
     assert files == [
-        "checkpoints/best.pt", "checkpoints/stage1_best.pt", "plots/training_curves.png", "plots/val_predictions.png",
-        "predictions/val.parquet",
+        "checkpoints/best.pt", "checkpoints/stage1_best.pt", "plots/reliability.png", "plots/threshold_curve.png",
+        "plots/training_curves.png", "plots/val_predictions.png", "predictions/val.parquet",
     ]  # fmt: skip
     kept = checkpoint.load(tmp_path / "checkpoints" / "best.pt")
     assert all(torch.equal(value, kept["model"][name]) for name, value in result.model.state_dict().items())
@@ -276,6 +280,25 @@ def test_resumed_at_and_within_a_phase(phantom_config: Make, tmp_path: Path, epo
     with pytest.raises(KeyboardInterrupt):
         train(config, FolderTracker(tmp_path), on_epoch=interrupt)
     assert_same(train(config, resume=FolderTracker(tmp_path).stands()), whole)
+
+
+def test_a_checkpoint_without_the_logits_of_its_epochs_goes_on_without_the_figure_that_needs_them(
+    phantom_config: Make, tmp_path: Path
+) -> None:
+    def interrupt(number: int, record: Record) -> None:
+        raise KeyboardInterrupt
+
+    config = phantom_config()
+    with pytest.raises(KeyboardInterrupt):
+        train(config, FolderTracker(tmp_path), on_epoch=interrupt)
+    progress, file = FolderTracker(tmp_path).stands()
+    older = {name: value for name, value in vars(progress).items() if name != "val_logits"}
+    resumed = train(config, resume=Standing(loop.Progress(**older), file))
+    assert "val_accuracy_crossfit_all" not in resumed.metrics
+    cache.clear()
+    whole = numbers(train(config).metrics)
+    assert whole.pop("val_accuracy_crossfit_all") <= 1
+    assert numbers(resumed.metrics) == whole
 
 
 # --- data ----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import EvaluationConfig
+from mobilenet_chest.evaluation.calibration import calibration_metrics
+from mobilenet_chest.evaluation.operating import operating_metrics
 from mobilenet_chest.evaluation.thresholds import (
     Labels,
     Probabilities,
@@ -44,7 +46,8 @@ def epoch_metrics(labels: Labels, logits: NDArray[np.float64]) -> dict[str, floa
 
 
 def selection_metrics(predicted: Predicted, config: EvaluationConfig, seed: int) -> dict[str, float]:
-    """Everything about the validation split: the threshold, and figures with and without it and TTA.
+    """Everything about the validation split: the threshold, figures with and without it and TTA, calibration and
+    operating points of the TTA probabilities.
 
     ``threshold`` is chosen on the TTA probabilities and is what a promoted model uses; sensitivity (of class 1) and
     specificity are those of that model. ``val_accuracy_threshold`` has a threshold of its own, ``threshold_plain``.
@@ -63,6 +66,8 @@ def selection_metrics(predicted: Predicted, config: EvaluationConfig, seed: int)
         "val_auc": _auc(labels, plain),
         "val_auc_tta": _auc(labels, tta),
         **sensitivity_specificity("val", labels, tta, threshold),
+        **calibration_metrics(labels, tta, config, seed),
+        **operating_metrics(labels, tta),
     }
 
 

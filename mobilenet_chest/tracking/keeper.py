@@ -13,7 +13,9 @@ import numpy as np
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import WriteFailed
+from mobilenet_chest.evaluation.calibration import crossfit_calibrated
 from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.tracking.curves import reliability_diagram, threshold_picture
 from mobilenet_chest.tracking.plots import prediction_grid, training_curves
 from mobilenet_chest.tracking.tracker import NullTracker, Tracker
 from mobilenet_chest.training import checkpoint
@@ -104,12 +106,17 @@ class Keeper:
     def plots(self, data: TrainVal, predictions: Predictions, progress: Progress, best: int, threshold: float) -> None:
         if isinstance(self.tracker, NullTracker):
             return
-        curves, grid = self.folder / "training_curves.png", self.folder / "val_predictions.png"
+        names = ("training_curves.png", "val_predictions.png", "reliability.png", "threshold_curve.png")
+        curves, grid, reliability, thresholds = paths = [self.folder / name for name in names]
+        labels, probabilities, seed = predictions.label, predictions.probability_tta, self.config.seed
+        calibrated = crossfit_calibrated(labels, probabilities, self.config.evaluation.folds, seed)
         with _written("plots"):
             training_curves(progress.history, best, curves)
-            prediction_grid(data.val, predictions, data.classes, threshold, self.config.seed, grid)
-            self.tracker.log_file(curves, "plots")
-            self.tracker.log_file(grid, "plots")
+            prediction_grid(data.val, predictions, data.classes, threshold, seed, grid)
+            reliability_diagram(labels, probabilities, calibrated, reliability)
+            threshold_picture(labels, probabilities, threshold, thresholds)
+            for path in paths:
+                self.tracker.log_file(path, "plots")
 
 
 def remove_last(tracker: Tracker) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,18 @@ Record = dict[str, float]
 """What is known of one epoch, by the names of the contract: ``train_loss``, ``val_auc``, ``lr``, …"""
 
 
+class Validation(NamedTuple):
+    """What a model in its present state makes of the validation rows.
+
+    Attributes:
+        record: Its figures.
+        logits: float32 (n,), on the CPU.
+    """
+
+    record: Record
+    logits: Tensor
+
+
 @dataclass(frozen=True)
 class Fit:
     """What a stage, or a phase of it, needs besides the model: data on the device, and choices.
@@ -29,7 +42,7 @@ class Fit:
         inputs: What the learning part of the model is fed, on the training device.
         labels: float32 (n,) on the training device.
         loss: Summed loss.
-        validate: Gives at least the metric named by ``metric`` for a model in its present state.
+        validate: Scores a model in its present state; the record has at least the metric named by ``metric``.
         metric: What chooses the best epoch.
         optimizer: Batch size, accumulation, clipping, weight decay.
         augment: Random changes.
@@ -45,7 +58,7 @@ class Fit:
     inputs: Inputs
     labels: Tensor
     loss: Loss
-    validate: Callable[[nn.Module], dict[str, float]]
+    validate: Callable[[nn.Module], Validation]
     metric: str
     optimizer: OptimizerConfig
     augment: AugmentConfig

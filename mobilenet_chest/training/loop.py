@@ -34,6 +34,7 @@ class Progress:
         epoch: Epochs done, over both stages.
         stage_epoch: Epochs done in this stage.
         history: One record for each epoch done.
+        val_logits: float32 (n,) of the validation rows, without TTA, for each epoch done.
         best_epoch: Epoch, over both stages, with the best value of the selection metric in this stage; 0 for none.
         best_value: That value.
         best_model: Deep copy of the model's state then, on the CPU.
@@ -47,6 +48,7 @@ class Progress:
     epoch: int = 0
     stage_epoch: int = 0
     history: list[Record] = field(default_factory=list)
+    val_logits: list[Tensor] = field(default_factory=list)
     best_epoch: int = 0
     best_value: float = float("nan")
     best_model: dict[str, Tensor] = field(default_factory=dict)
@@ -107,7 +109,8 @@ def fit(
         train_seconds = time.perf_counter() - started
         if set_averaged(optimizer, True):
             recompute_batchnorm(model, setup)
-        record = trained | setup.validate(kept)
+        validated = setup.validate(kept)
+        record = trained | validated.record
         epoch = progress.epoch + 1
         if not torch.isfinite(torch.tensor([record["train_loss"], record[setup.metric]])).all():
             raise TrainingDiverged(
@@ -127,6 +130,7 @@ def fit(
             "stage_epoch": progress.stage_epoch + 1,
             "elapsed": progress.elapsed + seconds,
             "history": [*progress.history, record],
+            "val_logits": [*progress.val_logits, validated.logits],
         }
         if _better(record[setup.metric], progress, setup.metric):
             best = after["resume"]["model"] if average is None else _on_cpu(kept.state_dict())

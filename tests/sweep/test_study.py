@@ -84,7 +84,10 @@ def test_two_worker_processes_share_a_study(tracking: Path, tiny: Make) -> None:
         assert float(run.data.params["stage2.lr"]) == trial.params["stage2.lr"]
         assert run.data.metrics["val_auc"] == trial.value
         assert files(run.info.run_id, "predictions") == {"predictions/val.parquet"}
-        assert files(run.info.run_id, "plots") == {"plots/training_curves.png", "plots/val_predictions.png"}
+        assert files(run.info.run_id, "plots") == {
+            "plots/reliability.png", "plots/threshold_curve.png", "plots/training_curves.png",
+            "plots/val_predictions.png",
+        }  # fmt: skip
         kept = {"checkpoints/stage1_best.pt", "checkpoints/best.pt"} if trial.number == result.best.number else set()
         assert files(run.info.run_id, "checkpoints") == kept
 

@@ -161,7 +161,7 @@ def assert_whole(run_id: str) -> dict[str, dict[int, float]]:
     }  # fmt: skip
     assert paths == {
         "config.yaml", "checkpoints/stage1_best.pt", "checkpoints/best.pt", "predictions/val.parquet",
-        "plots/training_curves.png", "plots/val_predictions.png",
+        "plots/reliability.png", "plots/threshold_curve.png", "plots/training_curves.png", "plots/val_predictions.png",
     }  # fmt: skip
     for name in ("stage1_best.pt", "best.pt"):
         with artifact(client, run, f"checkpoints/{name}") as path:

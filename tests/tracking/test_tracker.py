@@ -69,7 +69,7 @@ def test_a_run_holds_what_the_contract_lists(tracking: Path, phantom_config: Mak
 
     assert artifacts(run) == {
         "config.yaml", "checkpoints/stage1_best.pt", "checkpoints/best.pt", "predictions/val.parquet",
-        "plots/training_curves.png", "plots/val_predictions.png",
+        "plots/reliability.png", "plots/threshold_curve.png", "plots/training_curves.png", "plots/val_predictions.png",
     }  # fmt: skip
     folder = Path(client.download_artifacts(run.info.run_id, ""))
     assert load(folder / "config.yaml") == config

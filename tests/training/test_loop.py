@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from mobilenet_chest.config import AugmentConfig, LossConfig, OptimizerConfig, StageConfig
 from mobilenet_chest.errors import TrainingDiverged
-from mobilenet_chest.training.epoch import Fit, Record, accumulation_groups, recompute_batchnorm, train_epoch
+from mobilenet_chest.training.epoch import (
+    Fit,
+    Record,
+    Validation,
+    accumulation_groups,
+    recompute_batchnorm,
+    train_epoch,
+)
 from mobilenet_chest.training.features import Inputs
 from mobilenet_chest.training.loop import Progress, fit
 from mobilenet_chest.training.losses import build_loss
@@ -29,20 +36,25 @@ class Tiny(nn.Module):
         return self.linear(images.float().flatten(1) / 255).squeeze(1)
 
 
-def scripted(*values: float) -> Callable[[nn.Module], dict[str, float]]:
+def validation(record: dict[str, float]) -> Validation:
+    """Of a single row, whose logit is the AUC, if there is one."""
+    return Validation(record, torch.tensor([record.get("val_auc", 0.0)]))
+
+
+def scripted(*values: float) -> Callable[[nn.Module], Validation]:
     """A validation that gives these values of ``val_auc``, one each epoch."""
     remaining = iter(values)
-    return lambda model: {"val_auc": next(remaining), "val_loss": 0.5, "val_accuracy": 0.5}
+    return lambda model: validation({"val_auc": next(remaining), "val_loss": 0.5, "val_accuracy": 0.5})
 
 
-def setup(rows: int = 11, validate: Callable[[nn.Module], dict[str, float]] | None = None, **optimizer: Any) -> Fit:
+def setup(rows: int = 11, validate: Callable[[nn.Module], Validation] | None = None, **optimizer: Any) -> Fit:
     generator = torch.Generator().manual_seed(8)
     images = torch.randint(0, 256, (rows, 1, 3, 3), dtype=torch.uint8, generator=generator)
     return Fit(
         inputs=Inputs(0, images, images),
         labels=(torch.arange(rows) % 3 == 0).float(),
         loss=build_loss(LossConfig(), {}),
-        validate=validate or (lambda model: {"val_auc": 0.5, "val_loss": 0.5, "val_accuracy": 0.5}),
+        validate=validate or (lambda model: validation({"val_auc": 0.5, "val_loss": 0.5, "val_accuracy": 0.5})),
         metric="val_auc",
         optimizer=OptimizerConfig.model_validate({"clip_norm": None} | optimizer),
         augment=AugmentConfig(hflip=0),
@@ -194,15 +206,18 @@ def test_the_best_state_is_a_copy_of_its_own() -> None:
 
     fit(model, stage(epochs=4), setup(validate=scripted(0.6, 0.8, 0.8, 0.7)), progress, after)
     assert (progress.best_epoch, progress.best_value) == (2, 0.8)  # the first of equals
+    assert torch.equal(torch.stack(progress.val_logits), torch.tensor([[0.6], [0.8], [0.8], [0.7]]))
     assert all(torch.equal(value, states[1][name]) for name, value in progress.best_model.items())
     assert not torch.equal(progress.best_model["linear.weight"], model.linear.weight)
 
 
 def test_a_loss_is_best_when_smallest() -> None:
     progress, fitted = Progress(), setup(validate=scripted(0.6, 0.4, 0.5))
-    losses = Fit(
-        **vars(fitted) | {"metric": "val_loss", "validate": lambda m: {"val_loss": fitted.validate(m)["val_auc"]}}
-    )
+
+    def validate(model: nn.Module) -> Validation:
+        return validation({"val_loss": fitted.validate(model).record["val_auc"]})
+
+    losses = Fit(**vars(fitted) | {"metric": "val_loss", "validate": validate})
     fit(Tiny(), stage(), losses, progress, go_on)
     assert (progress.best_epoch, progress.best_value) == (2, 0.4)
 
@@ -287,9 +302,9 @@ def test_the_average_is_its_closed_form() -> None:
 def test_the_average_is_validated_and_kept() -> None:
     seen: list[Tensor] = []
 
-    def validate(model: nn.Module) -> dict[str, float]:
+    def validate(model: nn.Module) -> Validation:
         seen.append(next(model.parameters()).detach().clone())
-        return {"val_auc": float(len(seen)), "val_loss": 0.5, "val_accuracy": 0.5}
+        return validation({"val_auc": float(len(seen)), "val_loss": 0.5, "val_accuracy": 0.5})
 
     model, progress = Tiny(), Progress()
     fit(model, stage(epochs=3, ema=0.9), setup(validate=validate), progress, go_on)
