@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from mobilenet_chest.cli.compared import document, with_interval
 from mobilenet_chest.cli.output import duration, line, metrics_table, number, out, print_json
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def ablation(rows: Sequence[AblationRow], pairs: str, as_json: bool) -> None:
 def baselines(rows: Sequence[Row], as_json: bool) -> None:
     """The source report's table, with what it left out."""
     if as_json:
-        print_json({"rows": [asdict(row) for row in rows]})
+        print_json(document(rows))
         return
     table = Table()
     headings = ("name", "kind", "model", "parameters", "val accuracy", "TTA + threshold", "val AUC", "training",
@@ -78,7 +79,10 @@ def baselines(rows: Sequence[Row], as_json: bool) -> None:
             "reported, not reproduced" if row.kind == "reported" else row.kind,
             row.model,
             "" if row.parameters is None else f"{row.parameters:,}",
-            *(number(m.get(name)) for name in ("val_accuracy", "val_accuracy_tta_threshold", "val_auc")),
+            *(
+                with_interval(m.get(name), row.intervals.get(name))
+                for name in ("val_accuracy", "val_accuracy_tta_threshold", "val_auc")
+            ),
             duration(m["train_seconds"]) if "train_seconds" in m else "",
             number(row.baseline.get("speed_ratio")),
             *(number(m.get(name)) for name in ("latency_1_ms", "latency_64_ms")),

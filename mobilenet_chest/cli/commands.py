@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mobilenet_chest import interrupts
-from mobilenet_chest.cli import auditing, combining
+from mobilenet_chest.cli import auditing, combining, comparing
 from mobilenet_chest.cli.ledger import ledger
 from mobilenet_chest.cli.reporting import reporting
 from mobilenet_chest.cli.stores import cache_app, data_app, repair
@@ -39,6 +39,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(cache_app, name="cache")
 for command in (combining.ensemble, combining.soup, combining.distill, combining.ablate, combining.baselines):
     app.command()(command)
+app.command()(comparing.compare)
 app.command()(repair)
 app.command()(ledger)
 data_app.command("audit")(auditing.audit)
@@ -150,21 +151,6 @@ def train(
                 typer.echo(f"{str(error) or 'interrupted'}{again}", err=True)
                 sys.exit(getattr(error, "exit_code", 130))
         output.training(config, result, as_json)
-
-
-@app.command()
-def compare(
-    references: Annotated[list[str] | None, typer.Argument(metavar="[STUDY|RUN_ID|EXPERIMENT ...]")] = None,
-    baseline: Annotated[str | None, typer.Option(metavar="RUN_ID|STUDY", help="Set the others against this.")] = None,
-    reported: Annotated[bool, typer.Option(help="Add the source report's figures, not reproduced here.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Runs and studies side by side; without names, all of them."""
-    with reporting():
-        from mobilenet_chest.cli import output
-        from mobilenet_chest.selection.compare import compare as rows_of
-
-        output.comparison(rows_of(references or [], baseline, reported), as_json)
 
 
 @app.command()

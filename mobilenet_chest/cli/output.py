@@ -20,7 +20,6 @@ from mobilenet_chest.config import Config, flatten
 if TYPE_CHECKING:
     from mobilenet_chest.cache import Entry
     from mobilenet_chest.deploy.doctor import Finding
-    from mobilenet_chest.selection.compare import Row
     from mobilenet_chest.selection.evaluate import Evaluation
     from mobilenet_chest.selection.ledger import Opening
     from mobilenet_chest.selection.promote import Promotion
@@ -157,39 +156,6 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
              f"trials {', '.join(map(str, result.front))}")  # fmt: skip
     line("next: mlflow ui")
     line(f"      mobilenet-chest promote {result.study}")
-
-
-def comparison(rows: Sequence[Row], as_json: bool) -> None:
-    """Rows of ``compare``; reported figures say so."""
-    if as_json:
-        print_json({"rows": [asdict(row) for row in rows]})
-        return
-    if not rows:
-        line("no finished runs yet; start with: python sweep.py")
-        return
-    against = any(row.baseline for row in rows)
-    headings = ["name", "kind", "model", "parameters", "val AUC", "val accuracy", "cross-fitted", "TTA + threshold",
-                "threshold", "TTA gain", "training", "run"]  # fmt: skip
-    table = Table()
-    for heading in [*headings, *(["speed ratio", "Δ AUC", "Δ cross-fitted"] if against else [])]:
-        justify = "left" if heading in ("name", "kind", "model", "run") else "right"
-        table.add_column(heading, justify=justify, no_wrap=heading == "run")  # type: ignore[arg-type]
-    for row in rows:
-        m = row.metrics
-        cells = [
-            row.name,
-            "reported, not reproduced" if row.kind == "reported" else row.kind,
-            row.model,
-            "" if row.parameters is None else f"{row.parameters:,}",
-            *(number(m.get(k)) for k in ("val_auc", "val_accuracy", "val_accuracy_crossfit")),
-            *(number(m.get(k)) for k in ("val_accuracy_tta_threshold", "threshold", "tta_gain")),
-            duration(m.get("train_seconds")) if "train_seconds" in m else "",
-            row.run_id or "",
-        ]
-        if against:
-            cells += [number(row.baseline.get(k)) for k in ("speed_ratio", "val_auc", "val_accuracy_crossfit")]
-        table.add_row(*cells)
-    out.print(table)
 
 
 def promotion(result: Promotion, as_json: bool) -> None:

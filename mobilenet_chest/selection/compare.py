@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from mobilenet_chest.errors import UserError
+from mobilenet_chest.evaluation.figures import figure_intervals
+from mobilenet_chest.evaluation.paired import PAIRED, PRIMARY, Scored, Verdict, cannot_be_told, verdicts
+from mobilenet_chest.evaluation.statistics import Interval
 from mobilenet_chest.selection.runs import SCORED_ON, Candidate, everything, find, find_one
+from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
 
 
@@ -24,6 +30,13 @@ class Row:
         dataset: Dataset and digest of its rows; figures of different rows are not comparable.
         baseline: Set against the baseline: ``speed_ratio`` (its training time over this one's) and
             ``val_accuracy_crossfit`` and ``val_auc`` differences. Empty without a baseline.
+        intervals: 95% intervals of the metrics that have one, from the stored predictions.
+        differences: Verdicts against the baseline: of ``val_auc`` by paired DeLong, of ``val_accuracy_crossfit`` by
+            exact McNemar. Empty without a baseline, and where the two cannot be paired.
+        best: Has the highest ``val_auc`` of several rows that were scored on the same images.
+        tied: It is such a row, or cannot be told from it; false where there is none that cannot.
+        comparable: Can be paired with the baseline; without one, with runs of the same images.
+        reason: Why not.
     """
 
     name: str
@@ -34,13 +47,22 @@ class Row:
     metrics: dict[str, float] = field(default_factory=dict)
     dataset: str = ""
     baseline: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    differences: dict[str, Verdict] = field(default_factory=dict)
+    best: bool = False
+    tied: bool = False
+    comparable: bool = True
+    reason: str | None = None
 
 
 def _reported(name: str, model: str, parameters: float, accuracy: float, minutes: float | None, **more: float) -> Row:
     metrics = {"val_accuracy_tta_threshold" if "threshold" in more else "val_accuracy": accuracy, **more}
     if minutes is not None:
         metrics["train_seconds"] = minutes * 60
-    return Row(name, None, "reported", model, int(parameters), metrics, "chestmnist (as reported)")
+    return Row(
+        name, None, "reported", model, int(parameters), metrics, "chestmnist (as reported)", comparable=False,
+        reason="reported, not reproduced: it has no predictions",
+    )  # fmt: skip
 
 
 REPORTED = (
@@ -54,36 +76,42 @@ REPORTED = (
 )
 
 
-def compare(references: Sequence[str], baseline: str | None = None, reported: bool = False) -> list[Row]:
-    """Rows for runs, studies and experiments.
+def compare(
+    references: Sequence[str], baseline: str | None = None, reported: bool = False, margin: float | None = None
+) -> list[Row]:
+    """Rows for runs, studies and experiments, with what their stored predictions say of their figures.
 
     Args:
         references: Names as :func:`~mobilenet_chest.selection.runs.find` takes them; none means everything.
         baseline: Run or study to set the others against; it becomes the first row.
         reported: Add the source report's figures.
+        margin: What a row may be worse than the baseline and still be called not inferior, in AUC and in accuracy.
 
     Raises:
         TrackingError: A reference stands for nothing.
+        UserError: A margin without a baseline, or one that is not between 0 and 1.
     """
+    if margin is not None and not 0 < margin < 1:
+        raise UserError(f"--margin {margin:g}: a share between 0 and 1, such as 0.01 for one point of AUC and accuracy")
+    if margin is not None and baseline is None:
+        raise UserError(f"--margin {margin:g} is what may be lost against a baseline; name one with --baseline")
     client = connect()
     candidates: list[Candidate] = []
     if not references:
         candidates = everything(client, all_experiment_ids(client))
     for reference in references:
         candidates += find(client, reference)
-    first = None
-    if baseline is not None:
-        base = find_one(client, baseline)
-        first = _row(base)
-        candidates = [candidate for candidate in candidates if candidate.run_id != base.run_id]
-    rows: dict[str, Row] = {candidate.run_id: _row(candidate) for candidate in candidates}
-    ordered = sorted(rows.values(), key=lambda row: -row.metrics.get("val_auc", 0))
-    if first is not None:
-        ordered = [replace(row, baseline=_against(row, first)) for row in (first, *ordered)]
-    return [*ordered, *(REPORTED if reported else ())]
+    base = None if baseline is None else find_one(client, baseline)
+    by_id = {candidate.run_id: candidate for candidate in [*([base] if base else []), *candidates]}
+    found = scored([candidate.run for candidate in by_id.values()])
+    rows = _with_ties([_row(candidate, found[run_id]) for run_id, candidate in by_id.items()], found)
+    rows.sort(key=lambda row: (base is None or row.run_id != base.run_id, -row.metrics.get(PRIMARY, 0)))
+    if base is not None:
+        rows = _against(rows, found, margin)
+    return [*rows, *(REPORTED if reported else ())]
 
 
-def _row(candidate: Candidate) -> Row:
+def _row(candidate: Candidate, found: Scored | str) -> Row:
     run, tags = candidate.run, candidate.run.data.tags
     metrics = {name: value for name, value in run.data.metrics.items() if not name.startswith("system/")}
     if {"val_accuracy", "val_accuracy_tta"} <= metrics.keys():
@@ -97,16 +125,86 @@ def _row(candidate: Candidate) -> Row:
         parameters=None if parameters is None else int(parameters),
         metrics=metrics,
         dataset=" ".join(tags[name] for name in ("dataset", "data_digest", SCORED_ON) if name in tags),
+        intervals={} if isinstance(found, str) else figure_intervals(metrics, found.predicted),
+        comparable=not isinstance(found, str),
+        reason=found if isinstance(found, str) else None,
     )
 
 
-def _against(row: Row, base: Row) -> dict[str, float]:
+def _with_ties(rows: Sequence[Row], found: Mapping[str, Scored | str]) -> list[Row]:
+    """Among rows that were scored on the same images, the best, and those that cannot be told from it."""
+    marked, groups = {row.run_id: row for row in rows}, dict[tuple[str, str], list[tuple[Row, Scored]]]()
+    for row in rows:
+        assert row.run_id is not None
+        if not isinstance(one := found[row.run_id], str):
+            groups.setdefault((row.dataset, _images(one)), []).append((row, one))
+    for group in groups.values():
+        if len(group) < 2:
+            continue
+        (best, first), *others = sorted(group, key=lambda pair: -pair[0].metrics.get(PRIMARY, 0))
+        tied = cannot_be_told(PRIMARY, first, [one for _, one in others])
+        marked[best.run_id] = replace(best, best=True, tied=any(tied))
+        marked |= {row.run_id: replace(row, tied=as_good) for (row, _), as_good in zip(others, tied, strict=True)}
+    return list(marked.values())
+
+
+def _against(rows: Sequence[Row], found: Mapping[str, Scored | str], margin: float | None) -> list[Row]:
+    """Each row against the first, where the two were scored on the same images; elsewhere nothing but the speed."""
+    base, *others = rows
+    assert base.run_id is not None
+    first = found[base.run_id]
+    reasons: dict[str, str] = {}
+    paired: dict[str, Scored] = {}
+    for row in others:
+        assert row.run_id is not None
+        own = found[row.run_id]
+        if (why := _other_images(row, own, base, first)) is not None:
+            reasons[row.run_id] = why
+        elif isinstance(own, str):
+            reasons[row.run_id] = own
+        elif isinstance(first, str):
+            reasons[row.run_id] = f"the baseline cannot be paired: {first}"
+        else:
+            paired[row.run_id] = own
+    given: dict[str, dict[str, Verdict]] = {run_id: {} for run_id in paired}
+    for metric in PAIRED if paired else ():
+        assert not isinstance(first, str)
+        for run_id, verdict in zip(paired, verdicts(metric, first, list(paired.values()), margin), strict=True):
+            given[run_id][metric] = verdict
+    return [
+        replace(
+            row, baseline=_plain_differences(row, found[str(row.run_id)], base, first),
+            differences=given.get(str(row.run_id), {}), comparable=row.comparable and row.run_id not in reasons,
+            reason=reasons.get(str(row.run_id), row.reason),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _other_images(row: Row, own: Scored | str, base: Row, first: Scored | str) -> str | None:
+    """Why two runs' predictions are no pairs, with both digests; ``None`` where nothing speaks against it."""
+    if row.dataset != base.dataset:
+        return f"scored on other images than the baseline: {row.dataset}, not {base.dataset}"
+    if isinstance(own, str) or isinstance(first, str) or _images(own) == _images(first):
+        return None
+    digests = f"digest {_images(own)}, not {_images(first)}"
+    return f"scored on other rows of {row.dataset} than the baseline: {digests}"
+
+
+def _images(one: Scored) -> str:
+    """SHA-256 (first 16 hex digits) of the row numbers and labels that were predicted."""
+    digest = hashlib.sha256(one.predicted.row.tobytes())
+    digest.update(one.predicted.label.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _plain_differences(row: Row, own: Scored | str, base: Row, first: Scored | str) -> dict[str, float]:
     """Nothing but the speed where the rows were scored on other images."""
     found = {}
     if row.metrics.get("train_seconds") and base.metrics.get("train_seconds"):
         found["speed_ratio"] = base.metrics["train_seconds"] / row.metrics["train_seconds"]
-    if row.dataset == base.dataset:
-        for name in ("val_auc", "val_accuracy_crossfit"):
+    if _other_images(row, own, base, first) is None:
+        for name in PAIRED:
             if name in row.metrics and name in base.metrics:
                 found[name] = row.metrics[name] - base.metrics[name]
     return found

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.errors import TrackingError, UserError
+from mobilenet_chest.evaluation.statistics import auc_difference, auc_interval, holm, wilson
 from mobilenet_chest.selection.compare import REPORTED, Row, compare
 
 if TYPE_CHECKING:
@@ -92,6 +96,149 @@ def test_an_unknown_reference_is_refused(store: Store) -> None:
 
 def test_an_empty_store_has_no_rows(tracking: Path) -> None:
     assert compare([]) == []
+
+
+def predictions_file(store: Store, run_id: str) -> Path:
+    (path,) = store.folder.glob(f"mlruns/*/{run_id}/artifacts/predictions/val.parquet")
+    return path
+
+
+def rewrite(store: Store, run_id: str, **columns: Any) -> None:
+    table = pd.read_parquet(predictions_file(store, run_id))
+    table.assign(**columns).to_parquet(predictions_file(store, run_id), index=False)
+
+
+def separating(store: Store, run_id: str, share: float) -> dict[str, Any]:
+    """Probabilities that are right but for a share of the images."""
+    label = pd.read_parquet(predictions_file(store, run_id))["label"].to_numpy()
+    wrong = np.random.default_rng(5).permutation(len(label)) < share * len(label)
+    scores = np.where((label == 1) ^ wrong, 0.9, 0.1) + 0.01 * np.arange(len(label)) / len(label)
+    return {"probability": scores, "probability_tta": scores}
+
+
+class TestIntervals:
+    def test_of_the_stored_predictions(self, store: Store) -> None:
+        (row,) = compare([store.single])
+        table = pd.read_parquet(predictions_file(store, store.single))
+        label, n = table["label"].to_numpy(), len(table)
+        assert row.intervals["val_auc"] == auc_interval(label, table["probability"].to_numpy())
+        assert row.intervals["val_auc_tta"] == auc_interval(label, table["probability_tta"].to_numpy())
+        for name in ("val_accuracy", "val_accuracy_crossfit", "val_accuracy_tta_threshold"):
+            assert row.intervals[name] == wilson(round(row.metrics[name] * n), n)
+            assert row.intervals[name].value == row.metrics[name]
+        assert row.intervals["val_auc"].value == pytest.approx(row.metrics["val_auc"], abs=1e-12)
+        assert (row.comparable, row.reason, row.best, row.tied, row.differences) == (True, None, False, False, {})
+
+    @pytest.mark.parametrize("damage", ["missing", "cut", "column", "nan"])
+    def test_a_run_whose_predictions_cannot_be_read_says_why(self, store: Store, damage: str) -> None:
+        file = predictions_file(store, store.trials[0])
+        if damage == "missing":
+            file.unlink()
+        elif damage == "cut":
+            file.write_bytes(file.read_bytes()[:-100])
+        elif damage == "column":
+            pd.read_parquet(file).drop(columns="probability").to_parquet(file)
+        else:
+            rewrite(store, store.trials[0], probability=np.nan)
+        rows = by_id(compare([store.trials[0], store.single]))
+        assert rows[store.trials[0]].intervals == {}
+        assert not rows[store.trials[0]].comparable
+        assert str(rows[store.trials[0]].reason).startswith("no predictions/val.parquet that can be read (")
+        assert rows[store.single].intervals
+        first, second = compare([store.trials[0]], baseline=store.single)
+        assert second.reason == rows[store.trials[0]].reason
+        assert (first.comparable, second.differences) == (True, {})
+        _, second = compare([store.single], baseline=store.trials[0])
+        assert second.reason == f"the baseline cannot be paired: {rows[store.trials[0]].reason}"
+
+
+class TestDifferences:
+    def test_to_the_baseline_with_a_verdict(self, store: Store) -> None:
+        worse, better = store.trials[0], store.trials[1]
+        rewrite(store, store.single, **separating(store, store.single, 0.25))
+        rewrite(store, better, **separating(store, better, 0.0))
+        rewrite(store, worse, **separating(store, worse, 0.8))
+        rows = by_id(compare([better, worse], baseline=store.single))
+        assert rows[store.single].differences == {}
+        for metric in ("val_auc", "val_accuracy_crossfit"):
+            assert rows[worse].differences[metric].verdict == "worse"
+            assert rows[worse].differences[metric].not_inferior is None
+        found = rows[better].differences
+        assert found["val_auc"].verdict == "better"
+        table = pd.read_parquet(predictions_file(store, store.single))
+        label, own = table["label"].to_numpy(), separating(store, better, 0.0)["probability"]
+        wanted = auc_difference(label, own, table["probability"].to_numpy())
+        given = found["val_auc"]
+        assert (given.value, given.low, given.high, given.p) == (wanted.value, wanted.low, wanted.high, wanted.p)
+        both = [rows[run_id].differences["val_auc"] for run_id in (better, worse)]
+        assert [one.p_holm for one in both] == holm([one.p for one in both])
+
+    def test_with_a_margin(self, store: Store) -> None:
+        rewrite(store, store.trials[0], **separating(store, store.single, 0.25))
+        rewrite(store, store.single, **separating(store, store.single, 0.25))
+        (_, row) = compare([store.trials[0]], baseline=store.single, margin=0.01)
+        # of the accuracy 34 images say less than of the AUC of two equal rankings
+        assert [verdict.verdict for verdict in row.differences.values()] == ["not inferior", "cannot tell"]
+        (_, row) = compare([store.trials[0]], baseline=store.single, margin=0.2)
+        assert [verdict.verdict for verdict in row.differences.values()] == ["not inferior"] * 2
+        (_, row) = compare([store.trials[0]], baseline=store.single)
+        assert [verdict.verdict for verdict in row.differences.values()] == ["cannot tell"] * 2
+
+    @pytest.mark.parametrize("margin", [0.0, 1.0, -0.1, float("nan")])
+    def test_a_margin_that_is_none(self, store: Store, margin: float) -> None:
+        with pytest.raises(UserError, match=f"--margin {margin:g}: a share between 0 and 1"):
+            compare([], baseline=store.single, margin=margin)
+
+    def test_a_margin_against_nothing(self, tracking: Path) -> None:
+        with pytest.raises(UserError, match="name one with --baseline"):
+            compare([], margin=0.01)
+
+    def test_other_data_are_refused_with_both_digests(self, store: Store) -> None:
+        store.client.set_tag(store.trials[0], "data_digest", "0123456789abcdef")
+        own = store.run(store.single).data.tags["data_digest"]
+        row = by_id(compare([*store.trials], baseline=store.single))[store.trials[0]]
+        assert not row.comparable
+        assert row.reason == (
+            f"scored on other images than the baseline: chestmnist 0123456789abcdef, not chestmnist {own}"
+        )
+        assert row.differences == {}
+        assert row.intervals
+
+    def test_other_rows_of_the_same_data_are_refused_with_both_digests(self, store: Store) -> None:
+        file = predictions_file(store, store.trials[0])
+        pd.read_parquet(file).iloc[1:].to_parquet(file, index=False)
+        row = by_id(compare([*store.trials], baseline=store.single))[store.trials[0]]
+        assert not row.comparable
+        digest = store.run(store.single).data.tags["data_digest"]
+        assert re.fullmatch(
+            rf"scored on other rows of chestmnist {digest} than the baseline: digest (\w{{16}}), not (?!\1)\w{{16}}",
+            str(row.reason),
+        )
+        assert row.baseline.keys() == {"speed_ratio"}
+
+
+class TestTied:
+    def test_with_the_best_of_the_same_images(self, store: Store) -> None:
+        best, tied, bad = store.single, *store.trials
+        for run_id, share, auc in ((best, 0.0, 0.99), (tied, 0.05, 0.98), (bad, 0.6, 0.4)):
+            rewrite(store, run_id, **separating(store, run_id, share))
+            store.client.log_metric(run_id, "val_auc", auc, step=99)
+        rows = compare([best, tied, bad])
+        assert [(row.run_id, row.best, row.tied) for row in rows] == [
+            (best, True, True), (tied, False, True), (bad, False, False),
+        ]  # fmt: skip
+
+    def test_with_no_other(self, store: Store) -> None:
+        for run_id, share, auc in ((store.single, 0.0, 0.99), (store.trials[0], 0.6, 0.4)):
+            rewrite(store, run_id, **separating(store, run_id, share))
+            store.client.log_metric(run_id, "val_auc", auc, step=99)
+        rows = compare([store.single, store.trials[0]])
+        assert [(row.best, row.tied) for row in rows] == [(True, False), (False, False)]
+
+    def test_not_with_runs_of_other_images(self, store: Store) -> None:
+        store.client.set_tag(store.single, "data_digest", "0123456789abcdef")
+        rows = compare([store.single, store.trials[0]])
+        assert [(row.best, row.tied, row.comparable) for row in rows] == [(False, False, True)] * 2
 
 
 class TestReported:

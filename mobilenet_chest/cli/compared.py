@@ -1,0 +1,95 @@
+"""What ``compare`` prints: figures with their intervals, and what can be said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from mobilenet_chest.cli.output import duration, line, number, out, print_json
+
+if TYPE_CHECKING:
+    from mobilenet_chest.evaluation.intervals import Interval
+    from mobilenet_chest.evaluation.paired import Verdict
+    from mobilenet_chest.selection.compare import Row
+
+FIGURES = {
+    "val AUC": "val_auc", "val accuracy": "val_accuracy", "cross-fitted": "val_accuracy_crossfit",
+    "TTA + threshold": "val_accuracy_tta_threshold",
+}  # fmt: skip
+
+
+def ends(intervals: Mapping[str, Interval]) -> dict[str, list[float]]:
+    """Intervals as JSON documents have them: the two ends, by the figure's name."""
+    return {name: [interval.low, interval.high] for name, interval in intervals.items()}
+
+
+def document(rows: Sequence[Row]) -> dict[str, Any]:
+    """Rows as JSON documents have them."""
+    return {"rows": [asdict(row) | {"intervals": ends(row.intervals)} for row in rows]}
+
+
+def with_interval(value: float | None, interval: Interval | None) -> str:
+    """A figure and its interval to a tenth of a point, which is finer than any of them is known."""
+    return number(value) + (f" ({interval.low:.3f}–{interval.high:.3f})" if interval else "")
+
+
+def comparison(rows: Sequence[Row], as_json: bool) -> None:
+    """Rows of ``compare``; reported figures say so."""
+    if as_json:
+        print_json(document(rows))
+        return
+    if not rows:
+        line("no finished runs yet; start with: python sweep.py")
+        return
+    headings = ["name", "kind", "model", "parameters", *FIGURES, "threshold", "TTA gain", "training", "", "run"]
+    table = Table()
+    for heading in headings:
+        justify = "left" if heading in ("name", "kind", "model", "", "run") else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading == "run")  # type: ignore[arg-type]
+    for row in rows:
+        m = row.metrics
+        table.add_row(
+            escape(row.name),
+            "reported, not reproduced" if row.kind == "reported" else row.kind,
+            row.model,
+            "" if row.parameters is None else f"{row.parameters:,}",
+            *(with_interval(m.get(name), row.intervals.get(name)) for name in FIGURES.values()),
+            *(number(m.get(name)) for name in ("threshold", "tta_gain")),
+            duration(m["train_seconds"]) if "train_seconds" in m else "",
+            "best" if row.best else "tied" if row.tied else "",
+            row.run_id or "",
+        )
+    out.print(table)
+    if any(row.intervals for row in rows):
+        line("in brackets: 95% intervals")
+    if any(row.tied for row in rows):
+        line("tied: its AUC cannot be told from the best one's on these images")
+    if any(row.baseline for row in rows):
+        _against(rows[0], [row for row in rows[1:] if row.kind != "reported"])
+
+
+def _against(base: Row, others: Sequence[Row]) -> None:
+    table = Table(title=f"against {escape(base.name)}, run {base.run_id}")
+    for heading in ("name", "Δ AUC", "p", "", "Δ cross-fitted", "p", "", "speed ratio", "run"):
+        justify = "left" if heading in ("name", "", "run") else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading == "run")  # type: ignore[arg-type]
+    for row in others:
+        cells = [cell for name in ("val_auc", "val_accuracy_crossfit") for cell in _verdict(row.differences.get(name))]
+        table.add_row(escape(row.name), *cells, number(row.baseline.get("speed_ratio")), row.run_id or "")
+    out.print(table)
+    if any(row.differences for row in others):
+        line("p: of no difference, by DeLong's and McNemar's test on the same images; Holm's correction for all rows")
+    for row in others:
+        if not row.comparable:
+            line(f"{row.name}, run {row.run_id}, is not compared: {row.reason}")
+
+
+def _verdict(verdict: Verdict | None) -> tuple[str, str, str]:
+    if verdict is None:
+        return "", "", ""
+    difference = f"{verdict.value:+.4f} ({verdict.low:+.4f} to {verdict.high:+.4f})"
+    return difference, f"{verdict.p_holm:.2g}", verdict.verdict

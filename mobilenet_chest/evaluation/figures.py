@@ -1,0 +1,36 @@
+"""How far a run's figures are from being known: an interval for each, from the predictions that they were made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from mobilenet_chest.evaluation.metrics import Predicted
+from mobilenet_chest.evaluation.statistics import Interval, auc_interval, wilson
+
+ACCURACIES = ("accuracy", "accuracy_threshold", "accuracy_tta", "accuracy_tta_threshold", "accuracy_crossfit",
+              "accuracy_crossfit_all")  # fmt: skip
+
+
+def figure_intervals(figures: Mapping[str, float], predicted: Predicted) -> dict[str, Interval]:
+    """95% intervals of AUCs (DeLong) and shares of images (Wilson), by the figure's name.
+
+    They say what another sample of images would do to the figures of this model. What its choice did to them, of the
+    epoch, of the threshold, among trials, is not in them.
+
+    Args:
+        figures: Of one split, named ``<split>_auc`` and so on; others have no interval.
+        predicted: Of that split.
+    """
+    labels = predicted.label
+    positive = int((labels == 1).sum())
+    counted = dict.fromkeys(ACCURACIES, len(labels)) | {"sensitivity": positive, "specificity": len(labels) - positive}
+    ranked = {"auc": predicted.probability, "auc_tta": predicted.probability_tta}
+    found = {}
+    for name, value in figures.items():
+        kind = name.partition("_")[2] if name.startswith(("val_", "test_")) else ""
+        if kind in ranked:
+            found[name] = auc_interval(labels, ranked[kind])
+        elif kind in counted and math.isfinite(value):
+            found[name] = wilson(round(value * counted[kind]), counted[kind])
+    return found

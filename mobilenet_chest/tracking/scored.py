@@ -1,0 +1,58 @@
+"""The stored predictions of many runs, read side by side."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+from mobilenet_chest.config import EvaluationConfig
+from mobilenet_chest.errors import DataError
+from mobilenet_chest.evaluation.intervals import check_rows
+from mobilenet_chest.evaluation.paired import Scored
+from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.tracking.store import reason, tracking_uri
+
+PATH = "predictions/val.parquet"
+
+AT_ONCE = 16
+"""Files that are fetched at a time from a store on another machine."""
+
+
+def scored(runs: Sequence[Run]) -> dict[str, Scored | str]:
+    """By run id, the validation predictions; where a run has none that can be read, why not."""
+    with (
+        tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder,
+        ThreadPoolExecutor(AT_ONCE, "predictions") as pool,
+    ):
+        found = pool.map(lambda run: _scored(run, Path(folder)), runs)
+        return {str(run.info.run_id): one for run, one in zip(runs, found, strict=True)}
+
+
+def _scored(run: Run, folder: Path) -> Scored | str:
+    import pyarrow.parquet  # takes long, and is needed when a training has ended
+
+    try:
+        repository = get_artifact_repository(run.info.artifact_uri, tracking_uri())
+        if isinstance(repository, LocalArtifactRepository):
+            file = repository.get_local_path(PATH)
+        else:
+            copy = folder / str(run.info.run_id)
+            copy.mkdir()
+            file = repository.download_artifacts(PATH, str(copy))
+        table = pyarrow.parquet.read_table(file, use_threads=False)
+        columns = {name: table[name].to_numpy() for name in Predictions.__dataclass_fields__}
+        settings = {name: json.loads(run.data.params[f"evaluation.{name}"])
+                    for name in ("threshold_low", "threshold_high", "threshold_step", "folds")}  # fmt: skip
+        predicted, seed = Predictions(**columns), int(run.data.params["seed"])
+        check_rows(predicted.label, predicted.probability, predicted.probability_tta)
+    except (MlflowException, OSError, ValueError, KeyError, DataError) as error:  # pyarrow's own are of these
+        return f"no {PATH} that can be read ({reason(error)})"
+    return Scored(predicted, run.data.metrics, EvaluationConfig(**settings), seed)

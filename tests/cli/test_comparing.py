@@ -1,0 +1,117 @@
+"""What ``compare`` prints for people, and what for scripts."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from mobilenet_chest.cli import compared
+from mobilenet_chest.cli.commands import app
+from mobilenet_chest.config import Config
+from mobilenet_chest.evaluation.paired import Verdict
+from mobilenet_chest.evaluation.statistics import Interval
+from mobilenet_chest.selection.compare import REPORTED, Row
+from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.two_stage import train
+
+BASE = Row(
+    "ours", "a" * 32, "run", "resnet50", 25_000_000, {"val_auc": 0.96, "val_accuracy": 0.9, "train_seconds": 60.0},
+    "chestmnist 0123", {"speed_ratio": 1.0}, {"val_auc": Interval(0.96, 0.9312, 0.9777)}, best=True, tied=True,
+)  # fmt: skip
+OTHER = Row(
+    "other", "b" * 32, "run", "mobilenet_v2", 3_000_000, {"val_auc": 0.95, "val_accuracy": 0.88},
+    "chestmnist 0123", {"speed_ratio": 2.0, "val_auc": -0.01}, {"val_auc": Interval(0.95, 0.9188, 0.9712)},
+    {"val_auc": Verdict(-0.01, -0.0212, 0.0034, 0.1234, 0.2468, "not inferior", True)}, tied=True,
+)  # fmt: skip
+ELSEWHERE = Row(
+    "elsewhere", "c" * 32, "run", "mobilenet_v2", 3_000_000, {"val_auc": 0.99}, "chestmnist 4567",
+    {"speed_ratio": 0.5}, {}, comparable=False, reason="scored on other images than the baseline: 4567, not 0123",
+)  # fmt: skip
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def printed(capsys: pytest.CaptureFixture[str], rows: list[Row]) -> list[str]:
+    compared.comparison(rows, as_json=False)
+    return capsys.readouterr().out.splitlines()
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")]
+
+
+def test_figures_stand_with_their_intervals_and_ties_are_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, [BASE, OTHER])
+    heading, first, second = (cells(lines[index]) for index in (1, 3, 4))
+    shown = dict(zip(heading, first, strict=True))
+    assert (shown["val AUC"], shown["val accuracy"], shown["run"]) == ("0.96 (0.931–0.978)", "0.9", "a" * 32)
+    assert (first[-2], second[-2]) == ("best", "tied")
+    assert lines[6:8] == [
+        "in brackets: 95% intervals",
+        "tied: its AUC cannot be told from the best one's on these images",
+    ]
+
+
+def test_differences_stand_in_a_table_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, [BASE, OTHER, ELSEWHERE, *REPORTED])
+    (title,) = [index for index, text in enumerate(lines) if text.strip() == f"against ours, run {'a' * 32}"]
+    table = [cells(lines[index]) for index in (title + 2, title + 4, title + 5)]
+    assert table == [
+        ["name", "Δ AUC", "p", "", "Δ cross-fitted", "p", "", "speed ratio", "run"],
+        ["other", "-0.0100 (-0.0212 to +0.0034)", "0.25", "not inferior", "", "", "", "2", "b" * 32],
+        ["elsewhere", "", "", "", "", "", "", "0.5", "c" * 32],
+    ]
+    assert lines[-1] == (
+        f"elsewhere, run {'c' * 32}, is not compared: scored on other images than the baseline: 4567, not 0123"
+    )
+
+
+def test_json_has_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    compared.comparison([BASE, OTHER, ELSEWHERE], as_json=True)
+    base, other, elsewhere = json.loads(capsys.readouterr().out)["rows"]
+    assert base["intervals"] == {"val_auc": [0.9312, 0.9777]}
+    assert (base["best"], base["tied"], base["comparable"], base["reason"]) == (True, True, True, None)
+    assert other["differences"]["val_auc"] == {
+        "value": -0.01, "low": -0.0212, "high": 0.0034, "p": 0.1234, "p_holm": 0.2468, "verdict": "not inferior",
+        "not_inferior": True,
+    }  # fmt: skip
+    assert (elsewhere["comparable"], elsewhere["reason"]) == (False, ELSEWHERE.reason)
+
+
+def test_runs_against_one_of_them(tracking: Path, phantom_config: Callable[..., Config]) -> None:
+    runs = [train(phantom_config({"seed": seed}), MlflowTracker(name=f"seed {seed}")).run_id for seed in (1, 2)]
+    enabled = gc.isenabled()
+    result = run("compare", "--baseline", str(runs[0]), "--margin", "0.05", "--json")
+    assert result.exit_code == 0, result.output
+    assert gc.isenabled() == enabled
+    rows: list[dict[str, Any]] = json.loads(result.stdout)["rows"]
+    assert [row["run_id"] for row in rows] == runs
+    differences = rows[1]["differences"]
+    assert set(differences) == {"val_auc", "val_accuracy_crossfit"}
+    for metric, difference in differences.items():
+        assert difference["low"] <= difference["value"] <= difference["high"]
+        assert difference["value"] == pytest.approx(rows[1]["metrics"][metric] - rows[0]["metrics"][metric], abs=1e-12)
+        assert difference["not_inferior"] is (difference["verdict"] == "not inferior")
+    assert f"against seed 1, run {runs[0]}" in run("compare", "--baseline", str(runs[0])).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--margin", "0.01"), "--margin 0.01 is what may be lost against a baseline; name one with --baseline"),
+        (("--margin", "2", "--baseline", "x"), "--margin 2: a share between 0 and 1, such as 0.01 for one point"),
+    ],
+)
+def test_a_margin_that_does_not_fit(tracking: Path, arguments: tuple[str, ...], said: str) -> None:
+    result = run("compare", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(said)

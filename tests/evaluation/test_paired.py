@@ -1,0 +1,129 @@
+"""Two models on the same images: the right test of the right predictions, and what is said of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mobilenet_chest.config import EvaluationConfig
+from mobilenet_chest.evaluation.paired import Scored, cannot_be_told, difference, verdicts
+from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.statistics import auc_difference, holm, mcnemar
+from mobilenet_chest.evaluation.thresholds import crossfit_accuracy
+
+GENERATOR = np.random.default_rng(7)
+LABELS = np.repeat(np.array([0, 1], np.uint8), (200, 105))
+SIGNAL = GENERATOR.normal(2.2 * LABELS, 1)
+
+
+def scored(scores: np.ndarray, tta: np.ndarray | None = None, **metrics: float) -> Scored:
+    tta = scores if tta is None else tta
+    predicted = Predictions(np.arange(len(LABELS)), LABELS, 1 / (1 + np.exp(1.1 - scores)), 1 / (1 + np.exp(1.1 - tta)))
+    return Scored(predicted, metrics, EvaluationConfig(), seed=3)
+
+
+def noisy(amount: float) -> Scored:
+    return scored(SIGNAL + amount * GENERATOR.normal(size=len(LABELS)))
+
+
+GOOD, ALIKE, BAD = noisy(0.2), noisy(0.2), noisy(2.0)
+
+
+def test_accuracies_are_of_the_decisions_that_the_figures_count() -> None:
+    plain, tta = SIGNAL, SIGNAL + 0.3 * GENERATOR.normal(size=len(LABELS))
+    one = scored(plain, tta, threshold=0.4, threshold_plain=0.6)
+    wanted = {
+        "val_accuracy": (one.predicted.probability, 0.5),
+        "val_accuracy_threshold": (one.predicted.probability, 0.6),
+        "val_accuracy_tta": (one.predicted.probability_tta, 0.5),
+        "val_accuracy_tta_threshold": (one.predicted.probability_tta, 0.4),
+    }
+    seen = set()
+    for metric, (probability, threshold) in wanted.items():
+        assert (one.right(metric) == ((probability >= threshold) == (LABELS == 1))).all()
+        seen.add(one.right(metric).tobytes())
+    assert len(seen) == 4
+    expected = crossfit_accuracy(LABELS, one.predicted.probability_tta, one.config, 3)
+    assert one.right("val_accuracy_crossfit").mean() == expected
+    with pytest.raises(KeyError, match="val_loss"):
+        one.right("val_loss")
+
+
+def test_aucs_are_told_apart_by_delong_and_accuracies_by_mcnemar() -> None:
+    assert difference("val_auc", GOOD, BAD) == auc_difference(
+        LABELS, GOOD.predicted.probability, BAD.predicted.probability
+    )
+    own, other = GOOD.right("val_accuracy_crossfit"), BAD.right("val_accuracy_crossfit")
+    assert difference("val_accuracy_crossfit", GOOD, BAD, 0.9) == mcnemar(own, other, 0.9)
+
+
+@pytest.mark.parametrize("metric", ["val_auc", "val_accuracy_crossfit"])
+def test_what_is_said(metric: str) -> None:
+    worse, alike, itself = verdicts(metric, GOOD, [BAD, ALIKE, GOOD])
+    assert (worse.verdict, alike.verdict, itself.verdict) == ("worse", "cannot tell", "cannot tell")
+    assert worse.low < worse.value < worse.high < 0
+    assert (itself.value, itself.p, itself.p_holm) == (0, 1, 1)
+    assert worse.not_inferior is alike.not_inferior is None
+    (better,) = verdicts(metric, BAD, [GOOD])
+    assert (better.verdict, better.value, better.p) == ("better", -worse.value, worse.p)
+
+
+def test_p_is_holm_s_of_all_rows() -> None:
+    others = [BAD, ALIKE, noisy(0.5), noisy(0.7)]
+    found = verdicts("val_auc", GOOD, others)
+    assert [one.p_holm for one in found] == holm([one.p for one in found])
+    assert any(one.p_holm > one.p for one in found)
+
+
+def test_not_inferior_is_what_the_interval_says_of_the_margin() -> None:
+    (alone,) = verdicts("val_auc", GOOD, [ALIKE], 0.02)
+    assert (alone.verdict, alone.not_inferior) == ("not inferior", True)
+    low = difference("val_auc", ALIKE, GOOD, 0.9).low
+    assert verdicts("val_auc", GOOD, [ALIKE], -low + 1e-6)[0].not_inferior
+    assert not verdicts("val_auc", GOOD, [ALIKE], -low - 1e-6)[0].not_inferior
+    # three rows: each has a third of the 5 %
+    low = difference("val_auc", ALIKE, GOOD, 1 - 0.1 / 3).low
+    found = verdicts("val_auc", GOOD, [ALIKE, BAD, BAD], -low - 1e-6)
+    assert [(one.verdict, one.not_inferior) for one in found] == [("cannot tell", False), *[("worse", False)] * 2]
+    (better,) = verdicts("val_auc", BAD, [GOOD], 0.02)
+    assert (better.verdict, better.not_inferior) == ("better", True)
+
+
+def test_the_best_is_told_from_others_by_the_pairs_own_p() -> None:
+    others = [ALIKE, noisy(0.4), noisy(0.6), noisy(0.9), noisy(1.2), BAD, GOOD]
+    pairs = 8 * 7 / 2
+    for metric in ("val_auc", "val_auc_tta", "val_accuracy"):
+        p = np.array([difference(metric, GOOD, other).p for other in others])
+        expected = (p * pairs >= 0.05).tolist()
+        assert cannot_be_told(metric, GOOD, others) == expected
+        assert {True, False} == set(expected)
+
+
+def test_a_class_with_one_image_tells_nothing() -> None:
+    labels, score = np.array([0, 0, 0, 1], np.uint8), np.array([0.1, 0.2, 0.3, 0.9])
+    good, bad = (
+        Scored(Predictions(np.arange(4), labels, values, values), {}, EvaluationConfig(), 1)
+        for values in (score, score[::-1].copy())
+    )
+    assert cannot_be_told("val_auc", good, [bad]) == [True]
+
+
+def test_the_best_of_equal_models_is_told_from_hardly_any() -> None:
+    """Of 50 equal models at most 5 % of samples may show one that is not tied.
+
+    In 1,000 samples it was 0.8 %; corrected for the 49 pairs that are looked at, 26 %, and uncorrected, 99.6 %.
+    """
+    generator = np.random.default_rng(1)
+    said = 0
+    samples = 200
+    for _ in range(samples):
+        signal = generator.normal(2.2 * LABELS, 1)
+        models = [scored(signal + 0.5 * generator.normal(size=len(LABELS))) for _ in range(50)]
+        best, *others = sorted(models, key=lambda one: -_auc(one))
+        said += not all(cannot_be_told("val_auc", best, others))
+    assert said <= 0.05 * samples
+
+
+def _auc(one: Scored) -> float:
+    score = one.predicted.probability
+    return float((score[LABELS == 1][:, None] > score[LABELS == 0]).mean())
