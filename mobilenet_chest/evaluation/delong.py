@@ -43,20 +43,17 @@ def delong(labels: Labels, *scores: Probabilities) -> tuple[Floats, Floats]:
     Returns:
         AUCs (k,) and covariance (k, k).
     """
-    positive, negative = (np.atleast_2d(part) for part in _placements(labels, scores))
-    covariance = (
-        np.atleast_2d(np.cov(positive)) / positive.shape[1] + np.atleast_2d(np.cov(negative)) / negative.shape[1]
-    )
-    return positive.mean(axis=1), covariance
+    positive, negative = _placements(labels, scores)
+    return positive.mean(axis=1), _covariance(positive, negative)
 
 
 def auc_interval(labels: Labels, scores: Probabilities, level: float = LEVEL) -> Interval:
     """AUC with a confidence interval that holds near 1 as well.
 
     DeLong's variance v makes the AUC worth a proportion a of N = a(1 - a) / v images, whose Wilson interval it gets
-    (as Kottas et al., BMC Medical Research Methodology 2014, do with the number of images), with Student's t for the
-    normal quantile, whose degrees of freedom say how well v is known from so few misplaced images (Satterthwaite's,
-    by the placements' fourth moments). The symmetrical interval a ± 1.96 √v covers only 88 % at an AUC of .99 and
+    (Kottas et al., BMC Medical Research Methodology 2014, take it for one of all images), with Student's t for the
+    normal quantile: its degrees of freedom say how well v is known from so few misplaced images (Satterthwaite's, by
+    the placements' fourth moments). The symmetrical interval a ± 1.96 √v covers only 88 % at an AUC of .99 and
     97 + 208 images.
 
     Where v is 0, or a class has one image, N is the number of images of the smaller class. With one class only, all
@@ -85,7 +82,8 @@ def auc_difference(labels: Labels, first: Probabilities, second: Probabilities, 
     Raises:
         DataError: As in :func:`~mobilenet_chest.evaluation.intervals.check_rows`.
     """
-    from scipy.stats import norm, rankdata
+    from scipy.special import ndtr
+    from scipy.stats import rankdata
 
     check_level(level)
     check_rows(labels, first, second)
@@ -98,12 +96,12 @@ def auc_difference(labels: Labels, first: Probabilities, second: Probabilities, 
     value = one.value - other.value
     if min(positive.shape[1], negative.shape[1]) < 2:
         return Difference(value, *_mover(one, other, 0.0), math.nan)
-    covariance = delong(labels, first, second)[1]
+    covariance = _covariance(positive, negative)
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     scale = math.sqrt(covariance[0, 0] * covariance[1, 1])
     correlation = float(np.clip(covariance[0, 1] / scale, -1, 1)) if scale > 0 else 0.0
     z = abs(value) / math.sqrt(variance) if variance > 0 else (math.inf if value else 0.0)
-    return Difference(value, *_mover(one, other, correlation), float(2 * norm.sf(z)))
+    return Difference(value, *_mover(one, other, correlation), float(2 * ndtr(-z)))
 
 
 def _placements(labels: Labels, scores: tuple[Probabilities, ...]) -> tuple[Floats, Floats]:
@@ -118,19 +116,25 @@ def _placements(labels: Labels, scores: tuple[Probabilities, ...]) -> tuple[Floa
     return positive, negative
 
 
+def _covariance(positive: Floats, negative: Floats) -> Floats:
+    """Of the AUCs of k models, (k, k)."""
+    parts = (np.atleast_2d(np.cov(part)) / part.shape[1] for part in (positive, negative))
+    return np.asarray(sum(parts), np.float64)
+
+
 def _interval(positive: Floats, negative: Floats, level: float) -> Interval:
-    from scipy.stats import norm, t
+    from scipy.special import ndtr, ndtri, stdtrit
     from statsmodels.stats.proportion import proportion_confint
 
     value, smaller = float(positive.mean()), min(len(positive), len(negative))
-    quantile, images = norm.ppf((1 + level) / 2), float(smaller)
+    quantile, images = ndtri((1 + level) / 2), float(smaller)
     if smaller > 1:
         variance = positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative)
         if variance > 0 and 0 < value < 1:
             images = value * (1 - value) / variance
             freedom = 2 * variance**2 / (_variance_of_variance(positive) + _variance_of_variance(negative))
-            quantile = t.ppf((1 + level) / 2, freedom)
-    low, high = proportion_confint(value * images, images, alpha=2 * norm.sf(quantile), method="wilson")
+            quantile = stdtrit(freedom, (1 + level) / 2)
+    low, high = proportion_confint(value * images, images, alpha=2 * ndtr(-quantile), method="wilson")
     return Interval(value, float(min(low, value)), float(max(high, value)))
 
 
