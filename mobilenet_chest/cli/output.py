@@ -86,7 +86,9 @@ def dry_run(config: Config, prepared: Prepared, as_json: bool, trials: int | Non
         for path, distribution in config.search.items():
             shown = distribution.model_dump(exclude_defaults=True)
             line(f"search {path}: " + ", ".join(f"{key} {value}" for key, value in shown.items()))
-        line(f"trials to come: {trials} of {config.study.trials}")
+        from mobilenet_chest.sweep.resampling import rows_of_trials
+
+        line(f"trials to come: {trials} of {config.study.trials}{rows_of_trials(config, prepared.data)}")
 
 
 def training(config: Config, result: RunResult, as_json: bool) -> None:

@@ -11,17 +11,19 @@ from typing import Literal
 import numpy as np
 import torch
 
-from mobilenet_chest.combine.members import Member, Watch, mean_of, members, one_after_the_other, trained, unwatched
+from mobilenet_chest.combine.members import Member, Watch, mean_of, members, trained, unwatched
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import Split, TrainVal, load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.evaluation.metrics import selection_metrics
-from mobilenet_chest.evaluation.predict import Predictions, predict
-from mobilenet_chest.selection.runs import SCORED_ON, Candidate, finished_with, run_of_members, trained_model
+from mobilenet_chest.evaluation.predict import Predictions, one_after_the_other, predict
+from mobilenet_chest.selection.runs import Candidate, finished_with, run_of_members, trained_model
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.keeper import predictions_table
 from mobilenet_chest.tracking.plots import prediction_grid
+from mobilenet_chest.tracking.reading import FOLDS, OUT_OF_FOLD, SCORED_ON
 from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.study_run import nested_runs
 from mobilenet_chest.training import checkpoint
 
 SERVED = "served"
@@ -59,7 +61,11 @@ def of_folds(config: Config, folds: int, watch: Watch = unwatched) -> Combined:
 
 
 def of_runs(candidates: Sequence[Candidate]) -> Combined:
-    """An ensemble of finished runs, such as the best trials of a study."""
+    """An ensemble of finished runs, such as the best trials of a study; of one trial of folds, that of its folds."""
+    if len(candidates) == 1 and FOLDS in candidates[0].run.data.tags:
+        folds = [run for run in nested_runs(connect(), candidates[0].run_id) if run.data.tags.get("kind") == "fold"]
+        folds.sort(key=lambda run: int(run.data.tags["fold"]))
+        return combine(members([Candidate(run) for run in folds]), "folds")
     return combine(members(candidates), "runs")
 
 
@@ -85,7 +91,7 @@ def combine(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"]) -> C
     run_ids = tuple(part.run_id for part in parts)
     tags = {"members": ",".join(run_ids), "members_are": of}
     if of == "folds":
-        tags[SCORED_ON] = "train and val, each row by the member that did not train on it"
+        tags[SCORED_ON] = OUT_OF_FOLD
     if known := finished_with(client, config.experiment, {"kind": "ensemble"} | tags):
         return Combined(str(known[0].info.run_id), run_ids, metrics)
     tracker = MlflowTracker("ensemble", name=f"{config.name}, {len(parts)} {of}", tags=tags)

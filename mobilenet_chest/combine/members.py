@@ -18,6 +18,7 @@ from mobilenet_chest.selection.runs import Candidate, finished_like, run_config,
 from mobilenet_chest.stages import prepare
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.delivery import deliver_all, settle
+from mobilenet_chest.tracking.keeper import predictions_of
 from mobilenet_chest.tracking.reading import get_run, standing
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training.epoch import Record
@@ -49,8 +50,7 @@ class Member:
 
     def predictions(self) -> Predictions:
         """Of its validation rows, as stored."""
-        table = stored_predictions(connect(), self.run, "val")
-        return Predictions(*(table[name].to_numpy() for name in ("row", "label", "probability", "probability_tta")))
+        return predictions_of(stored_predictions(connect(), self.run, "val"))
 
 
 def members(candidates: Sequence[Candidate]) -> list[Member]:
@@ -115,10 +115,3 @@ def mean_of(predictions: Sequence[Predictions]) -> Predictions:
         np.mean([getattr(one, column) for one in predictions], axis=0) for column in ("probability", "probability_tta")
     )
     return Predictions(first.row, first.label, plain, tta)
-
-
-def one_after_the_other(predictions: Sequence[Predictions]) -> Predictions:
-    """Predictions of different rows, in the order of the rows."""
-    columns = {name: np.concatenate([getattr(one, name) for one in predictions]) for name in vars(predictions[0])}
-    order = np.argsort(columns["row"], kind="stable")
-    return Predictions(**{name: column[order] for name, column in columns.items()})

@@ -192,6 +192,25 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _rows_are_the_studys_choice(self) -> Self:
+        if not self.search:
+            return self  # one training, or a trial, which has its rows by now
+        for name in ("folds", "fold", "split_seed"):
+            if f"data.{name}" in self.search:
+                raise ValueError(
+                    f"search.data.{name}: a trial would choose the rows it is scored on; leave it out, and let "
+                    "study.resampling (reshuffle, kfold) vary them"
+                )
+        given = {"reshuffle": ("folds", "split_seed"), "kfold": ("folds",)}.get(self.study.resampling, ())
+        for name in given:
+            if getattr(self.data, name) is not None:
+                raise ValueError(
+                    f"data.{name} {getattr(self.data, name)} divides the rows, and so does study.resampling: "
+                    f"{self.study.resampling}; leave one of them out"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _choices_go_together(self) -> Self:
         if self.loss.name == "focal" and self.augment.mixes:
             raise ValueError("augment.mixup and cutmix need loss.name: bce; focal loss is defined for labels 0 and 1")

@@ -9,6 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from mobilenet_chest.config.sections import EPOCH_METRICS, FINAL_METRICS, Section, best_direction
 from mobilenet_chest.errors import nearest
 
+FOLDS = 5
+"""Of ``study.resampling: kfold``, where ``study.folds`` does not say."""
+
 Scalar = bool | int | float | str
 Choice = Scalar | None | tuple[Scalar, ...]
 
@@ -61,6 +64,12 @@ class StudyConfig(Section):
     budget: Literal["epoch", "phase"] = Field(
         "epoch", description="When the pruner decides: after every epoch, or at the end of each phase of stage 2."
     )
+    resampling: Literal["holdout", "reshuffle", "kfold"] = Field(
+        "holdout",
+        description="Rows that a trial is trained and scored on. holdout: the same for all; reshuffle: each trial "
+        "divides train and val anew; kfold: each trains on all folds of train and val, and its value is their mean.",
+    )
+    folds: int | None = Field(None, ge=2, description=f"Folds of resampling: kfold; {FOLDS} when unset.")
     metric: str = Field("val_auc", description=f"What to optimise: {', '.join(FINAL_METRICS)}.")
     direction: Literal["maximize", "minimize"] = "maximize"
     also: tuple[Literal["latency_1_ms", "parameters", "train_seconds"], ...] = Field(
@@ -86,9 +95,23 @@ class StudyConfig(Section):
                 f"pruner '{self.pruner}' cannot prune with several objectives (also: {', '.join(self.also)}): a trial "
                 "that is behind in one may be ahead in another; set pruner: none"
             )
-        if self.pruner != "none" and self.metric not in EPOCH_METRICS:
+        if self.resampling != "kfold" and self.folds is not None:
+            raise ValueError(
+                f"folds {self.folds} are for resampling: kfold, and it is {self.resampling}; leave one of them out"
+            )
+        if self.resampling == "kfold" and self.budget == "phase":
+            raise ValueError(
+                "budget: phase decides within a training, and with resampling: kfold the pruner decides between them, "
+                "after each fold; leave one of them out"
+            )
+        if self.pruner != "none" and self.resampling != "kfold" and self.metric not in EPOCH_METRICS:
             raise ValueError(
                 f"pruner '{self.pruner}' needs a metric known after every epoch ({', '.join(EPOCH_METRICS)}), "
                 f"and {self.metric} is not; set pruner: none"
             )
         return self
+
+    @property
+    def trainings(self) -> int:
+        """Of a trial: one for each fold, or one."""
+        return (self.folds or FOLDS) if self.resampling == "kfold" else 1

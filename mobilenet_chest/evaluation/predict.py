@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,13 @@ class Predictions:
     label: NDArray[np.uint8]
     probability: NDArray[np.float64]
     probability_tta: NDArray[np.float64]
+
+
+def one_after_the_other(predictions: Sequence[Predictions]) -> Predictions:
+    """Predictions of different rows, in the order of the rows."""
+    columns = {name: np.concatenate([getattr(one, name) for one in predictions]) for name in vars(predictions[0])}
+    order = np.argsort(columns["row"], kind="stable")
+    return Predictions(**{name: column[order] for name, column in columns.items()})
 
 
 def predict(model: nn.Module, split: Split, device: torch.device) -> Predictions:

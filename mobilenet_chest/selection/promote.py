@@ -27,6 +27,7 @@ from mobilenet_chest.selection.runs import (
     trained_model,
 )
 from mobilenet_chest.selection.turns import Turn, alias_version, clear_dead, turn
+from mobilenet_chest.tracking.reading import FOLDS, of_folds
 from mobilenet_chest.tracking.store import connect, told
 
 TOLERANCE = 1e-4
@@ -217,6 +218,8 @@ def _refuse_unfit(candidate: Candidate) -> None:
         reasons.append(f"the run is {run.info.status}, not FINISHED")
     if run.data.tags.get("trial_state", "COMPLETE") != "COMPLETE":
         reasons.append(f"its trial is {run.data.tags['trial_state']}, not COMPLETE")
+    if FOLDS in run.data.tags:
+        reasons.append(of_folds(run))
     for metric in ("val_auc", "threshold"):
         if not math.isfinite(run.data.metrics.get(metric, math.nan)):
             reasons.append(f"{metric} is missing or not finite")

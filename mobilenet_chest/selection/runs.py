@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from torch import Tensor, nn
@@ -20,7 +19,9 @@ from mobilenet_chest.models.classifier import Classifier, Ensemble
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.tracking.owners import living_owner
 from mobilenet_chest.tracking.provenance import code_version
+from mobilenet_chest.tracking.reading import SCORED_ON as SCORED_ON
 from mobilenet_chest.tracking.reading import artifact, get_run
+from mobilenet_chest.tracking.reading import stored_predictions as stored_predictions
 from mobilenet_chest.tracking.store import all_experiment_ids, shown, tracking_uri
 from mobilenet_chest.tracking.study_run import nested_runs, search_all
 from mobilenet_chest.training import checkpoint
@@ -29,9 +30,6 @@ RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 SINGLE_KINDS = ("train", "ensemble", "soup")
 """Tag ``kind`` of runs that stand for themselves, unlike trials, which their study stands for."""
-
-SCORED_ON = "scored_on"
-"""Tag of runs whose ``val_*`` figures are not of the validation split as a whole, each row by the run's own model."""
 
 
 @dataclass(frozen=True)
@@ -217,12 +215,6 @@ def run_config(client: MlflowClient, run: Run) -> Config:
             return load(path)
         except ConfigError as error:
             raise TrackingError(f"run {run.info.run_id}: its config.yaml no longer fits the schema: {error}") from error
-
-
-def stored_predictions(client: MlflowClient, run: Run, split: str) -> pd.DataFrame:
-    """``predictions/<split>.parquet`` of a run: row, label, probability, probability_tta."""
-    with artifact(client, run, f"predictions/{split}.parquet") as path:
-        return pd.read_parquet(path)
 
 
 def trained_model(client: MlflowClient, run: Run, config: Config) -> nn.Module:

@@ -35,6 +35,8 @@ def check_same_experiment(config: Config, url: str) -> None:
     stored = study.user_attrs.get("definition")
     known = json.loads(stored) if stored else {}
     now = json.loads(json.dumps(_definition(config)))
+    if known:  # a field that is newer than the study had its default then
+        known = {key: value for key, value in flatten(Config(name="x").resolved()).items() if key in now} | known
     different = sorted(key for key in known.keys() | now.keys() if known.get(key) != now.get(key))
     if different:
         shown = ", ".join(different[:5]) + (f" and {len(different) - 5} more" if len(different) > 5 else "")

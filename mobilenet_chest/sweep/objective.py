@@ -6,6 +6,7 @@ import math
 import multiprocessing
 import sys
 import traceback
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import optuna
@@ -16,21 +17,23 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.config import EPOCH_METRICS, Config, best_direction, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import OwnershipLost, SweepFailed, TrackingError, TrainingDiverged, WriteFailed
-from mobilenet_chest.evaluation.predict import latency
+from mobilenet_chest.evaluation.predict import Predictions, latency
 from mobilenet_chest.stages import Spent
+from mobilenet_chest.sweep import folds
 from mobilenet_chest.sweep.claims import FINISHED, give_back, give_up, requeue
 from mobilenet_chest.sweep.lease import Lease
+from mobilenet_chest.sweep.resampling import division
 from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.storage import exclusive
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.keeper import remove_last
-from mobilenet_chest.tracking.reading import standing
+from mobilenet_chest.tracking.reading import Standing, standing
 from mobilenet_chest.tracking.sending import answering
 from mobilenet_chest.tracking.store import connect, without_password
 from mobilenet_chest.tracking.study_run import exists, keep_checkpoints
 from mobilenet_chest.tracking.tracker import Status
 from mobilenet_chest.training.epoch import Record
-from mobilenet_chest.two_stage import RESULT, train
+from mobilenet_chest.two_stage import RESULT, RunResult, train
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -39,6 +42,9 @@ LATENCY = "latency_1_ms"
 
 STAGE1 = "stage1"
 """Attribute of a trial: epochs of stage 1 trained and reused, and the seconds saved."""
+
+FOLD_RUNS = "fold_runs"
+"""Attribute of a trial of folds: their runs."""
 
 
 def run_trial(
@@ -73,19 +79,21 @@ def _run(
     state, values_found, reason = TrialState.FAIL, None, ""
     try:
         with interrupts.unmistaken():
-            own = with_values(config, values)
+            own = with_values(config, values | division(config, study, trial))
             earlier = _earlier_run(trial, own)
             tracker = MlflowTracker(
                 "trial",
                 name=f"{config.study_name}-{trial.number}",
-                tags={"study": config.study_name, "trial": str(trial.number)},
+                tags={"study": config.study_name, "trial": str(trial.number)} | folds.tags(config),
                 parent=parent_run,
                 resume=None if earlier is None else earlier.info.run_id,
                 on_start=lambda run_id: trial.set_user_attr("run_id", run_id),
                 guard=lease.held,
             )
-            if earlier is not None and _has_all(earlier, config):
+            if earlier is not None and folds.has_all(earlier, config):
                 metrics, result = _taken_over(earlier, tracker, study, trial)
+            elif config.study.resampling == "kfold":
+                metrics, result = _trained_on_folds(own, tracker, trial, lease)
             else:
                 metrics, result = _trained(own, tracker, study, trial, earlier)
         trial.set_user_attr(STAGE1, {name: metrics[name] for name in Spent().metrics()})
@@ -133,9 +141,7 @@ def _trained(
         return True
 
     def after_epoch(epoch: int, record: Record) -> bool:
-        parent = multiprocessing.parent_process()
-        if parent is not None and not parent.is_alive():
-            raise KeyboardInterrupt  # the driver was killed: nobody is left to end this worker
+        _not_orphaned()
         return report(epoch, record) and trial.should_prune()
 
     stands = None
@@ -145,12 +151,60 @@ def _trained(
             # all that was reported then, and an epoch that was kept but not reported any more
             if epoch in reported or epoch == stands.progress.epoch:
                 report(epoch, record)
-    trained = train(config, tracker, after_epoch, resume=stands)
+    metrics, trained = _train(config, tracker, after_epoch, stands)
+    return metrics, trained.status
+
+
+def _trained_on_folds(
+    config: Config, tracker: MlflowTracker, trial: Trial, lease: Lease
+) -> tuple[dict[str, float], str]:  # fmt: skip
+    """As :func:`_trained`, of a trial of folds: the pruner decides after each, by the mean of those there are."""
+
+    def track(fold: int, resume: str | None, on_start: Callable[[str], None]) -> MlflowTracker:
+        return MlflowTracker(
+            "fold",
+            name=f"{config.study_name}-{trial.number}, fold {fold}",
+            tags={"study": config.study_name, "trial": str(trial.number), "fold": str(fold)},
+            parent=tracker.run_id,
+            resume=resume,
+            on_start=on_start,
+            guard=lease.held,
+        )
+
+    def train_one(own: Config, tracker: MlflowTracker, stands: Standing | None) -> tuple[dict[str, float], Predictions]:
+        metrics, trained = _train(own, tracker, lambda epoch, record: _not_orphaned(), stands)
+        return metrics, trained.predictions
+
+    def report(done: int, means: dict[str, float]) -> bool:
+        if config.study.also:
+            return False
+        trial.report(means[config.study.metric], done)
+        return trial.should_prune()
+
+    def on_start(runs: Sequence[str]) -> None:
+        trial.set_user_attr(FOLD_RUNS, list(runs))
+
+    return folds.train_folds(config, tracker, track, train_one, report, on_start)
+
+
+def _train(
+    config: Config,
+    tracker: MlflowTracker,
+    on_epoch: Callable[[int, Record], bool | None],
+    stands: Standing | None,
+) -> tuple[dict[str, float], RunResult]:
+    trained = train(config, tracker, on_epoch, resume=stands)
     metrics = dict(trained.metrics)
     if LATENCY in config.study.also:
         metrics[LATENCY] = latency(trained.model, load_train_val(config.data).val.images[:1])
         tracker.log_metrics({LATENCY: metrics[LATENCY]}, step=0)
-    return metrics, trained.status
+    return metrics, trained
+
+
+def _not_orphaned() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        raise KeyboardInterrupt  # the driver was killed: nobody is left to end this worker
 
 
 def _taken_over(
@@ -183,10 +237,6 @@ def _earlier_run(trial: Trial, config: Config) -> Run | None:
     return run
 
 
-def _has_all(run: Run, config: Config) -> bool:
-    return RESULT in run.data.tags and {config.study.metric, *config.study.also} <= run.data.metrics.keys()
-
-
 def _reports(study: optuna.Study, trial: Trial) -> dict[int, float]:
     """What the trial that this one goes on with has told the study, by epoch."""
     reports: dict[int, float] = study.get_trials(deepcopy=False)[trial.user_attrs["retry_of"]].intermediate_values
@@ -217,4 +267,5 @@ def _keep_best_checkpoints(config: Config, study: optuna.Study) -> None:
     kept = {t.number for t in ranked[: config.tracking.keep_checkpoints]}
     if config.study.also:
         kept |= {t.number for t in study.best_trials}  # none of the front is better than another
-    keep_checkpoints({t.user_attrs["run_id"]: t.number in kept for t in ended if t.user_attrs.get("run_id")})
+    runs = {t.number: [t.user_attrs.get("run_id"), *t.user_attrs.get(FOLD_RUNS, [])] for t in ended}
+    keep_checkpoints({run: number in kept for number, of_trial in runs.items() for run in of_trial if run})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import itertools
 import json
@@ -96,12 +97,39 @@ def _axis(path: str, distribution: Distribution) -> Sequence[Any]:
 
 def build_pruner(config: Config) -> BasePruner:
     """The pruner of a study. The median prunes in stage 2 only: frozen epochs say little about fine-tuned ones."""
+    if config.study.resampling == "kfold":
+        return _pruner_of_folds(config)
     if config.study.pruner == "median":
         # epochs count from 1, and Optuna spares the steps *below* the warm-up
         return MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=config.stage1.epochs + 1)
     if config.study.pruner == "hyperband":
         return HyperbandPruner(min_resource=1, max_resource=config.stage1.epochs + config.stage2.epochs)
     return NopPruner()
+
+
+def _pruner_of_folds(config: Config) -> BasePruner:
+    """Of trials that report, as steps from 1, the mean of the folds there are by now."""
+    if config.study.pruner == "median":
+        return _MeanSoFarPruner(n_startup_trials=STARTUP_TRIALS)
+    if config.study.pruner == "hyperband":
+        return HyperbandPruner(min_resource=1, max_resource=config.study.trainings)
+    return NopPruner()
+
+
+class _MeanSoFarPruner(MedianPruner):
+    """Holds a trial's present mean against the median of the others'.
+
+    Optuna's takes the best value that the trial has ever reported, which suits epochs: there is a checkpoint of the
+    best. A mean over folds has no such past: after an easy first fold it would never be pruned.
+    """
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        step = trial.last_step
+        if step is None:
+            return False
+        present = copy.copy(trial)
+        present.intermediate_values = {step: trial.intermediate_values[step]}
+        return super().prune(study, present)
 
 
 class TrialSeededSampler(BaseSampler):

@@ -20,6 +20,7 @@ from mobilenet_chest.sweep.claims import best_trial, counts, value_of
 from mobilenet_chest.sweep.definition import check_same_experiment, exists, open_or_create
 from mobilenet_chest.sweep.lease import Watch
 from mobilenet_chest.sweep.repair import free, reconcile
+from mobilenet_chest.sweep.resampling import check_division
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.staffing import Outlook, hopeless, outlook
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
@@ -99,6 +100,7 @@ def check(config: Config, storage: str | None = None) -> Prepared:
     check_storage(storage or DEFAULT)
     check_reachable()
     prepared = prepare(config)
+    check_division(config)
     _check_blocks(config, prepared.model.block_count)
     check_same_experiment(config, storage or DEFAULT)
     return prepared

@@ -141,3 +141,8 @@ def predictions_table(predictions: Predictions) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame({name: np.asarray(column) for name, column in vars(predictions).items()})
+
+
+def predictions_of(table: pd.DataFrame) -> Predictions:
+    """What :func:`predictions_table` was made of."""
+    return Predictions(*(table[name].to_numpy() for name in ("row", "label", "probability", "probability_tta")))

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -21,6 +21,18 @@ from mobilenet_chest.tracking.store import reason, shown, tracking_uri
 from mobilenet_chest.tracking.writes import is_away
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.loop import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCORED_ON = "scored_on"
+"""Tag of runs whose ``val_*`` figures are not of the validation split as a whole, each row by the run's own model."""
+
+OUT_OF_FOLD = "train and val, each row by the member that did not train on it"
+"""Value of :data:`SCORED_ON` for what was trained on folds."""
+
+FOLDS = "folds"
+"""Tag of a trial's run that stands for as many trainings, one on each fold, and has no model itself."""
 
 
 class Standing(NamedTuple):
@@ -83,6 +95,8 @@ def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
     if path not in {file.path for file in client.list_artifacts(run.info.run_id, folder or None)}:
         removed = run.data.tags.get("checkpoints_removed")
         why = f": {removed}; raise tracking.keep_checkpoints to keep more" if "checkpoints" in path and removed else ""
+        if "checkpoints" in path and FOLDS in run.data.tags:
+            why = f": {of_folds(run)}"
         raise TrackingError(f"run {run.info.run_id} has no {path}{why}")
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as copy:
         try:
@@ -93,3 +107,19 @@ def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
                 "there, or set TMPDIR to another folder"
             ) from error
         yield file
+
+
+def of_folds(run: Run) -> str:
+    """Why a run with the tag :data:`FOLDS` has no model, and what makes one."""
+    return (
+        f"its trial was trained on {run.data.tags[FOLDS]} folds, each with a model of its own; "
+        f"`mobilenet-chest ensemble {run.info.run_id}` makes one model of them, without training"
+    )
+
+
+def stored_predictions(client: MlflowClient, run: Run, split: str) -> pd.DataFrame:
+    """``predictions/<split>.parquet`` of a run: row, label, probability, probability_tta."""
+    import pandas as pd  # takes long, and a training need not wait for it
+
+    with artifact(client, run, f"predictions/{split}.parquet") as path:
+        return pd.read_parquet(path)

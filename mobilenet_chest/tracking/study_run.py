@@ -15,10 +15,11 @@ from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.tracking.keeper import FOLDER
 from mobilenet_chest.tracking.owners import living_owners
+from mobilenet_chest.tracking.reading import FOLDS
 from mobilenet_chest.tracking.sending import answering
 from mobilenet_chest.tracking.spool import spools
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
-from mobilenet_chest.tracking.tracker import MlflowTracker
+from mobilenet_chest.tracking.tracker import OF_TRIALS, MlflowTracker
 from mobilenet_chest.tracking.writes import remove_artifacts
 
 CHECKPOINTS_REMOVED = "checkpoints_removed"
@@ -67,7 +68,7 @@ def settle_trials(parent: str, living: Collection[int], told: Mapping[str, str])
 
 
 def _settled(client: MlflowClient, parent: str, living: Collection[int], told: Mapping[str, str]) -> list[str]:
-    said, there = [], set()
+    said, there, idle = [], set(), {}
     for run in nested_runs(client, parent):
         run_id, state = str(run.info.run_id), told.get(run.info.run_id)
         there.add(run_id)
@@ -80,6 +81,13 @@ def _settled(client: MlflowClient, parent: str, living: Collection[int], told: M
             client.set_terminated(run_id, "KILLED")
             client.set_tag(run_id, "trial_state", "INTERRUPTED")
             said.append(f"run {run_id}: nobody works on its trial any more, KILLED")
+        if FOLDS in run.data.tags and int(run.data.tags["trial"]) not in living:
+            idle[run_id] = run.info.experiment_id
+    running = search_all(client, [*set(idle.values())], "tags.kind = 'fold' AND attributes.status = 'RUNNING'")
+    for run in running:
+        if run.data.tags.get("mlflow.parentRunId") in idle:
+            client.set_terminated(run.info.run_id, "KILLED")
+            said.append(f"run {run.info.run_id}: nobody works on its fold any more, KILLED")
     return said + [f"run {run_id}: gone, though its trial is {told[run_id]}" for run_id in sorted(set(told) - there)]
 
 
@@ -90,7 +98,7 @@ def close_dead(at_work: Collection[str] = ()) -> list[tuple[str, str]]:
     running = [
         run
         for run in search_all(client, all_experiment_ids(client), "attributes.status = 'RUNNING'")
-        if run.data.tags.get("kind", "trial") != "trial" and run.info.run_id not in at_work
+        if run.data.tags.get("kind", "trial") not in OF_TRIALS and run.info.run_id not in at_work
     ]
     living = living_owners(running)
     dead = [(str(run.info.run_id), run.data.tags["kind"]) for run in running if run.info.run_id not in living]

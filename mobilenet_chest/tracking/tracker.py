@@ -28,6 +28,9 @@ from mobilenet_chest.tracking.writes import Write, send
 Status = RunStatus
 """How a run ended: FINISHED, FAILED or KILLED."""
 
+OF_TRIALS = ("trial", "fold")
+"""Tag ``kind`` of the runs whose owner is a study's worker: of a trial, and of one of its folds."""
+
 PARAMS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
 """MLflow refuses more in one call."""
@@ -85,7 +88,7 @@ class MlflowTracker:
     with one of the next writes, by :func:`~.delivery.settle` at the end of a command, or by ``mobilenet-chest repair``.
 
     Args:
-        kind: The tag ``kind``: train, trial or study.
+        kind: The tag ``kind``: train, trial, fold or study.
         name: Name of the run as the user interface shows it.
         tags: Further tags.
         parent: Run that this one is nested under.
@@ -202,7 +205,7 @@ class MlflowTracker:
         """From here on the run is known to be this process's, and what cannot be sent is kept."""
         self.run_id = run_id
         self._sender = Sender(self._client, run_id, self._guard)
-        if self._tags["kind"] != "trial":  # whether a trial is in living hands is known to its study
+        if self._tags["kind"] not in OF_TRIALS:  # whether a trial is in living hands is known to its study
             self._signs = Signs(self._client, run_id)
 
     def leave(self) -> None:

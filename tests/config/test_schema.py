@@ -214,9 +214,57 @@ def test_losses_fall_and_everything_else_rises() -> None:
         ({"also": ["parameters"]}, "pruner 'median' cannot prune with several objectives (also: parameters)"),
         ({"also": ["parameters", "parameters"], "pruner": "none"}, "an objective twice"),
         ({"also": ["speed"], "pruner": "none"}, "'latency_1_ms', 'parameters' or 'train_seconds'"),
+        ({"folds": 3}, "folds 3 are for resampling: kfold, and it is holdout"),
+        ({"folds": 3, "resampling": "reshuffle"}, "folds 3 are for resampling: kfold, and it is reshuffle"),
+        ({"folds": 1, "resampling": "kfold"}, "greater than or equal to 2"),
+        ({"resampling": "kfold", "budget": "phase"}, "with resampling: kfold the pruner decides between them"),
+        ({"resampling": "reshuffle", "metric": "val_sensitivity"}, "needs a metric known after every epoch"),
+        ({"resampling": "bootstrap"}, "'holdout', 'reshuffle' or 'kfold'"),
     ],
 )
 def test_a_study_that_cannot_be(fields: dict[str, Any], part: str) -> None:
     with pytest.raises(ValidationError) as caught:
         StudyConfig.model_validate(fields)
     assert part in str(caught.value)
+
+
+SEARCH = {"stage2.lr": {"low": 1e-4, "high": 1e-3}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        (
+            {"search": SEARCH | {"data.split_seed": {"low": 0, "high": 9}}},
+            "search.data.split_seed: a trial would choose",
+        ),
+        ({"search": SEARCH | {"data.fold": {"low": 0, "high": 2}}, "data": {"folds": 3}}, "search.data.fold: a trial"),
+        (
+            {"search": SEARCH, "study": {"resampling": "reshuffle"}, "data": {"split_seed": 1}},
+            "data.split_seed 1 divides the rows, and so does study.resampling: reshuffle",
+        ),
+        (
+            {"search": SEARCH, "study": {"resampling": "reshuffle"}, "data": {"folds": 3}},
+            "data.folds 3 divides the rows, and so does study.resampling: reshuffle",
+        ),
+        (
+            {"search": SEARCH, "study": {"resampling": "kfold"}, "data": {"folds": 3}},
+            "data.folds 3 divides the rows, and so does study.resampling: kfold",
+        ),
+    ],
+)
+def test_rows_that_are_chosen_twice(fields: dict[str, Any], part: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        config(**fields)
+    assert part in str(caught.value)
+
+
+def test_trainings_of_a_trial() -> None:
+    found = {
+        how: config(search=SEARCH, data={"split_seed": 2} if how == "kfold" else {}, study={"resampling": how})
+        for how in ("holdout", "reshuffle", "kfold")
+    }
+    assert {how: one.study.trainings for how, one in found.items()} == {"holdout": 1, "reshuffle": 1, "kfold": 5}
+    assert config(study={"resampling": "kfold", "folds": 3, "metric": "val_sensitivity"}).study.trainings == 3
+    # what a trial has become of: one training
+    assert config(data={"split_seed": 2}, study={"resampling": "reshuffle"}).data.divided

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep import study
+from mobilenet_chest.sweep import objective, study
 from mobilenet_chest.sweep.staffing import Outlook
 from mobilenet_chest.sweep.workers import Job, work
 
@@ -70,3 +71,21 @@ def here(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(study, "run_workers", run_here)
     return tracking
+
+
+@pytest.fixture
+def driver_dies(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Lets a worker see, after so many epochs, that its driver has been killed; by 0, not any more."""
+
+    def after(epochs: int) -> None:
+        seen: list[int] = []
+
+        def is_alive() -> bool:
+            seen.append(1)
+            return len(seen) != epochs
+
+        monkeypatch.setattr(
+            objective, "multiprocessing", SimpleNamespace(parent_process=lambda: SimpleNamespace(is_alive=is_alive))
+        )
+
+    return after

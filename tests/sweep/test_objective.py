@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -46,24 +45,6 @@ def histories(run_id: str) -> dict[str, list[tuple[int, float]]]:
         for name in client.get_run(run_id).data.metrics
         if name not in TIMED
     }
-
-
-@pytest.fixture
-def driver_dies(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Lets a worker see, after so many epochs, that its driver has been killed; by 0, not any more."""
-
-    def after(epochs: int) -> None:
-        seen: list[int] = []
-
-        def is_alive() -> bool:
-            seen.append(1)
-            return len(seen) != epochs
-
-        monkeypatch.setattr(
-            objective, "multiprocessing", SimpleNamespace(parent_process=lambda: SimpleNamespace(is_alive=is_alive))
-        )
-
-    return after
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 4, 5])

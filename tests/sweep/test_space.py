@@ -272,3 +272,30 @@ def test_the_median_spares_the_first_trials_and_the_frozen_stage(phantom_config:
     assert pruned_at(0.95) is None
     # at the end of epoch 2 the frozen stage is over, and nothing of stage 2 is known yet
     assert pruned_at(0.1) == 3
+
+
+def test_the_mean_of_the_folds_so_far_is_held_against_the_median_of_means(phantom_config: Make) -> None:
+    """Optuna's own takes the best that a trial has reported: an easy first fold would spare it for good."""
+    config = phantom_config({"study": {"pruner": "median", "resampling": "kfold", "folds": 3}, "stage1.epochs": 2})
+    study = optuna.create_study(direction="maximize", pruner=build_pruner(config))
+
+    def pruned_after(*means: float) -> int | None:
+        trial = study.ask()
+        for fold, mean in enumerate(means, 1):
+            trial.report(mean, fold)
+            if trial.should_prune():
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                return fold
+        study.tell(trial, means[-1])
+        return None
+
+    assert [pruned_after(0.9, 0.8, 0.8) for _ in range(STARTUP_TRIALS)] == [None] * STARTUP_TRIALS
+    assert pruned_after(0.85, 0.85, 0.85) == 1
+    assert pruned_after(0.95, 0.79, 0.8) == 2
+    assert pruned_after(0.9, 0.85, 0.8) is None
+
+
+def test_hyperband_has_folds_for_its_resource(phantom_config: Make) -> None:
+    pruner = build_pruner(phantom_config({"study": {"pruner": "hyperband", "resampling": "kfold", "folds": 9}}))
+    assert isinstance(pruner, HyperbandPruner)
+    assert (pruner._min_resource, pruner._max_resource) == (1, 9)
