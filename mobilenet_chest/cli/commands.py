@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mobilenet_chest import interrupts
-from mobilenet_chest.cli import auditing, combining, comparing
+from mobilenet_chest.cli import auditing, combining, comparing, evaluating
 from mobilenet_chest.cli.ledger import ledger
 from mobilenet_chest.cli.reporting import reporting
 from mobilenet_chest.cli.stores import cache_app, data_app, repair
@@ -40,6 +40,7 @@ app.add_typer(cache_app, name="cache")
 for command in (combining.ensemble, combining.soup, combining.distill, combining.ablate, combining.baselines):
     app.command()(command)
 app.command()(comparing.compare)
+app.command()(evaluating.evaluate)
 app.command()(repair)
 app.command()(ledger)
 data_app.command("audit")(auditing.audit)
@@ -187,21 +188,6 @@ def promote(
                 output.print_json({"name": named if back else name, "version": None, "alias": alias, "run_id": None,
                                    "promoted": False, "reasons": list(refusal.reasons), "test": {}})  # fmt: skip
             raise
-
-
-@app.command()
-def evaluate(
-    run_id: Annotated[str, typer.Argument(metavar="RUN_ID")],
-    split: Annotated[Literal["val", "test"], typer.Option(help="test is sealed: each opening is on record.")],
-    again: Again = False,
-    as_json: Json = False,
-) -> None:
-    """Score a finished run on a split."""
-    with reporting():
-        from mobilenet_chest.cli import output
-        from mobilenet_chest.selection.evaluate import evaluate as score
-
-        output.evaluation(score(run_id, split, again), as_json)
 
 
 @app.command()

@@ -79,6 +79,15 @@ class NpzFile:
         """Those of train, val and test that have both images and labels."""
         return tuple(split for split in SPLITS if {f"{split}_images", f"{split}_labels"} <= set(self.keys))
 
+    def row_count(self, split: str) -> int:
+        """How many rows a split has, by its headers.
+
+        Raises:
+            DataError: A key is missing, damaged, or of another layout.
+        """
+        with self._opened() as archive:
+            return self._headers(archive, split)[0].shape[0]
+
     def labels(self, split: str) -> NDArray[np.uint8]:
         """All labels of a split: (n, k) uint8. Any integers, or booleans, of 0..255 are taken; (n,) becomes (n, 1).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,9 +14,11 @@ from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import has_test_split, load_test, load_train_val
+from mobilenet_chest.data.groups import Columns, read_columns
 from mobilenet_chest.errors import DataError, TrackingError
+from mobilenet_chest.evaluation.groups import GroupFigures, grouped
 from mobilenet_chest.evaluation.metrics import split_metrics
-from mobilenet_chest.evaluation.predict import predict
+from mobilenet_chest.evaluation.predict import Predictions, predict
 from mobilenet_chest.selection.ledger import OPENINGS, Opening, open_test, openings
 from mobilenet_chest.selection.runs import SCORED_ON, run_config, trained_model
 from mobilenet_chest.tracking.keeper import predictions_table
@@ -35,6 +38,7 @@ class Evaluation:
         metrics: ``<split>_auc`` and so on, at the threshold that validation chose.
         test_evaluations: How often this run has been scored on the test split, this time included.
         openings: Every opening of its study, or of the run itself where it has none, this one included.
+        groups: Figures of all images and of each group, with TTA at the threshold, where groups were asked for.
     """
 
     run_id: str
@@ -43,24 +47,35 @@ class Evaluation:
     metrics: dict[str, float]
     test_evaluations: int
     openings: list[Opening] = field(default_factory=list)
+    groups: list[GroupFigures] = field(default_factory=list)
 
 
-def evaluate(run_id: str, split: Literal["val", "test"], again: bool = False) -> Evaluation:
+def evaluate(
+    run_id: str,
+    split: Literal["val", "test"],
+    again: bool = False,
+    groups: Sequence[str] = (),
+    groups_from: Path | None = None,
+) -> Evaluation:
     """Score a run. Test figures and predictions are logged to the run, and the opening to the ledger.
 
     Args:
         run_id: The run.
         split: val or test.
         again: Open the test split although it was opened for the same study before.
+        groups: Columns of which each value makes a group.
+        groups_from: A table of columns: :func:`~mobilenet_chest.data.groups.read_columns`.
 
     Raises:
         TrackingError: No such finished run, or without checkpoint.
-        DataError: The file is gone, its rows changed, or it has no test split.
+        DataError: The file is gone, its rows changed, it has no test split, or a column is not to be had.
         SealedError: The test split was opened before, and not ``again``.
     """
     client = connect()
     run = get_run(client, run_id)
-    return evaluate_run(client, run, run_config(client, run), split, again=again)
+    config = run_config(client, run)
+    columns = read_columns(config.data, split, groups, groups_from) if groups else None
+    return evaluate_run(client, run, config, split, again=again, columns=columns)
 
 
 def evaluate_run(
@@ -71,6 +86,7 @@ def evaluate_run(
     *,
     again: bool = False,
     command: str = "evaluate",
+    columns: Columns | None = None,
 ) -> Evaluation:
     """As :func:`evaluate`, for a run that has been read already; ``command`` goes on record."""
     run_id = str(run.info.run_id)
@@ -104,7 +120,15 @@ def evaluate_run(
             predictions_table(predictions).to_parquet(path, index=False)
             tracker.log_file(path, "predictions")
     opened = int(client.get_run(run_id).data.tags.get(OPENINGS, 0))
-    return Evaluation(run_id, split, len(rows), metrics, opened, openings(client, run))
+    figures = _groups(predictions, run.data.metrics["threshold"], columns, config)
+    return Evaluation(run_id, split, len(rows), metrics, opened, openings(client, run), figures)
+
+
+def _groups(predictions: Predictions, threshold: float, columns: Columns | None, config: Config) -> list[GroupFigures]:
+    if columns is None:
+        return []
+    own, classes = columns.of(predictions.row), load_train_val(config.data).classes
+    return grouped(predictions.label, predictions.probability_tta, threshold, own.groups, own.patients, classes)
 
 
 def same_rows(run: Run, config: Config) -> None:

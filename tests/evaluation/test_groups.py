@@ -1,0 +1,124 @@
+"""Figures of groups are those of their images alone, with intervals that know of patients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mobilenet_chest.evaluation.groups import GroupFigures, grouped
+from mobilenet_chest.evaluation.statistics import auc, auc_interval, bootstrap, wilson
+
+CLASSES = ("normal", "pneumonia")
+
+
+@pytest.fixture
+def drawn() -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.str_]]:
+    """Labels, probabilities and a sex of 120 images."""
+    random = np.random.default_rng(4)
+    labels = random.integers(0, 2, 120).astype(np.uint8)
+    scores = np.clip(labels * 0.3 + random.normal(0.35, 0.25, 120), 0, 1)
+    return labels, scores, np.where(np.arange(120) < 50, "F", "M")
+
+
+def by_value(found: list[GroupFigures]) -> dict[str, GroupFigures]:
+    return {group.value or group.name: group for group in found}
+
+
+def test_figures_of_each_group_are_those_of_its_images(
+    drawn: tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.str_]],
+) -> None:
+    labels, scores, sex = drawn
+    found = grouped(labels, scores, 0.4, {"sex": sex}, None, CLASSES)
+    assert [(group.name, group.value, group.rows, group.patients) for group in found] == [
+        ("all", "", 120, None), ("sex", "F", 50, None), ("sex", "M", 70, None)
+    ]  # fmt: skip
+    for group, mask in zip(found, (sex != "", sex == "F", sex == "M"), strict=True):
+        own, positive = labels[mask], scores[mask] >= 0.4
+        assert group.positive == own.sum()
+        assert group.figures == {
+            "auc": auc_interval(own, scores[mask]),
+            "accuracy": wilson(int((positive == own).sum()), len(own)),
+            "sensitivity": wilson(int(positive[own == 1].sum()), int(own.sum())),
+            "specificity": wilson(int((~positive[own == 0]).sum()), int((own == 0).sum())),
+        }
+        assert group.note == ""
+
+
+def test_small_groups_and_groups_of_one_class_say_so() -> None:
+    labels = np.array([1, 1, 0, 0, 0, 1] + [0, 1] * 20, np.uint8)
+    scores = np.linspace(0.2, 0.8, len(labels))
+    view = np.array(["AP", "AP", "LL", "LL", "", ""] + ["PA"] * 40)
+    found = by_value(grouped(labels, scores, 0.5, {"view": view}, None, CLASSES))
+    assert list(found) == ["all", "AP", "LL", "PA", "not given"]
+    assert found["AP"].note == "no image of normal: no AUC, no specificity"
+    assert found["AP"].figures.keys() == {"accuracy", "sensitivity"}
+    assert found["LL"].note == "no image of pneumonia: no AUC, no sensitivity"
+    assert found["LL"].figures.keys() == {"accuracy", "specificity"}
+    assert found["not given"].note == "rests on 1 of normal and 1 of pneumonia"
+    assert len(found["not given"].figures) == 4
+    assert found["PA"].note == ""
+
+
+def test_groups_that_are_numbers_stand_in_their_order() -> None:
+    labels = np.array([0, 1] * 4, np.uint8)
+    decade = np.array(["90", "10", "9", "", "unknown", "100", "-1", "9"])
+    found = grouped(labels, np.linspace(0, 1, 8), 0.5, {"decade": decade}, None, CLASSES)
+    assert [group.value for group in found[1:]] == ["-1", "9", "10", "90", "100", "unknown", "not given"]
+
+
+def test_patients_who_repeat_are_drawn_whole(
+    drawn: tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.str_]],
+) -> None:
+    """The men have one image each; of the women, ten images each show five."""
+    labels, scores, sex = drawn
+    labels[:50], scores[:50] = np.repeat([0, 0, 1, 1, 1], 10), np.repeat([0.2, 0.6, 0.3, 0.7, 0.9], 10)
+    patients = np.array([f"woman {row // 10}" if row < 50 else f"man {row}" for row in range(120)])
+    alone = by_value(grouped(labels, scores, 0.5, {"sex": sex}, None, CLASSES))
+    found = by_value(grouped(labels, scores, 0.5, {"sex": sex}, patients, CLASSES))
+    assert [found[name].patients for name in ("all", "F", "M")] == [75, 5, 70]
+    assert found["M"].figures == alone["M"].figures
+    women = found["F"].figures
+    assert women["auc"] == bootstrap(labels[:50], scores[:50], auc, groups=patients[:50])
+    for name, interval in women.items():
+        one = alone["F"].figures[name]
+        assert interval.value == pytest.approx(one.value)
+        assert interval.high - interval.low > 1.5 * (one.high - one.low)
+
+
+def test_a_perfect_figure_of_few_patients_is_as_sure_as_their_number() -> None:
+    """30 images of 3 and of 2 patients, all right: Wilson's interval of 2 of 2, not that of 30 of 30."""
+    labels = np.repeat([0, 0, 0, 1, 1], [10, 10, 10, 15, 15]).astype(np.uint8)
+    patients = np.repeat(["a", "b", "c", "d", "e"], [10, 10, 10, 15, 15])
+    (found,) = grouped(labels, labels * 0.8 + 0.1, 0.5, {}, patients, CLASSES)
+    assert found.figures["sensitivity"] == found.figures["auc"] == wilson(2, 2)
+    assert found.figures["specificity"] == wilson(3, 3)
+    assert found.figures["accuracy"].low < wilson(5, 5).low + 1e-12
+
+
+def test_images_of_nobody_known_are_of_people_of_their_own() -> None:
+    labels = np.tile([0, 1], 20).astype(np.uint8)
+    scores = np.linspace(0, 1, 40)
+    patients = np.array([""] * 38 + ["a", "b"])
+    (found,) = grouped(labels, scores, 0.5, {}, patients, CLASSES)
+    assert found.patients == 40
+    assert found.figures["auc"] == auc_interval(labels, scores)
+
+
+@pytest.mark.slow
+def test_intervals_with_patients_cover_and_those_without_do_not() -> None:
+    """150 sets of 60 people with four images each, whose answers are mostly alike: intervals that hold the truth."""
+    random = np.random.default_rng(11)
+    patients = np.repeat(np.arange(60), 4).astype(str)
+    labels = np.repeat(np.arange(60) % 2, 4).astype(np.uint8)
+    held = {"whole": 0, "alone": 0}
+    for _ in range(150):
+        # right for all images of a person, or none, but for one answer in ten: 0.8 on the whole
+        right = np.repeat(random.random(60) < 0.8, 4)
+        right = np.where(random.random(240) < 0.1, random.random(240) < 0.8, right)
+        scores = np.where(right == (labels == 1), 0.9, 0.1)
+        for name, known in (("whole", patients), ("alone", None)):
+            (found,) = grouped(labels, scores, 0.5, {}, known, CLASSES)
+            held[name] += found.figures["accuracy"].low <= 0.8 <= found.figures["accuracy"].high
+    assert 0.91 <= held["whole"] / 150 <= 0.99
+    assert held["alone"] / 150 < 0.8
