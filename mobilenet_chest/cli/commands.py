@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mobilenet_chest import interrupts
-from mobilenet_chest.cli import auditing, combining, comparing, evaluating
+from mobilenet_chest.cli import auditing, combining, comparing, evaluating, points
 from mobilenet_chest.cli.ledger import ledger
 from mobilenet_chest.cli.reporting import reporting
 from mobilenet_chest.cli.stores import cache_app, data_app, repair
@@ -43,6 +43,7 @@ app.command()(comparing.compare)
 app.command()(evaluating.evaluate)
 app.command()(repair)
 app.command()(ledger)
+app.command()(points.points)
 data_app.command("audit")(auditing.audit)
 
 Overrides = Annotated[

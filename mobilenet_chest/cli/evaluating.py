@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mobilenet_chest.cli import points
 from mobilenet_chest.cli.reporting import reporting
 from mobilenet_chest.errors import UserError
 
@@ -27,6 +28,7 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE.csv", help="Columns split, row and NAME, besides the data file's keys.")
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Open the test split once more for the same study.")] = False,
+    prevalence: points.Prevalence = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")] = False,
 ) -> None:
     """Score a finished run on a split."""
@@ -36,11 +38,12 @@ def evaluate(
             raise UserError(f"--groups '{groups}': names of columns are needed, such as sex,view")
         if groups_from is not None and not names:
             raise UserError(f"--groups-from {groups_from}: --groups must say which of its columns make groups")
-        from mobilenet_chest.cli import output
         from mobilenet_chest.selection.evaluate import evaluate as score
+        from mobilenet_chest.selection.points import check_prevalence
 
+        check_prevalence(prevalence)
         found = score(run_id, split, again, names, groups_from)
-        output.evaluation(found, as_json)
+        points.evaluation(found, prevalence, as_json)
         if found.groups and not as_json:
             _print(found.groups)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenet_chest.evaluation.statistics import LEVEL, Interval
 from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
 
 TARGETS = (0.90, 0.95)
@@ -42,12 +43,14 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class AtPrevalence:
-    """What sensitivity and specificity come to among rows with another share of class 1; a PPV or NPV of no rows is
-    NaN."""
+    """What sensitivity and specificity come to among rows with another share of class 1.
 
-    accuracy: float
-    ppv: float
-    npv: float
+    A PPV or NPV of no rows is NaN.
+    """
+
+    accuracy: Interval
+    ppv: Interval
+    npv: Interval
 
 
 def threshold_curve(
@@ -101,16 +104,38 @@ def operating_metrics(labels: Labels, probabilities: Probabilities) -> dict[str,
     return found
 
 
-def at_prevalence(sensitivity: float, specificity: float, prevalence: float) -> AtPrevalence:
-    """Accuracy, PPV and NPV where the share of class 1 is ``prevalence``, by Bayes' theorem.
+def at_prevalence(
+    hits: int, ones: int, right: int, zeros: int, prevalence: float, level: float = LEVEL, draws: int = 20_000
+) -> AtPrevalence:
+    """Accuracy, PPV and NPV where the share of class 1 is ``prevalence``, by Bayes' theorem, with intervals.
 
-    Sensitivity and specificity stay what they are as long as the images of each class do.
+    Sensitivity and specificity stay what they are as long as the images of each class do. How sure the two are is drawn
+    from their Jeffreys posteriors, which have a width also where there is no mistake (Mossman and Berger, Intervals for
+    Posttest Probabilities, Medical Decision Making 21, 2001). The prevalence is taken as known.
+
+    Args:
+        hits: Rows of class 1 that are recognised.
+        ones: Rows of class 1.
+        right: Rows of class 0 that are recognised.
+        zeros: Rows of class 0.
+        prevalence: Between 0 and 1.
+        level: Confidence.
+        draws: From each posterior, always the same ones.
     """
-    hits, missed = prevalence * sensitivity, prevalence * (1 - sensitivity)
-    right, false = (1 - prevalence) * specificity, (1 - prevalence) * (1 - specificity)
-    ppv = hits / (hits + false) if hits + false else float("nan")
-    npv = right / (right + missed) if right + missed else float("nan")
-    return AtPrevalence(hits + right, ppv, npv)
+    generator = np.random.default_rng(0)
+    sensitivity = np.append(generator.beta(hits + 0.5, ones - hits + 0.5, draws), hits / ones)
+    specificity = np.append(generator.beta(right + 0.5, zeros - right + 0.5, draws), right / zeros)
+    found, missed = prevalence * sensitivity, prevalence * (1 - sensitivity)
+    passed, false = (1 - prevalence) * specificity, (1 - prevalence) * (1 - specificity)
+    with np.errstate(invalid="ignore"):  # 0 of 0 rows
+        columns = found + passed, found / (found + false), passed / (passed + missed)
+    return AtPrevalence(*(_interval(column[:-1], float(column[-1]), level) for column in columns))
+
+
+def _interval(drawn: NDArray[np.float64], value: float, level: float) -> Interval:
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    # at 0 or 1 the posterior lies to one side of the figure
+    return Interval(value, float(np.minimum(low, value)), float(np.maximum(high, value)))
 
 
 def shifted_threshold(threshold: float, before: float, after: float, temperature: float = 1.0) -> float:

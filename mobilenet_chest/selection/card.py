@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.selection.ledger import Opening, described
@@ -47,7 +47,9 @@ Every opening of the test split for this {"study" if run.data.tags.get("study") 
 
 {opened}
 
-Cross-fitted validation accuracy: {metrics["val_accuracy_crossfit"]:.4f}. Run `{candidate.run_id}`, experiment digest
+Cross-fitted validation accuracy: {metrics["val_accuracy_crossfit"]:.4f}.{_calibration(metrics)}
+
+Run `{candidate.run_id}`, experiment digest
 `{run.data.tags.get("config_digest")}`, data digest `{run.data.tags.get("data_digest")}`, commit
 `{run.data.tags.get("git_commit")}` (uncommitted changes: {run.data.tags.get("git_dirty")}).
 
@@ -56,3 +58,12 @@ the run's to within {difference:.1e}.
 
 A research model, measured on {config.data.dataset} only: not a medical device, not for diagnosis.
 """
+
+
+def _calibration(metrics: Mapping[str, float]) -> str:
+    """Nothing of runs that are older than these figures."""
+    if "temperature" not in metrics:
+        return ""
+    return f""" The probabilities are given as trained; divided by the
+temperature {metrics["temperature"]:.3f}, fitted on validation, their logits have an expected calibration error there of
+{metrics["val_ece_calibrated"]:.4f} instead of {metrics["val_ece"]:.4f}."""

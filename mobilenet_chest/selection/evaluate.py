@@ -42,7 +42,7 @@ class Evaluation:
     """
 
     run_id: str
-    split: str
+    split: Literal["val", "test"]
     rows: int
     metrics: dict[str, float]
     test_evaluations: int

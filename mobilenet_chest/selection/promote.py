@@ -260,7 +260,8 @@ def test_figures(client: MlflowClient, run_id: str) -> dict[str, float]:
 
 def _version_tags(candidate: Candidate, test: dict[str, float], difference: float) -> dict[str, str]:
     run = candidate.run
-    metrics = {name: value for name, value in run.data.metrics.items() if name.startswith(("val_", "threshold"))}
+    chosen = ("val_", "threshold", "temperature")
+    metrics = {name: value for name, value in run.data.metrics.items() if name.startswith(chosen)}
     tags = {name: f"{value:.6g}" for name, value in (metrics | test).items()}
     kept = ("model", "weights", "dataset", "config_digest", "data_digest", "git_commit", "git_dirty", "study", "trial")
     tags |= {name: run.data.tags[name] for name in kept if name in run.data.tags}

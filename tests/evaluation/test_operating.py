@@ -89,25 +89,51 @@ def test_what_every_run_logs() -> None:
 
 def test_another_prevalence_is_counting_other_rows() -> None:
     """100 of class 1 and 1,900 of class 0, of which 90 and 1,520 are recognised."""
-    found = at_prevalence(0.9, 0.8, 0.05)
-    assert found.accuracy == pytest.approx((90 + 1520) / 2000)
-    assert found.ppv == pytest.approx(90 / (90 + 380))
-    assert found.npv == pytest.approx(1520 / (1520 + 10))
+    found = at_prevalence(45, 50, 80, 100, 0.05)
+    assert found.accuracy.value == pytest.approx((90 + 1520) / 2000)
+    assert found.ppv.value == pytest.approx(90 / (90 + 380))
+    assert found.npv.value == pytest.approx(1520 / (1520 + 10))
 
 
 def test_at_its_own_prevalence_nothing_changes() -> None:
     labels, scores = sample()
     curve, index, share = threshold_curve(labels, scores), 42, labels.mean()
-    found = at_prevalence(curve.sensitivity[index], curve.specificity[index], share)
-    assert (found.accuracy, found.ppv, found.npv) == pytest.approx(
+    positive, ones = scores >= 0.42, int(labels.sum())
+    right = int((~positive & (labels == 0)).sum())
+    found = at_prevalence(int((positive & (labels == 1)).sum()), ones, right, 200 - ones, share)
+    assert (found.accuracy.value, found.ppv.value, found.npv.value) == pytest.approx(
         (curve.accuracy[index], curve.ppv[index], curve.npv[index])
     )
     assert shifted_threshold(0.42, share, share, 1.7) == pytest.approx(0.42)
 
 
-@pytest.mark.parametrize(("sensitivity", "specificity", "missing"), [(0, 1, "ppv"), (1, 0, "npv")])
-def test_of_no_rows_there_is_no_share(sensitivity: float, specificity: float, missing: str) -> None:
-    assert np.isnan(getattr(at_prevalence(sensitivity, specificity, 0.3), missing))
+@pytest.mark.parametrize(("hits", "right", "missing"), [(0, 20, "ppv"), (10, 0, "npv")])
+def test_of_no_rows_there_is_no_share(hits: int, right: int, missing: str) -> None:
+    found = at_prevalence(hits, 10, right, 20, 0.3)
+    assert np.isnan(list(vars(getattr(found, missing)).values())).all()
+    assert 0 < found.accuracy.low < found.accuracy.value < found.accuracy.high < 1
+
+
+def test_without_a_mistake_the_interval_has_a_width_and_its_figure() -> None:
+    found = at_prevalence(10, 10, 20, 20, 0.05)
+    assert found.ppv.value == found.ppv.high == 1
+    assert 0.2 < found.ppv.low < 0.5
+    assert 0.98 < found.npv.low < found.npv.value == found.npv.high == 1
+
+
+@pytest.mark.parametrize("prevalence", [0.05, 0.5])
+def test_the_intervals_hold_the_truth_as_often_as_they_say(prevalence: float) -> None:
+    generator = np.random.default_rng(3)
+    hits, right = generator.binomial(208, 0.9, 600), generator.binomial(97, 0.85, 600)
+    truth = {
+        "accuracy": prevalence * 0.9 + (1 - prevalence) * 0.85,
+        "ppv": prevalence * 0.9 / (prevalence * 0.9 + (1 - prevalence) * 0.15),
+        "npv": (1 - prevalence) * 0.85 / ((1 - prevalence) * 0.85 + prevalence * 0.1),
+    }
+    found = [at_prevalence(int(h), 208, int(r), 97, prevalence, draws=4000) for h, r in zip(hits, right, strict=True)]
+    for name, value in truth.items():
+        held = np.mean([getattr(one, name).low <= value <= getattr(one, name).high for one in found])
+        assert 0.93 <= held <= 0.97, name
 
 
 def test_the_threshold_moves_by_the_odds() -> None:

@@ -156,7 +156,7 @@ class TestPromoted:
         assert tags["test_evaluations"] == "1"
         assert tags["test_openings"] == described(promotion.openings)[0]
         assert float(tags["verified_difference"]) <= 1e-4
-        for name in ("threshold", "val_auc", "val_accuracy_crossfit"):
+        for name in ("threshold", "temperature", "val_auc", "val_accuracy_crossfit", "val_ece"):
             assert float(tags[name]) == pytest.approx(run.data.metrics[name], rel=1e-5)
         for name, value in promotion.test.items():
             assert float(tags[name]) == pytest.approx(value, rel=1e-5)
@@ -183,6 +183,8 @@ class TestPromoted:
             f"{promotion.test['test_auc_tta']:.4f}",
             f"{run.data.metrics['val_accuracy_crossfit']:.4f}",
             f"threshold {run.data.metrics['threshold']:.2f}",
+            f"temperature {run.data.metrics['temperature']:.3f}",
+            f"{run.data.metrics['val_ece_calibrated']:.4f} instead of {run.data.metrics['val_ece']:.4f}",
             "test (openings: 1)",
             f"- {described(promotion.openings)[0]}\n",
             promotion.run_id,
