@@ -104,13 +104,14 @@ def sweep(
         with _launching(launcher, config, workers, storage, address) as launch:
             if dry_run:
                 prepared, to_come = engine.check(config, storage), engine.trials_to_come(config, storage)
+                again = engine.confirmations_to_come(config, storage)
             else:
                 with live_sweep(config, quiet=as_json) as on_status:
                     result = engine.run_sweep(
                         config, workers=workers, timeout=seconds, storage=storage, launch=launch, on_status=on_status
                     )
         if dry_run:
-            output.dry_run(config, prepared, as_json, trials=to_come)
+            output.dry_run(config, prepared, as_json, trials=to_come, confirmations=again)
         else:
             output.sweep(config, result, as_json)
 

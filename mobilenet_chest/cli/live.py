@@ -68,6 +68,11 @@ def live_sweep(config: Config, quiet: bool) -> Iterator[Callable[[SweepStatus], 
 
 def _status_line(status: SweepStatus, metric: str) -> str:
     states = status.states
+    if status.confirming:
+        return (
+            f"confirmation: {sum(states.values())}/{status.total} trainings done, {len(status.running)} running, "
+            f"{states.get('FAIL', 0)} failed"
+        )
     best = "none yet" if status.best is None else f"{metric} {status.best.value:.4f} (trial {status.best.number})"
     return (
         f"{sum(states.values())}/{status.total} trials done, {len(status.running)} running, "

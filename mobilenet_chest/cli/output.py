@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mobilenet_chest.selection.ledger import Opening
     from mobilenet_chest.selection.promote import Promotion
     from mobilenet_chest.stages import Prepared
-    from mobilenet_chest.sweep import SweepResult
+    from mobilenet_chest.sweep import Confirmation, SweepResult
     from mobilenet_chest.two_stage import RunResult
 
 PLAIN_WIDTH = 250
@@ -53,7 +53,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def dry_run(config: Config, prepared: Prepared, as_json: bool, trials: int | None = None) -> None:
+def dry_run(
+    config: Config, prepared: Prepared, as_json: bool, trials: int | None = None, confirmations: int = 0
+) -> None:
     """The resolved experiment, rows, parameters and what would be done."""
     from mobilenet_chest.models.zoo import parameter_counts
 
@@ -69,6 +71,8 @@ def dry_run(config: Config, prepared: Prepared, as_json: bool, trials: int | Non
     } | ({} if trials is None else {"trials": trials})
     if config.data.drop_duplicates:
         document["dropped_duplicates"] = prepared.data.dropped
+    if config.study.confirm is not None and trials is not None:
+        document["confirmations"] = confirmations
     if as_json:
         print_json(document)
         return
@@ -89,6 +93,9 @@ def dry_run(config: Config, prepared: Prepared, as_json: bool, trials: int | Non
         from mobilenet_chest.sweep.resampling import rows_of_trials
 
         line(f"trials to come: {trials} of {config.study.trials}{rows_of_trials(config, prepared.data)}")
+        if confirm := config.study.confirm:
+            line(f"then, to confirm: {confirmations} trainings (the best {confirm.top} trials on {confirm.seeds} fresh "
+                 "seeds each, less what is done)")  # fmt: skip
 
 
 def training(config: Config, result: RunResult, as_json: bool) -> None:
@@ -127,6 +134,7 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
                 "importances": result.importances,
                 "complete": result.complete,
                 **result.stage1,
+                **_confirmed(result.confirmed),
             }
         )
         return
@@ -151,13 +159,26 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
         saved = duration(result.stage1["saved_seconds"])
         line(f"stage 1: {trained} epochs trained, {reused} shared between trials, which saved {saved}")
     if not result.complete:
-        line(f"not complete: the same command goes on to {config.study.trials} trials")
+        confirmed = " and their confirmation" if config.study.confirm else ""
+        line(f"not complete: the same command goes on to {config.study.trials} trials{confirmed}")
     line(f"best: trial {result.best.number}, {config.study.metric} {result.best.value:.4f} on the validation split")
+    if result.confirmed is not None:
+        from mobilenet_chest.sweep.report import confirmation_lines
+
+        for text in confirmation_lines(result.confirmed, config.study.metric):
+            line(text)
     if config.study.also:
         line(f"Pareto front of {config.study.metric}, {', '.join(config.study.also)}: "
              f"trials {', '.join(map(str, result.front))}")  # fmt: skip
     line("next: mlflow ui")
     line(f"      mobilenet-chest promote {result.study}")
+
+
+def _confirmed(found: Confirmation | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    fields = asdict(found)
+    return {"optimism": {"trial": fields.pop("claimant"), **fields.pop("optimism")}, "confirmed": fields}
 
 
 def promotion(result: Promotion, as_json: bool) -> None:

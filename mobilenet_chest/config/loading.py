@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -167,9 +167,12 @@ def _section(location: Sequence[str]) -> type[BaseModel] | None:
     section: type[BaseModel] = Config
     for part in location:
         field = section.model_fields.get(part)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        # a section that may be null is a union
+        kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        nested = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if nested is None:
             return None
-        section = field.annotation
+        section = nested
     return section
 
 

@@ -45,6 +45,13 @@ class Distribution(Section):
         return self
 
 
+class ConfirmConfig(Section):
+    """How the leaders of a study are confirmed before one is chosen."""
+
+    top: int = Field(3, ge=1, description="How many of the best trials are trained again.")
+    seeds: int = Field(5, ge=2, description="On how many fresh seeds each.")
+
+
 class StudyConfig(Section):
     """How the search goes about it."""
 
@@ -74,6 +81,9 @@ class StudyConfig(Section):
     direction: Literal["maximize", "minimize"] = "maximize"
     also: tuple[Literal["latency_1_ms", "parameters", "train_seconds"], ...] = Field(
         (), max_length=2, description="Further objectives, to minimize: the sweep's report shows the Pareto front."
+    )
+    confirm: ConfirmConfig | None = Field(
+        None, description="Train the leaders again on fresh seeds, and choose by their mean; null: the best trial wins."
     )
 
     @field_validator("metric")

@@ -54,7 +54,7 @@ def against(
 
 def _metric(client: MlflowClient, candidate: Candidate) -> tuple[str, str]:
     study = candidate.study
-    if study is None and candidate.run.data.tags.get("kind") == "trial":
+    if study is None and candidate.run.data.tags.get("kind") in ("trial", "confirm"):
         study = _run(client, candidate.run.data.tags.get("mlflow.parentRunId"))
     return DEFAULT if study is None else (study.data.tags["metric"], study.data.tags["direction"])
 

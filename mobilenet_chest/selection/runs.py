@@ -23,7 +23,7 @@ from mobilenet_chest.tracking.reading import SCORED_ON as SCORED_ON
 from mobilenet_chest.tracking.reading import artifact, get_run
 from mobilenet_chest.tracking.reading import stored_predictions as stored_predictions
 from mobilenet_chest.tracking.store import all_experiment_ids, shown, tracking_uri
-from mobilenet_chest.tracking.study_run import nested_runs, search_all
+from mobilenet_chest.tracking.study_run import CONFIRMED_RUN, exists, nested_runs, search_all
 from mobilenet_chest.training import checkpoint
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -34,7 +34,7 @@ SINGLE_KINDS = ("train", "ensemble", "soup")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run to compare or promote, and the study it is the best trial of, if it was named by its study."""
+    """A run to compare or promote, and the study it is the best or confirmed one of, if it was named by its study."""
 
     run: Run
     study: Run | None = None
@@ -173,7 +173,8 @@ def _with_status(client: MlflowClient, experiment: str, tags: Mapping[str, str],
 
 
 def best_of_study(client: MlflowClient, study: Run) -> Candidate:
-    """The complete trial with the best finite value of the study's metric; the earlier one where two are equal.
+    """The run that the study's confirmation has chosen; without one the complete trial with the best finite value of
+    the study's metric, the earlier one where two are equal.
 
     Raises:
         TrackingError: No trial is complete.
@@ -185,6 +186,8 @@ def best_of_study(client: MlflowClient, study: Run) -> Candidate:
 
 
 def _best_trial(client: MlflowClient, study: Run) -> Run | None:
+    if (confirmed := study.data.tags.get(CONFIRMED_RUN)) and exists(client, confirmed):
+        return client.get_run(confirmed)
     return next(iter(_ranked_trials(client, study)), None)
 
 
@@ -193,7 +196,9 @@ def _ranked_trials(client: MlflowClient, study: Run) -> list[Run]:
     complete = [
         run
         for run in nested_runs(client, study.info.run_id)
-        if run.data.tags.get("trial_state") == "COMPLETE" and math.isfinite(run.data.metrics.get(metric, math.nan))
+        if run.data.tags.get("kind") == "trial"
+        and run.data.tags.get("trial_state") == "COMPLETE"
+        and math.isfinite(run.data.metrics.get(metric, math.nan))
     ]
     return sorted(complete, key=lambda run: (sign * run.data.metrics[metric], int(run.data.tags["trial"])))
 

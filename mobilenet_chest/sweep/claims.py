@@ -16,6 +16,9 @@ from mobilenet_chest.sweep.storage import exclusive
 MAX_RETRIES = "max_retries"
 """Attribute of a study: ``study.max_retries`` of the command that went on with it last."""
 
+CONFIRMS = "confirms"
+"""Attribute of a trial of a confirmation: ``study`` and ``trial`` that it trains again, on which ``seed``."""
+
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -24,11 +27,16 @@ def value_of(trial: FrozenTrial) -> float | None:
     return trial.values[0] if trial.values else None
 
 
-def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """The complete trial with the best value of the study's metric; the earlier one where two are equal."""
+def ranked(study: optuna.Study) -> list[FrozenTrial]:
+    """The complete trials, the best value of the study's metric first; the earlier one where two are equal."""
     sign = -1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return min(complete, key=lambda trial: (sign * trial.values[0], trial.number), default=None)
+    return sorted(complete, key=lambda trial: (sign * trial.values[0], trial.number))
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """The first of :func:`ranked`."""
+    return next(iter(ranked(study)), None)
 
 
 def counts(trial: FrozenTrial) -> bool:
@@ -83,8 +91,8 @@ def give_up(study: optuna.Study, number: int, reason: str) -> None:
 def requeue(study: optuna.Study, trial: FrozenTrial, deaths: int) -> None:
     """Queue the values of an interrupted trial again, once, to go on in its run."""
     if not any(t.user_attrs.get("retry_of") == trial.number for t in study.get_trials(deepcopy=False)):
-        begun = {"run_id": trial.user_attrs["run_id"]} if "run_id" in trial.user_attrs else {}
-        study.enqueue_trial(queued_values(trial), user_attrs={"retry_of": trial.number, "deaths": deaths} | begun)
+        kept = {name: trial.user_attrs[name] for name in ("run_id", CONFIRMS) if name in trial.user_attrs}
+        study.enqueue_trial(queued_values(trial), user_attrs={"retry_of": trial.number, "deaths": deaths} | kept)
 
 
 def queued_values(trial: FrozenTrial) -> Values:

@@ -68,7 +68,7 @@ def _definition(config: Config) -> dict[str, Any]:
     fields = config.resolved()
     for key in ("name", "tracking", "device"):
         del fields[key]
-    for key in ("name", "trials", "max_retries", "lease_seconds"):
+    for key in ("name", "trials", "max_retries", "lease_seconds", "confirm"):
         del fields["study"][key]
     del fields["data"]["root"]
     # a field that is searched is set by the trial: what the file says besides does not matter

@@ -20,7 +20,7 @@ from mobilenet_chest.errors import OwnershipLost, SweepFailed, TrackingError, Tr
 from mobilenet_chest.evaluation.predict import Predictions, latency
 from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep import folds
-from mobilenet_chest.sweep.claims import FINISHED, give_back, give_up, requeue
+from mobilenet_chest.sweep.claims import CONFIRMS, FINISHED, give_back, give_up, requeue
 from mobilenet_chest.sweep.lease import Lease
 from mobilenet_chest.sweep.resampling import division
 from mobilenet_chest.sweep.space import Values
@@ -69,7 +69,8 @@ def run_trial(
             _run(config, study, url, trial, values, parent_run, lease)
         except (OwnershipLost, UpdateFinishedTrialError):
             print(f"trial {trial.number}: given to another worker while this one was stopped; left", file=sys.stderr)
-    _keep_best_checkpoints(config, study)
+    if CONFIRMS not in trial.user_attrs:  # which of a confirmation's are kept, their means decide
+        _keep_best_checkpoints(config, study)
 
 
 def _run(
@@ -81,10 +82,11 @@ def _run(
         with interrupts.unmistaken():
             own = with_values(config, values | division(config, study, trial))
             earlier = _earlier_run(trial, own)
+            kind, name, tags = _labels(config, trial)
             tracker = MlflowTracker(
-                "trial",
-                name=f"{config.study_name}-{trial.number}",
-                tags={"study": config.study_name, "trial": str(trial.number)} | folds.tags(config),
+                kind,
+                name=name,
+                tags=tags,
                 parent=parent_run,
                 resume=None if earlier is None else earlier.info.run_id,
                 on_start=lambda run_id: trial.set_user_attr("run_id", run_id),
@@ -127,6 +129,16 @@ def _run(
         _tag(tracker, state.name, reason)
 
 
+def _labels(config: Config, trial: Trial) -> tuple[str, str, dict[str, str]]:
+    """Kind, name and tags of a trial's run; one of a confirmation says which trial it repeats."""
+    if (confirms := trial.user_attrs.get(CONFIRMS)) is None:
+        tags = {"study": config.study_name, "trial": str(trial.number)}
+        return "trial", f"{config.study_name}-{trial.number}", tags | folds.tags(config)
+    tags = {name: str(confirms[name]) for name in ("study", "trial")}
+    tags |= {"confirm_seed": str(confirms["seed"]), "confirm": str(trial.number)} | folds.tags(config)
+    return "confirm", f"{confirms['study']}-{confirms['trial']}, seed {confirms['seed']}", tags
+
+
 def _trained(
     config: Config, tracker: MlflowTracker, study: optuna.Study, trial: Trial, earlier: Run | None
 ) -> tuple[dict[str, float], str]:
@@ -161,10 +173,11 @@ def _trained_on_folds(
     """As :func:`_trained`, of a trial of folds: the pruner decides after each, by the mean of those there are."""
 
     def track(fold: int, resume: str | None, on_start: Callable[[str], None]) -> MlflowTracker:
+        _, name, tags = _labels(config, trial)
         return MlflowTracker(
             "fold",
-            name=f"{config.study_name}-{trial.number}, fold {fold}",
-            tags={"study": config.study_name, "trial": str(trial.number), "fold": str(fold)},
+            name=f"{name}, fold {fold}",
+            tags={"study": tags["study"], "trial": tags["trial"], "fold": str(fold)},
             parent=tracker.run_id,
             resume=resume,
             on_start=on_start,

@@ -8,7 +8,7 @@ import time
 import optuna
 from optuna.trial import TrialState
 
-from mobilenet_chest.sweep.claims import counts, reap
+from mobilenet_chest.sweep.claims import CONFIRMS, counts, reap
 from mobilenet_chest.sweep.definition import studies
 from mobilenet_chest.sweep.lease import Watch
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
@@ -34,7 +34,8 @@ def reconcile(study: optuna.Study, url: str, parent_run: str, watch: Watch | Non
         trials = study.get_trials(deepcopy=False)
         living = {trial.number for trial in trials if trial.state == TrialState.RUNNING}
         told = {t.user_attrs["run_id"]: t.state.name for t in trials if counts(t) and "run_id" in t.user_attrs}
-        return said + settle_trials(parent_run, living, told)
+        kind = "confirm" if any(CONFIRMS in t.user_attrs for t in trials) else "trial"
+        return said + settle_trials(parent_run, living, told, kind)
 
 
 def free(study: optuna.Study, url: str, watch: Watch) -> list[str]:

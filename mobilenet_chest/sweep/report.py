@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import statistics
 import tempfile
 import warnings
 from pathlib import Path
@@ -14,7 +15,9 @@ from optuna.trial import TrialState
 from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep.claims import best_trial, value_of
+from mobilenet_chest.sweep.confirm import CONFIRMED, Confirmation
 from mobilenet_chest.sweep.objective import STAGE1
+from mobilenet_chest.tracking.study_run import CONFIRMED_RUN
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
 if TYPE_CHECKING:  # both take long, and are needed when a sweep has ended
@@ -35,6 +38,8 @@ def log(config: Config, study: optuna.Study, parent: MlflowTracker, importance: 
     assert best is not None
     parent.log_metrics(metrics | {f"best_{config.study.metric}": best.values[0]}, step=len(table))
     tags = {"best_trial": str(best.number), "best_run": str(best.user_attrs["run_id"])}
+    if study.user_attrs.get(CONFIRMED):
+        tags[CONFIRMED_RUN] = ""  # it was chosen among fewer trials
     parent.log_tags(tags | ({"pareto_front": ",".join(map(str, front(study)))} if config.study.also else {}))
     with tempfile.TemporaryDirectory() as folder:
         csv, page = Path(folder) / "leaderboard.csv", Path(folder) / PAGE
@@ -42,6 +47,50 @@ def log(config: Config, study: optuna.Study, parent: MlflowTracker, importance: 
         page.write_text(_page(config, study, table, importance), encoding="utf-8")
         parent.log_file(csv)
         parent.log_file(page, "plots")
+
+
+def log_confirmation(
+    config: Config, study: optuna.Study, parent: MlflowTracker, importance: dict[str, float], found: Confirmation | None
+) -> None:
+    """Log what the leaders came to on fresh seeds: figures and the chosen run, ``confirmation.csv``, the page anew.
+
+    ``None``, since of each leader a training has failed: the study stands for its best trial.
+    """
+    if found is None:
+        parent.log_tags({CONFIRMED_RUN: ""})
+        return
+    confirmed = f"confirmed_{config.study.metric}"
+    step = len(study.get_trials(deepcopy=False))
+    figures = {confirmed: found.value, f"{confirmed}_crossfit": found.crossfit, "optimism": found.optimism.value}
+    figures |= {"optimism_low": found.optimism.low, "optimism_high": found.optimism.high}
+    parent.log_metrics(figures, step=step)
+    table = confirmation_table(found, config.study.metric)
+    with tempfile.TemporaryDirectory() as folder:
+        csv, page = Path(folder) / "confirmation.csv", Path(folder) / PAGE
+        table.to_csv(csv, index=False)
+        page.write_text(_page(config, study, leaderboard(study, config.study), importance, found), encoding="utf-8")
+        parent.log_file(csv)
+        parent.log_file(page, "plots")
+    # last: from here on the study stands for that run
+    parent.log_tags({"confirmed_trial": str(found.trial), CONFIRMED_RUN: found.run_id})
+
+
+def confirmation_table(found: Confirmation, metric: str) -> pd.DataFrame:
+    """One row for each leader, the best mean first: trial, what it claimed, mean and SD of the fresh seeds, each of
+    them, the median run."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "trial": leader.number,
+            f"claimed_{metric}": leader.claimed,
+            "mean": leader.mean,
+            "sd": statistics.stdev(leader.values),
+            **{f"seed_{seed}": value for seed, value in zip(found.seeds, leader.values, strict=True)},
+            "median_run": leader.median_run,
+        }
+        for leader in found.leaders
+    )
 
 
 def stage1_totals(study: optuna.Study) -> dict[str, float]:
@@ -101,7 +150,10 @@ def _target(study: optuna.Study) -> dict[str, Any]:
     return {} if len(study.directions) == 1 else {"target": lambda trial: trial.values[0]}
 
 
-def _page(config: Config, study: optuna.Study, table: pd.DataFrame, importance: dict[str, float]) -> str:
+def _page(
+    config: Config, study: optuna.Study, table: pd.DataFrame, importance: dict[str, float],
+    found: Confirmation | None = None,
+) -> str:  # fmt: skip
     """A page that opens offline: plotly.js is inside, once."""
     metric = config.study.metric
     import plotly.graph_objects as go
@@ -133,7 +185,7 @@ def _page(config: Config, study: optuna.Study, table: pd.DataFrame, importance: 
     best = best_trial(study)
     assert best is not None
     name = html.escape(config.study_name)
-    rows = table.to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="", border=0)
+    rows, confirmation = _html(table), "" if found is None else _confirmation(found, config.study.metric)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Study {name}</title><style>'
         "body{font-family:system-ui,sans-serif;margin:1.5rem;max-width:1200px}"
@@ -141,5 +193,30 @@ def _page(config: Config, study: optuna.Study, table: pd.DataFrame, importance: 
         "border-bottom:1px solid #d0d7de}</style></head><body>"
         f"<h1>Study {name}</h1><p>{html.escape(metric)}, to {config.study.direction}; "
         f"best trial {best.number}: {best.values[0]:.4f} on the validation split.</p>"
-        f"<section><h2>Leaderboard</h2>{rows}</section>{''.join(sections)}</body></html>"
+        f"{confirmation}<section><h2>Leaderboard</h2>{rows}</section>{''.join(sections)}</body></html>"
     )
+
+
+def _html(table: pd.DataFrame) -> str:
+    return str(table.to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="", border=0))
+
+
+def _confirmation(found: Confirmation, metric: str) -> str:
+    said = "</p><p>".join(html.escape(line) for line in confirmation_lines(found, metric))
+    return f"<section><h2>Confirmation</h2><p>{said}</p>{_html(confirmation_table(found, metric))}</section>"
+
+
+def confirmation_lines(found: Confirmation, metric: str) -> list[str]:
+    """What a confirmation says, in sentences: the choice, the optimism, and who was left out."""
+    claimant = next(leader for leader in found.leaders if leader.number == found.claimant)
+    one, seeds = found.optimism, len(found.seeds)
+    lines = [
+        f"confirmed: trial {found.trial}, {metric} {found.value:.4f} in the mean of {seeds} fresh seeds "
+        f"({found.crossfit:.4f} cross-fitted over the choice among {len(found.leaders)}); run {found.run_id}",
+        f"optimism: trial {found.claimant} claimed {claimant.claimed:.4f} and showed {claimant.mean:.4f}: "
+        f"{one.value:+.4f}, 95% interval {one.low:+.4f} to {one.high:+.4f}",
+    ]
+    if found.left_out:
+        left_out = ", ".join(map(str, found.left_out))
+        lines.append(f"left out, as a training on a fresh seed failed: trial {left_out}")
+    return lines

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -16,13 +15,15 @@ from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.errors import ConfigError, SweepFailed
 from mobilenet_chest.stages import Prepared, prepare
 from mobilenet_chest.sweep import report
-from mobilenet_chest.sweep.claims import best_trial, counts, value_of
+from mobilenet_chest.sweep.claims import best_trial, counts
+from mobilenet_chest.sweep.confirm import CONFIRMED, Confirmation, confirm, outcome, trainings
 from mobilenet_chest.sweep.definition import check_same_experiment, exists, open_or_create
 from mobilenet_chest.sweep.lease import Watch
 from mobilenet_chest.sweep.repair import free, reconcile
 from mobilenet_chest.sweep.resampling import check_division
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.staffing import Outlook, hopeless, outlook
+from mobilenet_chest.sweep.status import SweepStatus, TrialSummary, status, summarize
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
 from mobilenet_chest.sweep.workers import Job, Launcher, cores, run_workers
 from mobilenet_chest.tracking.delivery import deliver_all
@@ -32,19 +33,6 @@ from mobilenet_chest.tracking.tracker import MlflowTracker, Status
 
 REPORTED = "reported_trials"
 """Attribute of the study: of how many trials its run in MLflow has the leaderboard and plots."""
-
-
-@dataclass(frozen=True)
-class TrialSummary:
-    """One trial, as the contract's JSON has it; ``value`` is the study's metric, ``also`` its further objectives."""
-
-    number: int
-    state: str
-    value: float | None
-    run_id: str | None
-    params: dict[str, Any]
-    reason: str | None = None
-    also: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,9 +47,10 @@ class SweepResult:
         front: Numbers of the trials that no other is better than in one objective and as good in all; with one
             objective only, empty.
         importances: Share of each parameter in the variance of the metric; empty where it cannot be told.
-        complete: Whether the study has all its trials.
+        complete: Whether the study has all its trials, and its leaders the trainings that confirm them.
         new_trials: How many were run this time.
         stage1: ``stage1_epochs_trained``, ``stage1_epochs_reused`` and ``saved_seconds`` of all trials together.
+        confirmed: What the leaders came to on fresh seeds, with ``study.confirm``.
     """
 
     study: str
@@ -73,18 +62,7 @@ class SweepResult:
     complete: bool
     new_trials: int
     stage1: dict[str, float]
-
-
-@dataclass(frozen=True)
-class SweepStatus:
-    """A moment of a running sweep, for a live view."""
-
-    total: int
-    states: dict[str, int]
-    best: TrialSummary | None
-    running: list[TrialSummary]
-    seconds: float
-    seconds_left: float | None
+    confirmed: Confirmation | None = None
 
 
 def check(config: Config, storage: str | None = None) -> Prepared:
@@ -130,6 +108,14 @@ def trials_to_come(config: Config, storage: str | None = None) -> int:
     return max(0, _total(config) - done)
 
 
+def confirmations_to_come(config: Config, storage: str | None = None) -> int:
+    """How many trainings on fresh seeds :func:`run_sweep` would begin after the trials; creates nothing."""
+    url, study = storage or DEFAULT, None
+    if exists(url, config.study_name):
+        study = optuna.load_study(study_name=config.study_name, storage=open_storage(url))
+    return trainings(config, study, _total(config), url)
+
+
 def run_sweep(
     config: Config,
     *,
@@ -163,7 +149,8 @@ def run_sweep(
     known = study.user_attrs.get("run_id")
     if known is not None and study.user_attrs.get(REPORTED) == len(_counted(study)) >= _total(config):
         _say(reconcile(study, url, known, watch))
-        return _result(config, study, known, new_trials=0)
+        if config.study.confirm is None or study.user_attrs.get(CONFIRMED) == config.study.confirm.model_dump():
+            return _with_confirmation(config, study, url, _result(config, study, known, new_trials=0))
     with exclusive(url):  # machines that begin at the same time share one run
         parent = _parent_run(config, study, load_train_val(config.data))
     assert parent.run_id is not None
@@ -171,36 +158,55 @@ def run_sweep(
     _say(reconcile(study, url, run_id, watch))
     _queue_grid(config, study, url)
     before = _counted(study)
-    status = Status.FAILED
+    deadline = None if timeout is None else started + timeout
+    worked_on = {study.study_name: study}
+
+    def work(own: Config, on: optuna.Study, total: int) -> None:
+        worked_on[on.study_name] = on
+        eyes, done, begun = watch if on is study else Watch(), len(_counted(on)), time.time()
+        job = Job(own, url, run_id, deadline, threads=max(1, cores() // workers), first_trial=len(on.trials))
+
+        def tick() -> Outlook:
+            _say(free(on, url, eyes))
+            if on_status is not None:
+                on_status(status(on, total, begun, done))
+            return outlook(on, own, deadline, job.first_trial)
+
+        try:
+            (launch or run_workers)(job, workers, tick, lambda: _say(reconcile(on, url, run_id, eyes)))
+        except KeyboardInterrupt:
+            reconcile(on, url, run_id, eyes)
+            raise
+        tick()
+
+    ended = Status.FAILED
     try:
         if len(before) < _total(config):
-            deadline = None if timeout is None else started + timeout
-            job = Job(config, url, run_id, deadline, threads=max(1, cores() // workers), first_trial=len(study.trials))
-
-            def tick() -> Outlook:
-                _say(free(study, url, watch))
-                if on_status is not None:
-                    on_status(_status(config, study, started, len(before)))
-                return outlook(study, config, deadline, job.first_trial)
-
-            (launch or run_workers)(job, workers, tick, lambda: _say(reconcile(study, url, run_id, watch)))
-            tick()
+            work(config, study, _total(config))
         _say(deliver_all())
         with exclusive(url):  # machines that share the study are done with it at the same time
             result = _result(config, study, run_id, new_trials=len(_counted(study)) - len(before))
             if study.user_attrs.get(REPORTED) != len(result.trials):
                 report.log(config, study, parent, result.importances)
                 study.set_user_attr(REPORTED, len(result.trials))
-        status = Status.FINISHED
+                study.set_user_attr(CONFIRMED, None)
+        if config.study.confirm is not None and result.complete:
+            _say(confirm(config, study, url, run_id, work))
+            result = _with_confirmation(config, study, url, result)
+            with exclusive(url):
+                wanted = config.study.confirm.model_dump()
+                if result.complete and study.user_attrs.get(CONFIRMED) != wanted:
+                    report.log_confirmation(config, study, parent, result.importances, result.confirmed)
+                    study.set_user_attr(CONFIRMED, wanted)
+        ended = Status.FINISHED
     except KeyboardInterrupt:
-        status = Status.KILLED
-        reconcile(study, url, run_id, watch)
+        ended = Status.KILLED
         raise
     finally:
-        if study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if any(one.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) for one in worked_on.values()):
             parent.leave()  # another machine is at work on the study
         else:
-            parent.end(status)
+            parent.end(ended)
     return result
 
 
@@ -209,15 +215,11 @@ def _say(lines: list[str]) -> None:
         print(line, file=sys.stderr)
 
 
-def summarize(trial: FrozenTrial) -> TrialSummary:
-    """A trial in the contract's words; a pruned trial's value is its last report."""
-    value = value_of(trial)
-    if trial.state == TrialState.PRUNED and trial.intermediate_values:
-        value = trial.intermediate_values[max(trial.intermediate_values)]
-    return TrialSummary(
-        trial.number, trial.state.name, value, trial.user_attrs.get("run_id"), dict(trial.params),
-        trial.user_attrs.get("reason"), tuple(trial.values[1:] if trial.values else ()),
-    )  # fmt: skip
+def _with_confirmation(config: Config, study: optuna.Study, url: str, result: SweepResult) -> SweepResult:
+    if config.study.confirm is None or not result.complete:
+        return result
+    missing = trainings(config, study, _total(config), url)
+    return replace(result, confirmed=outcome(config, study, url), complete=not missing)
 
 
 def _parent_run(config: Config, study: optuna.Study, data: TrainVal) -> MlflowTracker:
@@ -245,31 +247,9 @@ def _counted(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in study.get_trials(deepcopy=False) if counts(trial)]
 
 
-def _best(study: optuna.Study) -> TrialSummary | None:
-    trial = best_trial(study)
-    return None if trial is None else summarize(trial)
-
-
-def _status(config: Config, study: optuna.Study, started: float, before: int) -> SweepStatus:
-    trials = study.get_trials(deepcopy=False)
-    counted = [t for t in trials if counts(t)]
-    states: dict[str, int] = {}
-    for trial in counted:
-        states[trial.state.name] = states.get(trial.state.name, 0) + 1
-    running = [t for t in trials if t.state == TrialState.RUNNING]
-    seconds, new, total = time.time() - started, len(counted) - before, _total(config)
-    left = seconds / new * (total - len(counted)) if new else None
-    return SweepStatus(total, states, _best(study), [_running(t) for t in running], seconds, left)
-
-
-def _running(trial: FrozenTrial) -> TrialSummary:
-    reports = trial.intermediate_values
-    return TrialSummary(trial.number, "RUNNING", reports[max(reports)] if reports else None, None, dict(trial.params))
-
-
 def _result(config: Config, study: optuna.Study, parent_run: str, new_trials: int) -> SweepResult:
     counted = _counted(study)
-    best = _best(study)
+    best = best_trial(study)
     if best is None:
         reasons = [trial.user_attrs.get("reason") for trial in counted if trial.user_attrs.get("reason")]
         why = f"the last failure: {reasons[-1]}" if reasons else "no trial was begun"
@@ -279,7 +259,7 @@ def _result(config: Config, study: optuna.Study, parent_run: str, new_trials: in
         study=config.study_name,
         run_id=parent_run,
         trials=[summarize(trial) for trial in counted],
-        best=best,
+        best=summarize(best),
         front=report.front(study),
         importances=report.importances(study),
         complete=len(counted) >= _total(config),

@@ -24,6 +24,9 @@ from mobilenet_chest.tracking.writes import remove_artifacts
 
 CHECKPOINTS_REMOVED = "checkpoints_removed"
 
+CONFIRMED_RUN = "confirmed_run"
+"""Tag of a study: the run that its confirmation has chosen; empty or not there while there is none."""
+
 ANSWER_SECONDS = 30
 """How long a sweep waits for an answer where many files are removed, or many runs looked at."""
 
@@ -47,13 +50,14 @@ def open_study_run(config: Config, data: TrainVal, known: str | None) -> MlflowT
     return tracker
 
 
-def settle_trials(parent: str, living: Collection[int], told: Mapping[str, str]) -> list[str]:
+def settle_trials(parent: str, living: Collection[int], told: Mapping[str, str], kind: str = "trial") -> list[str]:
     """Bring the runs nested under a study's into agreement with what the study knows.
 
     Args:
         parent: The study's run.
         living: Numbers of the trials that are being worked on.
         told: Run id -> state of each trial that counts, done or failed.
+        kind: Of the runs; the tag of that name has the trial's number.
 
     Returns:
         What was changed, or cannot be mended, a line each; with the store away, a line that says so.
@@ -61,15 +65,17 @@ def settle_trials(parent: str, living: Collection[int], told: Mapping[str, str])
     said: list[str] = []
     try:
         with answering(ANSWER_SECONDS):
-            said += _settled(connect(), parent, living, told)
+            said += _settled(connect(), parent, living, told, kind)
     except TrackingError as error:
         said.append(f"its runs are not looked after: {error}")
     return said
 
 
-def _settled(client: MlflowClient, parent: str, living: Collection[int], told: Mapping[str, str]) -> list[str]:
+def _settled(
+    client: MlflowClient, parent: str, living: Collection[int], told: Mapping[str, str], kind: str
+) -> list[str]:  # fmt: skip
     said, there, idle = [], set(), {}
-    for run in nested_runs(client, parent):
+    for run in (run for run in nested_runs(client, parent) if run.data.tags.get("kind") == kind):
         run_id, state = str(run.info.run_id), told.get(run.info.run_id)
         there.add(run_id)
         if state is not None:
@@ -77,11 +83,11 @@ def _settled(client: MlflowClient, parent: str, living: Collection[int], told: M
                 client.set_tag(run_id, "trial_state", state)
                 client.set_terminated(run_id, "FAILED" if state == "FAIL" else "FINISHED")
                 said.append(f"run {run_id}: {state}, as its trial in the study")
-        elif run.info.status in ("RUNNING", "SCHEDULED") and int(run.data.tags.get("trial", -1)) not in living:
+        elif run.info.status in ("RUNNING", "SCHEDULED") and int(run.data.tags.get(kind, -1)) not in living:
             client.set_terminated(run_id, "KILLED")
             client.set_tag(run_id, "trial_state", "INTERRUPTED")
             said.append(f"run {run_id}: nobody works on its trial any more, KILLED")
-        if FOLDS in run.data.tags and int(run.data.tags["trial"]) not in living:
+        if FOLDS in run.data.tags and int(run.data.tags[kind]) not in living:
             idle[run_id] = run.info.experiment_id
     running = search_all(client, [*set(idle.values())], "tags.kind = 'fold' AND attributes.status = 'RUNNING'")
     for run in running:
@@ -92,8 +98,8 @@ def _settled(client: MlflowClient, parent: str, living: Collection[int], told: M
 
 
 def close_dead(at_work: Collection[str] = ()) -> list[tuple[str, str]]:
-    """Mark KILLED what still says RUNNING though the process that wrote it is gone, but for trials, which are their
-    study's, and for the runs ``at_work``; run ids with their tag ``kind``."""
+    """Mark KILLED what still says RUNNING though the process that wrote it is gone, but for those of
+    trials, which are their study's, and for the runs ``at_work``; run ids with their tag ``kind``."""
     client = connect()
     running = [
         run

@@ -28,8 +28,8 @@ from mobilenet_chest.tracking.writes import Write, send
 Status = RunStatus
 """How a run ended: FINISHED, FAILED or KILLED."""
 
-OF_TRIALS = ("trial", "fold")
-"""Tag ``kind`` of the runs whose owner is a study's worker: of a trial, and of one of its folds."""
+OF_TRIALS = ("trial", "confirm", "fold")
+"""Tag ``kind`` of the runs whose owner is a study's worker: of a trial, of one that repeats it, and of a fold."""
 
 PARAMS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
@@ -88,7 +88,7 @@ class MlflowTracker:
     with one of the next writes, by :func:`~.delivery.settle` at the end of a command, or by ``mobilenet-chest repair``.
 
     Args:
-        kind: The tag ``kind``: train, trial, fold or study.
+        kind: The tag ``kind``: train, trial, confirm, fold or study.
         name: Name of the run as the user interface shows it.
         tags: Further tags.
         parent: Run that this one is nested under.
