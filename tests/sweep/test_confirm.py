@@ -1,0 +1,288 @@
+"""The leaders of a study again on fresh seeds: what is trained, what is chosen, and what survives a kill."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities import Run
+from optuna.trial import TrialState
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.evaluation.optimism import crossfitted, optimism
+from mobilenet_chest.selection.runs import best_of_study, find
+from mobilenet_chest.sweep import SweepResult, confirmations_to_come, objective, run_sweep
+from mobilenet_chest.sweep.claims import CONFIRMS
+from mobilenet_chest.sweep.confirm import fresh_seeds, outcome
+from mobilenet_chest.sweep.definition import open_or_create
+from mobilenet_chest.tracking.study_run import nested_runs
+from mobilenet_chest.training import loop
+
+Make = Callable[..., Config]
+
+RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+WANTED = {"top": 2, "seeds": 3}
+
+
+def confirm_runs(result: SweepResult) -> list[Run]:
+    nested = nested_runs(MlflowClient(), result.run_id)
+    return [run for run in nested if run.data.tags["kind"] == "confirm"]
+
+
+def checkpoints(run_id: str) -> list[str]:
+    return [file.path for file in MlflowClient().list_artifacts(run_id, "checkpoints")]
+
+
+def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny: Make) -> None:
+    config = tiny(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=3, confirm=WANTED)
+    assert confirmations_to_come(config) == 6
+    result = run_sweep(config)
+    assert confirmations_to_come(config) == 0
+    assert (result.complete, result.new_trials, [trial.number for trial in result.trials]) == (True, 3, [0, 1, 2])
+    found = result.confirmed
+    assert found is not None
+
+    # which: the two best trials, on seeds of their own
+    by_value = sorted(result.trials, key=lambda trial: -(trial.value or 0))
+    assert {leader.number for leader in found.leaders} == {trial.number for trial in by_value[:2]}
+    assert found.seeds == tuple(fresh_seeds(config))
+    assert len({*found.seeds, config.seed}) == 4
+    nested = {(run.data.tags["trial"], run.data.tags["confirm_seed"]): run for run in confirm_runs(result)}
+    assert len(nested) == len(confirm_runs(result)) == 6
+    for trial in by_value[:2]:
+        for seed in found.seeds:
+            run = nested[str(trial.number), str(seed)]
+            assert run.data.params["seed"] == str(seed)
+            assert float(run.data.params["stage2.lr"]) == trial.params["stage2.lr"]
+            assert (run.info.status, run.data.tags["study"]) == ("FINISHED", "tiny")
+
+    # what came of it, computed again from the runs
+    values = {
+        leader.number: [nested[str(leader.number), str(seed)].data.metrics["val_auc"] for seed in found.seeds]
+        for leader in found.leaders
+    }
+    assert {leader.number: list(leader.values) for leader in found.leaders} == values
+    assert found.trial == max(values, key=lambda number: statistics.mean(values[number]))
+    assert found.value == pytest.approx(statistics.mean(values[found.trial]))
+    chosen = MlflowClient().get_run(found.run_id)
+    assert chosen.data.metrics["val_auc"] == statistics.median(values[found.trial])
+    assert found.claimant == result.best.number == by_value[0].number
+    assert by_value[0].value is not None
+    assert found.optimism == optimism(by_value[0].value, values[found.claimant])
+    assert found.crossfit == crossfitted(np.array([values[trial.number] for trial in by_value[:2]]))
+
+    # what the study's run says, and stands for
+    client = MlflowClient()
+    parent = client.get_run(result.run_id)
+    assert parent.data.tags["confirmed_run"] == found.run_id
+    assert parent.data.tags["best_run"] == result.best.run_id
+    logged = {name: parent.data.metrics[name] for name in ("optimism", "optimism_low", "optimism_high")}
+    assert list(logged.values()) == [found.optimism.value, found.optimism.low, found.optimism.high]
+    assert parent.data.metrics["confirmed_val_auc"] == found.value
+    assert parent.data.metrics["confirmed_val_auc_crossfit"] == found.crossfit
+    assert find(client, "tiny")[0].run_id == best_of_study(client, parent).run_id == found.run_id
+    assert find(client, found.run_id)[0].study is None
+    table = pd.read_csv(download_artifacts(f"runs:/{result.run_id}/confirmation.csv"))
+    assert list(table["trial"]) == [leader.number for leader in found.leaders]
+    page = Path(download_artifacts(f"runs:/{result.run_id}/plots/study.html")).read_text(encoding="utf-8")
+    assert f"confirmed: trial {found.trial}, val_auc {found.value:.4f}" in page
+    assert f"optimism: trial {found.claimant} claimed {by_value[0].value:.4f}" in page
+    assert {run.info.run_id for run in nested.values() if checkpoints(run.info.run_id)} == {found.run_id}
+    assert checkpoints(by_value[0].run_id or "")  # of the search's own best, as ever
+
+    # the same again: nothing is trained, and the same is said
+    again = run_sweep(config)
+    assert (again.confirmed, again.complete, again.run_id) == (found, True, result.run_id)
+    assert len(confirm_runs(result)) == 6
+
+
+def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tiny: Make) -> None:
+    plain = run_sweep(tiny(RANGE, trials=1))
+    assert plain.confirmed is None
+    first = run_sweep(tiny(RANGE, trials=1, confirm={"top": 3, "seeds": 2}))  # there is one leader only
+    assert first.new_trials == 0
+    assert first.confirmed is not None
+    before = {run.info.run_id for run in confirm_runs(first)}
+    more = tiny(RANGE, trials=1, confirm={"top": 1, "seeds": 3})
+    assert confirmations_to_come(more) == 1
+    second = run_sweep(more)
+    assert second.confirmed is not None
+    (old,), (new,) = first.confirmed.leaders, second.confirmed.leaders
+    assert new.run_ids[:2] == old.run_ids
+    assert before < {run.info.run_id for run in confirm_runs(second)} == set(new.run_ids)
+    client = MlflowClient()
+    assert client.get_run(plain.run_id).data.tags["confirmed_run"] == second.confirmed.run_id
+    # with a trial more it is to be seen anew who leads; the single leader may be another one
+    third = run_sweep(tiny(RANGE, trials=2))
+    assert (third.confirmed, third.new_trials) == (None, 1)
+    assert client.get_run(plain.run_id).data.tags["confirmed_run"] == ""
+    assert find(client, "tiny")[0].run_id == third.best.run_id
+
+
+def test_an_interrupted_confirmation_goes_on(here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny(RANGE, trials=1, confirm={"top": 1, "seeds": 2})
+    # a trial has two epochs; the first training on a fresh seed has ended, and the second has begun
+    counting = Counting(stop_at=6)
+    monkeypatch.setattr(loop, "train_epoch", counting)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(config)
+    assert confirmations_to_come(config) == 1
+    (study,) = MlflowClient().search_runs(
+        [MlflowClient().get_experiment_by_name("tiny").experiment_id], "tags.kind = 'study'"
+    )
+    assert study.info.status == "KILLED"
+    assert "confirmed_run" not in study.data.tags
+    counting.stop_at = None
+    result = run_sweep(config)
+    # what was in hand, and its epoch that was kept is not trained again
+    assert counting.calls == 7
+    assert result.complete
+    assert {run.info.status for run in confirm_runs(result)} == {"FINISHED"}
+    assert len(confirm_runs(result)) == 2
+    assert MlflowClient().get_run(result.run_id).info.status == "FINISHED"
+
+
+class Counting:
+    """Trains epochs, and counts them; interrupted at one."""
+
+    def __init__(self, stop_at: int | None) -> None:
+        self.calls, self.stop_at, self._real = 0, stop_at, loop.train_epoch
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        self.calls += 1
+        if self.calls == self.stop_at:
+            raise KeyboardInterrupt
+        return self._real(*given, **named)
+
+
+def test_a_leader_that_fails_on_a_fresh_seed_is_not_chosen(
+    here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
+    failing, real = {fresh_seeds(config)[0]}, objective.train
+
+    def train(own: Config, *given: Any, **named: Any) -> Any:
+        if own.seed in failing and own.stage2.lr == failing_lr:
+            raise RuntimeError("it does not train")
+        return real(own, *given, **named)
+
+    failing_lr = run_sweep(tiny(RANGE, trials=2)).best.params["stage2.lr"]
+    monkeypatch.setattr(objective, "train", train)
+    result = run_sweep(config)
+    assert result.complete
+    assert result.confirmed is not None
+    assert result.confirmed.left_out == (result.best.number,)
+    assert (
+        [leader.number for leader in result.confirmed.leaders]
+        == [result.confirmed.claimant]
+        == [1 - result.best.number]
+    )
+
+
+def made(config: Config, claims: list[float], fresh: dict[int, list[float | None]]) -> optuna.Study:
+    """A study and its confirmation as they are when all was trained; ``None``: that training failed."""
+    url = "sqlite:///optuna.db"
+    study = open_or_create(config, url)
+    floats = optuna.distributions.FloatDistribution(1e-4, 1e-2, log=True)
+    for place, claim in enumerate(claims, 1):
+        trial = optuna.create_trial(
+            params={"stage2.lr": place * 1e-3}, distributions={"stage2.lr": floats}, value=claim,
+            user_attrs={"run_id": f"trial-{place - 1}"},
+        )  # fmt: skip
+        study.add_trial(trial)
+    settings = {"name": "tiny/confirm"}
+    again = open_or_create(config.model_copy(update={"study": config.study.model_copy(update=settings)}), url)
+    for number, values in fresh.items():
+        for seed, value in zip(fresh_seeds(config), values, strict=True):
+            confirms = {"study": "tiny", "trial": number, "seed": seed}
+            state = TrialState.FAIL if value is None else TrialState.COMPLETE
+            attributes = {CONFIRMS: confirms, "run_id": f"{number}-{value}"}
+            again.add_trial(optuna.create_trial(state=state, value=value, user_attrs=attributes))
+    return study
+
+
+FRESH = {1: [0.6, 0.7, 0.8, 0.65], 2: [0.8, 0.7, 0.9, 0.8]}
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction", "claims", "fresh", "chosen", "run_id", "optimistic"),
+    [
+        # the second leader is the better one; of two middles the worse
+        ("val_auc", "maximize", [0.7, 0.9, 0.8], FRESH, 2, "2-0.8", 0.2125),
+        ("val_loss", "minimize", [0.7, 0.3, 0.4], FRESH, 1, "1-0.7", 0.3875),
+        # equal means: the one that claimed more
+        ("val_auc", "maximize", [0.9, 0.8, 0.7], {0: [0.75, 0.5, 1.0, 0.75], 1: [0.75] * 4}, 0, "0-0.75", 0.15),
+    ],
+)  # fmt: skip
+def test_who_is_chosen(
+    tracking: Path, tiny: Make, metric: str, direction: str, claims: list[float], fresh: dict[int, list[float | None]],
+    chosen: int, run_id: str, optimistic: float,
+) -> None:  # fmt: skip
+    config = tiny(RANGE, trials=3, metric=metric, direction=direction, confirm={"top": 2, "seeds": 4})
+    found = outcome(config, made(config, claims, fresh), "sqlite:///optuna.db")
+    assert found is not None
+    assert (found.trial, found.run_id) == (chosen, run_id)
+    assert found.optimism.value == pytest.approx(optimistic)
+
+
+def test_nothing_is_chosen_where_each_leader_failed_once(tracking: Path, tiny: Make) -> None:
+    config = tiny(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
+    study = made(config, [0.7, 0.9], {0: [0.8, None], 1: [None, 0.8]})
+    assert outcome(config, study, "sqlite:///optuna.db") is None
+    assert confirmations_to_come(config) == 0
+
+
+# --- processes of their own ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_two_workers_share_a_confirmation(tracking: Path, tiny: Make) -> None:
+    result = run_sweep(tiny(RANGE, trials=2, confirm={"top": 2, "seeds": 2}), workers=2)
+    assert result.complete
+    assert result.confirmed is not None
+    assert {run for leader in result.confirmed.leaders for run in leader.run_ids} == {
+        run.info.run_id for run in confirm_runs(result)
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_killed_in_mid_confirmation(here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was done is not done again, what was in hand goes on after its last epoch."""
+    config = tiny(RANGE, {"stage2.epochs": 3, "stage2.patience": None}, trials=1, confirm={"top": 1, "seeds": 2})
+    real = loop.train_epoch
+    calls = itertools.count(1)
+
+    def until_the_eleventh(*given: Any, **named: Any) -> Any:  # the third epoch of the second fresh seed
+        return os.kill(os.getpid(), signal.SIGKILL) if next(calls) == 11 else real(*given, **named)
+
+    def sweep() -> None:
+        monkeypatch.setattr(loop, "train_epoch", until_the_eleventh)
+        run_sweep(config)
+
+    process = multiprocessing.get_context("fork").Process(target=sweep)
+    process.start()
+    process.join(timeout=120)
+    assert process.exitcode == -signal.SIGKILL
+    counting = Counting(stop_at=None)
+    monkeypatch.setattr(loop, "train_epoch", counting)
+    result = run_sweep(config)
+    assert counting.calls == 2
+    assert result.complete
+    runs = confirm_runs(result)
+    assert [run.info.status for run in runs] == ["FINISHED"] * 2
+    assert {run.data.tags["trial_state"] for run in runs} == {"COMPLETE"}
+    assert MlflowClient().get_run(result.run_id).data.tags["confirmed_run"] in {run.info.run_id for run in runs}
