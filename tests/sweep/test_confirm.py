@@ -191,6 +191,28 @@ def test_a_leader_that_fails_on_a_fresh_seed_is_not_chosen(
     )
 
 
+@pytest.mark.parametrize("resampling", ["reshuffle", "kfold"])
+def test_where_trials_vary_the_rows_fresh_seeds_do_too(here: Path, tiny: Make, resampling: str) -> None:
+    folds = {"folds": 2} if resampling == "kfold" else {}
+    config = tiny(RANGE, trials=1, resampling=resampling, confirm={"top": 1, "seeds": 2}, **folds)
+    result = run_sweep(config)
+    assert result.confirmed is not None
+    runs = confirm_runs(result)
+    client = MlflowClient()
+    trial = client.get_run(result.best.run_id or "")
+    assert {run.data.params["data.split_seed"] for run in runs} == {str(seed) for seed in fresh_seeds(config)}
+    if resampling == "reshuffle":
+        assert len({run.data.tags["data_digest"] for run in (*runs, trial)}) == 3
+        return
+    assert {run.data.tags["folds"] for run in runs} == {"2"}
+    of_folds = [nested_runs(client, run.info.run_id) for run in (*runs, trial)]
+    assert [len(own) for own in of_folds] == [2, 2, 2]
+    assert len({run.data.tags["data_digest"] for own in of_folds for run in own}) == 6
+    # the chosen one can be made a model of: its folds have their checkpoints, and the others' have not
+    kept = {run.info.run_id for own in of_folds[:2] for run in own if checkpoints(run.info.run_id)}
+    assert kept == {run.info.run_id for run in nested_runs(client, result.confirmed.run_id)}
+
+
 def made(config: Config, claims: list[float], fresh: dict[int, list[float | None]]) -> optuna.Study:
     """A study and its confirmation as they are when all was trained; ``None``: that training failed."""
     url = "sqlite:///optuna.db"
