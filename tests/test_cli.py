@@ -322,7 +322,9 @@ def test_a_training_in_json(tracking: Path, written: Write) -> None:
     result = run("train", written(), "--json", "stage2.lr=2e-3")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
-    assert set(document) == {"run_id", "status", "metrics"}
+    assert set(document) == {"run_id", "status", "metrics", "intervals"}
+    low, high = document["intervals"]["val_auc"]
+    assert low <= document["metrics"]["val_auc"] <= high
     assert document["status"] == "finished"
     assert {"best_epoch", "threshold", "val_auc", "val_accuracy_crossfit", "train_seconds"} <= set(document["metrics"])
     assert [line.split("  ")[0] for line in result.stderr.splitlines() if line.startswith("epoch")] == [
@@ -346,7 +348,7 @@ def test_combinations_in_json(tracking: Path, written: Write) -> None:
         return json.loads(result.stdout)
 
     ensemble = document("ensemble", file, "--seeds", "2")
-    assert set(ensemble) == {"run_id", "members", "metrics"}
+    assert set(ensemble) == {"run_id", "members", "metrics", "intervals"}
     assert len(ensemble["members"]) == 2
     rows = document("ablate", file, "--over", "stage2.ema=0.5", "--seeds", "2")["rows"]
     assert rows[0]["run_ids"] == ensemble["members"]  # trained once

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from mobilenet_chest.cli.compared import document, with_interval
-from mobilenet_chest.cli.output import duration, line, metrics_table, number, out, print_json
+from mobilenet_chest.cli.compared import document
+from mobilenet_chest.cli.output import duration, ends, line, metrics_table, number, out, print_json, with_interval
 
 if TYPE_CHECKING:
     from mobilenet_chest.combine.ablate import AblationRow
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 def combined(result: Combined, kind: str, as_json: bool) -> None:
     """A run made of several."""
     if as_json:
-        print_json({"run_id": result.run_id, "members": result.members, "metrics": result.metrics})
+        print_json({"run_id": result.run_id, "members": result.members, "metrics": result.metrics,
+                    "intervals": ends(result.intervals)})  # fmt: skip
         return
-    metrics_table(f"{kind} of {len(result.members)}, run {result.run_id}", result.metrics)
+    metrics_table(f"{kind} of {len(result.members)}, run {result.run_id}", result.metrics, result.intervals)
     line(f"members: {', '.join(result.members)}")
     line(f"promote: mobilenet-chest promote {result.run_id}")
 

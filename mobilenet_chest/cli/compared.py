@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from mobilenet_chest.cli.output import duration, line, number, out, print_json
+from mobilenet_chest.cli.output import duration, ends, line, number, out, print_json, with_interval
 
 if TYPE_CHECKING:
-    from mobilenet_chest.evaluation.intervals import Interval
     from mobilenet_chest.evaluation.paired import Verdict
     from mobilenet_chest.selection.compare import Row
 
@@ -22,19 +21,9 @@ FIGURES = {
 }  # fmt: skip
 
 
-def ends(intervals: Mapping[str, Interval]) -> dict[str, list[float]]:
-    """Intervals as JSON documents have them: the two ends, by the figure's name."""
-    return {name: [interval.low, interval.high] for name, interval in intervals.items()}
-
-
 def document(rows: Sequence[Row]) -> dict[str, Any]:
     """Rows as JSON documents have them."""
     return {"rows": [asdict(row) | {"intervals": ends(row.intervals)} for row in rows]}
-
-
-def with_interval(value: float | None, interval: Interval | None) -> str:
-    """A figure and its interval to a tenth of a point, which is finer than any of them is known."""
-    return number(value) + (f" ({interval.low:.3f}–{interval.high:.3f})" if interval else "")
 
 
 def comparison(rows: Sequence[Row], as_json: bool) -> None:

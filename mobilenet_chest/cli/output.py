@@ -20,6 +20,7 @@ from mobilenet_chest.config import Config, flatten
 if TYPE_CHECKING:
     from mobilenet_chest.cache import Entry
     from mobilenet_chest.deploy.doctor import Finding
+    from mobilenet_chest.evaluation.intervals import Interval
     from mobilenet_chest.selection.evaluate import Evaluation
     from mobilenet_chest.selection.ledger import Opening
     from mobilenet_chest.selection.promote import Promotion
@@ -100,21 +101,25 @@ def dry_run(
 
 def training(config: Config, result: RunResult, as_json: bool) -> None:
     """The figures of one training."""
+    from mobilenet_chest.evaluation.figures import figure_intervals
+
+    intervals = figure_intervals(result.metrics, result.predictions)
     if as_json:
-        print_json({"run_id": result.run_id, "status": result.status, "metrics": result.metrics})
+        print_json({"run_id": result.run_id, "status": result.status, "metrics": result.metrics,
+                    "intervals": ends(intervals)})  # fmt: skip
         return
-    metrics_table(f"{config.name}, run {result.run_id}", result.metrics)
+    metrics_table(f"{config.name}, run {result.run_id}", result.metrics, intervals)
     line("browse:  mlflow ui")
     line(f"promote: mobilenet-chest promote {result.run_id}")
 
 
-def metrics_table(title: str, metrics: Mapping[str, float]) -> None:
-    """A line for each figure."""
+def metrics_table(title: str, metrics: Mapping[str, float], intervals: Mapping[str, Interval]) -> None:
+    """A line for each figure, with its 95% interval where it has one."""
     table = Table(title=title)
     table.add_column("metric")
     table.add_column("value", justify="right")
     for name, value in metrics.items():
-        table.add_row(name, number(value))
+        table.add_row(name, with_interval(value, intervals.get(name)))
     out.print(table)
 
 
@@ -184,15 +189,14 @@ def _confirmed(found: Confirmation | None) -> dict[str, Any]:
 def promotion(result: Promotion, as_json: bool) -> None:
     """What a promotion did, or would do."""
     if as_json:
-        print_json(asdict(result))
+        print_json(asdict(result) | {"intervals": ends(result.intervals)})
         return
     for reason in result.reasons:
         line(reason)
     if not result.promoted:
         return
     line(f"{result.alias} of '{result.name}' is version {result.version}, run {result.run_id}")
-    for name, value in result.test.items():
-        line(f"  {name:<28} {value:.4f}")
+    _figures(result.test, result.intervals)
     openings(result.openings)
     line(f'use: mlflow.pyfunc.load_model("models:/{result.name}@{result.alias}").predict(uint8_images)')
 
@@ -200,13 +204,18 @@ def promotion(result: Promotion, as_json: bool) -> None:
 def evaluation(result: Evaluation, as_json: bool) -> None:
     """Figures of one split."""
     if as_json:
-        print_json(asdict(result))
+        print_json(asdict(result) | {"intervals": ends(result.intervals)})
         return
     line(f"run {result.run_id}, {result.split}: {result.rows} images; test openings so far: {result.test_evaluations}")
-    for name, value in result.metrics.items():
-        line(f"  {name:<28} {value:.4f}")
+    _figures(result.metrics, result.intervals)
     if result.split == "test":
         openings(result.openings)
+
+
+def _figures(metrics: Mapping[str, float], intervals: Mapping[str, Interval]) -> None:
+    for name, value in metrics.items():
+        interval = intervals.get(name)
+        line(f"  {name:<28} {value:.4f}" + (f" ({interval.low:.4f}–{interval.high:.4f})" if interval else ""))
 
 
 def openings(found: Sequence[Opening]) -> None:
@@ -262,6 +271,16 @@ def data_info(source: str | None) -> None:
         sizes = "made here at any size" if name == PHANTOM else ", ".join(map(str, info.sizes)) + " pixels"
         kind = "gray" if info.channels == 1 else "colour"
         line(f"{info.name}: {kind}, {info.task}, {sizes}; labels: {', '.join(map(repr, info.label_names))}")
+
+
+def with_interval(value: float | None, interval: Interval | None) -> str:
+    """A figure and its interval to a tenth of a point, which is finer than any of them is known."""
+    return number(value) + (f" ({interval.low:.3f}–{interval.high:.3f})" if interval else "")
+
+
+def ends(intervals: Mapping[str, Interval]) -> dict[str, list[float]]:
+    """Intervals as JSON documents have them: the two ends, by the figure's name."""
+    return {name: [interval.low, interval.high] for name, interval in intervals.items()}
 
 
 def number(value: Any) -> str:

@@ -49,7 +49,7 @@ def evaluation(result: Evaluation, prevalence: float | None, as_json: bool) -> N
         return
     found = operating_points(result.run_id, result.split, prevalence)
     if as_json:
-        output.print_json(asdict(result) | {"points": asdict(found)})
+        output.print_json(asdict(result) | {"intervals": output.ends(result.intervals), "points": asdict(found)})
     else:
         output.evaluation(result, as_json)
         _show(found)

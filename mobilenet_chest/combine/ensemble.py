@@ -15,6 +15,8 @@ from mobilenet_chest.combine.members import Member, Watch, mean_of, members, tra
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import Split, TrainVal, load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
+from mobilenet_chest.evaluation.figures import figure_intervals
+from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.metrics import selection_metrics
 from mobilenet_chest.evaluation.predict import Predictions, one_after_the_other, predict
 from mobilenet_chest.selection.runs import Candidate, finished_with, run_of_members, trained_model
@@ -38,11 +40,13 @@ class Combined:
         run_id: Of the new run.
         members: Ids of the runs it was made from.
         metrics: Its figures on the validation rows.
+        intervals: 95% intervals of them, by their names.
     """
 
     run_id: str
     members: tuple[str, ...]
     metrics: dict[str, float]
+    intervals: dict[str, Interval]
 
 
 def of_seeds(config: Config, seeds: int, watch: Watch = unwatched) -> Combined:
@@ -88,12 +92,12 @@ def combine(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"]) -> C
         rows, predictions = data.val, mean_of([part.predictions() for part in parts])
     metrics = selection_metrics(predictions, config.evaluation, config.seed)
     metrics |= {name: sum(part.run.data.metrics[name] for part in parts) for name in ("parameters", "train_seconds")}
-    run_ids = tuple(part.run_id for part in parts)
+    run_ids, intervals = tuple(part.run_id for part in parts), figure_intervals(metrics, predictions)
     tags = {"members": ",".join(run_ids), "members_are": of}
     if of == "folds":
         tags[SCORED_ON] = OUT_OF_FOLD
     if known := finished_with(client, config.experiment, {"kind": "ensemble"} | tags):
-        return Combined(str(known[0].info.run_id), run_ids, metrics)
+        return Combined(str(known[0].info.run_id), run_ids, metrics, intervals)
     tracker = MlflowTracker("ensemble", name=f"{config.name}, {len(parts)} {of}", tags=tags)
     states = [{"config": part.config.resolved(), "model": trained_model(client, part.run, part.config).state_dict()}
               for part in parts]  # fmt: skip
@@ -111,7 +115,7 @@ def combine(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"]) -> C
         prediction_grid(rows, predictions, data.classes, metrics["threshold"], config.seed, grid)
         tracker.log_file(grid, "plots")
     assert tracker.run_id is not None
-    return Combined(tracker.run_id, run_ids, metrics)
+    return Combined(tracker.run_id, run_ids, metrics, intervals)
 
 
 def _log_predictions(tracker: MlflowTracker, predictions: Predictions, name: str, folder: Path) -> None:

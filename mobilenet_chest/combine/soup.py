@@ -17,6 +17,7 @@ from mobilenet_chest.combine.members import Member, members
 from mobilenet_chest.config import Config, best_direction
 from mobilenet_chest.data.dataset import Split
 from mobilenet_chest.errors import UserError
+from mobilenet_chest.evaluation.figures import figure_intervals
 from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
 from mobilenet_chest.evaluation.predict import predict, predict_logits
 from mobilenet_chest.models.classifier import Classifier
@@ -110,7 +111,9 @@ def soup(candidates: Sequence[Candidate]) -> Combined:
         checkpoint.save(folder / "best.pt", {"model": model.state_dict(), "threshold": metrics["threshold"]})
         tracker.log_file(folder / "best.pt", "checkpoints")
     assert tracker.run_id is not None
-    return Combined(tracker.run_id, tuple(part.run_id for part in taken), metrics)
+    return Combined(
+        tracker.run_id, tuple(part.run_id for part in taken), metrics, figure_intervals(metrics, predictions)
+    )
 
 
 def average(states: Sequence[State]) -> dict[str, Tensor]:

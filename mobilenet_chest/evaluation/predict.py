@@ -38,6 +38,10 @@ class Predictions:
     probability_tta: NDArray[np.float64]
 
 
+COLUMNS = ("row", "label", "probability", "probability_tta")
+"""Of ``predictions/*.parquet``."""
+
+
 def one_after_the_other(predictions: Sequence[Predictions]) -> Predictions:
     """Predictions of different rows, in the order of the rows."""
     columns = {name: np.concatenate([getattr(one, name) for one in predictions]) for name in vars(predictions[0])}

@@ -16,7 +16,9 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import has_test_split, load_test, load_train_val
 from mobilenet_chest.data.groups import Columns, read_columns
 from mobilenet_chest.errors import DataError, TrackingError
+from mobilenet_chest.evaluation.figures import figure_intervals
 from mobilenet_chest.evaluation.groups import GroupFigures, grouped
+from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predict import Predictions, predict
 from mobilenet_chest.selection.ledger import OPENINGS, Opening, open_test, openings
@@ -39,6 +41,7 @@ class Evaluation:
         test_evaluations: How often this run has been scored on the test split, this time included.
         openings: Every opening of its study, or of the run itself where it has none, this one included.
         groups: Figures of all images and of each group, with TTA at the threshold, where groups were asked for.
+        intervals: 95% intervals of the figures, by their names.
     """
 
     run_id: str
@@ -48,6 +51,7 @@ class Evaluation:
     test_evaluations: int
     openings: list[Opening] = field(default_factory=list)
     groups: list[GroupFigures] = field(default_factory=list)
+    intervals: dict[str, Interval] = field(default_factory=dict)
 
 
 def evaluate(
@@ -114,14 +118,15 @@ def evaluate_run(
         look.result(metrics)
         tracker = MlflowTracker(resume=run_id)
         tracker.log_metrics(metrics, step=0)
-        tracker.log_tags({"test_digest": rows.digest[:16]})
         with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
             path = Path(folder) / "test.parquet"
             predictions_table(predictions).to_parquet(path, index=False)
             tracker.log_file(path, "predictions")
+        tracker.log_tags({"test_digest": rows.digest[:16]})  # last: it says that the rest is there
     opened = int(client.get_run(run_id).data.tags.get(OPENINGS, 0))
     figures = _groups(predictions, run.data.metrics["threshold"], columns, config)
-    return Evaluation(run_id, split, len(rows), metrics, opened, openings(client, run), figures)
+    intervals = figure_intervals(metrics, predictions)
+    return Evaluation(run_id, split, len(rows), metrics, opened, openings(client, run), figures, intervals)
 
 
 def _groups(predictions: Predictions, threshold: float, columns: Columns | None, config: Config) -> list[GroupFigures]:

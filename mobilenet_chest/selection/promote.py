@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_validation_images
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
+from mobilenet_chest.evaluation.figures import figure_intervals
+from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.predict import COLUMNS, Predictions
 from mobilenet_chest.selection import digests, package
 from mobilenet_chest.selection.card import model_card
 from mobilenet_chest.selection.evaluate import evaluate_run, same_rows
@@ -48,6 +53,7 @@ class Promotion:
         reasons: For a dry run, what would happen; otherwise what was done.
         test: Figures on the sealed test split.
         openings: Every opening of the test split for the run's study, or the run itself where it has none.
+        intervals: 95% intervals of the test figures, by their names.
     """
 
     name: str
@@ -58,6 +64,7 @@ class Promotion:
     reasons: list[str] = field(default_factory=list)
     test: dict[str, float] = field(default_factory=dict)
     openings: list[Opening] = field(default_factory=list)
+    intervals: dict[str, Interval] = field(default_factory=dict)
 
 
 @told()
@@ -157,7 +164,8 @@ def _already(
         with digests.verified_copy(client, version):
             figures = test_figures(client, candidate.run_id)
             said, opened = [f"{alias} already is this run"], openings(client, candidate.run)
-            return Promotion(name, current, alias, candidate.run_id, True, said, figures, opened)
+            intervals = test_intervals(client, candidate.run, figures)
+            return Promotion(name, current, alias, candidate.run_id, True, said, figures, opened, intervals)
     except TrackingError:
         return None  # changed, or without digests: packed again, which is what its refusal tells the user to do
 
@@ -178,7 +186,7 @@ def _promote(
     test = test_figures(client, run_id)
     if not test:
         test = evaluate_run(client, candidate.run, config, "test", again=again, command="promote").metrics
-    opened = openings(client, candidate.run)
+    intervals, opened = test_intervals(client, candidate.run, test), openings(client, candidate.run)
     own = {OPENINGS: client.get_run(run_id).data.tags[OPENINGS], "test_openings": "; ".join(described(opened))}
     for key, value in (_version_tags(candidate, test, difference) | own).items():
         client.set_model_version_tag(name, version, key, value)
@@ -189,7 +197,7 @@ def _promote(
     mine.close()
     done = [f"predictions of the registered model equal the run's on {compared} validation images "
             f"(largest difference {difference:.1e})"]  # fmt: skip
-    return Promotion(name, version, alias, run_id, True, done + said, test, opened)
+    return Promotion(name, version, alias, run_id, True, done + said, test, opened, intervals)
 
 
 def _move(mine: Turn, candidate: Candidate, alias: str, even_if_worse: bool) -> list[str]:
@@ -256,6 +264,12 @@ def test_figures(client: MlflowClient, run_id: str) -> dict[str, float]:
     if "test_digest" not in run.data.tags:
         return {}
     return {name: value for name, value in run.data.metrics.items() if name.startswith("test_")}
+
+
+def test_intervals(client: MlflowClient, run: Run, figures: Mapping[str, float]) -> dict[str, Interval]:
+    """95% intervals of :func:`test_figures`, from the predictions that the opening left."""
+    table = stored_predictions(client, run, "test")
+    return figure_intervals(figures, Predictions(**{name: table[name].to_numpy() for name in COLUMNS}))
 
 
 def _version_tags(candidate: Candidate, test: dict[str, float], difference: float) -> dict[str, str]:

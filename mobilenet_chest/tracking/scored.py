@@ -17,7 +17,7 @@ from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.intervals import check_rows
 from mobilenet_chest.evaluation.paired import Scored
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.predict import COLUMNS, Predictions
 from mobilenet_chest.tracking.store import reason, tracking_uri
 
 PATH = "predictions/val.parquet"
@@ -48,7 +48,7 @@ def _scored(run: Run, folder: Path) -> Scored | str:
             copy.mkdir()
             file = repository.download_artifacts(PATH, str(copy))
         table = pyarrow.parquet.read_table(file, use_threads=False)
-        columns = {name: table[name].to_numpy() for name in Predictions.__dataclass_fields__}
+        columns = {name: table[name].to_numpy() for name in COLUMNS}
         settings = {name: json.loads(run.data.params[f"evaluation.{name}"])
                     for name in ("threshold_low", "threshold_high", "threshold_step", "folds")}  # fmt: skip
         predicted, seed = Predictions(**columns), int(run.data.params["seed"])

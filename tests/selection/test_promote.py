@@ -19,6 +19,7 @@ from mlflow.artifacts import download_artifacts
 
 from mobilenet_chest.data.dataset import load_test, load_train_val, resize, stored_validation_images
 from mobilenet_chest.errors import DataError, PromotionRefused, SealedError, TrackingError
+from mobilenet_chest.evaluation.statistics import auc_interval
 from mobilenet_chest.selection import evaluate as evaluate_module
 from mobilenet_chest.selection import package, runs
 from mobilenet_chest.selection.ledger import described
@@ -173,6 +174,10 @@ class TestPromoted:
         assert {"test_auc", "test_accuracy_tta_threshold", "test_sensitivity"} <= promotion.test.keys()
         table = runs.stored_predictions(store.client, run, "test")
         np.testing.assert_array_equal(table["row"], load_test(store.config().data).rows)
+        assert promotion.intervals.keys() == promotion.test.keys()
+        assert promotion.intervals["test_auc"] == auc_interval(
+            table["label"].to_numpy(), table["probability"].to_numpy()
+        )
 
     def test_the_card_tells_what_it_is_and_is_not(self, promoted: Promoted) -> None:
         store, promotion = promoted
@@ -217,7 +222,7 @@ class TestPromoted:
         for reference in ("dropout-study", promotion.run_id):
             again = promote(reference)
             assert (again.version, again.promoted, again.test) == ("1", True, promotion.test)
-            assert again.openings == promotion.openings
+            assert (again.openings, again.intervals) == (promotion.openings, promotion.intervals)
             assert again.reasons == ["champion already is this run"]
         assert registry(store.client) == before
         assert files(store.folder) == kept
