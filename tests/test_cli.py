@@ -311,10 +311,20 @@ def test_a_dry_run_writes_nothing(folder: Path, written: Write, command: str) ->
     assert document["parameters"] == 5_022_225 - 2_050_561 + document["parameters_stage1"]
     assert document.get("trials") == {"train": None, "sweep": 2}[command]
     assert contents(folder) == {}
+    assert "confirmations" not in document
     text = run(command, path, "stage2.lr=2e-3", "--dry-run")
     assert text.exit_code == 0
     assert "train: 22 cardiomegaly, 46 pneumothorax" in text.stdout.splitlines()
     assert ("trials to come: 2 of 2" in text.stdout) == (command == "sweep")
+    assert contents(folder) == {}
+
+
+def test_a_dry_run_counts_what_a_confirmation_trains(folder: Path, written: Write) -> None:
+    arguments = ("sweep", written(), "study.confirm={top: 3, seeds: 4}", "--dry-run")
+    # of two trials, three cannot lead
+    assert json.loads(run(*arguments, "--json").stdout)["confirmations"] == 8
+    lines = run(*arguments).stdout.splitlines()
+    assert lines[-1] == "then, to confirm: 8 again (up to 3 leaders, each on 4 fresh seeds)"
     assert contents(folder) == {}
 
 

@@ -75,6 +75,8 @@ def _against(base: Row, others: Sequence[Row]) -> None:
     for row in others:
         if not row.comparable:
             line(f"{row.name}, run {row.run_id}, is not compared: {row.reason}")
+        if row.selection is not None:
+            line(f"{row.name}, run {row.run_id}: {row.selection}")
 
 
 def _verdict(verdict: Verdict | None) -> tuple[str, str, str]:

@@ -95,8 +95,9 @@ def dry_run(
 
         line(f"trials to come: {trials} of {config.study.trials}{rows_of_trials(config, prepared.data)}")
         if confirm := config.study.confirm:
-            line(f"then, to confirm: {confirmations} trainings (the best {confirm.top} trials on {confirm.seeds} fresh "
-                 "seeds each, less what is done)")  # fmt: skip
+            line(
+                f"then, to confirm: {confirmations} again (up to {confirm.top} leaders, each on {confirm.seeds} fresh seeds)"
+            )
 
 
 def training(config: Config, result: RunResult, as_json: bool) -> None:

@@ -18,12 +18,12 @@ from mobilenet_chest.config.schema import (
     ModelConfig,
     TrackingConfig,
 )
-from mobilenet_chest.config.search import Choice, Distribution, Scalar, StudyConfig
+from mobilenet_chest.config.search import Choice, ConfirmConfig, Distribution, Scalar, StudyConfig
 from mobilenet_chest.config.sections import EPOCH_METRICS, FINAL_METRICS, best_direction
 
 __all__ = [
-    "EPOCH_METRICS", "FINAL_METRICS", "MODEL_NAMES", "AugmentConfig", "Choice", "Config", "DataConfig", "Distribution",
-    "EvaluationConfig", "LossConfig", "ModelConfig", "OptimizerConfig", "Phase", "Scalar", "Stage1Config",
-    "Stage2Config", "StageConfig", "StudyConfig", "TrackingConfig", "active", "best_direction", "flatten",
-    "is_integer_field", "load", "parse", "to_yaml", "with_values",
+    "EPOCH_METRICS", "FINAL_METRICS", "MODEL_NAMES", "AugmentConfig", "Choice", "Config", "ConfirmConfig",
+    "DataConfig", "Distribution", "EvaluationConfig", "LossConfig", "ModelConfig", "OptimizerConfig", "Phase",
+    "Scalar", "Stage1Config", "Stage2Config", "StageConfig", "StudyConfig", "TrackingConfig", "active",
+    "best_direction", "flatten", "is_integer_field", "load", "parse", "to_yaml", "with_values",
 ]  # fmt: skip

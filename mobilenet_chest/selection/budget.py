@@ -61,7 +61,7 @@ def unequal(first: Budget, second: Budget) -> str | None:
         text = f"chosen from {_trials(first)}, the baseline from {_trials(second)}"
         flattered = max((first, second), key=lambda one: one.trials)
         if first.trials != second.trials and not flattered.seeds:
-            text += ": its lead is flattered" if flattered is first else ": the baseline is flattered"
+            text += ": its figures are flattered" if flattered is first else ": the baseline's are flattered"
         said.append(text)
     for name, what in (("members", "trainings averaged"), ("epochs", "epochs at most"), ("thresholds", "thresholds")):
         if getattr(first, name) != getattr(second, name):

@@ -11,6 +11,7 @@ from mobilenet_chest.errors import UserError
 from mobilenet_chest.evaluation.figures import figure_intervals
 from mobilenet_chest.evaluation.paired import PAIRED, PRIMARY, Scored, Verdict, cannot_be_told, verdicts
 from mobilenet_chest.evaluation.statistics import Interval
+from mobilenet_chest.selection.budget import budgets, unequal
 from mobilenet_chest.selection.runs import SCORED_ON, Candidate, everything, find, find_one
 from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
@@ -37,6 +38,7 @@ class Row:
         tied: It is such a row, or cannot be told from it; false where there is none that cannot.
         comparable: Can be paired with the baseline; without one, with runs of the same images.
         reason: Why not.
+        selection: In what its choice differs from the baseline's, which flatters one of them; ``None``: in nothing.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Row:
     tied: bool = False
     comparable: bool = True
     reason: str | None = None
+    selection: str | None = None
 
 
 def _reported(name: str, model: str, parameters: float, accuracy: float, minutes: float | None, **more: float) -> Row:
@@ -107,7 +110,11 @@ def compare(
     rows = _with_ties([_row(candidate, found[run_id]) for run_id, candidate in by_id.items()], found)
     rows.sort(key=lambda row: (base is None or row.run_id != base.run_id, -row.metrics.get(PRIMARY, 0)))
     if base is not None:
-        rows = _against(rows, found, margin)
+        tried = dict(zip(by_id, budgets(client, [*by_id.values()]), strict=True))
+        rows = [
+            replace(row, selection=unequal(tried[str(row.run_id)], tried[base.run_id]))
+            for row in _against(rows, found, margin)
+        ]
     return [*rows, *(REPORTED if reported else ())]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,12 @@ def test_differences_stand_in_a_table_of_their_own(capsys: pytest.CaptureFixture
     assert lines[-1] == (
         f"elsewhere, run {'c' * 32}, is not compared: scored on other images than the baseline: 4567, not 0123"
     )
+
+
+def test_unequal_choices_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "chosen from 50 trials, the baseline from 1 trial: its figures are flattered"
+    lines = printed(capsys, [BASE, replace(OTHER, selection=said)])
+    assert lines[-1] == f"other, run {'b' * 32}: {said}"
 
 
 def test_json_has_everything(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from mobilenet_chest.config import (
     MODEL_NAMES,
     Config,
+    ConfirmConfig,
     active,
     flatten,
     is_integer_field,
@@ -74,6 +75,14 @@ def test_an_unknown_key_of_a_distribution(experiment: Path) -> None:
         f"{experiment}: search.stage2.lr.lo: unknown key; did you mean 'low'? Allowed: low, high, log, step, choices, "
         "when",
     )
+
+
+def test_an_unknown_key_of_a_section_that_may_be_null(experiment: Path) -> None:
+    assert problems(experiment, "name: x\n", "study.confirm.tops=2") == (
+        "command line: study.confirm.tops: unknown key; did you mean 'top'? Allowed: top, seeds",
+    )
+    assert loaded(experiment, "name: x\n").study.confirm is None
+    assert loaded(experiment, "name: x\n", "study.confirm.top=2").study.confirm == ConfirmConfig(top=2, seeds=5)
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,8 @@ def test_losses_fall_and_everything_else_rises() -> None:
         ({"resampling": "kfold", "budget": "phase"}, "with resampling: kfold the pruner decides between them"),
         ({"resampling": "reshuffle", "metric": "val_sensitivity"}, "needs a metric known after every epoch"),
         ({"resampling": "bootstrap"}, "'holdout', 'reshuffle' or 'kfold'"),
+        ({"confirm": {"top": 0}}, "greater than or equal to 1"),
+        ({"confirm": {"seeds": 1}}, "greater than or equal to 2"),
     ],
 )
 def test_a_study_that_cannot_be(fields: dict[str, Any], part: str) -> None:

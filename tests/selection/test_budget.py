@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 
 from mobilenet_chest.selection import budget as module
 from mobilenet_chest.selection.budget import Budget, budget, budgets, unequal
+from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.runs import Candidate, find_one
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def test_the_store_is_asked_once_for_all(store: Store, monkeypatch: pytest.Monke
     [
         (Budget(), Budget(), None),
         (Budget(50), Budget(50), None),
-        (Budget(50), Budget(), "chosen from 50 trials, the baseline from 1 trial: its lead is flattered"),
-        (Budget(), Budget(20), "chosen from 1 trial, the baseline from 20 trials: the baseline is flattered"),
+        (Budget(50), Budget(), "chosen from 50 trials, the baseline from 1 trial: its figures are flattered"),
+        (Budget(), Budget(20), "chosen from 1 trial, the baseline from 20 trials: the baseline's are flattered"),
         # fresh seeds are no part of what the choice has flattered
         (Budget(50, seeds=5), Budget(), "chosen from 50 trials and 5 fresh seeds, the baseline from 1 trial"),
         (
@@ -90,3 +91,11 @@ def test_the_store_is_asked_once_for_all(store: Store, monkeypatch: pytest.Monke
 )
 def test_what_is_said_where_they_differ(first: Budget, second: Budget, said: str | None) -> None:
     assert unequal(first, second) == said
+
+
+def test_compare_says_it_of_each_row(store: Store) -> None:
+    base, best = compare([store.study_run], baseline=store.single)
+    assert base.selection is None
+    assert best.selection == "chosen from 2 trials, the baseline from 1 trial: its figures are flattered"
+    # without a baseline there is nothing to be unequal to
+    assert compare([store.study_run])[0].selection is None
