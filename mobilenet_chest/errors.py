@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class MobilenetChestError(Exception):
@@ -124,12 +125,13 @@ class PromotionRefused(MobilenetChestError):
 
     Args:
         reasons: Every gate that failed, a sentence each.
+        gates: Verdicts of all gates of the experiment, as :class:`mobilenet_chest.selection.gates.Verdict`.
     """
 
     exit_code = 3
 
-    def __init__(self, reasons: Sequence[str]) -> None:
-        self.reasons = tuple(reasons)
+    def __init__(self, reasons: Sequence[str], gates: Sequence[Any] = ()) -> None:
+        self.reasons, self.gates = tuple(reasons), tuple(gates)
         super().__init__("not promoted: " + "; ".join(self.reasons))
 
 

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -188,7 +189,10 @@ def promote(
         except PromotionRefused as refusal:
             if as_json:
                 output.print_json({"name": named if back else name, "version": None, "alias": alias, "run_id": None,
-                                   "promoted": False, "reasons": list(refusal.reasons), "test": {}})  # fmt: skip
+                                   "promoted": False, "reasons": list(refusal.reasons), "test": {},
+                                   "gates": [asdict(verdict) for verdict in refusal.gates]})  # fmt: skip
+            else:
+                output.gates(refusal.gates)
             raise
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mobilenet_chest.deploy.doctor import Finding
     from mobilenet_chest.evaluation.intervals import Interval
     from mobilenet_chest.selection.evaluate import Evaluation
+    from mobilenet_chest.selection.gates import Verdict
     from mobilenet_chest.selection.ledger import Opening
     from mobilenet_chest.selection.promote import Promotion
     from mobilenet_chest.stages import Prepared
@@ -194,12 +195,19 @@ def promotion(result: Promotion, as_json: bool) -> None:
         return
     for reason in result.reasons:
         line(reason)
+    gates(result.gates)
     if not result.promoted:
         return
     line(f"{result.alias} of '{result.name}' is version {result.version}, run {result.run_id}")
     _figures(result.test, result.intervals)
     openings(result.openings)
     line(f'use: mlflow.pyfunc.load_model("models:/{result.name}@{result.alias}").predict(uint8_images)')
+
+
+def gates(verdicts: Sequence[Verdict]) -> None:
+    """What each gate found, a line each."""
+    for verdict in verdicts:
+        line(str(verdict))
 
 
 def evaluation(result: Evaluation, as_json: bool) -> None:

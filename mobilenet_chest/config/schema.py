@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from mobilenet_chest.config.gates import GatesConfig
 from mobilenet_chest.config.recipe import AugmentConfig, LossConfig, OptimizerConfig, Stage1Config, Stage2Config
 from mobilenet_chest.config.search import Distribution, StudyConfig
 from mobilenet_chest.config.sections import EpochMetric, Section
@@ -173,6 +174,7 @@ class Config(Section):
     tracking: TrackingConfig = TrackingConfig()
     search: dict[str, Distribution] = Field({}, description="Dotted path of a field -> the values a sweep may give it.")
     study: StudyConfig = StudyConfig()
+    gates: GatesConfig = GatesConfig()
 
     @model_validator(mode="after")
     def _something_to_train(self) -> Self:
@@ -244,18 +246,18 @@ class Config(Section):
         return self.model_dump(mode="json")
 
     def training_fields(self) -> dict[str, Any]:
-        """The resolved experiment without ``search`` and ``study``: what one training is made of."""
-        return self.model_dump(mode="json", exclude={"search", "study"})
+        """The resolved experiment without ``search``, ``study`` and ``gates``: what one training is made of."""
+        return self.model_dump(mode="json", exclude={"search", "study", "gates"})
 
     def digest(self) -> str:
         """SHA-256 (first 16 hex digits) of what determines a training's numbers.
 
-        Names, tracking, the search, the device and the place of the data are left out: the same training under
+        Names, tracking, search, gates, the device and the place of the data are left out: the same training under
         another name, or from a file in another folder, has the same digest. The pixels have a digest of their own.
         """
         fields = self.model_dump(
             mode="json", exclude={"name": True, "device": True, "tracking": True, "search": True, "study": True,
-                                  "data": {"path", "root"}}
+                                  "gates": True, "data": {"path", "root"}}
         )  # fmt: skip
         for name, default in NEWER_DATA_FIELDS.items():
             if fields["data"].get(name, default) == default:

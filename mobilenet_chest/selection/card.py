@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.selection.gates import Verdict, as_table
 from mobilenet_chest.selection.ledger import Opening, described
 from mobilenet_chest.selection.runs import SCORED_ON, Candidate
 
@@ -17,6 +18,7 @@ def model_card(
     test: dict[str, float],
     difference: float,
     openings: Sequence[Opening],
+    verdicts: Sequence[Verdict],
 ) -> str:
     """The version's description, in Markdown: what it is, on what it was measured, and what it must not be used for."""
     run, metrics = candidate.run, candidate.run.data.metrics
@@ -47,6 +49,7 @@ Every opening of the test split for this {"study" if run.data.tags.get("study") 
 
 {opened}
 
+{as_table(verdicts)}
 Cross-fitted validation accuracy: {metrics["val_accuracy_crossfit"]:.4f}.{_calibration(metrics)}
 
 Run `{candidate.run_id}`, experiment digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,8 +22,8 @@ from mobilenet_chest.evaluation.predict import COLUMNS, Predictions
 from mobilenet_chest.selection import digests, package
 from mobilenet_chest.selection.card import model_card
 from mobilenet_chest.selection.evaluate import evaluate_run, same_rows
+from mobilenet_chest.selection.gates import Verdict, admit, as_tags, of_run
 from mobilenet_chest.selection.ledger import OPENINGS, Opening, described, openings, refuse_second
-from mobilenet_chest.selection.rank import against
 from mobilenet_chest.selection.runs import (
     Candidate,
     find_one,
@@ -40,6 +40,10 @@ TOLERANCE = 1e-4
 program rounds float32 sums in another order, which is about 1e-6."""
 
 
+Judge = Callable[[str | None], tuple[list[str], list[Verdict]]]
+"""What is found, and the gates' verdicts, where the alias stands at a version; it refuses."""
+
+
 @dataclass(frozen=True)
 class Promotion:
     """What came of a promotion.
@@ -54,6 +58,7 @@ class Promotion:
         test: Figures on the sealed test split.
         openings: Every opening of the test split for the run's study, or the run itself where it has none.
         intervals: 95% intervals of the test figures, by their names.
+        gates: Verdicts of the experiment's gates.
     """
 
     name: str
@@ -65,6 +70,7 @@ class Promotion:
     test: dict[str, float] = field(default_factory=dict)
     openings: list[Opening] = field(default_factory=list)
     intervals: dict[str, Interval] = field(default_factory=dict)
+    gates: list[Verdict] = field(default_factory=list)
 
 
 @told()
@@ -78,11 +84,11 @@ def promote(
 ) -> Promotion:
     """Register the best finished run of a study, or a given run, and move the alias once the version is proven.
 
-    In order: gates on the run; the turn among all who promote to this model; the run is held against the one that the
-    alias stands at; the model is packed and registered with the digests of its files; a fresh process without this
-    project loads it from the registry and must predict the validation images as the run did; the sealed test split is
-    evaluated, once for a run; tags and model card are written; the alias moves. A refusal takes the new version back,
-    and so does the next promotion to this model where this one was killed.
+    In order: gates on the run, those of its own experiment included; the turn among all who promote to this model; the
+    run is held against the one that the alias stands at, again; the model is packed and registered with the digests of
+    its files; a fresh process without this project loads it from the registry and must predict the validation images as
+    the run did; the sealed test split is evaluated, once for a run; tags and model card are written; the alias moves.
+    A refusal takes the new version back, and so does the next promotion to this model where this one was killed.
 
     Args:
         reference: Study or run id.
@@ -114,8 +120,13 @@ def promote(
     current = alias_version(client, model_name, alias)
     if (already := _already(client, candidate, model_name, alias, current)) is not None:
         return already
-    said = against(client, candidate, model_name, current, even_if_worse)
     opened, known = openings(client, candidate.run), test_figures(client, candidate.run_id)
+    own = of_run(client, candidate, config, len(opened) + (not known))
+
+    def judge(current: str | None) -> tuple[list[str], list[Verdict]]:
+        return admit(client, candidate, config, model_name, current, own, even_if_worse)
+
+    said, verdicts = judge(current)
     if not known:
         refuse_second(candidate.run, opened, again)
     if dry_run:
@@ -126,14 +137,15 @@ def promote(
             else f"the test figures of the opening on record would be used (openings so far: {len(opened)})",
             f"the alias '{alias}' would move from {'no version' if current is None else f'version {current}'} to it",
         ]  # fmt: skip
-        return Promotion(model_name, None, alias, candidate.run_id, False, steps + said, openings=opened)
+        return Promotion(model_name, None, alias, candidate.run_id, False, steps + said, openings=opened,
+                         gates=verdicts)  # fmt: skip
     with turn(client, model_name, candidate.run_id) as mine:
         # again, now that nobody else can move it: the one before may have promoted a better run, or this very one
         current = alias_version(client, model_name, alias)
         if (already := _already(client, candidate, model_name, alias, current)) is not None:
             return already
-        against(client, candidate, model_name, current, even_if_worse)
-        return _promote(mine, candidate, config, alias, even_if_worse, again)
+        _, verdicts = judge(current)
+        return _promote(mine, candidate, config, alias, verdicts, judge, again)
 
 
 def check_names(name: str, alias: str) -> None:
@@ -171,7 +183,13 @@ def _already(
 
 
 def _promote(
-    mine: Turn, candidate: Candidate, config: Config, alias: str, even_if_worse: bool, again: bool
+    mine: Turn,
+    candidate: Candidate,
+    config: Config,
+    alias: str,
+    verdicts: list[Verdict],
+    judge: Judge,
+    again: bool,
 ) -> Promotion:
     client, name, version = mine.client, mine.name, mine.version
     run_id, threshold = candidate.run_id, candidate.run.data.metrics["threshold"]
@@ -190,29 +208,39 @@ def _promote(
     own = {OPENINGS: client.get_run(run_id).data.tags[OPENINGS], "test_openings": "; ".join(described(opened))}
     for key, value in (_version_tags(candidate, test, difference) | own).items():
         client.set_model_version_tag(name, version, key, value)
-    card = model_card(candidate, config, data.classes, test, difference, opened)
-    client.update_model_version(name, version, description=card)
-    client.log_text(run_id, card, "model_card.md")
-    said = _move(mine, candidate, alias, even_if_worse)
+
+    def record(verdicts: list[Verdict]) -> None:
+        for key, value in as_tags(verdicts).items():
+            client.set_model_version_tag(name, version, key, value)
+        card = model_card(candidate, config, data.classes, test, difference, opened, verdicts)
+        client.update_model_version(name, version, description=card)
+        client.log_text(run_id, card, "model_card.md")
+
+    record(verdicts)
+    said, verdicts = _move(mine, alias, verdicts, judge, record)
     mine.close()
     done = [f"predictions of the registered model equal the run's on {compared} validation images "
             f"(largest difference {difference:.1e})"]  # fmt: skip
-    return Promotion(name, version, alias, run_id, True, done + said, test, opened, intervals)
+    return Promotion(name, version, alias, run_id, True, done + said, test, opened, intervals, verdicts)
 
 
-def _move(mine: Turn, candidate: Candidate, alias: str, even_if_worse: bool) -> list[str]:
+def _move(
+    mine: Turn, alias: str, recorded: list[Verdict], judge: Judge, record: Callable[[list[Verdict]], None]
+) -> tuple[list[str], list[Verdict]]:
     """Compare and set. Who sets aliases without taking turns (MLflow's pages, other tools) makes it decide again."""
     client, name = mine.client, mine.name
     while True:
         current = alias_version(client, name, alias)
-        said = against(client, candidate, name, current, even_if_worse)
+        said, verdicts = judge(current)
+        if verdicts != recorded:
+            record(recorded := verdicts)
         client.set_model_version_tag(name, mine.version, previous_tag(alias), current or "")
         mine.check()
         if alias_version(client, name, alias) != current:
             continue
         client.set_registered_model_alias(name, alias, mine.version)
         if alias_version(client, name, alias) == mine.version:
-            return said
+            return said, verdicts
 
 
 def previous_tag(alias: str) -> str:

@@ -38,7 +38,7 @@ def against(
     """
     if current is None:
         return []
-    champion = _run(client, client.get_model_version(name, current).run_id)
+    champion = run_or_none(client, client.get_model_version(name, current).run_id)
     metric, direction = _metric(client, candidate)
     why = _incomparable(candidate.run, champion, metric)
     if why is not None or champion is None:
@@ -55,7 +55,7 @@ def against(
 def _metric(client: MlflowClient, candidate: Candidate) -> tuple[str, str]:
     study = candidate.study
     if study is None and candidate.run.data.tags.get("kind") in ("trial", "confirm"):
-        study = _run(client, candidate.run.data.tags.get("mlflow.parentRunId"))
+        study = run_or_none(client, candidate.run.data.tags.get("mlflow.parentRunId"))
     return DEFAULT if study is None else (study.data.tags["metric"], study.data.tags["direction"])
 
 
@@ -75,7 +75,8 @@ def _incomparable(run: Run, champion: Run | None, metric: str) -> str | None:
     return None
 
 
-def _run(client: MlflowClient, run_id: str | None) -> Run | None:
+def run_or_none(client: MlflowClient, run_id: str | None) -> Run | None:
+    """A run; ``None`` where it was deleted for good, or there never was one."""
     try:
         return client.get_run(run_id) if run_id else None
     except MlflowException as error:

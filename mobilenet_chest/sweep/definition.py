@@ -64,9 +64,9 @@ def open_or_create(config: Config, url: str) -> optuna.Study:
 
 
 def _definition(config: Config) -> dict[str, Any]:
-    """What makes trials of one study comparable; names, numbers of trials, folders and tracking may differ."""
+    """What makes trials of one study comparable; names, numbers of trials, folders, tracking and gates may differ."""
     fields = config.resolved()
-    for key in ("name", "tracking", "device"):
+    for key in ("name", "tracking", "device", "gates"):
         del fields[key]
     for key in ("name", "trials", "max_retries", "lease_seconds", "confirm"):
         del fields["study"][key]
