@@ -20,6 +20,7 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.cli import auditing, combining, comparing, evaluating, points
 from mobilenet_chest.cli.ledger import ledger
 from mobilenet_chest.cli.reporting import reporting
+from mobilenet_chest.cli.reports import report
 from mobilenet_chest.cli.stores import cache_app, data_app, repair
 from mobilenet_chest.errors import ConfigError, UserError, WriteFailed
 
@@ -46,6 +47,7 @@ app.command()(repair)
 app.command()(ledger)
 app.command()(points.points)
 data_app.command("audit")(auditing.audit)
+app.command()(report)
 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[EXPERIMENT.yaml] [key=value ...]", help="Experiment, then overrides.")

@@ -54,6 +54,13 @@ def precision_recall(labels: Labels, scores: Probabilities, weights: NDArray[np.
     return reading
 
 
+def average_precision(labels: Labels, scores: Probabilities) -> float:
+    """Mean precision over recalls, each threshold's weighted by the recall that it adds; as scikit-learn's."""
+    true, false = _rates(labels, scores, None)
+    found, alarms = true[1:] * (labels == 1).sum(), false[1:] * (labels == 0).sum()
+    return float((np.diff(true) * found / (found + alarms)).sum())
+
+
 def band(
     labels: Labels,
     scores: Probabilities,

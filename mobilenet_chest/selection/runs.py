@@ -129,7 +129,7 @@ def top_trials(client: MlflowClient, study: Run, count: int) -> list[Candidate]:
     Raises:
         TrackingError: There are fewer.
     """
-    ranked = _ranked_trials(client, study)
+    ranked = ranked_trials(client, study)
     if len(ranked) < count:
         raise TrackingError(
             f"study '{study.data.tags.get('study')}' has {len(ranked)} complete trials, not {count}; continue it with "
@@ -188,10 +188,11 @@ def best_of_study(client: MlflowClient, study: Run) -> Candidate:
 def _best_trial(client: MlflowClient, study: Run) -> Run | None:
     if (confirmed := study.data.tags.get(CONFIRMED_RUN)) and exists(client, confirmed):
         return client.get_run(confirmed)
-    return next(iter(_ranked_trials(client, study)), None)
+    return next(iter(ranked_trials(client, study)), None)
 
 
-def _ranked_trials(client: MlflowClient, study: Run) -> list[Run]:
+def ranked_trials(client: MlflowClient, study: Run) -> list[Run]:
+    """The complete trials of a study with a finite value of its metric, the best first."""
     metric, sign = study.data.tags["metric"], -1 if study.data.tags["direction"] == "maximize" else 1
     complete = [
         run

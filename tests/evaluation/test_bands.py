@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import precision_recall_curve, roc_curve
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
-from mobilenet_chest.evaluation.bands import GRID, band, precision_recall, roc
+from mobilenet_chest.evaluation.bands import GRID, average_precision, band, precision_recall, roc
 
 GENERATOR = np.random.default_rng(3)
 LABELS = (GENERATOR.random(305) < 0.68).astype(np.uint8)
@@ -25,6 +25,10 @@ def test_the_precision_recall_curve_is_scikit_learn_s() -> None:
     # scikit-learn's goes from the lowest threshold to the highest, and ends in a point of no threshold
     expected = [precision[:-1][recall[:-1] >= wanted - 1e-9][-1] for wanted in GRID]
     np.testing.assert_allclose(precision_recall(LABELS, SCORES), expected, atol=1e-12)
+
+
+def test_the_average_precision_is_scikit_learn_s() -> None:
+    assert average_precision(LABELS, SCORES) == pytest.approx(average_precision_score(LABELS, SCORES), abs=1e-12)
 
 
 def test_a_perfect_separation_is_one_everywhere() -> None:
