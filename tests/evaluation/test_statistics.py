@@ -138,6 +138,11 @@ class TestUnknownOverlap:
         assert largest == pytest.approx(binomtest(23, 55).pvalue, rel=1e-12)
         assert largest == pytest.approx(0.2806097, abs=5e-8)
 
+    def test_the_overlap_from_which_on_the_report_would_be_right(self) -> None:
+        """19 errors of both, of 23 and of 32: 4 and 13 of one only."""
+        assert mcnemar(*answers(269, 13, 4, 19)).p == pytest.approx(0.04904, abs=5e-6)
+        assert mcnemar(*answers(268, 14, 5, 18)).p == pytest.approx(0.06357, abs=5e-6)
+
     def test_every_overlap_lies_within(self) -> None:
         smallest, largest = mcnemar_range(7, 5, 10)
         seen = [

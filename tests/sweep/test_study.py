@@ -133,6 +133,7 @@ def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny: Mak
         check(wider)
     with pytest.raises(StudyError, match=r"different: data\.image_size\)"):
         check(tiny(RANGE, {"data.image_size": 48}, trials=6))
+    check(tiny(RANGE, {"gates.sensitivity": 0.9}, trials=6))
     assert len(stored()) == 4
 
 
