@@ -101,7 +101,7 @@ def sweep(
         extra += [f"study.name={json.dumps(study)}"] if study is not None else []
         config, seconds = _load(path, [*given, *extra]), _seconds(timeout)
         from mobilenet_chest import sweep as engine
-        from mobilenet_chest.cli import output
+        from mobilenet_chest.cli import output, swept
         from mobilenet_chest.cli.live import live_sweep
 
         with _launching(launcher, config, workers, storage, address) as launch:
@@ -116,7 +116,7 @@ def sweep(
         if dry_run:
             output.dry_run(config, prepared, as_json, trials=to_come, confirmations=again)
         else:
-            output.sweep(config, result, as_json)
+            swept.sweep(config, result, as_json)
 
 
 @app.command()

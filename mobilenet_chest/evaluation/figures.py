@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from mobilenet_chest.evaluation.metrics import Predicted
 from mobilenet_chest.evaluation.statistics import Interval, auc_interval, wilson
 
+ROUNDING = 1e-9
+
 ACCURACIES = ("accuracy", "accuracy_threshold", "accuracy_tta", "accuracy_tta_threshold", "accuracy_crossfit",
               "accuracy_crossfit_all")  # fmt: skip
 
@@ -19,7 +21,8 @@ def figure_intervals(figures: Mapping[str, float], predicted: Predicted) -> dict
     epoch, of the threshold, among trials, is not in them.
 
     Args:
-        figures: Of one split, named ``<split>_auc`` and so on; others have no interval.
+        figures: Of one split, named ``<split>_auc`` and so on. Others have no interval, nor have those that are not
+            of all images at once, such as means over folds.
         predicted: Of that split.
     """
     labels = predicted.label
@@ -33,4 +36,4 @@ def figure_intervals(figures: Mapping[str, float], predicted: Predicted) -> dict
             found[name] = auc_interval(labels, ranked[kind])
         elif kind in counted and math.isfinite(value):
             found[name] = wilson(round(value * counted[kind]), counted[kind])
-    return found
+    return {name: one for name, one in found.items() if abs(one.value - figures[name]) < ROUNDING}

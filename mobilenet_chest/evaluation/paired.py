@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,6 +46,13 @@ class Scored:
     metrics: Mapping[str, float]
     config: EvaluationConfig
     seed: int
+
+    @cached_property
+    def images(self) -> str:
+        """SHA-256 (first 16 hex digits) of the row numbers and labels that were predicted."""
+        digest = hashlib.sha256(self.predicted.row.tobytes())
+        digest.update(self.predicted.label.tobytes())
+        return digest.hexdigest()[:16]
 
     @cached_property
     def _crossfit(self) -> NDArray[np.bool_]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -144,7 +143,7 @@ def _with_ties(rows: Sequence[Row], found: Mapping[str, Scored | str]) -> list[R
     for row in rows:
         assert row.run_id is not None
         if not isinstance(one := found[row.run_id], str):
-            groups.setdefault((row.dataset, _images(one)), []).append((row, one))
+            groups.setdefault((row.dataset, one.images), []).append((row, one))
     for group in groups.values():
         if len(group) < 2:
             continue
@@ -192,17 +191,10 @@ def _other_images(row: Row, own: Scored | str, base: Row, first: Scored | str) -
     """Why two runs' predictions are no pairs, with both digests; ``None`` where nothing speaks against it."""
     if row.dataset != base.dataset:
         return f"scored on other images than the baseline: {row.dataset}, not {base.dataset}"
-    if isinstance(own, str) or isinstance(first, str) or _images(own) == _images(first):
+    if isinstance(own, str) or isinstance(first, str) or own.images == first.images:
         return None
-    digests = f"digest {_images(own)}, not {_images(first)}"
+    digests = f"digest {own.images}, not {first.images}"
     return f"scored on other rows of {row.dataset} than the baseline: {digests}"
-
-
-def _images(one: Scored) -> str:
-    """SHA-256 (first 16 hex digits) of the row numbers and labels that were predicted."""
-    digest = hashlib.sha256(one.predicted.row.tobytes())
-    digest.update(one.predicted.label.tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _plain_differences(row: Row, own: Scored | str, base: Row, first: Scored | str) -> dict[str, float]:

@@ -17,6 +17,7 @@ from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep.claims import best_trial, value_of
 from mobilenet_chest.sweep.confirm import CONFIRMED, Confirmation
 from mobilenet_chest.sweep.objective import STAGE1
+from mobilenet_chest.sweep.standings import Standings
 from mobilenet_chest.tracking.study_run import CONFIRMED_RUN
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
@@ -27,7 +28,13 @@ if TYPE_CHECKING:  # both take long, and are needed when a sweep has ended
 PAGE = "study.html"
 
 
-def log(config: Config, study: optuna.Study, parent: MlflowTracker, importance: dict[str, float]) -> None:
+def log(
+    config: Config,
+    study: optuna.Study,
+    parent: MlflowTracker,
+    importance: dict[str, float],
+    known: Standings,
+) -> None:
     """Log ``leaderboard.csv``, ``plots/study.html``, counts and the best trial to the study's run."""
     table = leaderboard(study, config.study)
     states = table["state"].value_counts()
@@ -43,7 +50,7 @@ def log(config: Config, study: optuna.Study, parent: MlflowTracker, importance: 
     parent.log_tags(tags | ({"pareto_front": ",".join(map(str, front(study)))} if config.study.also else {}))
     with tempfile.TemporaryDirectory() as folder:
         csv, page = Path(folder) / "leaderboard.csv", Path(folder) / PAGE
-        table.to_csv(csv, index=False)
+        with_standings(table, known, config.study.metric).to_csv(csv, index=False)
         page.write_text(_page(config, study, table, importance), encoding="utf-8")
         parent.log_file(csv)
         parent.log_file(page, "plots")
@@ -129,6 +136,17 @@ def leaderboard(study: optuna.Study, objectives: StudyConfig) -> pd.DataFrame:
         }
         for t in trials
     )
+
+
+def with_standings(table: pd.DataFrame, known: Standings, metric: str) -> pd.DataFrame:
+    """The leaderboard with the ends of each value's 95% interval, and which trials cannot be told from the best."""
+    low, high = ({number: getattr(one, end) for number, one in known.intervals.items()} for end in ("low", "high"))
+    place = list(table.columns).index(metric) + 1
+    wider = table.copy()
+    wider.insert(place, f"{metric}_low", table["trial"].map(low))
+    wider.insert(place + 1, f"{metric}_high", table["trial"].map(high))
+    wider.insert(place + 2, "tied", table["trial"].isin(known.tied))
+    return wider
 
 
 def importances(study: optuna.Study) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -23,6 +23,7 @@ from mobilenet_chest.sweep.repair import free, reconcile
 from mobilenet_chest.sweep.resampling import check_division
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.staffing import Outlook, hopeless, outlook
+from mobilenet_chest.sweep.standings import Standings, standings
 from mobilenet_chest.sweep.status import SweepStatus, TrialSummary, status, summarize
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
 from mobilenet_chest.sweep.workers import Job, Launcher, cores, run_workers
@@ -51,6 +52,7 @@ class SweepResult:
         new_trials: How many were run this time.
         stage1: ``stage1_epochs_trained``, ``stage1_epochs_reused`` and ``saved_seconds`` of all trials together.
         confirmed: What the leaders came to on fresh seeds, with ``study.confirm``.
+        standings: What the validation images can tell of the trials.
     """
 
     study: str
@@ -63,6 +65,7 @@ class SweepResult:
     new_trials: int
     stage1: dict[str, float]
     confirmed: Confirmation | None = None
+    standings: Standings = field(default_factory=lambda: Standings({}, []))
 
 
 def check(config: Config, storage: str | None = None) -> Prepared:
@@ -187,7 +190,7 @@ def run_sweep(
         with exclusive(url):  # machines that share the study are done with it at the same time
             result = _result(config, study, run_id, new_trials=len(_counted(study)) - len(before))
             if study.user_attrs.get(REPORTED) != len(result.trials):
-                report.log(config, study, parent, result.importances)
+                report.log(config, study, parent, result.importances, result.standings)
                 study.set_user_attr(REPORTED, len(result.trials))
                 study.set_user_attr(CONFIRMED, None)
         if config.study.confirm is not None and result.complete:
@@ -255,14 +258,16 @@ def _result(config: Config, study: optuna.Study, parent_run: str, new_trials: in
         why = f"the last failure: {reasons[-1]}" if reasons else "no trial was begun"
         what = "its first trials all failed" if hopeless(study) else "no trial was completed"
         raise SweepFailed(f"study '{config.study_name}': {what}; {why}")
+    trials = [summarize(trial) for trial in counted]
     return SweepResult(
         study=config.study_name,
         run_id=parent_run,
-        trials=[summarize(trial) for trial in counted],
+        trials=trials,
         best=summarize(best),
         front=report.front(study),
         importances=report.importances(study),
         complete=len(counted) >= _total(config),
         new_trials=new_trials,
         stage1=report.stage1_totals(study),
+        standings=standings(config.study.metric, trials, summarize(best), parent_run),
     )

@@ -118,7 +118,9 @@ def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny: Mak
     assert files(continued.run_id, "plots") == {"plots/study.html"}
     path = mlflow.artifacts.download_artifacts(run_id=continued.run_id, artifact_path="leaderboard.csv")
     table = pd.read_csv(path)
-    assert list(table.columns) == ["trial", "state", "val_auc", "seconds", "run_id", "stage2.lr"]
+    assert list(table.columns) == [
+        "trial", "state", "val_auc", "val_auc_low", "val_auc_high", "tied", "seconds", "run_id", "stage2.lr",
+    ]  # fmt: skip
     assert list(table["val_auc"]) == sorted(table["val_auc"], reverse=True)
     assert table["trial"][0] == continued.best.number
     assert set(table["run_id"]) == {run.info.run_id for run in runs.values()}

@@ -1,0 +1,64 @@
+"""What ``sweep`` prints of its trials, for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mobilenet_chest.cli import swept
+from mobilenet_chest.config import Config, parse
+from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.sweep import SweepResult, TrialSummary
+from mobilenet_chest.sweep.standings import Standings
+
+TRIALS = [
+    TrialSummary(0, "COMPLETE", 0.95, "a" * 32, {"stage2.lr": 1e-3}),
+    TrialSummary(1, "COMPLETE", 0.97, "b" * 32, {"stage2.lr": 2e-3}),
+    TrialSummary(2, "PRUNED", 0.6, "c" * 32, {"stage2.lr": 3e-3}),
+]
+KNOWN = Standings({0: Interval(0.95, 0.9123, 0.9788), 1: Interval(0.97, 0.9401, 0.9896)}, [0, 1])
+STAGE1 = {"stage1_epochs_trained": 3.0, "stage1_epochs_reused": 0.0, "saved_seconds": 0.0}
+
+
+@pytest.fixture
+def config() -> Config:
+    return parse({"name": "lr", "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2}}, "study": {"trials": 3}})
+
+
+def result(known: Standings = KNOWN, trials: list[TrialSummary] = TRIALS) -> SweepResult:
+    best = max((trial for trial in trials if trial.state == "COMPLETE"), key=lambda trial: trial.value or 0)
+    return SweepResult("lr", "d" * 32, trials, best, [], {}, True, 3, STAGE1, standings=known)
+
+
+def test_values_stand_with_their_intervals_and_the_best_is_not_praised(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swept.sweep(config, result(), as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    rows = [[cell.strip() for cell in line.strip("│").split("│")][:4] for line in lines if line.startswith("│")]
+    assert rows == [
+        ["1", "complete", "0.97 (0.940–0.990)", "best"],
+        ["0", "complete", "0.95 (0.912–0.979)", "tied"],
+        ["2", "pruned", "0.6", ""],
+    ]
+    assert "in brackets: 95% intervals; tied: cannot be told from the best on these images" in lines
+    assert (
+        "best: trial 1, val_auc 0.9700 on the validation split; chosen as the best of 2, it looks better than it is"
+        in lines
+    )
+
+
+def test_one_trial_was_not_chosen(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    swept.sweep(config, result(Standings({}, []), TRIALS[:1]), as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert "best: trial 0, val_auc 0.9500 on the validation split" in lines
+    assert not any("in brackets" in line for line in lines)
+
+
+def test_json_has_them_by_the_trials_numbers(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    swept.sweep(config, result(), as_json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert document["intervals"] == {"0": [0.9123, 0.9788], "1": [0.9401, 0.9896]}
+    assert document["tied"] == [0, 1]
+    assert document["best"]["number"] == 1

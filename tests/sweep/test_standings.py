@@ -1,0 +1,76 @@
+"""Intervals of trials' values and ties with the best, from what lies in MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.evaluation.statistics import auc_interval
+from mobilenet_chest.sweep import SweepResult, run_sweep
+from mobilenet_chest.sweep.standings import Standings, standings
+from mobilenet_chest.sweep.status import TrialSummary
+
+Make = Callable[..., Config]
+SEARCH = {"stage2.lr": {"choices": [1e-4, 1e-3, 3e-3]}}
+
+
+def predictions(result: SweepResult, number: int) -> Path:
+    (path,) = Path().glob(f"mlruns/*/{result.trials[number].run_id}/artifacts/predictions/val.parquet")
+    return path
+
+
+def rewritten(result: SweepResult, number: int, wrong: float) -> TrialSummary:
+    """A trial whose predictions are right but for a share of the images."""
+    file = predictions(result, number)
+    table = pd.read_parquet(file)
+    label = table["label"].to_numpy()
+    flipped = np.random.default_rng(number).permutation(len(label)) < wrong * len(label)
+    table["probability"] = np.where((label == 1) ^ flipped, 0.9, 0.1) + 0.01 * np.arange(len(label)) / len(label)
+    table.to_parquet(file, index=False)
+    value = auc_interval(label, table["probability"].to_numpy()).value
+    return TrialSummary(number, "COMPLETE", value, result.trials[number].run_id, {})
+
+
+def test_of_a_sweep_and_of_what_its_trials_might_have_been(here: Path, tiny: Make) -> None:
+    config = tiny(SEARCH, trials=3, sampler="grid")
+    result = run_sweep(config)
+    known = result.standings
+    for trial in result.trials:
+        table = pd.read_parquet(predictions(result, trial.number))
+        label, probability = table["label"].to_numpy(), table["probability"].to_numpy()
+        assert known.intervals[trial.number] == auc_interval(label, probability)
+        assert known.intervals[trial.number].value == pytest.approx(trial.value, abs=1e-12)
+    board = pd.read_csv(mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="leaderboard.csv"))
+    assert dict(zip(board["trial"], board["val_auc_low"], strict=True)) == pytest.approx(
+        {number: one.low for number, one in known.intervals.items()}
+    )
+    assert sorted(board.loc[board["tied"], "trial"]) == known.tied
+    assert run_sweep(config).standings == known  # nothing to do: the same again
+
+    trials = [rewritten(result, number, wrong) for number, wrong in enumerate((0.05, 0.0, 0.6))]
+    assert standings("val_auc", trials, trials[1], result.run_id).tied == [0, 1]
+    assert standings("val_loss", trials, trials[1], result.run_id) == Standings({}, [])
+
+    file = predictions(result, 0)
+    pd.read_parquet(file).iloc[1:].to_parquet(file, index=False)
+    trials[0] = rewritten(result, 0, 0.05)
+    other_rows = standings("val_auc", trials, trials[1], result.run_id)
+    assert (set(other_rows.intervals), other_rows.tied) == ({0, 1, 2}, [])
+    file.unlink()
+    without = standings("val_auc", trials, trials[1], result.run_id)
+    assert (set(without.intervals), without.tied) == ({1, 2}, [])
+
+
+def test_with_the_store_away_there_are_none(
+    tracking: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    trial = TrialSummary(0, "COMPLETE", 0.9, "0" * 32, {})
+    assert standings("val_auc", [trial], trial, "1" * 32) == Standings({}, [])
+    assert capsys.readouterr().err.startswith("trials are shown without intervals: ")
