@@ -67,9 +67,9 @@ def read_columns(
         values = given[name] if name in given else _of_file(file, parts, name)
         if values is None:
             known = sorted({*given, *_names(file, parts)})
-            has = f"there is {', '.join(known)}" if known else "there are none"
+            has = f"there are: {', '.join(known) or 'none'}"
             raise DataError(
-                f"--groups {name}: no '{parts[0]}_{name}' in {file.name}"
+                f"--groups {name}: no '{parts[0]}_{name}' in {config.path or config.dataset}"
                 + (f" and no column '{name}' in {table}" if table is not None else "")
                 + f"{nearest(name, known)}; {has}; a CSV with the columns split, row, {name} is taken by --groups-from"
             )

@@ -101,12 +101,12 @@ def test_a_column_that_is_nowhere(made: Make, table: Callable[[str], Path]) -> N
     message = refusal(lambda: read_columns(config, "val", ["sexx"]))
     assert message.startswith("--groups sexx: no 'val_sexx' in ")
     assert message.endswith(
-        "; did you mean 'sex'?; there is sex; a CSV with the columns split, row, sexx is taken by --groups-from"
+        "; did you mean 'sex'?; there are: sex; a CSV with the columns split, row, sexx is taken by --groups-from"
     )
     message = refusal(lambda: read_columns(config, "val", ["age"], table("split,row,view\nval,0,PA\n")))
     assert "and no column 'age' in" in message
-    assert "there is sex, view" in message
-    assert "there are none" in refusal(lambda: read_columns(config, "test", ["sex"]))
+    assert "there are: sex, view" in message
+    assert "there are: none" in refusal(lambda: read_columns(config, "test", ["sex"]))
 
 
 def test_images_and_labels_are_no_columns(made: Make) -> None:

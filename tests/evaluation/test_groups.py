@@ -105,20 +105,20 @@ def test_images_of_nobody_known_are_of_people_of_their_own() -> None:
     assert found.figures["auc"] == auc_interval(labels, scores)
 
 
-@pytest.mark.slow
-def test_intervals_with_patients_cover_and_those_without_do_not() -> None:
-    """150 sets of 60 people with four images each, whose answers are mostly alike: intervals that hold the truth."""
+def test_intervals_of_patients_are_as_wide_as_sandwich_errors_say() -> None:
+    """Of the 400 images of 100 people, each person's are mostly alike: close to ± 1.96 clustered standard errors."""
     random = np.random.default_rng(11)
-    patients = np.repeat(np.arange(60), 4).astype(str)
-    labels = np.repeat(np.arange(60) % 2, 4).astype(np.uint8)
-    held = {"whole": 0, "alone": 0}
-    for _ in range(150):
-        # right for all images of a person, or none, but for one answer in ten: 0.8 on the whole
-        right = np.repeat(random.random(60) < 0.8, 4)
-        right = np.where(random.random(240) < 0.1, random.random(240) < 0.8, right)
-        scores = np.where(right == (labels == 1), 0.9, 0.1)
-        for name, known in (("whole", patients), ("alone", None)):
-            (found,) = grouped(labels, scores, 0.5, {}, known, CLASSES)
-            held[name] += found.figures["accuracy"].low <= 0.8 <= found.figures["accuracy"].high
-    assert 0.91 <= held["whole"] / 150 <= 0.99
-    assert held["alone"] / 150 < 0.8
+    labels = np.tile(np.repeat([0, 1], 4), 50).astype(np.uint8)
+    right = np.repeat(random.random(100) < 0.75, 4)
+    right = np.where(random.random(400) < 0.2, random.random(400) < 0.75, right)
+    patients = np.repeat(np.arange(100), 4).astype(str)
+    scores = np.where(right == (labels == 1), 0.9, 0.1)
+    (whole,) = grouped(labels, scores, 0.5, {}, patients, CLASSES)
+    (alone,) = grouped(labels, scores, 0.5, {}, None, CLASSES)
+    # each class is drawn by itself, so residuals are taken from its own share
+    shares = np.array([right[labels == label].mean() for label in (0, 1)])
+    residuals = (right - shares[labels]).reshape(100, 4).sum(1)
+    error = np.sqrt((residuals**2).sum()) / 400
+    interval = whole.figures["accuracy"]
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * error, rel=0.06)
+    assert interval.high - interval.low > 1.6 * (alone.figures["accuracy"].high - alone.figures["accuracy"].low)
