@@ -95,9 +95,8 @@ def dry_run(
 
         line(f"trials to come: {trials} of {config.study.trials}{rows_of_trials(config, prepared.data)}")
         if confirm := config.study.confirm:
-            line(
-                f"then, to confirm: {confirmations} again (up to {confirm.top} leaders, each on {confirm.seeds} fresh seeds)"
-            )
+            leaders = f"up to {confirm.top} leaders, each on {confirm.seeds} fresh seeds"
+            line(f"then, to confirm: {confirmations} again ({leaders})")
 
 
 def training(config: Config, result: RunResult, as_json: bool) -> None:

@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 from mobilenet_chest.config import Config
 from mobilenet_chest.evaluation.optimism import crossfitted, optimism
 from mobilenet_chest.selection.runs import best_of_study, find
-from mobilenet_chest.sweep import SweepResult, confirmations_to_come, objective, run_sweep
+from mobilenet_chest.sweep import SweepResult, SweepStatus, confirmations_to_come, objective, run_sweep
 from mobilenet_chest.sweep.claims import CONFIRMS
 from mobilenet_chest.sweep.confirm import fresh_seeds, outcome
 from mobilenet_chest.sweep.definition import open_or_create
@@ -271,12 +271,16 @@ def test_nothing_is_chosen_where_each_leader_failed_once(tracking: Path, tiny: M
 
 @pytest.mark.slow
 def test_two_workers_share_a_confirmation(tracking: Path, tiny: Make) -> None:
-    result = run_sweep(tiny(RANGE, trials=2, confirm={"top": 2, "seeds": 2}), workers=2)
-    assert result.complete
+    config = tiny(RANGE, trials=2, confirm={"top": 1, "seeds": 3})
+    made(config, [0.9, 0.8], {})
+    seen: list[SweepStatus] = []
+    result = run_sweep(config, workers=2, on_status=seen.append)
+    assert (result.complete, result.new_trials) == (True, 0)
     assert result.confirmed is not None
-    assert {run for leader in result.confirmed.leaders for run in leader.run_ids} == {
-        run.info.run_id for run in confirm_runs(result)
-    }
+    assert set(result.confirmed.leaders[0].run_ids) == {run.info.run_id for run in confirm_runs(result)}
+    assert all(status.confirming and status.total == 3 for status in seen)
+    assert {trial.number for status in seen for trial in status.running} == {0}
+    assert seen[-1].states == {"COMPLETE": 3}
 
 
 @pytest.mark.slow
