@@ -39,8 +39,8 @@ def optimism(
         claimed: The value that made it win.
         fresh: Values of the same configuration in other seeds, two or more.
         direction: In which the value gets better.
-        level: Of the interval, Student's t: over other seeds of this configuration on these images (with new splits, over
-            other splits). What is peculiar to one split as a whole is in claim and mean alike, and not in it.
+        level: Of the interval, Student's t: over other seeds of this configuration on these images, with new splits
+            over other splits. What is peculiar to one split as a whole is in claim and mean alike, and not in it.
     """
     from scipy.stats import t
 
