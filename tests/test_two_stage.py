@@ -16,6 +16,7 @@ from mobilenet_chest import cache, stages
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal, has_test_split, load_test
 from mobilenet_chest.errors import DataError, TrainingDiverged
+from mobilenet_chest.evaluation.metrics import epoch_metrics
 from mobilenet_chest.tracking.keeper import LAST
 from mobilenet_chest.tracking.reading import Standing
 from mobilenet_chest.training import checkpoint, loop
@@ -292,6 +293,11 @@ def test_a_checkpoint_without_the_logits_of_its_epochs_goes_on_without_the_figur
     with pytest.raises(KeyboardInterrupt):
         train(config, FolderTracker(tmp_path), on_epoch=interrupt)
     progress, file = FolderTracker(tmp_path).stands()
+    (logits,) = progress.val_logits
+    assert (logits.shape, logits.dtype) == ((34,), torch.float32)
+    labels = stages.prepare(config).data.val.labels.numpy()
+    found = epoch_metrics(labels, logits.double().numpy())
+    assert found == {name: progress.history[0][name] for name in found}
     older = {name: value for name, value in vars(progress).items() if name != "val_logits"}
     resumed = train(config, resume=Standing(loop.Progress(**older), file))
     assert "val_accuracy_crossfit_all" not in resumed.metrics
