@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -13,6 +15,9 @@ from mobilenet_chest.cli.commands import app
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.selection import report as module
 from mobilenet_chest.selection.report import report
+from mobilenet_chest.selection.report.material import examine
+from mobilenet_chest.selection.runs import Candidate
+from mobilenet_chest.tracking.reading import OUT_OF_FOLD, SCORED_ON
 from tests.selection.test_report import Page
 
 if TYPE_CHECKING:
@@ -58,6 +63,18 @@ def test_several_names_are_a_comparison_which_no_run_keeps(store: Store) -> None
     assert "cannot be set against the baseline single: scored on other images" in answer.text
     assert "0123456789abcdef" in page.by_id("discrimination").text
     assert len(page.rows("leaderboard-rows")) == 3
+
+
+def test_an_ensemble_of_folds_shows_the_images_that_it_was_scored_on(store: Store) -> None:
+    store.client.set_tag(store.single, SCORED_ON, OUT_OF_FOLD)
+    one = examine(store.client, Candidate(store.run(store.single)))
+    with np.load(store.data) as file:
+        expected, in_train = [file["val_images"][3], file["train_images"][5]], len(file["train_images"])
+    images = replace(one, rows=np.array([in_train + 3, 5])).images(np.arange(2))
+    assert not isinstance(images, str)
+    for image, stored in zip(images, expected, strict=True):
+        np.testing.assert_array_equal(image, stored)
+    assert f"({OUT_OF_FOLD})" in one.images_scored
 
 
 def test_the_command_replaces_the_file_and_says_where_the_page_is(store: Store) -> None:

@@ -129,6 +129,13 @@ class TestAnswer:
         own = row("one", 0.95, differences={"val_auc": replace(VERDICT, verdict=verdict)})
         assert words in board.answer(material([own, base], base))
 
+    def test_unequal_selection_is_said_beside_the_verdict(self) -> None:
+        why = "chosen from 12 trials, the baseline from 1 trial: its lead is flattered"
+        own, base = row("one", 0.95, differences={"val_auc": VERDICT}, selection=why), row("base", 0.92)
+        made = material([own, base], base)
+        assert f"The two were not chosen from equally much: {why}." in board.answer(made)
+        assert f"one: {why}." in board.leaderboard(made, reported=False)
+
 
 class TestLeaderboard:
     def test_it_is_cut_but_never_without_leader_and_baseline(self) -> None:
@@ -156,11 +163,21 @@ class TestConfirmation:
         assert "Optimism: +0.0210 (95% interval +0.0040 to +0.0380)." in said
         assert "chose trial 3: val_auc 0.9420 in the mean, 0.9380 cross-fitted over that choice." in said
 
+    def test_the_answer_says_it_too(self) -> None:
+        said = board.answer(material([row("one", 0.95)], tags=self.TAGS, **self.FIGURES))
+        assert "The best of this study, confirmed on fresh seeds, is one: " in said
+        assert "What the search itself claimed was too good by +0.021 (+0.004 to +0.038)." in said
+
     def test_of_a_loss_it_is_the_other_way_round(self) -> None:
         loss = {name.replace("auc", "loss"): value for name, value in self.FIGURES.items()}
         made = replace(material([row("one", 0.95)], tags=self.TAGS, **loss), metric="val_loss", direction="minimize")
         assert "claimed val_loss 0.9510; trained again on fresh seeds it reached 0.9720" in search.confirmation(made)
 
     def test_without_one_the_optimism_is_not_known(self) -> None:
-        said = search.confirmation(material([row("one", 0.95)], trials_complete=12.0))
+        said = search.confirmation(material([row(f"r{n}", 0.9) for n in range(12)]))
         assert "The best of 12 complete trials looks better than it is" in said
+
+    def test_before_the_sweep_s_end_there_is_no_cost(self) -> None:
+        first, second = search.everything(material([row("one", 0.95)]))
+        assert "One trial is complete" in first
+        assert "has not come to its end" in second

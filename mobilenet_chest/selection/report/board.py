@@ -9,7 +9,7 @@ from markupsafe import Markup
 from mobilenet_chest.evaluation.paired import PAIRED, PRIMARY, Verdict
 from mobilenet_chest.evaluation.statistics import Interval
 from mobilenet_chest.selection.compare import REPORTED, Row
-from mobilenet_chest.selection.report.markup import duration, figure, number, probability, signed, table
+from mobilenet_chest.selection.report.markup import duration, figure, number, paragraph, probability, signed, table
 from mobilenet_chest.selection.report.material import Material
 
 SHOWN = 25
@@ -35,6 +35,7 @@ def words(metric: str) -> str:
 def answer(material: Material) -> Markup:
     """Which run is best, how sure its figure is, and whether it can be told from the others and the baseline."""
     own, metric = of_leader(material), material.metric
+    optimism = _optimism(material)
     interval = own.intervals.get(metric)
     reached = f"{words(metric)} {own.metrics[metric]:.3f} " + (
         f"(95% interval {interval.low:.3f} to {interval.high:.3f}, {material.leader.images_scored})"
@@ -42,12 +43,21 @@ def answer(material: Material) -> Markup:
         else f"(without an interval, {material.leader.images_scored})"
     )
     first = {
-        "study": f"The best of this study is {own.name}: {reached}.",
+        "study": f"The best of this study{', confirmed on fresh seeds,' * bool(optimism)} is {own.name}: {reached}.",
         "comparison": f"The best of these runs is {own.name}: {reached}.",
         "run": f"This run reaches {reached}.",
     }
-    said = [first[material.kind], *_beside_others(material, own), *_beside_baseline(material, own)]
+    said = [first[material.kind], *optimism, *_beside_others(material, own), *_beside_baseline(material, own)]
     return Markup('<p class="answer">{}</p>').format(" ".join(said))
+
+
+def _optimism(material: Material) -> list[str]:
+    """By how much the search's own claim was too good, where a confirmation has shown it."""
+    if material.study is None or not material.study.data.tags.get("confirmed_run"):
+        return []
+    figures = material.study.data.metrics
+    ends = f"{signed(figures['optimism_low'], 3)} to {signed(figures['optimism_high'], 3)}"
+    return [f"What the search itself claimed was too good by {signed(figures['optimism'], 3)} ({ends})."]
 
 
 def _beside_others(material: Material, own: Row) -> list[str]:
@@ -79,7 +89,8 @@ def _beside_baseline(material: Material, own: Row) -> list[str]:
         return [f"It cannot be set against the baseline {base.name}: {own.reason}."]
     what = {"better": "is better than", "worse": "is worse than", "not inferior": "is not inferior to"}
     said = what.get(verdict.verdict, "cannot be told from")
-    return [f"It {said} the baseline {base.name}: {words(PRIMARY)} {_difference(verdict)}."]
+    unequal = [f"The two were not chosen from equally much: {own.selection}."] if own.selection else []
+    return [f"It {said} the baseline {base.name}: {words(PRIMARY)} {_difference(verdict)}.", *unequal]
 
 
 def _difference(verdict: Verdict) -> str:
@@ -114,7 +125,11 @@ def leaderboard(material: Material, reported: bool) -> Markup:
         )
     if reported:
         note += " Rows of the source report are reported, not reproduced: of other images, and without an interval."
-    return figure(None, note, table("leaderboard-rows", caption, headings, cells))
+    unequal = Markup("").join(
+        paragraph(f"{', '.join(row.name for row in shown if row.selection == text)}: {text}.", "soft")
+        for text in dict.fromkeys(row.selection for row in shown if row.selection)
+    )
+    return figure(None, note, table("leaderboard-rows", caption, headings, cells)) + unequal
 
 
 def _cells(row: Row, material: Material, ends: tuple[float, float]) -> list[str | Markup]:

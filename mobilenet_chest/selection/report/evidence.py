@@ -43,8 +43,8 @@ def provenance(one: Examined) -> Markup:
         ("predictions", "predictions/val.parquet of the run"),
         (
             "intervals",
-            "95%: DeLong for AUC (DeLong et al., 1988), Wilson for shares (Wilson, 1927), stratified bootstrap for the "
-            "rest (Efron and Tibshirani, 1993); of the images alone, not of what another seed would give",
+            "95%: DeLong for AUC (DeLong et al., 1988), Wilson for shares (Wilson, 1927), stratified BCa bootstrap for "
+            "the rest (Efron, 1987). They say what other images would give this model, not what another seed would.",
         ),
     ]
     return Markup("<dl>{}</dl>").format(

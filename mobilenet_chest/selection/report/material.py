@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from numpy.typing import NDArray
 
-from mobilenet_chest.config import Config
+from mobilenet_chest.config import Config, DataConfig
 from mobilenet_chest.data import medmnist
 from mobilenet_chest.data.dataset import stored_validation_images
 from mobilenet_chest.errors import TrackingError, UserError
@@ -22,7 +22,6 @@ from mobilenet_chest.selection.compare import Row, compare
 from mobilenet_chest.selection.evaluate import same_rows
 from mobilenet_chest.selection.rank import DEFAULT
 from mobilenet_chest.selection.runs import (
-    SCORED_ON,
     Candidate,
     find,
     find_one,
@@ -30,7 +29,7 @@ from mobilenet_chest.selection.runs import (
     run_config,
     stored_predictions,
 )
-from mobilenet_chest.tracking.reading import artifact
+from mobilenet_chest.tracking.reading import OUT_OF_FOLD, SCORED_ON, artifact
 
 EPOCH_FIGURES = ("stage", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_auc")
 
@@ -91,12 +90,20 @@ class Examined:
         where = self.run.data.tags.get(SCORED_ON)
         return f"{len(self.labels)} validation images" + (f" ({where})" if where else "")
 
+    @property
+    def _numbered_by(self) -> DataConfig:
+        """The data whose validation rows have the numbers of ``rows``."""
+        data = self.config.data
+        if self.run.data.tags.get(SCORED_ON) == OUT_OF_FOLD and not data.divided:
+            return data.model_copy(update={"folds": 2})  # counted over train and val, whatever the number of folds
+        return data
+
     def images(self, chosen: NDArray[np.intp]) -> list[NDArray[np.uint8]] | str:
         """Stored images of some predictions, by their place; why there are none, where the file cannot be read."""
         order = np.argsort(self.rows[chosen], kind="stable")
         try:
             same_rows(self.run, self.config)
-            read = stored_validation_images(self.config.data, self.rows[chosen][order])
+            read = stored_validation_images(self._numbered_by, self.rows[chosen][order])
         except UserError as error:
             return str(error)
         images: list[NDArray[np.uint8]] = [read[0]] * len(chosen)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from mlflow import MlflowClient
 
 from mobilenet_chest.selection.report import board, curves, decisions, evidence, pictures, search
-from mobilenet_chest.selection.report.markup import missing, paragraph, section, side_by_side
+from mobilenet_chest.selection.report.markup import missing, paragraph, section
 from mobilenet_chest.selection.report.material import Material
 from mobilenet_chest.selection.report.style import STYLE
 
@@ -38,8 +38,7 @@ def page(client: MlflowClient, material: Material, reported: bool) -> str:
         ("calibration", "Calibration and threshold", [decisions.calibration(leader), decisions.confusion(leader)]),
         ("predictions", "Predictions at random", [pictures.grid(leader)]),
         ("mistakes", "Confident mistakes", [pictures.mistakes(leader)]),
-        *([("search", "The search", [search.confirmation(material), side_by_side(search.cost(material),
-            search.importance(material)), search.trials(material)])] if material.study is not None else []),
+        *([("search", "The search", search.everything(material))] if material.study is not None else []),
         ("data", "The data", [evidence.data(leader)]),
         ("test", "The sealed test split", [evidence.ledger(client, material)]),
         ("provenance", "Where this comes from", [evidence.provenance(leader)]),

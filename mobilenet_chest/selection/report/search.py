@@ -7,18 +7,35 @@ import math
 import pandas as pd
 from markupsafe import Markup
 
-from mobilenet_chest.selection.report.markup import duration, figure, folded, missing, number, paragraph, signed, table
+from mobilenet_chest.selection.report.markup import (
+    duration,
+    figure,
+    folded,
+    missing,
+    number,
+    paragraph,
+    side_by_side,
+    signed,
+    table,
+)
 from mobilenet_chest.selection.report.material import Material
 
 IMPORTANCE = "importance."
 
 
+def everything(material: Material) -> list[Markup]:
+    """All of it; while the sweep has not come to its end, what is known by then."""
+    if material.board is None:
+        unknown = "The sweep has not come to its end: what it cost, and which parameters mattered, is summed up then."
+        return [confirmation(material), missing(unknown)]
+    return [confirmation(material), side_by_side(cost(material), importance(material)), trials(material)]
+
+
 def cost(material: Material) -> Markup:
     """Trials by state, time, and what sharing stage 1 and pruning spared."""
     assert material.study is not None
+    assert material.board is not None
     figures, board = material.study.data.metrics, material.board
-    if board is None or "trials_complete" not in figures:
-        return missing("The sweep has not come to its end: what it cost is summed up then.")
     rows = [
         ["trials complete", number(figures["trials_complete"], 0)],
         ["trials pruned", number(figures["trials_pruned"], 0)],
@@ -64,10 +81,13 @@ def confirmation(material: Material) -> Markup:
     assert material.study is not None
     figures, tags, metric = material.study.data.metrics, material.study.data.tags, material.metric
     if not tags.get("confirmed_run"):
+        count = len(material.rows) - (material.base is not None)
+        if count == 1:
+            return missing("One trial is complete: nothing has been chosen yet.")
         return missing(
-            f"The best of {number(figures.get('trials_complete'), 0)} complete trials looks better than it is, because "
-            "it was chosen for that. By how much is not known: no confirmation (study.confirm) has trained the best "
-            "ones again on fresh seeds."
+            f"The best of {count} complete trials looks better than it is, "
+            "because it was chosen for that. By how much is not known: no confirmation (study.confirm) has trained the "
+            "best ones again on fresh seeds."
         )
     claimed, optimism = figures[f"best_{metric}"], figures["optimism"]
     showed = claimed - optimism if material.direction == "maximize" else claimed + optimism
@@ -90,9 +110,8 @@ TRIALS_SHOWN = 100
 
 def trials(material: Material) -> Markup:
     """Every trial with its parameters, pruned and failed ones too, on request."""
+    assert material.board is not None
     board = material.board
-    if board is None:
-        return Markup("")
     shown = board.head(TRIALS_SHOWN)
     caption = f"Trials of the study, the best first; {len(shown)} of {len(board)}"
     return folded("All trials with their parameters", _frame("trials", caption, shown.drop(columns="run_id")))
