@@ -37,6 +37,8 @@ def points(
             output.print_json(asdict(found))
         else:
             _show(found)
+            if split == "test":
+                output.openings(found.openings)
 
 
 def evaluation(result: Evaluation, prevalence: float | None, as_json: bool) -> None:

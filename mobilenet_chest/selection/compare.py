@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from mlflow import MlflowClient
+
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.evaluation.figures import figure_intervals
 from mobilenet_chest.evaluation.paired import PAIRED, PRIMARY, Scored, Verdict, cannot_be_told, verdicts
 from mobilenet_chest.evaluation.statistics import Interval
 from mobilenet_chest.selection.budget import budgets, unequal
+from mobilenet_chest.selection.ledger import Opening, all_openings
 from mobilenet_chest.selection.runs import SCORED_ON, Candidate, everything, find, find_one
 from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
@@ -38,6 +41,7 @@ class Row:
         comparable: Can be paired with the baseline; without one, with runs of the same images.
         reason: Why not.
         selection: In what its choice differs from the baseline's, which flatters one of them; ``None``: in nothing.
+        openings: Of the test split for this very run, where it has ``test_*`` figures among its metrics.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Row:
     comparable: bool = True
     reason: str | None = None
     selection: str | None = None
+    openings: list[Opening] = field(default_factory=list)
 
 
 def _reported(name: str, model: str, parameters: float, accuracy: float, minutes: float | None, **more: float) -> Row:
@@ -114,7 +119,7 @@ def compare(
             replace(row, selection=unequal(tried[str(row.run_id)], tried[base.run_id]))
             for row in _against(rows, found, margin)
         ]
-    return [*rows, *(REPORTED if reported else ())]
+    return [*_with_openings(client, rows), *(REPORTED if reported else ())]
 
 
 def _row(candidate: Candidate, found: Scored | str) -> Row:
@@ -135,6 +140,12 @@ def _row(candidate: Candidate, found: Scored | str) -> Row:
         comparable=not isinstance(found, str),
         reason=found if isinstance(found, str) else None,
     )
+
+
+def _with_openings(client: MlflowClient, rows: Sequence[Row]) -> list[Row]:
+    seen = {row.run_id for row in rows if any(name.startswith("test_") for name in row.metrics)}
+    found = all_openings(client) if seen else []
+    return [replace(row, openings=[one for one in found if one.run_id == row.run_id]) for row in rows]
 
 
 def _with_ties(rows: Sequence[Row], found: Mapping[str, Scored | str]) -> list[Row]:

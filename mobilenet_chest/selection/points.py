@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -25,6 +25,7 @@ from mobilenet_chest.evaluation.operating import (
 )
 from mobilenet_chest.evaluation.statistics import Interval, bootstrap, wilson
 from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
+from mobilenet_chest.selection.ledger import Opening, openings
 from mobilenet_chest.selection.runs import run_config, stored_predictions
 from mobilenet_chest.tracking.reading import get_run
 from mobilenet_chest.tracking.store import connect
@@ -80,6 +81,7 @@ class Points:
         targets: Points at fixed specificity, and at fixed sensitivity.
         figures: At the run's threshold as the rows are; then, where another prevalence was asked for, at that
             prevalence, and there at the threshold moved by the odds.
+        openings: Of the test split, for the run's study, where the figures are of it.
     """
 
     run_id: str
@@ -90,6 +92,7 @@ class Points:
     calibrated: dict[str, float]
     targets: list[Target]
     figures: list[Figures]
+    openings: list[Opening] = field(default_factory=list)
 
 
 def check_prevalence(prevalence: float | None) -> None:
@@ -141,6 +144,7 @@ def operating_points(run_id: str, split: Literal["val", "test"], prevalence: flo
         calibrated=calibration_scores(labels, calibrated),
         targets=[_target(labels, probabilities, fixed, at) for fixed in FIXED for at in TARGETS],
         figures=figures,
+        openings=openings(client, run) if split == "test" else [],
     )
 
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from mobilenet_chest.cli.commands import app
 from mobilenet_chest.errors import SealedError, TrackingError
 from mobilenet_chest.selection import ledger
+from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.ledger import all_openings, described, open_test, openings, openings_of
 
 pytestmark = pytest.mark.usefixtures("tracking")
@@ -217,6 +218,18 @@ def test_a_deleted_study_keeps_its_record() -> None:
     MlflowClient().restore_run(study.info.run_id)
     look(other, again=True)
     assert count(trial) == 2
+
+
+def test_compare_names_the_openings_of_rows_with_test_figures() -> None:
+    study = made("study", study="s")
+    trials = [made("trial", study, study="s") for _ in range(2)]
+    for trial in trials:
+        look(trial, again=True, test_auc=0.5)
+        MlflowClient().log_metric(trial.info.run_id, "test_auc", 0.5)
+    rows = compare([str(run.info.run_id) for run in (*trials, made("train"))])
+    assert [[(one.run_id, one.again) for one in row.openings] for row in rows] == [
+        [(trials[0].info.run_id, False)], [(trials[1].info.run_id, True)], [],
+    ]  # fmt: skip
 
 
 def test_what_the_command_lists(tracking: Path) -> None:

@@ -17,6 +17,7 @@ from mobilenet_chest.evaluation.operating import at_sensitivity, at_specificity
 from mobilenet_chest.evaluation.statistics import Interval, wilson
 from mobilenet_chest.selection import points
 from mobilenet_chest.selection.evaluate import evaluate
+from mobilenet_chest.selection.ledger import described
 from mobilenet_chest.selection.points import operating_points
 from mobilenet_chest.selection.runs import stored_predictions
 
@@ -94,7 +95,7 @@ def test_another_prevalence(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_test_split_is_scored_at_what_validation_chose_and_not_opened_again(store: Store) -> None:
-    evaluate(store.single, "test")
+    opened = evaluate(store.single, "test").openings
     val_labels, _ = stored(store, "val")
     labels, probabilities = stored(store, "test")
     found = operating_points(store.single, "test", 0.3)
@@ -105,6 +106,11 @@ def test_the_test_split_is_scored_at_what_validation_chose_and_not_opened_again(
     shift = found.temperature * (logit(val_labels.mean()) - logit(0.3))
     assert logit(found.figures[2].threshold) == pytest.approx(logit(run.data.metrics["threshold"]) + shift)
     assert run.data.tags["test_evaluations"] == "1"
+    assert found.openings == opened
+    assert operating_points(store.single, "val").openings == []
+    assert f"openings of the test split:\n  {described(opened)[0]}\n" in shown(
+        "points", store.single, "--split", "test"
+    )
 
 
 def test_what_cannot_be_had(store: Store) -> None:
