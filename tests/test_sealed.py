@@ -181,6 +181,7 @@ def database(_empty_database: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_no_number_depends_on_the_test_rows(chest_file: Path, database: Path, tmp_path: Path) -> None:
     """Two files that differ in their test rows alone: one has others, in the other they cannot be read."""
     data, found = tmp_path / "chest.npz", []

@@ -152,7 +152,7 @@ def test_the_command_prints_and_writes_nothing(store: Store) -> None:
         assert told in printed
     document = json.loads(shown("points", store.single, "--json"))
     assert document.keys() == {
-        "run_id", "split", "rows", "temperature", "scores", "calibrated", "targets", "figures"
+        "run_id", "split", "rows", "temperature", "scores", "calibrated", "targets", "figures", "openings"
     }  # fmt: skip
     assert document["figures"][0]["ppv"].keys() == {"value", "low", "high"}
 
