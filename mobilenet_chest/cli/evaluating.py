@@ -25,7 +25,8 @@ def evaluate(
         str | None, typer.Option(metavar="NAME,…", help="Also figures of each group, such as sex,view.")
     ] = None,
     groups_from: Annotated[
-        Path | None, typer.Option(metavar="FILE.csv", help="Columns split, row and NAME, besides the data file's keys.")
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Columns split, row, patient and NAME, as the file may have."),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Open the test split once more for the same study.")] = False,
     prevalence: points.Prevalence = None,
@@ -36,8 +37,6 @@ def evaluate(
         names = [name.strip() for name in (groups or "").split(",") if name.strip()]
         if groups is not None and not names:
             raise UserError(f"--groups '{groups}': names of columns are needed, such as sex,view")
-        if groups_from is not None and not names:
-            raise UserError(f"--groups-from {groups_from}: --groups must say which of its columns make groups")
         from mobilenet_chest.selection.evaluate import evaluate as score
         from mobilenet_chest.selection.points import check_prevalence
 

@@ -56,9 +56,12 @@ def read_columns(
             keys ``{split}_{name}`` of the file.
 
     Raises:
-        DataError: A column is nowhere, or has too many values; the table or a key is not such as it must be.
+        DataError: The file has no such split; a column is nowhere, or has too many values; the table or a key is not
+            such as it must be, or the table has neither patients nor is asked for anything else.
     """
     file = open_file(config)
+    if split not in file.splits:
+        raise DataError(f"{config.path or config.dataset}: has no {split}_images and {split}_labels to score")
     parts = ("train", "val") if split == "val" and config.divided else (split,)
     lengths = {part: file.row_count(part) for part in parts}
     given = {} if table is None else _read_table(table, lengths)
@@ -81,6 +84,11 @@ def read_columns(
             )
         groups[name] = values
     patients = next((given[name] for name in PATIENT if name in given), None)
+    if table is not None and patients is None and not names:
+        raise DataError(
+            f"--groups-from {table}: its columns are {', '.join(given) or 'none'} besides split and row; name "
+            "some with --groups, or give patients in the column patient"
+        )
     for name in PATIENT:
         if patients is None:
             patients = _of_file(file, parts, name)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenet_chest.evaluation.metrics import Predicted
 from mobilenet_chest.evaluation.statistics import Interval, Metric, auc, auc_interval, bootstrap, wilson
 from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
 
@@ -86,6 +87,34 @@ def grouped(
     ]
 
 
+def intervals_of_patients(
+    split: str, predicted: Predicted, threshold: float, patients: NDArray[np.str_]
+) -> dict[str, Interval]:
+    """95% intervals of what :func:`~mobilenet_chest.evaluation.metrics.split_metrics` gives, by the same names, with
+    patients drawn whole as in :func:`grouped`; none where no patient has more than one image.
+
+    Args:
+        split: Before each name: val or test.
+        predicted: n images.
+        threshold: The run's.
+        patients: Whose images these are, text (n,); images of empty text are of people of their own.
+    """
+    people = _people(patients)
+    if len(np.unique(people)) == len(people):
+        return {}
+    labels, plain, tta = predicted.label, predicted.probability, predicted.probability_tta
+    at_threshold = _figures(labels, tta, threshold, people)
+    return {
+        f"{split}_accuracy": _share_of_people(labels, plain >= 0.5, people),
+        f"{split}_accuracy_tta": _share_of_people(labels, tta >= 0.5, people),
+        f"{split}_accuracy_tta_threshold": at_threshold["accuracy"],
+        f"{split}_auc": _of_people(labels, plain, auc, people),
+        f"{split}_auc_tta": at_threshold["auc"],
+        f"{split}_sensitivity": at_threshold["sensitivity"],
+        f"{split}_specificity": at_threshold["specificity"],
+    }
+
+
 def _figures(
     labels: Labels, scores: Probabilities, threshold: float, people: NDArray[np.int64] | None
 ) -> dict[str, Interval]:
@@ -94,15 +123,20 @@ def _figures(
     found: dict[str, Interval] = {}
     if 0 < labels.sum() < len(labels):
         found["auc"] = auc_interval(labels, scores) if people is None else _of_people(labels, scores, auc, people)
-    right = (scores >= threshold) == (labels == 1)
+    said = scores >= threshold
     for name, mask in (("accuracy", labels >= 0), ("sensitivity", labels == 1), ("specificity", labels == 0)):
         if not mask.any():
             continue
         if people is None:
-            found[name] = wilson(int(right[mask].sum()), int(mask.sum()))
+            found[name] = wilson(int((said == (labels == 1))[mask].sum()), int(mask.sum()))
         else:
-            found[name] = _of_people(labels[mask], right[mask].astype(np.float64), _mean, people[mask])
+            found[name] = _share_of_people(labels[mask], said[mask], people[mask])
     return found
+
+
+def _share_of_people(labels: Labels, said: Mask, people: NDArray[np.int64]) -> Interval:
+    """Of the share of right answers, where ``said`` is whether class 1 was predicted."""
+    return _of_people(labels, (said == (labels == 1)).astype(np.float64), _mean, people)
 
 
 def _of_people(labels: Labels, scores: Probabilities, metric: Metric, people: NDArray[np.int64]) -> Interval:

@@ -17,10 +17,10 @@ from mobilenet_chest.data.dataset import has_test_split, load_test, load_train_v
 from mobilenet_chest.data.groups import Columns, read_columns
 from mobilenet_chest.errors import DataError, TrackingError
 from mobilenet_chest.evaluation.figures import figure_intervals
-from mobilenet_chest.evaluation.groups import GroupFigures, grouped
+from mobilenet_chest.evaluation.groups import GroupFigures, grouped, intervals_of_patients
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.metrics import split_metrics
-from mobilenet_chest.evaluation.predict import Predictions, predict
+from mobilenet_chest.evaluation.predict import predict
 from mobilenet_chest.selection.ledger import OPENINGS, Opening, open_test, openings
 from mobilenet_chest.selection.runs import SCORED_ON, run_config, trained_model
 from mobilenet_chest.tracking.keeper import predictions_table
@@ -41,7 +41,8 @@ class Evaluation:
         test_evaluations: How often this run has been scored on the test split, this time included.
         openings: Every opening of its study, or of the run itself where it has none, this one included.
         groups: Figures of all images and of each group, with TTA at the threshold, where groups were asked for.
-        intervals: 95% intervals of the figures, by their names.
+        intervals: 95% intervals of the figures, by their names; where patients are known and some have several images,
+            with patients drawn whole.
     """
 
     run_id: str
@@ -68,7 +69,7 @@ def evaluate(
         split: val or test.
         again: Open the test split although it was opened for the same study before.
         groups: Columns of which each value makes a group.
-        groups_from: A table of columns: :func:`~mobilenet_chest.data.groups.read_columns`.
+        groups_from: A table of columns, or of patients alone: :func:`~mobilenet_chest.data.groups.read_columns`.
 
     Raises:
         TrackingError: No such finished run, or without checkpoint.
@@ -78,7 +79,7 @@ def evaluate(
     client = connect()
     run = get_run(client, run_id)
     config = run_config(client, run)
-    columns = read_columns(config.data, split, groups, groups_from) if groups else None
+    columns = read_columns(config.data, split, groups, groups_from)
     return evaluate_run(client, run, config, split, again=again, columns=columns)
 
 
@@ -124,16 +125,15 @@ def evaluate_run(
             tracker.log_file(path, "predictions")
         tracker.log_tags({"test_digest": rows.digest[:16]})  # last: it says that the rest is there
     opened = int(client.get_run(run_id).data.tags.get(OPENINGS, 0))
-    figures = _groups(predictions, run.data.metrics["threshold"], columns, config)
-    intervals = figure_intervals(metrics, predictions)
-    return Evaluation(run_id, split, len(rows), metrics, opened, openings(client, run), figures, intervals)
-
-
-def _groups(predictions: Predictions, threshold: float, columns: Columns | None, config: Config) -> list[GroupFigures]:
-    if columns is None:
-        return []
-    own, classes = columns.of(predictions.row), load_train_val(config.data).classes
-    return grouped(predictions.label, predictions.probability_tta, threshold, own.groups, own.patients, classes)
+    intervals, groups = figure_intervals(metrics, predictions), list[GroupFigures]()
+    if columns is not None:
+        known, threshold = columns.of(predictions.row), run.data.metrics["threshold"]
+        if known.patients is not None:
+            intervals |= intervals_of_patients(split, predictions, threshold, known.patients)
+        if known.groups:
+            classes, tta = load_train_val(config.data).classes, predictions.probability_tta
+            groups = grouped(predictions.label, tta, threshold, known.groups, known.patients, classes)
+    return Evaluation(run_id, split, len(rows), metrics, opened, openings(client, run), groups, intervals)
 
 
 def same_rows(run: Run, config: Config) -> None:

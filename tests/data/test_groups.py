@@ -156,6 +156,14 @@ def test_a_table_that_cannot_be_read(made: Make, tmp_path: Path) -> None:
     assert "give a file in UTF-8" in refusal(lambda: read_columns(config, "val", ["sex"], tmp_path / "latin.csv"))
 
 
+def test_a_table_that_nothing_is_taken_from(made: Make, table: Callable[[str], Path]) -> None:
+    path = table("split,row,view\nval,0,PA\n")
+    assert "its columns are view besides split and row" in refusal(lambda: read_columns(made(), "val", [], path))
+    patients = read_columns(made(), "val", [], table("split,row,patients\nval,0,7\n")).patients
+    assert patients is not None
+    assert patients.tolist() == ["7", "", "", ""]
+
+
 def test_a_key_of_another_length(made: Make) -> None:
     config = made(val_sex=np.array(["F", "M"]))
     assert "'val_sex' has shape (2,)" in refusal(lambda: read_columns(config, "val", ["sex"]))

@@ -55,6 +55,24 @@ def test_patients_of_the_file_widen_the_intervals(store: Store, rewrite_data: Re
     assert found[0].figures != alone[0].figures
 
 
+def test_intervals_of_the_run_s_figures_know_of_patients(store: Store, rewrite_data: Rewrite) -> None:
+    alone = evaluate(store.single, "val")
+    path = store.folder / "patients.csv"
+    path.write_text("split,row,patient\n" + "".join(f"val,{row},p{row // 5}\n" for row in range(40)), encoding="utf-8")
+    by_table = evaluate(store.single, "val", groups_from=path)
+    rewrite_data(val_patient=np.array([f"p{row // 5}" for row in range(40)]))
+    by_key = evaluate(store.single, "val")
+    assert by_key.intervals == by_table.intervals
+    assert by_key.groups == []
+    assert by_key.metrics == alone.metrics
+    assert by_key.intervals.keys() == alone.intervals.keys() == by_key.metrics.keys()
+    for name, interval in by_key.intervals.items():
+        assert interval.value == pytest.approx(alone.metrics[name])
+        assert interval != alone.intervals[name]
+    rewrite_data(val_patient=np.arange(40))
+    assert evaluate(store.single, "val").intervals == alone.intervals
+
+
 @pytest.mark.parametrize("wrong", ["name", "table"])
 def test_what_is_wrong_with_groups_is_said_before_the_test_split_is_opened(store: Store, wrong: str) -> None:
     path = store.folder / "groups.csv"
@@ -107,7 +125,6 @@ def test_the_command(store: Store) -> None:
     ("options", "wants"),
     [
         (["--groups", " , "], "names of columns are needed"),
-        (["--groups-from", "a.csv"], "--groups-from a.csv: --groups must say which of its columns make groups"),
         (["--groups", "sex"], "--groups sex: no 'val_sex' in"),
         (["--groups", "sex", "--groups-from", "none.csv"], "--groups-from none.csv: cannot be read as CSV"),
     ],
