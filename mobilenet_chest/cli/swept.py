@@ -36,6 +36,8 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
             }
         )
         return
+    from mobilenet_chest.sweep.resampling import scored_on
+
     table = Table(title=f"study {result.study}: {len(result.trials)} trials, {result.new_trials} of them now")
     paths, known = list(config.search), result.standings
     for heading in ("trial", "state", config.study.metric, "", *config.study.also, *paths, "run"):
@@ -66,7 +68,7 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
         line(f"not complete: the same command goes on to {config.study.trials} trials{confirmed}")
     complete = sum(trial.state == "COMPLETE" for trial in result.trials)
     flattered = f"; chosen as the best of {complete}, it looks better than it is" if complete > 1 else ""
-    line(f"best: trial {result.best.number}, {config.study.metric} {result.best.value:.4f} on the validation split"
+    line(f"best: trial {result.best.number}, {config.study.metric} {result.best.value:.4f} {scored_on(config)}"
          f"{flattered}")  # fmt: skip
     if result.confirmed is not None:
         from mobilenet_chest.sweep.report import confirmation_lines
@@ -77,7 +79,8 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
         line(f"Pareto front of {config.study.metric}, {', '.join(config.study.also)}: "
              f"trials {', '.join(map(str, result.front))}")  # fmt: skip
     line("next: mlflow ui")
-    line(f"      mobilenet-chest promote {result.study}")
+    # a trial of folds has no model before they are made one
+    line(f"      mobilenet-chest {'ensemble' if config.study.trainings > 1 else 'promote'} {result.study}")
 
 
 def _confirmed(found: Confirmation | None) -> dict[str, Any]:

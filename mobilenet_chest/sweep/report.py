@@ -17,6 +17,7 @@ from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep.claims import best_trial, value_of
 from mobilenet_chest.sweep.confirm import CONFIRMED, Confirmation
 from mobilenet_chest.sweep.objective import STAGE1
+from mobilenet_chest.sweep.resampling import scored_on
 from mobilenet_chest.sweep.standings import Standings
 from mobilenet_chest.tracking.study_run import CONFIRMED_RUN
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -210,7 +211,7 @@ def _page(
         "table{border-collapse:collapse;font-size:.85rem}td,th{padding:.25rem .6rem;text-align:right;"
         "border-bottom:1px solid #d0d7de}</style></head><body>"
         f"<h1>Study {name}</h1><p>{html.escape(metric)}, to {config.study.direction}; "
-        f"best trial {best.number}: {best.values[0]:.4f} on the validation split.</p>"
+        f"best trial {best.number}: {best.values[0]:.4f} {scored_on(config)}.</p>"
         f"{confirmation}<section><h2>Leaderboard</h2>{rows}</section>{''.join(sections)}</body></html>"
     )
 

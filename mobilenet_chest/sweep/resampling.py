@@ -53,3 +53,12 @@ def rows_of_trials(config: Config, data: TrainVal) -> str:
         "reshuffle": f"; each divides {rows} anew, {len(data.val)} for validation",
         "kfold": f"; each trains {config.study.trainings} times, on folds of {rows}",
     }[config.study.resampling]
+
+
+def scored_on(config: Config) -> str:
+    """What a trial's value is of, for the end of a sentence."""
+    return {
+        "holdout": "on the validation split",
+        "reshuffle": "on a split of its own",
+        "kfold": f"in the mean of {config.study.trainings} folds",
+    }[config.study.resampling]

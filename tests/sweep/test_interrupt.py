@@ -14,10 +14,13 @@ import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from optuna.trial import TrialState
 from sweeps import WAIT_SECONDS, family, started, steps, sweep_line, trials, wait_for_trials_in_hand, wait_until
 
 from mobilenet_chest.sweep.claims import counts
+from mobilenet_chest.sweep.repair import repair
+from mobilenet_chest.tracking.study_run import nested_runs
 
 TRIALS = 4
 
@@ -154,3 +157,35 @@ def everything(client: MlflowClient, run_id: str) -> dict[str, Any]:
             for file in client.list_artifacts(run_id, folder)
         },
     }
+
+
+@pytest.mark.timeout(600)
+def test_killed_in_the_second_fold_of_a_trial(tracking: Path, fields: Callable[..., dict[str, Any]]) -> None:
+    """The first is not trained again, and the second goes on after its last epoch."""
+    path, client = tracking / "tiny.yaml", MlflowClient()
+    values = fields(8, trials=1, resampling="kfold", folds=2)
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+
+    def folds() -> list[Run]:
+        return sorted(nested_runs(client, trials()[0].user_attrs["run_id"]), key=lambda run: run.data.tags["fold"])
+
+    with started(sweep_line(path), tracking) as process:
+        wait_for_trials_in_hand(process, tracking)  # its first report is that of the first fold
+        wait_until(lambda: len(folds()) == 2 and steps(folds()[1].info.run_id), process, tracking)
+        children = family(process.pid)
+        for one in (process, *children):
+            one.kill()
+        process.wait(timeout=30)
+        psutil.wait_procs(children, timeout=10)
+    first, second = folds()
+    assert (first.info.status, second.info.status) == ("FINISHED", "RUNNING")
+    said = repair()
+    assert [line.endswith("nobody works on its fold any more, KILLED") for line in said].count(True) == 1
+    assert folds()[1].info.status == "KILLED"
+    again = subprocess.run(sweep_line(path), cwd=tracking, capture_output=True, text=True, timeout=280, check=False)
+    assert again.returncode == 0, again.stderr
+    assert [trial.state for trial in trials()] == [TrialState.FAIL, TrialState.COMPLETE]
+    assert [fold.info.run_id for fold in folds()] == [first.info.run_id, second.info.run_id]
+    assert [fold.info.status for fold in folds()] == ["FINISHED", "FINISHED"]
+    assert folds()[0].info.end_time == first.info.end_time
+    assert [steps(fold.info.run_id) for fold in folds()] == [[1, 2, 3, 4, 5, 6, 7, 8]] * 2

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest import cache
+from mobilenet_chest.cli import swept
 from mobilenet_chest.combine import ensemble
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
@@ -21,7 +22,7 @@ from mobilenet_chest.errors import DataError, PromotionRefused, StudyError, Trac
 from mobilenet_chest.selection.promote import promote
 from mobilenet_chest.selection.runs import find, run_config, stored_predictions, trained_model
 from mobilenet_chest.sweep import check, run_sweep
-from mobilenet_chest.sweep.resampling import split_seed
+from mobilenet_chest.sweep.resampling import rows_of_trials, scored_on, split_seed
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.tracking import keeper
 from mobilenet_chest.tracking.study_run import nested_runs
@@ -101,6 +102,18 @@ def test_rows_that_cannot_be_divided_are_refused_before_anything_is_trained(trac
         check(tiny(RANGE, {"data.path": str(tracking / "one.npz")}, resampling="reshuffle"))
 
 
+def test_what_is_said_of_rows(phantom_config: Make) -> None:
+    said = {}
+    for how in ("holdout", "reshuffle", "kfold"):
+        config = phantom_config({"search": RANGE, "study": {"resampling": how}})
+        said[how] = (rows_of_trials(config, load_train_val(config.data)), scored_on(config))
+    assert said == {
+        "holdout": ("", "on the validation split"),
+        "reshuffle": ("; each divides the 102 rows of train and val anew, 34 for validation", "on a split of its own"),
+        "kfold": ("; each trains 5 times, on folds of the 102 rows of train and val", "in the mean of 5 folds"),
+    }
+
+
 # --- folds ---------------------------------------------------------------------------------------------------------
 
 
@@ -121,7 +134,9 @@ def trials_of(name: str) -> list[optuna.trial.FrozenTrial]:
     return found
 
 
-def test_a_trial_is_the_mean_of_its_folds(here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_is_the_mean_of_its_folds(
+    here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(optuna.trial.Trial, "should_prune", lambda trial: trial.number == 1)
     config = tiny(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=2, pruner="median", resampling="kfold", folds=3)
     result = run_sweep(config)
@@ -170,6 +185,10 @@ def test_a_trial_is_the_mean_of_its_folds(here: Path, tiny: Make, monkeypatch: p
         promote("tiny")
     with pytest.raises(TrackingError, match=way_out):
         trained_model(client, run, run_config(client, run))
+    swept.sweep(config, result, as_json=False)
+    said = capsys.readouterr().out
+    assert f"best: trial 0, val_auc {whole.value:.4f} in the mean of 3 folds" in said
+    assert said.endswith("      mobilenet-chest ensemble tiny\n")
     combined = ensemble.of_runs([candidate])
     assert combined.members == tuple(fold.info.run_id for fold in folds)
     made = client.get_run(combined.run_id)
