@@ -8,6 +8,7 @@ mean over either class, and its variance follows from their variances in both.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,12 +63,17 @@ def auc_interval(labels: Labels, scores: Probabilities, level: float = LEVEL) ->
     Raises:
         DataError: As in :func:`~mobilenet_chest.evaluation.intervals.check_rows`.
     """
+    return auc_intervals(labels, scores, level=level)[0]
+
+
+def auc_intervals(labels: Labels, *scores: Probabilities, level: float = LEVEL) -> list[Interval]:
+    """:func:`auc_interval` of each of k models."""
     check_level(level)
-    check_rows(labels, scores)
+    check_rows(labels, *scores)
     if not 0 < int(labels.sum()) < len(labels):
-        return Interval(math.nan, math.nan, math.nan)
-    positive, negative = _placements(labels, (scores,))
-    return _interval(positive[0], negative[0], level)
+        return [Interval(math.nan, math.nan, math.nan)] * len(scores)
+    values, low, high = _intervals(*_placements(labels, scores), level)
+    return [Interval(*ends) for ends in zip(values.tolist(), low.tolist(), high.tolist(), strict=True)]
 
 
 def auc_difference(labels: Labels, first: Probabilities, second: Probabilities, level: float = LEVEL) -> Difference:
@@ -82,26 +88,40 @@ def auc_difference(labels: Labels, first: Probabilities, second: Probabilities, 
     Raises:
         DataError: As in :func:`~mobilenet_chest.evaluation.intervals.check_rows`.
     """
+    return auc_differences(labels, [first], second, level)[0]
+
+
+def auc_differences(
+    labels: Labels, firsts: Sequence[Probabilities], second: Probabilities, level: float = LEVEL
+) -> list[Difference]:
+    """:func:`auc_difference` of each of k models to the same second one, hundreds at once."""
     from scipy.special import ndtr
     from scipy.stats import rankdata
 
     check_level(level)
-    check_rows(labels, first, second)
+    check_rows(labels, *firsts, second)
     if not 0 < int(labels.sum()) < len(labels):
-        return Difference(math.nan, math.nan, math.nan, math.nan)
-    if np.array_equal(rankdata(first), rankdata(second)):
-        return Difference(0.0, 0.0, 0.0, 1.0)
-    positive, negative = _placements(labels, (first, second))
-    one, other = (_interval(positive[k], negative[k], level) for k in (0, 1))
-    value = one.value - other.value
+        return [Difference(math.nan, math.nan, math.nan, math.nan)] * len(firsts)
+    scores = (second, *firsts)
+    positive, negative = _placements(labels, scores)
+    values, low, high = _intervals(positive, negative, level)
+    apart = values[1:] - values[0]
     if min(positive.shape[1], negative.shape[1]) < 2:
-        return Difference(value, *_mover(one, other, 0.0), math.nan)
-    covariance = _covariance(positive, negative)
-    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-    scale = math.sqrt(covariance[0, 0] * covariance[1, 1])
-    correlation = float(np.clip(covariance[0, 1] / scale, -1, 1)) if scale > 0 else 0.0
-    z = abs(value) / math.sqrt(variance) if variance > 0 else (math.inf if value else 0.0)
-    return Difference(value, *_mover(one, other, correlation), float(2 * ndtr(-z)))
+        variance = correlation = np.zeros(len(firsts))
+        p = np.full(len(firsts), math.nan)
+    else:
+        own, other = (_covariances(positive, k) + _covariances(negative, k) for k in (None, 0))
+        variance = own[1:] + own[0] - 2 * other[1:]
+        scale = np.sqrt(own[1:] * own[0])
+        correlation = np.clip(np.divide(other[1:], scale, out=np.zeros_like(scale), where=scale > 0), -1, 1)
+        z = np.where(apart == 0, 0.0, math.inf)
+        p = 2 * ndtr(-np.divide(abs(apart), np.sqrt(np.maximum(variance, 0)), out=z, where=variance > 0))
+    below = apart - _reach(values[1:] - low[1:], high[0] - values[0], correlation)
+    above = apart + _reach(high[1:] - values[1:], values[0] - low[0], correlation)
+    ranks = rankdata(np.stack(scores), axis=1)
+    alike = (ranks[1:] == ranks[0]).all(axis=1)
+    columns = [np.where(alike, same, column) for same, column in ((0, apart), (0, below), (0, above), (1, p))]
+    return [Difference(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def _placements(labels: Labels, scores: tuple[Probabilities, ...]) -> tuple[Floats, Floats]:
@@ -122,37 +142,40 @@ def _covariance(positive: Floats, negative: Floats) -> Floats:
     return np.asarray(sum(parts), np.float64)
 
 
-def _interval(positive: Floats, negative: Floats, level: float) -> Interval:
+def _covariances(placements: Floats, k: int | None) -> Floats:
+    """One class's part in the variance of each AUC (k,), or in its covariance with the ``k``-th."""
+    centred = placements - placements.mean(axis=1, keepdims=True)
+    other = centred if k is None else centred[k]
+    images = placements.shape[1]
+    return np.asarray((centred * other).sum(axis=1) / (images - 1) / images, np.float64)
+
+
+def _intervals(positive: Floats, negative: Floats, level: float) -> tuple[Floats, Floats, Floats]:
+    """AUCs (k,) and the ends of their intervals."""
     from scipy.special import ndtr, ndtri, stdtrit
     from statsmodels.stats.proportion import proportion_confint
 
-    value, smaller = float(positive.mean()), min(len(positive), len(negative))
-    quantile, images = ndtri((1 + level) / 2), float(smaller)
+    values, smaller = positive.mean(axis=1), min(positive.shape[1], negative.shape[1])
+    quantiles, images = np.full(len(values), ndtri((1 + level) / 2)), np.full(len(values), float(smaller))
     if smaller > 1:
-        variance = positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative)
-        if variance > 0 and 0 < value < 1:
-            images = value * (1 - value) / variance
-            freedom = 2 * variance**2 / (_variance_of_variance(positive) + _variance_of_variance(negative))
-            quantile = stdtrit(freedom, (1 + level) / 2)
-    low, high = proportion_confint(value * images, images, alpha=2 * ndtr(-quantile), method="wilson")
-    return Interval(value, float(min(low, value)), float(max(high, value)))
+        variances = _covariances(positive, None) + _covariances(negative, None)
+        known = (variances > 0) & (values > 0) & (values < 1)
+        images[known] = (values * (1 - values))[known] / variances[known]
+        unsure = _variances_of_variance(positive) + _variances_of_variance(negative)
+        quantiles[known] = stdtrit(2 * variances[known] ** 2 / unsure[known], (1 + level) / 2)
+    low, high = proportion_confint(values * images, images, alpha=2 * ndtr(-quantiles), method="wilson")
+    return values, np.minimum(low, values), np.maximum(high, values)
 
 
-def _variance_of_variance(values: Floats) -> float:
-    """Variance of the estimated variance of the mean of ``values`` (k,)."""
-    k = len(values)
-    fourth, squared = ((values - values.mean()) ** 4).mean(), values.var(ddof=1) ** 2
-    return float((fourth - squared * (k - 3) / (k - 1)) / k**3)
+def _variances_of_variance(placements: Floats) -> Floats:
+    """Variance of the estimated variance of the mean of each row of ``placements`` (k, n)."""
+    n = placements.shape[1]
+    fourth = ((placements - placements.mean(axis=1, keepdims=True)) ** 4).mean(axis=1)
+    squared = placements.var(axis=1, ddof=1) ** 2
+    return np.asarray((fourth - squared * (n - 3) / (n - 1)) / n**3, np.float64)
 
 
-def _mover(one: Interval, other: Interval, correlation: float) -> tuple[float, float]:
-    """Interval of a difference from the intervals of its two figures and their correlation."""
-
-    def reach(own: float, others: float) -> float:
-        return math.sqrt(max(own**2 - 2 * correlation * own * others + others**2, 0.0))
-
-    value = one.value - other.value
-    return (
-        value - reach(one.value - one.low, other.high - other.value),
-        value + reach(one.high - one.value, other.value - other.low),
-    )
+def _reach(own: Floats, others: float, correlation: Floats) -> Floats:
+    """How far a difference's interval reaches, by how far those of its two figures do, and their correlation."""
+    squared = own**2 - 2 * correlation * own * others + others**2
+    return np.asarray(np.sqrt(np.maximum(squared, 0)), np.float64)

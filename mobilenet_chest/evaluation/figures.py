@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 
+from mobilenet_chest.evaluation.delong import auc_intervals
 from mobilenet_chest.evaluation.metrics import Predicted
-from mobilenet_chest.evaluation.statistics import Interval, auc_interval, wilson
+from mobilenet_chest.evaluation.statistics import Interval, wilson
 
 ROUNDING = 1e-9
 
 ACCURACIES = ("accuracy", "accuracy_threshold", "accuracy_tta", "accuracy_tta_threshold", "accuracy_crossfit",
               "accuracy_crossfit_all")  # fmt: skip
+
+
+_wilson = lru_cache(maxsize=4096)(wilson)  # hundreds of runs on the same images have the same few hundred counts
 
 
 def figure_intervals(figures: Mapping[str, float], predicted: Predicted) -> dict[str, Interval]:
@@ -28,12 +33,13 @@ def figure_intervals(figures: Mapping[str, float], predicted: Predicted) -> dict
     labels = predicted.label
     positive = int((labels == 1).sum())
     counted = dict.fromkeys(ACCURACIES, len(labels)) | {"sensitivity": positive, "specificity": len(labels) - positive}
-    ranked = {"auc": predicted.probability, "auc_tta": predicted.probability_tta}
+    ranked = dict(zip(("auc", "auc_tta"), auc_intervals(labels, predicted.probability, predicted.probability_tta),
+                      strict=True))  # fmt: skip
     found = {}
     for name, value in figures.items():
         kind = name.partition("_")[2] if name.startswith(("val_", "test_")) else ""
         if kind in ranked:
-            found[name] = auc_interval(labels, ranked[kind])
+            found[name] = ranked[kind]
         elif kind in counted and math.isfinite(value):
-            found[name] = wilson(round(value * counted[kind]), counted[kind])
+            found[name] = _wilson(round(value * counted[kind]), counted[kind])
     return {name: one for name, one in found.items() if abs(one.value - figures[name]) < ROUNDING}

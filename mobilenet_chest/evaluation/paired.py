@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import EvaluationConfig
+from mobilenet_chest.evaluation.delong import auc_differences
 from mobilenet_chest.evaluation.predict import Predictions
-from mobilenet_chest.evaluation.statistics import LEVEL, Difference, auc_difference, delong, holm, mcnemar, not_inferior
+from mobilenet_chest.evaluation.statistics import LEVEL, Difference, holm, mcnemar, not_inferior
 from mobilenet_chest.evaluation.thresholds import crossfit_right
 
 ALPHA = 1 - LEVEL
@@ -27,8 +28,6 @@ RANKED = {"val_auc": "probability", "val_auc_tta": "probability_tta"}
 
 PAIRED = (PRIMARY, "val_accuracy_crossfit")
 """What rows are set against a baseline by."""
-
-ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +108,15 @@ def difference(metric: str, first: Scored, second: Scored, level: float = LEVEL)
     Raises:
         KeyError: The metric is neither.
     """
+    return differences(metric, [first], second, level)[0]
+
+
+def differences(metric: str, firsts: Sequence[Scored], second: Scored, level: float = LEVEL) -> list[Difference]:
+    """:func:`difference` of each of ``firsts`` to the second."""
     if metric not in RANKED:
-        return mcnemar(first.right(metric), second.right(metric), level)
-    one, other = (getattr(scored.predicted, RANKED[metric]) for scored in (first, second))
-    return auc_difference(first.predicted.label, one, other, level)
+        return [mcnemar(first.right(metric), second.right(metric), level) for first in firsts]
+    *scores, other = [getattr(one.predicted, RANKED[metric]) for one in (*firsts, second)]
+    return auc_differences(second.predicted.label, scores, other, level)
 
 
 def verdicts(metric: str, base: Scored, others: Sequence[Scored], margin: float | None = None) -> list[Verdict]:
@@ -121,14 +125,15 @@ def verdicts(metric: str, base: Scored, others: Sequence[Scored], margin: float 
     Not inferior by a margin: the lower end of an interval of 95%, one-sided, lies above it (for one row; for several
     the level is Bonferroni's).
     """
-    found = [difference(metric, other, base) for other in others]
-    corrected = holm([one.p for one in found])
-    level = 1 - 2 * ALPHA / max(1, len(others))
-    given = []
-    for other, one, p in zip(others, found, corrected, strict=True):
-        within = None if margin is None else not_inferior(difference(metric, other, base, level), margin)
-        given.append(Verdict(one.value, one.low, one.high, one.p, p, _word(one.value, p, within), within))
-    return given
+    found = differences(metric, others, base)
+    within: list[bool | None] = [None] * len(found)
+    if margin is not None:
+        level = 1 - 2 * ALPHA / max(1, len(others))
+        within = [not_inferior(one, margin) for one in differences(metric, others, base, level)]
+    return [
+        Verdict(one.value, one.low, one.high, one.p, p, _word(one.value, p, enough), enough)
+        for one, p, enough in zip(found, holm([one.p for one in found]), within, strict=True)
+    ]
 
 
 def _word(value: float, p: float, within: bool | None) -> Literal["better", "worse", "not inferior", "cannot tell"]:
@@ -147,20 +152,4 @@ def cannot_be_told(metric: str, best: Scored, others: Sequence[Scored]) -> list[
         KeyError: As :func:`difference`.
     """
     pairs = len(others) * (len(others) + 1) // 2
-    return [not p * pairs < ALPHA for p in _p_values(metric, best, others)]  # NaN: nothing can be told
-
-
-def _p_values(metric: str, first: Scored, others: Sequence[Scored]) -> list[float]:
-    """Those of :func:`difference`, of hundreds at once."""
-    if metric not in RANKED or min(np.bincount(first.predicted.label, minlength=2)) < 2:
-        return [difference(metric, first, other).p for other in others]
-    from scipy.stats import norm
-
-    scores = [getattr(one.predicted, RANKED[metric]) for one in (first, *others)]
-    values, covariance = delong(first.predicted.label, *scores)
-    variances = covariance.diagonal()
-    apart = np.abs(values[1:] - values[0])
-    errors = np.sqrt(np.maximum(variances[1:] + variances[0] - 2 * covariance[0, 1:], 0))
-    # of models that rank all images alike the variance is 0 but for rounding
-    z = np.divide(apart, errors, out=np.where(apart > ROUNDING, np.inf, 0.0), where=errors > ROUNDING)
-    return [float(p) for p in 2 * norm.sf(z)]
+    return [not one.p * pairs < ALPHA for one in differences(metric, others, best)]  # NaN: nothing can be told

@@ -149,7 +149,7 @@ def not_inferior(difference: Difference, margin: float) -> bool:
 
 
 def _exact_p(only_first: int, only_second: int) -> float:
-    from scipy.stats import binomtest
+    from scipy.special import bdtr
 
-    disagree = only_first + only_second
-    return float(binomtest(only_first, disagree).pvalue) if disagree else 1.0
+    # equals scipy's binomtest, where a chance of one half makes it twice a tail, and takes hundreds of runs less time
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))

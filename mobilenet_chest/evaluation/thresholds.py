@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +66,14 @@ def crossfit_folds(
 
     Folds are stratified, unless a class has fewer rows than there are folds.
     """
-    folds = min(folds, len(labels))
-    smallest = int(np.bincount(labels, minlength=2).min())
+    yield from _folds(np.asarray(labels, np.uint8).tobytes(), min(folds, len(labels)), seed)
+
+
+@lru_cache(maxsize=8)
+def _folds(labels: bytes, folds: int, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """The same for all runs of a study, of which a comparison may have hundreds."""
     from sklearn.model_selection import KFold, StratifiedKFold  # takes seconds
 
-    kind = StratifiedKFold if smallest >= folds else KFold
-    yield from kind(folds, shuffle=True, random_state=seed).split(labels[:, None], labels)
+    of_class = np.frombuffer(labels, np.uint8)
+    kind = StratifiedKFold if int(np.bincount(of_class, minlength=2).min()) >= folds else KFold
+    return list(kind(folds, shuffle=True, random_state=seed).split(of_class[:, None], of_class))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mobilenet_chest.errors import DataError
+from mobilenet_chest.evaluation.delong import auc_differences, auc_intervals
 from mobilenet_chest.evaluation.statistics import auc, auc_difference, auc_interval, delong
 
 # aSAH, which comes with pROC (Turck et al., Intensive Care Medicine 2010): 113 patients with a subarachnoid
@@ -158,3 +160,17 @@ class TestDegenerate:
             auc_interval(np.array([0, 1, 1], np.uint8), np.array([0.1, 0.2]))
         with pytest.raises(DataError, match=r"labels \[0, 2\]"):
             auc_interval(np.array([0, 2], np.uint8), np.array([0.1, 0.2]))
+
+
+def test_many_at_once_are_each_as_alone() -> None:
+    generator = np.random.default_rng(4)
+    labels = np.repeat(np.array([0, 1], np.uint8), (40, 25))
+    second, *firsts = (np.round(generator.normal(labels, 1), 1) for _ in range(6))
+    firsts += [second * 2, labels.astype(np.float64), np.zeros(65)]
+    for found, first in zip(auc_differences(labels, firsts, second, 0.9), firsts, strict=True):
+        alone = auc_difference(labels, first, second, 0.9)
+        assert dataclasses.astuple(found) == pytest.approx(dataclasses.astuple(alone), abs=1e-14)
+    for interval, first in zip(auc_intervals(labels, *firsts), firsts, strict=True):
+        assert dataclasses.astuple(interval) == pytest.approx(
+            dataclasses.astuple(auc_interval(labels, first)), abs=1e-14
+        )
