@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from mobilenet_chest.evaluation.statistics import auc_interval
 from mobilenet_chest.selection.compare import REPORTED, compare
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.selection.report import Report, report
@@ -222,8 +223,10 @@ def test_the_data_and_the_openings_of_the_test_split(made: tuple[Store, Report, 
     assert {split: cells[0] for split, cells in data.items()} == {"train": "68", "val": "34"}
     (opening,) = page.rows("ledger").values()
     run = store.run(store.trials[store.best])
-    assert opening[2] == run.info.run_id
-    assert opening[4] == f"{run.data.metrics['test_auc_tta']:.3f}"
+    tested = stored_predictions(store.client, run, "test")
+    scored = auc_interval(tested["label"].to_numpy(), tested["probability_tta"].to_numpy())
+    assert opening[2] == f"{run.data.metrics['test_auc_tta']:.3f} ({scored.low:.3f} to {scored.high:.3f})"
+    assert opening[6] == run.info.run_id
     assert "opened once" in page.by_id("test").text
     assert run.data.tags["data_digest"] in page.by_id("provenance").text
 

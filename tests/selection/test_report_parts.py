@@ -56,7 +56,7 @@ def test_an_axis_has_a_length_even_for_one_value() -> None:
 def test_figures_in_words() -> None:
     assert [markup.number(value) for value in (0.98765, None, float("nan"))] == ["0.9877", "–", "–"]
     assert (markup.signed(-0.0123, 3), markup.signed(0.5, 1)) == ("−0.012", "+0.5")
-    assert (markup.probability(0.0004), markup.probability(0.25)) == ("p < 0.001", "p = 0.250")
+    assert (markup.probability(0.0004), markup.probability(0.25)) == ("p\u00a0<\u00a00.001", "p\u00a0=\u00a00.250")
     assert [markup.duration(s) for s in (9, 600, 7200)] == ["9 s", "10.0 min", "2.0 h"]
 
 
@@ -118,7 +118,10 @@ class TestAnswer:
     @pytest.mark.parametrize(
         ("verdict", "words"),
         [
-            ("better", "It is better than the baseline base: validation AUC +0.031 (+0.005 to +0.057, p = 0.022)."),
+            (
+                "better",
+                "It is better than the baseline base: validation AUC +0.031 (+0.005 to +0.057, p",
+            ),
             ("worse", "It is worse than the baseline base: "),
             ("not inferior", "It is not inferior to the baseline base: "),
             ("cannot tell", "It cannot be told from the baseline base: "),

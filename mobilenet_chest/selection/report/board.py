@@ -9,7 +9,16 @@ from markupsafe import Markup
 from mobilenet_chest.evaluation.paired import PAIRED, PRIMARY, Verdict
 from mobilenet_chest.evaluation.statistics import Interval
 from mobilenet_chest.selection.compare import REPORTED, Row
-from mobilenet_chest.selection.report.markup import duration, figure, number, paragraph, probability, signed, table
+from mobilenet_chest.selection.report.markup import (
+    duration,
+    figure,
+    number,
+    paragraph,
+    probability,
+    signed,
+    table,
+    with_interval,
+)
 from mobilenet_chest.selection.report.material import Material
 
 SHOWN = 25
@@ -139,7 +148,7 @@ def _cells(row: Row, material: Material, ends: tuple[float, float]) -> list[str 
     is_base = base is not None and row.run_id == base.run_id
     cells: list[str | Markup] = [
         f"{mark}{row.name}{' (baseline)' if is_base else ''}",
-        _with_interval(row.metrics.get(metric), interval),
+        with_interval(row.metrics.get(metric), interval),
         _span(interval, material.rows[0].metrics[metric], ends) if interval else "",
     ]
     for name in PAIRED if base else ():
@@ -150,16 +159,12 @@ def _cells(row: Row, material: Material, ends: tuple[float, float]) -> list[str 
         cells.append("" if is_base else told)
     return [
         *cells,
-        _with_interval(row.metrics.get("val_accuracy_crossfit"), crossfit),
+        with_interval(row.metrics.get("val_accuracy_crossfit"), crossfit),
         number(row.metrics.get("threshold"), 2),
         "–" if row.parameters is None else f"{row.parameters:,}",
         duration(row.metrics.get("train_seconds")),
         Markup("<code>{}</code>").format(row.run_id),
     ]
-
-
-def _with_interval(value: float | None, interval: Interval | None) -> str:
-    return number(value, 3) + (f" ({interval.low:.3f} to {interval.high:.3f})" if interval else "")
 
 
 def _reported_cells(row: Row, against: bool) -> list[str | Markup]:

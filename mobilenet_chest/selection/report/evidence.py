@@ -8,10 +8,16 @@ from mlflow import MlflowClient
 
 from mobilenet_chest.data.audit import audit
 from mobilenet_chest.data.findings import Finding
-from mobilenet_chest.errors import UserError
-from mobilenet_chest.selection.ledger import openings
-from mobilenet_chest.selection.report.markup import folded, missing, number, paragraph, table
+from mobilenet_chest.errors import TrackingError, UserError
+from mobilenet_chest.evaluation.figures import figure_intervals
+from mobilenet_chest.evaluation.statistics import Interval
+from mobilenet_chest.selection.ledger import Opening, openings
+from mobilenet_chest.selection.report.markup import folded, missing, paragraph, table, with_interval
 from mobilenet_chest.selection.report.material import Examined, Material
+from mobilenet_chest.tracking.keeper import predictions_of
+from mobilenet_chest.tracking.reading import get_run, stored_predictions
+
+TEST_FIGURES = ("test_auc_tta", "test_accuracy_tta_threshold", "test_sensitivity", "test_specificity")
 
 IMAGES = 20
 """Of a finding, listed at most."""
@@ -57,21 +63,34 @@ def ledger(client: MlflowClient, material: Material) -> Markup:
     found = openings(client, material.study or material.leader.run)
     if not found:
         return missing("The test split has not been opened for this: there are no test figures.")
-    names = ("test_auc_tta", "test_accuracy_tta_threshold", "test_sensitivity", "test_specificity")
-    rows = [
-        [
-            f"{place}{', again' if opening.again else ''}", opening.when or "unknown", opening.who or "unknown",
-            Markup("<code>{}</code>").format(opening.run_id), opening.digest or "unknown",
-            *(number(opening.result.get(name), 3) for name in names),
-        ]
-        for place, opening in enumerate(found, 1)
-    ]  # fmt: skip
-    headings = ["opening", "when", "by whom", "run", "digest of the rows", "AUC with TTA", "accuracy, TTA, threshold",
-                "sensitivity", "specificity"]  # fmt: skip
+    rows = []
+    for place, opening in enumerate(found, 1):
+        intervals = _test_intervals(client, opening)
+        rows.append(
+            [
+                f"{place}{', again' if opening.again else ''}",
+                "unknown" if opening.when is None else opening.when[:16].replace("T", " ") + " UTC",
+                opening.who or "unknown",
+                *(with_interval(opening.result.get(name), intervals.get(name)) for name in TEST_FIGURES),
+                Markup("<code>{}</code>").format(opening.run_id),
+                Markup("<code>{}</code>").format(opening.digest or "unknown"),
+            ]
+        )
+    headings = ["opening", "when", "by whom", "AUC with TTA", "accuracy, TTA, threshold", "sensitivity", "specificity",
+                "run", "digest of the rows"]  # fmt: skip
     said = "once" if len(found) == 1 else f"{len(found)} times"
     return paragraph(
         f"The test split was opened {said}. Only the first look is at images that had no say in anything."
-    ) + table("ledger", "Openings of the test split, and what they showed", headings, rows, left=5)
+    ) + table("ledger", "Openings of the test split, and what they showed, with 95% intervals", headings, rows, left=3)
+
+
+def _test_intervals(client: MlflowClient, opening: Opening) -> dict[str, Interval]:
+    """Of an opening's figures, where the predictions that they are of are stored."""
+    try:
+        stored = stored_predictions(client, get_run(client, opening.run_id), "test")
+    except TrackingError:
+        return {}
+    return figure_intervals(opening.result, predictions_of(stored))
 
 
 def data(one: Examined) -> Markup:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from mobilenet_chest.evaluation.statistics import Interval
+
 Cell = str | Markup
 
 
@@ -23,8 +25,13 @@ def signed(value: float, digits: int = 4) -> str:
 
 
 def probability(p: float) -> str:
-    """A p value."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    """A p value, in which no line breaks."""
+    return "p\u00a0<\u00a00.001" if p < 0.001 else f"p\u00a0=\u00a0{p:.3f}"
+
+
+def with_interval(value: float | None, interval: Interval | None) -> str:
+    """A figure and its interval."""
+    return number(value, 3) + (f" ({interval.low:.3f} to {interval.high:.3f})" if interval else "")
 
 
 def duration(seconds: float | None) -> str:

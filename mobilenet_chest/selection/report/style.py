@@ -28,7 +28,7 @@ th,td{padding:.3rem .6rem;border-bottom:1px solid var(--rule);text-align:right;w
 thead th{vertical-align:bottom;white-space:normal;min-width:4.5rem}
 tbody th,th.words,td.words{text-align:left}
 tbody th{font-weight:600;max-width:15rem;min-width:8rem;white-space:normal;overflow-wrap:anywhere}
-@media(min-width:48rem){tbody th{min-width:13rem;position:sticky;left:0;background:var(--ground)}}
+@media(min-width:48rem){tbody th{position:sticky;left:0;background:var(--ground)}#leaderboard tbody th{min-width:13rem}}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:0 2rem;align-items:start}
 figure{margin:.5rem 0;min-width:0}
 figcaption{font-size:.875rem;max-width:46rem;margin-top:.35rem}
