@@ -17,7 +17,7 @@ MAX_RETRIES = "max_retries"
 """Attribute of a study: ``study.max_retries`` of the command that went on with it last."""
 
 CONFIRMS = "confirms"
-"""Attribute of a trial of a confirmation: ``study`` and ``trial`` that it trains again, on which ``seed``."""
+"""Attribute of a confirmation: which study's; and of its trials: ``study`` and ``trial`` trained again, on ``seed``."""
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 

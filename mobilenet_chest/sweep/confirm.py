@@ -100,7 +100,9 @@ def confirm(config: Config, study: optuna.Study, url: str, parent_run: str, work
         work(own, confirming, own.study.trials)
     found = outcome(config, study, url)
     if found is None:
-        return [*said, "not confirmed: trainings are missing, or of each leader one has failed"]
+        missing = trainings(config, study, 0, url)
+        why = f"{missing} trainings are still to come" if missing else "of each leader a training has failed"
+        return [*said, f"not confirmed: {why}"]
     kept = {leader.median_run for leader in found.leaders[: config.tracking.keep_checkpoints]}
     attributes = [trial.user_attrs for trial in confirming.get_trials(deepcopy=False) if counts(trial)]
     runs = {one["run_id"]: [one["run_id"], *one.get(FOLD_RUNS, [])] for one in attributes if "run_id" in one}
@@ -159,6 +161,7 @@ def _queued(config: Config, study: optuna.Study, url: str, parent_run: str) -> t
     own = _own(config)
     confirming = open_or_create(own, url)
     with exclusive(url):
+        confirming.set_user_attr(CONFIRMS, config.study_name)
         confirming.set_user_attr("run_id", parent_run)
         there = [t.user_attrs[CONFIRMS] for t in confirming.get_trials(deepcopy=False)]
         for trial in _leaders(config, study):

@@ -34,7 +34,7 @@ def reconcile(study: optuna.Study, url: str, parent_run: str, watch: Watch | Non
         trials = study.get_trials(deepcopy=False)
         living = {trial.number for trial in trials if trial.state == TrialState.RUNNING}
         told = {t.user_attrs["run_id"]: t.state.name for t in trials if counts(t) and "run_id" in t.user_attrs}
-        kind = "confirm" if any(CONFIRMS in t.user_attrs for t in trials) else "trial"
+        kind = "confirm" if CONFIRMS in study.user_attrs else "trial"
         return said + settle_trials(parent_run, living, told, kind)
 
 

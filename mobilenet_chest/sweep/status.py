@@ -73,7 +73,7 @@ def status(study: optuna.Study, total: int, started: float, before: int) -> Swee
     states: dict[str, int] = {}
     for trial in counted:
         states[trial.state.name] = states.get(trial.state.name, 0) + 1
-    confirming = any(CONFIRMS in trial.user_attrs for trial in trials)
+    confirming = CONFIRMS in study.user_attrs
     best = None if confirming else best_trial(study)
     running = [_running(trial) for trial in trials if trial.state == TrialState.RUNNING]
     seconds, new = time.time() - started, len(counted) - before

@@ -20,20 +20,22 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
 from optuna.trial import TrialState
 
-from mobilenet_chest.config import Config
+from mobilenet_chest.config import Config, StudyConfig
+from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.optimism import crossfitted, optimism
 from mobilenet_chest.selection.runs import best_of_study, find
 from mobilenet_chest.sweep import SweepResult, SweepStatus, confirmations_to_come, objective, run_sweep
 from mobilenet_chest.sweep.claims import CONFIRMS
 from mobilenet_chest.sweep.confirm import fresh_seeds, outcome
 from mobilenet_chest.sweep.definition import open_or_create
+from mobilenet_chest.sweep.repair import reconcile
+from mobilenet_chest.tracking import keeper
 from mobilenet_chest.tracking.study_run import nested_runs
 from mobilenet_chest.training import loop
 
 Make = Callable[..., Config]
 
 RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
-WANTED = {"top": 2, "seeds": 3}
 
 
 def confirm_runs(result: SweepResult) -> list[Run]:
@@ -46,22 +48,22 @@ def checkpoints(run_id: str) -> list[str]:
 
 
 def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny: Make) -> None:
-    config = tiny(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=3, confirm=WANTED)
-    assert confirmations_to_come(config) == 6
+    config = tiny(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=2, confirm={"top": 2, "seeds": 2})
+    assert confirmations_to_come(config) == 4
     result = run_sweep(config)
     assert confirmations_to_come(config) == 0
-    assert (result.complete, result.new_trials, [trial.number for trial in result.trials]) == (True, 3, [0, 1, 2])
+    assert (result.complete, result.new_trials, [trial.number for trial in result.trials]) == (True, 2, [0, 1])
     found = result.confirmed
     assert found is not None
 
-    # which: the two best trials, on seeds of their own
+    # both trials, on seeds of their own
     by_value = sorted(result.trials, key=lambda trial: -(trial.value or 0))
-    assert {leader.number for leader in found.leaders} == {trial.number for trial in by_value[:2]}
+    assert {leader.number for leader in found.leaders} == {0, 1}
     assert found.seeds == tuple(fresh_seeds(config))
-    assert len({*found.seeds, config.seed}) == 4
+    assert len({*found.seeds, config.seed}) == 3
     nested = {(run.data.tags["trial"], run.data.tags["confirm_seed"]): run for run in confirm_runs(result)}
-    assert len(nested) == len(confirm_runs(result)) == 6
-    for trial in by_value[:2]:
+    assert len(nested) == len(confirm_runs(result)) == 4
+    for trial in by_value:
         for seed in found.seeds:
             run = nested[str(trial.number), str(seed)]
             assert run.data.params["seed"] == str(seed)
@@ -77,11 +79,11 @@ def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny:
     assert found.trial == max(values, key=lambda number: statistics.mean(values[number]))
     assert found.value == pytest.approx(statistics.mean(values[found.trial]))
     chosen = MlflowClient().get_run(found.run_id)
-    assert chosen.data.metrics["val_auc"] == statistics.median(values[found.trial])
+    assert chosen.data.metrics["val_auc"] == min(values[found.trial])  # of two middles the worse
     assert found.claimant == result.best.number == by_value[0].number
     assert by_value[0].value is not None
     assert found.optimism == optimism(by_value[0].value, values[found.claimant])
-    assert found.crossfit == crossfitted(np.array([values[trial.number] for trial in by_value[:2]]))
+    assert found.crossfit == crossfitted(np.array([values[trial.number] for trial in by_value]))
 
     # what the study's run says, and stands for
     client = MlflowClient()
@@ -105,12 +107,13 @@ def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny:
     # the same again: nothing is trained, and the same is said
     again = run_sweep(config)
     assert (again.confirmed, again.complete, again.run_id) == (found, True, result.run_id)
-    assert len(confirm_runs(result)) == 6
+    assert len(confirm_runs(result)) == 4
 
 
 def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tiny: Make) -> None:
+    made(tiny(RANGE, trials=1, confirm={"seeds": 2}), [0.3], {})
     plain = run_sweep(tiny(RANGE, trials=1))
-    assert plain.confirmed is None
+    assert (plain.confirmed, plain.complete) == (None, True)
     first = run_sweep(tiny(RANGE, trials=1, confirm={"top": 3, "seeds": 2}))  # there is one leader only
     assert first.new_trials == 0
     assert first.confirmed is not None
@@ -133,8 +136,9 @@ def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tin
 
 def test_an_interrupted_confirmation_goes_on(here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny(RANGE, trials=1, confirm={"top": 1, "seeds": 2})
-    # a trial has two epochs; the first training on a fresh seed has ended, and the second has begun
-    counting = Counting(stop_at=6)
+    made(config, [0.9], {})
+    # there are two epochs: the first training on a fresh seed has ended, and the second one's first epoch
+    counting = Counting(stop_at=4)
     monkeypatch.setattr(loop, "train_epoch", counting)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(config)
@@ -147,7 +151,7 @@ def test_an_interrupted_confirmation_goes_on(here: Path, tiny: Make, monkeypatch
     counting.stop_at = None
     result = run_sweep(config)
     # what was in hand, and its epoch that was kept is not trained again
-    assert counting.calls == 7
+    assert counting.calls == 5
     assert result.complete
     assert {run.info.status for run in confirm_runs(result)} == {"FINISHED"}
     assert len(confirm_runs(result)) == 2
@@ -171,45 +175,41 @@ def test_a_leader_that_fails_on_a_fresh_seed_is_not_chosen(
     here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
-    failing, real = {fresh_seeds(config)[0]}, objective.train
+    made(config, [0.8, 0.9], {})
+    real = objective.train
 
     def train(own: Config, *given: Any, **named: Any) -> Any:
-        if own.seed in failing and own.stage2.lr == failing_lr:
+        if (own.seed, own.stage2.lr) == (fresh_seeds(config)[0], 2e-3):
             raise RuntimeError("it does not train")
         return real(own, *given, **named)
 
-    failing_lr = run_sweep(tiny(RANGE, trials=2)).best.params["stage2.lr"]
     monkeypatch.setattr(objective, "train", train)
     result = run_sweep(config)
     assert result.complete
     assert result.confirmed is not None
-    assert result.confirmed.left_out == (result.best.number,)
-    assert (
-        [leader.number for leader in result.confirmed.leaders]
-        == [result.confirmed.claimant]
-        == [1 - result.best.number]
-    )
+    assert result.confirmed.left_out == (1,)
+    assert [leader.number for leader in result.confirmed.leaders] == [result.confirmed.claimant] == [0]
 
 
 @pytest.mark.parametrize("resampling", ["reshuffle", "kfold"])
 def test_where_trials_vary_the_rows_fresh_seeds_do_too(here: Path, tiny: Make, resampling: str) -> None:
     folds = {"folds": 2} if resampling == "kfold" else {}
     config = tiny(RANGE, trials=1, resampling=resampling, confirm={"top": 1, "seeds": 2}, **folds)
+    made(config, [0.9], {})
     result = run_sweep(config)
     assert result.confirmed is not None
-    runs = confirm_runs(result)
-    client = MlflowClient()
-    trial = client.get_run(result.best.run_id or "")
+    client, runs = MlflowClient(), confirm_runs(result)
     assert {run.data.params["data.split_seed"] for run in runs} == {str(seed) for seed in fresh_seeds(config)}
     if resampling == "reshuffle":
-        assert len({run.data.tags["data_digest"] for run in (*runs, trial)}) == 3
+        digests = {run.data.tags["data_digest"] for run in runs}
+        assert len(digests | {load_train_val(config.data).digest}) == 3
         return
     assert {run.data.tags["folds"] for run in runs} == {"2"}
-    of_folds = [nested_runs(client, run.info.run_id) for run in (*runs, trial)]
-    assert [len(own) for own in of_folds] == [2, 2, 2]
-    assert len({run.data.tags["data_digest"] for own in of_folds for run in own}) == 6
+    of_folds = [nested_runs(client, run.info.run_id) for run in runs]
+    assert [len(own) for own in of_folds] == [2, 2]
+    assert len({run.data.tags["data_digest"] for own in of_folds for run in own}) == 4
     # the chosen one can be made a model of: its folds have their checkpoints, and the others' have not
-    kept = {run.info.run_id for own in of_folds[:2] for run in own if checkpoints(run.info.run_id)}
+    kept = {run.info.run_id for own in of_folds for run in own if checkpoints(run.info.run_id)}
     assert kept == {run.info.run_id for run in nested_runs(client, result.confirmed.run_id)}
 
 
@@ -266,6 +266,22 @@ def test_nothing_is_chosen_where_each_leader_failed_once(tracking: Path, tiny: M
     assert confirmations_to_come(config) == 0
 
 
+def test_a_study_and_its_confirmation_look_after_runs_of_their_own(tracking: Path, tiny: Make) -> None:
+    config, url, client = tiny(RANGE, trials=1), "sqlite:///optuna.db", MlflowClient()
+    study = open_or_create(config, url)
+    confirming = open_or_create(config.model_copy(update={"study": StudyConfig(name="tiny/confirm")}), url)
+    confirming.set_user_attr(CONFIRMS, "tiny")
+    experiment = client.create_experiment("tiny")
+    parent = client.create_run(experiment).info.run_id
+    runs = {
+        kind: client.create_run(experiment, tags={"kind": kind, kind: "0", "mlflow.parentRunId": parent}).info.run_id
+        for kind in ("trial", "confirm")
+    }  # both say that they are running, and no trial of either study is
+    assert reconcile(study, url, parent) == [f"run {runs['trial']}: nobody works on its trial any more, KILLED"]
+    assert client.get_run(runs["confirm"]).info.status == "RUNNING"
+    assert reconcile(confirming, url, parent) == [f"run {runs['confirm']}: nobody works on its trial any more, KILLED"]
+
+
 # --- processes of their own ----------------------------------------------------------------------------------------
 
 
@@ -289,14 +305,16 @@ def test_two_workers_share_a_confirmation(tracking: Path, tiny: Make) -> None:
 def test_killed_in_mid_confirmation(here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was done is not done again, what was in hand goes on after its last epoch."""
     config = tiny(RANGE, {"stage2.epochs": 3, "stage2.patience": None}, trials=1, confirm={"top": 1, "seeds": 2})
+    made(config, [0.9], {})
     real = loop.train_epoch
     calls = itertools.count(1)
+    monkeypatch.setattr(keeper, "SPARED_SECONDS", 0.0)
 
-    def until_the_eleventh(*given: Any, **named: Any) -> Any:  # the third epoch of the second fresh seed
-        return os.kill(os.getpid(), signal.SIGKILL) if next(calls) == 11 else real(*given, **named)
+    def until_the_seventh(*given: Any, **named: Any) -> Any:  # the third epoch of the second fresh seed
+        return os.kill(os.getpid(), signal.SIGKILL) if next(calls) == 7 else real(*given, **named)
 
     def sweep() -> None:
-        monkeypatch.setattr(loop, "train_epoch", until_the_eleventh)
+        monkeypatch.setattr(loop, "train_epoch", until_the_seventh)
         run_sweep(config)
 
     process = multiprocessing.get_context("fork").Process(target=sweep)
