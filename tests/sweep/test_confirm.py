@@ -111,7 +111,7 @@ def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny:
 
 
 def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tiny: Make) -> None:
-    made(tiny(RANGE, trials=1, confirm={"seeds": 2}), [0.3], {})
+    made(tiny(RANGE, trials=1, confirm={"seeds": 2}), [0.0], {})
     plain = run_sweep(tiny(RANGE, trials=1))
     assert (plain.confirmed, plain.complete) == (None, True)
     first = run_sweep(tiny(RANGE, trials=1, confirm={"top": 3, "seeds": 2}))  # there is one leader only
