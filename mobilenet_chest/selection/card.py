@@ -50,7 +50,7 @@ Every opening of the test split for this {"study" if run.data.tags.get("study") 
 {opened}
 
 {as_table(verdicts)}
-Cross-fitted validation accuracy: {metrics["val_accuracy_crossfit"]:.4f}.{_calibration(metrics)}
+Cross-fitted validation accuracy: {metrics["val_accuracy_crossfit"]:.4f}{_crossfit_all(metrics)}.{_calibration(metrics)}
 
 Run `{candidate.run_id}`, experiment digest
 `{run.data.tags.get("config_digest")}`, data digest `{run.data.tags.get("data_digest")}`, commit
@@ -61,6 +61,13 @@ the run's to within {difference:.1e}.
 
 A research model, measured on {config.data.dataset} only: not a medical device, not for diagnosis.
 """
+
+
+def _crossfit_all(metrics: Mapping[str, float]) -> str:
+    """Nothing of runs that have no epochs of their own, or are older than the figure."""
+    if "val_accuracy_crossfit_all" not in metrics:
+        return ""
+    return f", {metrics['val_accuracy_crossfit_all']:.4f} with the epoch and TTA left to the other folds as well"
 
 
 def _calibration(metrics: Mapping[str, float]) -> str:

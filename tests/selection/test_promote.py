@@ -188,6 +188,7 @@ class TestPromoted:
             f"{promotion.test['test_auc_tta']:.4f}",
             f"{run.data.metrics['val_accuracy_crossfit']:.4f}",
             f"threshold {run.data.metrics['threshold']:.2f}",
+            f"{run.data.metrics['val_accuracy_crossfit_all']:.4f} with the epoch and TTA left to the other folds",
             f"temperature {run.data.metrics['temperature']:.3f}",
             f"{run.data.metrics['val_ece_calibrated']:.4f} instead of {run.data.metrics['val_ece']:.4f}",
             "test (openings: 1)",
