@@ -22,6 +22,9 @@ def audit(
         list[str] | None,
         typer.Argument(metavar="[EXPERIMENT.yaml] [key=value ...]", help="Without a file: data.dataset=… data.path=…"),
     ] = None,
+    groups_from: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Whose images these are: columns split, row and patient.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")] = False,
 ) -> None:
     """Copies, patients in two splits, shifts between splits and damaged images, test split included."""
@@ -34,7 +37,7 @@ def audit(
         if len(files) > 1:
             raise ConfigError([f"one experiment file is audited at a time, not {len(files)}: {', '.join(files)}"])
         config = load(Path(files[0]) if files else None, [text for text in arguments or [] if "=" in text])
-        found = look(config.data, test=True)
+        found = look(config.data, test=True, table=groups_from)
         if as_json:
             output.print_json(found.as_dict())
         else:

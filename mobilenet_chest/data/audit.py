@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from mobilenet_chest.data import findings, medmnist
 from mobilenet_chest.data.copies import MOST_PAIRS, NEAR, equal_groups, near_pairs
 from mobilenet_chest.data.dataset import open_file
 from mobilenet_chest.data.findings import Finding, Image, Near, Shared, Shift
+from mobilenet_chest.data.groups import Values, read_patients
 from mobilenet_chest.data.scan import Scan, scan
 from mobilenet_chest.errors import DataError
 
@@ -64,16 +66,18 @@ class Audit:
         }
 
 
-def audit(config: DataConfig, test: bool = False) -> Audit:
+def audit(config: DataConfig, test: bool = False, table: Path | None = None) -> Audit:
     """Look at the rows of an experiment's two classes, in the splits as the file has them, whatever ``folds`` says.
 
     Args:
         config: The data.
         test: Look at the sealed test split, too. No model sees it: what comes out is which rows are copies or
             damaged, whose they are, counts, and tests of shifts; no score.
+        table: A CSV that says whose images the rows are: :func:`~mobilenet_chest.data.groups.read_patients`.
 
     Raises:
-        DataError: The file is missing, damaged or of another layout, a class name is wrong, or a split has no rows.
+        DataError: The file is missing, damaged or of another layout, a class name is wrong, a split has no rows,
+            or the table is not such as it must be.
     """
     file, info = open_file(config), medmnist.dataset_info(config.dataset)
     columns, classes = medmnist.class_columns(info, config.classes)
@@ -81,16 +85,15 @@ def audit(config: DataConfig, test: bool = False) -> Audit:
     images: list[Image] = []
     scans: dict[str, Scan] = {}
     targets: dict[str, NDArray[np.uint8]] = {}
-    patients: dict[str, NDArray[Any]] = {}
+    patients = read_patients(file, splits, table)
     for split in splits:
         rows, targets[split] = medmnist.select_rows(file.labels(split), info, columns)
         if not len(rows):
             raise DataError(f"{file.name}: no row of '{split}' is of {' or '.join(classes)}; choose other data.classes")
         scans[split] = scan(file, split, rows)
         images += [Image(split, row, classes[label]) for row, label in zip(rows.tolist(), targets[split], strict=True)]
-        known = file.patients(split)
-        if known is not None:
-            patients[split] = known[rows].astype(str)
+        if split in patients:
+            patients[split] = patients[split][rows]
     counts = {
         split: {name: int((target == label).sum()) for label, name in enumerate(classes)}
         for split, target in targets.items()
@@ -139,11 +142,11 @@ def _copies(scans: list[Scan], images: list[Image], visible: list[bool]) -> tupl
     return [[images[position] for position in group] for group in groups], near, len(pairs) == MOST_PAIRS
 
 
-def _shared(patients: dict[str, NDArray[Any]]) -> list[Shared]:
+def _shared(patients: dict[str, Values]) -> list[Shared]:
     """For each two splits that have any in common."""
     found = []
     for first, second in combinations(patients, 2):
-        both = np.intersect1d(patients[first], patients[second])
+        both = np.setdiff1d(np.intersect1d(patients[first], patients[second]), "")
         if len(both):
             in_first, in_second = (int(np.isin(patients[split], both).sum()) for split in (first, second))
             found.append(Shared((first, second), len(both), (in_first, in_second)))

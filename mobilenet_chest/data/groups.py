@@ -19,6 +19,9 @@ from mobilenet_chest.errors import DataError, nearest
 MOST_GROUPS = 20
 """Values of a column, beyond which a figure of each says nothing."""
 
+MOST_DIGITS = 19
+"""Of a row number in a table: one that is longer is none."""
+
 PATIENT = ("patient", "patients")
 """Names under which patients are looked for."""
 
@@ -95,6 +98,32 @@ def read_columns(
     return Columns(groups, patients)
 
 
+def read_patients(file: NpzFile, splits: Sequence[str], table: Path | None = None) -> dict[str, Values]:
+    """Whose image each row of a split is, text (n,), empty where that is not known; without splits of which nothing is.
+
+    Args:
+        file: The data.
+        splits: Which rows.
+        table: As in :func:`read_columns`, with a column ``patient``.
+
+    Raises:
+        DataError: The table or a key is not such as it must be.
+    """
+    if table is None:
+        known = {split: file.patients(split) for split in splits}
+        return {split: values.astype(np.str_) for split, values in known.items() if values is not None}
+    lengths = {split: file.row_count(split) for split in splits}
+    given = _read_table(table, lengths)
+    patients = next((given[name] for name in PATIENT if name in given), None)
+    if patients is None:
+        raise DataError(
+            f"--groups-from {table}: its columns are {', '.join(given) or 'none'} besides split and row; patients are "
+            "looked for in the column patient"
+        )
+    parts = np.split(patients, np.cumsum(list(lengths.values()))[:-1])
+    return {split: values for split, values in zip(lengths, parts, strict=True) if (values != "").any()}
+
+
 def _names(file: NpzFile, parts: Sequence[str]) -> set[str]:
     """What the file says of all the parts."""
     names = [{key.removeprefix(f"{part}_") for key in file.keys if key.startswith(f"{part}_")} for part in parts]
@@ -150,7 +179,7 @@ def _problem(line: dict[Any, Any], lengths: dict[str, int]) -> str | None:
     split, row = line["split"], line["row"]
     if split not in SPLITS:
         return f"split '{split}'; allowed: {', '.join(SPLITS)}"
-    if not (row.isascii() and row.isdigit()):
+    if not (row.isascii() and row.isdigit() and len(row) < MOST_DIGITS):
         return f"row '{row}'; allowed: whole numbers from 0"
     if split in lengths and int(row) >= lengths[split]:
         return f"row {row}, but {split} has {lengths[split]} rows, counted from 0"

@@ -113,6 +113,18 @@ def test_an_audit_without_an_experiment(copied: Path) -> None:
     assert len(json.loads(result.stdout)["exact_copies"]) == 3
 
 
+def test_patients_from_a_table(copied: Path, tmp_path: Path) -> None:
+    lines = [
+        f"{split},{row},{row}" for split, count in (("train", 80), ("val", 40), ("test", 40)) for row in range(count)
+    ]
+    (tmp_path / "people.csv").write_text("\n".join(["split,row,patient", *lines]), encoding="utf-8")
+    result = run("data", "audit", copied, "--groups-from", tmp_path / "people.csv", "--json")
+    assert result.exit_code == 0, result.output
+    assert [shared["splits"] for shared in json.loads(result.stdout)["patients_shared"]] == [
+        ["train", "val"], ["train", "test"], ["val", "test"]
+    ]  # fmt: skip
+
+
 def test_long_lists_are_cut_short_for_people(tmp_path: Path) -> None:
     images = np.random.default_rng(3).integers(0, 256, (12, 20, 20), np.uint8)
     labels = np.arange(12)[:, None].astype(np.uint8) % 2

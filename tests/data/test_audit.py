@@ -35,10 +35,10 @@ def spoiled(fit: Arrays) -> Arrays:
     return {key: values.copy() for key, values in fit.items()}
 
 
-def audited(tmp_path: Path, arrays: Arrays, test: bool = True, **fields: Any) -> Audit:
+def audited(tmp_path: Path, arrays: Arrays, test: bool = True, table: Path | None = None, **fields: Any) -> Audit:
     path = tmp_path / "own.npz"
     np.savez(path, **arrays)  # type: ignore[arg-type]
-    return audit(DataConfig(dataset="pneumoniamnist", path=path, **fields), test=test)
+    return audit(DataConfig(dataset="pneumoniamnist", path=path, **fields), test, table)
 
 
 def texts(found: Audit, severity: str) -> list[str]:
@@ -111,6 +111,22 @@ def test_patients_in_two_splits(tmp_path: Path, spoiled: Arrays, names: tuple[st
     assert found.shared == [Shared(("train", "val"), 3, (4, 3))]
     assert texts(found, "serious") == ["3 patients are in train and in val (4 and 3 rows)"]
     assert texts(found, "note") == []
+
+
+def test_patients_in_a_table(tmp_path: Path, fit: Arrays) -> None:
+    """It goes before the file's own; rows that it does not name are nobody's, and so not the same person's."""
+    lines = [f"train,{row},p{row}" for row in range(100)] + [f"val,{row},p{row + 98}" for row in range(50)]
+    (tmp_path / "people.csv").write_text("\n".join(["split,row,patient", *lines]), encoding="utf-8")
+    own = {f"{split}_patient": np.zeros(len(fit[f"{split}_labels"]), np.int64) for split in ("train", "val", "test")}
+    found = audited(tmp_path, fit | own, table=tmp_path / "people.csv")
+    assert found.shared == [Shared(("train", "val"), 2, (2, 2))]
+    assert "(no test_patient)" in texts(found, "note")[0]
+
+
+def test_a_table_without_patients(tmp_path: Path, fit: Arrays) -> None:
+    (tmp_path / "people.csv").write_text("split,row,sex\ntrain,0,F\n", encoding="utf-8")
+    with pytest.raises(DataError, match="its columns are sex besides split and row; patients are looked for in"):
+        audited(tmp_path, fit, table=tmp_path / "people.csv")
 
 
 def test_patients_of_some_splits(tmp_path: Path, spoiled: Arrays) -> None:

@@ -137,6 +137,7 @@ def test_too_many_values(made: Make, table: Callable[[str], Path]) -> None:
         ("split,row,sex\nvalid,0,F\n", "line 2: split 'valid'; allowed: train, val, test"),
         ("split,row,sex\nval,-1,F\n", "line 2: row '-1'; allowed: whole numbers from 0"),
         ("split,row,sex\nval,1.0,F\n", "line 2: row '1.0'; allowed"),
+        (f"split,row,sex\nval,{'9' * 5000},F\n", "allowed: whole numbers from 0"),
         ("split,row,sex\nval,4,F\n", "line 2: row 4, but val has 4 rows, counted from 0"),
         ("split,row,sex\nval,1,F\nval,1,M\n", "line 3: val 1 stands there before"),
         ('split,row,sex\nval,1,"F\n', "cannot be read as CSV"),

@@ -141,3 +141,21 @@ def test_intervals_of_patients_are_as_wide_as_sandwich_errors_say() -> None:
     interval = whole.figures["accuracy"]
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * error, rel=0.06)
     assert interval.high - interval.low > 1.6 * (alone.figures["accuracy"].high - alone.figures["accuracy"].low)
+
+
+@pytest.mark.slow
+def test_intervals_of_patients_cover_and_those_of_images_do_not() -> None:
+    """300 sets of 60 people with four images each, whose answers are mostly alike: 95% hold the true share."""
+    random = np.random.default_rng(11)
+    patients = np.repeat(np.arange(60), 4)
+    labels = np.repeat(np.arange(60) % 2, 4).astype(np.uint8)
+    held = {"patients": 0, "images": 0}
+    for _ in range(300):
+        right = np.repeat(random.random(60) < 0.8, 4)
+        right = np.where(random.random(240) < 0.1, random.random(240) < 0.8, right)
+        whole = bootstrap(labels, right.astype(float), lambda _, own: float(own.mean()), groups=patients, draws=1000)
+        alone = wilson(int(right.sum()), 240)
+        held["patients"] += whole.low <= 0.8 <= whole.high
+        held["images"] += alone.low <= 0.8 <= alone.high
+    assert 0.93 <= held["patients"] / 300 <= 0.98
+    assert held["images"] / 300 < 0.8
