@@ -87,8 +87,8 @@ class Verdict:
         high: Upper end.
         p: Two-sided, of no difference.
         p_holm: The same, corrected for all rows that the baseline is compared with (Holm, 1979).
-        verdict: Better or worse where ``p_holm`` is below 0.05; else not inferior where the interval says so of the
-            margin, corrected for all rows as well; else it cannot be told.
+        verdict: Better or worse where ``p_holm`` is below 0.05 and the interval leaves 0 out; else not inferior where
+            the interval says so of the margin, corrected for all rows as well; else it cannot be told.
         not_inferior: Whether it is worse by less than the margin, also where it is better or worse; ``None`` without
             a margin.
     """
@@ -131,14 +131,16 @@ def verdicts(metric: str, base: Scored, others: Sequence[Scored], margin: float 
         level = 1 - 2 * ALPHA / max(1, len(others))
         within = [not_inferior(one, margin) for one in differences(metric, others, base, level)]
     return [
-        Verdict(one.value, one.low, one.high, one.p, p, _word(one.value, p, enough), enough)
+        Verdict(one.value, one.low, one.high, one.p, p, _word(one, p, enough), enough)
         for one, p, enough in zip(found, holm([one.p for one in found]), within, strict=True)
     ]
 
 
-def _word(value: float, p: float, within: bool | None) -> Literal["better", "worse", "not inferior", "cannot tell"]:
-    if p < ALPHA:
-        return "better" if value > 0 else "worse"
+def _word(one: Difference, p: float, within: bool | None) -> Literal["better", "worse", "not inferior", "cannot tell"]:
+    # test and interval differ a little where AUCs are near 1 or few images disagree: a word that one of them denies
+    # would not be believed
+    if p < ALPHA and not one.low <= 0 <= one.high:
+        return "better" if one.value > 0 else "worse"
     return "not inferior" if within else "cannot tell"
 
 

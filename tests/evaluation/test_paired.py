@@ -68,6 +68,16 @@ def test_what_is_said(metric: str) -> None:
     assert (better.verdict, better.value, better.p) == ("better", -worse.value, worse.p)
 
 
+def test_a_word_needs_test_and_interval() -> None:
+    generator = np.random.default_rng(31)  # AUCs of 0.999 and 0.990: the test's normal approximation is too sure
+    signal = generator.normal(4.2 * LABELS, 1)
+    sharp, blurred = scored(signal), scored(signal + 0.8 * generator.normal(size=len(LABELS)))
+    (one,) = verdicts("val_auc", blurred, [sharp])
+    assert one.p_holm < 0.01
+    assert one.low < 0 < one.value
+    assert one.verdict == "cannot tell"
+
+
 def test_p_is_holm_s_of_all_rows() -> None:
     others = [BAD, ALIKE, noisy(0.5), noisy(0.7)]
     found = verdicts("val_auc", GOOD, others)
