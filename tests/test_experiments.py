@@ -14,8 +14,8 @@ from mobilenet_chest.sweep.space import suggest, to_optuna
 FOLDER = Path(__file__).parents[1] / "experiments"
 FILES = sorted(FOLDER.rglob("*.yaml")) + sorted(FOLDER.rglob("*.yml"))
 SWEEPS = {
-    "quickstart.yaml", "mobilenet_v3_large_sweep.yaml", "efficientnet_lite0_sweep.yaml", "sweep_models.yaml",
-    "sweep_wide.yaml",
+    "quickstart.yaml", "mobilenet_v3_large_sweep.yaml", "efficientnet_lite0_sweep.yaml",
+    "efficientnet_lite0_confirmed.yaml", "sweep_models.yaml", "sweep_wide.yaml",
 }  # fmt: skip
 
 # the source report's recipe, sections 2 and 8.1
@@ -69,8 +69,10 @@ def test_how_many_there_are() -> None:
         "chestmnist/mobilenet_v3_large_sweep.yaml",
         "chestmnist/sweep_models.yaml",
         "chestmnist/sweep_wide.yaml",
+        "pneumoniamnist/densenet121.yaml",
         "pneumoniamnist/efficientnet_lite0.yaml",
         "pneumoniamnist/efficientnet_lite0_best.yaml",
+        "pneumoniamnist/efficientnet_lite0_confirmed.yaml",
         "pneumoniamnist/efficientnet_lite0_sweep.yaml",
         "pneumoniamnist/mobilenet_v3_large.yaml",
         "quickstart.yaml",
