@@ -87,6 +87,14 @@ def grouped(
     ]
 
 
+def share(labels: Labels, right: Mask, patients: NDArray[np.str_] | None) -> Interval:
+    """Share of right answers, bool (n,), with the 95% interval of :func:`grouped`; the other arguments as there."""
+    people = None if patients is None else _people(patients)
+    if people is None or len(np.unique(people)) == len(people):
+        return wilson(int(right.sum()), len(right))
+    return _share_of_people(labels, right, people)
+
+
 def intervals_of_patients(
     split: str, predicted: Predicted, threshold: float, patients: NDArray[np.str_]
 ) -> dict[str, Interval]:
@@ -105,8 +113,8 @@ def intervals_of_patients(
     labels, plain, tta = predicted.label, predicted.probability, predicted.probability_tta
     at_threshold = _figures(labels, tta, threshold, people)
     return {
-        f"{split}_accuracy": _share_of_people(labels, plain >= 0.5, people),
-        f"{split}_accuracy_tta": _share_of_people(labels, tta >= 0.5, people),
+        f"{split}_accuracy": _share_of_people(labels, (plain >= 0.5) == (labels == 1), people),
+        f"{split}_accuracy_tta": _share_of_people(labels, (tta >= 0.5) == (labels == 1), people),
         f"{split}_accuracy_tta_threshold": at_threshold["accuracy"],
         f"{split}_auc": _of_people(labels, plain, auc, people),
         f"{split}_auc_tta": at_threshold["auc"],
@@ -123,20 +131,19 @@ def _figures(
     found: dict[str, Interval] = {}
     if 0 < labels.sum() < len(labels):
         found["auc"] = auc_interval(labels, scores) if people is None else _of_people(labels, scores, auc, people)
-    said = scores >= threshold
+    right = (scores >= threshold) == (labels == 1)
     for name, mask in (("accuracy", labels >= 0), ("sensitivity", labels == 1), ("specificity", labels == 0)):
         if not mask.any():
             continue
         if people is None:
-            found[name] = wilson(int((said == (labels == 1))[mask].sum()), int(mask.sum()))
+            found[name] = wilson(int(right[mask].sum()), int(mask.sum()))
         else:
-            found[name] = _share_of_people(labels[mask], said[mask], people[mask])
+            found[name] = _share_of_people(labels[mask], right[mask], people[mask])
     return found
 
 
-def _share_of_people(labels: Labels, said: Mask, people: NDArray[np.int64]) -> Interval:
-    """Of the share of right answers, where ``said`` is whether class 1 was predicted."""
-    return _of_people(labels, (said == (labels == 1)).astype(np.float64), _mean, people)
+def _share_of_people(labels: Labels, right: Mask, people: NDArray[np.int64]) -> Interval:
+    return _of_people(labels, right.astype(np.float64), _mean, people)
 
 
 def _of_people(labels: Labels, scores: Probabilities, metric: Metric, people: NDArray[np.int64]) -> Interval:

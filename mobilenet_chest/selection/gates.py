@@ -15,11 +15,13 @@ from mlflow.entities import Run
 from mobilenet_chest.config import Config
 from mobilenet_chest.config.gates import NotInferior
 from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.data.groups import Values, read_columns
 from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.evaluation.calibration import reliability
+from mobilenet_chest.evaluation.groups import share
 from mobilenet_chest.evaluation.paired import Scored, difference
 from mobilenet_chest.evaluation.predict import latency
-from mobilenet_chest.evaluation.statistics import not_inferior, wilson
+from mobilenet_chest.evaluation.statistics import not_inferior
 from mobilenet_chest.selection.rank import against, run_or_none
 from mobilenet_chest.selection.runs import SCORED_ON, Candidate, find_one, trained_model
 from mobilenet_chest.tracking.scored import scored
@@ -72,7 +74,7 @@ def of_run(client: MlflowClient, candidate: Candidate, config: Config, openings:
         own = _predictions(run)
         for gate, label, least in (("sensitivity", 1, gates.sensitivity), ("specificity", 0, gates.specificity)):
             if least is not None:
-                verdicts.append(_recognised(gate, own, label, least))
+                verdicts.append(_recognised(gate, own, label, least, _patients(run, config, own)))
         if gates.ece is not None:
             found = reliability(own.predicted.label, own.predicted.probability_tta)
             detail = f"{found.ece:.4f}, of which {found.bias:.4f} would be there without any; at most {gates.ece:g}"
@@ -202,15 +204,22 @@ def _not_inferior(gate: str, asked: NotInferior, run: Run, other: Run | None, wh
     return Verdict(gate, found.low, -asked.margin, not_inferior(found, asked.margin), detail)
 
 
-def _recognised(gate: str, own: Scored, label: int, least: float) -> Verdict:
+def _recognised(gate: str, own: Scored, label: int, least: float, patients: Values | None) -> Verdict:
     shown = own.predicted.label == label
-    right = int(own.right("val_accuracy_tta_threshold")[shown].sum())
-    found = wilson(right, int(shown.sum()))
+    right = own.right("val_accuracy_tta_threshold")[shown]
+    found = share(own.predicted.label[shown], right, None if patients is None else patients[shown])
     detail = (
-        f"{right} of {shown.sum()} images, {found.value:.4f}, 95% interval {found.low:.4f} to {found.high:.4f}; the "
-        f"lower end must reach {least:g}"
+        f"{right.sum()} of {shown.sum()} images, {found.value:.4f}, 95% interval {found.low:.4f} to {found.high:.4f}; "
+        f"the lower end must reach {least:g}"
     )
     return Verdict(gate, found.low, least, found.low >= least, detail)
+
+
+def _patients(run: Run, config: Config, own: Scored) -> Values | None:
+    """Whose images the predictions are of, where the data file says."""
+    # an ensemble of folds is judged on the rows of train and val together, as any division anew counts them
+    data = config.data.model_copy(update={"folds": 2}) if SCORED_ON in run.data.tags else config.data
+    return read_columns(data, "val", ()).of(own.predicted.row).patients
 
 
 def _predictions(run: Run) -> Scored:

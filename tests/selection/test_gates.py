@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from mobilenet_chest.cli.commands import app
 from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.evaluation.calibration import reliability
-from mobilenet_chest.evaluation.statistics import auc_difference, mcnemar, wilson
+from mobilenet_chest.evaluation.statistics import auc_difference, bootstrap, mcnemar, wilson
 from mobilenet_chest.evaluation.thresholds import crossfit_right
 from mobilenet_chest.selection import package, runs
 from mobilenet_chest.selection.gates import Verdict, admit, as_table, as_tags, of_run
@@ -98,6 +98,26 @@ class TestOfARun:
         assert (refused.gate, refused.figure, refused.passed) == (gate, found.low, False)
         assert (passed.gate, passed.figure, passed.bound, passed.passed) == (gate, found.low, found.low - 1e-6, True)
         assert f"{right} of {images} images" in passed.detail
+
+    def test_patients_with_several_images_are_drawn_whole(
+        self, store: Store, rewrite_data: Callable[..., None]
+    ) -> None:
+        path = artifact(store, store.single, "predictions/val.parquet")
+        table = pd.read_parquet(path)
+        patients = table["row"].to_numpy() // 5
+        right = patients % 3 > 0  # all of a patient's images, or none
+        table.assign(probability_tta=np.where((table["label"] == 1) == right, 0.9, 0.1)).to_parquet(path, index=False)
+        (alone,) = judged(store, store.single, {"sensitivity": 0.1})
+        rewrite_data(val_patient=np.arange(40) // 5)
+        (found,) = judged(store, store.single, {"sensitivity": 0.1})
+        shown = (table["label"] == 1).to_numpy()
+        expected = bootstrap(
+            np.ones(shown.sum(), np.uint8), right[shown].astype(float), lambda _, own: float(own.mean()),
+            groups=patients[shown],
+        )  # fmt: skip
+        assert found.figure == expected.low
+        assert isinstance(alone.figure, float)
+        assert expected.low < alone.figure - 0.05
 
     def test_calibration_of_the_stored_predictions(self, store: Store) -> None:
         expected = reliability(*predictions(store, store.single))
