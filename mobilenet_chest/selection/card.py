@@ -1,4 +1,4 @@
-"""The model card: what a registered version says of itself."""
+"""The model card and the tags: what a registered version says of itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.selection.gates import Verdict, as_table
-from mobilenet_chest.selection.ledger import Opening, described
+from mobilenet_chest.selection.ledger import OPENINGS, Opening, described
 from mobilenet_chest.selection.runs import SCORED_ON, Candidate
 
 
@@ -68,6 +68,21 @@ def _crossfit_all(metrics: Mapping[str, float]) -> str:
     if "val_accuracy_crossfit_all" not in metrics:
         return ""
     return f", {metrics['val_accuracy_crossfit_all']:.4f} with the epoch and TTA left to the other folds as well"
+
+
+def version_tags(
+    candidate: Candidate, test: Mapping[str, float], difference: float, openings: Sequence[Opening]
+) -> dict[str, str]:
+    """The version's tags: its figures, where it comes from, and who has opened the test split."""
+    run = candidate.run
+    chosen = ("val_", "threshold", "temperature")
+    metrics = {name: value for name, value in run.data.metrics.items() if name.startswith(chosen)}
+    tags = {name: f"{value:.6g}" for name, value in {**metrics, **test}.items()}
+    kept = ("model", "weights", "dataset", "config_digest", "data_digest", "git_commit", "git_dirty", "study", "trial")
+    tags |= {name: run.data.tags[name] for name in kept if name in run.data.tags}
+    tags |= {"run_id": candidate.run_id, "verified_difference": f"{difference:.3g}"}
+    own = sum(opening.run_id == candidate.run_id for opening in openings)
+    return tags | {OPENINGS: str(own), "test_openings": "; ".join(described(openings))}
 
 
 def _calibration(metrics: Mapping[str, float]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -20,9 +20,9 @@ from mobilenet_chest.evaluation.figures import figure_intervals
 from mobilenet_chest.evaluation.groups import GroupFigures, grouped, intervals_of_patients
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.metrics import split_metrics
-from mobilenet_chest.evaluation.predict import predict
+from mobilenet_chest.evaluation.predict import COLUMNS, Predictions, predict
 from mobilenet_chest.selection.ledger import OPENINGS, Opening, open_test, openings
-from mobilenet_chest.selection.runs import SCORED_ON, run_config, trained_model
+from mobilenet_chest.selection.runs import SCORED_ON, run_config, stored_predictions, trained_model
 from mobilenet_chest.tracking.keeper import predictions_table
 from mobilenet_chest.tracking.reading import get_run
 from mobilenet_chest.tracking.store import connect
@@ -134,6 +134,20 @@ def evaluate_run(
             classes, tta = load_train_val(config.data).classes, predictions.probability_tta
             groups = grouped(predictions.label, tta, threshold, known.groups, known.patients, classes)
     return Evaluation(run_id, split, len(rows), metrics, opened, openings(client, run), groups, intervals)
+
+
+def test_figures(client: MlflowClient, run_id: str) -> dict[str, float]:
+    """What a finished opening of the test split left on the run; empty if there was none."""
+    run = client.get_run(run_id)
+    if "test_digest" not in run.data.tags:
+        return {}
+    return {name: value for name, value in run.data.metrics.items() if name.startswith("test_")}
+
+
+def test_intervals(client: MlflowClient, run: Run, figures: Mapping[str, float]) -> dict[str, Interval]:
+    """95% intervals of :func:`test_figures`, from the predictions that the opening left."""
+    table = stored_predictions(client, run, "test")
+    return figure_intervals(figures, Predictions(**{name: table[name].to_numpy() for name in COLUMNS}))
 
 
 def same_rows(run: Run, config: Config) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
@@ -44,7 +44,7 @@ class Opening:
     Attributes:
         run_id: The run that was scored.
         study: Its study's name, or those of its members' studies; ``None`` for a run of no study.
-        when: UTC in ISO 8601, to the second; ``None`` for openings older than the ledger.
+        when: UTC in ISO 8601, to the millisecond; ``None`` for openings older than the ledger.
         digest: Of the test rows, 16 hex digits; ``None`` where it ended before they were read.
         who: ``user@host, command``; ``None`` for openings older than the ledger.
         result: The ``test_*`` figures; empty where none came of it, or none yet.
@@ -68,12 +68,14 @@ class Look:
         client: Of the tracking store.
         run_id: The run that is scored.
         token: Tells this opening from all others.
+        when: As in its entries.
         places: Run and parameter of each of its entries.
     """
 
     client: MlflowClient
     run_id: str
     token: str
+    when: str
     places: list[tuple[str, str]] = field(default_factory=list)
 
     def digest(self, digest: str) -> None:
@@ -100,7 +102,7 @@ def openings(client: MlflowClient, run: Run) -> list[Opening]:
     belongs to all of their studies.
     """
     places = _places(client, run)
-    return _before_ledger(client, places.keys()) + _in_order(_recorded(places.values()))
+    return _before_ledger(client, places.keys()) + _in_order(places.values())
 
 
 def openings_of(client: MlflowClient, reference: str) -> list[Opening]:
@@ -117,7 +119,7 @@ def openings_of(client: MlflowClient, reference: str) -> list[Opening]:
 def all_openings(client: MlflowClient) -> list[Opening]:
     """Every opening in the tracking store, the oldest first."""
     places = search_all(client, all_experiment_ids(client), "params.test_opening_1 != ''")
-    return _before_ledger(client, None) + _in_order(_recorded(places))
+    return _before_ledger(client, None) + _in_order(places)
 
 
 def refuse_second(run: Run, found: Sequence[Opening], again: bool) -> None:
@@ -155,7 +157,7 @@ def open_test(client: MlflowClient, run: Run, command: str, again: bool) -> Look
     run_id = str(run.info.run_id)
     refuse_second(run, openings(client, run), again)
     _log_once(client, run_id, BEFORE_LEDGER, run.data.tags.get(OPENINGS, "0"))
-    look = Look(client, run_id, secrets.token_hex(8))
+    look = Look(client, run_id, secrets.token_hex(8), datetime.now(UTC).isoformat(timespec="milliseconds"))
     for place in _places(client, run):
         _claim(look, run, place, command, again)
     _count(client, run)
@@ -224,9 +226,8 @@ def _claim(look: Look, run: Run, place: str, command: str, again: bool) -> None:
             look._withdraw()
             refuse_second(run, before, again)
         studies = sorted({one.data.tags["study"] for one in places.values() if "study" in one.data.tags})
-        now = datetime.now(UTC).isoformat(timespec="seconds")
         who = f"{user()}@{identity()['host']}, {command}"
-        opening = Opening(look.run_id, ", ".join(studies) or None, now, None, who, {}, bool(before))
+        opening = Opening(look.run_id, ", ".join(studies) or None, look.when, None, who, {}, bool(before))
         entry = f"test_opening_{1 + max(_numbers(held), default=0)}"
         if _log_once(look.client, place, entry, json.dumps({"token": look.token} | asdict(opening))):
             look.places.append((place, entry))
@@ -273,8 +274,10 @@ def _recorded(places: Iterable[Run]) -> dict[str, Opening]:
     return found
 
 
-def _in_order(recorded: Mapping[str, Opening]) -> list[Opening]:
-    return sorted(recorded.values(), key=lambda opening: str(opening.when))
+def _in_order(places: Collection[Run]) -> list[Opening]:
+    """By number within a study; several studies have no other order than that of their clocks."""
+    found = list(_recorded(places).values())
+    return found if len(places) == 1 else sorted(found, key=lambda opening: str(opening.when))
 
 
 def _before_ledger(client: MlflowClient, places: Iterable[str] | None) -> list[Opening]:

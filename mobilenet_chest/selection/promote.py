@@ -5,25 +5,22 @@ from __future__ import annotations
 import math
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_validation_images
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
-from mobilenet_chest.evaluation.figures import figure_intervals
 from mobilenet_chest.evaluation.intervals import Interval
-from mobilenet_chest.evaluation.predict import COLUMNS, Predictions
 from mobilenet_chest.selection import digests, package
-from mobilenet_chest.selection.card import model_card
-from mobilenet_chest.selection.evaluate import evaluate_run, same_rows
+from mobilenet_chest.selection.card import model_card, version_tags
+from mobilenet_chest.selection.evaluate import evaluate_run, same_rows, test_figures, test_intervals
 from mobilenet_chest.selection.gates import Verdict, admit, as_tags, of_run
-from mobilenet_chest.selection.ledger import OPENINGS, Opening, described, openings, refuse_second
+from mobilenet_chest.selection.ledger import Opening, openings, refuse_second
 from mobilenet_chest.selection.runs import (
     Candidate,
     find_one,
@@ -205,8 +202,7 @@ def _promote(
     if not test:
         test = evaluate_run(client, candidate.run, config, "test", again=again, command="promote").metrics
     intervals, opened = test_intervals(client, candidate.run, test), openings(client, candidate.run)
-    own = {OPENINGS: client.get_run(run_id).data.tags[OPENINGS], "test_openings": "; ".join(described(opened))}
-    for key, value in (_version_tags(candidate, test, difference) | own).items():
+    for key, value in version_tags(candidate, test, difference, opened).items():
         client.set_model_version_tag(name, version, key, value)
 
     def record(verdicts: list[Verdict]) -> None:
@@ -284,27 +280,3 @@ def _verify(mine: Turn, candidate: Candidate, config: Config) -> tuple[float, in
             ]
         )
     return difference, len(stored)
-
-
-def test_figures(client: MlflowClient, run_id: str) -> dict[str, float]:
-    """What a finished opening of the test split left on the run; empty if there was none."""
-    run = client.get_run(run_id)
-    if "test_digest" not in run.data.tags:
-        return {}
-    return {name: value for name, value in run.data.metrics.items() if name.startswith("test_")}
-
-
-def test_intervals(client: MlflowClient, run: Run, figures: Mapping[str, float]) -> dict[str, Interval]:
-    """95% intervals of :func:`test_figures`, from the predictions that the opening left."""
-    table = stored_predictions(client, run, "test")
-    return figure_intervals(figures, Predictions(**{name: table[name].to_numpy() for name in COLUMNS}))
-
-
-def _version_tags(candidate: Candidate, test: dict[str, float], difference: float) -> dict[str, str]:
-    run = candidate.run
-    chosen = ("val_", "threshold", "temperature")
-    metrics = {name: value for name, value in run.data.metrics.items() if name.startswith(chosen)}
-    tags = {name: f"{value:.6g}" for name, value in (metrics | test).items()}
-    kept = ("model", "weights", "dataset", "config_digest", "data_digest", "git_commit", "git_dirty", "study", "trial")
-    tags |= {name: run.data.tags[name] for name in kept if name in run.data.tags}
-    return tags | {"run_id": candidate.run_id, "verified_difference": f"{difference:.3g}"}

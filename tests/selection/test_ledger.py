@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def count(run: Run) -> int:
 
 
 def test_an_opening_is_on_record_before_anything_is_read() -> None:
-    run, before = made("train"), datetime.now(UTC).replace(microsecond=0)
+    run, before = made("train"), datetime.now(UTC) - timedelta(milliseconds=1)
     opening = open_test(MlflowClient(), run, "promote", again=False)
     (found,) = openings(MlflowClient(), run)
     assert (found.run_id, found.study, found.digest, found.result, found.again) == (

@@ -101,7 +101,9 @@ def test_on_the_command_line(words: list[str], promoted: Promoted) -> None:
     result = CliRunner().invoke(app, ["promote", *words, "--json"])
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
-    assert found.keys() == {"name", "version", "alias", "run_id", "promoted", "reasons", "test"}
+    assert {"name", "version", "alias", "run_id", "promoted", "reasons", "test", "openings"} <= found.keys()
+    assert found["test"] == promotion.test
+    assert [opening["result"] for opening in found["openings"]] == [promotion.test]
     assert (found["version"], found["run_id"], found["promoted"]) == ("1", promotion.run_id, True)
     none = CliRunner().invoke(app, ["promote", *words])
     assert none.exit_code == 3
@@ -115,6 +117,7 @@ def test_on_the_command_line(words: list[str], promoted: Promoted) -> None:
         (["--rollback"], "name the registered model: promote --rollback NAME"),
         (["--rollback", "a", "--name", "b"], "and nothing else"),
         (["--rollback", "a", "--even-if-worse"], "and nothing else"),
+        (["--rollback", "a", "--again"], "and nothing else"),
         (["--rollback", "nobody"], "no registered model 'nobody'"),
     ],
 )
