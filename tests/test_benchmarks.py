@@ -223,3 +223,22 @@ def test_a_quick_run_writes_its_json(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "recipe: skipped, it needs --data FILE.npz" in printed
     assert "cold cache" in printed
     assert {path.name for path in tmp_path.iterdir()} == {"stage1.json", "scratch"}
+
+
+def test_copies_of_a_run_are_compared(tmp_path: Path) -> None:
+    run = importlib.import_module("run")
+    assert run.main(["compare", "--quick", "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "compare.json").read_text())
+    assert [row["command"] for row in found["rows"]] == [
+        "compare of 5", "compare of 5, --baseline", "compare of 5, --baseline --margin"
+    ]  # fmt: skip
+    assert all(row["cpu_seconds"]["median"] > 0 for row in found["rows"])
+
+
+@pytest.mark.slow
+def test_500_runs_are_compared_within_5_seconds(tmp_path: Path) -> None:
+    """Of the processor: what else the machine does is not counted."""
+    run = importlib.import_module("run")
+    assert run.main(["compare", "--quick", "--runs", "500", "--val-rows", "305", "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "compare.json").read_text())
+    assert max(row["cpu_seconds"]["median"] for row in found["rows"]) < 5

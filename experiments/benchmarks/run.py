@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from common import Case
 
-MODULES = ("cases_training", "cases_reading", "cases_services", "cases_sweep", "cases_recipe")
+MODULES = ("cases_training", "cases_reading", "cases_services", "cases_sweep", "cases_compare", "cases_recipe")
 
 QUICK: dict[str, Any] = {
     "rounds": 1, "rows": 32, "val_rows": 16, "stored_size": 32, "image_size": 64, "stage1_epochs": 2,
     "measured_epochs": 1, "sweep_epochs": [1, 1], "trials": 2, "scaling_rows": [24, 32], "scaling_epochs": [1, 1],
     "scaling_trials": 2, "workers": [1], "reading_sizes": [16], "repeats": 3, "finished_trials": [5, 10],
-    "recipe_rows": 32, "recipe_epochs": [1, 3], "seeds": [1], "reports": 2,
+    "recipe_rows": 32, "recipe_epochs": [1, 3], "seeds": [1], "reports": 2, "runs": 5,
 }  # fmt: skip
 """Sizes of a smoke test: each case takes seconds and its figures mean nothing."""
 
@@ -115,6 +115,7 @@ def parse(arguments: Sequence[str] | None, cases: dict[str, Case]) -> argparse.N
     add("--repeats", type=int, default=50, help="cases tracking and ask_tell (%(default)s)")
     add("--finished-trials", type=int, nargs="+", default=[10, 100, 1000, 5000], help="ask_tell (10 100 1000 5000)")
     add("--reports", type=int, default=10, help="case ask_tell: reports in a finished trial (%(default)s)")
+    add("--runs", type=int, default=500, help="case compare (%(default)s)")
     if "--quick" in (sys.argv[1:] if arguments is None else arguments):
         parser.set_defaults(**QUICK)
     options = parser.parse_args(arguments)

@@ -136,10 +136,13 @@ def verdicts(metric: str, base: Scored, others: Sequence[Scored], margin: float 
     ]
 
 
+def _apart(one: Difference, p: float) -> bool:
+    """Beyond chance by test and interval alike: near an AUC of 1 the test alone says so too easily."""
+    return p < ALPHA and (one.low > 0 or one.high < 0)
+
+
 def _word(one: Difference, p: float, within: bool | None) -> Literal["better", "worse", "not inferior", "cannot tell"]:
-    # test and interval differ a little where AUCs are near 1 or few images disagree: a word that one of them denies
-    # would not be believed
-    if p < ALPHA and not one.low <= 0 <= one.high:
+    if _apart(one, p):
         return "better" if one.value > 0 else "worse"
     return "not inferior" if within else "cannot tell"
 
@@ -154,4 +157,4 @@ def cannot_be_told(metric: str, best: Scored, others: Sequence[Scored]) -> list[
         KeyError: As :func:`difference`.
     """
     pairs = len(others) * (len(others) + 1) // 2
-    return [not one.p * pairs < ALPHA for one in differences(metric, others, best)]  # NaN: nothing can be told
+    return [not _apart(one, one.p * pairs) for one in differences(metric, others, best)]
