@@ -24,6 +24,7 @@ from mobilenet_chest.evaluation.predict import latency
 from mobilenet_chest.evaluation.statistics import not_inferior
 from mobilenet_chest.selection.rank import against, run_or_none
 from mobilenet_chest.selection.runs import SCORED_ON, Candidate, find_one, trained_model
+from mobilenet_chest.tracking.reading import OUT_OF_FOLD
 from mobilenet_chest.tracking.scored import scored
 
 
@@ -217,8 +218,9 @@ def _recognised(gate: str, own: Scored, label: int, least: float, patients: Valu
 
 def _patients(run: Run, config: Config, own: Scored) -> Values | None:
     """Whose images the predictions are of, where the data file says."""
-    # an ensemble of folds is judged on the rows of train and val together, as any division anew counts them
-    data = config.data.model_copy(update={"folds": 2}) if SCORED_ON in run.data.tags else config.data
+    data = config.data
+    if run.data.tags.get(SCORED_ON) == OUT_OF_FOLD:  # rows of train and val, counted as any division anew counts them
+        data = data.model_copy(update={"folds": 2})
     return read_columns(data, "val", ()).of(own.predicted.row).patients
 
 

@@ -25,6 +25,7 @@ from mobilenet_chest.evaluation.thresholds import crossfit_right
 from mobilenet_chest.selection import package, runs
 from mobilenet_chest.selection.gates import Verdict, admit, as_table, as_tags, of_run
 from mobilenet_chest.selection.promote import Promotion, promote
+from mobilenet_chest.tracking.reading import OUT_OF_FOLD, SCORED_ON
 
 if TYPE_CHECKING:
     from tests.selection.conftest import Store
@@ -118,6 +119,14 @@ class TestOfARun:
         assert found.figure == expected.low
         assert isinstance(alone.figure, float)
         assert expected.low < alone.figure - 0.05
+
+        # out of fold, rows are those of train and val together: the file has 80 of train
+        table.assign(
+            probability_tta=np.where((table["label"] == 1) == right, 0.9, 0.1), row=table["row"] + 80
+        ).to_parquet(path, index=False)
+        store.client.set_tag(store.single, SCORED_ON, OUT_OF_FOLD)
+        rewrite_data(train_patient=np.arange(80) + 1000, val_patient=np.arange(40) // 5)
+        assert judged(store, store.single, {"sensitivity": 0.1})[0].figure == expected.low
 
     def test_calibration_of_the_stored_predictions(self, store: Store) -> None:
         expected = reliability(*predictions(store, store.single))
