@@ -151,13 +151,16 @@ def test_the_answer_and_the_leaderboard_are_what_compare_says(made: tuple[Store,
     best, other = store.trials[store.best], store.trials[1 - store.best]
     rows = {row.run_id: row for row in compare(list(store.trials), baseline=store.single)}
     own = rows[best].intervals["val_auc"]
-    (answer,) = page.all("p", kind="answer")
-    assert f"dropout-study-{store.best}: validation AUC {own.value:.3f} (95% interval {own.low:.3f} to" in answer.text
+    (answer,) = page.all("div", kind="answer")
+    assert (
+        f"The best of this study is trial {store.best}: validation AUC {own.value:.3f} (95% interval {own.low:.3f} to"
+        in answer.text
+    )
     assert "34 validation images" in answer.text
     assert "the baseline single" in answer.text
     board = page.rows("leaderboard-rows")
     assert len(board) == 3 + len(REPORTED)
-    for run_id, name in ((best, f"dropout-study-{store.best}"), (other, f"dropout-study-{1 - store.best}")):
+    for run_id, name in ((best, f"trial {store.best}"), (other, f"trial {1 - store.best}")):
         (cells,) = [cells for header, cells in board.items() if name in header]
         interval, verdict = rows[run_id].intervals["val_auc"], rows[run_id].differences["val_auc"]
         assert cells[0] == f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"

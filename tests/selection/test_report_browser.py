@@ -106,8 +106,8 @@ def test_everything_is_seen_at_any_width_in_both_schemes(
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_text_has_the_contrast_of_wcag_aa(page: Path, browser: Browser, scheme: str) -> None:
     shown(browser, page, scheme)
-    wanted = ["h1", ".answer", ".soft", "nav a", "caption", "td", "figcaption", ".missing", "summary", "svg text",
-              "svg .tick", ".pictures .row", "dt", "footer p"]  # fmt: skip
+    wanted = ["h1", ".answer p", ".answer li", ".soft", "nav a", "caption", "td", "figcaption", ".missing", "summary",
+              "svg text", "svg .tick", ".pictures .row", "dt", "footer p"]  # fmt: skip
     found = {one["selector"]: contrast(one["ink"], one["ground"]) for one in browser.run(COLORS, wanted)}
     assert not {selector: ratio for selector, ratio in found.items() if ratio < 4.5}
     dark = sum(browser.run(COLORS, ["h1"])[0]["ground"]) < 200

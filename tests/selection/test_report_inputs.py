@@ -58,7 +58,7 @@ def test_several_names_are_a_comparison_which_no_run_keeps(store: Store) -> None
     assert made.run_id is None
     assert not store.client.list_artifacts(store.single, "report.html")
     assert page.all("h1")[0].text == f"Comparison dropout-study, {store.trials[1 - store.best]}"
-    (answer,) = page.all("p", kind="answer")
+    (answer,) = page.all("div", kind="answer")
     assert "The best of these runs is dropout-study: " in answer.text
     assert "cannot be set against the baseline single: scored on other images" in answer.text
     assert "0123456789abcdef" in page.by_id("discrimination").text
@@ -67,7 +67,7 @@ def test_several_names_are_a_comparison_which_no_run_keeps(store: Store) -> None
 
 def test_an_ensemble_of_folds_shows_the_images_that_it_was_scored_on(store: Store) -> None:
     store.client.set_tag(store.single, SCORED_ON, OUT_OF_FOLD)
-    one = examine(store.client, Candidate(store.run(store.single)))
+    one = examine(store.client, Candidate(store.run(store.single)), "single")
     with np.load(store.data) as file:
         expected, in_train = [file["val_images"][3], file["train_images"][5]], len(file["train_images"])
     images = replace(one, rows=np.array([in_train + 3, 5])).images(np.arange(2))

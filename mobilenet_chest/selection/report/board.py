@@ -57,7 +57,9 @@ def answer(material: Material) -> Markup:
         "run": f"This run reaches {reached}.",
     }
     said = [first[material.kind], *optimism, *_beside_others(material, own), *_beside_baseline(material, own)]
-    return Markup('<p class="answer">{}</p>').format(" ".join(said))
+    further = Markup("").join(Markup("<li>{}</li>").format(sentence) for sentence in said[1:])
+    listed = Markup("<ul>{}</ul>").format(further) if further else Markup("")
+    return Markup('<div class="answer"><p>{}</p>{}</div>').format(said[0], listed)
 
 
 def _optimism(material: Material) -> list[str]:
@@ -134,11 +136,18 @@ def leaderboard(material: Material, reported: bool) -> Markup:
         )
     if reported:
         note += " Rows of the source report are reported, not reproduced: of other images, and without an interval."
-    unequal = Markup("").join(
-        paragraph(f"{', '.join(row.name for row in shown if row.selection == text)}: {text}.", "soft")
-        for text in dict.fromkeys(row.selection for row in shown if row.selection)
-    )
-    return figure(None, note, table("leaderboard-rows", caption, headings, cells)) + unequal
+    return figure(None, note, table("leaderboard-rows", caption, headings, cells)) + _unequal(shown, base)
+
+
+def _unequal(shown: Sequence[Row], base: Row | None) -> Markup:
+    """Which rows were not chosen from as much as the baseline."""
+    others = [row for row in shown if base is None or row.run_id != base.run_id]
+    said = []
+    for text in dict.fromkeys(row.selection for row in others if row.selection):
+        names = [row.name for row in others if row.selection == text]
+        whose = "All but the baseline" if len(names) == len(others) > 1 else ", ".join(names)
+        said.append(paragraph(f"{whose}: {text}.", "soft"))
+    return Markup("").join(said)
 
 
 def _cells(row: Row, material: Material, ends: tuple[float, float]) -> list[str | Markup]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -39,7 +40,7 @@ class Examined:
     """A finished run with its stored validation predictions.
 
     Attributes:
-        name: Of the run, or the study that it stands for.
+        name: For people: of the run, of the study that it stands for, or of the trial.
         run: In MLflow.
         config: Its resolved experiment.
         classes: Names of class 0 and class 1.
@@ -161,9 +162,8 @@ def gather(client: MlflowClient, references: Sequence[str], baseline: str | None
     metric, direction = DEFAULT
     if study is not None:
         metric, direction = study.data.tags["metric"], study.data.tags["direction"]
-        chosen = found[0]  # the study's name would stand for it in the leaderboard
-        trials = (Candidate(run) for run in ranked_trials(client, study) if run.info.run_id != chosen.run_id)
-        found = [Candidate(chosen.run), *trials]
+        trials = (Candidate(run, study) for run in ranked_trials(client, study))
+        found = [found[0], *(trial for trial in trials if trial.run_id != found[0].run_id)]
     for candidate in [*found, *([base] if base else [])]:
         if "threshold" not in candidate.run.data.metrics:
             raise TrackingError(
@@ -171,8 +171,12 @@ def gather(client: MlflowClient, references: Sequence[str], baseline: str | None
             )
     compared = references if study is None else [candidate.run_id for candidate in found]
     rows = compare(compared, baseline=baseline)
+    if study is not None:
+        names = {candidate.run_id: _trial(candidate.run) for candidate in found}
+        rows = [replace(row, name=names.get(str(row.run_id), row.name)) for row in rows]
     sign = -1 if direction == "maximize" else 1
-    ranked = sorted(rows, key=lambda row: sign * row.metrics[metric])
+    # a baseline may be older than the metric
+    ranked = sorted(rows, key=lambda row: sign * row.metrics.get(metric, sign * math.inf))
     leader = found[0]
     if study is None and len(found) > 1:
         best = next(row.run_id for row in ranked if base is None or row.run_id != base.run_id)
@@ -185,15 +189,21 @@ def gather(client: MlflowClient, references: Sequence[str], baseline: str | None
         study=study,
         rows=ranked,
         base=rows[0] if base else None,
-        leader=examine(client, leader),
-        baseline=examine(client, base) if base else None,
+        leader=examine(client, leader, leader.name if study is None else _trial(leader.run)),
+        baseline=examine(client, base, base.name) if base else None,
         board=_csv(client, study, "leaderboard.csv"),
         confirmed=_csv(client, study, "confirmation.csv"),
     )
 
 
-def examine(client: MlflowClient, candidate: Candidate) -> Examined:
-    """A run with its experiment, history and stored predictions."""
+def _trial(run: Run) -> str:
+    """What a run of the study that the page is about is called there."""
+    seed = f", seed {run.data.params['seed']}" if run.data.tags.get("kind") != "trial" else ""
+    return f"trial {run.data.tags['trial']}{seed}"
+
+
+def examine(client: MlflowClient, candidate: Candidate, name: str) -> Examined:
+    """A run, under a name for people, with its experiment, history and stored predictions."""
     run = candidate.run
     config, predictions = run_config(client, run), stored_predictions(client, run, "val")
     history: dict[int, dict[str, float]] = {}
@@ -202,7 +212,7 @@ def examine(client: MlflowClient, candidate: Candidate) -> Examined:
             history.setdefault(int(point.step), {})[name] = float(point.value)
     _, classes = medmnist.class_columns(medmnist.dataset_info(config.data.dataset), config.data.classes)
     return Examined(
-        candidate.name,
+        name,
         run,
         config,
         classes,

@@ -16,7 +16,9 @@ a{color:var(--link)}
 :focus-visible{outline:3px solid var(--second);outline-offset:2px}
 .skip{position:absolute;left:1rem;top:-4rem;background:var(--ground);padding:.5rem 1rem;border:1px solid var(--rule)}
 .skip:focus{top:.5rem}
-.answer{font-size:1.2rem;line-height:1.45;border-left:.3rem solid var(--first);padding-left:1rem;margin:1rem 0}
+.answer{border-left:.3rem solid var(--first);padding-left:1rem;margin:1rem 0;max-width:52rem}
+.answer p{font-size:1.25rem;line-height:1.4;font-weight:600;margin:0 0 .5rem;max-width:none}
+.answer ul{margin:0;padding-left:1.2rem;overflow-wrap:anywhere}
 .soft,figcaption,.missing{color:var(--soft)}
 .missing{font-style:italic}
 nav ul{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;list-style:none;padding:0;margin:1rem 0}
