@@ -108,7 +108,7 @@ class TestAnswer:
     def test_a_confirmed_run_that_is_not_the_highest_says_so(self) -> None:
         rows = [row("high", 0.96, best=True, tied=True), row("confirmed", 0.95, tied=True)]
         said = board.answer(material(rows, leader=1))
-        assert "high has the highest validation AUC, 0.960, and cannot be told from it." in said
+        assert "The highest validation AUC, 0.960, is that of high, which cannot be told from it." in said
 
     def test_rows_of_other_images_are_no_ties(self) -> None:
         said = board.answer(material([row("one", 0.95), row("two", 0.95, dataset="chest 2")]))

@@ -79,7 +79,8 @@ def _beside_others(material: Material, own: Row) -> list[str]:
     said = []
     if (best := next((row for row in same if row.best), None)) is not None:
         apart = "cannot be told from it" if own.tied else "is better beyond chance"
-        said.append(f"{best.name} has the highest {words(PRIMARY)}, {best.metrics[PRIMARY]:.3f}, and {apart}.")
+        highest = f"{words(PRIMARY)}, {best.metrics[PRIMARY]:.3f}"
+        said.append(f"The highest {highest}, is that of {best.name}, which {apart}.")
     elif tied := [row.name for row in same if row.tied]:
         named = ", ".join(tied[:3]) + (f" and {len(tied) - 3} more" if len(tied) > 3 else "")
         said.append(f"By {words(PRIMARY)} it cannot be told from {len(tied)} of {len(same)} others: {named}.")

@@ -207,9 +207,9 @@ def examine(client: MlflowClient, candidate: Candidate, name: str) -> Examined:
     run = candidate.run
     config, predictions = run_config(client, run), stored_predictions(client, run, "val")
     history: dict[int, dict[str, float]] = {}
-    for name in EPOCH_FIGURES if "train_loss" in run.data.metrics else ():
-        for point in client.get_metric_history(run.info.run_id, name):
-            history.setdefault(int(point.step), {})[name] = float(point.value)
+    for figure in EPOCH_FIGURES if "train_loss" in run.data.metrics else ():
+        for point in client.get_metric_history(run.info.run_id, figure):
+            history.setdefault(int(point.step), {})[figure] = float(point.value)
     _, classes = medmnist.class_columns(medmnist.dataset_info(config.data.dataset), config.data.classes)
     return Examined(
         name,
