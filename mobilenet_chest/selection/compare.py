@@ -14,7 +14,7 @@ from mobilenet_chest.evaluation.paired import PAIRED, PRIMARY, Scored, Verdict, 
 from mobilenet_chest.evaluation.statistics import Interval
 from mobilenet_chest.selection.budget import budgets, unequal
 from mobilenet_chest.selection.ledger import Opening, all_openings
-from mobilenet_chest.selection.runs import SCORED_ON, Candidate, everything, find, find_one
+from mobilenet_chest.selection.runs import SCORED_ON, Candidate, everything, find, find_one, images_digest
 from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
 
@@ -30,7 +30,7 @@ class Row:
         model: Architecture.
         parameters: Number of parameters.
         metrics: Of the run, and ``tta_gain`` (accuracy with TTA less accuracy without, both at 0.5).
-        dataset: Dataset and digest of its rows; figures of different rows are not comparable.
+        dataset: Dataset and digest of its validation rows; figures of different rows are not comparable.
         baseline: Set against the baseline: ``speed_ratio`` (its training time over this one's) and
             ``val_accuracy_crossfit`` and ``val_auc`` differences. Empty without a baseline.
         intervals: 95% intervals of the metrics that have one, from the stored predictions.
@@ -135,7 +135,7 @@ def _row(candidate: Candidate, found: Scored | str) -> Row:
         model=tags.get("model", "unknown"),
         parameters=None if parameters is None else int(parameters),
         metrics=metrics,
-        dataset=" ".join(tags[name] for name in ("dataset", "data_digest", SCORED_ON) if name in tags),
+        dataset=" ".join(filter(None, (tags.get("dataset"), images_digest(run), tags.get(SCORED_ON)))),
         intervals={} if isinstance(found, str) else figure_intervals(metrics, found.predicted),
         comparable=not isinstance(found, str),
         reason=found if isinstance(found, str) else None,

@@ -23,7 +23,7 @@ from mobilenet_chest.evaluation.paired import Scored, difference
 from mobilenet_chest.evaluation.predict import latency
 from mobilenet_chest.evaluation.statistics import not_inferior
 from mobilenet_chest.selection.rank import against, run_or_none
-from mobilenet_chest.selection.runs import SCORED_ON, Candidate, find_one, trained_model
+from mobilenet_chest.selection.runs import SCORED_ON, Candidate, find_one, images_digest, trained_model
 from mobilenet_chest.tracking.reading import OUT_OF_FOLD
 from mobilenet_chest.tracking.scored import scored
 
@@ -187,9 +187,12 @@ def _not_inferior(gate: str, asked: NotInferior, run: Run, other: Run | None, wh
         return refused("its run is gone, or it was made from none")
     if other.info.run_id == run.info.run_id:
         return Verdict(gate, 0.0, -asked.margin, True, f"{what} is this run")
-    for tag in ("data_digest", SCORED_ON):
-        if other.data.tags.get(tag) != run.data.tags.get(tag):
-            return refused(f"its {tag} is {other.data.tags.get(tag)}, this run's {run.data.tags.get(tag)}")
+    digest, others_digest = images_digest(run), images_digest(other)
+    if digest != others_digest:
+        return refused(f"it was scored on rows with digest {others_digest}, this run on {digest}")
+    parts = [one.data.tags.get(SCORED_ON) for one in (other, run)]
+    if parts[0] != parts[1]:
+        return refused(f"its {SCORED_ON} is {parts[0]}, this run's {parts[1]}")
     own, others = _predictions(run), scored([other])[str(other.info.run_id)]
     if isinstance(others, str):
         return refused(others)

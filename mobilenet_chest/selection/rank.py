@@ -9,7 +9,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import PromotionRefused
-from mobilenet_chest.selection.runs import SCORED_ON, Candidate
+from mobilenet_chest.selection.runs import SCORED_ON, Candidate, images_digest
 
 DEFAULT = ("val_auc", "maximize")
 """What runs of no study are ranked by, as ``compare`` does."""
@@ -62,11 +62,9 @@ def _metric(client: MlflowClient, candidate: Candidate) -> tuple[str, str]:
 def _incomparable(run: Run, champion: Run | None, metric: str) -> str | None:
     if champion is None:
         return "the run it was made from is gone, or it was made from none"
-    if champion.data.tags.get("data_digest") != run.data.tags.get("data_digest"):
-        return (
-            f"its run was made from rows with digest {champion.data.tags.get('data_digest')}, this one from "
-            f"{run.data.tags.get('data_digest')}"
-        )
+    own, others = images_digest(run), images_digest(champion)
+    if own != others:
+        return f"its run was scored on rows with digest {others}, this one on {own}"
     if champion.data.tags.get(SCORED_ON) != run.data.tags.get(SCORED_ON):
         return "its run and this one were not scored on the same images"
     for one, whose in ((run, "this run"), (champion, "its run")):

@@ -32,6 +32,12 @@ SINGLE_KINDS = ("train", "ensemble", "soup")
 """Tag ``kind`` of runs that stand for themselves, unlike trials, which their study stands for."""
 
 
+def images_digest(run: Run) -> str | None:
+    """Of the validation rows, which figures are of; of training rows as well where a run is older than that tag."""
+    tags = run.data.tags
+    return tags.get("val_digest", tags.get("data_digest"))
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A run to compare or promote, and the study it is the best or confirmed one of, if it was named by its study."""

@@ -22,6 +22,7 @@ def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
         "dataset": config.data.dataset,
         "config_digest": config.digest(),
         "data_digest": data.digest,
+        "val_digest": data.val.digest[:16],
         "classes": " / ".join(data.classes),
         "mlflow.user": user(),
         "mlflow.source.name": Path(sys.argv[0]).name,

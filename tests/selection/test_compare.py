@@ -36,7 +36,7 @@ def test_a_row_carries_the_run_s_own_figures(store: Store) -> None:
     assert (row.name, row.run_id, row.kind, row.model) == ("single", store.single, "run", "timm:mobilenetv2_050")
     # the backbone's 687,392 (with a one-channel stem), then Linear(1280, 8) and Linear(8, 1)
     assert row.parameters == 687_392 + 1281 * 8 + 9 == stored["parameters"]
-    assert row.dataset == f"chestmnist {run.data.tags['data_digest']}"
+    assert row.dataset == f"chestmnist {run.data.tags['val_digest']}"
     assert row.baseline == {}
 
 
@@ -79,7 +79,7 @@ def test_a_study_may_be_the_baseline(store: Store) -> None:
 
 
 def test_runs_on_other_rows_have_no_differences(store: Store) -> None:
-    store.client.set_tag(store.trials[0], "data_digest", "0123456789abcdef")
+    store.client.set_tag(store.trials[0], "val_digest", "0123456789abcdef")
     rows = by_id(compare([store.trials[0]], baseline=store.single))
     assert rows[store.trials[0]].baseline.keys() == {"speed_ratio"}
 
@@ -194,8 +194,8 @@ class TestDifferences:
             compare([], margin=0.01)
 
     def test_other_data_are_refused_with_both_digests(self, store: Store) -> None:
-        store.client.set_tag(store.trials[0], "data_digest", "0123456789abcdef")
-        own = store.run(store.single).data.tags["data_digest"]
+        store.client.set_tag(store.trials[0], "val_digest", "0123456789abcdef")
+        own = store.run(store.single).data.tags["val_digest"]
         row = by_id(compare([*store.trials], baseline=store.single))[store.trials[0]]
         assert not row.comparable
         assert row.reason == (
@@ -209,7 +209,7 @@ class TestDifferences:
         pd.read_parquet(file).iloc[1:].to_parquet(file, index=False)
         row = by_id(compare([*store.trials], baseline=store.single))[store.trials[0]]
         assert not row.comparable
-        digest = store.run(store.single).data.tags["data_digest"]
+        digest = store.run(store.single).data.tags["val_digest"]
         assert re.fullmatch(
             rf"scored on other rows of chestmnist {digest} than the baseline: digest (\w{{16}}), not (?!\1)\w{{16}}",
             str(row.reason),
@@ -236,7 +236,7 @@ class TestTied:
         assert [(row.best, row.tied) for row in rows] == [(True, False), (False, False)]
 
     def test_not_with_runs_of_other_images(self, store: Store) -> None:
-        store.client.set_tag(store.single, "data_digest", "0123456789abcdef")
+        store.client.set_tag(store.single, "val_digest", "0123456789abcdef")
         rows = compare([store.single, store.trials[0]])
         assert [(row.best, row.tied, row.comparable) for row in rows] == [(False, False, True)] * 2
 

@@ -200,12 +200,12 @@ class TestAgainstAnother:
         (found,) = judged(store, store.single, asked)
         assert (found.figure, found.passed) == (None, False)
         assert "the two were not scored on the same images" in found.detail
-        store.client.set_tag(store.trials[0], "data_digest", "0123456789abcdef")
+        store.client.set_tag(store.trials[0], "val_digest", "0123456789abcdef")
         (found,) = judged(store, store.single, asked)
         assert not found.passed
-        assert "its data_digest is 0123456789abcdef" in found.detail
+        assert "scored on rows with digest 0123456789abcdef" in found.detail
         path.unlink()
-        store.client.set_tag(store.trials[0], "data_digest", store.run(store.single).data.tags["data_digest"])
+        store.client.set_tag(store.trials[0], "val_digest", store.run(store.single).data.tags["val_digest"])
         (found,) = judged(store, store.single, asked)
         assert not found.passed
         assert "no predictions/val.parquet that can be read" in found.detail

@@ -70,7 +70,8 @@ def test_a_trial_is_measured_by_its_study(named: str, client: MlflowClient) -> N
 @pytest.mark.parametrize(
     ("metrics", "tags", "why"),
     [
-        ({"val_auc": 0.9}, {"data_digest": "other"}, "made from rows with digest other, this one from d"),
+        ({"val_auc": 0.9}, {"data_digest": "other"}, "scored on rows with digest other, this one on d"),
+        ({"val_auc": 0.9}, {"val_digest": "other"}, "scored on rows with digest other, this one on d"),
         ({"val_auc": 0.9}, {SCORED_ON: "folds"}, "were not scored on the same images"),
         ({"val_loss": 0.9}, {}, "its run has no val_auc"),
         ({"val_auc": math.nan}, {}, "its run has no val_auc"),

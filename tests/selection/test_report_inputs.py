@@ -51,7 +51,7 @@ def test_a_run_s_page_escapes_its_name_and_leaves_out_what_a_run_has_not(store: 
 
 
 def test_several_names_are_a_comparison_which_no_run_keeps(store: Store) -> None:
-    store.client.set_tag(store.single, "data_digest", "0123456789abcdef")
+    store.client.set_tag(store.single, "val_digest", "0123456789abcdef")
     out = store.folder / "both.html"
     made = report(["dropout-study", store.trials[1 - store.best]], out, baseline=store.single)
     page = page_of(out)

@@ -57,6 +57,7 @@ def test_a_run_holds_what_the_contract_lists(tracking: Path, phantom_config: Mak
         "classes": "cardiomegaly / pneumothorax",
     }  # fmt: skip
     assert (tags["config_digest"], tags["data_digest"]) == (config.digest(), data.digest)
+    assert tags["val_digest"] == data.val.digest[:16]
     assert {"git_commit", "git_dirty", "package_version"} <= set(tags)
     assert tags["git_dirty"] in {"true", "false", "unknown"}
 

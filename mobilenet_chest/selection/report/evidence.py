@@ -14,6 +14,7 @@ from mobilenet_chest.evaluation.statistics import Interval
 from mobilenet_chest.selection.ledger import Opening, openings
 from mobilenet_chest.selection.report.markup import folded, missing, paragraph, table, with_interval
 from mobilenet_chest.selection.report.material import Examined, Material
+from mobilenet_chest.selection.runs import images_digest
 from mobilenet_chest.tracking.keeper import predictions_of
 from mobilenet_chest.tracking.reading import get_run, stored_predictions
 
@@ -27,10 +28,10 @@ def same_images(leader: Examined, baseline: Examined) -> tuple[Examined | None, 
     """The baseline, if its curve may be drawn beside the leader's; otherwise why not."""
     if leader.run.info.run_id == baseline.run.info.run_id:
         return None, None
-    digests = [one.run.data.tags.get("data_digest") for one in (leader, baseline)]
+    digests = [images_digest(one.run) for one in (leader, baseline)]
     if digests[0] != digests[1] or not np.array_equal(leader.rows, baseline.rows):
         return None, (
-            f"The curves of the baseline {baseline.name} are not drawn: it was scored on other images (data digests "
+            f"The curves of the baseline {baseline.name} are not drawn: it was scored on other images (digests "
             f"{digests[0]} and {digests[1]})."
         )
     return baseline, None
