@@ -126,12 +126,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Holm, Scandinavian Journal of Statistics 1979. NaN, a comparison that could not be made, stays NaN and counts for
     none.
     """
-    from statsmodels.stats.multitest import multipletests
-
-    adjusted = np.asarray(p_values, np.float64)
-    made = ~np.isnan(adjusted)
-    if made.any():
-        adjusted[made] = multipletests(adjusted[made], method="holm")[1]
+    # statsmodels' multipletests gives the same, and collects garbage in each call: 0.4 s beside hundreds of runs
+    adjusted = np.array(p_values, np.float64)
+    order = np.argsort(adjusted)[: np.count_nonzero(~np.isnan(adjusted))]  # NaN are sorted to the end
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(adjusted[order] * factors), 1)
     return [float(p) for p in adjusted]
 
 
