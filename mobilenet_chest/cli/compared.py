@@ -83,4 +83,5 @@ def _verdict(verdict: Verdict | None) -> tuple[str, str, str]:
     if verdict is None:
         return "", "", ""
     difference = f"{verdict.value:+.4f} ({verdict.low:+.4f} to {verdict.high:+.4f})"
-    return difference, f"{verdict.p_holm:.2g}", verdict.verdict
+    within = f" within {verdict.margin:g}" if verdict.verdict == "not inferior" else ""
+    return difference, f"{verdict.p_holm:.2g}", f"{verdict.verdict}{within}"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mobilenet_chest.stages import Prepared
     from mobilenet_chest.two_stage import RunResult
 
-PLAIN_WIDTH = 250
+PLAIN_WIDTH = 300
 """Columns of a table that goes to a file or a pipe, where rich would cut cells to fit 80."""
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)

@@ -91,6 +91,7 @@ class Verdict:
             the interval says so of the margin, corrected for all rows as well; else it cannot be told.
         not_inferior: Whether it is worse by less than the margin, also where it is better or worse; ``None`` without
             a margin.
+        margin: What may be lost.
     """
 
     value: float
@@ -100,6 +101,7 @@ class Verdict:
     p_holm: float
     verdict: Literal["better", "worse", "not inferior", "cannot tell"]
     not_inferior: bool | None
+    margin: float | None = None
 
 
 def difference(metric: str, first: Scored, second: Scored, level: float = LEVEL) -> Difference:
@@ -131,7 +133,7 @@ def verdicts(metric: str, base: Scored, others: Sequence[Scored], margin: float 
         level = 1 - 2 * ALPHA / max(1, len(others))
         within = [not_inferior(one, margin) for one in differences(metric, others, base, level)]
     return [
-        Verdict(one.value, one.low, one.high, one.p, p, _word(one, p, enough), enough)
+        Verdict(one.value, one.low, one.high, one.p, p, _word(one, p, enough), enough, margin)
         for one, p, enough in zip(found, holm([one.p for one in found]), within, strict=True)
     ]
 

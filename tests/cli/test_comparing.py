@@ -29,7 +29,7 @@ BASE = Row(
 OTHER = Row(
     "other", "b" * 32, "run", "mobilenet_v2", 3_000_000, {"val_auc": 0.95, "val_accuracy": 0.88},
     "chestmnist 0123", {"speed_ratio": 2.0, "val_auc": -0.01}, {"val_auc": Interval(0.95, 0.9188, 0.9712)},
-    {"val_auc": Verdict(-0.01, -0.0212, 0.0034, 0.1234, 0.2468, "not inferior", True)}, tied=True,
+    {"val_auc": Verdict(-0.01, -0.0212, 0.0034, 0.1234, 0.2468, "not inferior", True, 0.02)}, tied=True,
 )  # fmt: skip
 ELSEWHERE = Row(
     "elsewhere", "c" * 32, "run", "mobilenet_v2", 3_000_000, {"val_auc": 0.99}, "chestmnist 4567",
@@ -68,7 +68,7 @@ def test_differences_stand_in_a_table_of_their_own(capsys: pytest.CaptureFixture
     table = [cells(lines[index]) for index in (title + 2, title + 4, title + 5)]
     assert table == [
         ["name", "Δ AUC", "p", "", "Δ cross-fitted", "p", "", "speed ratio", "run"],
-        ["other", "-0.0100 (-0.0212 to +0.0034)", "0.25", "not inferior", "", "", "", "2", "b" * 32],
+        ["other", "-0.0100 (-0.0212 to +0.0034)", "0.25", "not inferior within 0.02", "", "", "", "2", "b" * 32],
         ["elsewhere", "", "", "", "", "", "", "0.5", "c" * 32],
     ]
     assert lines[-1] == (
@@ -89,7 +89,7 @@ def test_json_has_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert (base["best"], base["tied"], base["comparable"], base["reason"]) == (True, True, True, None)
     assert other["differences"]["val_auc"] == {
         "value": -0.01, "low": -0.0212, "high": 0.0034, "p": 0.1234, "p_holm": 0.2468, "verdict": "not inferior",
-        "not_inferior": True,
+        "not_inferior": True, "margin": 0.02,
     }  # fmt: skip
     assert (elsewhere["comparable"], elsewhere["reason"]) == (False, ELSEWHERE.reason)
 
