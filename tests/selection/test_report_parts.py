@@ -81,7 +81,7 @@ def material(
     """A study's, whose leader is one of the rows; ``tags`` and ``study`` are its own run's."""
     run: Any = SimpleNamespace(info=SimpleNamespace(run_id=rows[leader].run_id))
     of_study: Any = SimpleNamespace(data=SimpleNamespace(metrics=study, tags=tags or {}))
-    one: Any = SimpleNamespace(run=run, images_scored="305 validation images")
+    one: Any = SimpleNamespace(run=run, images_scored="305 validation images", folds=None)
     return Material("study", ("s",), "val_auc", "maximize", of_study, rows, base, one, None, None, None)
 
 
@@ -92,6 +92,13 @@ class TestAnswer:
     def test_it_gives_the_figure_with_its_interval_and_n(self) -> None:
         said = board.answer(material([row("one", 0.95)]))
         assert "one: validation AUC 0.950 (95% interval 0.930 to 0.960, 305 validation images)." in said
+
+    def test_a_trial_of_folds_is_said_to_be_a_mean(self) -> None:
+        made = material([row("one", 0.95, intervals={})])
+        assert "validation AUC 0.950 (without an interval, 305 validation images)." in board.answer(made)
+        folded = replace(made, leader=SimpleNamespace(**vars(made.leader) | {"folds": "5"}))
+        said = "validation AUC 0.950 (the mean of 5 folds, without an interval; 305 validation images)."
+        assert said in board.answer(folded)
 
     def test_ties_are_counted_and_named(self) -> None:
         rows = [

@@ -49,6 +49,8 @@ def answer(material: Material) -> Markup:
     reached = f"{words(metric)} {own.metrics[metric]:.3f} " + (
         f"(95% interval {interval.low:.3f} to {interval.high:.3f}, {material.leader.images_scored})"
         if interval
+        else f"(the mean of {material.leader.folds} folds, without an interval; {material.leader.images_scored})"
+        if material.leader.folds
         else f"(without an interval, {material.leader.images_scored})"
     )
     first = {

@@ -30,7 +30,7 @@ from mobilenet_chest.selection.runs import (
     run_config,
     stored_predictions,
 )
-from mobilenet_chest.tracking.reading import OUT_OF_FOLD, SCORED_ON, artifact
+from mobilenet_chest.tracking.reading import FOLDS, OUT_OF_FOLD, SCORED_ON, artifact
 
 EPOCH_FIGURES = ("stage", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_auc")
 
@@ -89,7 +89,13 @@ class Examined:
     def images_scored(self) -> str:
         """What its validation figures are of, for people."""
         where = self.run.data.tags.get(SCORED_ON)
-        return f"{len(self.labels)} validation images" + (f" ({where})" if where else "")
+        return f"{len(self.labels)} images ({where})" if where else f"{len(self.labels)} validation images"
+
+    @property
+    def folds(self) -> str | None:
+        """How many folds its figures are the means of, where it is a trial of folds."""
+        found: str | None = self.run.data.tags.get(FOLDS)
+        return found
 
     @property
     def _numbered_by(self) -> DataConfig:
