@@ -473,7 +473,7 @@ def test_train_py_says_what_is_wrong_in_one_line(folder: Path, written: Write) -
 
 @pytest.mark.parametrize(
     "command",
-    ["", "sweep", "train", "compare", "promote", "evaluate", "predict", "schema", "doctor", "repair", "data",
+    ["", "sweep", "train", "compare", "report", "promote", "evaluate", "predict", "schema", "doctor", "repair", "data",
      "data info", "data fetch", "data phantom", "sweep.py", "train.py"],
 )  # fmt: skip
 def test_help_answers_at_once(folder: Path, command: str) -> None:

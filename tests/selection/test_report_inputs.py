@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,6 +114,10 @@ def test_an_old_page_stays_where_the_new_one_cannot_be_made(store: Store, monkey
         report(["dropout-stud"], out)
     with pytest.raises(TrackingError, match=f"run {store.interrupted} has not finished"):
         report([store.interrupted], out)
+
+    shutil.rmtree(next(store.folder.glob(f"mlruns/**/{store.single}/artifacts/predictions")))
+    with pytest.raises(TrackingError, match=f"run {store.single} has no predictions/val.parquet"):
+        report([store.single], out)
 
     def full(self: Path, _: bytes) -> int:
         raise OSError(28, os.strerror(28))
