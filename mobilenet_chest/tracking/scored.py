@@ -22,8 +22,8 @@ from mobilenet_chest.tracking.store import reason, tracking_uri
 
 PATH = "predictions/val.parquet"
 
-AT_ONCE = 16
-"""Files that are fetched at a time from a store on another machine."""
+AT_ONCE = 8
+"""Files that are fetched at a time from a store on another machine; MLflow keeps ten connections."""
 
 
 def scored(runs: Sequence[Run]) -> dict[str, Scored | str]:

@@ -1,0 +1,68 @@
+"""Reading the predictions of many runs, from a folder and through a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from servers import MlflowServer
+
+from mobilenet_chest.evaluation.paired import Scored
+from mobilenet_chest.tracking.scored import scored
+from mobilenet_chest.tracking.store import connect
+
+PARAMS = {
+    "evaluation.threshold_low": "0.2", "evaluation.threshold_high": "0.8", "evaluation.threshold_step": "0.05",
+    "evaluation.folds": "4", "seed": "17",
+}  # fmt: skip
+
+
+def made(client: MlflowClient, folder: Path, number: int) -> str:
+    """A run with predictions that tell its number."""
+    run = client.create_run("0")
+    for name, value in PARAMS.items():
+        client.log_param(run.info.run_id, name, value)
+    client.log_metric(run.info.run_id, "threshold", 0.4)
+    probability = (np.arange(6) + number) / 100
+    columns = {"row": np.arange(6), "label": np.array([0, 1, 0, 1, 0, 1], np.uint8), "probability": probability}
+    pd.DataFrame(columns | {"probability_tta": probability / 2}).to_parquet(folder / "val.parquet", index=False)
+    client.log_artifact(run.info.run_id, str(folder / "val.parquet"), "predictions")
+    return str(run.info.run_id)
+
+
+def check(client: MlflowClient, folder: Path, count: int) -> None:
+    ids = [made(client, folder, number) for number in range(count)]
+    without = str(client.create_run("0").info.run_id)
+    runs: list[Run] = [client.get_run(run_id) for run_id in [without, *ids]]
+    found = scored(runs)
+    assert list(found) == [without, *ids]
+    assert isinstance(why := found.pop(without), str)
+    assert why.startswith("no predictions/val.parquet that can be read (")
+    for number, run_id in enumerate(ids):
+        assert isinstance(one := found[run_id], Scored)
+        assert one.predicted.probability.tolist() == [(row + number) / 100 for row in range(6)]
+        assert one.predicted.probability_tta.tolist() == [(row + number) / 200 for row in range(6)]
+        assert one.predicted.label.tolist() == [0, 1, 0, 1, 0, 1]
+        assert (one.seed, one.config.folds, one.config.threshold_step) == (17, 4, 0.05)
+        assert one.metrics == {"threshold": 0.4}
+
+
+def test_from_a_folder(tracking: Path) -> None:
+    check(connect(), tracking, 3)
+
+
+@pytest.mark.slow
+def test_through_a_server(
+    tracking: Path, mlflow_server: Callable[..., MlflowServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than are fetched at a time."""
+    server = mlflow_server()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    client = connect()
+    assert client.get_run(made(client, tracking, 0)).info.artifact_uri.startswith("mlflow-artifacts:")
+    check(client, tracking, 20)
