@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.selection.gates import Verdict, as_table
 from mobilenet_chest.selection.ledger import OPENINGS, Opening, described
 from mobilenet_chest.selection.runs import SCORED_ON, Candidate
@@ -19,6 +20,7 @@ def model_card(
     difference: float,
     openings: Sequence[Opening],
     verdicts: Sequence[Verdict],
+    intervals: Mapping[str, Interval],
 ) -> str:
     """The version's description, in Markdown: what it is, on what it was measured, and what it must not be used for."""
     run, metrics = candidate.run, candidate.run.data.metrics
@@ -30,7 +32,12 @@ def model_card(
 
     def figures(prefix: str) -> str:
         names = ("auc_tta", "accuracy_tta_threshold", "sensitivity", "specificity")
-        return " | ".join(f"{metrics.get(f'{prefix}_{n}', test.get(f'{prefix}_{n}', math.nan)):.4f}" for n in names)
+        return " | ".join(figure(f"{prefix}_{name}") for name in names)
+
+    def figure(name: str) -> str:
+        interval = intervals.get(name)
+        ends = f" ({interval.low:.3f}–{interval.high:.3f})" if interval else ""
+        return f"{metrics.get(name, test.get(name, math.nan)):.4f}{ends}"
 
     opened = "\n".join(f"- {line}" for line in described(openings))
     return f"""# {config.name}
@@ -44,6 +51,8 @@ averaging and the threshold {metrics["threshold"]:.2f} are inside.
 |---|---|---|---|---|
 | validation ({scored}) | {figures("val")} |
 | test (openings: {len(openings)}) | {figures("test")} |
+
+In brackets: 95% intervals, of what other images of the same kind would change.
 
 Every opening of the test split for this {"study" if run.data.tags.get("study") else "run"}:
 

@@ -144,9 +144,11 @@ def test_figures(client: MlflowClient, run_id: str) -> dict[str, float]:
     return {name: value for name, value in run.data.metrics.items() if name.startswith("test_")}
 
 
-def test_intervals(client: MlflowClient, run: Run, figures: Mapping[str, float]) -> dict[str, Interval]:
-    """95% intervals of :func:`test_figures`, from the predictions that the opening left."""
-    table = stored_predictions(client, run, "test")
+def stored_intervals(
+    client: MlflowClient, run: Run, split: Literal["val", "test"], figures: Mapping[str, float]
+) -> dict[str, Interval]:
+    """95% intervals of a split's figures, from the predictions that lie in the run."""
+    table = stored_predictions(client, run, split)
     return figure_intervals(figures, Predictions(**{name: table[name].to_numpy() for name in COLUMNS}))
 
 

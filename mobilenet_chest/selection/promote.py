@@ -18,7 +18,7 @@ from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.selection import digests, package
 from mobilenet_chest.selection.card import model_card, version_tags
-from mobilenet_chest.selection.evaluate import evaluate_run, same_rows, test_figures, test_intervals
+from mobilenet_chest.selection.evaluate import evaluate_run, same_rows, stored_intervals, test_figures
 from mobilenet_chest.selection.gates import Verdict, admit, as_tags, of_run
 from mobilenet_chest.selection.ledger import Opening, openings, refuse_second
 from mobilenet_chest.selection.runs import (
@@ -173,7 +173,7 @@ def _already(
         with digests.verified_copy(client, version):
             figures = test_figures(client, candidate.run_id)
             said, opened = [f"{alias} already is this run"], openings(client, candidate.run)
-            intervals = test_intervals(client, candidate.run, figures)
+            intervals = stored_intervals(client, candidate.run, "test", figures)
             return Promotion(name, current, alias, candidate.run_id, True, said, figures, opened, intervals)
     except TrackingError:
         return None  # changed, or without digests: packed again, which is what its refusal tells the user to do
@@ -201,14 +201,15 @@ def _promote(
     test = test_figures(client, run_id)
     if not test:
         test = evaluate_run(client, candidate.run, config, "test", again=again, command="promote").metrics
-    intervals, opened = test_intervals(client, candidate.run, test), openings(client, candidate.run)
+    opened, intervals = openings(client, candidate.run), stored_intervals(client, candidate.run, "test", test)
+    known = intervals | stored_intervals(client, candidate.run, "val", candidate.run.data.metrics)
     for key, value in version_tags(candidate, test, difference, opened).items():
         client.set_model_version_tag(name, version, key, value)
 
     def record(verdicts: list[Verdict]) -> None:
         for key, value in as_tags(verdicts).items():
             client.set_model_version_tag(name, version, key, value)
-        card = model_card(candidate, config, data.classes, test, difference, opened, verdicts)
+        card = model_card(candidate, config, data.classes, test, difference, opened, verdicts, known)
         client.update_model_version(name, version, description=card)
         client.log_text(run_id, card, "model_card.md")
 

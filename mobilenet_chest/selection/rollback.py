@@ -8,7 +8,7 @@ from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import PromotionRefused, TrackingError, nearest
 from mobilenet_chest.selection import package
-from mobilenet_chest.selection.evaluate import test_figures, test_intervals
+from mobilenet_chest.selection.evaluate import stored_intervals, test_figures
 from mobilenet_chest.selection.ledger import openings
 from mobilenet_chest.selection.promote import Promotion, check_names, previous_tag
 from mobilenet_chest.selection.turns import alias_version, clear_dead, turn
@@ -65,7 +65,7 @@ def rollback(name: str, alias: str = "champion", dry_run: bool = False) -> Promo
     done = [f"{alias} went back from version {current} to version {target.version}, which is whole and loads"]
     run = client.get_run(str(target.run_id))
     figures = test_figures(client, str(target.run_id))
-    intervals = test_intervals(client, run, figures) if figures else {}
+    intervals = stored_intervals(client, run, "test", figures) if figures else {}
     return Promotion(name, str(target.version), alias, str(target.run_id), True, done, figures, openings(client, run),
                      intervals)  # fmt: skip
 

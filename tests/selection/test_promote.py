@@ -183,9 +183,15 @@ class TestPromoted:
         store, promotion = promoted
         card = store.client.get_model_version("tiny", "1").description
         run = store.run(promotion.run_id)
+        table = runs.stored_predictions(store.client, run, "val")
+        of_val = auc_interval(table["label"].to_numpy(), table["probability_tta"].to_numpy())
+        shown = [
+            (promotion.test["test_auc_tta"], promotion.intervals["test_auc_tta"]),
+            (run.data.metrics["val_auc_tta"], of_val),
+        ]
         for told in (
             "tells **pneumothorax** (label 1) from **cardiomegaly** (label 0)",
-            f"{promotion.test['test_auc_tta']:.4f}",
+            *(f"| {value:.4f} ({one.low:.3f}–{one.high:.3f}) |" for value, one in shown),
             f"{run.data.metrics['val_accuracy_crossfit']:.4f}",
             f"threshold {run.data.metrics['threshold']:.2f}",
             f"{run.data.metrics['val_accuracy_crossfit_all']:.4f} with the epoch and TTA left to the other folds",
