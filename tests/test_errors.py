@@ -13,6 +13,7 @@ USER_ERRORS = [
     errors.MissingExtraError,
     errors.TrackingError,
     errors.StudyError,
+    errors.SealedError,
 ]
 
 

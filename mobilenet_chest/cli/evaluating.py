@@ -37,6 +37,8 @@ def evaluate(
         names = [name.strip() for name in (groups or "").split(",") if name.strip()]
         if groups is not None and not names:
             raise UserError(f"--groups '{groups}': names of columns are needed, such as sex,view")
+        if again and split != "test":
+            raise UserError(f"--again opens the test split once more, and --split is {split}; leave one of them out")
         from mobilenet_chest.selection.evaluate import evaluate as score
         from mobilenet_chest.selection.points import check_prevalence
 

@@ -150,7 +150,7 @@ def evaluation(result: Evaluation, as_json: bool) -> None:
     if as_json:
         print_json(asdict(result) | {"intervals": ends(result.intervals)})
         return
-    line(f"run {result.run_id}, {result.split}: {result.rows} images; test openings so far: {result.test_evaluations}")
+    line(f"run {result.run_id}, {result.split}: {result.rows} images; test openings so far: {len(result.openings)}")
     _figures(result.metrics, result.intervals)
     if result.split == "test":
         openings(result.openings)

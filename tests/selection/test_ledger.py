@@ -246,8 +246,12 @@ def test_what_the_command_lists(tracking: Path) -> None:
         (document,) = json.loads(listed(str(name), "--json").stdout)["openings"]
         assert (document["study"], document["result"], document["again"]) == ("s", {"test_auc_tta": 0.75}, False)
     assert openings_of(MlflowClient(), str(single.info.run_id)) == openings(MlflowClient(), single)
-    for wrong, words in (("t", "no study 't' at"), ("0" * 32, "no run 0000")):
-        refused = listed(wrong)
+    for wrong, words in (
+        (["ledger", "t"], "no study 't' at"),
+        (["ledger", "0" * 32], "no run 0000"),
+        (["evaluate", "0" * 32, "--split", "val", "--again"], "--again opens the test split once more"),
+    ):
+        refused = CliRunner().invoke(app, wrong)
         assert refused.exit_code == 2
         assert words in refused.stderr
         assert len(refused.stderr.splitlines()) == 1
