@@ -66,8 +66,10 @@ def _show(found: Points) -> None:
     output.line(f"run {found.run_id}, {found.split}: {found.rows} images; temperature {found.temperature:.3f}")
     calibration = Table("probabilities", "ECE", "ECE by chance", "Brier", "log-loss")
     how = "cross-fitted" if found.split == "val" else "temperature of val"
-    for name, scores in (("as trained", found.scores), (f"calibrated, {how}", found.calibrated)):
-        calibration.add_row(name, *(f"{scores[key]:.4f}" for key in ("ece", "ece_bias", "brier", "log_loss")))
+    kinds = (("as trained", found.scores, ""), (f"calibrated, {how}", found.calibrated, "_calibrated"))
+    for name, scores, suffix in kinds:
+        proper = (_with_interval(found.intervals[f"{score}{suffix}"]) for score in ("brier", "log_loss"))
+        calibration.add_row(name, f"{scores['ece']:.4f}", f"{scores['ece_bias']:.4f}", *proper)
     targets = Table("at least", "threshold", "gives")
     for target in found.targets:
         other = "sensitivity" if target.fixed == "specificity" else "specificity"

@@ -11,9 +11,11 @@ from mlflow import MlflowClient
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.evaluation.calibration import (
     at_temperature,
+    brier,
     calibration_scores,
     crossfit_calibrated,
     fit_temperature,
+    log_loss,
 )
 from mobilenet_chest.evaluation.operating import (
     TARGETS,
@@ -78,6 +80,8 @@ class Points:
         temperature: As fitted on validation.
         scores: ``ece``, ``ece_bias``, ``brier``, ``log_loss`` of the run's probabilities.
         calibrated: The same at the temperature; on validation each row at that of the other folds.
+        intervals: Of ``brier``, ``log_loss`` and their ``_calibrated`` forms, by the bootstrap. The ECE has none: in
+            every draw it is further from 0 than in the rows, which is what ``ece_bias`` is for.
         targets: Points at fixed specificity, and at fixed sensitivity.
         figures: At the run's threshold as the rows are; then, where another prevalence was asked for, at that
             prevalence, and there at the threshold moved by the odds.
@@ -90,6 +94,7 @@ class Points:
     temperature: float
     scores: dict[str, float]
     calibrated: dict[str, float]
+    intervals: dict[str, Interval]
     targets: list[Target]
     figures: list[Figures]
     openings: list[Opening] = field(default_factory=list)
@@ -142,6 +147,11 @@ def operating_points(run_id: str, split: Literal["val", "test"], prevalence: flo
         temperature=temperature,
         scores=calibration_scores(labels, probabilities),
         calibrated=calibration_scores(labels, calibrated),
+        intervals={
+            f"{score.__name__}{suffix}": bootstrap(labels, of_them, score)
+            for suffix, of_them in (("", probabilities), ("_calibrated", calibrated))
+            for score in (brier, log_loss)
+        },
         targets=[_target(labels, probabilities, fixed, at) for fixed in FIXED for at in TARGETS],
         figures=figures,
         openings=openings(client, run) if split == "test" else [],

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from mobilenet_chest.cli.commands import app
 from mobilenet_chest.errors import TrackingError, UserError
-from mobilenet_chest.evaluation.calibration import at_temperature, calibration_scores
+from mobilenet_chest.evaluation.calibration import at_temperature, brier, calibration_scores
 from mobilenet_chest.evaluation.operating import at_sensitivity, at_specificity
-from mobilenet_chest.evaluation.statistics import Interval, wilson
+from mobilenet_chest.evaluation.statistics import Interval, bootstrap, wilson
 from mobilenet_chest.selection import points
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.selection.ledger import described
@@ -46,6 +46,11 @@ def test_validation_gives_what_the_run_has_logged(store: Store) -> None:
     assert found.temperature == pytest.approx(logged["temperature"])
     assert found.scores == pytest.approx({name: logged[f"val_{name}"] for name in SCORES})
     assert found.calibrated == pytest.approx({name: logged[f"val_{name}_calibrated"] for name in SCORES})
+    for name, value in found.intervals.items():
+        assert value.value == pytest.approx(logged[f"val_{name}"])
+        assert value.low < value.value < value.high
+    assert found.intervals["brier"] == bootstrap(labels, probabilities, brier)
+    assert list(found.intervals) == ["brier", "log_loss", "brier_calibrated", "log_loss_calibrated"]
     (figures,) = found.figures
     assert figures.threshold == logged["threshold"]
     assert figures.prevalence == labels.mean()
@@ -143,6 +148,7 @@ def test_the_command_prints_and_writes_nothing(store: Store) -> None:
     interval = found.figures[1].ppv
     for told in (
         f"{found.scores['ece']:.4f}",
+        "{0.value:.3f} ({0.low:.3f}–{0.high:.3f})".format(found.intervals["log_loss_calibrated"]),
         "calibrated, cross-fitted",
         "specificity 0.90",
         f"sensitivity {found.targets[0].value.value:.3f} (",
@@ -152,7 +158,7 @@ def test_the_command_prints_and_writes_nothing(store: Store) -> None:
         assert told in printed
     document = json.loads(shown("points", store.single, "--json"))
     assert document.keys() == {
-        "run_id", "split", "rows", "temperature", "scores", "calibrated", "targets", "figures", "openings"
+        "run_id", "split", "rows", "temperature", "scores", "calibrated", "intervals", "targets", "figures", "openings"
     }  # fmt: skip
     assert document["figures"][0]["ppv"].keys() == {"value", "low", "high"}
 
