@@ -78,7 +78,7 @@ def of_run(client: MlflowClient, candidate: Candidate, config: Config, openings:
                 verdicts.append(_recognised(gate, own, label, least, _patients(run, config, own)))
         if gates.ece is not None:
             found = reliability(own.predicted.label, own.predicted.probability_tta)
-            detail = f"{found.ece:.4f}, of which {found.bias:.4f} would be there without any; at most {gates.ece:g}"
+            detail = f"{found.ece:.4f}, of which {found.bias:.4f} chance alone would give; at most {gates.ece:g}"
             verdicts.append(Verdict("ece", found.ece, gates.ece, found.ece <= gates.ece, detail))
     if gates.latency_ms is not None:
         images = load_train_val(config.data).val.images[:1]
