@@ -237,9 +237,8 @@ def test_copies_of_a_run_are_compared(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_500_runs_are_compared_within_5_seconds(tmp_path: Path) -> None:
-    """Of the processor, the better of two: what else the machine does is not counted."""
+    """Of the processor: what else the machine does is not counted."""
     run = importlib.import_module("run")
-    options = ["--quick", "--rounds", "2", "--runs", "500", "--val-rows", "305", "--out", str(tmp_path)]
-    assert run.main(["compare", *options]) == 0
+    assert run.main(["compare", "--quick", "--runs", "500", "--val-rows", "305", "--out", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "compare.json").read_text())
-    assert max(row["cpu_seconds"]["min"] for row in found["rows"]) < 5
+    assert max(row["cpu_seconds"]["median"] for row in found["rows"]) < 5
