@@ -85,7 +85,7 @@ def _copy(database: sqlite3.Connection, run_id: str, own: Path, predictions: Pre
     database.executemany("UPDATE latest_metrics SET value = ? WHERE run_uuid = ? AND key = ?", own_figures)
     path = Path(str(own).replace(run_id, new))
     path.parent.mkdir(parents=True)
-    pd.DataFrame(vars(predictions)).to_parquet(path, index=False)
+    pd.DataFrame(predictions.columns()).to_parquet(path, index=False)
 
 
 def _seconds(more: list[str], runs: int) -> tuple[float, float]:

@@ -26,15 +26,22 @@ def document(rows: Sequence[Row]) -> dict[str, Any]:
     return {"rows": [asdict(row) | {"intervals": ends(row.intervals)} for row in rows]}
 
 
-def comparison(rows: Sequence[Row], as_json: bool) -> None:
-    """Rows of ``compare``; reported figures say so."""
+def comparison(rows: Sequence[Row], metric: str | None, as_json: bool) -> None:
+    """Rows of ``compare``; reported figures say so.
+
+    Args:
+        rows: In their order.
+        metric: The one that was asked for.
+        as_json: One JSON document instead.
+    """
     if as_json:
         print_json(document(rows))
         return
     if not rows:
         line("no finished runs yet; start with: python sweep.py")
         return
-    headings = ["name", "kind", "model", "parameters", *FIGURES, "threshold", "TTA gain", "training", "", "run"]
+    figures = FIGURES | ({metric: metric} if metric and metric not in FIGURES.values() else {})
+    headings = ["name", "kind", "model", "parameters", *figures, "threshold", "TTA gain", "training", "", "run"]
     table = Table()
     for heading in headings:
         justify = "left" if heading in ("name", "kind", "model", "", "run") else "right"
@@ -46,8 +53,9 @@ def comparison(rows: Sequence[Row], as_json: bool) -> None:
             "reported, not reproduced" if row.kind == "reported" else row.kind,
             row.model,
             "" if row.parameters is None else f"{row.parameters:,}",
-            *(with_interval(m.get(name), row.intervals.get(name)) for name in FIGURES.values()),
-            *(number(m.get(name)) for name in ("threshold", "tta_gain")),
+            *(with_interval(m.get(name), row.intervals.get(name)) for name in figures.values()),
+            number(m.get("threshold")),
+            with_interval(m.get("tta_gain"), row.intervals.get("tta_gain")),
             duration(m["train_seconds"]) if "train_seconds" in m else "",
             "best" if row.best else "tied" if row.tied else "",
             row.run_id or "",
@@ -58,20 +66,25 @@ def comparison(rows: Sequence[Row], as_json: bool) -> None:
     if any(row.tied for row in rows):
         line("tied: its AUC cannot be told from the best one's on these images")
     if any(row.baseline for row in rows):
-        _against(rows[0], [row for row in rows[1:] if row.kind != "reported"])
+        _against(rows[0], [row for row in rows[1:] if row.kind != "reported"], metric)
 
 
-def _against(base: Row, others: Sequence[Row]) -> None:
+def _against(base: Row, others: Sequence[Row], metric: str | None) -> None:
     table = Table(title=f"against {escape(base.name)}, run {base.run_id}")
-    for heading in ("name", "Δ AUC", "p", "", "Δ cross-fitted", "p", "", "speed ratio", "run"):
+    names = {"val_auc": "AUC", "val_accuracy_crossfit": "cross-fitted"}
+    if metric:
+        names = {metric: metric} | names
+    columns = [heading for name in names.values() for heading in (f"Δ {name}", "p", "")]
+    for heading in ("name", *columns, "speed ratio", "run"):
         justify = "left" if heading in ("name", "", "run") else "right"
         table.add_column(heading, justify=justify, no_wrap=heading == "run")  # type: ignore[arg-type]
     for row in others:
-        cells = [cell for name in ("val_auc", "val_accuracy_crossfit") for cell in _verdict(row.differences.get(name))]
+        cells = [cell for name in names for cell in _verdict(row.differences.get(name))]
         table.add_row(escape(row.name), *cells, number(row.baseline.get("speed_ratio")), row.run_id or "")
     out.print(table)
     if any(row.differences for row in others):
-        line("p: of no difference, by DeLong's and McNemar's test on the same images; Holm's correction for all rows")
+        line("p: of no difference, by DeLong's and McNemar's test on the same images, or the paired bootstrap; Holm's "
+             "correction for all rows")  # fmt: skip
     for row in others:
         if not row.comparable:
             line(f"{row.name}, run {row.run_id}, is not compared: {row.reason}")

@@ -18,6 +18,9 @@ def compare(
     margin: Annotated[
         float | None, typer.Option(help="What may be lost against the baseline, of AUC and accuracy: 0.01 is a point.")
     ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="A further metric to have interval and difference: val_brier, val_loss, ….")
+    ] = None,
     reported: Annotated[bool, typer.Option(help="Add the source report's figures, not reproduced here.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")] = False,
 ) -> None:
@@ -26,7 +29,7 @@ def compare(
         from mobilenet_chest.cli import compared
         from mobilenet_chest.selection.compare import compare as rows_of
 
-        compared.comparison(rows_of(references or [], baseline, reported, margin), as_json)
+        compared.comparison(rows_of(references or [], baseline, reported, margin, metric), metric, as_json)
 
 
 @contextmanager

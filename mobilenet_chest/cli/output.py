@@ -102,8 +102,10 @@ def dry_run(
 def training(config: Config, result: RunResult, as_json: bool) -> None:
     """The figures of one training."""
     from mobilenet_chest.evaluation.figures import figure_intervals
+    from mobilenet_chest.evaluation.scored import Scored
 
-    intervals = figure_intervals(result.metrics, result.predictions)
+    scored = Scored(result.predictions, result.metrics, config.evaluation, config.seed)
+    intervals = figure_intervals("val", result.metrics, scored)
     if as_json:
         print_json({"run_id": result.run_id, "status": result.status, "metrics": result.metrics,
                     "intervals": ends(intervals)})  # fmt: skip
@@ -219,7 +221,8 @@ def data_info(source: str | None) -> None:
 
 def with_interval(value: float | None, interval: Interval | None) -> str:
     """A figure and its interval to a tenth of a point, which is finer than any of them is known."""
-    return number(value) + (f" ({interval.low:.3f}–{interval.high:.3f})" if interval else "")
+    to = "–" if interval is None or interval.low >= 0 else " to "
+    return number(value) + (f" ({interval.low:.3f}{to}{interval.high:.3f})" if interval else "")
 
 
 def ends(intervals: Mapping[str, Interval]) -> dict[str, list[float]]:

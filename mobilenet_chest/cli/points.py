@@ -64,12 +64,12 @@ def _show(found: Points) -> None:
     from mobilenet_chest.cli import output
 
     output.line(f"run {found.run_id}, {found.split}: {found.rows} images; temperature {found.temperature:.3f}")
-    calibration = Table("probabilities", "ECE", "ECE by chance", "Brier", "log-loss")
+    calibration = Table("probabilities", "ECE", "by chance", "Brier", "log-loss")
     how = "cross-fitted" if found.split == "val" else "temperature of val"
     kinds = (("as trained", found.scores, ""), (f"calibrated, {how}", found.calibrated, "_calibrated"))
     for name, scores, suffix in kinds:
-        proper = (_with_interval(found.intervals[f"{score}{suffix}"]) for score in ("brier", "log_loss"))
-        calibration.add_row(name, f"{scores['ece']:.4f}", f"{scores['ece_bias']:.4f}", *proper)
+        error, *proper = (_with_interval(found.intervals[f"{score}{suffix}"]) for score in ("ece", "brier", "log_loss"))
+        calibration.add_row(name, error, f"{scores['ece_bias']:.3f}", *proper)
     targets = Table("at least", "threshold", "gives")
     for target in found.targets:
         other = "sensitivity" if target.fixed == "specificity" else "specificity"

@@ -19,6 +19,7 @@ from mobilenet_chest.evaluation.figures import figure_intervals
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.metrics import selection_metrics
 from mobilenet_chest.evaluation.predict import Predictions, one_after_the_other, predict
+from mobilenet_chest.evaluation.scored import Scored
 from mobilenet_chest.selection.runs import Candidate, finished_with, run_of_members, trained_model
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.keeper import predictions_table
@@ -92,7 +93,8 @@ def combine(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"]) -> C
         rows, predictions = data.val, mean_of([part.predictions() for part in parts])
     metrics = selection_metrics(predictions, config.evaluation, config.seed)
     metrics |= {name: sum(part.run.data.metrics[name] for part in parts) for name in ("parameters", "train_seconds")}
-    run_ids, intervals = tuple(part.run_id for part in parts), figure_intervals(metrics, predictions)
+    scored = Scored(predictions, metrics, config.evaluation, config.seed)
+    run_ids, intervals = tuple(part.run_id for part in parts), figure_intervals("val", metrics, scored)
     tags = {"members": ",".join(run_ids), "members_are": of}
     if of == "folds":
         tags[SCORED_ON] = OUT_OF_FOLD

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,4 +114,4 @@ def mean_of(predictions: Sequence[Predictions]) -> Predictions:
     plain, tta = (
         np.mean([getattr(one, column) for one in predictions], axis=0) for column in ("probability", "probability_tta")
     )
-    return Predictions(first.row, first.label, plain, tta)
+    return replace(first, probability=plain, probability_tta=tta)

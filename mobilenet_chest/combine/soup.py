@@ -20,6 +20,7 @@ from mobilenet_chest.errors import UserError
 from mobilenet_chest.evaluation.figures import figure_intervals
 from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
 from mobilenet_chest.evaluation.predict import predict, predict_logits
+from mobilenet_chest.evaluation.scored import Scored
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import parameter_counts
 from mobilenet_chest.selection.runs import SCORED_ON, Candidate, trained_model
@@ -111,9 +112,8 @@ def soup(candidates: Sequence[Candidate]) -> Combined:
         checkpoint.save(folder / "best.pt", {"model": model.state_dict(), "threshold": metrics["threshold"]})
         tracker.log_file(folder / "best.pt", "checkpoints")
     assert tracker.run_id is not None
-    return Combined(
-        tracker.run_id, tuple(part.run_id for part in taken), metrics, figure_intervals(metrics, predictions)
-    )
+    intervals = figure_intervals("val", metrics, Scored(predictions, metrics, config.evaluation, config.seed))
+    return Combined(tracker.run_id, tuple(part.run_id for part in taken), metrics, intervals)
 
 
 def average(states: Sequence[State]) -> dict[str, Tensor]:

@@ -21,12 +21,15 @@ FINAL_METRICS = (
 )
 """What is known of a finished run: what a study can optimise."""
 
+ERRORS = ("loss", "brier", "log_loss", "ece")
+"""Metrics, without ``val_`` and ``_calibrated``, of which less is better."""
+
 EpochMetric = Literal["val_loss", "val_accuracy", "val_auc"]
 
 
 def best_direction(metric: str) -> Literal["maximize", "minimize"]:
-    """The direction in which ``metric`` gets better: losses fall, everything else rises."""
-    return "minimize" if metric == "val_loss" else "maximize"
+    """The direction in which ``metric`` gets better: :data:`ERRORS` fall, everything else rises."""
+    return "minimize" if metric.removeprefix("val_").removesuffix("_calibrated") in ERRORS else "maximize"
 
 
 class Section(BaseModel):

@@ -36,12 +36,15 @@ class Split:
         labels: uint8 (n,), 0 or 1.
         rows: int64 (n,), row numbers in the file, ascending.
         digest: SHA-256 (hex) of the stored pixels of these rows, before resizing, and their labels.
+        patients: Whose image each row is, text (n,), empty where that is not known; ``None`` where the file says of
+            none.
     """
 
     images: Tensor
     labels: Tensor
     rows: NDArray[np.int64]
     digest: str
+    patients: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -204,13 +207,19 @@ def _cached_split(
         for part in ("images", "labels"):
             cache.write(folder / part, [getattr(split, part).contiguous().flatten().numpy().data])
         cache.write(folder / "rows", [split.rows.data])
-        return {"shape": list(split.images.shape), "digest": split.digest}
+        text = None
+        if split.patients is not None:
+            text = split.patients.dtype.str
+            cache.write(folder / "patients", [split.patients.tobytes()])
+        return {"shape": list(split.images.shape), "digest": split.digest, "patients": text}
 
     def load(folder: Path, known: dict[str, Any]) -> Split:
         shape = known["shape"]
         images = torch.from_file(str(folder / "images"), shared=False, size=math.prod(shape), dtype=torch.uint8)
         labels = torch.from_file(str(folder / "labels"), shared=False, size=shape[0], dtype=torch.uint8)
-        return Split(images.reshape(shape), labels, np.fromfile(folder / "rows", np.int64), known["digest"])
+        rows, text = np.fromfile(folder / "rows", np.int64), known["patients"]
+        patients = None if text is None else np.fromfile(folder / "patients", np.uint8).view(text)
+        return Split(images.reshape(shape), labels, rows, known["digest"], patients)
 
     about = f"{name} of {_name(config)}, {config.image_size} pixels"
     return cache.cached("data", about, parts, make, load)[0]
@@ -229,6 +238,9 @@ def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tup
             "'train_patient' and 'val_patient', or neither"
         )
     images, labels = torch.cat([train.images, val.images]), torch.cat([train.labels, val.labels])
+    names = None
+    if train.patients is not None and val.patients is not None:
+        names = np.concatenate([train.patients, val.patients])
     if config.folds is not None:
         seed = FOLD_SEED if config.split_seed is None else config.split_seed
         held_out = divide(labels.numpy(), patients, config.folds, config.fold, file.name, seed)
@@ -239,7 +251,7 @@ def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tup
     def part(chosen: NDArray[np.bool_]) -> Split:
         mask = torch.from_numpy(chosen)
         digest = hashlib.sha256(f"{train.digest} {val.digest} ".encode() + chosen.tobytes()).hexdigest()
-        return Split(images[mask], labels[mask], rows[chosen], digest)
+        return Split(images[mask], labels[mask], rows[chosen], digest, None if names is None else names[chosen])
 
     return part(~held_out), part(held_out)
 
@@ -257,7 +269,8 @@ def _without_copies(train: Split, val: Split, classes: tuple[str, str]) -> Split
                 "to false, or choose another file"
             )
     digest = hashlib.sha256(f"{train.digest} ".encode() + kept.tobytes()).hexdigest()
-    return Split(train.images[mask], labels, train.rows[kept], digest)
+    patients = None if train.patients is None else train.patients[kept]
+    return Split(train.images[mask], labels, train.rows[kept], digest, patients)
 
 
 def _read_split(
@@ -278,4 +291,6 @@ def _read_split(
     pixels = torch.from_numpy(stored)
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
     images = resize(pixels.contiguous(), config.image_size)
-    return Split(images, torch.from_numpy(target), rows.astype(np.int64), digest.hexdigest())
+    known = file.patients(name)
+    patients = None if known is None else known[rows].astype(np.str_)
+    return Split(images, torch.from_numpy(target), rows.astype(np.int64), digest.hexdigest(), patients)

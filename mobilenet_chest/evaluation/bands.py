@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenet_chest.evaluation.bootstrap import weights_of_draws
 from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
 
 Curve = NDArray[np.float64]
@@ -65,24 +66,20 @@ def band(
     labels: Labels,
     scores: Probabilities,
     curve: Callable[[Labels, Probabilities, NDArray[np.int64]], Curve],
+    groups: NDArray[np.int64] | None = None,
     level: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Band:
     """A curve with its pointwise percentile band over stratified bootstrap draws.
 
-    Each class keeps its number of rows, so that the prevalence, which precision depends on, stays that of the split.
+    Each class keeps its number of rows, so that the prevalence, which precision depends on, stays that of the split
+    (of patients, by ``groups``, as in :func:`~mobilenet_chest.evaluation.bootstrap.bootstrap`).
     At any one abscissa the band covers with about ``level``; as a whole it covers less (Macskassy and Provost, 2004).
     """
-    generator = np.random.default_rng(seed)
     ones = np.ones(len(labels), np.int64)
-    members = [np.flatnonzero(labels == label) for label in (0, 1)]
-    drawn = np.empty((draws, len(GRID)))
-    for place in range(draws):
-        weights = np.zeros_like(ones)
-        for rows in members:
-            weights[rows] = np.bincount(generator.integers(len(rows), size=len(rows)), minlength=len(rows))
-        drawn[place] = curve(labels, scores, weights)
+    sets = (weights.astype(np.int64) for block in weights_of_draws(labels, groups, draws, seed) for weights in block)
+    drawn = np.stack([curve(labels, scores, weights) for weights in sets])
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return Band(curve(labels, scores, ones), low, high)
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import EvaluationConfig
-from mobilenet_chest.evaluation.statistics import wilson
+from mobilenet_chest.evaluation.bootstrap import Figure, Weights, resampled
+from mobilenet_chest.evaluation.statistics import LEVEL, Interval, wilson
 from mobilenet_chest.evaluation.thresholds import Labels, Probabilities, crossfit_folds
 
 BINS = 10
@@ -62,8 +63,7 @@ def reliability(labels: Labels, probabilities: Probabilities, bins: int = BINS) 
         probabilities: float64 (n,), of class 1.
         bins: Number of bins, fewer where many probabilities are equal.
     """
-    edges = np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1])
-    _, places = np.unique(np.searchsorted(edges, probabilities), return_inverse=True)
+    places = _bins(probabilities, bins)
     parts = [places == place for place in range(places.max() + 1)]
     count = np.array([part.sum() for part in parts])
     positive = [int(labels[part].sum()) for part in parts]
@@ -81,6 +81,11 @@ def reliability(labels: Labels, probabilities: Probabilities, bins: int = BINS) 
     )
 
 
+def _bins(probabilities: Probabilities, bins: int) -> NDArray[np.int64]:
+    edges = np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1])
+    return np.asarray(np.unique(np.searchsorted(edges, probabilities), return_inverse=True)[1])
+
+
 def _mean_deviation(probabilities: Probabilities) -> float:
     """Expected distance between the number of successes and its mean."""
     chances = reduce(np.convolve, [np.array([1 - p, p]) for p in probabilities])
@@ -96,9 +101,11 @@ def fit_temperature(labels: Labels, probabilities: Probabilities) -> float:
 
     logits = _logits(probabilities)
     found = minimize_scalar(
-        lambda log: _cross_entropy(labels, logits / np.exp(log)), bounds=tuple(np.log(TEMPERATURES)), method="bounded",
+        lambda log: _cross_entropies(labels, logits / np.exp(log)).mean(),
+        bounds=tuple(np.log(TEMPERATURES)),
+        method="bounded",
         options={"xatol": 1e-8},
-    )  # fmt: skip
+    )
     return float(np.exp(found.x))
 
 
@@ -121,12 +128,60 @@ def crossfit_calibrated(labels: Labels, probabilities: Probabilities, folds: int
 
 def log_loss(labels: Labels, probabilities: Probabilities) -> float:
     """Mean cross-entropy, in nats."""
-    return _cross_entropy(labels, _logits(probabilities))
+    return float(losses("log_loss", labels, probabilities).mean())
 
 
 def brier(labels: Labels, probabilities: Probabilities) -> float:
     """Mean squared distance between probability and label (Brier, Monthly Weather Review 78, 1950)."""
-    return float(np.square(probabilities - labels).mean())
+    return float(losses("brier", labels, probabilities).mean())
+
+
+def losses(name: str, labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
+    """What :func:`brier`, or else :func:`log_loss`, is the mean of, (n,)."""
+    if name == "brier":
+        return np.asarray(np.square(probabilities - labels))
+    return _cross_entropies(labels, _logits(probabilities))
+
+
+def of_error(labels: Labels, probabilities: Probabilities) -> Figure:
+    """The ECE of resampled images, in the bins of these."""
+    gaps = _gaps(labels, probabilities)
+    return lambda weights: np.asarray(abs(weights @ gaps).sum(axis=1) / weights.sum(axis=1))
+
+
+def error_interval(
+    labels: Labels, probabilities: Probabilities, groups: NDArray[np.int64] | None = None
+) -> Interval:  # fmt: skip
+    """ECE with a 95% interval.
+
+    The error of few rows is too large, and that of resampled ones larger still. So the lower end is what is left of it
+    without the 97.5% quantile of what chance alone adds, by the bootstrap: 0, where chance may be all of it. The upper
+    one is the quantile of resampled errors. It is wide: at 305 images it held the error of 200,000 in 97 % of samples
+    of a calibrated model and in 98 to 100 % of others.
+
+    Args:
+        labels: uint8 (n,).
+        probabilities: float64 (n,), of class 1.
+        groups: As in :func:`~mobilenet_chest.evaluation.bootstrap.bootstrap`.
+    """
+    gaps = _gaps(labels, probabilities)
+    own = gaps.mean(axis=0)
+
+    def chance(weights: Weights) -> NDArray[np.float64]:
+        return np.asarray(abs(weights @ gaps / weights.sum(axis=1, keepdims=True) - own).sum(axis=1))
+
+    error, added = resampled(labels, [of_error(labels, probabilities), chance], groups)
+    low = error.value - float(np.quantile(added.values, (1 + LEVEL) / 2))
+    high = float(np.quantile(error.values, (1 + LEVEL) / 2))
+    return Interval(error.value, max(0.0, low), max(error.value, high))
+
+
+def _gaps(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
+    """Label less probability of each row in the column of its bin, (n, bins)."""
+    places = _bins(probabilities, BINS)
+    gaps = np.zeros((len(labels), places.max() + 1))
+    gaps[np.arange(len(labels)), places] = labels - probabilities
+    return gaps
 
 
 def calibration_scores(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
@@ -158,5 +213,5 @@ def _logits(probabilities: Probabilities) -> NDArray[np.float64]:
     return found
 
 
-def _cross_entropy(labels: Labels, logits: NDArray[np.float64]) -> float:
-    return float(np.logaddexp(0, np.where(labels == 1, -logits, logits)).mean())
+def _cross_entropies(labels: Labels, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.logaddexp(0, np.where(labels == 1, -logits, logits)))

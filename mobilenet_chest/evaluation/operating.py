@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenet_chest.evaluation.bootstrap import Figure, Floats
 from mobilenet_chest.evaluation.statistics import LEVEL, Interval
 from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
 
@@ -125,11 +126,25 @@ def at_prevalence(
     generator = np.random.default_rng(0)
     sensitivity = np.append(generator.beta(hits + 0.5, ones - hits + 0.5, draws), hits / ones)
     specificity = np.append(generator.beta(right + 0.5, zeros - right + 0.5, draws), right / zeros)
+    columns = _by_bayes(sensitivity, specificity, prevalence)
+    return AtPrevalence(*(_interval(column[:-1], float(column[-1]), level) for column in columns))
+
+
+def of_prevalence(sensitivity: Figure, specificity: Figure, prevalence: float) -> list[Figure]:
+    """The three figures of :func:`at_prevalence`, of resampled images."""
+
+    def figure(which: int) -> Figure:
+        return lambda weights: _by_bayes(sensitivity(weights), specificity(weights), prevalence)[which]
+
+    return [figure(which) for which in range(3)]
+
+
+def _by_bayes(sensitivity: Floats, specificity: Floats, prevalence: float) -> tuple[Floats, Floats, Floats]:
+    """Accuracy, PPV and NPV."""
     found, missed = prevalence * sensitivity, prevalence * (1 - sensitivity)
     passed, false = (1 - prevalence) * specificity, (1 - prevalence) * (1 - specificity)
     with np.errstate(invalid="ignore"):  # 0 of 0 rows
-        columns = found + passed, found / (found + false), passed / (passed + missed)
-    return AtPrevalence(*(_interval(column[:-1], float(column[-1]), level) for column in columns))
+        return found + passed, found / (found + false), passed / (passed + missed)
 
 
 def _interval(drawn: NDArray[np.float64], value: float, level: float) -> Interval:

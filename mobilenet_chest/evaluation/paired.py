@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mobilenet_chest.config import EvaluationConfig
+from mobilenet_chest.config import best_direction
+from mobilenet_chest.evaluation.bootstrap import less, resampled
 from mobilenet_chest.evaluation.delong import auc_differences
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.scored import JUDGED, RANKED, Scored
 from mobilenet_chest.evaluation.statistics import LEVEL, Difference, holm, mcnemar, not_inferior
-from mobilenet_chest.evaluation.thresholds import crossfit_right
 
 ALPHA = 1 - LEVEL
 
@@ -23,63 +18,15 @@ PRIMARY = "val_auc"
 """What rows are ordered by, and told apart from the best by: unlike an accuracy it needs no threshold, and one image
 moves it little."""
 
-RANKED = {"val_auc": "probability", "val_auc_tta": "probability_tta"}
-"""AUCs, and the predictions that they are of."""
-
 PAIRED = (PRIMARY, "val_accuracy_crossfit")
 """What rows are set against a baseline by."""
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """A run's predictions of the validation images, and what its figures were made of them with.
-
-    Attributes:
-        predicted: One row for each image.
-        metrics: The run's own.
-        config: How its threshold was chosen.
-        seed: Of the folds of the cross-fitted accuracy.
-    """
-
-    predicted: Predictions
-    metrics: Mapping[str, float]
-    config: EvaluationConfig
-    seed: int
-
-    @cached_property
-    def images(self) -> str:
-        """SHA-256 (first 16 hex digits) of the row numbers and labels that were predicted."""
-        digest = hashlib.sha256(self.predicted.row.tobytes())
-        digest.update(self.predicted.label.tobytes())
-        return digest.hexdigest()[:16]
-
-    @cached_property
-    def _crossfit(self) -> NDArray[np.bool_]:
-        return crossfit_right(self.predicted.label, self.predicted.probability_tta, self.config, self.seed)
-
-    def right(self, metric: str) -> NDArray[np.bool_]:
-        """Which images (n,) were judged rightly, where the metric is an accuracy.
-
-        Raises:
-            KeyError: It is none, or the run has no threshold.
-        """
-        if metric == "val_accuracy_crossfit":
-            return self._crossfit
-        plain, tta = self.predicted.probability, self.predicted.probability_tta
-        probability, threshold = {
-            "val_accuracy": (plain, None),
-            "val_accuracy_tta": (tta, None),
-            "val_accuracy_threshold": (plain, "threshold_plain"),
-            "val_accuracy_tta_threshold": (tta, "threshold"),
-        }[metric]
-        at_least = 0.5 if threshold is None else self.metrics[threshold]
-        right: NDArray[np.bool_] = (probability >= at_least) == (self.predicted.label == 1)
-        return right
 
 
 @dataclass(frozen=True)
 class Verdict:
     """A figure less the baseline's, and what that says.
+
+    Better is lower of losses, the Brier score and calibration errors, and higher of all else.
 
     Attributes:
         value: The difference.
@@ -105,20 +52,25 @@ class Verdict:
 
 
 def difference(metric: str, first: Scored, second: Scored, level: float = LEVEL) -> Difference:
-    """First less second on the same images: AUC by paired DeLong, accuracies by exact McNemar.
+    """First less second on the same images: AUC by paired DeLong, accuracies by exact McNemar, all else by the paired
+    bootstrap, and so those two where patients have several images, drawn whole.
 
     Raises:
-        KeyError: The metric is neither.
+        KeyError: The predictions do not give the metric.
     """
     return differences(metric, [first], second, level)[0]
 
 
 def differences(metric: str, firsts: Sequence[Scored], second: Scored, level: float = LEVEL) -> list[Difference]:
     """:func:`difference` of each of ``firsts`` to the second."""
-    if metric not in RANKED:
-        return [mcnemar(first.right(metric), second.right(metric), level) for first in firsts]
-    *scores, other = [getattr(one.predicted, RANKED[metric]) for one in (*firsts, second)]
-    return auc_differences(second.predicted.label, scores, other, level)
+    name, labels = metric.removeprefix("val_"), second.predicted.label
+    if second.people is None and name in JUDGED:
+        return [mcnemar(first.right(name), second.right(name), level) for first in firsts]
+    if second.people is None and name in RANKED and second.predicted.fold is None:
+        *scores, other = [getattr(one.predicted, RANKED[name]) for one in (*firsts, second)]
+        return auc_differences(labels, scores, other, level)
+    figures = [less(first.figure(name), second.figure(name)) for first in firsts]
+    return [one.difference(level) for one in resampled(labels, figures, second.people)]
 
 
 def verdicts(metric: str, base: Scored, others: Sequence[Scored], margin: float | None = None) -> list[Verdict]:
@@ -129,11 +81,11 @@ def verdicts(metric: str, base: Scored, others: Sequence[Scored], margin: float 
     """
     found = differences(metric, others, base)
     within: list[bool | None] = [None] * len(found)
-    if margin is not None:
+    if margin is not None and metric in PAIRED:
         level = 1 - 2 * ALPHA / max(1, len(others))
         within = [not_inferior(one, margin) for one in differences(metric, others, base, level)]
     return [
-        Verdict(one.value, one.low, one.high, one.p, p, _word(one, p, enough), enough, margin)
+        Verdict(one.value, one.low, one.high, one.p, p, _word(metric, one, p, enough), enough, margin)
         for one, p, enough in zip(found, holm([one.p for one in found]), within, strict=True)
     ]
 
@@ -143,9 +95,11 @@ def _apart(one: Difference, p: float) -> bool:
     return p < ALPHA and (one.low > 0 or one.high < 0)
 
 
-def _word(one: Difference, p: float, within: bool | None) -> Literal["better", "worse", "not inferior", "cannot tell"]:
+def _word(
+    metric: str, one: Difference, p: float, within: bool | None
+) -> Literal["better", "worse", "not inferior", "cannot tell"]:
     if _apart(one, p):
-        return "better" if one.value > 0 else "worse"
+        return "better" if (one.value > 0) == (best_direction(metric) == "maximize") else "worse"
     return "not inferior" if within else "cannot tell"
 
 

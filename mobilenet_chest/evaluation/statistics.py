@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_], lev
     if first_right.shape != second_right.shape or first_right.size == 0:
         raise DataError(f"{first_right.shape} and {second_right.shape} images: two models are paired on the same ones")
     only_first, only_second = int((first_right & ~second_right).sum()), int((second_right & ~first_right).sum())
-    low, high = paired_proportions(only_first, only_second, len(first_right), level)
+    low, high = _paired_proportions(only_first, only_second, len(first_right), level)
     value = (only_first - only_second) / len(first_right)
     return Difference(value, low, high, _exact_p(only_first, only_second))
 
@@ -132,6 +133,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     factors = np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(adjusted[order] * factors), 1)
     return [float(p) for p in adjusted]
+
+
+_paired_proportions = lru_cache(maxsize=4096)(paired_proportions)  # hundreds of runs differ by the same few counts
 
 
 def not_inferior(difference: Difference, margin: float) -> bool:

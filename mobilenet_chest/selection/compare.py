@@ -8,15 +8,19 @@ from typing import Literal
 
 from mlflow import MlflowClient
 
-from mobilenet_chest.errors import UserError
-from mobilenet_chest.evaluation.figures import figure_intervals
-from mobilenet_chest.evaluation.paired import PAIRED, PRIMARY, Scored, Verdict, cannot_be_told, verdicts
+from mobilenet_chest.errors import UserError, nearest
+from mobilenet_chest.evaluation.figures import BY_FORMULA, figure_intervals, tta_gain
+from mobilenet_chest.evaluation.paired import PAIRED, PRIMARY, Verdict, cannot_be_told, verdicts
+from mobilenet_chest.evaluation.scored import KNOWN, Scored
 from mobilenet_chest.evaluation.statistics import Interval
 from mobilenet_chest.selection.budget import budgets, unequal
 from mobilenet_chest.selection.ledger import Opening, all_openings
 from mobilenet_chest.selection.runs import SCORED_ON, Candidate, everything, find, find_one, images_digest
 from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
+
+METRICS = tuple(f"val_{name}" for name in KNOWN)
+"""What can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,13 @@ class Row:
         parameters: Number of parameters.
         metrics: Of the run, and ``tta_gain`` (accuracy with TTA less accuracy without, both at 0.5).
         dataset: Dataset and digest of its validation rows; figures of different rows are not comparable.
-        baseline: Set against the baseline: ``speed_ratio`` (its training time over this one's) and
-            ``val_accuracy_crossfit`` and ``val_auc`` differences. Empty without a baseline.
-        intervals: 95% intervals of the metrics that have one, from the stored predictions.
-        differences: Verdicts against the baseline: of ``val_auc`` by paired DeLong, of ``val_accuracy_crossfit`` by
-            exact McNemar. Empty without a baseline, and where the two cannot be paired.
+        baseline: Set against the baseline: ``speed_ratio`` (its training time over this one's) and differences of
+            ``val_accuracy_crossfit``, ``val_auc`` and the metric that was asked for. Empty without a baseline.
+        intervals: 95% intervals of AUCs and shares of images, and of the metric that was asked for, from the stored
+            predictions.
+        differences: Verdicts against the baseline: of ``val_auc``, ``val_accuracy_crossfit`` and the metric that was
+            asked for, each as :func:`~mobilenet_chest.evaluation.paired.difference` tests it. Empty without a baseline,
+            and where the two cannot be paired.
         best: Has the highest ``val_auc`` of several rows that were scored on the same images.
         tied: It is such a row, or cannot be told from it; false where there is none that cannot.
         comparable: Can be paired with the baseline; without one, with runs of the same images.
@@ -84,7 +90,11 @@ REPORTED = (
 
 
 def compare(
-    references: Sequence[str], baseline: str | None = None, reported: bool = False, margin: float | None = None
+    references: Sequence[str],
+    baseline: str | None = None,
+    reported: bool = False,
+    margin: float | None = None,
+    metric: str | None = None,
 ) -> list[Row]:
     """Rows for runs, studies and experiments, with what their stored predictions say of their figures.
 
@@ -93,11 +103,15 @@ def compare(
         baseline: Run or study to set the others against; it becomes the first row.
         reported: Add the source report's figures.
         margin: What a row may be worse than the baseline and still be called not inferior, in AUC and in accuracy.
+        metric: A further one to have interval and difference, of those that predictions give again: ``val_`` before one
+            of :data:`~mobilenet_chest.evaluation.scored.KNOWN`.
 
     Raises:
         TrackingError: A reference stands for nothing.
-        UserError: A margin without a baseline, or one that is not between 0 and 1.
+        UserError: A margin without a baseline, or one that is not between 0 and 1; or there is no such metric.
     """
+    if metric is not None and metric not in METRICS:
+        raise UserError(f"--metric {metric}{nearest(metric, METRICS)}; allowed: {', '.join(METRICS)}")
     if margin is not None and not 0 < margin < 1:
         raise UserError(f"--margin {margin:g}: a share between 0 and 1, such as 0.01 for one point of AUC and accuracy")
     if margin is not None and baseline is None:
@@ -111,22 +125,28 @@ def compare(
     base = None if baseline is None else find_one(client, baseline)
     by_id = {candidate.run_id: candidate for candidate in [*([base] if base else []), *candidates]}
     found = scored([candidate.run for candidate in by_id.values()])
-    rows = _with_ties([_row(candidate, found[run_id]) for run_id, candidate in by_id.items()], found)
+    rows = _with_ties([_row(candidate, found[run_id], metric) for run_id, candidate in by_id.items()], found)
     rows.sort(key=lambda row: (base is None or row.run_id != base.run_id, -row.metrics.get(PRIMARY, 0)))
     if base is not None:
         tried = dict(zip(by_id, budgets(client, [*by_id.values()]), strict=True))
         rows = [
             replace(row, selection=unequal(tried[str(row.run_id)], tried[base.run_id]))
-            for row in _against(rows, found, margin)
+            for row in _against(rows, found, margin, metric)
         ]
     return [*_with_openings(client, rows), *(REPORTED if reported else ())]
 
 
-def _row(candidate: Candidate, found: Scored | str) -> Row:
+def _row(candidate: Candidate, found: Scored | str, metric: str | None) -> Row:
     run, tags = candidate.run, candidate.run.data.tags
     metrics = {name: value for name, value in run.data.metrics.items() if not name.startswith("system/")}
     if {"val_accuracy", "val_accuracy_tta"} <= metrics.keys():
         metrics["tta_gain"] = metrics["val_accuracy_tta"] - metrics["val_accuracy"]
+    # what takes resampling is left to those who ask for it: hundreds of runs would take half a minute
+    quick = {metric, *(f"val_{name}" for name in BY_FORMULA)}
+    shown = {name: value for name, value in metrics.items() if name in quick}
+    intervals = {} if isinstance(found, str) else figure_intervals("val", shown, found)
+    if "tta_gain" in metrics and not isinstance(found, str):
+        intervals["tta_gain"] = tta_gain(found)
     parameters = metrics.get("parameters")
     return Row(
         name=candidate.name,
@@ -136,7 +156,7 @@ def _row(candidate: Candidate, found: Scored | str) -> Row:
         parameters=None if parameters is None else int(parameters),
         metrics=metrics,
         dataset=" ".join(filter(None, (tags.get("dataset"), images_digest(run), tags.get(SCORED_ON)))),
-        intervals={} if isinstance(found, str) else figure_intervals(metrics, found.predicted),
+        intervals=intervals,
         comparable=not isinstance(found, str),
         reason=found if isinstance(found, str) else None,
     )
@@ -165,8 +185,11 @@ def _with_ties(rows: Sequence[Row], found: Mapping[str, Scored | str]) -> list[R
     return list(marked.values())
 
 
-def _against(rows: Sequence[Row], found: Mapping[str, Scored | str], margin: float | None) -> list[Row]:
+def _against(
+    rows: Sequence[Row], found: Mapping[str, Scored | str], margin: float | None, metric: str | None
+) -> list[Row]:  # fmt: skip
     """Each row against the first, where the two were scored on the same images; elsewhere nothing but the speed."""
+    names = tuple(dict.fromkeys([*PAIRED, *([metric] if metric else [])]))
     base, *others = rows
     assert base.run_id is not None
     first = found[base.run_id]
@@ -184,13 +207,13 @@ def _against(rows: Sequence[Row], found: Mapping[str, Scored | str], margin: flo
         else:
             paired[row.run_id] = own
     given: dict[str, dict[str, Verdict]] = {run_id: {} for run_id in paired}
-    for metric in PAIRED if paired else ():
+    for name in names if paired else ():
         assert not isinstance(first, str)
-        for run_id, verdict in zip(paired, verdicts(metric, first, list(paired.values()), margin), strict=True):
-            given[run_id][metric] = verdict
+        for run_id, verdict in zip(paired, verdicts(name, first, list(paired.values()), margin), strict=True):
+            given[run_id][name] = verdict
     return [
         replace(
-            row, baseline=_plain_differences(row, found[str(row.run_id)], base, first),
+            row, baseline=_plain_differences(row, found[str(row.run_id)], base, first, names),
             differences=given.get(str(row.run_id), {}), comparable=row.comparable and row.run_id not in reasons,
             reason=reasons.get(str(row.run_id), row.reason),
         )
@@ -208,13 +231,15 @@ def _other_images(row: Row, own: Scored | str, base: Row, first: Scored | str) -
     return f"scored on other rows of {row.dataset} than the baseline: {digests}"
 
 
-def _plain_differences(row: Row, own: Scored | str, base: Row, first: Scored | str) -> dict[str, float]:
+def _plain_differences(
+    row: Row, own: Scored | str, base: Row, first: Scored | str, names: Sequence[str]
+) -> dict[str, float]:  # fmt: skip
     """Nothing but the speed where the rows were scored on other images."""
     found = {}
     if row.metrics.get("train_seconds") and base.metrics.get("train_seconds"):
         found["speed_ratio"] = base.metrics["train_seconds"] / row.metrics["train_seconds"]
     if _other_images(row, own, base, first) is None:
-        for name in PAIRED:
+        for name in names:
             if name in row.metrics and name in base.metrics:
                 found[name] = row.metrics[name] - base.metrics[name]
     return found

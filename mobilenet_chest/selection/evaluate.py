@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,14 +17,15 @@ from mobilenet_chest.data.dataset import has_test_split, load_test, load_train_v
 from mobilenet_chest.data.groups import Columns, read_columns
 from mobilenet_chest.errors import DataError, TrackingError
 from mobilenet_chest.evaluation.figures import figure_intervals
-from mobilenet_chest.evaluation.groups import GroupFigures, grouped, intervals_of_patients
+from mobilenet_chest.evaluation.groups import GroupFigures, grouped
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.metrics import split_metrics
-from mobilenet_chest.evaluation.predict import COLUMNS, Predictions, predict
+from mobilenet_chest.evaluation.predict import predict
 from mobilenet_chest.selection.ledger import OPENINGS, Opening, open_test, openings
 from mobilenet_chest.selection.runs import SCORED_ON, run_config, stored_predictions, trained_model
-from mobilenet_chest.tracking.keeper import predictions_table
+from mobilenet_chest.tracking.keeper import predictions_of, predictions_table
 from mobilenet_chest.tracking.reading import get_run
+from mobilenet_chest.tracking.scored import scored_by
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
@@ -114,6 +115,9 @@ def evaluate_run(
     else:
         rows = load_train_val(config.data).val
     predictions = predict(model, rows, torch.device("cpu"))
+    known = None if columns is None else columns.of(predictions.row)
+    if known is not None and known.patients is not None:
+        predictions = replace(predictions, patient=known.patients)
     metrics = split_metrics(split, predictions, run.data.metrics["threshold"])
     if split == "test":
         look.result(metrics)
@@ -125,14 +129,11 @@ def evaluate_run(
             tracker.log_file(path, "predictions")
         tracker.log_tags({"test_digest": rows.digest[:16]})  # last: it says that the rest is there
     opened = int(client.get_run(run_id).data.tags.get(OPENINGS, 0))
-    intervals, groups = figure_intervals(metrics, predictions), list[GroupFigures]()
-    if columns is not None:
-        known, threshold = columns.of(predictions.row), run.data.metrics["threshold"]
-        if known.patients is not None:
-            intervals |= intervals_of_patients(split, predictions, threshold, known.patients)
-        if known.groups:
-            classes, tta = load_train_val(config.data).classes, predictions.probability_tta
-            groups = grouped(predictions.label, tta, threshold, known.groups, known.patients, classes)
+    intervals, groups = figure_intervals(split, metrics, scored_by(run, predictions)), list[GroupFigures]()
+    if known is not None and known.groups:
+        classes, threshold = load_train_val(config.data).classes, run.data.metrics["threshold"]
+        labels, tta = predictions.label, predictions.probability_tta
+        groups = grouped(labels, tta, threshold, known.groups, predictions.patient, classes)
     return Evaluation(run_id, split, len(rows), metrics, opened, openings(client, run), groups, intervals)
 
 
@@ -148,8 +149,8 @@ def stored_intervals(
     client: MlflowClient, run: Run, split: Literal["val", "test"], figures: Mapping[str, float]
 ) -> dict[str, Interval]:
     """95% intervals of a split's figures, from the predictions that lie in the run."""
-    table = stored_predictions(client, run, split)
-    return figure_intervals(figures, Predictions(**{name: table[name].to_numpy() for name in COLUMNS}))
+    predicted = predictions_of(stored_predictions(client, run, split))
+    return figure_intervals(split, figures, scored_by(run, predicted))
 
 
 def same_rows(run: Run, config: Config) -> None:

@@ -15,16 +15,15 @@ from mlflow.entities import Run
 from mobilenet_chest.config import Config
 from mobilenet_chest.config.gates import NotInferior
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.data.groups import Values, read_columns
 from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.evaluation.calibration import reliability
-from mobilenet_chest.evaluation.groups import share
-from mobilenet_chest.evaluation.paired import Scored, difference
+from mobilenet_chest.evaluation.figures import figure_intervals
+from mobilenet_chest.evaluation.paired import difference
 from mobilenet_chest.evaluation.predict import latency
+from mobilenet_chest.evaluation.scored import Scored
 from mobilenet_chest.evaluation.statistics import not_inferior
 from mobilenet_chest.selection.rank import against, run_or_none
 from mobilenet_chest.selection.runs import SCORED_ON, Candidate, find_one, images_digest, trained_model
-from mobilenet_chest.tracking.reading import OUT_OF_FOLD
 from mobilenet_chest.tracking.scored import scored
 
 
@@ -73,9 +72,9 @@ def of_run(client: MlflowClient, candidate: Candidate, config: Config, openings:
         verdicts.append(_not_inferior("baseline", gates.baseline, run, other.run, what))
     if gates.sensitivity is not None or gates.specificity is not None or gates.ece is not None:
         own = _predictions(run)
-        for gate, label, least in (("sensitivity", 1, gates.sensitivity), ("specificity", 0, gates.specificity)):
+        for gate, least in (("sensitivity", gates.sensitivity), ("specificity", gates.specificity)):
             if least is not None:
-                verdicts.append(_recognised(gate, own, label, least, _patients(run, config, own)))
+                verdicts.append(_recognised(gate, own, least))
         if gates.ece is not None:
             found = reliability(own.predicted.label, own.predicted.probability_tta)
             detail = f"{found.ece:.4f}, of which {found.bias:.4f} chance alone would give; at most {gates.ece:g}"
@@ -208,23 +207,14 @@ def _not_inferior(gate: str, asked: NotInferior, run: Run, other: Run | None, wh
     return Verdict(gate, found.low, -asked.margin, not_inferior(found, asked.margin), detail)
 
 
-def _recognised(gate: str, own: Scored, label: int, least: float, patients: Values | None) -> Verdict:
-    shown = own.predicted.label == label
-    right = own.right("val_accuracy_tta_threshold")[shown]
-    found = share(own.predicted.label[shown], right, None if patients is None else patients[shown])
+def _recognised(gate: str, own: Scored, least: float) -> Verdict:
+    right = own.right(gate)
+    found = figure_intervals("val", {f"val_{gate}": float(right.mean())}, own)[f"val_{gate}"]
     detail = (
-        f"{right.sum()} of {shown.sum()} images, {found.value:.4f}, 95% interval {found.low:.4f} to {found.high:.4f}; "
+        f"{right.sum()} of {len(right)} images, {found.value:.4f}, 95% interval {found.low:.4f} to {found.high:.4f}; "
         f"the lower end must reach {least:g}"
     )
     return Verdict(gate, found.low, least, found.low >= least, detail)
-
-
-def _patients(run: Run, config: Config, own: Scored) -> Values | None:
-    """Whose images the predictions are of, where the data file says."""
-    data = config.data
-    if run.data.tags.get(SCORED_ON) == OUT_OF_FOLD:  # rows of train and val, counted as any division anew counts them
-        data = data.model_copy(update={"folds": 2})
-    return read_columns(data, "val", ()).of(own.predicted.row).patients
 
 
 def _predictions(run: Run) -> Scored:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from mlflow import MlflowClient
+from numpy.typing import NDArray
 
 from mobilenet_chest.errors import TrackingError, UserError
+from mobilenet_chest.evaluation.bootstrap import of_mean, repeated, resampled
 from mobilenet_chest.evaluation.calibration import (
     at_temperature,
-    brier,
     calibration_scores,
     crossfit_calibrated,
+    error_interval,
     fit_temperature,
-    log_loss,
+    losses,
 )
+from mobilenet_chest.evaluation.groups import as_of_people
 from mobilenet_chest.evaluation.operating import (
     TARGETS,
     at_prevalence,
     at_sensitivity,
     at_specificity,
+    of_prevalence,
     point_at,
     shifted_threshold,
 )
@@ -29,6 +33,7 @@ from mobilenet_chest.evaluation.statistics import Interval, bootstrap, wilson
 from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
 from mobilenet_chest.selection.ledger import Opening, openings
 from mobilenet_chest.selection.runs import run_config, stored_predictions
+from mobilenet_chest.tracking.keeper import predictions_of
 from mobilenet_chest.tracking.reading import get_run
 from mobilenet_chest.tracking.store import connect
 
@@ -58,7 +63,8 @@ class Target:
 @dataclass(frozen=True)
 class Figures:
     """What a threshold gives at a prevalence, with 95% intervals: Wilson's of sensitivity and specificity, those of
-    :func:`~mobilenet_chest.evaluation.operating.at_prevalence` of the others."""
+    :func:`~mobilenet_chest.evaluation.operating.at_prevalence` of the others; of all the bootstrap's where patients
+    have more than one image."""
 
     threshold: float
     prevalence: float
@@ -80,8 +86,7 @@ class Points:
         temperature: As fitted on validation.
         scores: ``ece``, ``ece_bias``, ``brier``, ``log_loss`` of the run's probabilities.
         calibrated: The same at the temperature; on validation each row at that of the other folds.
-        intervals: Of ``brier``, ``log_loss`` and their ``_calibrated`` forms, by the bootstrap. The ECE has none: in
-            every draw it is further from 0 than in the rows, which is what ``ece_bias`` is for.
+        intervals: Of ``ece``, ``brier``, ``log_loss`` and their ``_calibrated`` forms, by the bootstrap.
         targets: Points at fixed specificity, and at fixed sensitivity.
         figures: At the run's threshold as the rows are; then, where another prevalence was asked for, at that
             prevalence, and there at the threshold moved by the odds.
@@ -128,18 +133,18 @@ def operating_points(run_id: str, split: Literal["val", "test"], prevalence: flo
             "opens it, once"
         )
     config, threshold = run_config(client, run), run.data.metrics["threshold"]
-    val_labels, val_probabilities = _stored(client, run_id, "val")
-    temperature = fit_temperature(val_labels, val_probabilities)
+    val = predicted = predictions_of(stored_predictions(client, run, "val"))
+    temperature = fit_temperature(val.label, val.probability_tta)
     if split == "val":
-        labels, probabilities = val_labels, val_probabilities
-        calibrated = crossfit_calibrated(labels, probabilities, config.evaluation.folds, config.seed)
+        calibrated = crossfit_calibrated(val.label, val.probability_tta, config.evaluation.folds, config.seed)
     else:
-        labels, probabilities = _stored(client, run_id, "test")
-        calibrated = at_temperature(probabilities, temperature)
-    figures = [_figures(labels, probabilities, threshold, float(labels.mean()))]
+        predicted = predictions_of(stored_predictions(client, run, "test"))
+        calibrated = at_temperature(predicted.probability_tta, temperature)
+    labels, probabilities, people = predicted.label, predicted.probability_tta, repeated(predicted.patient)
+    figures = [_figures(labels, probabilities, people, threshold, float(labels.mean()))]
     if prevalence is not None:
-        moved = shifted_threshold(threshold, float(val_labels.mean()), prevalence, temperature)
-        figures += [_figures(labels, probabilities, at, prevalence) for at in (threshold, moved)]
+        moved = shifted_threshold(threshold, float(val.label.mean()), prevalence, temperature)
+        figures += [_figures(labels, probabilities, people, at, prevalence) for at in (threshold, moved)]
     return Points(
         run_id=run_id,
         split=split,
@@ -147,39 +152,56 @@ def operating_points(run_id: str, split: Literal["val", "test"], prevalence: flo
         temperature=temperature,
         scores=calibration_scores(labels, probabilities),
         calibrated=calibration_scores(labels, calibrated),
-        intervals={
-            f"{score.__name__}{suffix}": bootstrap(labels, of_them, score)
-            for suffix, of_them in (("", probabilities), ("_calibrated", calibrated))
-            for score in (brier, log_loss)
-        },
-        targets=[_target(labels, probabilities, fixed, at) for fixed in FIXED for at in TARGETS],
+        intervals=_score_intervals(labels, {"": probabilities, "_calibrated": calibrated}, people),
+        targets=[_target(labels, probabilities, people, fixed, at) for fixed in FIXED for at in TARGETS],
         figures=figures,
         openings=openings(client, run) if split == "test" else [],
     )
 
 
-def _stored(client: MlflowClient, run_id: str, split: str) -> tuple[Labels, Probabilities]:
-    table = stored_predictions(client, client.get_run(run_id), split)
-    return table["label"].to_numpy().astype(np.uint8), table["probability_tta"].to_numpy()
+def _score_intervals(
+    labels: Labels, kinds: Mapping[str, Probabilities], people: NDArray[np.int64] | None
+) -> dict[str, Interval]:
+    """By the names of calibration scores with a suffix for each kind of probabilities."""
+    figures = {f"{score}{suffix}": of_mean(losses(score, labels, probabilities))
+               for suffix, probabilities in kinds.items() for score in ("brier", "log_loss")}  # fmt: skip
+    drawn = resampled(labels, list(figures.values()), people)
+    found = {name: one.interval() for name, one in zip(figures, drawn, strict=True)}
+    return found | {f"ece{suffix}": error_interval(labels, kinds[suffix], people) for suffix in kinds}
 
 
-def _target(labels: Labels, probabilities: Probabilities, fixed: Fixed, at: float) -> Target:
+def _target(
+    labels: Labels, probabilities: Probabilities, people: NDArray[np.int64] | None, fixed: Fixed, at: float
+) -> Target:
     find = at_specificity if fixed == "specificity" else at_sensitivity
 
     def other(some: Labels, of_them: Probabilities) -> float:
         point = find(some, of_them, at)
         return point.sensitivity if fixed == "specificity" else point.specificity
 
-    drawn, rows = bootstrap(labels, probabilities, other), int((labels == (fixed == "specificity")).sum())
+    drawn, shown = bootstrap(labels, probabilities, other, groups=people), labels == (fixed == "specificity")
     # of a figure that is the same in every draw the bootstrap has no interval
+    rows = int(shown.sum()) if people is None else len(np.unique(people[shown]))
     least = wilson(round(drawn.value * rows), rows)
     value = Interval(drawn.value, min(drawn.low, least.low), max(drawn.high, least.high))
     return Target(fixed, at, find(labels, probabilities, at).threshold, value)
 
 
-def _figures(labels: Labels, probabilities: Probabilities, threshold: float, prevalence: float) -> Figures:
+def _figures(
+    labels: Labels,
+    probabilities: Probabilities,
+    people: NDArray[np.int64] | None,
+    threshold: float,
+    prevalence: float,
+) -> Figures:
     point, ones = point_at(labels, probabilities, threshold), int(labels.sum())
     zeros = len(labels) - ones
     hits, right = round(point.sensitivity * ones), round(point.specificity * zeros)
     there = at_prevalence(hits, ones, right, zeros, prevalence)
-    return Figures(threshold, prevalence, wilson(hits, ones), wilson(right, zeros), **vars(there))
+    if people is None:
+        return Figures(threshold, prevalence, wilson(hits, ones), wilson(right, zeros), **vars(there))
+    positive = probabilities >= threshold
+    rates = of_mean(positive, labels == 1), of_mean(~positive, labels == 0)
+    figures = [*rates, *of_prevalence(*rates, prevalence)]
+    drawn = [one.interval() for one in resampled(labels, figures, people)]
+    return Figures(threshold, prevalence, *(as_of_people(one, labels, people) for one in drawn))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, with_values
@@ -73,7 +76,7 @@ def train_folds(
 
             metrics, predicted = _one(config, track, train, fold, begun.get(fold), started)
             found.append(metrics)
-            predictions.append(predicted)
+            predictions.append(replace(predicted, fold=np.full(len(predicted.row), fold)))
             tracker.log_metrics(metrics, step=fold + 1)
             if report(fold + 1, _together(found)) and fold + 1 not in begun:
                 stopped = fold + 1 < config.study.trainings

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.figures import figure_intervals
 from mobilenet_chest.evaluation.intervals import Interval
-from mobilenet_chest.evaluation.paired import Scored, cannot_be_told
+from mobilenet_chest.evaluation.paired import cannot_be_told
+from mobilenet_chest.evaluation.scored import Scored
 from mobilenet_chest.sweep.status import TrialSummary
 from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.tracking.sending import answering
@@ -22,7 +23,7 @@ class Standings:
     """What is known of complete trials, by their numbers.
 
     Attributes:
-        intervals: 95% intervals of the metric, where it is an AUC or an accuracy of the trial's stored predictions.
+        intervals: 95% intervals of the metric.
         tied: The best, and those that cannot be told from it; empty where there is none, or it cannot be tested:
             another metric, or trials of other images.
     """
@@ -45,7 +46,7 @@ def standings(metric: str, trials: Sequence[TrialSummary], best: TrialSummary, p
     intervals = {
         number: interval
         for number, one in found.items()
-        for interval in figure_intervals({metric: values[number]}, one.predicted).values()
+        for interval in figure_intervals("val", {metric: values[number]}, one).values()
     }
     others = {number: one for number, one in found.items() if number != best.number and number in intervals}
     first = found.get(best.number)

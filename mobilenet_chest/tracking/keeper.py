@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import WriteFailed
@@ -137,12 +135,13 @@ def _written(what: str) -> Iterator[None]:
 
 
 def predictions_table(predictions: Predictions) -> pd.DataFrame:
-    """The columns ``row``, ``label``, ``probability``, ``probability_tta`` of ``predictions/*.parquet``."""
+    """The columns of ``predictions/*.parquet``: ``row``, ``label``, ``probability``, ``probability_tta``, where known
+    ``patient``, and for out-of-fold predictions ``fold``."""
     import pandas as pd
 
-    return pd.DataFrame({name: np.asarray(column) for name, column in vars(predictions).items()})
+    return pd.DataFrame(predictions.columns())
 
 
 def predictions_of(table: pd.DataFrame) -> Predictions:
     """What :func:`predictions_table` was made of."""
-    return Predictions(*(table[name].to_numpy() for name in ("row", "label", "probability", "probability_tta")))
+    return Predictions.of_columns({str(name): table[name].to_numpy() for name in table})

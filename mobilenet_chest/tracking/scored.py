@@ -16,8 +16,8 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.intervals import check_rows
-from mobilenet_chest.evaluation.paired import Scored
-from mobilenet_chest.evaluation.predict import COLUMNS, Predictions
+from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.scored import Scored
 from mobilenet_chest.tracking.store import reason, tracking_uri
 
 PATH = "predictions/val.parquet"
@@ -39,7 +39,7 @@ def scored(runs: Sequence[Run]) -> dict[str, Scored | str]:
 def _scored(run: Run, folder: Path) -> Scored | str:
     import pyarrow.parquet  # takes long, and is needed when a training has ended
 
-    try:
+    try:  # pyarrow's own errors are of these
         repository = get_artifact_repository(run.info.artifact_uri, tracking_uri())
         if isinstance(repository, LocalArtifactRepository):
             file = repository.get_local_path(PATH)
@@ -49,11 +49,19 @@ def _scored(run: Run, folder: Path) -> Scored | str:
             file = repository.download_artifacts(PATH, str(copy))
         # without what read_table prepares for large files: it takes five times as long for these
         table = pyarrow.parquet.ParquetFile(file, memory_map=True, pre_buffer=False).read(use_threads=False)
-        columns = {name: table[name].to_numpy() for name in COLUMNS}
-        settings = {name: json.loads(run.data.params[f"evaluation.{name}"])
-                    for name in ("threshold_low", "threshold_high", "threshold_step", "folds")}  # fmt: skip
-        predicted, seed = Predictions(**columns), int(run.data.params["seed"])
+        predicted = Predictions.of_columns({name: table[name].to_numpy() for name in table.column_names})
         check_rows(predicted.label, predicted.probability, predicted.probability_tta)
-    except (MlflowException, OSError, ValueError, KeyError, DataError) as error:  # pyarrow's own are of these
+        return scored_by(run, predicted)
+    except (MlflowException, OSError, ValueError, TypeError, KeyError, DataError) as error:
         return f"no {PATH} that can be read ({reason(error)})"
-    return Scored(predicted, run.data.metrics, EvaluationConfig(**settings), seed)
+
+
+def scored_by(run: Run, predicted: Predictions) -> Scored:
+    """Predictions of a run's model with what its figures are made with.
+
+    Raises:
+        KeyError: The run lacks a parameter.
+    """
+    settings = {name: json.loads(run.data.params[f"evaluation.{name}"])
+                for name in ("threshold_low", "threshold_high", "threshold_step", "folds")}  # fmt: skip
+    return Scored(predicted, run.data.metrics, EvaluationConfig(**settings), int(run.data.params["seed"]))

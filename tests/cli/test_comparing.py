@@ -41,8 +41,8 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def printed(capsys: pytest.CaptureFixture[str], rows: list[Row]) -> list[str]:
-    compared.comparison(rows, as_json=False)
+def printed(capsys: pytest.CaptureFixture[str], rows: list[Row], metric: str | None = None) -> list[str]:
+    compared.comparison(rows, metric, as_json=False)
     return capsys.readouterr().out.splitlines()
 
 
@@ -76,6 +76,22 @@ def test_differences_stand_in_a_table_of_their_own(capsys: pytest.CaptureFixture
     )
 
 
+def test_a_metric_that_was_asked_for_has_columns_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = Verdict(0.02, 0.0051, 0.0349, 0.004, 0.008, "worse", None)
+    other = replace(
+        OTHER,
+        metrics=OTHER.metrics | {"val_brier": 0.09, "tta_gain": 0.005},
+        intervals=OTHER.intervals | {"val_brier": Interval(0.09, 0.0712, 0.1149), "tta_gain": Interval(0, -0.01, 0.02)},
+        differences=OTHER.differences | {"val_brier": drawn},
+    )
+    lines = printed(capsys, [BASE, other], "val_brier")
+    shown = dict(zip(cells(lines[1]), cells(lines[4]), strict=True))
+    assert (shown["val_brier"], shown["TTA gain"]) == ("0.09 (0.071–0.115)", "0.005 (-0.010 to 0.020)")
+    (title,) = [index for index, text in enumerate(lines) if text.strip().startswith("against ours")]
+    assert cells(lines[title + 2])[:7] == ["name", "Δ val_brier", "p", "", "Δ AUC", "p", ""]
+    assert cells(lines[title + 4])[1:4] == ["+0.0200 (+0.0051 to +0.0349)", "0.008", "worse"]
+
+
 def test_unequal_choices_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     said = "chosen from 50 trials, the baseline from 1 trial: its figures are flattered"
     lines = printed(capsys, [BASE, replace(OTHER, selection=said)])
@@ -83,7 +99,7 @@ def test_unequal_choices_are_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_has_everything(capsys: pytest.CaptureFixture[str]) -> None:
-    compared.comparison([BASE, OTHER, ELSEWHERE], as_json=True)
+    compared.comparison([BASE, OTHER, ELSEWHERE], None, as_json=True)
     base, other, elsewhere = json.loads(capsys.readouterr().out)["rows"]
     assert base["intervals"] == {"val_auc": [0.9312, 0.9777]}
     assert (base["best"], base["tied"], base["comparable"], base["reason"]) == (True, True, True, None)

@@ -13,7 +13,7 @@ import torch
 from mobilenet_chest import cache
 from mobilenet_chest.config import Config
 from mobilenet_chest.data import dataset
-from mobilenet_chest.data.dataset import TrainVal, load_train_val, stored_validation_images
+from mobilenet_chest.data.dataset import TrainVal, load_test, load_train_val, stored_validation_images
 from mobilenet_chest.errors import DataError
 
 Make = Callable[..., Config]
@@ -180,6 +180,37 @@ def test_folds_keep_patients_together(phantom_config: Make, own_file: Path) -> N
         assert len(found.val) > 10
     found = loaded(phantom_config({"data.path": str(own_file), "data.split_seed": 5}))
     assert set(everyone[found.train.rows]).isdisjoint(everyone[found.val.rows])
+
+
+def test_every_row_has_its_patient(phantom_config: Make, own_file: Path) -> None:
+    """In the cache or not, divided anew or as the file has them, with and without copies."""
+    with np.load(own_file) as file:
+        arrays = dict(file)
+    arrays["train_images"][3] = arrays["val_images"][2]  # a copy to be dropped, if its row is one of the wanted
+    counts = {split: len(arrays[f"{split}_labels"]) for split in ("train", "val", "test")}
+    names = {split: np.array([f"{split} {row // 2}" for row in range(count)]) for split, count in counts.items()}
+    np.savez(own_file, **arrays, **{f"{split}_patient": values for split, values in names.items()})
+    own = {"data.path": str(own_file)}
+    for _ in range(2):
+        found = loaded(phantom_config(own | {"data.drop_duplicates": True}))
+        for split, rows in (("train", found.train), ("val", found.val)):
+            assert rows.patients is not None
+            assert rows.patients.tolist() == names[split][rows.rows].tolist()
+    tested = load_test(phantom_config(own).data)
+    assert tested.patients is not None
+    assert tested.patients.tolist() == names["test"][tested.rows].tolist()
+    everyone = np.concatenate([names["train"], names["val"]])
+    for anew in ({"data.folds": 3}, {"data.split_seed": 4}):
+        held_out = loaded(phantom_config(own | anew)).val
+        assert held_out.patients is not None
+        assert held_out.patients.tolist() == everyone[held_out.rows].tolist()
+
+
+def test_without_patients_there_are_none(phantom_config: Make, own_file: Path) -> None:
+    for anew in ({}, {"data.folds": 3}):
+        found = loaded(phantom_config({"data.path": str(own_file)} | anew))
+        assert found.train.patients is None
+        assert found.val.patients is None
 
 
 def test_folds_keep_patients_with_names_together(phantom_config: Make, own_file: Path) -> None:

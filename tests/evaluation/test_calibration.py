@@ -20,6 +20,7 @@ from mobilenet_chest.evaluation.calibration import (
     brier,
     calibration_metrics,
     crossfit_calibrated,
+    error_interval,
     fit_temperature,
     log_loss,
     reliability,
@@ -95,6 +96,31 @@ def test_the_bias_is_what_a_calibrated_model_shows(spread: float) -> None:
     bias = reliability(drawn[0], probabilities).bias
     assert 0.005 < bias < 0.08
     assert bias == pytest.approx(shown, rel=0.05)
+
+
+def test_the_interval_of_the_error() -> None:
+    """The lower end leaves what chance may have added out, and is 0 where that may be all of it."""
+    calibrated, sure = (error_interval(*sample(305, sureness)) for sureness in (1.0, 3.0))
+    assert calibrated.value == pytest.approx(reliability(*sample(305)).ece)
+    assert 0 == calibrated.low < calibrated.value < calibrated.high < 0.15
+    assert 0.03 < sure.low < sure.value < sure.high < 0.2
+    assert sure == error_interval(*sample(305, 3.0))
+    labels, probabilities = sample(305, 3.0)
+    patients = np.arange(305) // 3
+    whole = error_interval(np.repeat(labels, 3), np.repeat(probabilities, 3), np.repeat(np.arange(305), 3))
+    assert (whole.low, whole.high) == pytest.approx((sure.low, sure.high), abs=0.006)
+    assert error_interval(labels, probabilities, patients) != sure
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sureness", [1.0, 1.3, 3.0])
+def test_the_interval_of_the_error_covers(sureness: float) -> None:
+    """The error of 200,000 rows."""
+    truth = reliability(*sample(200_000, sureness, seed=1)).ece
+    found = [error_interval(*sample(305, sureness, seed)) for seed in range(200)]
+    held = np.mean([one.low <= truth <= one.high for one in found])
+    print(f"sureness {sureness}: {held:.3f} cover {truth:.4f}")
+    assert held >= 0.95
 
 
 # --- temperature ---------------------------------------------------------------------------------------------------

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mobilenet_chest.evaluation.groups import GroupFigures, grouped, intervals_of_patients
-from mobilenet_chest.evaluation.metrics import split_metrics
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.groups import GroupFigures, grouped
 from mobilenet_chest.evaluation.statistics import auc, auc_interval, bootstrap, wilson
 
 CLASSES = ("normal", "pneumonia")
@@ -96,23 +94,6 @@ def test_a_perfect_figure_of_few_patients_is_as_sure_as_their_number() -> None:
     assert found.figures["sensitivity"] == found.figures["auc"] == wilson(2, 2)
     assert found.figures["specificity"] == wilson(3, 3)
     assert found.figures["accuracy"].low < wilson(5, 5).low + 1e-12
-
-
-def test_the_figures_of_a_split_by_their_names(
-    drawn: tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.str_]],
-) -> None:
-    labels, tta, _ = drawn
-    plain = np.random.default_rng(5).permutation(tta)
-    predicted = Predictions(np.arange(120), labels, plain, tta)
-    patients = np.repeat(np.arange(40), 3).astype(str)
-    found = intervals_of_patients("test", predicted, 0.4, patients)
-    figures = split_metrics("test", predicted, 0.4)
-    assert {name: interval.value for name, interval in found.items()} == pytest.approx(figures)
-    assert all(interval.low < interval.value < interval.high for interval in found.values())
-    assert found["test_auc"] == bootstrap(labels, plain, auc, groups=patients)
-    right = ((tta >= 0.5) == (labels == 1)).astype(float)
-    assert found["test_accuracy_tta"] == bootstrap(labels, right, lambda _, own: float(own.mean()), groups=patients)
-    assert intervals_of_patients("test", predicted, 0.4, np.arange(120).astype(str)) == {}
 
 
 def test_images_of_nobody_known_are_of_people_of_their_own() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mobilenet_chest.config import EvaluationConfig
-from mobilenet_chest.evaluation.paired import Scored, cannot_be_told, difference, verdicts
+from mobilenet_chest.evaluation.calibration import log_loss
+from mobilenet_chest.evaluation.paired import cannot_be_told, difference, verdicts
 from mobilenet_chest.evaluation.predict import Predictions
-from mobilenet_chest.evaluation.statistics import auc_difference, holm, mcnemar
-from mobilenet_chest.evaluation.thresholds import crossfit_accuracy
+from mobilenet_chest.evaluation.scored import Scored
+from mobilenet_chest.evaluation.statistics import auc_difference, bootstrap_difference, holm, mcnemar
 
 GENERATOR = np.random.default_rng(7)
 LABELS = np.repeat(np.array([0, 1], np.uint8), (200, 105))
@@ -29,32 +32,54 @@ def noisy(amount: float) -> Scored:
 GOOD, ALIKE, BAD = noisy(0.2), noisy(0.2), noisy(2.0)
 
 
-def test_accuracies_are_of_the_decisions_that_the_figures_count() -> None:
-    plain, tta = SIGNAL, SIGNAL + 0.3 * GENERATOR.normal(size=len(LABELS))
-    one = scored(plain, tta, threshold=0.4, threshold_plain=0.6)
-    wanted = {
-        "val_accuracy": (one.predicted.probability, 0.5),
-        "val_accuracy_threshold": (one.predicted.probability, 0.6),
-        "val_accuracy_tta": (one.predicted.probability_tta, 0.5),
-        "val_accuracy_tta_threshold": (one.predicted.probability_tta, 0.4),
-    }
-    seen = set()
-    for metric, (probability, threshold) in wanted.items():
-        assert (one.right(metric) == ((probability >= threshold) == (LABELS == 1))).all()
-        seen.add(one.right(metric).tobytes())
-    assert len(seen) == 4
-    expected = crossfit_accuracy(LABELS, one.predicted.probability_tta, one.config, 3)
-    assert one.right("val_accuracy_crossfit").mean() == expected
-    with pytest.raises(KeyError, match="val_loss"):
-        one.right("val_loss")
-
-
 def test_aucs_are_told_apart_by_delong_and_accuracies_by_mcnemar() -> None:
     assert difference("val_auc", GOOD, BAD) == auc_difference(
         LABELS, GOOD.predicted.probability, BAD.predicted.probability
     )
-    own, other = GOOD.right("val_accuracy_crossfit"), BAD.right("val_accuracy_crossfit")
+    own, other = GOOD.right("accuracy_crossfit"), BAD.right("accuracy_crossfit")
     assert difference("val_accuracy_crossfit", GOOD, BAD, 0.9) == mcnemar(own, other, 0.9)
+
+
+def test_any_other_figure_is_told_apart_by_the_paired_bootstrap() -> None:
+    probabilities = [one.predicted.probability_tta for one in (BAD, GOOD)]
+    expected = bootstrap_difference(LABELS, *probabilities, log_loss)
+    found = difference("val_log_loss", BAD, GOOD)
+    assert vars(found) == pytest.approx(vars(expected))
+    assert (found.low > 0, found.p < 0.01) == (True, True)
+    with pytest.raises(KeyError, match="epoch_seconds"):
+        difference("val_epoch_seconds", BAD, GOOD)
+
+
+@pytest.mark.parametrize("metric", ["val_loss", "val_brier", "val_log_loss"])
+def test_of_a_loss_less_is_better(metric: str) -> None:
+    (worse,), (better,) = verdicts(metric, GOOD, [BAD], 0.01), verdicts(metric, BAD, [GOOD])
+    assert (worse.verdict, better.verdict) == ("worse", "better")
+    assert worse.value == pytest.approx(-better.value)
+    assert worse.value > 0
+    assert worse.not_inferior is None  # a margin is one of AUC and accuracy
+
+
+def test_sensitivity_is_of_the_images_of_its_class() -> None:
+    one, other = (replace(each, metrics={"threshold": 0.5}) for each in (GOOD, BAD))
+    right = [each.predicted.probability_tta[LABELS == 1] >= 0.5 for each in (one, other)]
+    assert difference("val_sensitivity", one, other) == mcnemar(*right)
+
+
+def test_patients_with_several_images_are_drawn_whole() -> None:
+    """Three copies of each image tell no more than the image does."""
+    patient = np.repeat(np.arange(len(LABELS)), 3).astype(str)
+
+    def thrice(one: Scored, known: bool) -> Scored:
+        columns = (np.repeat(column, 3) for column in one.predicted.columns().values())
+        return replace(one, predicted=Predictions(*columns, patient=patient if known else None))
+
+    for metric in ("val_auc", "val_accuracy", "val_brier"):
+        single = difference(metric, BAD, GOOD)
+        whole = difference(metric, thrice(BAD, True), thrice(GOOD, True))
+        apart = difference(metric, thrice(BAD, False), thrice(GOOD, False))
+        assert whole.value == pytest.approx(single.value)
+        assert whole.high - whole.low == pytest.approx(single.high - single.low, rel=0.1)
+        assert apart.high - apart.low == pytest.approx((single.high - single.low) / np.sqrt(3), rel=0.1)
 
 
 @pytest.mark.parametrize("metric", ["val_auc", "val_accuracy_crossfit"])

@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 from mobilenet_chest.errors import TrackingError, UserError
-from mobilenet_chest.evaluation.statistics import auc_difference, auc_interval, holm, wilson
+from mobilenet_chest.evaluation.calibration import brier
+from mobilenet_chest.evaluation.statistics import (
+    auc_difference,
+    auc_interval,
+    bootstrap,
+    bootstrap_difference,
+    holm,
+    wilson,
+)
 from mobilenet_chest.selection.compare import REPORTED, Row, compare
 
 if TYPE_CHECKING:
@@ -116,6 +125,15 @@ def separating(store: Store, run_id: str, share: float) -> dict[str, Any]:
     return {"probability": scores, "probability_tta": scores}
 
 
+def noisy(store: Store, run_id: str, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and other probabilities, stored as the run's with the Brier score that they have."""
+    label = pd.read_parquet(predictions_file(store, run_id))["label"].to_numpy()
+    scores = expit(2 * label - 1 + noise * np.random.default_rng(6).normal(size=len(label)))
+    rewrite(store, run_id, probability=scores, probability_tta=scores)
+    store.client.log_metric(run_id, "val_brier", brier(label, scores), step=99)
+    return label, scores
+
+
 class TestIntervals:
     def test_of_the_stored_predictions(self, store: Store) -> None:
         (row,) = compare([store.single])
@@ -128,6 +146,30 @@ class TestIntervals:
             assert row.intervals[name].value == row.metrics[name]
         assert row.intervals["val_auc"].value == pytest.approx(row.metrics["val_auc"], abs=1e-12)
         assert (row.comparable, row.reason, row.best, row.tied, row.differences) == (True, None, False, False, {})
+
+    def test_of_a_metric_that_was_asked_for(self, store: Store) -> None:
+        worse, better = store.trials[0], store.single
+        (label, first), (_, second) = noisy(store, better, 0.1), noisy(store, worse, 1.5)
+        plain, asked = (by_id(compare([worse], baseline=better, metric=name)) for name in (None, "val_brier"))
+        assert "val_brier" not in plain[worse].intervals
+        assert plain[worse].differences.keys() == {"val_auc", "val_accuracy_crossfit"}
+        assert vars(asked[worse].intervals["val_brier"]) == pytest.approx(vars(bootstrap(label, second, brier)))
+        found, expected = asked[worse].differences["val_brier"], bootstrap_difference(label, second, first, brier)
+        assert [found.value, found.low, found.high, found.p] == pytest.approx(list(vars(expected).values()))
+        assert found.verdict == "worse"
+        assert asked[worse].baseline["val_brier"] == pytest.approx(expected.value)
+
+    def test_a_metric_that_is_none(self, store: Store) -> None:
+        for metric, meant in (("val_briar", "val_brier"), ("val_acc", "val_auc"), ("val_AUC", "val_auc")):
+            with pytest.raises(UserError, match=f"--metric {metric}; did you mean '{meant}'.; allowed: val_auc, "):
+                compare([store.single], metric=metric)
+
+    def test_what_tta_gains(self, store: Store) -> None:
+        (row,) = compare([store.single])
+        interval = row.intervals["tta_gain"]
+        assert interval.value == pytest.approx(row.metrics["tta_gain"])
+        assert interval.low <= interval.value <= interval.high
+        assert interval.low < interval.high
 
     @pytest.mark.parametrize("damage", ["missing", "cut", "column", "nan"])
     def test_a_run_whose_predictions_cannot_be_read_says_why(self, store: Store, damage: str) -> None:

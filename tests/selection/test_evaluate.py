@@ -15,6 +15,7 @@ from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predict import Predictions
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.selection.runs import stored_predictions
+from mobilenet_chest.tracking.scored import scored_by
 
 if TYPE_CHECKING:
     from tests.selection.conftest import Store
@@ -56,7 +57,7 @@ def test_test_figures_and_predictions_are_logged_and_every_opening_counted(store
     np.testing.assert_array_equal(table["label"], rows.labels.numpy())
     predictions = Predictions(**{name: table[name].to_numpy() for name in table})
     assert split_metrics("test", predictions, run.data.metrics["threshold"]) == first.metrics
-    assert first.intervals == figure_intervals(first.metrics, predictions)
+    assert first.intervals == figure_intervals("test", first.metrics, scored_by(run, predictions))
     assert first.intervals.keys() == first.metrics.keys()
 
     (opening,) = first.openings

@@ -12,14 +12,16 @@ from typer.testing import CliRunner
 
 from mobilenet_chest.cli.commands import app
 from mobilenet_chest.errors import TrackingError, UserError
-from mobilenet_chest.evaluation.calibration import at_temperature, brier, calibration_scores
+from mobilenet_chest.evaluation.calibration import at_temperature, brier, calibration_scores, error_interval
 from mobilenet_chest.evaluation.operating import at_sensitivity, at_specificity
+from mobilenet_chest.evaluation.predict import Predictions
 from mobilenet_chest.evaluation.statistics import Interval, bootstrap, wilson
 from mobilenet_chest.selection import points
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.selection.ledger import described
 from mobilenet_chest.selection.points import operating_points
 from mobilenet_chest.selection.runs import stored_predictions
+from mobilenet_chest.tracking.keeper import predictions_table
 
 if TYPE_CHECKING:
     from tests.selection.conftest import Store
@@ -30,6 +32,14 @@ SCORES = ("ece", "ece_bias", "brier", "log_loss")
 def stored(store: Store, split: str) -> tuple[np.ndarray, np.ndarray]:
     table = stored_predictions(store.client, store.run(store.single), split)
     return table["label"].to_numpy(), table["probability_tta"].to_numpy()
+
+
+def given_back(
+    monkeypatch: pytest.MonkeyPatch, labels: np.ndarray, probabilities: np.ndarray, patient: np.ndarray | None = None
+) -> None:
+    """These instead of what the run has stored."""
+    predicted = Predictions(np.arange(len(labels)), labels, probabilities, probabilities, patient)
+    monkeypatch.setattr(points, "stored_predictions", lambda client, run, split: predictions_table(predicted))
 
 
 def shown(*arguments: str) -> str:
@@ -48,9 +58,11 @@ def test_validation_gives_what_the_run_has_logged(store: Store) -> None:
     assert found.calibrated == pytest.approx({name: logged[f"val_{name}_calibrated"] for name in SCORES})
     for name, value in found.intervals.items():
         assert value.value == pytest.approx(logged[f"val_{name}"])
-        assert value.low < value.value < value.high
-    assert found.intervals["brier"] == bootstrap(labels, probabilities, brier)
-    assert list(found.intervals) == ["brier", "log_loss", "brier_calibrated", "log_loss_calibrated"]
+        assert value.low <= value.value < value.high
+    assert vars(found.intervals["brier"]) == pytest.approx(vars(bootstrap(labels, probabilities, brier)))
+    assert found.intervals["ece"] == error_interval(labels, probabilities)
+    assert found.intervals.keys() == {f"{name}{kind}" for name in ("ece", "brier", "log_loss")
+                                      for kind in ("", "_calibrated")}  # fmt: skip
     (figures,) = found.figures
     assert figures.threshold == logged["threshold"]
     assert figures.prevalence == labels.mean()
@@ -72,7 +84,7 @@ def test_validation_gives_what_the_run_has_logged(store: Store) -> None:
 
 def test_a_target_s_interval_is_never_narrower_than_wilson_s(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     labels, probabilities = np.array([0] * 20 + [1] * 10, np.uint8), np.linspace(0, 1, 30)
-    monkeypatch.setattr(points, "_stored", lambda client, run_id, split: (labels, probabilities))
+    given_back(monkeypatch, labels, probabilities)
     for target in operating_points(store.single, "val").targets:
         rows = 10 if target.fixed == "specificity" else 20
         assert target.value == Interval(1.0, wilson(rows, rows).low, 1.0)
@@ -82,7 +94,7 @@ def test_another_prevalence(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     generator = np.random.default_rng(2)
     labels = (generator.random(200) < 0.6).astype(np.uint8)
     probabilities = expit(2 * generator.normal(labels * 2.0 - 1, 1.0))
-    monkeypatch.setattr(points, "_stored", lambda client, run_id, split: (labels, probabilities))
+    given_back(monkeypatch, labels, probabilities)
     found = operating_points(store.single, "val", 0.05)
     here, there, moved = found.figures
     assert (here.prevalence, there.prevalence, moved.prevalence) == (labels.mean(), 0.05, 0.05)
@@ -118,6 +130,30 @@ def test_the_test_split_is_scored_at_what_validation_chose_and_not_opened_again(
     )
 
 
+def test_patients_with_several_images_are_drawn_whole(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three copies of every image: intervals are as wide as those of the images, not narrower by the root of three."""
+    generator = np.random.default_rng(2)
+    labels = (generator.random(120) < 0.6).astype(np.uint8)
+    probabilities = expit(1.5 * generator.normal(labels * 2.0 - 1, 1.0))
+    thrice, three_times = np.repeat(labels, 3), np.repeat(probabilities, 3)
+    given_back(monkeypatch, labels, probabilities)
+    single = operating_points(store.single, "val", 0.2)
+    given_back(monkeypatch, thrice, three_times, np.repeat(np.arange(120), 3).astype(str))
+    whole = operating_points(store.single, "val", 0.2)
+    given_back(monkeypatch, thrice, three_times)
+    apart = operating_points(store.single, "val", 0.2)
+
+    def widths(found: points.Points) -> np.ndarray:
+        figures = [getattr(found.figures[1], name) for name in ("sensitivity", "specificity", "accuracy", "ppv", "npv")]
+        proper = [found.intervals[name] for name in ("brier", "log_loss")]
+        targets = [target.value for target in found.targets]
+        return np.array([one.high - one.low for one in (*figures, *proper, *targets)])
+
+    assert widths(whole) == pytest.approx(widths(single), rel=0.3)
+    assert (widths(apart)[:7] < 0.65 * widths(whole)[:7]).all()
+    assert (widths(apart) < widths(whole)).all()  # of few thresholds that reach a target, widths come in steps
+
+
 def test_what_cannot_be_had(store: Store) -> None:
     with pytest.raises(TrackingError, match=rf"`mobilenet-chest evaluate {store.single} --split test` opens it"):
         operating_points(store.single, "test")
@@ -147,7 +183,7 @@ def test_the_command_prints_and_writes_nothing(store: Store) -> None:
     assert printed.startswith(f"run {store.single}, val: 34 images; temperature {found.temperature:.3f}\n")
     interval = found.figures[1].ppv
     for told in (
-        f"{found.scores['ece']:.4f}",
+        "{0.value:.3f} ({0.low:.3f}–{0.high:.3f})".format(found.intervals["ece"]),
         "{0.value:.3f} ({0.low:.3f}–{0.high:.3f})".format(found.intervals["log_loss_calibrated"]),
         "calibrated, cross-fitted",
         "specificity 0.90",

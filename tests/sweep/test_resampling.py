@@ -165,8 +165,12 @@ def test_a_trial_is_the_mean_of_its_folds(
     assert len(out_of_fold) == len(data.train) + len(data.val)
     assert out_of_fold["row"].is_monotonic_increasing
     for fold in folds:
-        own = stored_predictions(client, fold, "val")
-        assert own.equals(out_of_fold[out_of_fold["row"].isin(own["row"])].reset_index(drop=True))
+        own, number = stored_predictions(client, fold, "val"), int(fold.data.tags["fold"])
+        of_it = out_of_fold[out_of_fold["fold"] == number].drop(columns="fold")
+        assert own.equals(of_it.reset_index(drop=True))
+    interval = result.standings.intervals[0]
+    assert interval.value == pytest.approx(whole.value)
+    assert interval.low < whole.value < interval.high
 
     # a trial that is pruned ends after the fold that decided, and keeps no checkpoint
     (only,) = folds_of(pruned.run_id)
@@ -194,7 +198,7 @@ def test_a_trial_is_the_mean_of_its_folds(
     made = client.get_run(combined.run_id)
     assert made.data.tags["scored_on"] == run.data.tags["scored_on"]
     assert made.data.tags["data_digest"] == data.digest
-    assert stored_predictions(client, made, "val").equals(out_of_fold)
+    assert stored_predictions(client, made, "val").equals(out_of_fold.drop(columns="fold"))
 
 
 def test_folds_that_were_done_are_not_trained_again(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.evaluation.calibration import log_loss
 from mobilenet_chest.evaluation.statistics import auc_interval
 from mobilenet_chest.sweep import SweepResult, run_sweep
 from mobilenet_chest.sweep.standings import Standings, standings
@@ -56,6 +58,16 @@ def test_of_a_sweep_and_of_what_its_trials_might_have_been(here: Path, tiny: Mak
     trials = [rewritten(result, number, wrong) for number, wrong in enumerate((0.05, 0.0, 0.6))]
     assert standings("val_auc", trials, trials[1], result.run_id).tied == [0, 1]
     assert standings("val_loss", trials, trials[1], result.run_id) == Standings({}, [])
+
+    losses = []
+    for trial in trials:
+        table = pd.read_parquet(predictions(result, trial.number))
+        losses.append(replace(trial, value=log_loss(table["label"].to_numpy(), table["probability"].to_numpy())))
+    by_loss = standings("val_loss", losses, losses[1], result.run_id)
+    assert by_loss.tied == [0, 1]
+    for trial in losses:
+        assert trial.value is not None
+        assert by_loss.intervals[trial.number].low < trial.value < by_loss.intervals[trial.number].high
 
     file = predictions(result, 0)
     pd.read_parquet(file).iloc[1:].to_parquet(file, index=False)

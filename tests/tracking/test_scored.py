@@ -12,7 +12,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from servers import MlflowServer
 
-from mobilenet_chest.evaluation.paired import Scored
+from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.scored import Scored
+from mobilenet_chest.tracking.keeper import predictions_of, predictions_table
 from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.tracking.store import connect
 
@@ -50,6 +52,23 @@ def check(client: MlflowClient, folder: Path, count: int) -> None:
         assert one.predicted.label.tolist() == [0, 1, 0, 1, 0, 1]
         assert (one.seed, one.config.folds, one.config.threshold_step) == (17, 4, 0.05)
         assert one.metrics == {"threshold": 0.4}
+
+
+def test_patients_and_folds_where_they_are_known(tracking: Path) -> None:
+    client = connect()
+    run_id = made(client, tracking, 0)
+    predicted = Predictions(
+        np.arange(6), np.array([0, 1] * 3, np.uint8), np.linspace(0, 1, 6), np.linspace(0, 1, 6),
+        np.array(["a", "a", "b", "", "7", "ü"]), np.array([0, 0, 0, 1, 1, 1]),
+    )  # fmt: skip
+    predictions_table(predicted).to_parquet(tracking / "val.parquet", index=False)
+    client.log_artifact(run_id, str(tracking / "val.parquet"), "predictions")
+    one = scored([client.get_run(run_id)])[run_id]
+    assert isinstance(one, Scored)
+    for name, column in vars(predicted).items():
+        again = getattr(one.predicted, name)
+        assert (again.dtype.kind, again.tolist()) == (column.dtype.kind, column.tolist())
+    assert vars(predictions_of(pd.read_parquet(tracking / "val.parquet"))).keys() == vars(predicted).keys()
 
 
 def test_from_a_folder(tracking: Path) -> None:

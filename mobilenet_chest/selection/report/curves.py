@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from mobilenet_chest.evaluation.bands import DRAWS, GRID, Band, Curve, average_precision, band, precision_recall, roc
-from mobilenet_chest.evaluation.statistics import Interval, auc_interval, bootstrap
+from mobilenet_chest.evaluation.statistics import Interval, bootstrap
 from mobilenet_chest.selection.report.markup import figure, folded, number, side_by_side, table
 from mobilenet_chest.selection.report.material import Examined
 from mobilenet_chest.selection.report.svg import Axes, Points, around, drawing
@@ -69,14 +69,16 @@ def discrimination(one: Examined, baseline: Examined | None, images: str) -> Mar
         images: On what it was scored, in words.
     """
     labels, scores = one.labels, one.probability_tta
-    auc, precision = auc_interval(labels, scores), bootstrap(labels, scores, average_precision)
+    people = one.scored.people
+    precision = bootstrap(labels, scores, average_precision, groups=people)
     prevalence = float(labels.mean())
     legend = [("first", one.name), ("band first", "95% of bootstrap draws")]
     legend += [("second", f"{baseline.name} (baseline)")] if baseline else []
-    drawn = f"band: {DRAWS:,} bootstrap draws stratified by class, pointwise"
+    whole = "" if people is None else ", patients whole"
+    drawn = f"band: {DRAWS:,} bootstrap draws stratified by class{whole}, pointwise"
     curves = (
         ("roc", "ROC curve", roc, "false positive rate", "sensitivity", [(0.0, 0.0), (1.0, 1.0)],
-         f"AUC {spoken(auc)} (DeLong). Probabilities with TTA, {images}; {drawn}. The dashed line is chance.",
+         f"AUC {spoken(one.figures['auc'])}. Probabilities with TTA, {images}; {drawn}. The dashed line is chance.",
          "Sensitivity", "at a false positive rate of"),
         ("precision-recall", "Precision and recall", precision_recall, "recall (sensitivity)", "precision",
          [(0.0, prevalence), (1.0, prevalence)],
@@ -86,7 +88,7 @@ def discrimination(one: Examined, baseline: Examined | None, images: str) -> Mar
     )  # fmt: skip
     figures = []
     for key, title, curve, x_label, y_label, chance, caption, what, at in curves:
-        found = band(labels, scores, curve)
+        found = band(labels, scores, curve, people)
         axes = Axes((0, 1), (min(0.5, float(found.low.min()), prevalence) if curve is precision_recall else 0, 1.0),
                     x_label, y_label)  # fmt: skip
         parts = [axes.frame(), axes.line(chance, "guide"), axes.band(_points(found.low), _points(found.high), "first")]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from markupsafe import Markup
 
-from mobilenet_chest.evaluation.calibration import reliability
+from mobilenet_chest.evaluation.calibration import error_interval, reliability
 from mobilenet_chest.evaluation.operating import threshold_curve
-from mobilenet_chest.evaluation.statistics import wilson
 from mobilenet_chest.selection.report.markup import figure, folded, number, side_by_side, table
 from mobilenet_chest.selection.report.material import Examined
 from mobilenet_chest.selection.report.svg import Axes, drawing
@@ -22,6 +21,7 @@ def calibration(one: Examined) -> Markup:
 
 def _reliability(one: Examined) -> tuple[Markup, Markup]:
     found, positive = reliability(one.labels, one.probability_tta), one.classes[1]
+    error = error_interval(one.labels, one.probability_tta, one.scored.people)
     axes = Axes((0, 1), (0, 1), f"mean predicted probability of {positive}", f"observed share of {positive}")
     points = list(zip(found.predicted, found.observed, found.low, found.high, found.count, strict=True))
     parts = [axes.frame(), axes.line([(0, 0), (1, 1)], "guide")]
@@ -31,8 +31,9 @@ def _reliability(one: Examined) -> tuple[Markup, Markup]:
     temperature = one.metrics.get("temperature")
     mended = one.metrics.get("val_ece_calibrated")
     caption = (
-        f"Expected calibration error {found.ece:.3f}, of which {found.bias:.3f} would be there by chance were every "
-        f"probability true. {len(points)} bins of about equally many rows, of {one.images_scored}; whiskers are "
+        f"Expected calibration error {found.ece:.3f} (95% interval {error.low:.3f} to {error.high:.3f}), of which "
+        f"{found.bias:.3f} would be there by chance were every probability true. "
+        f"{len(points)} bins of about equally many rows, of {one.images_scored}; whiskers are "
         "Wilson's 95% intervals, the dashed line is perfect calibration."
     )
     if temperature is not None and mended is not None:
@@ -87,14 +88,14 @@ def confusion(one: Examined) -> Markup:
         ]
         for t in (0, 1)
     ]
-    shares = (("sensitivity", counts[1][1], sum(counts[1])), ("specificity", counts[0][0], sum(counts[0])),
-              ("accuracy", counts[0][0] + counts[1][1], len(truth)))  # fmt: skip
+    shares = {"sensitivity": (counts[1][1], sum(counts[1])), "specificity": (counts[0][0], sum(counts[0])),
+              "accuracy": (counts[0][0] + counts[1][1], len(truth))}  # fmt: skip
     said = []
-    for name, successes, of in shares:
-        found = wilson(successes, of)
+    for name, (successes, of) in shares.items():
+        found = one.figures[name]
         said.append(f"{name} {successes}/{of} = {found.value:.3f} ({found.low:.3f} to {found.high:.3f})")
     caption = (
-        f"With TTA at threshold {one.threshold:.2f}, {one.images_scored}: {', '.join(said)}; Wilson's 95% "
+        f"With TTA at threshold {one.threshold:.2f}, {one.images_scored}: {', '.join(said)}; 95% "
         "intervals, too good by what the choice of the threshold on these images gives."
     )
     headings = ["truth", f"predicted {classes[0]}", f"predicted {classes[1]}", "all"]

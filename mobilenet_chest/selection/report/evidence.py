@@ -9,14 +9,13 @@ from mlflow import MlflowClient
 from mobilenet_chest.data.audit import audit
 from mobilenet_chest.data.findings import Finding
 from mobilenet_chest.errors import TrackingError, UserError
-from mobilenet_chest.evaluation.figures import figure_intervals
 from mobilenet_chest.evaluation.statistics import Interval
+from mobilenet_chest.selection.evaluate import stored_intervals
 from mobilenet_chest.selection.ledger import Opening, openings
 from mobilenet_chest.selection.report.markup import folded, missing, paragraph, table, with_interval
 from mobilenet_chest.selection.report.material import Examined, Material
 from mobilenet_chest.selection.runs import images_digest
-from mobilenet_chest.tracking.keeper import predictions_of
-from mobilenet_chest.tracking.reading import get_run, stored_predictions
+from mobilenet_chest.tracking.reading import get_run
 
 TEST_FIGURES = ("test_auc_tta", "test_accuracy_tta_threshold", "test_sensitivity", "test_specificity")
 
@@ -51,7 +50,8 @@ def provenance(one: Examined) -> Markup:
         (
             "intervals",
             "95%: DeLong for AUC (DeLong et al., 1988), Wilson for shares (Wilson, 1927), stratified BCa bootstrap for "
-            "the rest (Efron, 1987). They say what other images would give this model, not what another seed would.",
+            "the rest (Efron, 1987), and for all of them where patients have several images, which are drawn whole. "
+            "They say what other images would give this model, not what another seed would.",
         ),
     ]
     return Markup("<dl>{}</dl>").format(
@@ -88,10 +88,10 @@ def ledger(client: MlflowClient, material: Material) -> Markup:
 def _test_intervals(client: MlflowClient, opening: Opening) -> dict[str, Interval]:
     """Of an opening's figures, where the predictions that they are of are stored."""
     try:
-        stored = stored_predictions(client, get_run(client, opening.run_id), "test")
+        run = get_run(client, opening.run_id)
+        return stored_intervals(client, run, "test", opening.result)
     except TrackingError:
         return {}
-    return figure_intervals(opening.result, predictions_of(stored))
 
 
 def data(one: Examined) -> Markup:

@@ -18,6 +18,9 @@ from mobilenet_chest.config import Config, DataConfig
 from mobilenet_chest.data import medmnist
 from mobilenet_chest.data.dataset import stored_validation_images
 from mobilenet_chest.errors import TrackingError, UserError
+from mobilenet_chest.evaluation.groups import grouped
+from mobilenet_chest.evaluation.scored import Scored
+from mobilenet_chest.evaluation.statistics import Interval
 from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
 from mobilenet_chest.selection.compare import Row, compare
 from mobilenet_chest.selection.evaluate import same_rows
@@ -30,7 +33,9 @@ from mobilenet_chest.selection.runs import (
     run_config,
     stored_predictions,
 )
+from mobilenet_chest.tracking.keeper import predictions_of
 from mobilenet_chest.tracking.reading import FOLDS, OUT_OF_FOLD, SCORED_ON, artifact
+from mobilenet_chest.tracking.scored import scored_by
 
 EPOCH_FIGURES = ("stage", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_auc")
 
@@ -45,9 +50,7 @@ class Examined:
         config: Its resolved experiment.
         classes: Names of class 0 and class 1.
         history: Epoch, from 1 -> figures of that epoch; empty for what was not trained by itself, as an ensemble.
-        rows: int64 (n,), row numbers in the file.
-        labels: uint8 (n,), 0 or 1.
-        probability_tta: float64 (n,), of class 1, with test-time augmentation.
+        scored: Its predictions of n validation images.
     """
 
     name: str
@@ -55,9 +58,22 @@ class Examined:
     config: Config
     classes: tuple[str, str]
     history: dict[int, dict[str, float]]
-    rows: NDArray[np.int64]
-    labels: Labels
-    probability_tta: Probabilities
+    scored: Scored
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Row numbers in the file (n,)."""
+        return self.scored.predicted.row
+
+    @property
+    def labels(self) -> Labels:
+        """0 or 1; uint8 (n,)."""
+        return self.scored.predicted.label
+
+    @property
+    def probability_tta(self) -> Probabilities:
+        """Of class 1, with test-time augmentation; float64 (n,)."""
+        return self.scored.predicted.probability_tta
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -73,6 +89,12 @@ class Examined:
     def predicted(self) -> NDArray[np.bool_]:
         """Class 1, at the threshold; bool (n,)."""
         return self.probability_tta >= self.threshold
+
+    @cached_property
+    def figures(self) -> dict[str, Interval]:
+        """``auc``, ``accuracy``, ``sensitivity`` and ``specificity`` at the threshold, of all images at once."""
+        patients = self.scored.predicted.patient
+        return grouped(self.labels, self.probability_tta, self.threshold, {}, patients, self.classes)[0].figures
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
@@ -211,7 +233,7 @@ def _trial(run: Run) -> str:
 def examine(client: MlflowClient, candidate: Candidate, name: str) -> Examined:
     """A run, under a name for people, with its experiment, history and stored predictions."""
     run = candidate.run
-    config, predictions = run_config(client, run), stored_predictions(client, run, "val")
+    config = run_config(client, run)
     history: dict[int, dict[str, float]] = {}
     for figure in EPOCH_FIGURES if "train_loss" in run.data.metrics else ():
         for point in client.get_metric_history(run.info.run_id, figure):
@@ -224,9 +246,7 @@ def examine(client: MlflowClient, candidate: Candidate, name: str) -> Examined:
         classes,
         # the figures at the end stand one step past the last epoch
         {epoch: history[epoch] for epoch in sorted(history) if "train_loss" in history[epoch]},
-        predictions["row"].to_numpy(np.int64),
-        predictions["label"].to_numpy(np.uint8),
-        predictions["probability_tta"].to_numpy(np.float64),
+        scored_by(run, predictions_of(stored_predictions(client, run, "val"))),
     )
 
 
