@@ -18,6 +18,9 @@ from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
 
 Floats = NDArray[np.float64]
 
+LEAST_FREEDOM = 3
+"""Student's t has no variance with fewer degrees of freedom."""
+
 
 def auc(labels: Labels, scores: Probabilities) -> float:
     """Chance that an image of class 1 is scored above one of class 0, ties counting half; NaN with one class only.
@@ -51,14 +54,17 @@ def delong(labels: Labels, *scores: Probabilities) -> tuple[Floats, Floats]:
 def auc_interval(labels: Labels, scores: Probabilities, level: float = LEVEL) -> Interval:
     """AUC with a confidence interval that holds near 1 as well.
 
-    DeLong's variance v makes the AUC worth a proportion a of N = a(1 - a) / v images, whose Wilson interval it gets
-    (Kottas et al., BMC Medical Research Methodology 2014, take it for one of all images), with Student's t for the
-    normal quantile: its degrees of freedom say how well v is known from so few misplaced images (Satterthwaite's, by
-    the placements' fourth moments). The symmetrical interval a ± 1.96 √v covers only 88 % at an AUC of .99 and
-    97 + 208 images.
+    DeLong's variance v on the logit scale (Qin & Hotilovac, Statistical Methods in Medical Research 2008, compare it
+    with others), with Student's t for the normal quantile: its degrees of freedom say how well v is known from so few
+    misplaced images. Satterthwaite's 2 v² / var(v), by the placements' fourth moments, are on average 2 too many, since
+    the mean of an estimated v² is too large by var(v); 3 are the least.
 
-    Where v is 0, or a class has one image, N is the number of images of the smaller class. With one class only, all
-    three are NaN.
+    Of 97 + 208 images with normal scores it covers 96.5 % at an AUC of .99, where the symmetrical a ± 1.96 √v covers
+    88 %; if class 1 spreads 0.6 times as far as class 0, 94.3 and 80 %. It does not miss to both sides alike there: in
+    4.8 % it lies above the true AUC, in 0.8 % below.
+
+    Where v is 0, or a class has one image, the AUC is taken for a proportion of as many images as the smaller class
+    has; an AUC of 1 or 0 gets the Wilson interval of that. With one class only, all three are NaN.
 
     Raises:
         DataError: As in :func:`~mobilenet_chest.evaluation.intervals.check_rows`.
@@ -81,7 +87,9 @@ def auc_difference(labels: Labels, first: Probabilities, second: Probabilities, 
 
     p is that of DeLong's test. The interval is made of those of :func:`auc_interval` and DeLong's correlation (MOVER:
     Zou, Psychological Methods 2007): at AUCs of .98 and .99 the symmetrical one would let 1 model in 10 pass that
-    is exactly at a margin of .01, not 1 in 20.
+    is exactly at a margin of .01, not 1 in 20. With 97 and 208 images, scores that are normal and spread alike in both
+    classes, and AUCs of .85 to .995, this one lets at most 1 in 20 pass at any margin and correlation that was tried.
+    Where class 1 spreads 0.6 times as far as class 0, up to 5.7 % pass at an AUC of .99 and 7.5 % at .995.
 
     Two models that rank all images alike differ by 0 to 0, with p = 1. With one class only all is NaN.
 
@@ -152,18 +160,24 @@ def _covariances(placements: Floats, k: int | None) -> Floats:
 
 def _intervals(positive: Floats, negative: Floats, level: float) -> tuple[Floats, Floats, Floats]:
     """AUCs (k,) and the ends of their intervals."""
-    from scipy.special import ndtr, ndtri, stdtrit
-    from statsmodels.stats.proportion import proportion_confint
+    from scipy.special import expit, logit, ndtri, stdtrit
 
     values, smaller = positive.mean(axis=1), min(positive.shape[1], negative.shape[1])
-    quantiles, images = np.full(len(values), ndtri((1 + level) / 2)), np.full(len(values), float(smaller))
+    within, variances = (values > 0) & (values < 1), values * (1 - values) / smaller
+    normal = ndtri((1 + level) / 2)
+    quantiles = np.full(len(values), normal)
     if smaller > 1:
-        variances = _covariances(positive, None) + _covariances(negative, None)
-        known = (variances > 0) & (values > 0) & (values < 1)
-        images[known] = (values * (1 - values))[known] / variances[known]
+        estimated = _covariances(positive, None) + _covariances(negative, None)
+        known = (estimated > 0) & within
+        variances[known] = estimated[known]
         unsure = _variances_of_variance(positive) + _variances_of_variance(negative)
-        quantiles[known] = stdtrit(2 * variances[known] ** 2 / unsure[known], (1 + level) / 2)
-    low, high = proportion_confint(values * images, images, alpha=2 * ndtr(-quantiles), method="wilson")
+        freedom = 2 * estimated[known] ** 2 / unsure[known] - 2
+        quantiles[known] = stdtrit(np.maximum(freedom, LEAST_FREEDOM), (1 + level) / 2)
+    low = np.where(values == 1, smaller / (smaller + normal**2), 0.0)
+    high = np.where(values == 0, normal**2 / (smaller + normal**2), 1.0)
+    slope = (values * (1 - values))[within]
+    centre, reach = logit(values[within]), quantiles[within] * np.sqrt(variances[within]) / slope
+    low[within], high[within] = expit(centre - reach), expit(centre + reach)
     return values, np.minimum(low, values), np.maximum(high, values)
 
 
