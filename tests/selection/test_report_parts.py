@@ -95,10 +95,30 @@ class TestAnswer:
 
     def test_a_trial_of_folds_is_said_to_be_a_mean(self) -> None:
         made = material([row("one", 0.95, intervals={})])
-        assert "validation AUC 0.950 (without an interval, 305 validation images)." in board.answer(made)
+        assert "validation AUC 0.950 (without an interval; 305 validation images)." in board.answer(made)
         folded = replace(made, leader=SimpleNamespace(**vars(made.leader) | {"folds": "5"}))
         said = "validation AUC 0.950 (the mean of 5 folds, without an interval; 305 validation images)."
         assert said in board.answer(folded)
+        with_one = replace(folded, rows=[row("one", 0.95)])
+        said = "validation AUC 0.950 (the mean of 5 folds, 95% interval 0.930 to 0.960, 305 validation images)."
+        assert said in board.answer(with_one)
+
+    def test_a_study_by_another_metric_is_answered_by_it(self) -> None:
+        losses = {"one": 0.21, "base": 0.3}
+        own, base = (replace(row(name, 0.9), metrics={"val_loss": loss, "val_auc": 0.9, "threshold": 0.5},
+                             intervals={"val_loss": Interval(loss, loss - 0.05, loss + 0.1)})
+                     for name, loss in losses.items())  # fmt: skip
+        apart = Verdict(-0.09, -0.15, -0.02, 0.004, 0.008, "better", None)
+        own = replace(own, differences={"val_loss": apart, "val_auc": VERDICT})
+        made = replace(material([own, base], base), metric="val_loss", direction="minimize")
+        said = board.answer(made)
+        assert "validation loss 0.210 (95% interval 0.160 to 0.310, 305 validation images)." in said
+        assert "It is better than the baseline base: validation loss −0.090 (−0.150 to −0.020, p\xa0=\xa00.008)." in said
+        headings = board.leaderboard(made, reported=True)
+        places = [headings.index(f"{words}, less the baseline's")
+                  for words in ("validation loss", "validation AUC", "cross-fitted validation accuracy")]  # fmt: skip
+        assert places == sorted(places)
+        assert headings.count("<tr>") - 1 == 2 + 6
 
     def test_ties_are_counted_and_named(self) -> None:
         rows = [

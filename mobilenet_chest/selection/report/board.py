@@ -46,12 +46,11 @@ def answer(material: Material) -> Markup:
     own, metric = of_leader(material), material.metric
     optimism = _optimism(material)
     interval = own.intervals.get(metric)
+    folds = f"the mean of {material.leader.folds} folds, " * bool(material.leader.folds)
     reached = f"{words(metric)} {own.metrics[metric]:.3f} " + (
-        f"(95% interval {interval.low:.3f} to {interval.high:.3f}, {material.leader.images_scored})"
+        f"({folds}95% interval {interval.low:.3f} to {interval.high:.3f}, {material.leader.images_scored})"
         if interval
-        else f"(the mean of {material.leader.folds} folds, without an interval; {material.leader.images_scored})"
-        if material.leader.folds
-        else f"(without an interval, {material.leader.images_scored})"
+        else f"({folds}without an interval; {material.leader.images_scored})"
     )
     first = {
         "study": f"The best of this study{', confirmed on fresh seeds,' * bool(optimism)} is {own.name}: {reached}.",
@@ -98,13 +97,13 @@ def _beside_baseline(material: Material, own: Row) -> list[str]:
     base = material.base
     if base is None or base.run_id == own.run_id:
         return []
-    verdict = own.differences.get(PRIMARY)
+    verdict = own.differences.get(material.metric)
     if verdict is None:
         return [f"It cannot be set against the baseline {base.name}: {own.reason}."]
     what = {"better": "is better than", "worse": "is worse than", "not inferior": "is not inferior to"}
     said = what.get(verdict.verdict, "cannot be told from")
     unequal = [f"The two were not chosen from equally much: {own.selection}."] if own.selection else []
-    return [f"It {said} the baseline {base.name}: {words(PRIMARY)} {_difference(verdict)}.", *unequal]
+    return [f"It {said} the baseline {base.name}: {words(material.metric)} {_difference(verdict)}.", *unequal]
 
 
 def _difference(verdict: Verdict) -> str:
@@ -120,26 +119,32 @@ def leaderboard(material: Material, reported: bool) -> Markup:
     spans = [row.intervals[metric] for row in shown if metric in row.intervals]
     ends = (min(span.low for span in spans), max(span.high for span in spans)) if spans else (0.0, 1.0)
     headings: list[str | Markup] = ["run", f"{words(metric)} (95% interval)", _scale(ends) if spans else ""]
-    headings += [f"{words(name)}, less the baseline's" for name in (PAIRED if base else ())]
+    headings += [f"{words(name)}, less the baseline's" for name in _against(material)]
     headings += ["cross-fitted accuracy", "threshold", "parameters", "training", "run id"]
     cells = [_cells(row, material, ends) for row in shown]
     if reported:
-        cells += [_reported_cells(row, base is not None) for row in REPORTED]
+        cells += [_reported_cells(row, len(_against(material))) for row in REPORTED]
     caption = f"By {words(metric)}, {material.leader.images_scored}"
     if len(material.rows) > len(shown):
         caption += f"; {len(shown)} of {len(material.rows)} rows"
     note = (
-        "Bar: the interval, DeLong's of an AUC and Wilson's of an accuracy; dot: the figure; dashed line: the first "
+        "Bar: the interval, DeLong's of an AUC, Wilson's of a share, the bootstrap's of the rest and where patients "
+        "have several images; dot: the figure; dashed line: the first "
         f"row's. ★ has the highest {words(PRIMARY)}, ≈ cannot be told from it (paired DeLong, corrected for all pairs)."
     )
     if base is not None:
         note += (
-            " Against the baseline: the difference, its 95% interval and p after Holm's correction, by paired DeLong "
-            "of an AUC and exact McNemar of an accuracy."
+            " Against the baseline: the difference, its 95% interval and p after Holm's correction for all rows, by "
+            "paired DeLong of an AUC, exact McNemar of a share, the paired bootstrap of the rest."
         )
     if reported:
         note += " Rows of the source report are reported, not reproduced: of other images, and without an interval."
     return figure(None, note, table("leaderboard-rows", caption, headings, cells)) + _unequal(shown, base)
+
+
+def _against(material: Material) -> tuple[str, ...]:
+    """What rows are set against the baseline by."""
+    return tuple(dict.fromkeys([material.metric, *PAIRED])) if material.base else ()
 
 
 def _unequal(shown: Sequence[Row], base: Row | None) -> Markup:
@@ -163,7 +168,7 @@ def _cells(row: Row, material: Material, ends: tuple[float, float]) -> list[str 
         with_interval(row.metrics.get(metric), interval),
         _span(interval, material.rows[0].metrics[metric], ends) if interval else "",
     ]
-    for name in PAIRED if base else ():
+    for name in _against(material):
         verdict = row.differences.get(name)
         told: str | Markup = row.reason or "–"
         if verdict is not None:
@@ -179,11 +184,11 @@ def _cells(row: Row, material: Material, ends: tuple[float, float]) -> list[str 
     ]
 
 
-def _reported_cells(row: Row, against: bool) -> list[str | Markup]:
+def _reported_cells(row: Row, against: int) -> list[str | Markup]:
     accuracy = row.metrics.get("val_accuracy_tta_threshold", row.metrics.get("val_accuracy"))
     return [
         f"{row.name}: reported, not reproduced", f"accuracy {number(accuracy, 3)}", "",
-        *["–"] * (len(PAIRED) * against), "–", number(row.metrics.get("threshold"), 2), f"{row.parameters:,}",
+        *["–"] * against, "–", number(row.metrics.get("threshold"), 2), f"{row.parameters:,}",
         duration(row.metrics.get("train_seconds")), "–",
     ]  # fmt: skip
 

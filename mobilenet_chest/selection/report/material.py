@@ -198,7 +198,7 @@ def gather(client: MlflowClient, references: Sequence[str], baseline: str | None
                 f"run {candidate.run_id} has not finished: it has no threshold; resume or repeat it first"
             )
     compared = references if study is None else [candidate.run_id for candidate in found]
-    rows = compare(compared, baseline=baseline)
+    rows = compare(compared, baseline=baseline, metric=metric)
     if study is not None:
         names = {candidate.run_id: _trial(candidate.run) for candidate in found}
         rows = [replace(row, name=names.get(str(row.run_id), row.name)) for row in rows]
