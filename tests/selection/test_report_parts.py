@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mobilenet_chest.evaluation.paired import Verdict
 from mobilenet_chest.evaluation.statistics import Interval
@@ -113,9 +113,9 @@ class TestAnswer:
         made = replace(material([own, base], base), metric="val_loss", direction="minimize")
         said = board.answer(made)
         assert "validation loss 0.210 (95% interval 0.160 to 0.310, 305 validation images)." in said
-        assert "It is better than the baseline base: validation loss −0.090 (−0.150 to −0.020, p\xa0=\xa00.008)." in said
+        assert "is better than the baseline base: validation loss −0.090 (−0.150 to −0.020, p\xa0=\xa00.008)." in said
         headings = board.leaderboard(made, reported=True)
-        places = [headings.index(f"{words}, less the baseline's")
+        places = [headings.index(escape(f"{words}, less the baseline's"))
                   for words in ("validation loss", "validation AUC", "cross-fitted validation accuracy")]  # fmt: skip
         assert places == sorted(places)
         assert headings.count("<tr>") - 1 == 2 + 6
