@@ -2,12 +2,14 @@
 
 An entry is a folder of files under ``<kind>/<key>``, the key a digest of everything the result depends on. It is
 written beside its place, synced and renamed, so that it is whole or absent whatever is killed when; a lock per entry
-lets one process compute while the others wait for the result. The least recently used go when the cache is full.
+lets one process compute while the others wait for the result, as long as it gives signs of life. The least recently
+used go when the cache is full.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -19,6 +21,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from mobilenet_chest import locks
 from mobilenet_chest.errors import CacheError
 
 FOLDER_VARIABLE = "MOBILENET_CHEST_CACHE"
@@ -90,7 +93,9 @@ def cached(
         about: What it is, for ``cache ls``.
         parts: Everything the result depends on, JSON-compatible.
         make: Computes it, writes its files into the folder given (with :func:`write`) and returns what else is to be
-            known of it, JSON-compatible. Runs in one process at a time; others with the same ``parts`` wait.
+            known of it, JSON-compatible. Runs in one process at a time; others with the same ``parts`` wait. Where
+            that process is stopped or hangs, one of the others makes the result for all who wait, as an entry of its
+            own: one suspended worker must not keep all others for ever. The first keeps its own once it goes on.
         load: Reads it from the folder, given what ``make`` returned. May return memory-mapped files: they stay
             readable when the entry is evicted.
 
@@ -105,12 +110,11 @@ def cached(
         raise CacheError(f"the cache is off; unset {FOLDER_VARIABLE} to use it")
     key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
     most = limit()
-    place, scratch = root / kind / key, root / "scratch" / f"{kind}-{key}"
     with usable(root):
-        for needed in (place.parent, scratch.parent, root / "locks"):
-            needed.mkdir(parents=True, exist_ok=True)
-        lock = _lock(root, kind, key)
-        lock.acquire()
+        for name in (kind, "scratch", "locks"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+        key, lock = _locked(root, kind, key)
+    place, scratch = root / kind / key, root / "scratch" / f"{kind}-{key}"
     try:
         known = _known(place)
         there = known is not None
@@ -121,9 +125,10 @@ def cached(
                 shutil.rmtree(scratch, ignore_errors=True)
                 scratch.mkdir()
             try:
-                known = {"about": about, "known": dict(make(scratch))}
-                with usable(root):
-                    _finish(scratch, place, known)
+                with locks.giving_signs(_lock_file(root, kind, key)):
+                    known = {"about": about, "known": dict(make(scratch))}
+                    with usable(root):
+                        _finish(scratch, place, known)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
         else:
@@ -189,8 +194,22 @@ def clear() -> int:
     return 0 if root is None else sum(entry.size for entry in entries() if _remove(root, entry.kind, entry.key))
 
 
-def _lock(root: Path, kind: str, key: str) -> FileLock:
-    return FileLock(root / "locks" / f"{kind}-{key}.lock")
+def _lock_file(root: Path, kind: str, key: str) -> Path:
+    return root / "locks" / f"{kind}-{key}.lock"
+
+
+def _locked(root: Path, kind: str, key: str) -> tuple[str, FileLock]:
+    """The key with its lock, or the first of ``<key>-1``, ``<key>-2`` and so on whose holder gives signs of life."""
+    names = itertools.chain([key], (f"{key}-{number}" for number in itertools.count(1)))
+    for name, following in itertools.pairwise(names):
+
+        def made_again(name: str = name, following: str = following) -> bool:
+            return _known(root / kind / name) is None and _known(root / kind / following) is not None
+
+        lock = locks.acquire(_lock_file(root, kind, name), enough=made_again)
+        if lock is not None:
+            return name, lock
+    raise AssertionError("unreachable")
 
 
 def _known(place: Path) -> dict[str, Any] | None:
@@ -238,7 +257,7 @@ def _remove(root: Path, kind: str, key: str) -> bool:
 
 @contextmanager
 def _unless_busy(root: Path, kind: str, key: str) -> Iterator[bool]:
-    lock = _lock(root, kind, key)
+    lock = FileLock(_lock_file(root, kind, key))
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from mobilenet_chest import cache
 from mobilenet_chest.errors import CacheError
@@ -241,10 +242,14 @@ def test_killed_at_any_moment(cache_folder: Path) -> None:
     assert list((cache_folder / "scratch").iterdir()) == []
 
 
-def test_what_a_killed_writer_left_goes_with_the_next_entry(cache_folder: Path) -> None:
+@pytest.mark.parametrize("key", ["0" * 32, f"{'0' * 32}-1"])
+def test_what_a_killed_writer_left_goes_with_the_next_entry(cache_folder: Path, key: str) -> None:
     put("a")
-    left = cache_folder / "scratch" / f"kind-{'0' * 32}"
+    left = cache_folder / "scratch" / f"kind-{key}"
     left.mkdir()
     (left / "one").write_bytes(b"half of it")
-    put("b")
+    with FileLock(cache_folder / "locks" / f"kind-{key}.lock"):
+        put("b")
+        assert left.exists()  # its writer lives
+    put("c")
     assert not left.exists()

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import yaml
+from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna.trial import TrialState
-from sweeps import WAIT_SECONDS, family, started, steps, sweep_line, trials, wait_for_trials_in_hand, wait_until
+from sweeps import (
+    ROOT,
+    STUDY,
+    WAIT_SECONDS,
+    family,
+    started,
+    steps,
+    sweep_line,
+    trials,
+    wait_for_trials_in_hand,
+    wait_until,
+)
 
+from mobilenet_chest import cache
 from mobilenet_chest.sweep.claims import counts
+from mobilenet_chest.sweep.lease import lock_name
 from mobilenet_chest.sweep.repair import repair
+from mobilenet_chest.sweep.storage import lock_file
 from mobilenet_chest.tracking.study_run import nested_runs
 
 TRIALS = 4
@@ -99,34 +117,100 @@ def test_everything_killed_in_mid_trial(tracking: Path, experiment: Path) -> Non
 @pytest.mark.timeout(600)
 def test_a_worker_that_was_stopped_beyond_its_lease_writes_nothing(tracking: Path, experiment: Path) -> None:
     with started(sweep_line(experiment), tracking) as process:
-        trial = wait_for_trials_in_hand(process, tracking)[0]
-        worker, begun = psutil.Process(trial.user_attrs["worker"]["pid"]), time.monotonic()
-        while trials()[trial.number].state == TrialState.RUNNING:
-            # stopped in the midst of a write it keeps its trial, and may keep the database, until it goes on
-            worker.suspend()
-            while_at_most(8, lambda: not not_running(trial.number))
+        number = assert_taken_from_a_stopped_worker(process, tracking)
+    assert [t.user_attrs["retry_of"] for t in trials() if "retry_of" in t.user_attrs] == [number]
+    assert_ends_whole(experiment, tracking)
+
+
+HASTY = """
+from mobilenet_chest import locks
+from mobilenet_chest.cli import main
+
+locks.SILENT_SECONDS = 4.0
+if __name__ == "__main__":  # its workers read this file as well
+    main("sweep")
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_worker_that_was_stopped_while_it_trained_the_frozen_stage_for_all(
+    tracking: Path, cache_folder: Path, fields: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, script, frozen = tracking / "tiny.yaml", tracking / "hasty.py", 40  # so long that it can be caught in it
+    values = fields(frozen + 2, keep=3, trials=3, lease_seconds=2)
+    values["stage1"]["epochs"], values["stage2"]["epochs"] = frozen, 2
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    script.write_text(HASTY, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def is_training_it() -> bool:
+        (file,) = (cache_folder / "locks").glob("stage1-*.lock")
+        return is_held(file)
+
+    with started([sys.executable, str(script), *sweep_line(path)[2:]], tracking) as process:
+        assert_taken_from_a_stopped_worker(process, tracking, stop_if=is_training_it)
+    complete = [trial for trial in trials() if trial.state == TrialState.COMPLETE]
+    assert [steps(trial.user_attrs["run_id"]) for trial in complete] == [list(range(1, frozen + 3))] * 3
+    # by the one who had waited, by the one who went on where the stopped one had been, and by nobody else
+    spent = [trial.user_attrs["stage1"]["stage1_epochs_trained"] for trial in complete]
+    assert sorted(spent) == [0, frozen, frozen]
+    assert [entry.key.partition("-")[2] for entry in cache.entries() if entry.kind == "stage1"] == ["1"]
+
+
+def assert_taken_from_a_stopped_worker(
+    process: subprocess.Popen[bytes], folder: Path, stop_if: Callable[[], bool] = lambda: True
+) -> int:
+    """Stop a worker of a sweep until another one has ended its trial; returns the number of that trial."""
+    trial = wait_for_trials_in_hand(process, folder)[0]
+    worker, begun = psutil.Process(trial.user_attrs["worker"]["pid"]), time.monotonic()
+    while trials()[trial.number].state == TrialState.RUNNING:
+        # stopped in the midst of a write it keeps its trial, or a database, from all others until it goes on
+        worker.suspend()
+        owned = is_held(lock_file(STUDY, lock_name(trial._trial_id)))
+        if not owned and can_be_written(folder / "optuna.db") and can_be_written(folder / "mlflow.db") and stop_if():
+            while_at_most(30, lambda: not not_running(trial.number))
             if not_running(trial.number):
                 break
-            worker.resume()
-            time.sleep(0.1)
-        taken_after = time.monotonic() - begun
-        ended = trials()[trial.number]
-        assert (ended.state, ended.user_attrs["reason"]) == (TrialState.FAIL, "its worker died")
-        run_id, client = ended.user_attrs["run_id"], MlflowClient()
-        # another worker ends the trial in the same run, while the first one sleeps
-        wait_until(lambda: client.get_run(run_id).data.tags.get("trial_state") == "COMPLETE", process, tracking)
-        before = everything(client, run_id)
         worker.resume()
-        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "err").read_text()
+        time.sleep(0.1)
+    taken_after = time.monotonic() - begun
+    ended = trials()[trial.number]
+    assert (ended.state, ended.user_attrs["reason"]) == (TrialState.FAIL, "its worker died")
+    run_id, client = ended.user_attrs["run_id"], MlflowClient()
+    # another worker ends the trial in the same run, while the first one sleeps
+    wait_until(lambda: client.get_run(run_id).data.tags.get("trial_state") == "COMPLETE", process, folder)
+    before = everything(client, run_id)
+    worker.resume()
+    assert process.wait(timeout=WAIT_SECONDS) == 0, (folder / "err").read_text()
     assert before["tags"]["trial_state"] == "COMPLETE"
     assert everything(client, run_id) == before
-    log = (tracking / "err").read_text()
+    log = (folder / "err").read_text()
     assert f"trial {trial.number}: given to another worker while this one was stopped; left" in log
     assert f"trial {trial.number}: its worker is gone; ended" in log
     assert "Traceback" not in log
-    assert [t.user_attrs["retry_of"] for t in trials() if "retry_of" in t.user_attrs] == [trial.number]
     print(f"a stopped worker's trial was taken after {taken_after:.1f} s")
-    assert_ends_whole(experiment, tracking)
+    return trial.number
+
+
+def is_held(file: Path) -> bool:
+    try:
+        with FileLock(file, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def can_be_written(database: Path) -> bool:
+    """Whether nobody is in the midst of a write to an SQLite file for longer than a write takes."""
+    with closing(sqlite3.connect(database, timeout=2, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            return False
+        connection.execute("ROLLBACK")
+    return True
 
 
 def not_running(number: int) -> bool:

@@ -1,0 +1,195 @@
+"""A holder that is stopped is not waited for; one that is slow, or was stopped together with who waits, is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mobilenet_chest import cache, locks
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+
+WORD = "the same whoever makes it"
+
+MAKER = f"""
+import signal, sys
+from mobilenet_chest import cache, locks
+
+locks.BEAT_SECONDS, locks.SILENT_SECONDS = map(float, sys.argv[1:])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+
+def make(folder):
+    print("making", flush=True)
+    sys.stdin.readline()  # as long as it takes
+    cache.write(folder / "word", [b"{WORD}"])
+    return {{}}
+
+print("here", flush=True)
+print(*cache.cached("kind", "slow", {{}}, make, lambda folder, known: (folder / "word").read_text()), flush=True)
+"""
+
+Maker = subprocess.Popen[str]
+Make = Callable[..., Maker]
+
+
+@pytest.fixture
+def maker() -> Iterator[Make]:
+    """Starts a process that makes the entry, or waits for it."""
+    with ExitStack() as stack:
+
+        def start(beat: float = 0.1, silent: float = 2.0) -> Maker:
+            process = subprocess.Popen(
+                [sys.executable, "-c", MAKER, str(beat), str(silent)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            stack.callback(process.communicate)
+            stack.callback(process.kill)
+            assert line(process) == "here\n"
+            return process
+
+        yield start
+
+
+def line(process: Maker) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def stop(process: Maker) -> None:
+    process.send_signal(signal.SIGSTOP)
+    assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
+
+
+def here(made: list[str]) -> tuple[str, bool]:
+    """The entry, made or waited for in this process."""
+
+    def make(folder: Path) -> dict[str, Any]:
+        made.append("here")
+        cache.write(folder / "word", [WORD.encode()])
+        return {}
+
+    return cache.cached("kind", "quick", {}, make, lambda folder, known: (folder / "word").read_text())
+
+
+def beats(cache_folder: Path) -> list[Path]:
+    return list((cache_folder / "locks").glob("*.beat"))
+
+
+def test_a_stopped_holder_is_not_waited_for(maker: Make, cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped, made = maker(), list[str]()
+    assert line(stopped) == "making\n"
+    while not beats(cache_folder):
+        time.sleep(0.01)
+    stop(stopped)
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "SILENT_SECONDS", 0.5)
+    assert here(made) == (WORD, False)
+    (entry,) = cache.entries()
+    assert (entry.kind, entry.about, entry.key.partition("-")[2]) == ("kind", "quick", "1")
+    # one has waited for all: the next finds that at once
+    monkeypatch.setattr(locks, "SILENT_SECONDS", 1e9)
+    assert here(made) == (WORD, True)
+    assert made == ["here"]
+    assert len(beats(cache_folder)) == 1  # the one that stands still
+
+    stopped.send_signal(signal.SIGCONT)
+    assert stopped.communicate("\n", timeout=60) == (f"{WORD} False\n", "")
+    assert [entry.about for entry in cache.entries()] == ["quick", "slow"]
+    assert list((cache_folder / "scratch").iterdir()) == []
+    assert beats(cache_folder) == []
+    assert here(made) == (WORD, True)
+    assert cache.clear() == 2 * len(WORD)
+
+
+def test_who_makes_it_in_the_place_of_a_stopped_one_may_be_stopped_as_well(maker: Make) -> None:
+    for place in ("", "1", "2"):
+        process = maker(silent=0.3)
+        assert line(process) == "making\n", place
+        stop(process)
+    last = maker(silent=0.3)
+    assert last.communicate("\n", timeout=60) == (f"making\n{WORD} False\n", "")
+    assert [entry.key.partition("-")[2] for entry in cache.entries()] == ["3"]
+
+
+def test_a_stopped_one_that_never_goes_on_is_not_missed(maker: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped, made = maker(), list[str]()
+    assert line(stopped) == "making\n"
+    stop(stopped)
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "SILENT_SECONDS", 0.3)
+    assert here(made) == (WORD, False)
+    stopped.kill()
+    stopped.wait(30)
+    assert here(made) == (WORD, True)
+    assert made == ["here"]
+
+
+def test_a_slow_holder_is_waited_for(maker: Make, cache_folder: Path) -> None:
+    """Also when it was stopped together with who waits, as by Ctrl-Z: silence that nobody heard does not count."""
+    slow = maker()
+    assert line(slow) == "making\n"
+    waiting = maker(silent=1.5)
+    time.sleep(2.0)
+    for process in (slow, waiting):
+        stop(process)
+    time.sleep(2.0)
+    for process in (waiting, slow):
+        process.send_signal(signal.SIGCONT)
+    time.sleep(0.5)
+    assert slow.communicate("\n", timeout=60) == (f"{WORD} False\n", "")
+    assert waiting.communicate("\n", timeout=60) == (f"{WORD} True\n", "")
+    assert len(cache.entries()) == 1
+    assert beats(cache_folder) == []
+
+
+def test_who_waits_is_told_to_stop(maker: Make) -> None:
+    stopped = maker()
+    assert line(stopped) == "making\n"
+    stop(stopped)
+    waiting = maker(beat=30, silent=900)
+    time.sleep(0.5)
+    waiting.send_signal(signal.SIGINT)
+    assert waiting.wait(5) == -signal.SIGINT
+    assert waiting.communicate()[1].endswith("KeyboardInterrupt\n")
+
+
+def test_signs_that_cannot_be_written_are_no_error(cache_folder: Path) -> None:
+    made: list[str] = []
+    here(made)
+    cache.clear()
+    (file,) = (cache_folder / "locks").iterdir()
+    file.with_suffix(".beat").mkdir()
+    assert here(made) == (WORD, False)
+    assert made == ["here"] * 2
+
+
+def test_signs_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.05)
+    seen = set()
+    with locks.giving_signs(tmp_path / "a.lock"):
+        deadline = time.monotonic() + 30
+        while len(seen) < 4 and time.monotonic() < deadline:
+            time.sleep(0.02)
+            seen |= {path.read_text() for path in tmp_path.iterdir()} - {""}
+    assert len(seen) >= 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_of_which_there_is_no_more_need(tmp_path: Path) -> None:
+    held = locks.acquire(tmp_path / "a.lock", enough=lambda: False)
+    assert held is not None
+    asked = iter([False, True])
+    assert locks.acquire(tmp_path / "a.lock", enough=lambda: next(asked)) is None
+    held.release()
+    again = locks.acquire(tmp_path / "a.lock", enough=lambda: False)
+    assert again is not None
+    again.release()
