@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal
 
 from mobilenet_chest.evaluation.bootstrap import less, resampled
 from mobilenet_chest.evaluation.calibration import error_interval
@@ -28,9 +27,7 @@ ERRORS = {"ece": "probability_tta", "ece_calibrated": "calibrated"}
 _wilson = lru_cache(maxsize=4096)(wilson)  # hundreds of runs on the same images have the same few hundred counts
 
 
-def figure_intervals(
-    split: Literal["val", "test"], figures: Mapping[str, float], scored: Scored
-) -> dict[str, Interval]:  # fmt: skip
+def figure_intervals(split: str, figures: Mapping[str, float], scored: Scored) -> dict[str, Interval]:
     """95% intervals of a run's figures, by their names.
 
     DeLong's of AUCs, Wilson's of shares of images, and the stratified bootstrap's of the others: losses, the Brier
