@@ -57,9 +57,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {shown}-{len(CONTENT) - 1}/{len(CONTENT)}")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body[:budget])
-        with server.counting:
+        with server.counting:  # before the client can have it all, and look
             server.sent.append(len(body[:budget]))
+        self.wfile.write(body[:budget])
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing on stderr, which the tests look at."""
