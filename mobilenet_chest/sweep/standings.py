@@ -25,7 +25,7 @@ class Standings:
     Attributes:
         intervals: 95% intervals of the metric.
         tied: The best, and those that cannot be told from it; empty where there is none, or it cannot be tested:
-            another metric, or trials of other images.
+            predictions that do not give the metric again, or trials of other images.
     """
 
     intervals: dict[int, Interval]
