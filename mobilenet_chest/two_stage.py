@@ -16,16 +16,17 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, best_direction
 from mobilenet_chest.evaluation.crossfit import crossfit_all_accuracy
 from mobilenet_chest.evaluation.metrics import selection_metrics
-from mobilenet_chest.evaluation.predict import Predictions, predict
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import parameter_counts
-from mobilenet_chest.stages import Spent, prepare, train_stage1, train_stage2
 from mobilenet_chest.tracking import NullTracker, Tracker
-from mobilenet_chest.tracking.keeper import Keeper, remove_last
-from mobilenet_chest.tracking.reading import Standing
+from mobilenet_chest.tracking.artifact_writer import Keeper, remove_last
+from mobilenet_chest.tracking.artifacts import Standing
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.loop import Progress
 from mobilenet_chest.training.memory import keep_freed_memory
+from mobilenet_chest.training.predict import predict
+from mobilenet_chest.training.stages import Spent, prepare, train_stage1, train_stage2
 
 RESULT = "result"
 """Tag, set when everything that a run leaves is there: ``finished``, or ``stopped`` when ``on_epoch`` ended it."""
@@ -70,7 +71,7 @@ def train(
         on_epoch: Called with the epoch, counted over both stages from 1, and its record; True ends the training
             there, and the best epoch so far is evaluated.
         resume: Where an unfinished run of the same config stands, as
-            :func:`~mobilenet_chest.tracking.reading.standing` finds it: goes on from there.
+            :func:`~mobilenet_chest.tracking.artifacts.standing` finds it: goes on from there.
         teacher_logits: float (n,) of another network for the training rows, where ``loss.distill_weight`` is not 0.
 
     Raises:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from mobilenet_chest.config import Config, parse
 from mobilenet_chest.data import phantom
 
 REAL_DATA = "MOBILENET_CHEST_REAL_DATA"
 
-pytest_plugins = ["servers", "browsers"]
+pytest_plugins = ["helpers.browsers", "helpers.experiments", "helpers.servers", "helpers.stores", "helpers.sweeps"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,37 +43,6 @@ def chest_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("chest") / "chest.npz"
     np.savez(path, **phantom.generate(32, {"train": 80, "val": 40, "test": 40}))
     return path
-
-
-@pytest.fixture
-def phantom_config(chest_file: Path) -> Callable[..., Config]:
-    """A tiny experiment on ``chest_file`` (1 + 1 epochs, 32 pixels, no weights); takes ``{dotted path: value}``."""
-
-    def make(values: dict[str, Any] | None = None) -> Config:
-        fields: dict[str, Any] = {
-            "name": "tiny",
-            "seed": 7,
-            "device": "cpu",
-            "data": {
-                "dataset": "chestmnist",
-                "classes": ["cardiomegaly", "pneumothorax"],
-                "path": str(chest_file),
-                "image_size": 32,
-            },
-            "model": {"weights": "none"},
-            "optimizer": {"batch_size": 16},
-            "stage1": {"epochs": 1},
-            "stage2": {"epochs": 1, "lr": 1e-3},
-        }
-        for path, value in (values or {}).items():
-            section, _, leaf = path.partition(".")
-            if leaf:
-                fields.setdefault(section, {})[leaf] = value
-            else:
-                fields[section] = value
-        return parse(fields)
-
-    return make
 
 
 @pytest.fixture(scope="session")

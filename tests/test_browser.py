@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from browsers import Browser, not_blank, running, until
+from helpers.browsers import Browser, not_blank, running, until
+from helpers.servers import free_port
 from mlflow import MlflowClient
 from PIL import Image
-from servers import free_port
 
 from mobilenet_chest.config import parse
 from mobilenet_chest.data.dataset import load_train_val

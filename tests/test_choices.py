@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.stages import prepare
+from mobilenet_chest.training.stages import prepare
 from mobilenet_chest.two_stage import RunResult, train
 
 Make = Callable[..., Config]

@@ -30,11 +30,11 @@ from mobilenet_chest.cli.commands import app
 from mobilenet_chest.config import Config, load, parse, to_yaml
 from mobilenet_chest.data.download import fetch
 from mobilenet_chest.data.npz import NpzFile
-from mobilenet_chest.deploy.batch import predict_files
 from mobilenet_chest.errors import ConfigError, DataError, TrackingError, UserError, WeightsError
 from mobilenet_chest.models.weights import load_state_dict
-from mobilenet_chest.selection import digests, package
-from mobilenet_chest.selection.promote import check_names
+from mobilenet_chest.registry import digests, package
+from mobilenet_chest.registry.predict import predict_files
+from mobilenet_chest.registry.promote import check_names
 from mobilenet_chest.training import checkpoint
 
 Make = Callable[..., Config]

@@ -28,12 +28,12 @@ from mobilenet_chest.combine.soup import soup
 from mobilenet_chest.config import Config, parse
 from mobilenet_chest.data.dataset import load_test, load_train_val
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.selection.runs import find_study, stored_predictions, top_trials
 from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep import study as study_module
-from mobilenet_chest.sweep.workers import Job, work
-from mobilenet_chest.tracking import MlflowTracker, keeper
-from mobilenet_chest.tracking.reading import artifact
+from mobilenet_chest.sweep.local_workers import Job, work
+from mobilenet_chest.tracking import MlflowTracker, artifact_writer
+from mobilenet_chest.tracking.artifacts import artifact
+from mobilenet_chest.tracking.runs import find_study, stored_predictions, top_trials
 from mobilenet_chest.tracking.store import all_experiment_ids
 from mobilenet_chest.tracking.study_run import search_all
 from mobilenet_chest.training import checkpoint
@@ -112,7 +112,7 @@ def apart(folder: Path, database: Path) -> Iterator[None]:
         patch.setenv("MOBILENET_CHEST_CACHE", str(folder / "cache"))
         patch.setattr(study_module, "run_workers", _work_here)
         for draw in ("training_curves", "prediction_grid"):  # half of the time of trainings as small as these
-            patch.setattr(keeper, draw, lambda *given: given[-1].touch())
+            patch.setattr(artifact_writer, draw, lambda *given: given[-1].touch())
         yield
     load_train_val.cache_clear()
     _artifact_repos_cache.clear()

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.servers import MlflowServer
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from servers import MlflowServer
 from typer.testing import CliRunner
 
 from mobilenet_chest.cli.commands import app

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from mobilenet_chest import cache, stages
+from mobilenet_chest import cache
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal, has_test_split, load_test
 from mobilenet_chest.errors import DataError, TrainingDiverged
 from mobilenet_chest.evaluation.metrics import epoch_metrics
-from mobilenet_chest.tracking.keeper import LAST
-from mobilenet_chest.tracking.reading import Standing
-from mobilenet_chest.training import checkpoint, loop
+from mobilenet_chest.tracking.artifact_writer import LAST
+from mobilenet_chest.tracking.artifacts import Standing
+from mobilenet_chest.training import checkpoint, loop, stages
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import RunResult, train
 

@@ -20,7 +20,7 @@ from measure import Json, Ledger, interleaved, spread
 
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation.metrics import selection_metrics
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.two_stage import train
 

@@ -22,10 +22,10 @@ from mobilenet_chest.cli.commands import app
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.sweep.claims import claim
-from mobilenet_chest.sweep.definition import open_or_create
+from mobilenet_chest.sweep.local_workers import open_study
 from mobilenet_chest.sweep.space import to_optuna
 from mobilenet_chest.sweep.storage import LOCK_SECONDS
-from mobilenet_chest.sweep.workers import open_study
+from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.tracking import MlflowTracker
 
 EPOCH_SECONDS = 5.0

@@ -12,7 +12,7 @@ from mobilenet_chest.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from mobilenet_chest.config import Config
-    from mobilenet_chest.selection.runs import Candidate
+    from mobilenet_chest.tracking.runs import Candidate
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -148,7 +148,7 @@ def _split(arguments: list[str]) -> tuple[list[Path], list[str]]:
 
 
 def _candidates(references: list[str], top: int | None) -> list[Candidate]:
-    from mobilenet_chest.selection.runs import find, find_study, top_trials
+    from mobilenet_chest.tracking.runs import find, find_study, top_trials
     from mobilenet_chest.tracking.store import connect
 
     if any(reference.endswith((".yaml", ".yml")) for reference in references):

@@ -26,7 +26,7 @@ from mobilenet_chest.errors import ConfigError, UserError, WriteFailed
 
 if TYPE_CHECKING:
     from mobilenet_chest.config import Config
-    from mobilenet_chest.sweep.workers import Launcher
+    from mobilenet_chest.sweep.local_workers import Launcher
 
 QUICKSTART = Path(__file__).parents[2] / "experiments" / "quickstart.yaml"
 
@@ -130,11 +130,12 @@ def train(
     with reporting():
         path, given = _experiment(arguments, default=None)
         config = _load(path, given)
-        from mobilenet_chest import stages, two_stage
+        from mobilenet_chest import two_stage
         from mobilenet_chest.cli import output
         from mobilenet_chest.cli.live import live_training
         from mobilenet_chest.tracking import MlflowTracker
         from mobilenet_chest.tracking.store import check_reachable
+        from mobilenet_chest.training import stages
 
         check_reachable()
         prepared = stages.prepare(config)
@@ -182,8 +183,8 @@ def promote(
             raise UserError(f"promote: name {wanted}" + (", and nothing else" if named else ""))
         from mobilenet_chest.cli import output
         from mobilenet_chest.errors import PromotionRefused
-        from mobilenet_chest.selection.promote import promote as run
-        from mobilenet_chest.selection.rollback import rollback
+        from mobilenet_chest.registry.promote import promote as run
+        from mobilenet_chest.registry.rollback import rollback
 
         try:
             done = rollback(named, alias, dry_run) if back else run(named, name, alias, dry_run, even_if_worse, again)
@@ -209,7 +210,7 @@ def predict(
     """Predict images with a registered model."""
     with reporting():
         from mobilenet_chest.cli import output
-        from mobilenet_chest.deploy.batch import predict_files
+        from mobilenet_chest.registry.predict import predict_files
 
         output.line(f"{predict_files(model_uri, source, out)} predictions in {out}")
 
@@ -227,7 +228,7 @@ def doctor() -> None:
     """What is installed, reachable and cached; exit code 1 when the main job could not run."""
     with reporting():
         from mobilenet_chest.cli import output
-        from mobilenet_chest.deploy.doctor import examine
+        from mobilenet_chest.cli.doctor import examine
 
         if not output.examination(examine()):
             raise typer.Exit(1)
@@ -260,7 +261,7 @@ def _launching(
 ) -> AbstractContextManager[Launcher | None]:
     if launcher == "local":
         return nullcontext()
-    from mobilenet_chest.sweep.actors import on_ray
+    from mobilenet_chest.sweep.ray_workers import on_ray
 
     return on_ray(config, workers, storage=storage, address=address)
 

@@ -40,7 +40,7 @@ def evaluate(
         if again and split != "test":
             raise UserError(f"--again opens the test split once more, and --split is {split}; leave one of them out")
         from mobilenet_chest.selection.evaluate import evaluate as score
-        from mobilenet_chest.selection.points import check_prevalence
+        from mobilenet_chest.selection.operating_points import check_prevalence
 
         check_prevalence(prevalence)
         found = score(run_id, split, again, names, groups_from)

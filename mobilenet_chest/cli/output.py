@@ -19,13 +19,13 @@ from mobilenet_chest.config import Config, flatten
 
 if TYPE_CHECKING:
     from mobilenet_chest.cache import Entry
-    from mobilenet_chest.deploy.doctor import Finding
+    from mobilenet_chest.cli.doctor import Finding
     from mobilenet_chest.evaluation.intervals import Interval
+    from mobilenet_chest.registry.gates import Verdict
+    from mobilenet_chest.registry.promote import Promotion
     from mobilenet_chest.selection.evaluate import Evaluation
-    from mobilenet_chest.selection.gates import Verdict
     from mobilenet_chest.selection.ledger import Opening
-    from mobilenet_chest.selection.promote import Promotion
-    from mobilenet_chest.stages import Prepared
+    from mobilenet_chest.training.stages import Prepared
     from mobilenet_chest.two_stage import RunResult
 
 PLAIN_WIDTH = 300
@@ -91,7 +91,7 @@ def dry_run(
         for path, distribution in config.search.items():
             shown = distribution.model_dump(exclude_defaults=True)
             line(f"search {path}: " + ", ".join(f"{key} {value}" for key, value in shown.items()))
-        from mobilenet_chest.sweep.resampling import rows_of_trials
+        from mobilenet_chest.sweep.splits import rows_of_trials
 
         line(f"trials to come: {trials} of {config.study.trials}{rows_of_trials(config, prepared.data)}")
         if confirm := config.study.confirm:
@@ -101,7 +101,7 @@ def dry_run(
 
 def training(config: Config, result: RunResult, as_json: bool) -> None:
     """The figures of one training."""
-    from mobilenet_chest.evaluation.figures import figure_intervals
+    from mobilenet_chest.evaluation.metric_intervals import figure_intervals
     from mobilenet_chest.evaluation.scored import Scored
 
     scored = Scored(result.predictions, result.metrics, config.evaluation, config.seed)

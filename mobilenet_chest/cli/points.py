@@ -10,9 +10,9 @@ import typer
 from mobilenet_chest.cli.reporting import reporting
 
 if TYPE_CHECKING:
-    from mobilenet_chest.evaluation.statistics import Interval
+    from mobilenet_chest.evaluation.significance import Interval
     from mobilenet_chest.selection.evaluate import Evaluation
-    from mobilenet_chest.selection.points import Points
+    from mobilenet_chest.selection.operating_points import Points
 
 Prevalence = Annotated[
     float | None, typer.Option(metavar="SHARE", help="Also what the figures become where class 1 has this share.")
@@ -30,7 +30,7 @@ def points(
     """Calibration and operating points of a run, from its stored predictions."""
     with reporting():
         from mobilenet_chest.cli import output
-        from mobilenet_chest.selection.points import operating_points
+        from mobilenet_chest.selection.operating_points import operating_points
 
         found = operating_points(run_id, split, prevalence)
         if as_json:
@@ -44,7 +44,7 @@ def points(
 def evaluation(result: Evaluation, prevalence: float | None, as_json: bool) -> None:
     """What ``evaluate`` prints: the figures of the split, and the operating points where a prevalence is given."""
     from mobilenet_chest.cli import output
-    from mobilenet_chest.selection.points import operating_points
+    from mobilenet_chest.selection.operating_points import operating_points
 
     if prevalence is None:
         output.evaluation(result, as_json)

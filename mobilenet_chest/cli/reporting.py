@@ -11,7 +11,7 @@ import typer
 from mobilenet_chest import interrupts
 from mobilenet_chest.errors import MobilenetChestError, NotDelivered
 
-STORE, DELIVERY = "mobilenet_chest.tracking.store", "mobilenet_chest.tracking.delivery"
+STORE, DELIVERY = "mobilenet_chest.tracking.store", "mobilenet_chest.tracking.outbox.delivery"
 """Modules that a command has imported when it tracks something; one that does not is spared the seconds."""
 
 
@@ -66,7 +66,7 @@ def _delivered() -> Iterator[None]:
 def _deliver(patience: float | None) -> None:
     if DELIVERY not in sys.modules:
         return
-    from mobilenet_chest.tracking.delivery import left, settle, what_waits
+    from mobilenet_chest.tracking.outbox.delivery import left, settle, what_waits
 
     try:
         settle(patience)

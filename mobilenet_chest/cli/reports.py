@@ -19,7 +19,7 @@ def report(
     """One self-contained page about a study, a run or several of them, with every figure's uncertainty."""
     with reporting():
         from mobilenet_chest.cli import output
-        from mobilenet_chest.selection.report import report as make
+        from mobilenet_chest.report import report as make
 
         made = make(references, out, baseline, reported)
         where = "" if made.run_id is None else f", and as report.html in run {made.run_id}"

@@ -28,7 +28,7 @@ def repair(
     with reporting():
         from mobilenet_chest.cli import output
         from mobilenet_chest.sweep.repair import repair as mend
-        from mobilenet_chest.tracking.delivery import left, what_waits
+        from mobilenet_chest.tracking.outbox.delivery import left, what_waits
 
         done = mend(storage)
         if as_json:

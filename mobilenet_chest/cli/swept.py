@@ -36,7 +36,7 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
             }
         )
         return
-    from mobilenet_chest.sweep.resampling import scored_on
+    from mobilenet_chest.sweep.splits import scored_on
 
     table = Table(title=f"study {result.study}: {len(result.trials)} trials, {result.new_trials} of them now")
     paths, known = list(config.search), result.standings
@@ -71,7 +71,7 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
     line(f"best: trial {result.best.number}, {config.study.metric} {result.best.value:.4f} {scored_on(config)}"
          f"{flattered}")  # fmt: skip
     if result.confirmed is not None:
-        from mobilenet_chest.sweep.report import confirmation_lines
+        from mobilenet_chest.sweep.study_page import confirmation_lines
 
         for text in confirmation_lines(result.confirmed, config.study.metric):
             line(text)

@@ -11,12 +11,11 @@ from mobilenet_chest.combine.members import Watch, trained, unwatched
 from mobilenet_chest.config import MODEL_NAMES, Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, nearest
-from mobilenet_chest.evaluation.predict import latency
 from mobilenet_chest.selection.compare import Row, compare
-from mobilenet_chest.selection.runs import run_config, trained_model
 from mobilenet_chest.tracking import MlflowTracker
-from mobilenet_chest.tracking.reading import get_run
+from mobilenet_chest.tracking.runs import get_run, run_config, trained_model
 from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.training.predict import latency
 
 BATCH = 64
 """Images of the larger of the two batches whose time is taken."""

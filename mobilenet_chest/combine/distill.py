@@ -9,9 +9,9 @@ from mobilenet_chest.combine.members import Member, Watch, trained, unwatched
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.evaluation.predict import predict
-from mobilenet_chest.selection.runs import find_one, run_config, trained_model
+from mobilenet_chest.tracking.runs import find_one, run_config, trained_model
 from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.training.predict import predict
 
 DEFAULT_WEIGHT = 0.5
 

@@ -15,19 +15,20 @@ from mobilenet_chest.combine.members import Member, Watch, mean_of, members, tra
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import Split, TrainVal, load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
-from mobilenet_chest.evaluation.figures import figure_intervals
 from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.metric_intervals import figure_intervals
 from mobilenet_chest.evaluation.metrics import selection_metrics
-from mobilenet_chest.evaluation.predict import Predictions, one_after_the_other, predict
+from mobilenet_chest.evaluation.predictions import Predictions, one_after_the_other
 from mobilenet_chest.evaluation.scored import Scored
-from mobilenet_chest.selection.runs import Candidate, finished_with, run_of_members, trained_model
 from mobilenet_chest.tracking import MlflowTracker
-from mobilenet_chest.tracking.keeper import predictions_table
+from mobilenet_chest.tracking.artifact_writer import predictions_table
+from mobilenet_chest.tracking.artifacts import FOLDS, OUT_OF_FOLD, SCORED_ON
 from mobilenet_chest.tracking.plots import prediction_grid
-from mobilenet_chest.tracking.reading import FOLDS, OUT_OF_FOLD, SCORED_ON
+from mobilenet_chest.tracking.runs import Candidate, finished_with, run_of_members, trained_model
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.study_run import nested_runs
 from mobilenet_chest.training import checkpoint
+from mobilenet_chest.training.predict import predict
 
 SERVED = "served"
 """Name of the predictions of the ensemble itself, where those of ``val`` are each of one member only."""

@@ -13,15 +13,22 @@ from torch import Tensor
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.evaluation.predict import Predictions
-from mobilenet_chest.selection.runs import Candidate, finished_like, run_config, stored_predictions, unfinished_like
-from mobilenet_chest.stages import prepare
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.tracking import MlflowTracker
-from mobilenet_chest.tracking.delivery import deliver_all, settle
-from mobilenet_chest.tracking.keeper import predictions_of
-from mobilenet_chest.tracking.reading import get_run, standing
+from mobilenet_chest.tracking.artifact_writer import predictions_of
+from mobilenet_chest.tracking.artifacts import standing
+from mobilenet_chest.tracking.outbox.delivery import deliver_all, settle
+from mobilenet_chest.tracking.runs import (
+    Candidate,
+    finished_like,
+    get_run,
+    run_config,
+    stored_predictions,
+    unfinished_like,
+)
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training.epoch import Record
+from mobilenet_chest.training.stages import prepare
 from mobilenet_chest.two_stage import train
 
 if TYPE_CHECKING:

@@ -17,21 +17,21 @@ from mobilenet_chest.combine.members import Member, members
 from mobilenet_chest.config import Config, best_direction
 from mobilenet_chest.data.dataset import Split
 from mobilenet_chest.errors import UserError
-from mobilenet_chest.evaluation.figures import figure_intervals
+from mobilenet_chest.evaluation.metric_intervals import figure_intervals
 from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
-from mobilenet_chest.evaluation.predict import predict, predict_logits
 from mobilenet_chest.evaluation.scored import Scored
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import parameter_counts
-from mobilenet_chest.selection.runs import SCORED_ON, Candidate, trained_model
-from mobilenet_chest.stages import Prepared, prepare, set_up
 from mobilenet_chest.tracking import MlflowTracker
-from mobilenet_chest.tracking.keeper import predictions_table
-from mobilenet_chest.tracking.reading import artifact
+from mobilenet_chest.tracking.artifact_writer import predictions_table
+from mobilenet_chest.tracking.artifacts import artifact
+from mobilenet_chest.tracking.runs import SCORED_ON, Candidate, trained_model
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.epoch import recompute_batchnorm
 from mobilenet_chest.training.features import state_digest
+from mobilenet_chest.training.predict import predict, predict_logits
+from mobilenet_chest.training.stages import Prepared, prepare, set_up
 
 State = Mapping[str, Tensor]
 

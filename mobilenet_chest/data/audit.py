@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data import findings, medmnist
-from mobilenet_chest.data.copies import MOST_PAIRS, NEAR, equal_groups, near_pairs
+from mobilenet_chest.data.columns import Values, read_patients
 from mobilenet_chest.data.dataset import open_file
+from mobilenet_chest.data.duplicates import MOST_PAIRS, NEAR, equal_groups, near_pairs
 from mobilenet_chest.data.findings import Finding, Image, Near, Shared, Shift
-from mobilenet_chest.data.groups import Values, read_patients
 from mobilenet_chest.data.scan import Scan, scan
 from mobilenet_chest.errors import DataError
 
@@ -73,7 +73,7 @@ def audit(config: DataConfig, test: bool = False, table: Path | None = None) -> 
         config: The data.
         test: Look at the sealed test split, too. No model sees it: what comes out is which rows are copies or
             damaged, whose they are, counts, and tests of shifts; no score.
-        table: A CSV that says whose images the rows are: :func:`~mobilenet_chest.data.groups.read_patients`.
+        table: A CSV that says whose images the rows are: :func:`~mobilenet_chest.data.columns.read_patients`.
 
     Raises:
         DataError: The file is missing, damaged or of another layout, a class name is wrong, a split has no rows,

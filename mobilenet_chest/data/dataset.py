@@ -19,7 +19,7 @@ from torch.nn import functional
 from mobilenet_chest import cache
 from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data import medmnist, phantom
-from mobilenet_chest.data.copies import not_copied
+from mobilenet_chest.data.duplicates import not_copied
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.data.sampling import FOLD_SEED, divide, hold_out
 from mobilenet_chest.errors import DataError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
-from mobilenet_chest.data.copies import NEAR
+from mobilenet_chest.data.duplicates import NEAR
 
 Severity = Literal["serious", "notable", "note"]
 

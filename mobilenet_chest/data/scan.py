@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.data.copies import fingerprint, thumbnails
+from mobilenet_chest.data.duplicates import fingerprint, thumbnails
 from mobilenet_chest.data.npz import NpzFile
 
 BLANK_RANGE = 8

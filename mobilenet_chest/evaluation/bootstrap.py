@@ -43,7 +43,7 @@ def bootstrap(
     Bootstrap Methods, 1997, eq. 5.27 f.).
 
     A metric that is the same in every draw, such as an accuracy of 1, has no width to be found here (for proportions
-    :func:`~mobilenet_chest.evaluation.statistics.wilson` has); one that is NaN in a draw has ends of NaN.
+    :func:`~mobilenet_chest.evaluation.significance.wilson` has); one that is NaN in a draw has ends of NaN.
 
     Args:
         labels: uint8 (n,).

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation.bootstrap import Figure, Weights, resampled
-from mobilenet_chest.evaluation.statistics import LEVEL, Interval, wilson
+from mobilenet_chest.evaluation.significance import LEVEL, Interval, wilson
 from mobilenet_chest.evaluation.thresholds import Labels, Probabilities, crossfit_folds
 
 BINS = 10

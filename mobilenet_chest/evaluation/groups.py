@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.evaluation.bootstrap import of_auc, of_mean, repeated, resampled
-from mobilenet_chest.evaluation.statistics import Interval, auc_interval, wilson
+from mobilenet_chest.evaluation.significance import Interval, auc_interval, wilson
 from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
 
 FEW = 10

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation.calibration import calibration_metrics
-from mobilenet_chest.evaluation.operating import operating_metrics
+from mobilenet_chest.evaluation.operating_points import operating_metrics
 from mobilenet_chest.evaluation.thresholds import (
     Labels,
     Probabilities,
@@ -20,7 +20,7 @@ from mobilenet_chest.evaluation.thresholds import (
 
 
 class Predicted(Protocol):
-    """Labels and probabilities of one split, as :class:`~mobilenet_chest.evaluation.predict.Predictions` has them."""
+    """Labels and probabilities of one split, as :class:`~mobilenet_chest.training.predict.Predictions` has them."""
 
     @property
     def label(self) -> Labels: ...

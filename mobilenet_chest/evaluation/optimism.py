@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.evaluation.statistics import LEVEL, Interval
+from mobilenet_chest.evaluation.significance import LEVEL, Interval
 
 Direction = Literal["maximize", "minimize"]
 

@@ -10,7 +10,7 @@ from mobilenet_chest.config import best_direction
 from mobilenet_chest.evaluation.bootstrap import less, resampled
 from mobilenet_chest.evaluation.delong import auc_differences
 from mobilenet_chest.evaluation.scored import JUDGED, RANKED, Scored
-from mobilenet_chest.evaluation.statistics import LEVEL, Difference, holm, mcnemar, not_inferior
+from mobilenet_chest.evaluation.significance import LEVEL, Difference, holm, mcnemar, not_inferior
 
 ALPHA = 1 - LEVEL
 

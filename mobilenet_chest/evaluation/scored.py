@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation.bootstrap import Figure, Floats, Weights, of_auc, of_mean, repeated
 from mobilenet_chest.evaluation.calibration import crossfit_calibrated, losses, of_error
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.thresholds import Probabilities, crossfit_right
 
 RANKED = {"auc": "probability", "auc_tta": "probability_tta"}

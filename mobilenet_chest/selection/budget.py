@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest.evaluation.thresholds import threshold_grid
-from mobilenet_chest.selection.runs import Candidate
+from mobilenet_chest.tracking.runs import Candidate
 from mobilenet_chest.tracking.study_run import CONFIRMED_RUN, search_all
 
 

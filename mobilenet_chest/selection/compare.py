@@ -9,13 +9,13 @@ from typing import Literal
 from mlflow import MlflowClient
 
 from mobilenet_chest.errors import UserError, nearest
-from mobilenet_chest.evaluation.figures import BY_FORMULA, figure_intervals, tta_gain
+from mobilenet_chest.evaluation.metric_intervals import BY_FORMULA, figure_intervals, tta_gain
 from mobilenet_chest.evaluation.paired import PAIRED, PRIMARY, Verdict, cannot_be_told, verdicts
 from mobilenet_chest.evaluation.scored import KNOWN, Scored
-from mobilenet_chest.evaluation.statistics import Interval
+from mobilenet_chest.evaluation.significance import Interval
 from mobilenet_chest.selection.budget import budgets, unequal
 from mobilenet_chest.selection.ledger import Opening, all_openings
-from mobilenet_chest.selection.runs import SCORED_ON, Candidate, everything, find, find_one, images_digest
+from mobilenet_chest.tracking.runs import SCORED_ON, Candidate, everything, find, find_one, images_digest
 from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
 
@@ -99,7 +99,7 @@ def compare(
     """Rows for runs, studies and experiments, with what their stored predictions say of their figures.
 
     Args:
-        references: Names as :func:`~mobilenet_chest.selection.runs.find` takes them; none means everything.
+        references: Names as :func:`~mobilenet_chest.tracking.runs.find` takes them; none means everything.
         baseline: Run or study to set the others against; it becomes the first row.
         reported: Add the source report's figures.
         margin: What a row may be worse than the baseline and still be called not inferior, in AUC and in accuracy.

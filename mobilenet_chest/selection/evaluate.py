@@ -13,21 +13,20 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.data.columns import Columns, read_columns
 from mobilenet_chest.data.dataset import has_test_split, load_test, load_train_val
-from mobilenet_chest.data.groups import Columns, read_columns
 from mobilenet_chest.errors import DataError, TrackingError
-from mobilenet_chest.evaluation.figures import figure_intervals
 from mobilenet_chest.evaluation.groups import GroupFigures, grouped
 from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.metric_intervals import figure_intervals
 from mobilenet_chest.evaluation.metrics import split_metrics
-from mobilenet_chest.evaluation.predict import predict
 from mobilenet_chest.selection.ledger import OPENINGS, Opening, open_test, openings
-from mobilenet_chest.selection.runs import SCORED_ON, run_config, stored_predictions, trained_model
-from mobilenet_chest.tracking.keeper import predictions_of, predictions_table
-from mobilenet_chest.tracking.reading import get_run
+from mobilenet_chest.tracking.artifact_writer import predictions_of, predictions_table
+from mobilenet_chest.tracking.runs import SCORED_ON, get_run, run_config, stored_predictions, trained_model
 from mobilenet_chest.tracking.scored import scored_by
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
+from mobilenet_chest.training.predict import predict
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def evaluate(
         split: val or test.
         again: Open the test split although it was opened for the same study before.
         groups: Columns of which each value makes a group.
-        groups_from: A table of columns, or of patients alone: :func:`~mobilenet_chest.data.groups.read_columns`.
+        groups_from: A table of columns, or of patients alone: :func:`~mobilenet_chest.data.columns.read_columns`.
 
     Raises:
         TrackingError: No such finished run, or without checkpoint.

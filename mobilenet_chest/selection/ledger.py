@@ -20,10 +20,9 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import SealedError, TrackingError
-from mobilenet_chest.selection.runs import RUN_ID, find_study
 from mobilenet_chest.tracking.description import user
 from mobilenet_chest.tracking.provenance import identity
-from mobilenet_chest.tracking.reading import get_run
+from mobilenet_chest.tracking.runs import RUN_ID, find_study, get_run
 from mobilenet_chest.tracking.store import all_experiment_ids
 from mobilenet_chest.tracking.study_run import search_all
 

@@ -9,7 +9,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import PromotionRefused
-from mobilenet_chest.selection.runs import SCORED_ON, Candidate, images_digest
+from mobilenet_chest.tracking.runs import SCORED_ON, Candidate, images_digest
 
 DEFAULT = ("val_auc", "maximize")
 """What runs of no study are ranked by, as ``compare`` does."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.selection.evaluate import same_rows
-from mobilenet_chest.tracking.delivery import deliver_run
-from mobilenet_chest.tracking.owners import living_owner
-from mobilenet_chest.tracking.reading import Standing, get_run, standing
+from mobilenet_chest.tracking.artifacts import Standing, standing
+from mobilenet_chest.tracking.outbox.delivery import deliver_run
+from mobilenet_chest.tracking.run_owners import living_owner
+from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.tracking.store import connect
 
 

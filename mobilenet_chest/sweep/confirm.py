@@ -16,12 +16,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config, Distribution
 from mobilenet_chest.evaluation.optimism import crossfitted, optimism
-from mobilenet_chest.evaluation.statistics import Interval
+from mobilenet_chest.evaluation.significance import Interval
 from mobilenet_chest.sweep.claims import CONFIRMS, counts, ranked
-from mobilenet_chest.sweep.definition import exists, open_or_create
 from mobilenet_chest.sweep.objective import FOLD_RUNS
 from mobilenet_chest.sweep.repair import reconcile
 from mobilenet_chest.sweep.storage import exclusive, open_storage
+from mobilenet_chest.sweep.stored_study import exists, open_or_create
 from mobilenet_chest.tracking.study_run import keep_checkpoints
 
 CONFIRMED = "confirmed"

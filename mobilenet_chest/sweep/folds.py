@@ -13,11 +13,11 @@ import numpy as np
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.evaluation.predict import Predictions, one_after_the_other
+from mobilenet_chest.evaluation.predictions import Predictions, one_after_the_other
 from mobilenet_chest.tracking import MlflowTracker
-from mobilenet_chest.tracking.keeper import predictions_of, predictions_table, remove_last
-from mobilenet_chest.tracking.reading import FOLDS, OUT_OF_FOLD, SCORED_ON, Standing, standing, stored_predictions
-from mobilenet_chest.tracking.sending import answering
+from mobilenet_chest.tracking.artifact_writer import predictions_of, predictions_table, remove_last
+from mobilenet_chest.tracking.artifacts import FOLDS, OUT_OF_FOLD, SCORED_ON, Standing, standing, stored_predictions
+from mobilenet_chest.tracking.outbox.sender import answering
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.study_run import nested_runs
 from mobilenet_chest.tracking.tracker import Status

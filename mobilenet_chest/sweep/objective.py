@@ -17,22 +17,23 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.config import EPOCH_METRICS, Config, best_direction, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import OwnershipLost, SweepFailed, TrackingError, TrainingDiverged, WriteFailed
-from mobilenet_chest.evaluation.predict import Predictions, latency
-from mobilenet_chest.stages import Spent
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.sweep import folds
 from mobilenet_chest.sweep.claims import CONFIRMS, FINISHED, give_back, give_up, requeue
 from mobilenet_chest.sweep.lease import Lease
-from mobilenet_chest.sweep.resampling import division
 from mobilenet_chest.sweep.space import Values
+from mobilenet_chest.sweep.splits import division
 from mobilenet_chest.sweep.storage import exclusive
 from mobilenet_chest.tracking import MlflowTracker
-from mobilenet_chest.tracking.keeper import remove_last
-from mobilenet_chest.tracking.reading import Standing, standing
-from mobilenet_chest.tracking.sending import answering
+from mobilenet_chest.tracking.artifact_writer import remove_last
+from mobilenet_chest.tracking.artifacts import Standing, standing
+from mobilenet_chest.tracking.outbox.sender import answering
 from mobilenet_chest.tracking.store import connect, without_password
 from mobilenet_chest.tracking.study_run import exists, keep_checkpoints
 from mobilenet_chest.tracking.tracker import Status
 from mobilenet_chest.training.epoch import Record
+from mobilenet_chest.training.predict import latency
+from mobilenet_chest.training.stages import Spent
 from mobilenet_chest.two_stage import RESULT, RunResult, train
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import optuna
 from optuna.trial import TrialState
 
 from mobilenet_chest.sweep.claims import CONFIRMS, counts, reap
-from mobilenet_chest.sweep.definition import studies
 from mobilenet_chest.sweep.lease import Watch
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
-from mobilenet_chest.tracking.delivery import deliver_all
+from mobilenet_chest.sweep.stored_study import studies
+from mobilenet_chest.tracking.outbox.delivery import deliver_all
 from mobilenet_chest.tracking.store import check_reachable
 from mobilenet_chest.tracking.study_run import close_dead, settle_trials
 

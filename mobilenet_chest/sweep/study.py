@@ -13,24 +13,24 @@ from optuna.trial import FrozenTrial, TrialState
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.errors import ConfigError, SweepFailed
-from mobilenet_chest.stages import Prepared, prepare
-from mobilenet_chest.sweep import report
+from mobilenet_chest.sweep import study_page
 from mobilenet_chest.sweep.claims import best_trial, counts
 from mobilenet_chest.sweep.confirm import CONFIRMED, Confirmation, confirm, outcome, trainings
-from mobilenet_chest.sweep.definition import check_same_experiment, exists, open_or_create
 from mobilenet_chest.sweep.lease import Watch
+from mobilenet_chest.sweep.local_workers import Job, Launcher, cores, run_workers
 from mobilenet_chest.sweep.repair import free, reconcile
-from mobilenet_chest.sweep.resampling import check_division
 from mobilenet_chest.sweep.space import grid_points
-from mobilenet_chest.sweep.staffing import Outlook, hopeless, outlook
-from mobilenet_chest.sweep.standings import Standings, standings
-from mobilenet_chest.sweep.status import SweepStatus, TrialSummary, status, summarize
+from mobilenet_chest.sweep.splits import check_division
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
-from mobilenet_chest.sweep.workers import Job, Launcher, cores, run_workers
-from mobilenet_chest.tracking.delivery import deliver_all
+from mobilenet_chest.sweep.stored_study import check_same_experiment, exists, open_or_create
+from mobilenet_chest.sweep.summary import SweepStatus, TrialSummary, status, summarize
+from mobilenet_chest.sweep.supervisor import Outlook, hopeless, outlook
+from mobilenet_chest.sweep.ties import Standings, standings
+from mobilenet_chest.tracking.outbox.delivery import deliver_all
 from mobilenet_chest.tracking.store import check_reachable, connect
 from mobilenet_chest.tracking.study_run import open_study_run
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
+from mobilenet_chest.training.stages import Prepared, prepare
 
 REPORTED = "reported_trials"
 """Attribute of the study: of how many trials its run in MLflow has the leaderboard and plots."""
@@ -136,7 +136,7 @@ def run_sweep(
         timeout: Seconds after which no further trial is begun.
         storage: SQLAlchemy address of the study; ``sqlite:///optuna.db`` by default.
         launch: What runs the workers: processes of this machine by default, or what
-            :func:`~mobilenet_chest.sweep.actors.on_ray` gives.
+            :func:`~mobilenet_chest.sweep.ray_workers.on_ray` gives.
         on_status: Called about once a second.
 
     Raises:
@@ -190,7 +190,7 @@ def run_sweep(
         with exclusive(url):  # machines that share the study are done with it at the same time
             result = _result(config, study, run_id, new_trials=len(_counted(study)) - len(before))
             if study.user_attrs.get(REPORTED) != len(result.trials):
-                report.log(config, study, parent, result.importances, result.standings)
+                study_page.log(config, study, parent, result.importances, result.standings)
                 study.set_user_attr(REPORTED, len(result.trials))
                 study.set_user_attr(CONFIRMED, None)
         if config.study.confirm is not None and result.complete:
@@ -199,7 +199,7 @@ def run_sweep(
             with exclusive(url):
                 wanted = config.study.confirm.model_dump()
                 if result.complete and study.user_attrs.get(CONFIRMED) != wanted:
-                    report.log_confirmation(config, study, parent, result.importances, result.confirmed)
+                    study_page.log_confirmation(config, study, parent, result.importances, result.confirmed)
                     study.set_user_attr(CONFIRMED, wanted)
         ended = Status.FINISHED
     except KeyboardInterrupt:
@@ -264,10 +264,10 @@ def _result(config: Config, study: optuna.Study, parent_run: str, new_trials: in
         run_id=parent_run,
         trials=trials,
         best=summarize(best),
-        front=report.front(study),
-        importances=report.importances(study),
+        front=study_page.front(study),
+        importances=study_page.importances(study),
         complete=len(counted) >= _total(config),
         new_trials=new_trials,
-        stage1=report.stage1_totals(study),
+        stage1=study_page.stage1_totals(study),
         standings=standings(config.study.metric, trials, summarize(best), parent_run),
     )

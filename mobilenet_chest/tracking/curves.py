@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mobilenet_chest.evaluation.calibration import reliability
-from mobilenet_chest.evaluation.operating import point_at, threshold_curve
+from mobilenet_chest.evaluation.operating_points import point_at, threshold_curve
 from mobilenet_chest.evaluation.thresholds import Labels, Probabilities, accuracy_at
 from mobilenet_chest.tracking.plots import QUICKLY
 

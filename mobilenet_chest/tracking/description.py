@@ -10,8 +10,8 @@ from typing import Any
 
 from mobilenet_chest.config import Config, flatten
 from mobilenet_chest.data.dataset import TrainVal
+from mobilenet_chest.tracking.outbox.writes import Write
 from mobilenet_chest.tracking.provenance import code_version, owner_tag
-from mobilenet_chest.tracking.writes import Write
 
 
 def run_tags(config: Config, data: TrainVal) -> dict[str, str]:

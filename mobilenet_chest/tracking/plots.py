@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mobilenet_chest.data.dataset import Split
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.training.epoch import Record
 
 RIGHT, WRONG = "#1a7f37", "#cf222e"

@@ -16,7 +16,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.intervals import check_rows
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.scored import Scored
 from mobilenet_chest.tracking.store import reason, tracking_uri
 

@@ -21,7 +21,7 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import TrackingError, TrackingLost
-from mobilenet_chest.tracking.writes import impatient
+from mobilenet_chest.tracking.outbox.writes import impatient
 
 ANSWER_SECONDS = 5.0
 

@@ -13,14 +13,14 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.tracking.keeper import FOLDER
-from mobilenet_chest.tracking.owners import living_owners
-from mobilenet_chest.tracking.reading import FOLDS
-from mobilenet_chest.tracking.sending import answering
-from mobilenet_chest.tracking.spool import spools
+from mobilenet_chest.tracking.artifact_writer import FOLDER
+from mobilenet_chest.tracking.artifacts import FOLDS
+from mobilenet_chest.tracking.outbox.journal import spools
+from mobilenet_chest.tracking.outbox.sender import answering
+from mobilenet_chest.tracking.outbox.writes import remove_artifacts
+from mobilenet_chest.tracking.run_owners import living_owners
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
 from mobilenet_chest.tracking.tracker import OF_TRIALS, MlflowTracker
-from mobilenet_chest.tracking.writes import remove_artifacts
 
 CHECKPOINTS_REMOVED = "checkpoints_removed"
 

@@ -15,15 +15,15 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.config import Config, to_yaml
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import OwnershipLost, TrackingError
-from mobilenet_chest.tracking.delivery import deliver_run
 from mobilenet_chest.tracking.description import run_inputs, run_params, run_tags
-from mobilenet_chest.tracking.owners import Signs
+from mobilenet_chest.tracking.outbox.delivery import deliver_run
+from mobilenet_chest.tracking.outbox.sender import Sender, answering
+from mobilenet_chest.tracking.outbox.writes import Write, send
 from mobilenet_chest.tracking.provenance import OWNER as OWNER
 from mobilenet_chest.tracking.provenance import owner_tag as owner_tag
-from mobilenet_chest.tracking.sending import Sender, answering
+from mobilenet_chest.tracking.run_owners import Signs
 from mobilenet_chest.tracking.store import connect, experiment_id, without_password
-from mobilenet_chest.tracking.system import SystemMonitor
-from mobilenet_chest.tracking.writes import Write, send
+from mobilenet_chest.tracking.system_metrics import SystemMonitor
 
 Status = RunStatus
 """How a run ended: FINISHED, FAILED or KILLED."""

@@ -17,7 +17,7 @@ from mobilenet_chest.cli import compared
 from mobilenet_chest.cli.commands import app
 from mobilenet_chest.config import Config
 from mobilenet_chest.evaluation.paired import Verdict
-from mobilenet_chest.evaluation.statistics import Interval
+from mobilenet_chest.evaluation.significance import Interval
 from mobilenet_chest.selection.compare import REPORTED, Row
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.two_stage import train

@@ -10,7 +10,7 @@ from mobilenet_chest.cli import swept
 from mobilenet_chest.config import Config, parse
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.sweep import SweepResult, TrialSummary
-from mobilenet_chest.sweep.standings import Standings
+from mobilenet_chest.sweep.ties import Standings
 
 TRIALS = [
     TrialSummary(0, "COMPLETE", 0.95, "a" * 32, {"stage2.lr": 1e-3}),

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.experiments import SMALL_MODEL
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
 
-TINY = {
-    # its BatchNorm statistics adapt within a few steps, so that predictions differ between images
-    "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
+TINY = SMALL_MODEL | {
     "optimizer": {"batch_size": 16, "accumulation": 1},
     "stage2": {"epochs": 2, "lr": 2e-3},
     "tracking": {"experiment": "members"},

@@ -16,11 +16,11 @@ from mobilenet_chest.combine.members import trained
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
-from mobilenet_chest.evaluation.predict import predict
 from mobilenet_chest.models.classifier import Ensemble
 from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.evaluate import evaluate
-from mobilenet_chest.selection.runs import Candidate, run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.runs import Candidate, run_config, stored_predictions, trained_model
+from mobilenet_chest.training.predict import predict
 
 Make = Callable[..., Config]
 

@@ -12,8 +12,8 @@ from mobilenet_chest.combine.ensemble import of_folds, of_seeds
 from mobilenet_chest.combine.members import trained
 from mobilenet_chest.combine.soup import soup
 from mobilenet_chest.config import Config, with_values
-from mobilenet_chest.selection.promote import promote
-from mobilenet_chest.selection.runs import Candidate
+from mobilenet_chest.registry.promote import promote
+from mobilenet_chest.tracking.runs import Candidate
 
 Make = Callable[..., Config]
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import DataConfig
-from mobilenet_chest.data.groups import Columns, read_columns
+from mobilenet_chest.data.columns import Columns, read_columns
 from mobilenet_chest.errors import DataError
 
 Make = Callable[..., DataConfig]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.evaluation.statistics import auc, auc_interval, bootstrap, bootstrap_difference, wilson
+from mobilenet_chest.evaluation.significance import auc, auc_interval, bootstrap, bootstrap_difference, wilson
 
 LABELS = np.repeat(np.array([0, 1], np.uint8), [97, 208])
 

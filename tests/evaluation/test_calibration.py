@@ -25,7 +25,7 @@ from mobilenet_chest.evaluation.calibration import (
     log_loss,
     reliability,
 )
-from mobilenet_chest.evaluation.statistics import wilson
+from mobilenet_chest.evaluation.significance import wilson
 from mobilenet_chest.evaluation.thresholds import crossfit_folds
 
 

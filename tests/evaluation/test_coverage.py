@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom, norm
 
 from mobilenet_chest.evaluation.delong import auc_differences, auc_intervals
-from mobilenet_chest.evaluation.statistics import (
+from mobilenet_chest.evaluation.significance import (
     Difference,
     auc_difference,
     bootstrap,

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation.crossfit import choose_epoch, crossfit_all_accuracy, epoch_values
 from mobilenet_chest.evaluation.metrics import epoch_metrics
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold, crossfit_accuracy
 
 METRICS = ("val_loss", "val_accuracy", "val_auc")

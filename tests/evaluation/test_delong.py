@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.delong import auc_differences, auc_intervals
-from mobilenet_chest.evaluation.statistics import auc, auc_difference, auc_interval, delong
+from mobilenet_chest.evaluation.significance import auc, auc_difference, auc_interval, delong
 
 # aSAH, which comes with pROC (Turck et al., Intensive Care Medicine 2010): 113 patients with a subarachnoid
 # haemorrhage, whose outcome was good (G) or poor (P); the WFNS grade, and S100β and NDKA in µg/l

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mobilenet_chest.evaluation.groups import GroupFigures, grouped
-from mobilenet_chest.evaluation.statistics import auc, auc_interval, bootstrap, wilson
+from mobilenet_chest.evaluation.significance import auc, auc_interval, bootstrap, wilson
 
 CLASSES = ("normal", "pneumonia")
 

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics, split_metrics
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold, crossfit_accuracy
 
 

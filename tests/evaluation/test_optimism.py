@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mobilenet_chest.evaluation.optimism import crossfitted, optimism
-from mobilenet_chest.evaluation.statistics import Interval
+from mobilenet_chest.evaluation.significance import Interval
 
 CONFIGURATIONS, IMAGES, TOP, SEEDS = 50, 305, 3, 5
 POINTS = 0.01

@@ -10,9 +10,9 @@ import pytest
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation.calibration import log_loss
 from mobilenet_chest.evaluation.paired import cannot_be_told, difference, verdicts
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.scored import Scored
-from mobilenet_chest.evaluation.statistics import auc_difference, bootstrap_difference, holm, mcnemar
+from mobilenet_chest.evaluation.significance import auc_difference, bootstrap_difference, holm, mcnemar
 
 GENERATOR = np.random.default_rng(7)
 LABELS = np.repeat(np.array([0, 1], np.uint8), (200, 105))

@@ -9,9 +9,9 @@ import pytest
 
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.scored import KNOWN, Scored
-from mobilenet_chest.evaluation.statistics import auc
+from mobilenet_chest.evaluation.significance import auc
 from mobilenet_chest.evaluation.thresholds import crossfit_accuracy
 
 LABELS = np.repeat(np.array([0, 1], np.uint8), (60, 120))

@@ -13,8 +13,8 @@ from mobilenet_chest.config import MODEL_NAMES, Config, ModelConfig
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import RANDOM_START_MOMENTUM, build_model, parameter_counts
-from mobilenet_chest.stages import prepare, set_up
 from mobilenet_chest.training.loop import Progress, fit
+from mobilenet_chest.training.stages import prepare, set_up
 
 
 def built(channels: int = 1, **fields: Any) -> Classifier:

@@ -10,10 +10,10 @@ from mlflow import MlflowClient
 from mobilenet_chest.selection import budget as module
 from mobilenet_chest.selection.budget import Budget, budget, budgets, unequal
 from mobilenet_chest.selection.compare import compare
-from mobilenet_chest.selection.runs import Candidate, find_one
+from mobilenet_chest.tracking.runs import Candidate, find_one
 
 if TYPE_CHECKING:
-    from tests.selection.conftest import Store
+    from helpers.stores import Store
 
 
 def test_a_study_s_best_is_chosen_from_its_trials(store: Store) -> None:

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.evaluation.calibration import brier
-from mobilenet_chest.evaluation.statistics import (
+from mobilenet_chest.evaluation.significance import (
     auc_difference,
     auc_interval,
     bootstrap,
@@ -24,7 +24,7 @@ from mobilenet_chest.evaluation.statistics import (
 from mobilenet_chest.selection.compare import REPORTED, Row, compare
 
 if TYPE_CHECKING:
-    from tests.selection.conftest import Store
+    from helpers.stores import Store
 
 
 def by_id(rows: list[Row]) -> dict[str | None, Row]:

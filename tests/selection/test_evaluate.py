@@ -10,15 +10,15 @@ import pytest
 
 from mobilenet_chest.data.dataset import load_test
 from mobilenet_chest.errors import DataError, SealedError, TrackingError
-from mobilenet_chest.evaluation.figures import figure_intervals
+from mobilenet_chest.evaluation.metric_intervals import figure_intervals
 from mobilenet_chest.evaluation.metrics import split_metrics
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.selection.evaluate import evaluate
-from mobilenet_chest.selection.runs import stored_predictions
+from mobilenet_chest.tracking.runs import stored_predictions
 from mobilenet_chest.tracking.scored import scored_by
 
 if TYPE_CHECKING:
-    from tests.selection.conftest import Store
+    from helpers.stores import Store
 
 
 def test_validation_gives_the_figures_of_the_run(store: Store) -> None:

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 
 from mobilenet_chest.cli.commands import app
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.evaluation.statistics import auc_interval, wilson
+from mobilenet_chest.evaluation.significance import auc_interval, wilson
 from mobilenet_chest.selection.evaluate import evaluate
-from mobilenet_chest.selection.runs import stored_predictions
+from mobilenet_chest.tracking.runs import stored_predictions
 
 if TYPE_CHECKING:
-    from tests.selection.conftest import Store
+    from helpers.stores import Store
 
 Rewrite = Callable[..., None]
 

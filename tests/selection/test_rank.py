@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from mobilenet_chest.errors import PromotionRefused
 from mobilenet_chest.selection.rank import against
-from mobilenet_chest.selection.runs import SCORED_ON, Candidate
+from mobilenet_chest.tracking.runs import SCORED_ON, Candidate
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from mobilenet_chest.tracking.provenance import identity
 from mobilenet_chest.tracking.tracker import OWNER
 
 if TYPE_CHECKING:
-    from tests.selection.conftest import Store
+    from helpers.stores import Store
 
 
 def checkpoints(store: Store, run_id: str) -> Path:

@@ -23,13 +23,13 @@ from optuna.trial import TrialState
 from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.optimism import crossfitted, optimism
-from mobilenet_chest.selection.runs import best_of_study, find
 from mobilenet_chest.sweep import SweepResult, SweepStatus, confirmations_to_come, objective, run_sweep
 from mobilenet_chest.sweep.claims import CONFIRMS
 from mobilenet_chest.sweep.confirm import fresh_seeds, outcome
-from mobilenet_chest.sweep.definition import open_or_create
 from mobilenet_chest.sweep.repair import reconcile
-from mobilenet_chest.tracking import keeper
+from mobilenet_chest.sweep.stored_study import open_or_create
+from mobilenet_chest.tracking import artifact_writer
+from mobilenet_chest.tracking.runs import best_of_study, find
 from mobilenet_chest.tracking.study_run import nested_runs
 from mobilenet_chest.training import loop
 
@@ -47,8 +47,8 @@ def checkpoints(run_id: str) -> list[str]:
     return [file.path for file in MlflowClient().list_artifacts(run_id, "checkpoints")]
 
 
-def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny: Make) -> None:
-    config = tiny(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=2, confirm={"top": 2, "seeds": 2})
+def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_search: Make) -> None:
+    config = tiny_search(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=2, confirm={"top": 2, "seeds": 2})
     assert confirmations_to_come(config) == 4
     result = run_sweep(config)
     assert confirmations_to_come(config) == 0
@@ -110,15 +110,15 @@ def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny:
     assert len(confirm_runs(result)) == 4
 
 
-def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tiny: Make) -> None:
-    made(tiny(RANGE, trials=1, confirm={"seeds": 2}), [0.0], {})
-    plain = run_sweep(tiny(RANGE, trials=1))
+def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tiny_search: Make) -> None:
+    made(tiny_search(RANGE, trials=1, confirm={"seeds": 2}), [0.0], {})
+    plain = run_sweep(tiny_search(RANGE, trials=1))
     assert (plain.confirmed, plain.complete) == (None, True)
-    first = run_sweep(tiny(RANGE, trials=1, confirm={"top": 3, "seeds": 2}))  # there is one leader only
+    first = run_sweep(tiny_search(RANGE, trials=1, confirm={"top": 3, "seeds": 2}))  # there is one leader only
     assert first.new_trials == 0
     assert first.confirmed is not None
     before = {run.info.run_id for run in confirm_runs(first)}
-    more = tiny(RANGE, trials=1, confirm={"top": 1, "seeds": 3})
+    more = tiny_search(RANGE, trials=1, confirm={"top": 1, "seeds": 3})
     assert confirmations_to_come(more) == 1
     second = run_sweep(more)
     assert second.confirmed is not None
@@ -128,14 +128,14 @@ def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tin
     client = MlflowClient()
     assert client.get_run(plain.run_id).data.tags["confirmed_run"] == second.confirmed.run_id
     # with a trial more it is to be seen anew who leads; the single leader may be another one
-    third = run_sweep(tiny(RANGE, trials=2))
+    third = run_sweep(tiny_search(RANGE, trials=2))
     assert (third.confirmed, third.new_trials) == (None, 1)
     assert client.get_run(plain.run_id).data.tags["confirmed_run"] == ""
     assert find(client, "tiny")[0].run_id == third.best.run_id
 
 
-def test_an_interrupted_confirmation_goes_on(here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = tiny(RANGE, trials=1, confirm={"top": 1, "seeds": 2})
+def test_an_interrupted_confirmation_goes_on(here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny_search(RANGE, trials=1, confirm={"top": 1, "seeds": 2})
     made(config, [0.9], {})
     # there are two epochs: the first training on a fresh seed has ended, and the second one's first epoch
     counting = Counting(stop_at=4)
@@ -172,9 +172,9 @@ class Counting:
 
 
 def test_a_leader_that_fails_on_a_fresh_seed_is_not_chosen(
-    here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch
+    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = tiny(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
+    config = tiny_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
     made(config, [0.8, 0.9], {})
     real = objective.train
 
@@ -192,9 +192,9 @@ def test_a_leader_that_fails_on_a_fresh_seed_is_not_chosen(
 
 
 @pytest.mark.parametrize("resampling", ["reshuffle", "kfold"])
-def test_where_trials_vary_the_rows_fresh_seeds_do_too(here: Path, tiny: Make, resampling: str) -> None:
+def test_where_trials_vary_the_rows_fresh_seeds_do_too(here: Path, tiny_search: Make, resampling: str) -> None:
     folds = {"folds": 2} if resampling == "kfold" else {}
-    config = tiny(RANGE, trials=1, resampling=resampling, confirm={"top": 1, "seeds": 2}, **folds)
+    config = tiny_search(RANGE, trials=1, resampling=resampling, confirm={"top": 1, "seeds": 2}, **folds)
     made(config, [0.9], {})
     result = run_sweep(config)
     assert result.confirmed is not None
@@ -249,25 +249,25 @@ FRESH = {1: [0.6, 0.7, 0.8, 0.65], 2: [0.8, 0.7, 0.9, 0.8]}
     ],
 )  # fmt: skip
 def test_who_is_chosen(
-    tracking: Path, tiny: Make, metric: str, direction: str, claims: list[float], fresh: dict[int, list[float | None]],
-    chosen: int, run_id: str, optimistic: float,
+    tracking: Path, tiny_search: Make, metric: str, direction: str, claims: list[float],
+    fresh: dict[int, list[float | None]], chosen: int, run_id: str, optimistic: float,
 ) -> None:  # fmt: skip
-    config = tiny(RANGE, trials=3, metric=metric, direction=direction, confirm={"top": 2, "seeds": 4})
+    config = tiny_search(RANGE, trials=3, metric=metric, direction=direction, confirm={"top": 2, "seeds": 4})
     found = outcome(config, made(config, claims, fresh), "sqlite:///optuna.db")
     assert found is not None
     assert (found.trial, found.run_id) == (chosen, run_id)
     assert found.optimism.value == pytest.approx(optimistic)
 
 
-def test_nothing_is_chosen_where_each_leader_failed_once(tracking: Path, tiny: Make) -> None:
-    config = tiny(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
+def test_nothing_is_chosen_where_each_leader_failed_once(tracking: Path, tiny_search: Make) -> None:
+    config = tiny_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
     study = made(config, [0.7, 0.9], {0: [0.8, None], 1: [None, 0.8]})
     assert outcome(config, study, "sqlite:///optuna.db") is None
     assert confirmations_to_come(config) == 0
 
 
-def test_a_study_and_its_confirmation_look_after_runs_of_their_own(tracking: Path, tiny: Make) -> None:
-    config, url, client = tiny(RANGE, trials=1), "sqlite:///optuna.db", MlflowClient()
+def test_a_study_and_its_confirmation_look_after_runs_of_their_own(tracking: Path, tiny_search: Make) -> None:
+    config, url, client = tiny_search(RANGE, trials=1), "sqlite:///optuna.db", MlflowClient()
     study = open_or_create(config, url)
     confirming = open_or_create(config.model_copy(update={"study": StudyConfig(name="tiny/confirm")}), url)
     confirming.set_user_attr(CONFIRMS, "tiny")
@@ -286,8 +286,8 @@ def test_a_study_and_its_confirmation_look_after_runs_of_their_own(tracking: Pat
 
 
 @pytest.mark.slow
-def test_two_workers_share_a_confirmation(tracking: Path, tiny: Make) -> None:
-    config = tiny(RANGE, trials=2, confirm={"top": 1, "seeds": 3})
+def test_two_workers_share_a_confirmation(tracking: Path, tiny_search: Make) -> None:
+    config = tiny_search(RANGE, trials=2, confirm={"top": 1, "seeds": 3})
     made(config, [0.9, 0.8], {})
     seen: list[SweepStatus] = []
     result = run_sweep(config, workers=2, on_status=seen.append)
@@ -302,13 +302,13 @@ def test_two_workers_share_a_confirmation(tracking: Path, tiny: Make) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
-def test_killed_in_mid_confirmation(here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_in_mid_confirmation(here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was done is not done again, what was in hand goes on after its last epoch."""
-    config = tiny(RANGE, {"stage2.epochs": 3, "stage2.patience": None}, trials=1, confirm={"top": 1, "seeds": 2})
+    config = tiny_search(RANGE, {"stage2.epochs": 3, "stage2.patience": None}, trials=1, confirm={"top": 1, "seeds": 2})
     made(config, [0.9], {})
     real = loop.train_epoch
     calls = itertools.count(1)
-    monkeypatch.setattr(keeper, "SPARED_SECONDS", 0.0)
+    monkeypatch.setattr(artifact_writer, "SPARED_SECONDS", 0.0)
 
     def until_the_seventh(*given: Any, **named: Any) -> Any:  # the third epoch of the second fresh seed
         return os.kill(os.getpid(), signal.SIGKILL) if next(calls) == 7 else real(*given, **named)

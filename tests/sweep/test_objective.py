@@ -14,9 +14,10 @@ from optuna.trial import TrialState
 
 from mobilenet_chest import cache, two_stage
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep import lease, objective, run_sweep, workers
-from mobilenet_chest.tracking import delivery, keeper, sending, writes
-from mobilenet_chest.tracking.spool import spools
+from mobilenet_chest.sweep import lease, local_workers, objective, run_sweep
+from mobilenet_chest.tracking import artifact_writer
+from mobilenet_chest.tracking.outbox import delivery, sender, writes
+from mobilenet_chest.tracking.outbox.journal import spools
 from mobilenet_chest.tracking.study_run import nested_runs
 
 Make = Callable[..., Config]
@@ -49,12 +50,12 @@ def histories(run_id: str) -> dict[str, list[tuple[int, float]]]:
 
 @pytest.mark.parametrize("epochs", [1, 2, 4, 5])
 def test_an_interrupted_trial_goes_on_in_its_run(
-    here: Path, tiny: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, epochs: int
+    here: Path, tiny_search: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, epochs: int
 ) -> None:
-    monkeypatch.setattr(keeper, "SPARED_SECONDS", 0.0)
-    whole = run_sweep(tiny(RANGE, FIVE | {"name": "whole"}, trials=1))
+    monkeypatch.setattr(artifact_writer, "SPARED_SECONDS", 0.0)
+    whole = run_sweep(tiny_search(RANGE, FIVE | {"name": "whole"}, trials=1))
     cache.clear()  # or the next would have no stage 1 to be interrupted in
-    config = tiny(RANGE, FIVE | {"tracking": {"keep_checkpoints": 0}}, trials=1)
+    config = tiny_search(RANGE, FIVE | {"tracking": {"keep_checkpoints": 0}}, trials=1)
     driver_dies(epochs)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(config)
@@ -80,7 +81,7 @@ def test_an_interrupted_trial_goes_on_in_its_run(
 
 
 def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
-    here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     away, seen, kept = False, list[str](), list[int]()
 
@@ -98,10 +99,10 @@ def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
         kept.append(sum(spool.count() for spool in spools()))
         away = False  # before the next trial begins
 
-    monkeypatch.setattr(sending, "send", send)
+    monkeypatch.setattr(sender, "send", send)
     monkeypatch.setattr(delivery, "send", send)
-    monkeypatch.setattr(workers, "wait_reachable", comes_back)
-    result = run_sweep(tiny(RANGE, FIVE, trials=2))
+    monkeypatch.setattr(local_workers, "wait_reachable", comes_back)
+    result = run_sweep(tiny_search(RANGE, FIVE, trials=2))
     assert [run_id for trial in result.trials if (run_id := trial.run_id)] == seen
     assert kept[0] == 0
     assert min(kept[1:]) >= 3  # the result, the run's end, the study's word
@@ -114,8 +115,8 @@ def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
     assert spools() == []
 
 
-def test_a_run_that_is_gone_is_begun_anew(here: Path, tiny: Make, driver_dies: Callable[[int], None]) -> None:
-    config = tiny(RANGE, FIVE, trials=1)
+def test_a_run_that_is_gone_is_begun_anew(here: Path, tiny_search: Make, driver_dies: Callable[[int], None]) -> None:
+    config = tiny_search(RANGE, FIVE, trials=1)
     driver_dies(3)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(config)
@@ -130,9 +131,9 @@ def test_a_run_that_is_gone_is_begun_anew(here: Path, tiny: Make, driver_dies: C
 
 
 def test_a_trial_killed_between_its_runs_end_and_the_study_is_not_trained_again(
-    here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch
+    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = tiny(RANGE, FIVE, trials=1)
+    config = tiny_search(RANGE, FIVE, trials=1)
 
     def killed(*_: object) -> None:
         raise SystemExit  # as SIGKILL would: nothing is written any more

@@ -15,12 +15,12 @@ from optuna.trial import TrialState
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import StudyError
-from mobilenet_chest.selection.runs import find_one
 from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep.repair import repair
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.provenance import identity
+from mobilenet_chest.tracking.runs import find_one
 from mobilenet_chest.tracking.tracker import OWNER
 
 Make = Callable[..., Config]
@@ -33,17 +33,17 @@ def gone() -> dict[str, object]:
     return identity() | {"started": psutil.boot_time() - 1000}
 
 
-def test_nothing_to_repair(here: Path, tiny: Make) -> None:
+def test_nothing_to_repair(here: Path, tiny_search: Make) -> None:
     assert repair() == []
     assert not (here / "optuna.db").exists()
-    run_sweep(tiny(RANGE, trials=1))
+    run_sweep(tiny_search(RANGE, trials=1))
     assert repair() == []
     with pytest.raises(StudyError, match="not a database address"):
         repair("nowhere")
 
 
-def test_everything_that_a_kill_can_leave(here: Path, tiny: Make) -> None:
-    config = tiny(RANGE, trials=2)
+def test_everything_that_a_kill_can_leave(here: Path, tiny_search: Make) -> None:
+    config = tiny_search(RANGE, trials=2)
     result = run_sweep(config)
     client, data = MlflowClient(), load_train_val(config.data)
     study = optuna.load_study(study_name="tiny", storage=open_storage("sqlite:///optuna.db"))
@@ -93,8 +93,8 @@ def test_everything_that_a_kill_can_leave(here: Path, tiny: Make) -> None:
     ]
 
 
-def test_a_run_that_was_deleted_is_named(here: Path, tiny: Make) -> None:
-    result = run_sweep(tiny(RANGE, trials=1))
+def test_a_run_that_was_deleted_is_named(here: Path, tiny_search: Make) -> None:
+    result = run_sweep(tiny_search(RANGE, trials=1))
     assert result.best.run_id is not None
     MlflowClient().delete_run(result.best.run_id)
     assert repair() == [f"study tiny: run {result.best.run_id}: gone, though its trial is COMPLETE"]

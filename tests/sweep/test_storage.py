@@ -13,8 +13,8 @@ from pathlib import Path
 import optuna
 import pytest
 import sqlalchemy
+from helpers.servers import Postgres
 from optuna.storages import RDBStorage
-from servers import Postgres
 
 from mobilenet_chest.errors import MissingExtraError, StudyError, UserError, WriteFailed
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage

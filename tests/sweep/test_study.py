@@ -17,11 +17,11 @@ from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError, StudyError, SweepFailed
-from mobilenet_chest.stages import Spent
 from mobilenet_chest.sweep import SweepResult, check, objective, run_sweep, study, trials_to_come
 from mobilenet_chest.sweep.space import grid_points
-from mobilenet_chest.sweep.staffing import HOPELESS
+from mobilenet_chest.sweep.supervisor import HOPELESS
 from mobilenet_chest.tracking.study_run import nested_runs
+from mobilenet_chest.training.stages import Spent
 
 Make = Callable[..., Config]
 
@@ -48,8 +48,8 @@ def stored(url: str = "sqlite:///optuna.db", name: str = "tiny") -> list[optuna.
     return trials
 
 
-def test_two_worker_processes_share_a_study(tracking: Path, tiny: Make) -> None:
-    config = tiny(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=3)
+def test_two_worker_processes_share_a_study(tracking: Path, tiny_search: Make) -> None:
+    config = tiny_search(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=3)
     seen: list[Any] = []
     result = run_sweep(config, workers=2, on_status=seen.append)
     assert [(trial.number, trial.state) for trial in result.trials] == [(n, "COMPLETE") for n in range(3)]
@@ -92,8 +92,8 @@ def test_two_worker_processes_share_a_study(tracking: Path, tiny: Make) -> None:
         assert files(run.info.run_id, "checkpoints") == kept
 
 
-def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny: Make) -> None:
-    config = tiny(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=2)
+def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny_search: Make) -> None:
+    config = tiny_search(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=2)
     assert trials_to_come(config) == 2
     first = run_sweep(config)
     assert trials_to_come(config) == 0
@@ -102,7 +102,7 @@ def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny: Mak
     assert (again.new_trials, again.run_id, again.trials) == (0, first.run_id, first.trials)
     assert stored() == before
 
-    more = tiny(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=4)
+    more = tiny_search(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=4)
     assert trials_to_come(more) == 2
     continued = run_sweep(more)
     assert (continued.new_trials, continued.run_id, continued.complete) == (2, first.run_id, True)
@@ -130,18 +130,18 @@ def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny: Mak
     assert text.count("<tr") == 5
     assert "https://cdn" not in text.split("</head>")[0]
 
-    wider = tiny({"stage2.lr": {"low": 1e-5, "high": 1e-2, "log": True}}, trials=6)
+    wider = tiny_search({"stage2.lr": {"low": 1e-5, "high": 1e-2, "log": True}}, trials=6)
     with pytest.raises(StudyError, match=r"study 'tiny' exists with another search .*different: search\.stage2\.lr\)"):
         check(wider)
     with pytest.raises(StudyError, match=r"different: data\.image_size\)"):
-        check(tiny(RANGE, {"data.image_size": 48}, trials=6))
-    check(tiny(RANGE, {"gates.sensitivity": 0.9}, trials=6))
+        check(tiny_search(RANGE, {"data.image_size": 48}, trials=6))
+    check(tiny_search(RANGE, {"gates.sensitivity": 0.9}, trials=6))
     assert len(stored()) == 4
 
 
-def test_a_grid_is_run_precisely_and_a_failure_does_not_stop_it(here: Path, tiny: Make) -> None:
+def test_a_grid_is_run_precisely_and_a_failure_does_not_stop_it(here: Path, tiny_search: Make) -> None:
     search = {"stage2.lr": {"choices": [1e-3, TOO_HIGH]}, "model.stem": {"choices": ["mean", "sum"]}}
-    config = tiny(search, trials=50, sampler="grid")
+    config = tiny_search(search, trials=50, sampler="grid")
     result = run_sweep(config)
     assert [trial.params for trial in result.trials] == grid_points(config)
     assert result.complete
@@ -162,17 +162,17 @@ def test_a_grid_is_run_precisely_and_a_failure_does_not_stop_it(here: Path, tiny
     assert counts == {"complete": 2, "pruned": 0, "fail": 2}
 
 
-def test_a_failed_trial_keeps_no_checkpoint(here: Path, tiny: Make) -> None:
+def test_a_failed_trial_keeps_no_checkpoint(here: Path, tiny_search: Make) -> None:
     """Its first stage went well, and left one behind."""
-    result = run_sweep(tiny({"stage2.lr": {"choices": [1e-3, TOO_HIGH]}}, sampler="grid"))
+    result = run_sweep(tiny_search({"stage2.lr": {"choices": [1e-3, TOO_HIGH]}}, sampler="grid"))
     (failed,) = [trial for trial in result.trials if trial.state == "FAIL"]
     assert failed.run_id is not None
     assert files(failed.run_id, "checkpoints") == set()
     assert files(result.best.run_id or "", "checkpoints") != set()
 
 
-def test_a_sweep_whose_first_trials_all_fail_is_given_up(here: Path, tiny: Make) -> None:
-    config = tiny({"stage2.lr": {"low": 1e25, "high": 1e30, "log": True}}, {"stage1.epochs": 0}, trials=10)
+def test_a_sweep_whose_first_trials_all_fail_is_given_up(here: Path, tiny_search: Make) -> None:
+    config = tiny_search({"stage2.lr": {"low": 1e25, "high": 1e30, "log": True}}, {"stage1.epochs": 0}, trials=10)
     with pytest.raises(SweepFailed) as caught:
         run_sweep(config)
     message = str(caught.value)
@@ -186,7 +186,7 @@ def test_a_sweep_whose_first_trials_all_fail_is_given_up(here: Path, tiny: Make)
     ]
 
 
-def test_nan_is_never_the_best(here: Path, tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nan_is_never_the_best(here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The figures of a trial are made up here: a real training stops before it comes to that."""
     values = iter([math.nan, 0.6, math.inf, 0.7])
 
@@ -196,7 +196,7 @@ def test_nan_is_never_the_best(here: Path, tiny: Make, monkeypatch: pytest.Monke
             return SimpleNamespace(metrics={"val_auc": next(values)} | Spent().metrics(), status="finished")
 
     monkeypatch.setattr(objective, "train", trained)
-    result = run_sweep(tiny(RANGE, trials=4))
+    result = run_sweep(tiny_search(RANGE, trials=4))
     assert [(trial.state, trial.value) for trial in result.trials] == [
         ("FAIL", None),
         ("COMPLETE", 0.6),
@@ -210,7 +210,7 @@ def test_nan_is_never_the_best(here: Path, tiny: Make, monkeypatch: pytest.Monke
     assert result.best.number == 3
 
 
-def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny: Make) -> None:
+def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny_search: Make) -> None:
     """The last point of the grid learns nothing: its loss stays above the others' median."""
     bad = 1e-9
     search = {"stage2.lr": {"choices": [bad, 1e-3, 1.5e-3, 2e-3, 2.5e-3]}}
@@ -219,9 +219,9 @@ def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny: Make) -> None:
     seed = next(
         seed
         for seed in range(100)
-        if grid_points(tiny(search, values | {"seed": seed}, **settings))[-1]["stage2.lr"] == bad
+        if grid_points(tiny_search(search, values | {"seed": seed}, **settings))[-1]["stage2.lr"] == bad
     )
-    result = run_sweep(tiny(search, values | {"seed": seed}, **settings))
+    result = run_sweep(tiny_search(search, values | {"seed": seed}, **settings))
     assert [trial.state for trial in result.trials] == ["COMPLETE"] * 4 + ["PRUNED"]
     pruned = result.trials[-1]
     run = runs_of(result)[4]
@@ -232,13 +232,13 @@ def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny: Make) -> None:
     assert pruned.value == MlflowClient().get_metric_history(run.info.run_id, "val_loss")[len(history) - 1].value
     assert files(run.info.run_id, "checkpoints") == set()
     assert files(run.info.run_id, "predictions") == {"predictions/val.parquet"}
-    assert trials_to_come(tiny(search, values | {"seed": seed}, **settings)) == 0
+    assert trials_to_come(tiny_search(search, values | {"seed": seed}, **settings)) == 0
 
 
-def test_trials_that_differ_in_stage_2_share_stage_1(here: Path, tiny: Make) -> None:
+def test_trials_that_differ_in_stage_2_share_stage_1(here: Path, tiny_search: Make) -> None:
     """Two settings of stage 1 by two of stage 2: two stage 1s are trained."""
     search = {"stage1.lr": {"choices": [1e-3, 1e-2]}, "stage2.lr": {"choices": [1e-4, 1e-3]}}
-    result = run_sweep(tiny(search, {"stage1.epochs": 3}, sampler="grid", trials=4))
+    result = run_sweep(tiny_search(search, {"stage1.epochs": 3}, sampler="grid", trials=4))
     assert (result.stage1["stage1_epochs_trained"], result.stage1["stage1_epochs_reused"]) == (6, 6)
     assert result.stage1["saved_seconds"] > 0
     parent = MlflowClient().get_run(result.run_id).data.metrics
@@ -247,42 +247,42 @@ def test_trials_that_differ_in_stage_2_share_stage_1(here: Path, tiny: Make) -> 
         # the run of a trial that took its stage 1 over has its curves all the same
         history = MlflowClient().get_metric_history(run.info.run_id, "train_loss")
         assert [point.step for point in history] == [1, 2, 3, 4]
-    again = run_sweep(tiny(search, {"stage1.epochs": 3}, sampler="grid", trials=4, name="other"))
+    again = run_sweep(tiny_search(search, {"stage1.epochs": 3}, sampler="grid", trials=4, name="other"))
     assert (again.stage1["stage1_epochs_trained"], again.stage1["stage1_epochs_reused"]) == (0, 12)
 
 
 @pytest.mark.parametrize(("budget", "steps"), [("epoch", [1, 2, 3, 4]), ("phase", [2, 4])])
-def test_when_the_pruner_is_asked(here: Path, tiny: Make, budget: str, steps: list[int]) -> None:
+def test_when_the_pruner_is_asked(here: Path, tiny_search: Make, budget: str, steps: list[int]) -> None:
     values = {"stage1.epochs": 0, "stage2": {"epochs": 4, "resolutions": [16, 32]}}
-    run_sweep(tiny({"stage2.lr": {"choices": [1e-4]}}, values, budget=budget, trials=1))
+    run_sweep(tiny_search({"stage2.lr": {"choices": [1e-4]}}, values, budget=budget, trials=1))
     assert sorted(stored()[0].intermediate_values) == steps
 
 
-def test_epochs_taken_over_are_not_reported(here: Path, tiny: Make) -> None:
+def test_epochs_taken_over_are_not_reported(here: Path, tiny_search: Make) -> None:
     search = {"stage2.lr": {"choices": [1e-4, 1e-3]}}
-    run_sweep(tiny(search, {"stage1.epochs": 2}, sampler="grid", trials=2))
+    run_sweep(tiny_search(search, {"stage1.epochs": 2}, sampler="grid", trials=2))
     assert [sorted(trial.intermediate_values) for trial in stored()] == [[1, 2, 3], [3]]
 
 
 @pytest.mark.parametrize("search", [{"low": 0, "high": 17}, {"choices": [0, [20, 3]]}])
-def test_a_block_that_no_trial_will_find(here: Path, tiny: Make, search: dict[str, Any]) -> None:
+def test_a_block_that_no_trial_will_find(here: Path, tiny_search: Make, search: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"search\.stage2\.unfreeze_from: (17|20), but .* has 17 blocks"):
-        check(tiny({"stage2.unfreeze_from": search}, {"stage2.epochs": 2, "model.name": "mobilenet_v3_large"}))
-    check(tiny({"stage2.unfreeze_from": {"low": 0, "high": 16}}, {"model.name": "mobilenet_v3_large"}))
+        check(tiny_search({"stage2.unfreeze_from": search}, {"stage2.epochs": 2, "model.name": "mobilenet_v3_large"}))
+    check(tiny_search({"stage2.unfreeze_from": {"low": 0, "high": 16}}, {"model.name": "mobilenet_v3_large"}))
 
 
-def test_what_cannot_be_searched_is_refused_before_anything_is_made(here: Path, tiny: Make) -> None:
+def test_what_cannot_be_searched_is_refused_before_anything_is_made(here: Path, tiny_search: Make) -> None:
     before = sorted(path.name for path in here.iterdir())
     with pytest.raises(ConfigError, match="tiny: nothing to search"):
-        check(tiny({}))
+        check(tiny_search({}))
     with pytest.raises(ConfigError, match="sampler grid needs choices"):
-        run_sweep(tiny(RANGE, sampler="grid"))
-    assert trials_to_come(tiny(RANGE)) == 2
+        run_sweep(tiny_search(RANGE, sampler="grid"))
+    assert trials_to_come(tiny_search(RANGE)) == 2
     assert sorted(path.name for path in here.iterdir()) == before
 
 
-def test_no_trial_is_begun_after_the_time_is_up(here: Path, tiny: Make) -> None:
-    config = tiny(RANGE)
+def test_no_trial_is_begun_after_the_time_is_up(here: Path, tiny_search: Make) -> None:
+    config = tiny_search(RANGE)
     with pytest.raises(SweepFailed, match="no trial was completed; no trial was begun"):
         run_sweep(config, timeout=0.0)
     assert stored() == []
@@ -292,9 +292,9 @@ def test_no_trial_is_begun_after_the_time_is_up(here: Path, tiny: Make) -> None:
 # --- several objectives --------------------------------------------------------------------------------------------
 
 
-def test_a_front_of_several_objectives(here: Path, tiny: Make) -> None:
+def test_a_front_of_several_objectives(here: Path, tiny_search: Make) -> None:
     search = {"model.hidden": {"choices": [[2], [8], [32]]}, "stage2.lr": {"choices": [1e-3, 3e-3]}}
-    config = tiny(search, {"tracking": {"keep_checkpoints": 0}}, trials=6, sampler="grid", also=["parameters"])
+    config = tiny_search(search, {"tracking": {"keep_checkpoints": 0}}, trials=6, sampler="grid", also=["parameters"])
     result = run_sweep(config)
     points = {trial.number: (trial.value or 0.0, *trial.also) for trial in result.trials}
     assert len({parameters for _, parameters in points.values()}) == 3
@@ -321,8 +321,8 @@ def test_a_front_of_several_objectives(here: Path, tiny: Make) -> None:
     assert run_sweep(config).new_trials == 0
 
 
-def test_latency_is_an_objective(here: Path, tiny: Make) -> None:
-    result = run_sweep(tiny(RANGE, trials=1, also=["latency_1_ms", "train_seconds"]))
+def test_latency_is_an_objective(here: Path, tiny_search: Make) -> None:
+    result = run_sweep(tiny_search(RANGE, trials=1, also=["latency_1_ms", "train_seconds"]))
     (trial,) = result.trials
     metrics = runs_of(result)[0].data.metrics
     assert trial.also == (metrics["latency_1_ms"], metrics["train_seconds"])

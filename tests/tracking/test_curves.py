@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.special import expit
 
 from mobilenet_chest.evaluation.calibration import reliability
-from mobilenet_chest.evaluation.operating import threshold_curve
+from mobilenet_chest.evaluation.operating_points import threshold_curve
 from mobilenet_chest.tracking.curves import reliability_diagram, threshold_picture
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from mobilenet_chest.data.dataset import Split
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.tracking.plots import prediction_grid, training_curves
 
 GREEN, RED, BEST = (26, 127, 55), (207, 34, 46), (255, 0, 0)

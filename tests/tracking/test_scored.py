@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.servers import MlflowServer
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from servers import MlflowServer
 
-from mobilenet_chest.evaluation.predict import Predictions
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.scored import Scored
-from mobilenet_chest.tracking.keeper import predictions_of, predictions_table
+from mobilenet_chest.tracking.artifact_writer import predictions_of, predictions_table
 from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.tracking.store import connect
 

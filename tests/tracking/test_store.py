@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 import sqlalchemy
+from helpers.servers import MlflowServer, Postgres
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-from servers import MlflowServer, Postgres
 
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.tracking.store import (

@@ -20,7 +20,7 @@ from mobilenet_chest.config import Config, flatten, load
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import OwnershipLost, TrackingError, TrainingDiverged
 from mobilenet_chest.tracking import MlflowTracker, store
-from mobilenet_chest.tracking.reading import standing
+from mobilenet_chest.tracking.artifacts import standing
 from mobilenet_chest.tracking.tracker import run_tags
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train

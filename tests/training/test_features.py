@@ -13,9 +13,9 @@ from mobilenet_chest import cache
 from mobilenet_chest.config import AugmentConfig, Config
 from mobilenet_chest.data.augment import Draws
 from mobilenet_chest.models.classifier import Classifier
-from mobilenet_chest.stages import Prepared, prepare
 from mobilenet_chest.training import features
 from mobilenet_chest.training.features import Inputs, as_fed, prepare_inputs, state_digest
+from mobilenet_chest.training.stages import Prepared, prepare
 
 Make = Callable[..., Config]
 CPU = torch.device("cpu")

@@ -1,1 +1,0 @@
-"""Using registered models, and looking after an installation."""

@@ -1,0 +1,183 @@
+"""From a trained network to a model folder that runs without this project, and the proof that it does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast
+
+import mlflow
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.pyfunc import PyFuncModel
+from mlflow.types import ColSpec, Schema, TensorSpec
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mobilenet_chest.errors import PromotionRefused, TrackingError
+from mobilenet_chest.registry import digests
+from mobilenet_chest.tracking.store import connect, told
+
+SERVED = Path(__file__).with_name("served.py")
+RUNTIME = ("mlflow", "numpy", "pandas", "torch")
+
+
+class _WithAugmentation(nn.Module):
+    """Mean probability of images and their mirrors: uint8 (n, c, s, s) to float (n,)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        plain, mirrored = self.model(images), self.model(images.flip(-1))
+        return cast(Tensor, (plain.double().sigmoid() + mirrored.double().sigmoid()) / 2)
+
+
+def build(
+    model: nn.Module, image_size: int, channels: int, classes: tuple[str, str], threshold: float, folder: Path
+) -> None:
+    """Write a complete MLflow model folder. It holds an exported program and plain text: no pickle.
+
+    Args:
+        model: Trained, on the CPU.
+        image_size: What the program takes; the served code resizes to it.
+        channels: 1 or 3.
+        classes: Names of class 0 and class 1.
+        threshold: Probability from which on an image is class 1.
+        folder: To be created.
+    """
+    with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as work:
+        program, settings = Path(work) / "program.pt2", Path(work) / "settings.json"
+        example = torch.zeros(2, channels, image_size, image_size, dtype=torch.uint8)
+        shapes = {"images": {0: torch.export.Dim("n", min=1, max=65536)}}
+        with warnings.catch_warnings():
+            # torch.export warns about its own use of deprecated parts of torch
+            warnings.simplefilter("ignore")
+            exported = torch.export.export(_WithAugmentation(model.eval()), (example,), dynamic_shapes=shapes)
+            exported.example_inputs = None  # they would be stored as a pickle
+            torch.export.save(exported, program)
+        settings.write_text(
+            json.dumps(
+                {"image_size": image_size, "channels": channels, "classes": classes, "threshold": threshold}, indent=1
+            )
+        )
+        shape = (-1, -1, -1) if channels == 1 else (-1, -1, -1, 3)
+        signature = ModelSignature(
+            inputs=Schema([TensorSpec(np.dtype(np.uint8), shape)]),
+            outputs=Schema(
+                [ColSpec("double", "probability"), ColSpec("string", "label_name"), ColSpec("long", "label")]
+            ),
+        )
+        with warnings.catch_warnings():
+            # it misses an input example, which would be validated against a signature that is given
+            warnings.simplefilter("ignore")
+            mlflow.pyfunc.save_model(
+                path=str(folder),
+                python_model=str(SERVED),
+                artifacts={"program": str(program), "settings": str(settings)},
+                signature=signature,
+                pip_requirements=[f"{name}=={version(name)}" for name in RUNTIME],
+            )
+    _forget_paths(folder)
+
+
+@told()
+def load_registered(model_uri: str) -> tuple[PyFuncModel, int]:
+    """A registered model of this package, and the number of channels it takes.
+
+    Its files are copied and compared with the digests in the registry first, and it is the copy that is loaded.
+
+    Raises:
+        TrackingError: There is no such model, it was changed, or it was not promoted by this tool.
+    """
+    client = connect()
+    version = digests.find_version(client, model_uri)
+    with digests.verified_copy(client, version) as folder:
+        return _load(folder, model_uri)
+
+
+def check_loads(client: MlflowClient, version: ModelVersion) -> None:
+    """See that a version's files are those promoted, and that it predicts.
+
+    Raises:
+        TrackingError: It does not.
+    """
+    uri = f"models:/{version.name}/{version.version}"
+    with digests.verified_copy(client, version) as folder:
+        model, channels = _load(folder, uri)
+    blank = np.zeros((1, 32, 32) if channels == 1 else (1, 32, 32, 3), np.uint8)
+    probability = float(cast(pd.DataFrame, model.predict(blank))["probability"].iloc[0])
+    if not 0 <= probability <= 1:
+        raise TrackingError(f"model {uri}: gives {probability} for a blank image, which is no probability")
+
+
+def _load(folder: Path, model_uri: str) -> tuple[PyFuncModel, int]:
+    try:
+        model = mlflow.pyfunc.load_model(str(folder))
+    except (MlflowException, OSError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TrackingError(f"model {model_uri}: cannot be loaded ({reason}); promote its run again") from error
+    inputs = model.metadata.get_input_schema()
+    shape = inputs.inputs[0].shape if inputs is not None and inputs.is_tensor_spec() else ()
+    if len(shape) not in (3, 4):
+        raise TrackingError(
+            f"model {model_uri}: takes no uint8 images (n, height, width); was it promoted by this tool?"
+        )
+    return model, 1 if len(shape) == 3 else 3
+
+
+def _forget_paths(folder: Path) -> None:
+    """Take this machine's paths out of the MLmodel file; MLflow reads the copies inside the folder."""
+    path = folder / "MLmodel"
+    description = yaml.safe_load(path.read_text(encoding="utf-8"))
+    function = description["flavors"]["python_function"]
+    function["model_code_path"] = SERVED.name
+    for artifact in function["artifacts"].values():
+        artifact["uri"] = artifact["path"]
+    path.write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")
+
+
+def predict_in_fresh_process(model: Path, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Probabilities from a model folder, loaded where this project cannot be imported and pickle is refused.
+
+    Raises:
+        PromotionRefused: The process could not load the model or predict with it.
+    """
+    with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
+        given, answer = Path(folder) / "images.npy", Path(folder) / "probabilities.npy"
+        np.save(given, images)
+        # an address of its own for MLflow: the model is all there, and a password is nothing for other processes
+        environment = os.environ | {
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/none.db",
+            "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        }
+        command = [sys.executable, "-I", "-c", _FRESH, str(model), str(given), str(answer)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise PromotionRefused([f"the registered model cannot be used in a fresh process: {last}"])
+        found: NDArray[np.float64] = np.load(answer, allow_pickle=False)
+        return found
+
+
+_FRESH = """
+import sys
+sys.modules["mobilenet_chest"] = None  # importing the project would prove nothing about a machine without it
+import mlflow, numpy
+model = mlflow.pyfunc.load_model(sys.argv[1])
+table = model.predict(numpy.load(sys.argv[2], allow_pickle=False))
+numpy.save(sys.argv[3], table["probability"].to_numpy())
+"""

@@ -1,0 +1,237 @@
+"""Worker processes: each claims a trial, runs it, and claims the next."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import takewhile
+from multiprocessing.process import BaseProcess
+from types import FrameType
+
+import optuna
+
+from mobilenet_chest import interrupts
+from mobilenet_chest.config import Config
+from mobilenet_chest.errors import MobilenetChestError, WriteFailed
+from mobilenet_chest.sweep.claims import claim
+from mobilenet_chest.sweep.objective import run_trial
+from mobilenet_chest.sweep.space import TrialSeededSampler, build_pruner
+from mobilenet_chest.sweep.storage import open_storage
+from mobilenet_chest.sweep.supervisor import Outlook, Staff, hopeless
+from mobilenet_chest.tracking.outbox.delivery import deliver_all
+from mobilenet_chest.tracking.store import wait_reachable
+
+END_SECONDS = 120.0
+"""How long an interrupted worker may take to keep its checkpoint before it is killed."""
+
+AWAY_SECONDS = 60.0
+"""How long a worker waits for the tracking store before it begins a trial."""
+
+CANNOT_WRITE = 74
+"""Exit code of a worker whose disk is full; EX_IOERR of sysexits.h."""
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is told.
+
+    Attributes:
+        config: The experiment.
+        url: The study's storage.
+        parent_run: The study's run in MLflow.
+        deadline: Time (of ``time.time()``) after which no trial is begun, if any.
+        threads: CPU threads for torch.
+        first_trial: Number of the first trial of this sweep's present run: earlier failures may have been mended.
+    """
+
+    config: Config
+    url: str
+    parent_run: str
+    deadline: float | None
+    threads: int
+    first_trial: int = 0
+
+
+Launcher = Callable[[Job, int, Callable[[], Outlook], Callable[[], object]], None]
+"""What runs workers, as :func:`run_workers` does, which has the meaning of the arguments."""
+
+
+def open_study(config: Config, url: str) -> optuna.Study:
+    """The study of an experiment, which must exist, with its sampler and pruner."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.load_study(
+        study_name=config.study_name,
+        storage=open_storage(url),
+        sampler=TrialSeededSampler(config),
+        pruner=build_pruner(config),
+    )
+
+
+def work(job: Job) -> None:
+    """Run trials in this process until none is left, time is up, or all fail.
+
+    Raises:
+        KeyboardInterrupt: After the trial in hand was ended and queued again.
+        TrackingError: The tracking store stays away: a trial cannot begin without it.
+        WriteFailed: A disk is full; the trial in hand was queued again where that could still be written.
+    """
+    import torch
+
+    torch.set_num_threads(job.threads)
+    study = open_study(job.config, job.url)
+    while (job.deadline is None or time.time() < job.deadline) and not hopeless(study, job.first_trial):
+        wait_reachable(AWAY_SECONDS)
+        for line in deliver_all():  # what an earlier trial could not send
+            print(line, file=sys.stderr)
+        claimed = claim(study, job.config, job.url)
+        if claimed is None:
+            return
+        run_trial(job.config, study, job.url, *claimed, job.parent_run)
+
+
+def run_workers(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Callable[[], object]) -> None:
+    """Run worker processes on this machine until the study has nothing for them; one that dies is replaced.
+
+    Each has the GPU that :func:`deal` gives it, and its replacement the same.
+
+    Args:
+        job: What each is told.
+        workers: How many.
+        on_tick: Called about once a second; says what there is to do.
+        bury: Called after a worker has died, to free its trial.
+
+    Raises:
+        KeyboardInterrupt: After all workers have ended their trials.
+        WriteFailed: After one of them could not write; the others have ended theirs too.
+    """
+    context, staff = multiprocessing.get_context("spawn"), Staff(workers, on_tick)
+    gpus, running = deal(job.config.device, workers), dict[int, BaseProcess]()
+
+    def start() -> None:
+        place = min(set(range(workers)) - running.keys())
+        process = context.Process(target=_worker, args=(job,), name=f"worker-{place}")
+        # workers inherit it: Ctrl-C is for the driver, which ends them in order
+        with _interrupts_ignored(), _visible(gpus[place]):
+            process.start()
+        running[place] = process
+
+    try:
+        for _ in range(workers):
+            start()
+        while True:
+            staff.look()
+            for place, process in [(place, process) for place, process in running.items() if not process.is_alive()]:
+                del running[place]
+                if process.exitcode == CANNOT_WRITE:
+                    staff.cannot_write("its last words are above")
+                if process.exitcode != 0:
+                    bury()
+                    staff.died(f"ended with exit code {process.exitcode}")
+            for _ in range(staff.missing(len(running))):
+                start()
+            if staff.may_leave(len(running)):
+                return
+            if running:
+                next(iter(running.values())).join(timeout=1.0)
+            else:
+                time.sleep(1.0)
+    finally:
+        _end([*running.values()])
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def deal(device: str, workers: int) -> list[str | None]:
+    """The GPU of each worker of this machine, in turn, as ``CUDA_VISIBLE_DEVICES`` has it; ``None``: none of its own.
+
+    Args:
+        device: That of the experiment. With ``cpu`` no GPU is dealt out, and none with ``cuda:N``, which names one.
+        workers: How many there are.
+    """
+    if device not in ("auto", "cuda"):
+        return [None] * workers
+    import torch
+
+    listed = os.environ.get(VISIBLE)
+    if listed is None:
+        gpus = [str(index) for index in range(torch.cuda.device_count())]
+    else:  # indices, or names of GPUs or of parts of them; CUDA ignores what comes after a -1
+        gpus = [*takewhile(lambda name: name not in ("", "-1"), (name.strip() for name in listed.split(",")))]
+    return [gpus[worker % len(gpus)] if gpus else None for worker in range(workers)]
+
+
+def _end(running: list[BaseProcess]) -> None:
+    for process in running:
+        process.terminate()
+        if hasattr(signal, "SIGCONT") and process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGCONT)  # one that is stopped could not end
+    deadline = time.monotonic() + END_SECONDS
+    for process in running:
+        process.join(timeout=max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+@contextmanager
+def _visible(gpu: str | None) -> Iterator[None]:
+    """A process started meanwhile has this GPU from its first moment: whatever asks for CUDA first, asks too late."""
+    before = os.environ.get(VISIBLE)
+    if gpu is not None:
+        os.environ[VISIBLE] = gpu
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[VISIBLE] = before
+        else:
+            os.environ.pop(VISIBLE, None)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _worker(job: Job) -> None:
+    try:
+        work_until_told(job)
+    except KeyboardInterrupt:
+        # the trial is ended and queued again; a traceback would tell the user nothing
+        sys.stdout.flush()
+        os._exit(0)
+    except MobilenetChestError as error:
+        print(error, file=sys.stderr)
+        sys.exit(CANNOT_WRITE if isinstance(error, WriteFailed) else 1)
+
+
+def work_until_told(job: Job) -> None:
+    """:func:`work` in the main thread of a process that SIGTERM ends in order.
+
+    Raises:
+        KeyboardInterrupt: After SIGTERM, when the trial in hand was ended and queued again.
+    """
+    signal.signal(signal.SIGTERM, _interrupt_once)
+    interrupts.install()
+    work(job)
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    interrupts.raise_interrupt(number, frame)

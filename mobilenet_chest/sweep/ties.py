@@ -1,0 +1,57 @@
+"""What the validation images can tell of a study's trials: intervals of their values, and ties with the best."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.metric_intervals import figure_intervals
+from mobilenet_chest.evaluation.paired import cannot_be_told
+from mobilenet_chest.evaluation.scored import Scored
+from mobilenet_chest.sweep.summary import TrialSummary
+from mobilenet_chest.tracking.outbox.sender import answering
+from mobilenet_chest.tracking.scored import scored
+from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.study_run import ANSWER_SECONDS, nested_runs
+
+
+@dataclass(frozen=True)
+class Standings:
+    """What is known of complete trials, by their numbers.
+
+    Attributes:
+        intervals: 95% intervals of the metric.
+        tied: The best, and those that cannot be told from it; empty where there is none, or it cannot be tested:
+            predictions that do not give the metric again, or trials of other images.
+    """
+
+    intervals: dict[int, Interval]
+    tied: list[int]
+
+
+def standings(metric: str, trials: Sequence[TrialSummary], best: TrialSummary, parent_run: str) -> Standings:
+    """Of a study's trials, from the predictions in their runs; with the store away, nothing, and a line on stderr."""
+    complete = {trial.run_id: trial for trial in trials if trial.state == "COMPLETE"}
+    try:
+        with answering(ANSWER_SECONDS):
+            runs = [run for run in nested_runs(connect(), parent_run) if run.info.run_id in complete]
+            found = {complete[run_id].number: one for run_id, one in scored(runs).items() if isinstance(one, Scored)}
+    except TrackingError as error:
+        print(f"trials are shown without intervals: {error}", file=sys.stderr)
+        return Standings({}, [])
+    values = {trial.number: trial.value for trial in complete.values() if trial.value is not None}
+    intervals = {
+        number: interval
+        for number, one in found.items()
+        for interval in figure_intervals("val", {metric: values[number]}, one).values()
+    }
+    others = {number: one for number, one in found.items() if number != best.number and number in intervals}
+    first = found.get(best.number)
+    if first is None or best.number not in intervals or any(one.images != first.images for one in others.values()):
+        return Standings(intervals, [])
+    told = cannot_be_told(metric, first, list(others.values()))
+    tied = [number for number, as_good in zip(others, told, strict=True) if as_good]
+    return Standings(intervals, sorted([best.number, *tied]) if tied else [])

@@ -1,0 +1,67 @@
+"""Probabilities of a split, plain and with test-time augmentation."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mobilenet_chest.data.dataset import Split
+from mobilenet_chest.errors import TrainingDiverged
+from mobilenet_chest.evaluation.predictions import Predictions
+from mobilenet_chest.training.features import as_fed, learning_part
+
+BATCH = 256
+
+REPEATS = 10
+
+
+def predict(model: nn.Module, split: Split, device: torch.device) -> Predictions:
+    """Predictions of a split in float32, whatever the training's precision.
+
+    Raises:
+        TrainingDiverged: A prediction is NaN or infinite.
+    """
+    images = split.images.to(device)
+    logits, mirror_logits = predict_logits(model, images), predict_logits(model, images, mirror=True)
+    plain, mirrored = _probabilities(logits), _probabilities(mirror_logits)
+    if not (logits.isfinite() & mirror_logits.isfinite()).all():
+        raise TrainingDiverged("the model predicts NaN or infinity; lower the learning rate or set optimizer.clip_norm")
+    return Predictions(split.rows, split.labels.numpy(), plain, (plain + mirrored) / 2, split.patients)
+
+
+@torch.inference_mode()
+def predict_logits(model: nn.Module, inputs: Tensor, mirror: bool = False, block: int = 0) -> Tensor:
+    """Logits (n,) float32, on the inputs' device; the model is left in evaluation mode.
+
+    Args:
+        model: A classifier.
+        inputs: uint8 images (n, c, h, w), or stored outputs of the frozen blocks.
+        mirror: Of mirrored images.
+        block: Where the inputs go in, as in :class:`~mobilenet_chest.training.features.Inputs`.
+    """
+    model.eval()
+    forward = learning_part(model, block)
+    chunks = (chunk.flip(-1) if mirror else as_fed(chunk) for chunk in inputs.split(BATCH))
+    return torch.cat([forward(chunk).float() for chunk in chunks])
+
+
+def latency(model: nn.Module, images: Tensor) -> float:
+    """Milliseconds of a forward pass where the model is, the median of several after one that is not counted."""
+    seconds = []
+    model.eval()
+    images = images.to(next(model.parameters(), images).device)
+    with torch.inference_mode():
+        for _ in range(REPEATS + 1):
+            started = time.perf_counter()
+            model(images).sum().item()  # waits for the device
+            seconds.append(time.perf_counter() - started)
+    return 1000 * statistics.median(seconds[1:])
+
+
+def _probabilities(logits: Tensor) -> NDArray[np.float64]:
+    return logits.double().sigmoid().cpu().numpy()

@@ -1,0 +1,237 @@
+"""The two stages of a training, each from where it stands to its end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache as once
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mobilenet_chest import cache
+from mobilenet_chest.config import Config
+from mobilenet_chest.data.dataset import TrainVal, load_train_val
+from mobilenet_chest.errors import ConfigError
+from mobilenet_chest.evaluation.metrics import epoch_metrics
+from mobilenet_chest.models.classifier import Classifier
+from mobilenet_chest.models.zoo import build_model
+from mobilenet_chest.training import checkpoint
+from mobilenet_chest.training.epoch import Fit, Record, Validation
+from mobilenet_chest.training.features import prepare_inputs, state_digest
+from mobilenet_chest.training.loop import Progress, fit
+from mobilenet_chest.training.losses import Teacher, build_loss
+from mobilenet_chest.training.optim import Group, build_optimizer, layer_groups, pick_device, pick_precision
+from mobilenet_chest.training.predict import predict_logits
+
+_FILE = "progress.pt"
+
+AfterEpoch = Callable[[Record], bool]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Everything a training needs, checked before a run exists."""
+
+    data: TrainVal
+    model: Classifier
+    device: torch.device
+    precision: torch.dtype
+    teacher: Teacher | None = None
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What stage 1 cost.
+
+    Attributes:
+        epochs_trained: Epochs trained for this run.
+        epochs_reused: Epochs taken over from an earlier, equal stage 1.
+        saved_seconds: What those had taken.
+    """
+
+    epochs_trained: int = 0
+    epochs_reused: int = 0
+    saved_seconds: float = 0.0
+
+    def metrics(self) -> dict[str, float]:
+        """By the names they have in MLflow."""
+        return {
+            "stage1_epochs_trained": float(self.epochs_trained),
+            "stage1_epochs_reused": float(self.epochs_reused),
+            "saved_seconds": self.saved_seconds,
+        }
+
+
+class _Stopped(Exception):
+    """The caller has ended stage 1 early: there is no result to share."""
+
+
+def prepare(config: Config, teacher_logits: Tensor | None = None) -> Prepared:
+    """Read the data, build the seeded model, find the device: all that can be wrong with the input shows here.
+
+    Args:
+        config: The experiment.
+        teacher_logits: (n,) for the training rows, where ``loss.distill_weight`` is not 0.
+
+    Raises:
+        UserError: Data, weights, device or precision are not to be had, or the model has fewer blocks.
+    """
+    device = pick_device(config.device)
+    precision = pick_precision(config.optimizer, device)
+    build_optimizer([{"params": [torch.zeros(1)]}], config.optimizer, lr=1.0)  # its package may be missing
+    data = load_train_val(config.data)
+    torch.manual_seed(config.seed)
+    model = build_model(config.model, data.channels)
+    if config.stage2.unfreeze_from[0] >= model.block_count:
+        raise ConfigError(
+            [
+                f"stage2.unfreeze_from: {config.stage2.unfreeze_from[0]}, but {config.model.name} has "
+                f"{model.block_count} blocks; allowed: 0 to {model.block_count - 1}"
+            ]
+        )
+    return Prepared(data, model, device, precision, _teacher(config, data, teacher_logits, device))
+
+
+def _teacher(config: Config, data: TrainVal, logits: Tensor | None, device: torch.device) -> Teacher | None:
+    if not config.loss.distill_weight:
+        return None
+    if logits is None:
+        raise ConfigError(
+            [
+                f"loss.distill_weight: {config.loss.distill_weight:g}, but there is no teacher; give --teacher RUN_ID "
+                "to mobilenet-chest distill or ablate, or set it to 0"
+            ]
+        )
+    if logits.shape != data.train.labels.shape:
+        raise ValueError(f"{tuple(logits.shape)} logits of a teacher for {len(data.train)} training rows")
+    return Teacher(logits.float().to(device), config.loss.distill_weight, config.loss.distill_temperature)
+
+
+def train_stage1(
+    config: Config, prepared: Prepared, progress: Progress, after_epoch: AfterEpoch
+) -> tuple[bool, Spent]:  # fmt: skip
+    """The frozen stage, or the result of an earlier one that was the same in everything it depends on.
+
+    Trials, workers and studies share one: the first trains, others wait for it. ``after_epoch`` is called for epochs
+    that are trained here, not for those taken over.
+
+    Returns:
+        Whether ``after_epoch`` ended it, and what it cost.
+    """
+    model, before = prepared.model, progress.epoch
+
+    def run() -> bool:
+        model.freeze(model.block_count)
+        setup = set_up(config, prepared, config.data.image_size)
+        return fit(model, config.stage1, setup, progress, after_epoch)
+
+    if cache.folder() is None or before or not config.stage1.epochs:
+        return run(), Spent(progress.epoch)
+
+    def make(folder: Path) -> dict[str, float]:
+        started = time.perf_counter()
+        if run():
+            raise _Stopped
+        head = {name: value for name, value in progress.best_model.items() if name.startswith("head.")}
+        resume = {name: state for name, state in progress.resume.items() if name not in ("model", "average")}
+        with cache.usable(folder.parent.parent):
+            checkpoint.save(folder / _FILE, {"progress": vars(progress) | {"best_model": head, "resume": resume}})
+        return {"seconds": time.perf_counter() - started}
+
+    def load(folder: Path, known: dict[str, Any]) -> float:
+        if not progress.epoch:
+            found = checkpoint.load(folder / _FILE)["progress"]
+            # the rest of the network is as it was built
+            built = {n: v.detach().to("cpu", copy=True) for n, v in model.state_dict().items()}
+            # in one step: an interrupt in between would keep a state with half a network
+            vars(progress).update(found | {"best_model": built | found["best_model"]})
+        return float(known["seconds"])
+
+    about = f"{config.model.name}, {config.stage1.epochs} epochs, lr {config.stage1.lr:g}, seed {config.seed}"
+    try:
+        seconds, reused = cache.cached("stage1", about, _stage1_parts(config, prepared), make, load)
+    except _Stopped:
+        return True, Spent(progress.epoch)
+    return False, Spent(0, progress.epoch, seconds) if reused else Spent(progress.epoch)
+
+
+def train_stage2(config: Config, prepared: Prepared, progress: Progress, after_epoch: AfterEpoch) -> bool:
+    """Fine-tuning, phase by phase; returns whether ``after_epoch`` ended it."""
+    phases, model = config.stage2.phases(config.data.image_size), prepared.model
+    model.freeze(phases[-1].block)
+    model.fixed_statistics = config.stage2.batchnorm == "frozen"
+    groups = layer_groups(model.layers(), config.stage2.lr, config.stage2.lr_decay)
+    start = 0
+    for phase in phases:
+        if progress.stage_epoch < phase.end:
+            model.freeze(phase.block)
+            setup = set_up(config, prepared, phase.size, groups)
+            if fit(model, config.stage2, setup, progress, after_epoch, range(start, phase.end)):
+                return True
+        start = phase.end
+    return False
+
+
+def set_up(config: Config, prepared: Prepared, size: int, groups: Sequence[Group] | None = None) -> Fit:
+    """Data on the device, loss, and a validation that looks at nothing but the validation rows at full size.
+
+    Args:
+        config: The experiment.
+        prepared: With its model frozen as far as it is to be.
+        size: Side in pixels of the training images.
+        groups: As in :class:`~mobilenet_chest.training.loop.Fit`.
+    """
+    data, device = prepared.data, prepared.device
+    inputs = prepare_inputs(prepared.model, data, config.augment, size, device, prepared.precision)
+    if inputs.why is not None:
+        _say(f"the frozen blocks are computed in every epoch: {inputs.why}")
+    val_labels = data.val.labels.numpy()
+
+    def validate(model: nn.Module) -> Validation:
+        logits = predict_logits(model, inputs.val, block=inputs.block).cpu()
+        return Validation(epoch_metrics(val_labels, logits.double().numpy()), logits)
+
+    return Fit(
+        inputs=inputs,
+        labels=data.train.labels.float().to(device),
+        loss=build_loss(config.loss, data.train.rows_of_classes()),
+        validate=validate,
+        metric=config.evaluation.metric,
+        optimizer=config.optimizer,
+        augment=config.augment,
+        precision=prepared.precision,
+        generator=torch.Generator().manual_seed(config.seed),
+        groups=groups,
+        sampling=config.data.sampling,
+        teacher=prepared.teacher,
+        head_only=prepared.model.frozen == prepared.model.block_count,
+    )
+
+
+def _stage1_parts(config: Config, prepared: Prepared) -> dict[str, Any]:
+    """All that stage 1 depends on, down to the number of threads, which changes the order of sums."""
+    return {
+        "fields": config.model_dump(mode="json", include={"seed", "model", "augment", "loss", "optimizer", "stage1"}),
+        "metric": config.evaluation.metric,
+        "sampling": config.data.sampling,
+        "teacher": None if prepared.teacher is None else state_digest({"logits": prepared.teacher.logits}),
+        "image_size": config.data.image_size,
+        "data": prepared.data.digest,
+        "start": state_digest(prepared.model.state_dict()),
+        "precision": str(prepared.precision),
+        "device": str(prepared.device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "code": cache.source_digest("data", "models", "training", "evaluation"),
+    }
+
+
+@once
+def _say(line: str) -> None:
+    """Once in a process, not once in each phase of each trial."""
+    print(line, file=sys.stderr)

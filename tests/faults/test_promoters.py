@@ -1,0 +1,255 @@
+"""Promoters that race, die and are stopped: real processes, real signals, an SQLite store and a server."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from mlflow import MlflowClient
+
+from mobilenet_chest.registry import queue
+from mobilenet_chest.registry.package import load_registered
+from mobilenet_chest.registry.promote import promote
+from mobilenet_chest.registry.rollback import rollback
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
+
+SCRIPT = Path(__file__).with_name("promoter.py")
+PRELOAD = ["mobilenet_chest.registry.promote", "mlflow.pyfunc.loaders.code_model", "timm", "torch.export"]
+WAIT_SECONDS = 240
+SEED = 5
+
+
+class Promoter:
+    """One process that promotes a run; ``options`` as in ``promoter.py``."""
+
+    def __init__(self, run: str, answer: Path, **options: Any) -> None:
+        self.run, self.answer = run, answer
+        names = ("MLFLOW_TRACKING_URI", "MOBILENET_CHEST_CACHE", "OMP_NUM_THREADS")
+        given = {
+            "folder": str(Path.cwd()),
+            "run": run,
+            "answer": str(answer),
+            "environment": {name: os.environ[name] for name in names if name in os.environ},
+            "options": options,
+        }
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOAD)
+        self.process: ForkServerProcess = context.Process(target=runpy.run_path, args=(str(SCRIPT), {"given": given}))
+        self.process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def ended(self) -> dict[str, Any] | None:
+        """What came of it; nothing of a killed one."""
+        self.process.join(WAIT_SECONDS)
+        assert self.process.exitcode is not None, "still promoting"
+        if self.process.exitcode == -signal.SIGKILL:
+            return None
+        assert self.answer.exists(), self.answer.with_suffix(".log").read_text()
+        found: dict[str, Any] = json.loads(self.answer.read_text())
+        return found
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """MLflow's own server on the store of ``folder``, on loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2",
+               "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]  # fmt: skip
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        try:
+            until(lambda: process.poll() is not None or answers(f"{address}/health"))
+            assert process.poll() is None, (folder / "server.log").read_text()
+            yield address
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
+
+
+def answers(address: str) -> bool:
+    try:
+        return requests.get(address, timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def until(true: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def versions() -> dict[str, str]:
+    """State by version."""
+    return {str(v.version): v.tags[queue.STATE] for v in MlflowClient().search_model_versions("name = 'tiny'")}
+
+
+def champion() -> str | None:
+    number = queue.alias_version(MlflowClient(), "tiny", "champion")
+    return None if number is None else str(MlflowClient().get_model_version("tiny", number).run_id)
+
+
+def assert_it_loads() -> None:
+    model, _ = load_registered("models:/tiny@champion")
+    assert len(model.predict(np.zeros((2, 9, 9), np.uint8))) == 2
+
+
+def assert_nothing_is_half_done(folder: Path, besides: Collection[str] = ()) -> None:
+    client = MlflowClient()
+    found = client.search_model_versions("name = 'tiny'")
+    assert {version.tags[queue.STATE] for version in found} == {queue.DONE}
+    assert all(queue.PROMOTER not in version.tags for version in found)
+    packed = {path.name for path in folder.glob("mlruns/*/*/artifacts/model-*")}
+    assert packed == {str(version.source).rpartition("/")[2] for version in found} | set(besides)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("store", ["sqlite", "server"])
+def test_eight_at_once_and_one_killed(store: str, runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    if store == "sqlite":
+        race(runs, Path.cwd())
+        return
+    with server(Path.cwd()) as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        race(runs, Path.cwd())
+
+
+def race(runs: list[str], folder: Path) -> None:
+    chance = random.Random(SEED)
+    order = runs.copy()
+    chance.shuffle(order)
+    promoters = [Promoter(run, folder / f"{place}.json") for place, run in enumerate(order)]
+    victim = chance.choice(promoters)
+    until(lambda: versions_known() > 0)
+    time.sleep(chance.uniform(0, 10))
+    os.kill(victim.pid, signal.SIGKILL)
+    seen: list[str] = []
+    outcomes = {}
+    for promoter in promoters:
+        outcomes[promoter.run] = promoter.ended()
+        seen.append(str(champion()))
+    # what stands there only ever gets better
+    assert [runs.index(run) for run in seen if run in runs] == sorted(runs.index(run) for run in seen if run in runs)
+    finished = [run for run, outcome in outcomes.items() if outcome is not None]
+    assert len(finished) >= 7
+    for run in finished:
+        outcome = outcomes[run]
+        assert outcome is not None
+        assert outcome["code"] in (0, 3), outcome
+        assert outcome["code"] == 0 or "worse than what the alias stands at" in outcome["reasons"][0]
+    best = max(finished, key=runs.index)
+    assert outcomes[best] is not None
+    assert champion() in (best, victim.run)
+    assert runs.index(str(champion())) >= runs.index(best)
+    assert_it_loads()
+    before = champion()
+    again = promote(str(before))
+    assert again.reasons == ["champion already is this run"]
+    assert champion() == before
+    assert_nothing_is_half_done(folder)
+    assert MlflowClient().get_registered_model("tiny").aliases.keys() == {"champion"}
+
+
+def versions_known() -> int:
+    return len(MlflowClient().search_model_versions("name = 'tiny'"))
+
+
+STEPS = [
+    # a step of the promotion, whether the process dies before or after it, and whether the alias has moved by then
+    ("create_model_version", "after", False),
+    ("set_model_version_tag:sha256", "after", False),
+    ("log_artifacts", "after", False),
+    ("predict_in_fresh_process", "after", False),
+    ("evaluate_run", "after", False),
+    ("update_model_version", "after", False),
+    ("set_registered_model_alias", "before", False),
+    ("set_registered_model_alias", "after", True),
+    ("set_model_version_tag:done", "after", True),
+]
+
+
+@pytest.mark.timeout(600)
+def test_killed_at_every_step(runs: list[str]) -> None:
+    """The old champion or the new one, loadable; the next promotion leaves nothing half done."""
+    old, new, tracking = runs[3], runs[5], Path.cwd()
+    assert promote(old).version == "1"
+    promote(new, name="other")
+    (packed,) = tracking.glob(f"mlruns/*/{new}/artifacts/model-*")
+    client = MlflowClient()
+    for number, (step, when, moved) in enumerate(STEPS):
+        if step == "evaluate_run":
+            client.delete_tag(new, "test_digest")  # so that there is something to evaluate
+        dying = Promoter(new, tracking / f"{number}.json", packed=str(packed), strike=(step, when))
+        assert dying.ended() is None, f"{step} was not reached"
+        there = new if moved else old
+        assert champion() == there, step
+        assert_it_loads()
+        # the next promotion, of a run that is champion already, clears away what was left
+        assert promote(there).reasons == ["champion already is this run"]
+        assert_nothing_is_half_done(tracking, besides={packed.name})
+        if moved:
+            assert rollback("tiny").version == "1"
+        assert champion() == old
+    last = Promoter(new, tracking / "last.json", packed=str(packed)).ended()
+    assert last is not None
+    assert last["code"] == 0, last
+    assert champion() == new
+    assert_it_loads()
+    assert_nothing_is_half_done(tracking, besides={packed.name})
+
+
+@pytest.mark.timeout(600)
+def test_stopped_beyond_its_lease(runs: list[str]) -> None:
+    """What wakes up after another promotion went ahead moves nothing, and says so."""
+    tracking = Path.cwd()
+    seconds = {"LEASE_SECONDS": 2.0, "BEAT_SECONDS": 0.2, "POLL_SECONDS": 0.1}
+    sleeper = Promoter(
+        runs[7], tracking / "sleeper.json", seconds=seconds, strike=("set_registered_model_alias", "before"),
+        signal="SIGSTOP",
+    )  # fmt: skip
+    until(lambda: stopped(sleeper.pid))
+    assert champion() is None
+    (theirs,) = versions()
+    other = Promoter(runs[2], tracking / "other.json", seconds=seconds).ended()
+    assert other is not None
+    assert other["code"] == 0, other
+    assert champion() == runs[2]
+    os.kill(sleeper.pid, signal.SIGCONT)
+    late = sleeper.ended()
+    assert late is not None
+    assert late["code"] == 1
+    assert f"version {theirs} of 'tiny' was taken back" in late["reasons"][0]
+    assert champion() == runs[2]
+    assert_nothing_is_half_done(tracking)
+
+
+def stopped(pid: int) -> bool:
+    import psutil
+
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED

@@ -1,0 +1,129 @@
+"""A sweep whose tracking server goes away, for a while and for good: a real server, on addresses with passwords."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from helpers.servers import MlflowServer, Postgres
+from helpers.sweeps import ROOT, WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_trials_in_hand, wait_until
+from mlflow import MlflowClient
+from optuna.trial import TrialState
+
+TRIALS = 3
+EPOCHS = 32
+AWAY_SECONDS = 15.0
+PASSWORD = "hush-hush"
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
+
+IMPATIENT = """
+from mobilenet_chest.cli import main
+from mobilenet_chest.sweep import staffing, workers
+from mobilenet_chest.tracking import delivery
+
+workers.AWAY_SECONDS, delivery.PATIENCE_SECONDS, staffing.DEATHS = 2.0, 2.0, 0
+if __name__ == "__main__":  # its workers read this file as well
+    main("sweep")
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(fields(EPOCHS, trials=TRIALS)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def server(mlflow_server: Callable[..., MlflowServer], monkeypatch: pytest.MonkeyPatch) -> MlflowServer:
+    """One whose address has a password, as that of a server behind a login has."""
+    server = mlflow_server()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri.replace("://", f"://ann:{PASSWORD}@"))
+    return server
+
+
+def assert_all_there(url: str, folder: Path) -> None:
+    """Every trial and every run is done, each step is there once, and nothing waits any more."""
+    complete = [trial for trial in trials(url) if trial.state == TrialState.COMPLETE]
+    assert len(complete) == TRIALS
+    client = MlflowClient()
+    runs = client.search_runs(["1"])
+    assert [run.info.status for run in runs] == ["FINISHED"] * (TRIALS + 1)
+    states = [run.data.tags.get("trial_state") for run in runs if run.data.tags["kind"] == "trial"]
+    assert states == ["COMPLETE"] * TRIALS
+    for trial in complete:
+        assert sorted(steps(trial.user_attrs["run_id"])) == list(range(1, EPOCHS + 1))
+        files = {file.path for file in client.list_artifacts(trial.user_attrs["run_id"], "predictions")}
+        assert files == {"predictions/val.parquet"}
+    assert list((folder / ".mobilenet-chest" / "spool").iterdir()) == []
+
+
+@pytest.mark.timeout(600)
+def test_killed_in_mid_trial_and_back_after_trials_have_ended(
+    tracking: Path, server: MlflowServer, experiment: Path
+) -> None:
+    """Trials in hand go on and end; the next one waits until the server is back."""
+    url = f"sqlite:///{tracking / 'optuna.db'}"
+    with started(sweep_line(experiment, "--storage", url), tracking) as process:
+        wait_for_trials_in_hand(process, tracking, url, least=3, most=22)
+        server.kill()
+        killed = time.monotonic()
+        wait_until(lambda: any(t.state == TrialState.COMPLETE for t in trials(url)), process, tracking)
+        time.sleep(max(0.0, AWAY_SECONDS - (time.monotonic() - killed)))
+        server.start()
+        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "err").read_text()
+    said = (tracking / "err").read_text()
+    assert "is away" in said
+    assert PASSWORD not in said
+    assert [t.user_attrs for t in trials(url) if "retry_of" in t.user_attrs] == []
+    assert_all_there(url, tracking)
+
+
+@pytest.mark.timeout(600)
+def test_never_back(
+    tracking: Path, server: MlflowServer, experiment: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was in hand ends, the sweep with it, and says where it lies; ``repair`` and the same line do the rest."""
+    url = postgres.create()
+    script = tracking / "impatient.py"
+    script.write_text(IMPATIENT, encoding="utf-8")
+    line = [sys.executable, str(script), *sweep_line(experiment, "--storage", url)[2:]]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with started(line, tracking) as process:
+        wait_for_trials_in_hand(process, tracking, url, least=3, most=22)
+        server.kill()
+        assert process.wait(timeout=WAIT_SECONDS) == 1, (tracking / "err").read_text()
+    said, spool = (tracking / "err").read_text(), tracking / ".mobilenet-chest" / "spool"
+    assert "workers died one after the other before they began a trial" in said
+    assert "writes could not be sent to" in said
+    assert f"they wait in {spool}" in said
+    assert "`mobilenet-chest repair` delivers them when it is back" in said
+    assert "Traceback" not in said
+    kept = [path.read_text() for path in spool.rglob("*.json*")]
+    assert kept
+
+    server.start()
+    repaired = subprocess.run(
+        [sys.executable, "-m", "mobilenet_chest", "repair", "--storage", url],
+        cwd=tracking, capture_output=True, text=True, timeout=WAIT_SECONDS,
+    )  # fmt: skip
+    assert repaired.returncode == 0, repaired.stderr
+    assert "writes that had waited are delivered" in repaired.stdout
+    with started(line, tracking) as process:
+        assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "err").read_text()
+    assert_all_there(url, tracking)
+
+    client = MlflowClient()
+    told = [json.dumps([trial.user_attrs, trial.system_attrs]) for trial in trials(url)]
+    told += [json.dumps([run.data.tags, run.data.params]) for run in client.search_runs(["1"])]
+    told += [*kept, said, repaired.stdout, repaired.stderr, *((tracking / end).read_text() for end in ("out", "err"))]
+    assert [text for text in told if PASSWORD in text or postgres.password in text] == []

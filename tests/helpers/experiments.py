@@ -1,0 +1,59 @@
+"""The one builder of small experiments: a second or two to train, and predictions that still differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mobilenet_chest.config import Config, parse
+
+SMALL_MODEL = {
+    # its BatchNorm statistics adapt within a few steps, so that predictions differ between images
+    "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]}
+}
+"""Replaces the model by the smallest one that learns something in a few steps."""
+
+
+def tiny_fields(data: Path, *changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a tiny experiment (1 + 1 epochs, 32 pixels, no weights) as its YAML file would have them.
+
+    Args:
+        data: A ``.npz`` in ChestMNIST's layout.
+        changes: ``{section: {field: value}}`` or ``{dotted path: value}``; a section given whole replaces the default.
+    """
+    fields: dict[str, Any] = {
+        "name": "tiny",
+        "seed": 7,
+        "device": "cpu",
+        "data": {
+            "dataset": "chestmnist",
+            "classes": ["cardiomegaly", "pneumothorax"],
+            "path": str(data),
+            "image_size": 32,
+        },
+        "model": {"weights": "none"},
+        "optimizer": {"batch_size": 16},
+        "stage1": {"epochs": 1},
+        "stage2": {"epochs": 1, "lr": 1e-3},
+    }
+    for change in changes:
+        for path, value in change.items():
+            section, _, leaf = path.partition(".")
+            if leaf:
+                fields[section] = fields.get(section, {}) | {leaf: value}
+            else:
+                fields[section] = value
+    return fields
+
+
+@pytest.fixture
+def phantom_config(chest_file: Path) -> Callable[..., Config]:
+    """Builds a tiny experiment on ``chest_file``; takes ``{dotted path: value}``."""
+
+    def make(values: dict[str, Any] | None = None) -> Config:
+        return parse(tiny_fields(chest_file, values or {}))
+
+    return make

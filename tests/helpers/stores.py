@@ -1,0 +1,220 @@
+"""One finished tiny sweep, a training and an interrupted one, trained once; each test gets a copy of the store."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
+
+from helpers.experiments import SMALL_MODEL, tiny_fields
+from mobilenet_chest.config import Config, parse
+from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.registry.promote import Promotion, promote
+from mobilenet_chest.sweep import run_sweep
+from mobilenet_chest.sweep import study as study_module
+from mobilenet_chest.sweep.local_workers import Job, work
+from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.two_stage import train
+
+STUDY, EXPERIMENT, NAME = "dropout-study", "tiny-runs", "tiny"
+
+# every column of MLflow's database in which a path stands
+PATH_COLUMNS = {
+    "experiments": ("artifact_location",),
+    "runs": ("artifact_uri",),
+    "model_versions": ("source", "storage_location"),
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow store with finished runs, and the data file they were made from."""
+
+    folder: Path
+    study_run: str
+    trials: tuple[str, ...]
+    best: int
+    single: str
+    interrupted: str
+
+    @property
+    def data(self) -> Path:
+        """The .npz that every run of the store was trained on."""
+        return self.folder / "chest.npz"
+
+    @property
+    def client(self) -> MlflowClient:
+        """Of the store that the environment names."""
+        return MlflowClient()
+
+    def run(self, run_id: str) -> Run:
+        """A run as it stands now."""
+        return self.client.get_run(run_id)
+
+    def config(self, values: dict[str, Any] | None = None) -> Config:
+        """The experiment of the single training."""
+        return experiment(self.data, values)
+
+
+def experiment(data: Path, values: dict[str, Any] | None = None) -> Config:
+    """The tiniest experiment on ``data``; ``values`` replaces whole sections' fields by dotted path."""
+    own = {
+        "name": NAME,
+        "seed": 11,
+        "optimizer": {"batch_size": 16, "accumulation": 1},
+        "stage2": {"epochs": 5, "lr": 2e-3},
+        "tracking": {"experiment": EXPERIMENT, "keep_checkpoints": 1},
+    }
+    return parse(tiny_fields(data, SMALL_MODEL, own, values or {}))
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """``folder`` is the working folder, its database the store, and nothing of the data read before is remembered."""
+    load_train_val.cache_clear()
+    # MLflow remembers by run id where its artifacts are, and copies of a run share its id
+    _artifact_repos_cache.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("MLFLOW_"):
+                patch.delenv(name)
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        yield
+    load_train_val.cache_clear()
+    _artifact_repos_cache.clear()
+
+
+def copied(store: Store, target: Path) -> Store:
+    """``store`` in another folder: every path in it leads to the copy, none back to the original."""
+    shutil.copytree(store.folder, target, copy_function=_link_checkpoints, dirs_exist_ok=True)
+    old, new = str(store.folder), str(target)
+    for config in target.glob("mlruns/**/config.yaml"):
+        config.write_text(config.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    database = sqlite3.connect(target / "mlflow.db")
+    for table, columns in PATH_COLUMNS.items():
+        for column in columns:
+            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new))
+    database.commit()
+    database.close()
+    return replace(store, folder=target)
+
+
+def _link_checkpoints(source: str, target: str) -> str:
+    """Copy, but link what is large and never written to again."""
+    if source.endswith((".pt", ".pt2")):
+        os.link(source, target)
+        return target
+    return shutil.copy2(source, target)
+
+
+def _work_here(job: Job, *_: object, **__: object) -> None:
+    """The sweep's workers, in this process and on one thread."""
+    work(replace(job, threads=1))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, _empty_database: Path, chest_file: Path) -> Store:
+    """The original: a study of two trials, a single training, and one interrupted after its second epoch."""
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copy(_empty_database, folder / "mlflow.db")
+    data = folder / "chest.npz"
+    shutil.copy(chest_file, data)
+    torch.set_num_threads(1)
+    with working_in(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study_module, "run_workers", _work_here)
+        searched = experiment(
+            data,
+            {
+                "search": {"model.dropout": {"choices": [0.2, 0.6]}},
+                "study": {"name": STUDY, "trials": 2, "sampler": "grid", "pruner": "none"},
+            },
+        )
+        sweep = run_sweep(searched)
+        single = train(experiment(data, {"seed": 12}), MlflowTracker(name="single"))
+
+        def stop(epoch: int, _record: object) -> None:
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+        tracker = MlflowTracker(name="interrupted")
+        with pytest.raises(KeyboardInterrupt):
+            train(experiment(data), tracker, stop)
+    assert single.run_id is not None
+    assert tracker.run_id is not None
+    trials = tuple(str(trial.run_id) for trial in sweep.trials)
+    return Store(folder, sweep.run_id, trials, sweep.best.number, single.run_id, tracker.run_id)
+
+
+@pytest.fixture
+def store(finished: Store, tmp_path: Path) -> Iterator[Store]:
+    """A copy of the finished runs for one test, with its folder as the working folder."""
+    copy = copied(finished, tmp_path / "store")
+    with working_in(copy.folder):
+        yield copy
+
+
+@pytest.fixture(scope="session")
+def promoted_original(finished: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Promotion]:
+    """A copy in which the study has been promoted, once for all tests: packing takes a while."""
+    copy = copied(finished, tmp_path_factory.mktemp("promoted"))
+    with working_in(copy.folder):
+        return copy, promote(STUDY)
+
+
+@pytest.fixture
+def promoted(promoted_original: tuple[Store, Promotion], tmp_path: Path) -> Iterator[tuple[Store, Promotion]]:
+    """A copy of the store with the promoted study, for one test."""
+    original, promotion = promoted_original
+    copy = copied(original, tmp_path / "promoted")
+    with working_in(copy.folder):
+        yield copy, promotion
+
+
+@pytest.fixture(scope="session")
+def _eight(tmp_path_factory: pytest.TempPathFactory, _empty_database: Path, chest_file: Path) -> Store:
+    folder = tmp_path_factory.mktemp("eight")
+    shutil.copy(_empty_database, folder / "mlflow.db")
+    shutil.copy(chest_file, folder / "chest.npz")
+    torch.set_num_threads(1)
+    with working_in(folder):
+        values = {"stage2": {"epochs": 1, "lr": 2e-3}}
+        done = [
+            train(experiment(folder / "chest.npz", {**values, "seed": seed}), MlflowTracker()) for seed in range(20, 28)
+        ]
+    scores = {str(run.run_id): run.metrics["val_auc"] for run in done}
+    assert len(set(scores.values())) == 8
+    return Store(folder, "", tuple(sorted(scores, key=scores.__getitem__)), 7, "", "")
+
+
+@pytest.fixture
+def runs(_eight: Store, tmp_path: Path) -> Iterator[list[str]]:
+    """Eight finished trainings in a store of their own, the one with the lowest validation AUC first."""
+    copy = copied(_eight, tmp_path / "eight")
+    with working_in(copy.folder):
+        yield list(copy.trials)
+
+
+@pytest.fixture
+def rewrite_data(store: Store) -> Callable[..., None]:
+    """Replaces arrays of the store's data file; ``None`` takes one out."""
+    import numpy as np
+
+    def rewrite(**changes: Any) -> None:
+        with np.load(store.data) as file:
+            arrays = {key: file[key] for key in file.files} | changes
+        np.savez(store.data, **{key: value for key, value in arrays.items() if value is not None})
+        load_train_val.cache_clear()
+
+    return rewrite

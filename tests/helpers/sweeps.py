@@ -1,0 +1,212 @@
+"""Sweeps in processes of their own, for tests: starting one, waiting for its trials, its study; and disks."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import psutil
+import pytest
+from mlflow import MlflowClient
+from optuna.trial import FrozenTrial, TrialState
+
+from helpers.experiments import tiny_fields
+from mobilenet_chest.config import Config
+from mobilenet_chest.sweep import objective, study
+from mobilenet_chest.sweep.local_workers import Job, work
+from mobilenet_chest.sweep.storage import open_storage
+from mobilenet_chest.sweep.supervisor import Outlook
+
+ROOT = Path(__file__).parents[2]
+STUDY = "sqlite:///optuna.db"
+WAIT_SECONDS = 240
+SMALL = "timm:mobilenetv2_050"
+
+Make = Callable[..., Config]
+
+
+def sweep_line(experiment: Path, *words: str) -> list[str]:
+    """What one types: two workers, further words as given."""
+    return [sys.executable, str(ROOT / "sweep.py"), str(experiment), "--workers", "2", *words]
+
+
+@contextmanager
+def started(command: list[str], folder: Path, logs: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A command in a session of its own, with ``out`` and ``err`` in the folder; what is left of it is killed."""
+    with ((logs or folder) / "out").open("wb") as out, ((logs or folder) / "err").open("wb") as err:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            # a shell's background job ignores SIGINT, and so would all that it starts
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        try:
+            yield process
+        finally:
+            for one in [*family(process.pid), *([psutil.Process(process.pid)] if process.poll() is None else [])]:
+                one.kill()
+            process.wait(timeout=30)
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """All that a process has started, and those have."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def trials(url: str = STUDY) -> list[FrozenTrial]:
+    """Of the study ``tiny``; none while it is not made yet."""
+    file = url.removeprefix("sqlite:///")
+    if file != url and not (Path(file).exists() and Path(file).stat().st_size):
+        return []
+    storage = open_storage(url)  # under the lock: the sweep may be making its tables
+    try:
+        return optuna.load_study(study_name="tiny", storage=storage).get_trials()
+    except KeyError:
+        return []
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def wait_until(true: Callable[[], object], process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Until it is true; fails when the time is up, or when the process has ended before."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not true():
+        if process.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"too late: exit code {process.poll()}, {(folder / 'err').read_text()}")
+        time.sleep(0.1)
+
+
+def wait_for_trials_in_hand(
+    process: subprocess.Popen[bytes], folder: Path, url: str = STUDY, *, trials_wanted: int = 1, least: int = 1,
+    most: float = math.inf,
+) -> list[FrozenTrial]:  # fmt: skip
+    """Until so many trials run that have reported an epoch from ``least`` to ``most``; those trials."""
+    found: list[FrozenTrial] = []
+
+    def in_hand() -> bool:
+        running = [t for t in trials(url) if t.state == TrialState.RUNNING]
+        found[:] = [t for t in running if least <= max(t.intermediate_values, default=0) <= most]
+        return len(found) >= trials_wanted
+
+    wait_until(in_hand, process, folder)
+    return found
+
+
+def steps(run_id: str) -> list[int]:
+    """Epochs of which a run has the training loss, as they were logged."""
+    return [point.step for point in MlflowClient().get_metric_history(run_id, "train_loss")]
+
+
+@contextmanager
+def mounted(folder: Path, megabytes: int) -> Iterator[Callable[[str], None]]:
+    """A file system of its own in memory; gives what mounts it anew as ``ro`` or ``rw``."""
+
+    def mount(*words: str) -> None:
+        subprocess.run(["mount", *words, str(folder)], check=True, capture_output=True, timeout=30)
+
+    folder.mkdir()
+    try:
+        mount("-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs")
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"file systems cannot be mounted here: {error}")
+    try:
+        yield lambda how: mount("-o", f"remount,{how}")
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True, timeout=30)
+
+
+def fill(file: Path) -> None:
+    """Take all the room there is in a file system, to the last page."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT)
+    try:
+        while shutil.disk_usage(file).free:
+            os.write(descriptor, b"x" * 4096)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@pytest.fixture
+def tiny_search(phantom_config: Make) -> Make:
+    """A search on the tiny file with a small network: a trial takes a second."""
+
+    def make(search: dict[str, Any], values: dict[str, Any] | None = None, **settings: Any) -> Config:
+        fields = {
+            "search": search,
+            "model.name": SMALL,
+            "model.hidden": [8],
+            "study": {"trials": 2, "pruner": "none", **settings},
+        }
+        return phantom_config(fields | (values or {}))
+
+    return make
+
+
+@pytest.fixture
+def fields(chest_file: Path) -> Callable[..., dict[str, Any]]:
+    """Makes a tiny search for a process of its own: what stands in its YAML file."""
+
+    def make(epochs: int, model: str = SMALL, keep: int = 2, **study: Any) -> dict[str, Any]:
+        searched = {
+            "model": {"name": model, "weights": "none", "hidden": [8]},
+            "stage1": {"epochs": 2},
+            "stage2": {"epochs": epochs - 2, "patience": None},
+            "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
+            "study": {"pruner": "none", **study},
+            "tracking": {"keep_checkpoints": keep},
+        }
+        return {name: value for name, value in tiny_fields(chest_file, searched).items() if name != "seed"}
+
+    return make
+
+
+@pytest.fixture
+def here(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a tracking store, where the one worker of a sweep is this process: no process has to start."""
+
+    def run_here(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Callable[[], object]) -> None:
+        # one thread, as all of this process's tests: more would wait for each other on a busy machine
+        work(dataclasses.replace(job, threads=1))
+
+    monkeypatch.setattr(study, "run_workers", run_here)
+    return tracking
+
+
+@pytest.fixture
+def driver_dies(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Lets a worker see, after so many epochs, that its driver has been killed; by 0, not any more."""
+
+    def after(epochs: int) -> None:
+        seen: list[int] = []
+
+        def is_alive() -> bool:
+            seen.append(1)
+            return len(seen) != epochs
+
+        monkeypatch.setattr(
+            objective, "multiprocessing", SimpleNamespace(parent_process=lambda: SimpleNamespace(is_alive=is_alive))
+        )
+
+    return after

@@ -1,0 +1,318 @@
+"""Gates for promotion: each by its figure, and what a refusal leaves as it was."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from mlflow import MlflowClient
+from typer.testing import CliRunner
+
+from mobilenet_chest.cli.commands import app
+from mobilenet_chest.errors import PromotionRefused, TrackingError
+from mobilenet_chest.evaluation.calibration import reliability
+from mobilenet_chest.evaluation.significance import auc_difference, bootstrap, mcnemar, wilson
+from mobilenet_chest.evaluation.thresholds import crossfit_right
+from mobilenet_chest.registry import package
+from mobilenet_chest.registry.gates import Verdict, admit, as_table, as_tags, of_run
+from mobilenet_chest.registry.promote import Promotion, promote
+from mobilenet_chest.tracking import runs
+
+if TYPE_CHECKING:
+    from helpers.stores import Store
+
+Promoted = tuple["Store", Promotion]
+
+
+def artifact(store: Store, run_id: str, path: str) -> Path:
+    (found,) = (store.folder / "mlruns").glob(f"**/{run_id}/artifacts/{path}")
+    return found
+
+
+def set_gates(store: Store, run_id: str, gates: dict[str, Any]) -> None:
+    """As if the run's experiment file had had them."""
+    path = artifact(store, run_id, "config.yaml")
+    fields = yaml.safe_load(path.read_text(encoding="utf-8")) | {"gates": gates}
+    path.write_text(yaml.safe_dump(fields), encoding="utf-8")
+
+
+def judged(store: Store, run_id: str, gates: dict[str, Any], openings: int = 1) -> list[Verdict]:
+    """What the gates that look at the run alone find."""
+    set_gates(store, run_id, gates)
+    run = store.run(run_id)
+    return of_run(store.client, runs.Candidate(run), runs.run_config(store.client, run), openings)
+
+
+def held_against(store: Store, run_id: str, gates: dict[str, Any], current: str | None) -> list[Verdict]:
+    """What the gates that look at the alias find."""
+    set_gates(store, run_id, gates)
+    run = store.run(run_id)
+    candidate, config = runs.Candidate(run), runs.run_config(store.client, run)
+    try:
+        return admit(store.client, candidate, config, "tiny", current, (), even_if_worse=True)[1]
+    except PromotionRefused as refusal:
+        return list(refusal.gates)
+
+
+def predictions(store: Store, run_id: str) -> tuple[np.ndarray, np.ndarray]:
+    table = runs.stored_predictions(store.client, store.run(run_id), "val")
+    return table["label"].to_numpy(), table["probability_tta"].to_numpy()
+
+
+def registry(client: MlflowClient) -> dict[str, Any]:
+    """All registered models with their aliases, and the versions with their tags."""
+    return {
+        model.name: (
+            {alias: str(version) for alias, version in model.aliases.items()},
+            sorted((v.version, v.run_id, str(v.tags)) for v in client.search_model_versions(f"name = '{model.name}'")),
+        )
+        for model in client.search_registered_models()
+    }
+
+
+class TestOfARun:
+    def test_without_gates_nothing_is_judged(self, store: Store) -> None:
+        run = store.run(store.single)
+        assert of_run(store.client, runs.Candidate(run), runs.run_config(store.client, run), 1) == []
+
+    @pytest.mark.parametrize(("gate", "label"), [("sensitivity", 1), ("specificity", 0)])
+    def test_the_lower_end_is_what_counts(self, store: Store, gate: str, label: int) -> None:
+        path = artifact(store, store.single, "predictions/val.parquet")
+        table = pd.read_parquet(path)
+        wrong = np.arange(len(table)) % 4 == 0
+        table.assign(probability_tta=np.where((table["label"] == 1) != wrong, 0.9, 0.1)).to_parquet(path, index=False)
+        shown = (table["label"] == label).to_numpy()
+        right, images = int((shown & ~wrong).sum()), int(shown.sum())
+        found = wilson(right, images)
+        # between the lower end and the figure itself: refused
+        (refused,) = judged(store, store.single, {gate: (found.low + found.value) / 2})
+        (passed,) = judged(store, store.single, {gate: found.low - 1e-6})
+        assert (refused.gate, refused.figure, refused.passed) == (gate, found.low, False)
+        assert (passed.gate, passed.figure, passed.bound, passed.passed) == (gate, found.low, found.low - 1e-6, True)
+        assert f"{right} of {images} images" in passed.detail
+
+    def test_patients_with_several_images_are_drawn_whole(self, store: Store) -> None:
+        path = artifact(store, store.single, "predictions/val.parquet")
+        table = pd.read_parquet(path)
+        patients = table["row"].to_numpy() // 5
+        right = patients % 3 > 0  # all of a patient's images, or none
+        table = table.assign(probability_tta=np.where((table["label"] == 1) == right, 0.9, 0.1))
+        table.to_parquet(path, index=False)
+        (alone,) = judged(store, store.single, {"sensitivity": 0.1})
+        table.assign(patient=patients.astype(str)).to_parquet(path, index=False)
+        (found,) = judged(store, store.single, {"sensitivity": 0.1})
+        labels, scores = table["label"].to_numpy(), table["probability_tta"].to_numpy()
+        expected = bootstrap(labels, scores, lambda own, of_it: float((of_it[own == 1] > 0.5).mean()), groups=patients)
+        assert found.figure == expected.low
+        assert isinstance(alone.figure, float)
+        assert expected.low < alone.figure - 0.05
+
+    def test_calibration_of_the_stored_predictions(self, store: Store) -> None:
+        expected = reliability(*predictions(store, store.single))
+        (passed,) = judged(store, store.single, {"ece": expected.ece + 1e-6})
+        (refused,) = judged(store, store.single, {"ece": expected.ece - 1e-6})
+        assert (passed.figure, passed.passed, refused.passed) == (expected.ece, True, False)
+        assert f"of which {expected.bias:.4f}" in passed.detail
+
+    def test_latency_is_measured_here(self, store: Store) -> None:
+        (passed,) = judged(store, store.single, {"latency_ms": 60_000})
+        (refused,) = judged(store, store.single, {"latency_ms": 1e-4})
+        assert passed.passed
+        assert not refused.passed
+        assert isinstance(refused.figure, float)
+        assert 1e-4 < refused.figure < 60_000
+
+    @pytest.mark.parametrize(("tag", "passed"), [("false", True), ("true", False), ("unknown", False)])
+    def test_committed_code(self, store: Store, tag: str, passed: bool) -> None:
+        store.client.set_tag(store.single, "git_dirty", tag)
+        (found,) = judged(store, store.single, {"clean_git": True})
+        assert (found.figure, found.passed) == (tag, passed)
+
+    @pytest.mark.parametrize(("openings", "passed"), [(1, True), (2, True), (3, False)])
+    def test_openings_of_the_test_split(self, store: Store, openings: int, passed: bool) -> None:
+        (found,) = judged(store, store.single, {"test_openings": 2}, openings)
+        assert (found.figure, found.bound, found.passed) == (openings, 2, passed)
+
+
+class TestAgainstAnother:
+    def test_a_baseline_by_its_study_and_by_its_run(self, store: Store) -> None:
+        best = store.trials[store.best]
+        (labels, own), (_, others) = predictions(store, store.single), predictions(store, best)
+        expected = auc_difference(labels, own, others, level=0.9)
+        for reference in ("dropout-study", best):
+            asked = {"reference": reference, "margin": -expected.low + 1e-6}
+            (passed,) = judged(store, store.single, {"baseline": asked})
+            (refused,) = judged(store, store.single, {"baseline": asked | {"margin": -expected.low - 1e-6}})
+            assert (passed.gate, passed.figure, passed.passed) == ("baseline", expected.low, True)
+            assert (refused.figure, refused.passed) == (expected.low, False)
+            assert f"val_auc_tta {expected.value:+.4f} against baseline {reference}" in refused.detail
+
+    def test_confidence_and_accuracy(self, store: Store) -> None:
+        best = store.trials[store.best]
+        config = runs.run_config(store.client, store.run(store.single))
+        (labels, own), (_, others) = predictions(store, store.single), predictions(store, best)
+        seed = runs.run_config(store.client, store.run(best)).seed
+        expected = mcnemar(
+            crossfit_right(labels, own, config.evaluation, config.seed),
+            crossfit_right(labels, others, config.evaluation, seed),
+            level=0.98,
+        )
+        asked = {"reference": best, "margin": 0.1, "confidence": 0.99, "metric": "val_accuracy_crossfit"}
+        (found,) = judged(store, store.single, {"baseline": asked})
+        assert found.figure == pytest.approx(expected.low)
+        assert "with 99% confidence" in found.detail
+
+    def test_a_baseline_that_is_not_there(self, store: Store) -> None:
+        asked = {"reference": "dropout-studi", "margin": 0.02}
+        with pytest.raises(TrackingError, match=r"gates\.baseline\.reference: no run, .*did you mean 'dropout-study'"):
+            judged(store, store.single, {"baseline": asked})
+
+    def test_the_run_itself_is_not_inferior(self, store: Store) -> None:
+        (found,) = judged(store, store.single, {"baseline": {"reference": store.single, "margin": 0}})
+        assert (found.figure, found.passed, found.detail) == (0.0, True, f"baseline {store.single} is this run")
+
+    def test_other_rows_are_not_compared(self, store: Store) -> None:
+        asked = {"baseline": {"reference": store.trials[0], "margin": 0.5}}
+        path = artifact(store, store.trials[0], "predictions/val.parquet")
+        table = pd.read_parquet(path)
+        table.assign(row=table["row"] + 1).to_parquet(path, index=False)
+        (found,) = judged(store, store.single, asked)
+        assert (found.figure, found.passed) == (None, False)
+        assert "the two were not scored on the same images" in found.detail
+        store.client.set_tag(store.trials[0], "val_digest", "0123456789abcdef")
+        (found,) = judged(store, store.single, asked)
+        assert not found.passed
+        assert "scored on rows with digest 0123456789abcdef" in found.detail
+        path.unlink()
+        store.client.set_tag(store.trials[0], "val_digest", store.run(store.single).data.tags["val_digest"])
+        (found,) = judged(store, store.single, asked)
+        assert not found.passed
+        assert "no predictions/val.parquet that can be read" in found.detail
+
+
+class TestTheAlias:
+    GATES: dict[str, Any] = {"champion": {"margin": 0.02}, "same_data": True}  # noqa: RUF012
+
+    def test_a_first_version_has_none_before_it(self, store: Store) -> None:
+        champion, data = held_against(store, store.single, self.GATES, None)
+        assert (champion.figure, champion.bound, champion.passed) == (None, -0.02, True)
+        digest = store.run(store.single).data.tags["data_digest"]
+        assert (data.figure, data.bound, data.passed) == (digest, digest, True)
+
+    def test_a_champion(self, promoted: Promoted) -> None:
+        store, promotion = promoted
+        (labels, own), (_, others) = predictions(store, store.single), predictions(store, promotion.run_id)
+        expected = auc_difference(labels, own, others, level=0.9)
+        for margin, passed in ((-expected.low + 1e-6, True), (-expected.low - 1e-6, False)):
+            (found,) = held_against(store, store.single, {"champion": {"margin": margin}}, "1")
+            assert (found.gate, found.figure, found.passed) == ("champion", expected.low, passed)
+            assert "against version 1" in found.detail
+
+    def test_other_data_than_the_champions(self, promoted: Promoted) -> None:
+        store, _ = promoted
+        (same,) = held_against(store, store.single, {"same_data": True}, "1")
+        assert same.passed
+        store.client.set_model_version_tag("tiny", "1", "data_digest", "0123456789abcdef")
+        (other,) = held_against(store, store.single, {"same_data": True}, "1")
+        assert (other.bound, other.passed) == ("0123456789abcdef", False)
+        assert "version 1 has 0123456789abcdef" in other.detail
+
+    def test_a_worse_figure_alone_can_be_overruled_and_a_gate_cannot(self, promoted: Promoted) -> None:
+        store, _ = promoted
+        set_gates(store, store.single, {"champion": {"margin": 0}})
+        with pytest.raises(PromotionRefused) as caught:
+            promote(store.single, even_if_worse=True)
+        (reason,) = caught.value.reasons
+        assert reason.startswith("gate champion failed: val_auc_tta ")
+
+
+@pytest.fixture
+def packed(promoted_original: Promoted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packing takes what the first promotion packed, and it is loaded in this process."""
+    original, promotion = promoted_original
+    (model,) = (path.parent for path in artifact(original, promotion.run_id, "").glob("*/MLmodel"))
+    monkeypatch.setattr(package, "build", lambda *given: shutil.copytree(model, given[-1]))
+
+    def predict_here(folder: Path, images: Any) -> Any:
+        return mlflow.pyfunc.load_model(str(folder)).predict(images)["probability"].to_numpy()
+
+    monkeypatch.setattr(package, "predict_in_fresh_process", predict_here)
+
+
+class TestPromotion:
+    FAILING: dict[str, Any] = {  # noqa: RUF012
+        "sensitivity": 0.999, "specificity": 0.999, "ece": 1e-6, "latency_ms": 1e-4, "clean_git": True,
+        "test_openings": 1,
+    }  # fmt: skip
+
+    @pytest.fixture
+    def refuse(self, promoted: Promoted) -> Callable[[], Store]:
+        store, promotion = promoted
+        store.client.set_tag(store.single, "git_dirty", "true")
+        baseline = {"reference": promotion.run_id, "margin": 0}
+        set_gates(store, store.single, self.FAILING | {"champion": {"margin": 0}, "baseline": baseline})
+        return lambda: store
+
+    @pytest.mark.parametrize("dry_run", [True, False])
+    def test_a_refusal_names_every_gate_and_changes_nothing(
+        self, promoted: Promoted, refuse: Callable[[], Store], dry_run: bool
+    ) -> None:
+        store = refuse()
+        before, own = registry(store.client), store.run(store.single).data.to_dictionary()
+        with pytest.raises(PromotionRefused) as caught:
+            promote(store.single, dry_run=dry_run)
+        assert caught.value.exit_code == 3
+        named = re.findall(r"gate (\w+) failed", str(caught.value))
+        assert named == ["champion", "baseline", "sensitivity", "specificity", "ece", "latency_ms", "clean_git"]
+        assert "the run is worse than what the alias stands at" in caught.value.reasons[0]
+        # the promotion's own would be the first opening of this run
+        assert {one.gate: one.passed for one in caught.value.gates}["test_openings"]
+        assert registry(store.client) == before
+        assert store.run(store.single).data.to_dictionary() == own
+
+    def test_the_command_says_so_and_exits_with_3(self, refuse: Callable[[], Store]) -> None:
+        store = refuse()
+        done = CliRunner().invoke(app, ["promote", store.single, "--dry-run", "--json"])
+        assert done.exit_code == 3
+        document = json.loads(done.stdout)
+        assert (document["promoted"], len(document["reasons"]), len(document["gates"])) == (False, 8, 8)
+        first = document["gates"][0]
+        assert first.keys() == {"gate", "figure", "bound", "passed", "detail"}
+        assert (first["gate"], first["bound"], first["passed"]) == ("champion", 0.0, False)
+        plain = CliRunner().invoke(app, ["promote", store.single, "--dry-run"])
+        assert plain.exit_code == 3
+        assert "gate test_openings passed: 1 with this promotion's; at most 1" in plain.stdout
+
+    def test_what_passed_is_on_record(self, store: Store, packed: None) -> None:
+        best = store.trials[store.best]
+        store.client.set_tag(best, "git_dirty", "false")
+        gates = {"champion": {"margin": 0.02}, "baseline": {"reference": store.single, "margin": 0.9},
+                 "sensitivity": 0.01, "latency_ms": 60_000, "clean_git": True, "same_data": True,
+                 "test_openings": 1}  # fmt: skip
+        set_gates(store, best, gates)
+        told = promote("dropout-study", dry_run=True)
+        assert [one.gate for one in told.gates] == [
+            "champion", "same_data", "baseline", "sensitivity", "latency_ms", "clean_git", "test_openings",
+        ]  # fmt: skip
+        assert registry(store.client) == {}
+        done = promote("dropout-study")
+        assert done.promoted
+        assert {one.gate: one.passed for one in done.gates} == dict.fromkeys(gates, True)
+        version = store.client.get_model_version("tiny", "1")
+        tags = {name: value for name, value in version.tags.items() if name.startswith("gate_")}
+        assert tags == as_tags(done.gates)
+        assert tags["gate_test_openings"] == "passed: 1, bound 1"
+        assert tags["gate_clean_git"] == "passed: false, bound false"
+        assert as_table(done.gates) in version.description
+        assert "| sensitivity | " in version.description
+        again = promote("dropout-study")
+        assert again.reasons == ["champion already is this run"]

@@ -1,0 +1,225 @@
+"""Tables of predictions from arrays and pictures; the models here judge by brightness, so every figure is known."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from mobilenet_chest.errors import DataError, TrackingError
+from mobilenet_chest.registry import digests
+from mobilenet_chest.registry.package import build
+from mobilenet_chest.registry.predict import predict_files
+
+DARK, BRIGHT = 96, 160
+COLUMNS = ["source", "row", "probability", "label_name", "label"]
+
+
+class Brightness(nn.Module):
+    """Logit 0 at the middle gray of 128, one up or down for 32 levels, by the last channel."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images[:, -1].float().mean((1, 2)) - 128) / 32
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Packed models for gray and for colour images."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, channels in (("gray", 1), ("colour", 3)):
+        build(Brightness(), 16, channels, ("dark", "bright"), 0.5, folder / name)
+    return {name: folder / name for name in ("gray", "colour")}
+
+
+@pytest.fixture
+def models(built: dict[str, Path], tracking: Path) -> dict[str, str]:
+    """Addresses of the packed models, registered as a promotion does it."""
+    client = MlflowClient()
+    run_id = client.create_run(client.create_experiment("models")).info.run_id
+    for name, folder in built.items():
+        client.log_artifacts(run_id, str(folder), name)
+        client.create_registered_model(name)
+        tags = {digests.DIGESTS: digests.as_tag(digests.of_folder(folder))}
+        client.create_model_version(name, f"runs:/{run_id}/{name}", run_id, tags=tags)
+    return {name: f"models:/{name}/1" for name in built}
+
+
+def probability(level: float) -> float:
+    return 1 / (1 + math.exp(-(level - 128) / 32))
+
+
+def flat(*levels: int, shape: tuple[int, ...] = (20, 24)) -> NDArray[np.uint8]:
+    return np.stack([np.full(shape, level, np.uint8) for level in levels])
+
+
+def predicted(model: str, source: Path, out: str = "out.csv") -> pd.DataFrame:
+    path = source.parent / out
+    count = predict_files(model, source, path)
+    table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    assert list(table) == COLUMNS
+    assert len(table) == count
+    return table
+
+
+def check_dark_then_bright(table: pd.DataFrame, tolerance: float = 1e-6) -> None:
+    assert table["probability"].tolist() == pytest.approx([probability(DARK), probability(BRIGHT)], abs=tolerance)
+    assert table["label_name"].tolist() == ["dark", "bright"]
+    assert table["label"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("out", ["out.csv", "out.parquet"])
+def test_npy(tracking: Path, models: dict[str, str], out: str) -> None:
+    np.save(tracking / "images.npy", flat(DARK, BRIGHT))
+    table = predicted(models["gray"], tracking / "images.npy", out)
+    check_dark_then_bright(table)
+    assert table["source"].tolist() == ["images.npy"] * 2
+    assert table["row"].tolist() == [0, 1]
+
+
+def test_npz_gives_every_split(tracking: Path, models: dict[str, str]) -> None:
+    arrays = {f"{split}_labels": np.zeros((1, 1), np.uint8) for split in ("train", "test")}
+    path = tracking / "chest.npz"
+    np.savez(path, train_images=flat(DARK), test_images=flat(BRIGHT, shape=(9, 30)), **arrays)
+    table = predicted(models["gray"], path)
+    check_dark_then_bright(table)
+    assert table["source"].tolist() == ["train", "test"]
+    assert table["row"].tolist() == [0, 0]
+
+
+def test_a_folder_of_pictures_of_several_sizes_and_kinds(tracking: Path, models: dict[str, str]) -> None:
+    folder = tracking / "pictures"
+    folder.mkdir()
+    Image.fromarray(flat(DARK, shape=(11, 40))[0]).save(folder / "a.png")
+    Image.fromarray(flat(BRIGHT, shape=(64, 48))[0]).save(folder / "b.JPEG")
+    (folder / "notes.txt").write_text("not a picture")
+    table = predicted(models["gray"], folder)
+    check_dark_then_bright(table, tolerance=1e-2)  # JPEG may be a level off
+    assert table["source"].tolist() == ["a.png", "b.JPEG"]
+
+
+def test_one_picture(tracking: Path, models: dict[str, str]) -> None:
+    Image.fromarray(flat(BRIGHT)[0]).save(tracking / "one.jpg")
+    table = predicted(models["gray"], tracking / "one.jpg")
+    assert table["label_name"].tolist() == ["bright"]
+
+
+def test_colour_for_a_gray_model_is_weighted_as_pil_does(tracking: Path, models: dict[str, str]) -> None:
+    green = np.zeros((10, 12, 3), np.uint8)
+    green[..., 1] = 255
+    Image.fromarray(green).save(tracking / "green.png")
+    table = predicted(models["gray"], tracking / "green.png")
+    # ITU-R 601: 0.587 of green
+    assert table["probability"].tolist() == pytest.approx([probability(150)], abs=1e-6)
+    np.save(tracking / "green.npy", green[None])
+    assert predicted(models["gray"], tracking / "green.npy")["probability"].tolist() == table["probability"].tolist()
+
+
+def test_colour_stays_colour_for_a_colour_model(tracking: Path, models: dict[str, str]) -> None:
+    blue = np.zeros((2, 10, 12, 3), np.uint8)
+    blue[0, ..., 2], blue[1, ..., 2] = DARK, BRIGHT
+    np.save(tracking / "blue.npy", blue)
+    check_dark_then_bright(predicted(models["colour"], tracking / "blue.npy"))
+
+
+def test_gray_for_a_colour_model_is_repeated(tracking: Path, models: dict[str, str]) -> None:
+    np.save(tracking / "gray.npy", flat(DARK, BRIGHT))
+    check_dark_then_bright(predicted(models["colour"], tracking / "gray.npy"))
+
+
+def test_a_transparent_gray_picture_is_gray(tracking: Path, models: dict[str, str]) -> None:
+    Image.fromarray(flat(BRIGHT)[0]).convert("LA").save(tracking / "la.png")
+    table = predicted(models["gray"], tracking / "la.png")
+    assert table["probability"].tolist() == pytest.approx([probability(BRIGHT)], abs=1e-6)
+
+
+def test_a_sixteen_bit_picture_keeps_its_gray_levels(tracking: Path, models: dict[str, str]) -> None:
+    # radiographs are often 16 bit; the middle of their range is the middle of 8 bit, not white
+    Image.fromarray(np.full((20, 24), BRIGHT * 257, np.uint16)).save(tracking / "deep.png")
+    table = predicted(models["gray"], tracking / "deep.png")
+    assert table["probability"].tolist() == pytest.approx([probability(BRIGHT)], abs=1e-2)
+
+
+def test_more_images_than_a_batch_keep_their_order(tracking: Path, models: dict[str, str]) -> None:
+    levels = [64 + index for index in range(130)]
+    np.save(tracking / "many.npy", flat(*levels, shape=(16, 16)))
+    table = predicted(models["gray"], tracking / "many.npy")
+    assert table["probability"].tolist() == pytest.approx([probability(level) for level in levels], abs=1e-6)
+    # at the threshold itself an image is of class 1
+    assert table["label"].tolist() == [int(level >= 128) for level in levels]
+
+
+class TestRefusals:
+    def refused(self, model: str, source: Path, out: str, match: str) -> None:
+        target = source.parent / out
+        with pytest.raises(DataError, match=match):
+            predict_files(model, source, target)
+        assert not target.exists()
+
+    @pytest.mark.parametrize("out", ["out.xlsx", "out", "out.csv.gz"])
+    def test_another_kind_of_table(self, tracking: Path, out: str) -> None:
+        self.refused("unused", tracking / "a.npy", out, r"must end in \.csv or \.parquet")
+
+    def test_a_folder_for_the_table_that_is_not_there(self, tracking: Path) -> None:
+        self.refused("unused", tracking / "a.npy", "missing/out.csv", "there is no folder .*missing; make it first")
+
+    def test_a_source_that_is_not_there(self, tracking: Path) -> None:
+        self.refused("unused", tracking / "a.npy", "out.csv", "no such file or folder")
+
+    def test_a_folder_without_pictures(self, tracking: Path) -> None:
+        (tracking / "empty").mkdir()
+        self.refused("unused", tracking / "empty", "out.csv", r"no picture in this folder; it reads \.png, \.jpg")
+
+    def test_another_kind_of_file(self, tracking: Path) -> None:
+        (tracking / "a.dcm").write_bytes(b"DICM")
+        self.refused("unused", tracking / "a.dcm", "out.csv", r"not \.npz, \.npy, \.png")
+
+    @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+    def test_a_damaged_picture(self, tracking: Path, name: str) -> None:
+        (tracking / name).write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+        self.refused("unused", tracking / name, "out.csv", "cannot be read as a picture .*; remove or replace it")
+
+    def test_a_truncated_picture(self, tracking: Path) -> None:
+        noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+        Image.fromarray(noise).save(tracking / "whole.png")
+        (tracking / "half.png").write_bytes((tracking / "whole.png").read_bytes()[:1500])
+        self.refused("unused", tracking / "half.png", "out.csv", "cannot be read as a picture")
+
+    def test_a_file_that_is_no_array(self, tracking: Path) -> None:
+        (tracking / "a.npy").write_bytes(b"nothing")
+        self.refused("unused", tracking / "a.npy", "out.csv", r"cannot be read as \.npy")
+
+    def test_a_pickle_is_never_opened(self, tracking: Path) -> None:
+        np.save(tracking / "a.npy", np.array([{"any": "object"}], dtype=object))
+        self.refused("unused", tracking / "a.npy", "out.csv", r"cannot be read as \.npy .*allow_pickle=False")
+
+    @pytest.mark.parametrize(
+        "images",
+        [np.zeros((2, 8, 8), np.float32), np.zeros((8, 8), np.uint8), np.zeros((2, 8, 8, 4), np.uint8)],
+        ids=["float", "one image", "four channels"],
+    )
+    def test_another_layout_of_array(self, tracking: Path, images: NDArray[np.generic]) -> None:
+        np.save(tracking / "a.npy", images)
+        self.refused("unused", tracking / "a.npy", "out.csv", r"needed are uint8 \(n, h, w\) or \(n, h, w, 3\)")
+
+    def test_an_npz_of_other_keys(self, tracking: Path) -> None:
+        np.savez(tracking / "a.npz", images=flat(1))
+        self.refused("unused", tracking / "a.npz", "out.csv", r"no split with images and labels \(it has: images\)")
+
+    @pytest.mark.parametrize("uri", ["models:/nobody@champion", "models:/nobody/1", "nonsense", "models:/"])
+    def test_a_model_that_is_not_there(self, tracking: Path, uri: str) -> None:
+        np.save(tracking / "a.npy", flat(1))
+        with pytest.raises(TrackingError, match="the form is models:/NAME@champion"):
+            predict_files(uri, tracking / "a.npy", tracking / "out.csv")
+        assert not (tracking / "out.csv").exists()
+
+
+def test_no_images_make_an_empty_table(tracking: Path, models: dict[str, str]) -> None:
+    np.save(tracking / "none.npy", np.zeros((0, 20, 24), np.uint8))
+    assert predicted(models["gray"], tracking / "none.npy").empty

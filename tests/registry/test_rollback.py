@@ -1,0 +1,127 @@
+"""An alias goes back, as often as there is something to go back to, and only to what is whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from mobilenet_chest.cli.commands import app
+from mobilenet_chest.errors import PromotionRefused, TrackingError
+from mobilenet_chest.registry import queue
+from mobilenet_chest.registry.digests import DIGESTS
+from mobilenet_chest.registry.promote import Promotion, previous_tag
+from mobilenet_chest.registry.rollback import rollback
+
+if TYPE_CHECKING:
+    from helpers.stores import Store
+
+Promoted = tuple["Store", Promotion]
+
+
+def champion(store: Store) -> str | None:
+    return queue.alias_version(store.client, "tiny", "champion")
+
+
+def promoted_again(store: Store) -> str:
+    """A further version of the same files, as a promotion leaves it."""
+    first, before = store.client.get_model_version("tiny", "1"), champion(store)
+    tags = {queue.STATE: queue.DONE, DIGESTS: first.tags[DIGESTS], previous_tag("champion"): str(before)}
+    version = str(store.client.create_model_version("tiny", first.source, first.run_id, tags=tags).version)
+    store.client.set_registered_model_alias("tiny", "champion", version)
+    return version
+
+
+def test_back_one_by_one_and_on_again(promoted: Promoted) -> None:
+    store, promotion = promoted
+    second, third = promoted_again(store), promoted_again(store)
+    assert (second, third, champion(store)) == ("2", "3", "3")
+    back = rollback("tiny")
+    assert (back.name, back.version, back.alias, back.run_id) == ("tiny", "2", "champion", promotion.run_id)
+    assert back.promoted
+    assert back.reasons == ["champion went back from version 3 to version 2, which is whole and loads"]
+    assert back.test == promotion.test
+    assert rollback("tiny").version == "1"
+    with pytest.raises(PromotionRefused, match="version 1 is the first that was promoted to champion of 'tiny'"):
+        rollback("tiny")
+    assert champion(store) == "1"
+    # numbers 4 and 5, and that of the refused third, were places in the queue
+    last = promoted_again(store)
+    assert int(last) > 5
+    assert rollback("tiny").version == "1"
+    assert {str(v.version) for v in store.client.search_model_versions("name = 'tiny'")} == {"1", "2", "3", last}
+    assert all(v.tags[queue.STATE] == queue.DONE for v in store.client.search_model_versions("name = 'tiny'"))
+
+
+def test_a_dry_run_says_where_to(promoted: Promoted) -> None:
+    store, _ = promoted
+    promoted_again(store)
+    said = rollback("tiny", dry_run=True)
+    assert (said.version, said.promoted) == (None, False)
+    assert said.reasons == ["the alias 'champion' would go back from version 2 to version 1"]
+    assert champion(store) == "2"
+
+
+def test_not_to_changed_files(promoted: Promoted) -> None:
+    store, _ = promoted
+    promoted_again(store)
+    (code,) = (path for path in store.folder.glob("mlruns/*/*/artifacts/model-*/served.py"))
+    code.write_text(code.read_text() + "\n")
+    with pytest.raises(TrackingError, match="models:/tiny/1: not the files that were promoted .served.py was changed"):
+        rollback("tiny")
+    assert champion(store) == "2"
+    assert {str(v.version) for v in store.client.search_model_versions("name = 'tiny'")} == {"1", "2"}
+
+
+def test_not_to_a_version_that_is_gone(promoted: Promoted) -> None:
+    store, _ = promoted
+    promoted_again(store)
+    store.client.delete_model_version("tiny", "1")
+    with pytest.raises(PromotionRefused, match="version 1 of 'tiny', which was champion before version 2, is no"):
+        rollback("tiny")
+    assert champion(store) == "2"
+
+
+def test_names_that_are_not_there(promoted: Promoted) -> None:
+    with pytest.raises(
+        TrackingError, match=r"no registered model 'tinny' .*did you mean 'tiny'\? \(registered: tiny\)"
+    ):
+        rollback("tinny")
+    with pytest.raises(TrackingError, match="no registered model 'tiny' with the alias 'challenger'"):
+        rollback("tiny", "challenger")
+
+
+@pytest.mark.parametrize("words", [["--rollback", "tiny"], ["--rollback", "--name", "tiny"]])
+def test_on_the_command_line(words: list[str], promoted: Promoted) -> None:
+    store, promotion = promoted
+    promoted_again(store)
+    result = CliRunner().invoke(app, ["promote", *words, "--json"])
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert {"name", "version", "alias", "run_id", "promoted", "reasons", "test", "openings"} <= found.keys()
+    assert found["test"] == promotion.test
+    assert [opening["result"] for opening in found["openings"]] == [promotion.test]
+    assert (found["version"], found["run_id"], found["promoted"]) == ("1", promotion.run_id, True)
+    none = CliRunner().invoke(app, ["promote", *words])
+    assert none.exit_code == 3
+    assert "there is none to go back to" in none.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "wants"),
+    [
+        ([], "name a study or run: promote STUDY|RUN_ID"),
+        (["--rollback"], "name the registered model: promote --rollback NAME"),
+        (["--rollback", "a", "--name", "b"], "and nothing else"),
+        (["--rollback", "a", "--even-if-worse"], "and nothing else"),
+        (["--rollback", "a", "--again"], "and nothing else"),
+        (["--rollback", "nobody"], "no registered model 'nobody'"),
+    ],
+)
+def test_what_does_not_go_together(words: list[str], wants: str, tracking: Path) -> None:
+    result = CliRunner().invoke(app, ["promote", *words])
+    assert result.exit_code == 2
+    assert wants in result.stderr

@@ -1,0 +1,209 @@
+"""Calibration and operating points of finished runs, read back from their predictions."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+from typer.testing import CliRunner
+
+from mobilenet_chest.cli.commands import app
+from mobilenet_chest.errors import TrackingError, UserError
+from mobilenet_chest.evaluation.calibration import at_temperature, brier, calibration_scores, error_interval
+from mobilenet_chest.evaluation.operating_points import at_sensitivity, at_specificity
+from mobilenet_chest.evaluation.predictions import Predictions
+from mobilenet_chest.evaluation.significance import Interval, bootstrap, wilson
+from mobilenet_chest.selection import operating_points as module
+from mobilenet_chest.selection.evaluate import evaluate
+from mobilenet_chest.selection.ledger import described
+from mobilenet_chest.selection.operating_points import operating_points
+from mobilenet_chest.tracking.artifact_writer import predictions_table
+from mobilenet_chest.tracking.runs import stored_predictions
+
+if TYPE_CHECKING:
+    from helpers.stores import Store
+
+SCORES = ("ece", "ece_bias", "brier", "log_loss")
+
+
+def stored(store: Store, split: str) -> tuple[np.ndarray, np.ndarray]:
+    table = stored_predictions(store.client, store.run(store.single), split)
+    return table["label"].to_numpy(), table["probability_tta"].to_numpy()
+
+
+def given_back(
+    monkeypatch: pytest.MonkeyPatch, labels: np.ndarray, probabilities: np.ndarray, patient: np.ndarray | None = None
+) -> None:
+    """These instead of what the run has stored."""
+    predicted = Predictions(np.arange(len(labels)), labels, probabilities, probabilities, patient)
+    monkeypatch.setattr(module, "stored_predictions", lambda client, run, split: predictions_table(predicted))
+
+
+def shown(*arguments: str) -> str:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_validation_gives_what_the_run_has_logged(store: Store) -> None:
+    logged = store.run(store.single).data.metrics
+    found = operating_points(store.single, "val")
+    labels, probabilities = stored(store, "val")
+    assert (found.run_id, found.split, found.rows) == (store.single, "val", 34)
+    assert found.temperature == pytest.approx(logged["temperature"])
+    assert found.scores == pytest.approx({name: logged[f"val_{name}"] for name in SCORES})
+    assert found.calibrated == pytest.approx({name: logged[f"val_{name}_calibrated"] for name in SCORES})
+    for name, value in found.intervals.items():
+        assert value.value == pytest.approx(logged[f"val_{name}"])
+        assert value.low <= value.value < value.high
+    assert vars(found.intervals["brier"]) == pytest.approx(vars(bootstrap(labels, probabilities, brier)))
+    assert found.intervals["ece"] == error_interval(labels, probabilities)
+    assert found.intervals.keys() == {f"{name}{kind}" for name in ("ece", "brier", "log_loss")
+                                      for kind in ("", "_calibrated")}  # fmt: skip
+    (figures,) = found.figures
+    assert figures.threshold == logged["threshold"]
+    assert figures.prevalence == labels.mean()
+    ones = int(labels.sum())
+    assert figures.sensitivity == wilson(round(logged["val_sensitivity"] * ones), ones)
+    assert figures.specificity == wilson(round(logged["val_specificity"] * (34 - ones)), 34 - ones)
+    assert figures.accuracy.value == pytest.approx(logged["val_accuracy_tta_threshold"])
+    assert figures.accuracy.low < figures.accuracy.value < figures.accuracy.high
+    kinds = [(target.fixed, target.at) for target in found.targets]
+    assert kinds == [("specificity", 0.9), ("specificity", 0.95), ("sensitivity", 0.9), ("sensitivity", 0.95)]
+    first, last = found.targets[0], found.targets[3]
+    assert first.threshold == at_specificity(labels, probabilities, 0.9).threshold
+    assert first.value.value == logged["val_sensitivity_at_specificity_90"]
+    assert last.threshold == at_sensitivity(labels, probabilities, 0.95).threshold
+    assert last.value.value == logged["val_specificity_at_sensitivity_95"]
+    for target in found.targets:
+        assert 0 <= target.value.low < target.value.high <= 1
+
+
+def test_a_target_s_interval_is_never_narrower_than_wilson_s(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels, probabilities = np.array([0] * 20 + [1] * 10, np.uint8), np.linspace(0, 1, 30)
+    given_back(monkeypatch, labels, probabilities)
+    for target in operating_points(store.single, "val").targets:
+        rows = 10 if target.fixed == "specificity" else 20
+        assert target.value == Interval(1.0, wilson(rows, rows).low, 1.0)
+
+
+def test_another_prevalence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(2)
+    labels = (generator.random(200) < 0.6).astype(np.uint8)
+    probabilities = expit(2 * generator.normal(labels * 2.0 - 1, 1.0))
+    given_back(monkeypatch, labels, probabilities)
+    found = operating_points(store.single, "val", 0.05)
+    here, there, moved = found.figures
+    assert (here.prevalence, there.prevalence, moved.prevalence) == (labels.mean(), 0.05, 0.05)
+    assert (there.threshold, there.sensitivity, there.specificity) == (
+        here.threshold, here.sensitivity, here.specificity
+    )  # fmt: skip
+    s, c = here.sensitivity.value, here.specificity.value
+    assert there.accuracy.value == pytest.approx(0.05 * s + 0.95 * c)
+    assert there.ppv.value == pytest.approx(0.05 * s / (0.05 * s + 0.95 * (1 - c)))
+    assert there.npv.value == pytest.approx(0.95 * c / (0.95 * c + 0.05 * (1 - s)))
+    shift = found.temperature * (logit(labels.mean()) - logit(0.05))
+    assert logit(moved.threshold) == pytest.approx(logit(here.threshold) + shift)
+    assert moved.specificity.value > here.specificity.value
+    assert moved.accuracy.value > there.accuracy.value
+
+
+def test_the_test_split_is_scored_at_what_validation_chose_and_not_opened_again(store: Store) -> None:
+    opened = evaluate(store.single, "test").openings
+    val_labels, _ = stored(store, "val")
+    labels, probabilities = stored(store, "test")
+    found = operating_points(store.single, "test", 0.3)
+    assert found.temperature == operating_points(store.single, "val").temperature
+    assert found.calibrated == calibration_scores(labels, at_temperature(probabilities, found.temperature))
+    run = store.run(store.single)
+    assert found.figures[0].sensitivity.value == pytest.approx(run.data.metrics["test_sensitivity"])
+    shift = found.temperature * (logit(val_labels.mean()) - logit(0.3))
+    assert logit(found.figures[2].threshold) == pytest.approx(logit(run.data.metrics["threshold"]) + shift)
+    assert run.data.tags["test_evaluations"] == "1"
+    assert found.openings == opened
+    assert operating_points(store.single, "val").openings == []
+    assert f"openings of the test split:\n  {described(opened)[0]}\n" in shown(
+        "points", store.single, "--split", "test"
+    )
+
+
+def test_patients_with_several_images_are_drawn_whole(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three copies of every image: intervals are as wide as those of the images, not narrower by the root of three."""
+    generator = np.random.default_rng(2)
+    labels = (generator.random(120) < 0.6).astype(np.uint8)
+    probabilities = expit(1.5 * generator.normal(labels * 2.0 - 1, 1.0))
+    thrice, three_times = np.repeat(labels, 3), np.repeat(probabilities, 3)
+    given_back(monkeypatch, labels, probabilities)
+    single = operating_points(store.single, "val", 0.2)
+    given_back(monkeypatch, thrice, three_times, np.repeat(np.arange(120), 3).astype(str))
+    whole = operating_points(store.single, "val", 0.2)
+    given_back(monkeypatch, thrice, three_times)
+    apart = operating_points(store.single, "val", 0.2)
+
+    def widths(found: module.Points) -> np.ndarray:
+        figures = [getattr(found.figures[1], name) for name in ("sensitivity", "specificity", "accuracy", "ppv", "npv")]
+        proper = [found.intervals[name] for name in ("brier", "log_loss")]
+        targets = [target.value for target in found.targets]
+        return np.array([one.high - one.low for one in (*figures, *proper, *targets)])
+
+    assert widths(whole) == pytest.approx(widths(single), rel=0.3)
+    assert (widths(apart)[:7] < 0.65 * widths(whole)[:7]).all()
+    assert (widths(apart) < widths(whole)).all()  # of few thresholds that reach a target, widths come in steps
+
+
+def test_what_cannot_be_had(store: Store) -> None:
+    with pytest.raises(TrackingError, match=rf"`mobilenet-chest evaluate {store.single} --split test` opens it"):
+        operating_points(store.single, "test")
+    with pytest.raises(TrackingError, match=f"run {store.interrupted} has not finished"):
+        operating_points(store.interrupted, "val")
+    with pytest.raises(TrackingError, match=f"no run {'0' * 32}"):
+        operating_points("0" * 32, "val")
+    assert "test_evaluations" not in store.run(store.single).data.tags
+
+
+@pytest.mark.parametrize("prevalence", [0.0, 1.0, -0.1, 5.0, float("nan")])
+def test_what_is_no_prevalence(store: Store, prevalence: float) -> None:
+    wants = f"--prevalence {prevalence:g}: a share of class 1 above 0 and below 1, such as 0.05"
+    with pytest.raises(UserError, match=wants):
+        operating_points(store.single, "val", prevalence)
+    for command in (["points"], ["evaluate", "--split", "test"]):
+        result = CliRunner().invoke(app, [*command, store.single, "--prevalence", str(prevalence)])
+        assert (result.exit_code, result.stdout, result.stderr) == (2, "", wants + "\n")
+    assert "test_evaluations" not in store.run(store.single).data.tags
+
+
+def test_the_command_prints_and_writes_nothing(store: Store) -> None:
+    before = store.run(store.single).data.to_dictionary()
+    found = operating_points(store.single, "val", 0.05)
+    printed = shown("points", store.single, "--prevalence", "0.05")
+    assert store.run(store.single).data.to_dictionary() == before
+    assert printed.startswith(f"run {store.single}, val: 34 images; temperature {found.temperature:.3f}\n")
+    interval = found.figures[1].ppv
+    for told in (
+        "{0.value:.3f} ({0.low:.3f}–{0.high:.3f})".format(found.intervals["ece"]),
+        "{0.value:.3f} ({0.low:.3f}–{0.high:.3f})".format(found.intervals["log_loss_calibrated"]),
+        "calibrated, cross-fitted",
+        "specificity 0.90",
+        f"sensitivity {found.targets[0].value.value:.3f} (",
+        f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})",
+        f"{found.figures[2].threshold:.4f}",
+    ):
+        assert told in printed
+    document = json.loads(shown("points", store.single, "--json"))
+    assert document.keys() == {
+        "run_id", "split", "rows", "temperature", "scores", "calibrated", "intervals", "targets", "figures", "openings"
+    }  # fmt: skip
+    assert document["figures"][0]["ppv"].keys() == {"value", "low", "high"}
+
+
+def test_evaluate_adds_them_where_a_prevalence_is_given(store: Store) -> None:
+    document = json.loads(shown("evaluate", store.single, "--split", "val", "--prevalence", "0.05", "--json"))
+    assert [one["prevalence"] for one in document["points"]["figures"]][1:] == [0.05, 0.05]
+    assert document["metrics"]["val_auc"] == store.run(store.single).data.metrics["val_auc"]
+    assert "points" not in json.loads(shown("evaluate", store.single, "--split", "val", "--json"))
+    printed = shown("evaluate", store.single, "--split", "test", "--prevalence", "0.05")
+    assert printed.startswith(f"run {store.single}, test: 34 images; test openings so far: 1\n")
+    assert "calibrated, temperature of val" in printed

@@ -1,0 +1,86 @@
+"""Worker processes of one machine: which GPU each is given."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.sweep.local_workers import VISIBLE, Job, deal, run_workers
+from mobilenet_chest.sweep.stored_study import open_or_create
+from mobilenet_chest.sweep.supervisor import Outlook
+
+Make = Callable[..., Config]
+SEARCH = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+
+
+@pytest.mark.parametrize(
+    ("listed", "workers", "dealt"),
+    [
+        ("3,5", 3, ["3", "5", "3"]),
+        (" 3 , 5 ", 1, ["3"]),
+        ("GPU-8932f937-d72c,MIG-41b3359c-e721", 2, ["GPU-8932f937-d72c", "MIG-41b3359c-e721"]),
+        ("2,-1,0", 2, ["2", "2"]),
+        ("-1", 2, [None, None]),
+        ("", 2, [None, None]),
+    ],
+)
+def test_gpus_are_dealt_out_in_turn(
+    listed: str, workers: int, dealt: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VISIBLE, listed)
+    assert deal("auto", workers) == dealt
+    assert deal("cuda", workers) == dealt
+    assert deal("cpu", workers) == [None] * workers
+    assert deal("cuda:1", workers) == [None] * workers
+
+
+def test_all_gpus_of_the_machine_are_dealt_out_where_no_variable_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.delenv(VISIBLE, raising=False)
+    count = torch.cuda.device_count()
+    assert deal("auto", 3) == [str(worker % count) if count else None for worker in range(3)]
+
+
+def visible_to(pid: int | None) -> str | None:
+    try:
+        return psutil.Process(pid).environ().get(VISIBLE)
+    except psutil.NoSuchProcess:  # or a zombie, which has no environment any more
+        return None
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process, "environ"), reason="no environment of other processes here")
+def test_a_worker_has_its_gpu_from_its_first_moment_and_its_replacement_the_same(
+    tracking: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VISIBLE, "3,5")
+    config = tiny_search(SEARCH, {"device": "auto"})
+    url = f"sqlite:///{tracking / 'optuna.db'}"
+    open_or_create(config, url)
+    seen: dict[int, str] = {}
+    killed: list[int] = []
+
+    def look() -> Outlook:
+        for child in multiprocessing.active_children():
+            # a process that has only been forked shows the environment of its parent's start
+            gpu = visible_to(child.pid) if child.name.startswith("worker-") else None
+            if child.pid is None or gpu is None:
+                continue
+            seen[child.pid] = gpu
+            if gpu == "5" and not killed:
+                child.kill()
+                killed.append(child.pid)
+        return Outlook(open=len(seen) < 3 and bool(killed), busy=len(seen) < 3, begins=True, begun=0)
+
+    # its time is up before it begins: a worker opens the study, and ends
+    job = Job(config, url, parent_run="none", deadline=0.0, threads=1)
+    run_workers(job, 2, look, bury=lambda: killed.append(0))
+    assert sorted(seen.values()) == ["3", "5", "5"]
+    assert killed[1:] == [0]
+    assert os.environ[VISIBLE] == "3,5"

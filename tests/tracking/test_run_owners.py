@@ -1,0 +1,76 @@
+"""Who writes a run: the processes of other machines are known by the signs they give."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.tracking import MlflowTracker, run_owners
+from mobilenet_chest.tracking.provenance import OWNER, identity
+from mobilenet_chest.tracking.run_owners import SIGN, living_owner, living_owners
+from mobilenet_chest.tracking.study_run import close_dead
+from mobilenet_chest.tracking.tracker import Status
+
+Make = Callable[..., Config]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_owners, "SIGN_SECONDS", 0.2)
+    monkeypatch.setattr(run_owners, "SILENT_SECONDS", 2.5)
+
+
+def elsewhere(run_id: str) -> dict[str, object]:
+    """Give a run to a process of another machine."""
+    owner = identity() | {"host": "elsewhere", "machine": "another"}
+    MlflowClient().set_tag(run_id, OWNER, json.dumps(owner))
+    return owner
+
+
+def begun(config: Config) -> MlflowTracker:
+    tracker = MlflowTracker()
+    tracker.start(config, load_train_val(config.data))
+    return tracker
+
+
+def test_a_process_of_this_machine_is_looked_at(tracking: Path, phantom_config: Make) -> None:
+    tracker, client = begun(phantom_config()), MlflowClient()
+    run = client.get_run(tracker.run_id)
+    assert living_owner(run) == identity()
+    client.set_tag(tracker.run_id, OWNER, json.dumps(identity() | {"started": 1.0}))
+    assert living_owner(client.get_run(tracker.run_id)) is None
+    tracker.end(Status.FINISHED)
+    assert living_owner(client.get_run(tracker.run_id)) is None
+
+
+def test_those_of_another_machine_are_known_by_their_signs(
+    tracking: Path, phantom_config: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trackers = [begun(phantom_config()) for _ in range(2)]
+    at_work, gone = (str(tracker.run_id) for tracker in trackers)
+    trackers[1].leave()  # as if it had been killed
+    owner, client = elsewhere(at_work), MlflowClient()
+    elsewhere(gone)
+    assert living_owners([client.get_run(at_work), client.get_run(gone)]) == {at_work: owner}
+    assert "watching 2 run(s) of processes that cannot be seen from here" in capsys.readouterr().err
+    assert close_dead() == [(gone, "train")]
+    assert [client.get_run(run_id).info.status for run_id in (at_work, gone)] == ["RUNNING", "KILLED"]
+    trackers[0].end(Status.FINISHED)
+    last = client.get_run(at_work).data.tags[SIGN]
+    assert abs(int(last) - time.time()) < 60
+    time.sleep(1.2)
+    assert client.get_run(at_work).data.tags[SIGN] == last
+
+
+def test_a_trial_gives_its_signs_to_its_study(tracking: Path, phantom_config: Make) -> None:
+    tracker = MlflowTracker("trial")
+    tracker.start(phantom_config(), load_train_val(phantom_config().data))
+    assert tracker._signs is None
+    tracker.end(Status.FINISHED)
