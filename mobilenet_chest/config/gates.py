@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mobilenet_chest.config.sections import Section
+from mobilenet_chest.config.section import Section
 
 
 class NotInferior(Section):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mobilenet_chest.config.sections import Section
+from mobilenet_chest.config.section import Section
 
 
 def _listed(value: object) -> object:

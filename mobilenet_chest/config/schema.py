@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from mobilenet_chest.config.gates import GatesConfig
+from mobilenet_chest.config.metrics import EpochMetric
 from mobilenet_chest.config.recipe import AugmentConfig, LossConfig, OptimizerConfig, Stage1Config, Stage2Config
 from mobilenet_chest.config.search import Distribution, StudyConfig
-from mobilenet_chest.config.sections import EpochMetric, Section
+from mobilenet_chest.config.section import Section
 from mobilenet_chest.errors import nearest
 
 MODEL_NAMES = (

@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mobilenet_chest.config.sections import EPOCH_METRICS, FINAL_METRICS, Section, best_direction
+from mobilenet_chest.config.metrics import EPOCH_METRICS, FINAL_METRICS, best_direction
+from mobilenet_chest.config.section import Section
 from mobilenet_chest.errors import nearest
 
 FOLDS = 5

@@ -1,0 +1,45 @@
+"""The user attributes of Optuna's studies and trials: their names and what they mean.
+
+Names and values are part of the contract: studies of earlier versions rely on them.
+"""
+
+from __future__ import annotations
+
+DEFINITION = "definition"
+"""Of a study: the experiment that it searches, as JSON; another experiment may not go on with it."""
+
+RUN_ID = "run_id"
+"""Of a study and of a trial: its run in MLflow."""
+
+MAX_RETRIES = "max_retries"
+"""Of a study: ``study.max_retries`` of the command that resumed it last."""
+
+REPORTED_TRIALS = "reported_trials"
+"""Of a study: how many trials its run in MLflow shows in its leaderboard and plots."""
+
+CONFIRMED = "confirmed"
+"""Of a study: the confirmation that its run in MLflow shows."""
+
+CONFIRMS = "confirms"
+"""Of a confirmation: the study that it confirms. Of its trials: ``study``, ``trial`` trained again, and ``seed``."""
+
+WORKER = "worker"
+"""Of a trial: the process that runs it, the number of its heartbeat, and the seconds of its lease."""
+
+RETRY_OF = "retry_of"
+"""Of a trial: number of the trial whose values it tries again."""
+
+DEATHS = "deaths"
+"""Of a trial: how many workers have died with these values."""
+
+INTERRUPTED = "interrupted"
+"""Of a failed trial: it was ended from outside, and does not count towards the study's total."""
+
+REASON = "reason"
+"""Of a failed trial: why it failed."""
+
+STAGE1 = "stage1"
+"""Of a trial: epochs of stage 1 trained and reused, and the seconds saved."""
+
+FOLD_RUNS = "fold_runs"
+"""Of a trial that is trained on folds: the runs of its folds."""

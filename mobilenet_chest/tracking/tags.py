@@ -1,0 +1,114 @@
+"""The tags of MLflow runs and model versions: their names and what they mean.
+
+Names and values are part of the contract: scripts, dashboards and stores of earlier versions rely on them.
+"""
+
+from __future__ import annotations
+
+KIND = "kind"
+"""What a run is: ``study``, ``trial``, ``confirm``, ``fold``, ``train``, ``ensemble`` or ``soup``."""
+
+STUDY = "study"
+"""Name of the study that a run belongs to."""
+
+TRIAL = "trial"
+"""Number of the trial in its study."""
+
+CONFIRM = "confirm"
+"""Number of a confirming training in its study: a leader trained again on another seed."""
+
+FOLD = "fold"
+"""Number of the fold that a run's model did not train on."""
+
+FOLDS = "folds"
+"""Of a trial's run that stands for as many trainings, one on each fold, and has no model itself."""
+
+TRIAL_STATE = "trial_state"
+"""State of the trial in Optuna when it ended, or INTERRUPTED."""
+
+METRIC = "metric"
+"""Of a study's run: the metric that it optimises."""
+
+DIRECTION = "direction"
+"""Of a study's run: ``maximize`` or ``minimize``."""
+
+BEST_TRIAL = "best_trial"
+"""Of a study's run: number of its best trial."""
+
+BEST_RUN = "best_run"
+"""Of a study's run: run id of its best trial."""
+
+CONFIRMED_RUN = "confirmed_run"
+"""Of a study's run: the run that its confirmation has chosen; empty or absent while there is none."""
+
+MODEL = "model"
+"""Name of the network."""
+
+WEIGHTS = "weights"
+"""The weights that the training started from."""
+
+DATASET = "dataset"
+"""Name of the data set."""
+
+CLASSES = "classes"
+"""Names of the two classes, the one labelled 0 first."""
+
+CONFIG_DIGEST = "config_digest"
+"""Digest of all fields of the experiment that a training depends on."""
+
+DATA_DIGEST = "data_digest"
+"""Digest of the training and validation rows."""
+
+VAL_DIGEST = "val_digest"
+"""Digest of the validation rows, which validation metrics are of; absent on runs of early versions."""
+
+GIT_COMMIT = "git_commit"
+"""Commit of the code that made the run."""
+
+GIT_DIRTY = "git_dirty"
+"""Whether the code had changes that were not committed: ``true`` or ``false``."""
+
+PACKAGE_VERSION = "package_version"
+"""Version of this package."""
+
+OWNER = "owner"
+"""The process that writes the run, as JSON: host, machine, pid, start time."""
+
+HEARTBEAT = "sign_of_life"
+"""When the run's process last wrote, in seconds of its own clock; what counts is that it changes."""
+
+RESULT = "result"
+"""Set when all that a run leaves is there: ``finished``, or ``stopped`` when the caller ended it early."""
+
+FAILURE = "failure"
+"""Why a run failed: the error's type and text, without passwords."""
+
+CHECKPOINTS_REMOVED = "checkpoints_removed"
+"""Why a run's checkpoints were removed."""
+
+SCORED_ON = "scored_on"
+"""Of a run whose ``val_*`` metrics are not of the whole validation split by one model: what they are of."""
+
+OUT_OF_FOLD = "train and val, each row by the member that did not train on it"
+"""Value of :data:`SCORED_ON` of what was trained on folds."""
+
+TEACHER = "teacher"
+"""Run id of the model that taught this one."""
+
+MEMBERS = "members"
+"""Run ids of the runs that an ensemble or soup is made of, separated by commas."""
+
+MEMBERS_ARE = "members_are"
+"""What the members of an ensemble are: ``seeds``, ``folds`` or ``runs``."""
+
+TEST_EVALUATIONS = "test_evaluations"
+"""How often the test split was opened for the run."""
+
+PARENT_RUN = "mlflow.parentRunId"
+"""MLflow's own tag: the run that this one is nested under."""
+
+PROMOTION = "promotion"
+"""Of a model version: ``in progress`` while it is being filled, then ``done``, and never back."""
+
+PROMOTER = "promoter"
+"""Of a model version that is being filled: the process that fills it and its heartbeat, as JSON."""
