@@ -106,8 +106,8 @@ def sweep(
 
         with _launching(launcher, config, workers, storage, address) as launch:
             if dry_run:
-                prepared, to_come = engine.check(config, storage), engine.trials_to_come(config, storage)
-                again = engine.confirmations_to_come(config, storage)
+                prepared, to_come = engine.check(config, storage), engine.remaining_trials(config, storage)
+                again = engine.remaining_confirmations(config, storage)
             else:
                 with live_sweep(config, quiet=as_json) as on_status:
                     result = engine.run_sweep(

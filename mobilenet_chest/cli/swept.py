@@ -29,8 +29,8 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
                 **({"front": result.front} if config.study.also else {}),
                 "importances": result.importances,
                 "complete": result.complete,
-                "intervals": ends({str(number): one for number, one in result.standings.intervals.items()}),
-                "tied": result.standings.tied,
+                "intervals": ends({str(number): one for number, one in result.ties.intervals.items()}),
+                "tied": result.ties.tied,
                 **result.stage1,
                 **_confirmed(result.confirmed),
             }
@@ -39,7 +39,7 @@ def sweep(config: Config, result: SweepResult, as_json: bool) -> None:
     from mobilenet_chest.sweep.splits import scored_on
 
     table = Table(title=f"study {result.study}: {len(result.trials)} trials, {result.new_trials} of them now")
-    paths, known = list(config.search), result.standings
+    paths, known = list(config.search), result.ties
     for heading in ("trial", "state", config.study.metric, "", *config.study.also, *paths, "run"):
         table.add_column(heading, no_wrap=heading == "run")
     sign = -1 if config.study.direction == "maximize" else 1

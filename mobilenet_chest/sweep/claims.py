@@ -9,7 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mobilenet_chest.config import Config, StudyConfig
-from mobilenet_chest.sweep.lease import signs, takeable
+from mobilenet_chest.sweep.lease import heartbeat_of, revocable
 from mobilenet_chest.sweep.space import Values, suggest
 from mobilenet_chest.sweep.storage import exclusive
 
@@ -27,7 +27,7 @@ def value_of(trial: FrozenTrial) -> float | None:
     return trial.values[0] if trial.values else None
 
 
-def ranked(study: optuna.Study) -> list[FrozenTrial]:
+def ranked_trials(study: optuna.Study) -> list[FrozenTrial]:
     """The complete trials, the best value of the study's metric first; the earlier one where two are equal."""
     sign = -1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -35,8 +35,8 @@ def ranked(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """The first of :func:`ranked`."""
-    return next(iter(ranked(study)), None)
+    """The first of :func:`ranked_trials`."""
+    return next(iter(ranked_trials(study)), None)
 
 
 def counts(trial: FrozenTrial) -> bool:
@@ -68,23 +68,23 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
             if not claimable(study.get_trials(deepcopy=False), config):
                 return None
             trial = study.ask()
-            trial.set_user_attr("worker", signs(config.study.lease_seconds))
+            trial.set_user_attr("worker", heartbeat_of(config.study.lease_seconds))
             # the same values queued twice, by a database that did it and then lost the connection
             origin = trial.user_attrs.get("retry_of")
             if origin is not None and any(t.user_attrs.get("retry_of") == origin for t in trials[: trial.number]):
-                give_up(study, trial.number, "queued twice")
+                fail_trial(study, trial.number, "queued twice")
                 continue
             values = suggest(trial, config.search)
             if trial.params not in done_before or last_try or "retry_of" in trial.user_attrs:
                 return trial, values
             # The same values and seed would give the same numbers: not worth a training. Small spaces only.
-            give_up(study, trial.number, "these values had been tried already")
+            fail_trial(study, trial.number, "these values had been tried already")
     raise AssertionError("unreachable: the last try returns")
 
 
-def give_up(study: optuna.Study, number: int, reason: str) -> None:
+def fail_trial(study: optuna.Study, number: int, reason: str) -> None:
     """End a running trial so that it does not count, with the reason kept."""
-    mark(study, number, {"interrupted": True, "reason": reason})
+    set_attributes(study, number, {"interrupted": True, "reason": reason})
     study.tell(number, state=TrialState.FAIL)
 
 
@@ -117,14 +117,14 @@ def reap(study: optuna.Study, url: str, alive: Callable[[Mapping[str, Any] | Non
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if alive(trial.user_attrs.get("worker")):
                 continue
-            with takeable(url, trial._trial_id) as free:
+            with revocable(url, trial._trial_id) as free:
                 if free and study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING:
                     _try_again(study, trial, most, "its worker died")
                     ended.append(trial.number)
     return ended
 
 
-def give_back(study: optuna.Study, url: str, trial: Trial, why: str) -> None:
+def release(study: optuna.Study, url: str, trial: Trial, why: str) -> None:
     """End a trial that this worker has and cannot go on with, for a reason outside of it, and queue its values again.
 
     Counts as a death: up to ``study.max_retries``.
@@ -140,16 +140,16 @@ def _max_retries(study: optuna.Study) -> int:
 def _try_again(study: optuna.Study, trial: FrozenTrial, most: int, why: str) -> None:
     deaths = int(trial.user_attrs.get("deaths", 0)) + 1
     if deaths > most:
-        mark(study, trial.number, {"reason": f"{why} {deaths} times"})
+        set_attributes(study, trial.number, {"reason": f"{why} {deaths} times"})
         study.tell(trial.number, state=TrialState.FAIL)
     else:
         # in this order: killed in between, the next to look finds the values queued and the trial still to be ended
         if queued_values(trial):
             requeue(study, trial, deaths)
-        give_up(study, trial.number, why)
+        fail_trial(study, trial.number, why)
 
 
-def mark(study: optuna.Study, number: int, attributes: Mapping[str, Any]) -> None:
+def set_attributes(study: optuna.Study, number: int, attributes: Mapping[str, Any]) -> None:
     """Set user attributes of a trial that is not finished yet."""
     trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
     for key, value in attributes.items():

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mobilenet_chest.config import Config, Distribution
 from mobilenet_chest.evaluation.optimism import crossfitted, optimism
 from mobilenet_chest.evaluation.significance import Interval
-from mobilenet_chest.sweep.claims import CONFIRMS, counts, ranked
+from mobilenet_chest.sweep.claims import CONFIRMS, counts, ranked_trials
 from mobilenet_chest.sweep.objective import FOLD_RUNS
 from mobilenet_chest.sweep.repair import reconcile
 from mobilenet_chest.sweep.storage import exclusive, open_storage
@@ -127,7 +127,7 @@ def outcome(config: Config, study: optuna.Study, url: str) -> Confirmation | Non
     if any(trial is None for trials in found.values() for trial in trials):
         return None
     sign = 1 if config.study.direction == "maximize" else -1
-    by_number = {trial.number: trial for trial in ranked(study)}
+    by_number = {trial.number: trial for trial in ranked_trials(study)}
     leaders = [
         _leader(by_number[number], [trial for trial in trials if trial is not None], sign)
         for number, trials in found.items()
@@ -192,7 +192,7 @@ def _leaders(config: Config, study: optuna.Study) -> list[FrozenTrial]:
     """The best trials; of two with the same values, which fresh seeds would not tell apart, the better one."""
     assert config.study.confirm is not None
     found: list[FrozenTrial] = []
-    for trial in ranked(study):
+    for trial in ranked_trials(study):
         if len(found) < config.study.confirm.top and trial.params not in [other.params for other in found]:
             found.append(trial)
     return found

@@ -100,7 +100,7 @@ def tags(config: Config) -> dict[str, str]:
     return {FOLDS: str(config.study.trainings), SCORED_ON: OUT_OF_FOLD}
 
 
-def has_all(run: Run, config: Config) -> bool:
+def has_all_results(run: Run, config: Config) -> bool:
     """Whether a run of a trial, or of a fold, was trained to its end and has what the study wants of it."""
     return RESULT in run.data.tags and {config.study.metric, *config.study.also} <= run.data.metrics.keys()
 
@@ -115,7 +115,7 @@ def _one(
 ) -> tuple[dict[str, float], Predictions]:
     """Figures and predictions of a fold, trained now or before."""
     tracker = track(fold, None if run is None else str(run.info.run_id), started)
-    if run is not None and has_all(run, config):
+    if run is not None and has_all_results(run, config):
         started(str(run.info.run_id))
         if run.info.status != "FINISHED":  # its worker was killed before it could say so
             tracker.take_over()

@@ -93,14 +93,16 @@ class Lease:
         while not self._done.wait(self._seconds / BEATS):
             beat += 1
             try:
-                self._study._storage.set_trial_user_attr(self._trial._trial_id, "worker", signs(self._seconds, beat))
+                self._study._storage.set_trial_user_attr(
+                    self._trial._trial_id, "worker", heartbeat_of(self._seconds, beat)
+                )
             except WriteFailed:
                 continue  # there may be room again for the next
             except (UpdateFinishedTrialError, SweepFailed):
                 return  # the trial is over, or the database: held() finds out
 
 
-def signs(seconds: float, beat: int = 0) -> dict[str, Any]:
+def heartbeat_of(seconds: float, beat: int = 0) -> dict[str, Any]:
     """What a trial says of its worker: which process it is, how often it gave a sign of life, and its lease."""
     return identity() | {"beat": beat, "lease": seconds}
 
@@ -111,7 +113,7 @@ def lock_name(trial_id: int) -> str:
 
 
 @contextmanager
-def takeable(url: str, trial_id: int) -> Iterator[bool]:
+def revocable(url: str, trial_id: int) -> Iterator[bool]:
     """Whether a trial may be taken from its worker now: not in the midst of a write."""
     with exclusive(url, lock_name(trial_id), wait=False) as free:
         yield free
@@ -119,7 +121,7 @@ def takeable(url: str, trial_id: int) -> Iterator[bool]:
         lock_file(url, lock_name(trial_id)).unlink(missing_ok=True)
 
 
-class Watch:
+class WorkerWatch:
     """Who is alive, as this process sees it.
 
     A worker of this machine is asked. One that is stopped, or on another machine, is alive until the signs it gives

@@ -23,7 +23,7 @@ from mobilenet_chest.sweep.claims import claim
 from mobilenet_chest.sweep.objective import run_trial
 from mobilenet_chest.sweep.space import TrialSeededSampler, build_pruner
 from mobilenet_chest.sweep.storage import open_storage
-from mobilenet_chest.sweep.supervisor import Outlook, Staff, hopeless
+from mobilenet_chest.sweep.supervisor import Forecast, WorkerPool, only_failures
 from mobilenet_chest.tracking.outbox.delivery import deliver_all
 from mobilenet_chest.tracking.store import wait_reachable
 
@@ -60,7 +60,7 @@ class Job:
     first_trial: int = 0
 
 
-Launcher = Callable[[Job, int, Callable[[], Outlook], Callable[[], object]], None]
+Launcher = Callable[[Job, int, Callable[[], Forecast], Callable[[], object]], None]
 """What runs workers, as :func:`run_workers` does, which has the meaning of the arguments."""
 
 
@@ -87,7 +87,7 @@ def work(job: Job) -> None:
 
     torch.set_num_threads(job.threads)
     study = open_study(job.config, job.url)
-    while (job.deadline is None or time.time() < job.deadline) and not hopeless(study, job.first_trial):
+    while (job.deadline is None or time.time() < job.deadline) and not only_failures(study, job.first_trial):
         wait_reachable(AWAY_SECONDS)
         for line in deliver_all():  # what an earlier trial could not send
             print(line, file=sys.stderr)
@@ -97,23 +97,23 @@ def work(job: Job) -> None:
         run_trial(job.config, study, job.url, *claimed, job.parent_run)
 
 
-def run_workers(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Callable[[], object]) -> None:
+def run_workers(job: Job, workers: int, on_tick: Callable[[], Forecast], on_death: Callable[[], object]) -> None:
     """Run worker processes on this machine until the study has nothing for them; one that dies is replaced.
 
-    Each has the GPU that :func:`deal` gives it, and its replacement the same.
+    Each has the GPU that :func:`assign_gpus` gives it, and its replacement the same.
 
     Args:
         job: What each is told.
         workers: How many.
         on_tick: Called about once a second; says what there is to do.
-        bury: Called after a worker has died, to free its trial.
+        on_death: Called after a worker has died, to free its trial.
 
     Raises:
         KeyboardInterrupt: After all workers have ended their trials.
         WriteFailed: After one of them could not write; the others have ended theirs too.
     """
-    context, staff = multiprocessing.get_context("spawn"), Staff(workers, on_tick)
-    gpus, running = deal(job.config.device, workers), dict[int, BaseProcess]()
+    context, pool = multiprocessing.get_context("spawn"), WorkerPool(workers, on_tick)
+    gpus, running = assign_gpus(job.config.device, workers), dict[int, BaseProcess]()
 
     def start() -> None:
         place = min(set(range(workers)) - running.keys())
@@ -127,17 +127,17 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Ca
         for _ in range(workers):
             start()
         while True:
-            staff.look()
+            pool.look()
             for place, process in [(place, process) for place, process in running.items() if not process.is_alive()]:
                 del running[place]
                 if process.exitcode == CANNOT_WRITE:
-                    staff.cannot_write("its last words are above")
+                    pool.cannot_write("its last words are above")
                 if process.exitcode != 0:
-                    bury()
-                    staff.died(f"ended with exit code {process.exitcode}")
-            for _ in range(staff.missing(len(running))):
+                    on_death()
+                    pool.died(f"ended with exit code {process.exitcode}")
+            for _ in range(pool.missing(len(running))):
                 start()
-            if staff.may_leave(len(running)):
+            if pool.finished(len(running)):
                 return
             if running:
                 next(iter(running.values())).join(timeout=1.0)
@@ -152,7 +152,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def deal(device: str, workers: int) -> list[str | None]:
+def assign_gpus(device: str, workers: int) -> list[str | None]:
     """The GPU of each worker of this machine, in turn, as ``CUDA_VISIBLE_DEVICES`` has it; ``None``: none of its own.
 
     Args:

@@ -19,7 +19,7 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import OwnershipLost, SweepFailed, TrackingError, TrainingDiverged, WriteFailed
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.sweep import folds
-from mobilenet_chest.sweep.claims import CONFIRMS, FINISHED, give_back, give_up, requeue
+from mobilenet_chest.sweep.claims import CONFIRMS, FINISHED, fail_trial, release, requeue
 from mobilenet_chest.sweep.lease import Lease
 from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.splits import division
@@ -93,7 +93,7 @@ def _run(
                 on_start=lambda run_id: trial.set_user_attr("run_id", run_id),
                 guard=lease.held,
             )
-            if earlier is not None and folds.has_all(earlier, config):
+            if earlier is not None and folds.has_all_results(earlier, config):
                 metrics, result = _taken_over(earlier, tracker, study, trial)
             elif config.study.resampling == "kfold":
                 metrics, result = _trained_on_folds(own, tracker, trial, lease)
@@ -108,7 +108,7 @@ def _run(
         # in one step: a worker that asks in between would take the queued copy for a duplicate
         with lease.held(), exclusive(url):
             requeue(study, study._storage.get_trial(trial._trial_id), deaths=int(trial.user_attrs.get("deaths", 0)))
-            give_up(study, trial.number, "interrupted" if isinstance(error, KeyboardInterrupt) else str(error))
+            fail_trial(study, trial.number, "interrupted" if isinstance(error, KeyboardInterrupt) else str(error))
             _tag(tracker, "INTERRUPTED", "")
         raise
     except (OwnershipLost, UpdateFinishedTrialError, SweepFailed):
@@ -116,7 +116,7 @@ def _run(
     except TrackingError as error:
         print(f"trial {trial.number} is queued again: {error}", file=sys.stderr)
         with lease.held():
-            give_back(study, url, trial, "its tracking store could not be used")
+            release(study, url, trial, "its tracking store could not be used")
         return
     except Exception as error:  # whatever it is belongs to this trial: it is recorded, and the sweep goes on
         reason = without_password(f"{type(error).__name__}: {error}")
@@ -277,8 +277,8 @@ def _keep_best_checkpoints(config: Config, study: optuna.Study) -> None:
     ]
     complete = [t for t in ended if t.state == TrialState.COMPLETE]
     sign = -1 if best_direction(config.study.metric) == "maximize" else 1
-    ranked = sorted(complete, key=lambda trial: (sign * trial.values[0], trial.number))
-    kept = {t.number for t in ranked[: config.tracking.keep_checkpoints]}
+    ranked_trials = sorted(complete, key=lambda trial: (sign * trial.values[0], trial.number))
+    kept = {t.number for t in ranked_trials[: config.tracking.keep_checkpoints]}
     if config.study.also:
         kept |= {t.number for t in study.best_trials}  # none of the front is better than another
     runs = {t.number: [t.user_attrs.get("run_id"), *t.user_attrs.get(FOLD_RUNS, [])] for t in ended}

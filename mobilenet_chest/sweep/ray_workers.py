@@ -21,7 +21,7 @@ from mobilenet_chest.errors import ClusterError, MissingExtraError, SweepFailed,
 from mobilenet_chest.sweep.local_workers import END_SECONDS, Job, Launcher, work_until_told
 from mobilenet_chest.sweep.ray_cluster import HERE, check_shared, connected, first_line, no_room, nodes, room, share
 from mobilenet_chest.sweep.storage import DEFAULT
-from mobilenet_chest.sweep.supervisor import Outlook, Staff
+from mobilenet_chest.sweep.supervisor import Forecast, WorkerPool
 from mobilenet_chest.tracking.provenance import identity, is_alive
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
@@ -105,13 +105,13 @@ def _launcher(device: str, workers: int) -> Launcher:
     if cpus == 0:
         raise ClusterError(f"{no_room(1, gpu)}; start a node that has it" + (", or set device=cpu" if gpu else ""))
 
-    def launch(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Callable[[], object]) -> None:
-        _run(dataclasses.replace(job, threads=cpus), workers, gpu, on_tick, bury)
+    def launch(job: Job, workers: int, on_tick: Callable[[], Forecast], on_death: Callable[[], object]) -> None:
+        _run(dataclasses.replace(job, threads=cpus), workers, gpu, on_tick, on_death)
 
     return launch
 
 
-def _run(job: Job, workers: int, gpu: bool, on_tick: Callable[[], Outlook], bury: Callable[[], object]) -> None:
+def _run(job: Job, workers: int, gpu: bool, on_tick: Callable[[], Forecast], on_death: Callable[[], object]) -> None:
     """:func:`~mobilenet_chest.sweep.local_workers.run_workers`, with actors for processes."""
     import ray
 
@@ -120,7 +120,7 @@ def _run(job: Job, workers: int, gpu: bool, on_tick: Callable[[], Outlook], bury
         num_cpus=job.threads, num_gpus=int(gpu), max_restarts=0, scheduling_strategy="SPREAD"
     )
     running: list[_Running] = []
-    staff = Staff(workers, on_tick)
+    pool = WorkerPool(workers, on_tick)
 
     def start() -> None:
         # the environment as an argument: Ray writes a runtime_env into its logs, with the passwords in it
@@ -132,7 +132,7 @@ def _run(job: Job, workers: int, gpu: bool, on_tick: Callable[[], Outlook], bury
             start()
         said = False
         while True:
-            staff.look()
+            pool.look()
             _see_who_is_placed(running)
             said = said or _say_who_waits(running)
             nobody = bool(running) and all(worker.who is None for worker in running)
@@ -145,17 +145,17 @@ def _run(job: Job, workers: int, gpu: bool, on_tick: Callable[[], Outlook], bury
                     ray.kill(worker.actor)
                 except ray.exceptions.RayError as error:
                     if isinstance(error, WriteFailed):  # what a task raises comes as both
-                        staff.cannot_write(first_line(error.cause))  # type: ignore[attr-defined]
+                        pool.cannot_write(first_line(error.cause))  # type: ignore[attr-defined]
                     _make_sure_of(worker)
-                    bury()
-                    staff.died(f"was lost ({first_line(error)})")
+                    on_death()
+                    pool.died(f"was lost ({first_line(error)})")
             # no trial is left to begin for those that still wait for a place; if one comes back they are asked again
-            for worker in [worker for worker in running if worker.who is None and not staff.left.open]:
+            for worker in [worker for worker in running if worker.who is None and not pool.left.open]:
                 running.remove(worker)
                 ray.kill(worker.actor)
-            for _ in range(staff.missing(len(running))):
+            for _ in range(pool.missing(len(running))):
                 start()
-            if staff.may_leave(len(running)):
+            if pool.finished(len(running)):
                 return
     finally:
         _end(running)

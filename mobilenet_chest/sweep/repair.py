@@ -9,7 +9,7 @@ import optuna
 from optuna.trial import TrialState
 
 from mobilenet_chest.sweep.claims import CONFIRMS, counts, reap
-from mobilenet_chest.sweep.lease import Watch
+from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
 from mobilenet_chest.sweep.stored_study import studies
 from mobilenet_chest.tracking.outbox.delivery import deliver_all
@@ -17,7 +17,7 @@ from mobilenet_chest.tracking.store import check_reachable
 from mobilenet_chest.tracking.study_run import close_dead, settle_trials
 
 
-def reconcile(study: optuna.Study, url: str, parent_run: str, watch: Watch | None = None) -> list[str]:
+def reconcile(study: optuna.Study, url: str, parent_run: str, watch: WorkerWatch | None = None) -> list[str]:
     """Free the trials of dead workers and give every run of the study the state that its trial has.
 
     Args:
@@ -29,7 +29,7 @@ def reconcile(study: optuna.Study, url: str, parent_run: str, watch: Watch | Non
     Returns:
         What was done, a line each; nothing where everything agreed.
     """
-    said = free(study, url, watch or Watch())
+    said = free(study, url, watch or WorkerWatch())
     with exclusive(url):
         trials = study.get_trials(deepcopy=False)
         living = {trial.number for trial in trials if trial.state == TrialState.RUNNING}
@@ -38,7 +38,7 @@ def reconcile(study: optuna.Study, url: str, parent_run: str, watch: Watch | Non
         return said + settle_trials(parent_run, living, told, kind)
 
 
-def free(study: optuna.Study, url: str, watch: Watch) -> list[str]:
+def free(study: optuna.Study, url: str, watch: WorkerWatch) -> list[str]:
     """End the trials whose worker is gone; their values are queued again. A line for each."""
     if not watch.look(study):
         return []
@@ -74,9 +74,9 @@ def repair(storage: str | None = None) -> list[str]:
     return said
 
 
-def _watched(study: optuna.Study) -> Watch:
+def _watched(study: optuna.Study) -> WorkerWatch:
     """Look at the study's workers until it is known of all whether they live: at most the length of a lease."""
-    watch = Watch()
+    watch = WorkerWatch()
     watch.look(study)
     if watch.undecided():
         print(f"study {study.study_name}: watching workers that cannot be asked from here for a while", file=sys.stderr)

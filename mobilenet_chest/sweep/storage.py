@@ -25,7 +25,7 @@ DEFAULT = "sqlite:///optuna.db"
 LOCK_SECONDS = 60
 """How long SQLite itself waits for another process's transaction."""
 
-PATIENCE_SECONDS = 1800.0
+RETRY_LIMIT_SECONDS = 1800.0
 """How long a database may be away before the sweep ends."""
 
 RETRY_SECONDS = 1.0
@@ -65,8 +65,8 @@ def check_storage(url: str) -> None:
 def open_storage(url: str) -> RDBStorage:
     """Optuna's storage at ``url``; tables are made by one process at a time.
 
-    Its calls wait for a database that is locked or starting again, up to :data:`PATIENCE_SECONDS`, instead of failing
-    the trial that made them.
+    Its calls wait for a database that is locked or starting again, up to :data:`RETRY_LIMIT_SECONDS`, instead of
+    failing the trial that made them.
     """
     if not is_sqlite(url):
         # pre-ping: a connection lost with a server restart is replaced, not reported as a failed trial
@@ -103,7 +103,7 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
                     raise
                 return True
 
-        return patiently(attempt)
+        return with_retries(attempt)
 
     return call
 
@@ -117,8 +117,8 @@ for _name in (
     setattr(_Patient, _name, _patient(getattr(RDBStorage, _name)))
 
 
-def patiently(attempt: Callable[[], T]) -> T:
-    """Repeat an attempt until the database does not prevent it, for :data:`PATIENCE_SECONDS` at most.
+def with_retries(attempt: Callable[[], T]) -> T:
+    """Repeat an attempt until the database does not prevent it, for :data:`RETRY_LIMIT_SECONDS` at most.
 
     Raises:
         SweepFailed: It was away for longer.
@@ -132,19 +132,19 @@ def patiently(attempt: Callable[[], T]) -> T:
             cause = error.__cause__ if isinstance(error, StorageInternalError) else error
             if _unwritable(cause):
                 raise WriteFailed(
-                    f"the study's database cannot be written ({database_words(cause)}); make room, or the place "
+                    f"the study's database cannot be written ({first_line(cause)}); make room, or the place "
                     "writable; nothing is lost: the same command goes on"
                 ) from error
             if not _passing(cause):
                 raise
             waited = time.monotonic() - started
-            if waited > PATIENCE_SECONDS:
+            if waited > RETRY_LIMIT_SECONDS:
                 raise SweepFailed(
-                    f"the study's database has not answered for {waited:.0f} s ({database_words(cause)}); nothing is "
+                    f"the study's database has not answered for {waited:.0f} s ({first_line(cause)}); nothing is "
                     "lost: the same command goes on once it does"
                 ) from error
             if not said:
-                print(f"the study's database does not answer ({database_words(cause)}); waiting", file=sys.stderr)
+                print(f"the study's database does not answer ({first_line(cause)}); waiting", file=sys.stderr)
                 said = True
         time.sleep(RETRY_SECONDS)
 
@@ -168,7 +168,7 @@ def _unwritable(error: BaseException | None) -> bool:
     return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
 
-def database_words(error: BaseException | None) -> str:
+def first_line(error: BaseException | None) -> str:
     """The first line of a database's error."""
     text = str(getattr(error, "orig", None) or error)
     return (text.strip() or type(error).__name__).splitlines()[0]
@@ -234,7 +234,7 @@ def advisory_lock(engine: sqlalchemy.Engine, name: str, wait: bool) -> Iterator[
             raise
         return connection, held
 
-    connection, held = patiently(acquire)
+    connection, held = with_retries(acquire)
     try:
         yield held
     finally:

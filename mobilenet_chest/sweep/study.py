@@ -16,7 +16,7 @@ from mobilenet_chest.errors import ConfigError, SweepFailed
 from mobilenet_chest.sweep import study_page
 from mobilenet_chest.sweep.claims import best_trial, counts
 from mobilenet_chest.sweep.confirm import CONFIRMED, Confirmation, confirm, outcome, trainings
-from mobilenet_chest.sweep.lease import Watch
+from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.local_workers import Job, Launcher, cores, run_workers
 from mobilenet_chest.sweep.repair import free, reconcile
 from mobilenet_chest.sweep.space import grid_points
@@ -24,8 +24,8 @@ from mobilenet_chest.sweep.splits import check_division
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
 from mobilenet_chest.sweep.stored_study import check_same_experiment, exists, open_or_create
 from mobilenet_chest.sweep.summary import SweepStatus, TrialSummary, status, summarize
-from mobilenet_chest.sweep.supervisor import Outlook, hopeless, outlook
-from mobilenet_chest.sweep.ties import Standings, standings
+from mobilenet_chest.sweep.supervisor import Forecast, forecast, only_failures
+from mobilenet_chest.sweep.ties import Ties, find_ties
 from mobilenet_chest.tracking.outbox.delivery import deliver_all
 from mobilenet_chest.tracking.store import check_reachable, connect
 from mobilenet_chest.tracking.study_run import open_study_run
@@ -52,7 +52,7 @@ class SweepResult:
         new_trials: How many were run this time.
         stage1: ``stage1_epochs_trained``, ``stage1_epochs_reused`` and ``saved_seconds`` of all trials together.
         confirmed: What the leaders came to on fresh seeds, with ``study.confirm``.
-        standings: What the validation images can tell of the trials.
+        ties: What the validation images can tell of the trials.
     """
 
     study: str
@@ -65,7 +65,7 @@ class SweepResult:
     new_trials: int
     stage1: dict[str, float]
     confirmed: Confirmation | None = None
-    standings: Standings = field(default_factory=lambda: Standings({}, []))
+    ties: Ties = field(default_factory=lambda: Ties({}, []))
 
 
 def check(config: Config, storage: str | None = None) -> Prepared:
@@ -102,7 +102,7 @@ def _check_blocks(config: Config, count: int) -> None:
         )
 
 
-def trials_to_come(config: Config, storage: str | None = None) -> int:
+def remaining_trials(config: Config, storage: str | None = None) -> int:
     """How many trials :func:`run_sweep` would begin; creates nothing."""
     url = storage or DEFAULT
     done = 0
@@ -111,7 +111,7 @@ def trials_to_come(config: Config, storage: str | None = None) -> int:
     return max(0, _total(config) - done)
 
 
-def confirmations_to_come(config: Config, storage: str | None = None) -> int:
+def remaining_confirmations(config: Config, storage: str | None = None) -> int:
     """How many trainings on fresh seeds :func:`run_sweep` would begin after the trials; creates nothing."""
     url, study = storage or DEFAULT, None
     if exists(url, config.study_name):
@@ -148,7 +148,7 @@ def run_sweep(
     check(config, storage)
     started = time.time()
     _say(deliver_all())
-    study, watch = open_or_create(config, url), Watch()
+    study, watch = open_or_create(config, url), WorkerWatch()
     known = study.user_attrs.get("run_id")
     if known is not None and study.user_attrs.get(REPORTED) == len(_counted(study)) >= _total(config):
         _say(reconcile(study, url, known, watch))
@@ -166,14 +166,14 @@ def run_sweep(
 
     def work(own: Config, on: optuna.Study, total: int) -> None:
         worked_on[on.study_name] = on
-        eyes, done, begun = watch if on is study else Watch(), len(_counted(on)), time.time()
+        eyes, done, begun = watch if on is study else WorkerWatch(), len(_counted(on)), time.time()
         job = Job(own, url, run_id, deadline, threads=max(1, cores() // workers), first_trial=len(on.trials))
 
-        def tick() -> Outlook:
+        def tick() -> Forecast:
             _say(free(on, url, eyes))
             if on_status is not None:
                 on_status(status(on, total, begun, done))
-            return outlook(on, own, deadline, job.first_trial)
+            return forecast(on, own, deadline, job.first_trial)
 
         try:
             (launch or run_workers)(job, workers, tick, lambda: _say(reconcile(on, url, run_id, eyes)))
@@ -190,7 +190,7 @@ def run_sweep(
         with exclusive(url):  # machines that share the study are done with it at the same time
             result = _result(config, study, run_id, new_trials=len(_counted(study)) - len(before))
             if study.user_attrs.get(REPORTED) != len(result.trials):
-                study_page.log(config, study, parent, result.importances, result.standings)
+                study_page.log(config, study, parent, result.importances, result.ties)
                 study.set_user_attr(REPORTED, len(result.trials))
                 study.set_user_attr(CONFIRMED, None)
         if config.study.confirm is not None and result.complete:
@@ -256,7 +256,7 @@ def _result(config: Config, study: optuna.Study, parent_run: str, new_trials: in
     if best is None:
         reasons = [trial.user_attrs.get("reason") for trial in counted if trial.user_attrs.get("reason")]
         why = f"the last failure: {reasons[-1]}" if reasons else "no trial was begun"
-        what = "its first trials all failed" if hopeless(study) else "no trial was completed"
+        what = "its first trials all failed" if only_failures(study) else "no trial was completed"
         raise SweepFailed(f"study '{config.study_name}': {what}; {why}")
     trials = [summarize(trial) for trial in counted]
     return SweepResult(
@@ -269,5 +269,5 @@ def _result(config: Config, study: optuna.Study, parent_run: str, new_trials: in
         complete=len(counted) >= _total(config),
         new_trials=new_trials,
         stage1=study_page.stage1_totals(study),
-        standings=standings(config.study.metric, trials, summarize(best), parent_run),
+        ties=find_ties(config.study.metric, trials, summarize(best), parent_run),
     )

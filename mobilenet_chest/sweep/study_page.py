@@ -17,7 +17,7 @@ from mobilenet_chest.sweep.claims import best_trial, value_of
 from mobilenet_chest.sweep.confirm import CONFIRMED, Confirmation
 from mobilenet_chest.sweep.objective import STAGE1
 from mobilenet_chest.sweep.splits import scored_on
-from mobilenet_chest.sweep.ties import Standings
+from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.tracking.study_run import CONFIRMED_RUN
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.stages import Spent
@@ -34,7 +34,7 @@ def log(
     study: optuna.Study,
     parent: MlflowTracker,
     importance: dict[str, float],
-    known: Standings,
+    known: Ties,
 ) -> None:
     """Log ``leaderboard.csv``, ``plots/study.html``, counts and the best trial to the study's run."""
     table = leaderboard(study, config.study)
@@ -51,7 +51,7 @@ def log(
     parent.log_tags(tags | ({"pareto_front": ",".join(map(str, front(study)))} if config.study.also else {}))
     with tempfile.TemporaryDirectory() as folder:
         csv, page = Path(folder) / "leaderboard.csv", Path(folder) / PAGE
-        with_standings(table, known, config.study.metric).to_csv(csv, index=False)
+        with_ties(table, known, config.study.metric).to_csv(csv, index=False)
         page.write_text(_page(config, study, table, importance), encoding="utf-8")
         parent.log_file(csv)
         parent.log_file(page, "plots")
@@ -139,7 +139,7 @@ def leaderboard(study: optuna.Study, objectives: StudyConfig) -> pd.DataFrame:
     )
 
 
-def with_standings(table: pd.DataFrame, known: Standings, metric: str) -> pd.DataFrame:
+def with_ties(table: pd.DataFrame, known: Ties, metric: str) -> pd.DataFrame:
     """The leaderboard with the ends of each value's 95% interval, and which trials cannot be told from the best."""
     low, high = ({number: getattr(one, end) for number, one in known.intervals.items()} for end in ("low", "high"))
     place = list(table.columns).index(metric) + 1

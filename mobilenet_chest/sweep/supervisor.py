@@ -15,17 +15,17 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.errors import SweepFailed, WriteFailed
 from mobilenet_chest.sweep.claims import claimable
 
-HOPELESS = 3
+FAILURES_LIMIT = 3
 """A sweep whose first trials all fail, this many, is stopped: the next would fail as well."""
 
-DEATHS = 3
+DEATHS_LIMIT = 3
 """So many workers for each that is wanted may die without a trial begun in between: the next would die as well."""
 
 IDLE_SECONDS = 30.0
 """How long workers are given to leave when there is no trial any more."""
 
 
-class Outlook(NamedTuple):
+class Forecast(NamedTuple):
     """What there is to do in a study.
 
     Attributes:
@@ -41,7 +41,7 @@ class Outlook(NamedTuple):
     begun: int
 
 
-def outlook(study: optuna.Study, config: Config, deadline: float | None, first_trial: int = 0) -> Outlook:
+def forecast(study: optuna.Study, config: Config, deadline: float | None, first_trial: int = 0) -> Forecast:
     """What there is to do.
 
     Args:
@@ -51,20 +51,22 @@ def outlook(study: optuna.Study, config: Config, deadline: float | None, first_t
         first_trial: Number of the first trial of this sweep's present run: earlier failures may have been mended.
     """
     trials = study.get_trials(deepcopy=False)
-    begins = (deadline is None or time.time() < deadline) and not hopeless(study, first_trial)
+    begins = (deadline is None or time.time() < deadline) and not only_failures(study, first_trial)
     busy = any(trial.state == TrialState.RUNNING for trial in trials)
-    return Outlook(begins and claimable(trials, config), busy, begins, len(trials))
+    return Forecast(begins and claimable(trials, config), busy, begins, len(trials))
 
 
-def hopeless(study: optuna.Study, first_trial: int = 0) -> bool:
-    """Whether the study has nothing but failures, at least :data:`HOPELESS` of them since ``first_trial``."""
+def only_failures(study: optuna.Study, first_trial: int = 0) -> bool:
+    """Whether the study has nothing but failures, at least :data:`FAILURES_LIMIT` of them since ``first_trial``."""
     trials = study.get_trials(deepcopy=False)
     counted = [t for t in trials[first_trial:] if not t.user_attrs.get("interrupted")]
     failed = [t for t in counted if t.state == TrialState.FAIL]
-    return len(failed) >= HOPELESS and not any(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in trials)
+    return len(failed) >= FAILURES_LIMIT and not any(
+        t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in trials
+    )
 
 
-class Staff:
+class WorkerPool:
     """The workers of a sweep: how many are missing, and whether the last may go.
 
     Args:
@@ -72,10 +74,10 @@ class Staff:
         on_tick: Says what there is to do.
     """
 
-    def __init__(self, wanted: int, on_tick: Callable[[], Outlook]) -> None:
+    def __init__(self, wanted: int, on_tick: Callable[[], Forecast]) -> None:
         self._wanted, self._on_tick = wanted, on_tick
         self._deaths, self._begun, self._idle_since = 0, -1, math.inf
-        self.left = Outlook(True, False, True, -1)
+        self.left = Forecast(True, False, True, -1)
 
     def look(self) -> None:
         """See what there is to do; about once a second."""
@@ -88,7 +90,7 @@ class Staff:
     def died(self, how: str) -> None:
         """Count the death of a worker."""
         self._deaths += 1
-        another = "; starting another" if self._deaths <= DEATHS * self._wanted else ""
+        another = "; starting another" if self._deaths <= DEATHS_LIMIT * self._wanted else ""
         print(f"a worker {how}{another}", file=sys.stderr)
 
     def cannot_write(self, why: str) -> NoReturn:
@@ -101,9 +103,9 @@ class Staff:
 
     def missing(self, running: int) -> int:
         """How many to start: for the dead, and for trials that come back from the stopped or from other machines."""
-        return self._wanted - running if self.left.open and self._deaths <= DEATHS * self._wanted else 0
+        return self._wanted - running if self.left.open and self._deaths <= DEATHS_LIMIT * self._wanted else 0
 
-    def may_leave(self, running: int) -> bool:
+    def finished(self, running: int) -> bool:
         """Whether nothing is left to wait for: no trial of anybody that might come back, and no worker.
 
         A worker that was stopped and has lost its trial would be waited for without end.

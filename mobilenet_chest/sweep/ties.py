@@ -19,7 +19,7 @@ from mobilenet_chest.tracking.study_run import ANSWER_SECONDS, nested_runs
 
 
 @dataclass(frozen=True)
-class Standings:
+class Ties:
     """What is known of complete trials, by their numbers.
 
     Attributes:
@@ -32,7 +32,7 @@ class Standings:
     tied: list[int]
 
 
-def standings(metric: str, trials: Sequence[TrialSummary], best: TrialSummary, parent_run: str) -> Standings:
+def find_ties(metric: str, trials: Sequence[TrialSummary], best: TrialSummary, parent_run: str) -> Ties:
     """Of a study's trials, from the predictions in their runs; with the store away, nothing, and a line on stderr."""
     complete = {trial.run_id: trial for trial in trials if trial.state == "COMPLETE"}
     try:
@@ -41,7 +41,7 @@ def standings(metric: str, trials: Sequence[TrialSummary], best: TrialSummary, p
             found = {complete[run_id].number: one for run_id, one in scored(runs).items() if isinstance(one, Scored)}
     except TrackingError as error:
         print(f"trials are shown without intervals: {error}", file=sys.stderr)
-        return Standings({}, [])
+        return Ties({}, [])
     values = {trial.number: trial.value for trial in complete.values() if trial.value is not None}
     intervals = {
         number: interval
@@ -51,7 +51,7 @@ def standings(metric: str, trials: Sequence[TrialSummary], best: TrialSummary, p
     others = {number: one for number, one in found.items() if number != best.number and number in intervals}
     first = found.get(best.number)
     if first is None or best.number not in intervals or any(one.images != first.images for one in others.values()):
-        return Standings(intervals, [])
+        return Ties(intervals, [])
     told = cannot_be_told(metric, first, list(others.values()))
     tied = [number for number, as_good in zip(others, told, strict=True) if as_good]
-    return Standings(intervals, sorted([best.number, *tied]) if tied else [])
+    return Ties(intervals, sorted([best.number, *tied]) if tied else [])

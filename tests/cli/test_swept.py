@@ -10,14 +10,14 @@ from mobilenet_chest.cli import swept
 from mobilenet_chest.config import Config, parse
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.sweep import SweepResult, TrialSummary
-from mobilenet_chest.sweep.ties import Standings
+from mobilenet_chest.sweep.ties import Ties
 
 TRIALS = [
     TrialSummary(0, "COMPLETE", 0.95, "a" * 32, {"stage2.lr": 1e-3}),
     TrialSummary(1, "COMPLETE", 0.97, "b" * 32, {"stage2.lr": 2e-3}),
     TrialSummary(2, "PRUNED", 0.6, "c" * 32, {"stage2.lr": 3e-3}),
 ]
-KNOWN = Standings({0: Interval(0.95, 0.9123, 0.9788), 1: Interval(0.97, 0.9401, 0.9896)}, [0, 1])
+KNOWN = Ties({0: Interval(0.95, 0.9123, 0.9788), 1: Interval(0.97, 0.9401, 0.9896)}, [0, 1])
 STAGE1 = {"stage1_epochs_trained": 3.0, "stage1_epochs_reused": 0.0, "saved_seconds": 0.0}
 
 
@@ -26,9 +26,9 @@ def config() -> Config:
     return parse({"name": "lr", "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2}}, "study": {"trials": 3}})
 
 
-def result(known: Standings = KNOWN, trials: list[TrialSummary] = TRIALS) -> SweepResult:
+def result(known: Ties = KNOWN, trials: list[TrialSummary] = TRIALS) -> SweepResult:
     best = max((trial for trial in trials if trial.state == "COMPLETE"), key=lambda trial: trial.value or 0)
-    return SweepResult("lr", "d" * 32, trials, best, [], {}, True, 3, STAGE1, standings=known)
+    return SweepResult("lr", "d" * 32, trials, best, [], {}, True, 3, STAGE1, ties=known)
 
 
 def test_values_stand_with_their_intervals_and_the_best_is_not_praised(
@@ -50,7 +50,7 @@ def test_values_stand_with_their_intervals_and_the_best_is_not_praised(
 
 
 def test_one_trial_was_not_chosen(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
-    swept.sweep(config, result(Standings({}, []), TRIALS[:1]), as_json=False)
+    swept.sweep(config, result(Ties({}, []), TRIALS[:1]), as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert "best: trial 0, val_auc 0.9500 on the validation split" in lines
     assert not any("in brackets" in line for line in lines)

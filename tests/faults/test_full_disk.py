@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.sweeps import WAIT_SECONDS, fill, mounted, started, steps, sweep_line, trials, wait_for_trials_in_hand
+from helpers.sweeps import WAIT_SECONDS, fill, mounted, started, steps, sweep_line, trials, wait_for_running_trials
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
@@ -43,7 +43,7 @@ def test_full_in_mid_trial(disk: str, tracking: Path, experiment: Path, monkeypa
             patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{here / 'mlflow.db'}")
             patch.chdir(here)
         with started(sweep_line(experiment), here, logs=tracking) as process:
-            wait_for_trials_in_hand(process, tracking, least=4, most=EPOCHS // 2)
+            wait_for_running_trials(process, tracking, least=4, most=EPOCHS // 2)
             fill(tracking / disk / "filler")
             assert process.wait(timeout=WAIT_SECONDS) == 1
         said = (tracking / "err").read_text()

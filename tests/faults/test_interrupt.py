@@ -26,7 +26,7 @@ from helpers.sweeps import (
     steps,
     sweep_line,
     trials,
-    wait_for_trials_in_hand,
+    wait_for_running_trials,
     wait_until,
 )
 from mlflow import MlflowClient
@@ -87,7 +87,7 @@ def assert_ends_whole(experiment: Path, folder: Path) -> None:
 @pytest.mark.timeout(600)
 def test_ctrl_c_in_mid_trial(tracking: Path, experiment: Path) -> None:
     with started(sweep_line(experiment), tracking) as process:
-        wait_for_trials_in_hand(process, tracking)
+        wait_for_running_trials(process, tracking)
         children = family(process.pid)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=WAIT_SECONDS) == 130
@@ -103,7 +103,7 @@ def test_ctrl_c_in_mid_trial(tracking: Path, experiment: Path) -> None:
 @pytest.mark.timeout(600)
 def test_everything_killed_in_mid_trial(tracking: Path, experiment: Path) -> None:
     with started(sweep_line(experiment), tracking) as process:
-        wait_for_trials_in_hand(process, tracking)
+        wait_for_running_trials(process, tracking)
         children = family(process.pid)
         process.kill()
         for child in children:
@@ -161,7 +161,7 @@ def assert_taken_from_a_stopped_worker(
     process: subprocess.Popen[bytes], folder: Path, stop_if: Callable[[], bool] = lambda: True
 ) -> int:
     """Stop a worker of a sweep until another one has ended its trial; returns the number of that trial."""
-    trial = wait_for_trials_in_hand(process, folder)[0]
+    trial = wait_for_running_trials(process, folder)[0]
     worker, begun = psutil.Process(trial.user_attrs["worker"]["pid"]), time.monotonic()
     while trials()[trial.number].state == TrialState.RUNNING:
         # stopped in the midst of a write it keeps its trial, or a database, from all others until it goes on
@@ -254,7 +254,7 @@ def test_killed_in_the_second_fold_of_a_trial(tracking: Path, fields: Callable[.
         return sorted(nested_runs(client, trials()[0].user_attrs["run_id"]), key=lambda run: run.data.tags["fold"])
 
     with started(sweep_line(path), tracking) as process:
-        wait_for_trials_in_hand(process, tracking)  # its first report is that of the first fold
+        wait_for_running_trials(process, tracking)  # its first report is that of the first fold
         wait_until(lambda: len(folds()) == 2 and steps(folds()[1].info.run_id), process, tracking)
         children = family(process.pid)
         for one in (process, *children):

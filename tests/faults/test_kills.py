@@ -230,7 +230,7 @@ def test_killed_at(
     def sweep() -> None:
         match point:
             case "after the ask":
-                monkeypatch.setattr(claims, "signs", die)
+                monkeypatch.setattr(claims, "heartbeat_of", die)
             case "in an epoch":
                 monkeypatch.setattr(loop, "train_epoch", at_call(3, loop.train_epoch))
             case "in a checkpoint":
@@ -266,7 +266,7 @@ def test_killed_at(
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
-@pytest.mark.parametrize("second", ["give_up", "requeue"])
+@pytest.mark.parametrize("second", ["fail_trial", "requeue"])
 def test_a_reaper_killed_between_queuing_and_ending(
     here: Path, tiny_search: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, second: str
 ) -> None:

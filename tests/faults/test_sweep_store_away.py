@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from helpers.servers import MlflowServer, Postgres
-from helpers.sweeps import ROOT, WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_trials_in_hand, wait_until
+from helpers.sweeps import ROOT, WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_running_trials, wait_until
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
@@ -27,10 +27,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="P
 
 IMPATIENT = """
 from mobilenet_chest.cli import main
-from mobilenet_chest.sweep import staffing, workers
-from mobilenet_chest.tracking import delivery
+from mobilenet_chest.sweep import local_workers, supervisor
+from mobilenet_chest.tracking.outbox import delivery
 
-workers.AWAY_SECONDS, delivery.PATIENCE_SECONDS, staffing.DEATHS = 2.0, 2.0, 0
+local_workers.AWAY_SECONDS, delivery.PATIENCE_SECONDS, supervisor.DEATHS_LIMIT = 2.0, 2.0, 0
 if __name__ == "__main__":  # its workers read this file as well
     main("sweep")
 """
@@ -74,7 +74,7 @@ def test_killed_in_mid_trial_and_back_after_trials_have_ended(
     """Trials in hand go on and end; the next one waits until the server is back."""
     url = f"sqlite:///{tracking / 'optuna.db'}"
     with started(sweep_line(experiment, "--storage", url), tracking) as process:
-        wait_for_trials_in_hand(process, tracking, url, least=3, most=22)
+        wait_for_running_trials(process, tracking, url, least=3, most=22)
         server.kill()
         killed = time.monotonic()
         wait_until(lambda: any(t.state == TrialState.COMPLETE for t in trials(url)), process, tracking)
@@ -99,7 +99,7 @@ def test_never_back(
     line = [sys.executable, str(script), *sweep_line(experiment, "--storage", url)[2:]]
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     with started(line, tracking) as process:
-        wait_for_trials_in_hand(process, tracking, url, least=3, most=22)
+        wait_for_running_trials(process, tracking, url, least=3, most=22)
         server.kill()
         assert process.wait(timeout=WAIT_SECONDS) == 1, (tracking / "err").read_text()
     said, spool = (tracking / "err").read_text(), tracking / ".mobilenet-chest" / "spool"

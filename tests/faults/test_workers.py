@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from helpers.servers import Crew, MlflowServer, Postgres, crew
-from helpers.sweeps import ROOT, WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_trials_in_hand
+from helpers.sweeps import ROOT, WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_running_trials
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
@@ -163,7 +163,7 @@ def assert_all_complete(url: str, folder: Path) -> None:
 def test_postgresql_restarts_in_mid_trial(tracking: Path, postgres: Postgres, experiment: Path) -> None:
     url = postgres.create()
     with started(sweep_line(experiment, "--storage", url), tracking) as process:
-        wait_for_trials_in_hand(process, tracking, url, least=3, most=EPOCHS - 2)
+        wait_for_running_trials(process, tracking, url, least=3, most=EPOCHS - 2)
         begun = time.monotonic()
         postgres.restart()
         print(f"PostgreSQL was away for {time.monotonic() - begun:.1f} s")
@@ -191,7 +191,7 @@ study.run_sweep(load(sys.argv[1]))
 def test_a_database_locked_beyond_the_timeout(tracking: Path, experiment: Path) -> None:
     url = f"sqlite:///{tracking / 'optuna.db'}"
     with started([sys.executable, "-c", LOCKED, str(experiment)], tracking) as process:
-        wait_for_trials_in_hand(process, tracking, url, least=3, most=EPOCHS - 2)
+        wait_for_running_trials(process, tracking, url, least=3, most=EPOCHS - 2)
         other = sqlite3.connect(tracking / "optuna.db", timeout=30, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
         time.sleep(5)

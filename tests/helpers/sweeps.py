@@ -28,7 +28,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import objective, study
 from mobilenet_chest.sweep.local_workers import Job, work
 from mobilenet_chest.sweep.storage import open_storage
-from mobilenet_chest.sweep.supervisor import Outlook
+from mobilenet_chest.sweep.supervisor import Forecast
 
 ROOT = Path(__file__).parents[2]
 STUDY = "sqlite:///optuna.db"
@@ -96,7 +96,7 @@ def wait_until(true: Callable[[], object], process: subprocess.Popen[bytes], fol
         time.sleep(0.1)
 
 
-def wait_for_trials_in_hand(
+def wait_for_running_trials(
     process: subprocess.Popen[bytes], folder: Path, url: str = STUDY, *, trials_wanted: int = 1, least: int = 1,
     most: float = math.inf,
 ) -> list[FrozenTrial]:  # fmt: skip
@@ -186,7 +186,7 @@ def fields(chest_file: Path) -> Callable[..., dict[str, Any]]:
 def here(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a tracking store, where the one worker of a sweep is this process: no process has to start."""
 
-    def run_here(job: Job, workers: int, on_tick: Callable[[], Outlook], bury: Callable[[], object]) -> None:
+    def run_here(job: Job, workers: int, on_tick: Callable[[], Forecast], on_death: Callable[[], object]) -> None:
         # one thread, as all of this process's tests: more would wait for each other on a busy machine
         work(dataclasses.replace(job, threads=1))
 

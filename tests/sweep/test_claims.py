@@ -16,7 +16,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep.claims import MAX_RETRIES, claim, counts, give_up, reap, requeue
+from mobilenet_chest.sweep.claims import MAX_RETRIES, claim, counts, fail_trial, reap, requeue
 from mobilenet_chest.sweep.space import TrialSeededSampler, grid_points
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.tracking.provenance import identity, is_alive
@@ -105,7 +105,7 @@ def test_a_failed_trial_counts_and_an_interrupted_one_does_not(phantom_config: M
     study.tell(failed[0], state=TrialState.FAIL)
     interrupted = claim(study, config, url)
     assert interrupted is not None
-    give_up(study, interrupted[0].number, "for this test")
+    fail_trial(study, interrupted[0].number, "for this test")
     assert study.trials[1].user_attrs["reason"] == "for this test"
     assert [trial.number for trial in counted(study)] == [0]
     assert len(taken_by(study, config, url)) == 1
@@ -203,7 +203,7 @@ def test_a_point_queued_again_is_not_lost_while_its_first_trial_still_says_runni
     requeue(study, study.trials[trial.number], deaths=0)
     early = claim(study, config, url)
     run += [early[1]] if early is not None else []
-    give_up(study, trial.number, "interrupted")
+    fail_trial(study, trial.number, "interrupted")
     if (late := claim(study, config, url)) is not None:
         run.append(late[1])
     assert values in run

@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.optimism import crossfitted, optimism
-from mobilenet_chest.sweep import SweepResult, SweepStatus, confirmations_to_come, objective, run_sweep
+from mobilenet_chest.sweep import SweepResult, SweepStatus, objective, remaining_confirmations, run_sweep
 from mobilenet_chest.sweep.claims import CONFIRMS
 from mobilenet_chest.sweep.confirm import fresh_seeds, outcome
 from mobilenet_chest.sweep.repair import reconcile
@@ -49,9 +49,9 @@ def checkpoints(run_id: str) -> list[str]:
 
 def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_search: Make) -> None:
     config = tiny_search(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=2, confirm={"top": 2, "seeds": 2})
-    assert confirmations_to_come(config) == 4
+    assert remaining_confirmations(config) == 4
     result = run_sweep(config)
-    assert confirmations_to_come(config) == 0
+    assert remaining_confirmations(config) == 0
     assert (result.complete, result.new_trials, [trial.number for trial in result.trials]) == (True, 2, [0, 1])
     found = result.confirmed
     assert found is not None
@@ -119,7 +119,7 @@ def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tin
     assert first.confirmed is not None
     before = {run.info.run_id for run in confirm_runs(first)}
     more = tiny_search(RANGE, trials=1, confirm={"top": 1, "seeds": 3})
-    assert confirmations_to_come(more) == 1
+    assert remaining_confirmations(more) == 1
     second = run_sweep(more)
     assert second.confirmed is not None
     (old,), (new,) = first.confirmed.leaders, second.confirmed.leaders
@@ -142,7 +142,7 @@ def test_an_interrupted_confirmation_goes_on(here: Path, tiny_search: Make, monk
     monkeypatch.setattr(loop, "train_epoch", counting)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(config)
-    assert confirmations_to_come(config) == 1
+    assert remaining_confirmations(config) == 1
     (study,) = MlflowClient().search_runs(
         [MlflowClient().get_experiment_by_name("tiny").experiment_id], "tags.kind = 'study'"
     )
@@ -263,7 +263,7 @@ def test_nothing_is_chosen_where_each_leader_failed_once(tracking: Path, tiny_se
     config = tiny_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
     study = made(config, [0.7, 0.9], {0: [0.8, None], 1: [None, 0.8]})
     assert outcome(config, study, "sqlite:///optuna.db") is None
-    assert confirmations_to_come(config) == 0
+    assert remaining_confirmations(config) == 0
 
 
 def test_a_study_and_its_confirmation_look_after_runs_of_their_own(tracking: Path, tiny_search: Make) -> None:

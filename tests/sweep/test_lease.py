@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from mobilenet_chest.errors import OwnershipLost
 from mobilenet_chest.sweep import lease as lease_module
 from mobilenet_chest.sweep.claims import reap
-from mobilenet_chest.sweep.lease import Lease, Watch, signs, takeable
+from mobilenet_chest.sweep.lease import Lease, WorkerWatch, heartbeat_of, revocable
 from mobilenet_chest.sweep.storage import open_storage
 
 
@@ -90,14 +90,14 @@ def test_a_trial_that_has_ended_is_not_taken(study: optuna.Study, url: str, tmp_
     with Lease(study, url, trial, 60) as lease, lease.held():
         study.tell(trial, 0.5)
     assert reap(study, url, everybody_is_gone) == []
-    with takeable(url, trial._trial_id) as free:
+    with revocable(url, trial._trial_id) as free:
         assert free
     assert locks(tmp_path) == []
 
 
 def test_signs_of_life_are_given_until_the_lease_ends(study: optuna.Study, url: str) -> None:
     trial = study.ask()
-    trial.set_user_attr("worker", signs(0.2))
+    trial.set_user_attr("worker", heartbeat_of(0.2))
     seen = threading.Event()
 
     def beat() -> int:
@@ -134,16 +134,16 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def watched(study: optuna.Study, elsewhere: None) -> tuple[Watch, Clock, Callable[[int], dict[str, Any]]]:
+def watched(study: optuna.Study, elsewhere: None) -> tuple[WorkerWatch, Clock, Callable[[int], dict[str, Any]]]:
     """A watch, its clock, and what lets the worker of the one trial give a sign; its lease is 60 s."""
     clock, trial = Clock(), study.ask()
 
     def give(beat: int) -> dict[str, Any]:
-        trial.set_user_attr("worker", signs(60, beat))
-        return signs(60, beat)
+        trial.set_user_attr("worker", heartbeat_of(60, beat))
+        return heartbeat_of(60, beat)
 
     give(0)
-    return Watch(clock), clock, give
+    return WorkerWatch(clock), clock, give
 
 
 def test_silence_for_a_lease_is_death(study: optuna.Study, watched: Any) -> None:
@@ -187,13 +187,13 @@ def test_time_in_which_nobody_looked_hardly_counts(study: optuna.Study, watched:
 
 def test_who_can_be_asked_is_asked(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, trial = Clock(), study.ask()
-    watch = Watch(clock)
+    watch = WorkerWatch(clock)
     assert watch.look(study)  # nobody has signed
     assert not watch.alive(None)
-    trial.set_user_attr("worker", signs(60))
+    trial.set_user_attr("worker", heartbeat_of(60))
     for _ in range(300):  # this process: it lives, whatever it says or not
         clock.now += 1
         assert not watch.look(study)
     monkeypatch.setattr(lease_module, "known_alive", everybody_is_gone)
     assert watch.look(study)
-    assert not watch.alive(signs(60))
+    assert not watch.alive(heartbeat_of(60))

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep.local_workers import VISIBLE, Job, deal, run_workers
+from mobilenet_chest.sweep.local_workers import VISIBLE, Job, assign_gpus, run_workers
 from mobilenet_chest.sweep.stored_study import open_or_create
-from mobilenet_chest.sweep.supervisor import Outlook
+from mobilenet_chest.sweep.supervisor import Forecast
 
 Make = Callable[..., Config]
 SEARCH = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
@@ -34,10 +34,10 @@ def test_gpus_are_dealt_out_in_turn(
     listed: str, workers: int, dealt: list[str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VISIBLE, listed)
-    assert deal("auto", workers) == dealt
-    assert deal("cuda", workers) == dealt
-    assert deal("cpu", workers) == [None] * workers
-    assert deal("cuda:1", workers) == [None] * workers
+    assert assign_gpus("auto", workers) == dealt
+    assert assign_gpus("cuda", workers) == dealt
+    assert assign_gpus("cpu", workers) == [None] * workers
+    assert assign_gpus("cuda:1", workers) == [None] * workers
 
 
 def test_all_gpus_of_the_machine_are_dealt_out_where_no_variable_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_all_gpus_of_the_machine_are_dealt_out_where_no_variable_names_them(monk
 
     monkeypatch.delenv(VISIBLE, raising=False)
     count = torch.cuda.device_count()
-    assert deal("auto", 3) == [str(worker % count) if count else None for worker in range(3)]
+    assert assign_gpus("auto", 3) == [str(worker % count) if count else None for worker in range(3)]
 
 
 def visible_to(pid: int | None) -> str | None:
@@ -66,7 +66,7 @@ def test_a_worker_has_its_gpu_from_its_first_moment_and_its_replacement_the_same
     seen: dict[int, str] = {}
     killed: list[int] = []
 
-    def look() -> Outlook:
+    def look() -> Forecast:
         for child in multiprocessing.active_children():
             # a process that has only been forked shows the environment of its parent's start
             gpu = visible_to(child.pid) if child.name.startswith("worker-") else None
@@ -76,11 +76,11 @@ def test_a_worker_has_its_gpu_from_its_first_moment_and_its_replacement_the_same
             if gpu == "5" and not killed:
                 child.kill()
                 killed.append(child.pid)
-        return Outlook(open=len(seen) < 3 and bool(killed), busy=len(seen) < 3, begins=True, begun=0)
+        return Forecast(open=len(seen) < 3 and bool(killed), busy=len(seen) < 3, begins=True, begun=0)
 
     # its time is up before it begins: a worker opens the study, and ends
     job = Job(config, url, parent_run="none", deadline=0.0, threads=1)
-    run_workers(job, 2, look, bury=lambda: killed.append(0))
+    run_workers(job, 2, look, on_death=lambda: killed.append(0))
     assert sorted(seen.values()) == ["3", "5", "5"]
     assert killed[1:] == [0]
     assert os.environ[VISIBLE] == "3,5"

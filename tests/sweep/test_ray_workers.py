@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from helpers.sweeps import family, started, steps, sweep_line, trials, wait_for_trials_in_hand
+from helpers.sweeps import family, started, steps, sweep_line, trials, wait_for_running_trials
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
@@ -60,14 +60,14 @@ from mobilenet_chest.errors import ClusterError
 from mobilenet_chest.sweep import cluster
 from mobilenet_chest.sweep.ray_workers import on_ray
 from mobilenet_chest.sweep.stored_study import open_or_create
-from mobilenet_chest.sweep.supervisor import Outlook
+from mobilenet_chest.sweep.supervisor import Forecast
 from mobilenet_chest.sweep.local_workers import Job
 url, left = "sqlite:///gpu.db", []
 config = load("tiny.yaml", ["device=auto"])
 open_or_create(config, url)
 def look():
     left.append(ray.available_resources().get("GPU", 0))
-    return Outlook(open=0 not in left, busy=False, begins=True, begun=0)
+    return Forecast(open=0 not in left, busy=False, begins=True, begun=0)
 with on_ray(config, 2, storage=url, address=sys.argv[1]) as launch:
     job = Job(config, url, parent_run="none", deadline=0.0, threads=99)
     launch(job, 2, look, lambda: left.append("lost"))
@@ -165,7 +165,7 @@ def test_a_node_is_removed_in_mid_sweep(experiment: Path) -> None:
         assert found["refusals"][1].startswith("tracking store sqlite:///")
 
         with started(on_ray_line("--address", address, "--json", "stage2.epochs=30"), experiment) as process:
-            wait_for_trials_in_hand(process, experiment, trials_wanted=2, most=20)
+            wait_for_running_trials(process, experiment, trials_wanted=2, most=20)
             remove()
             code = process.wait(timeout=WAIT_SECONDS)
         said = (experiment / "err").read_text()
@@ -198,7 +198,7 @@ def test_ctrl_c_ends_the_actors_trials_in_order(experiment: Path, monkeypatch: p
     with tempfile.TemporaryDirectory(prefix="ray") as ray_folder:  # a short path, as the sockets in it need
         monkeypatch.setenv("RAY_TMPDIR", ray_folder)
         with started(on_ray_line("stage2.epochs=60"), experiment) as process:
-            wait_for_trials_in_hand(process, experiment, trials_wanted=2, most=30)
+            wait_for_running_trials(process, experiment, trials_wanted=2, most=30)
             children = family(process.pid)
             places = [
                 connection.laddr.ip

@@ -170,7 +170,7 @@ def test_a_trial_is_the_mean_of_its_folds(
         own, number = stored_predictions(client, fold, "val"), int(fold.data.tags["fold"])
         of_it = out_of_fold[out_of_fold["fold"] == number].drop(columns="fold")
         assert own.equals(of_it.reset_index(drop=True))
-    interval = result.standings.intervals[0]
+    interval = result.ties.intervals[0]
     assert interval.value == pytest.approx(whole.value)
     assert interval.low < whole.value < interval.high
 

@@ -17,9 +17,9 @@ from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError, StudyError, SweepFailed
-from mobilenet_chest.sweep import SweepResult, check, objective, run_sweep, study, trials_to_come
+from mobilenet_chest.sweep import SweepResult, check, objective, remaining_trials, run_sweep, study
 from mobilenet_chest.sweep.space import grid_points
-from mobilenet_chest.sweep.supervisor import HOPELESS
+from mobilenet_chest.sweep.supervisor import FAILURES_LIMIT
 from mobilenet_chest.tracking.study_run import nested_runs
 from mobilenet_chest.training.stages import Spent
 
@@ -94,16 +94,16 @@ def test_two_worker_processes_share_a_study(tracking: Path, tiny_search: Make) -
 
 def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny_search: Make) -> None:
     config = tiny_search(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=2)
-    assert trials_to_come(config) == 2
+    assert remaining_trials(config) == 2
     first = run_sweep(config)
-    assert trials_to_come(config) == 0
+    assert remaining_trials(config) == 0
     before = stored()
     again = run_sweep(config)
     assert (again.new_trials, again.run_id, again.trials) == (0, first.run_id, first.trials)
     assert stored() == before
 
     more = tiny_search(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=4)
-    assert trials_to_come(more) == 2
+    assert remaining_trials(more) == 2
     continued = run_sweep(more)
     assert (continued.new_trials, continued.run_id, continued.complete) == (2, first.run_id, True)
     assert continued.trials[:2] == first.trials
@@ -178,11 +178,11 @@ def test_a_sweep_whose_first_trials_all_fail_is_given_up(here: Path, tiny_search
     message = str(caught.value)
     assert message.startswith("study 'tiny': its first trials all failed; the last failure: TrainingDiverged: epoch 1")
     assert "\n" not in message
-    assert [trial.state.name for trial in stored()] == ["FAIL"] * HOPELESS
+    assert [trial.state.name for trial in stored()] == ["FAIL"] * FAILURES_LIMIT
     runs = MlflowClient().search_runs([MlflowClient().get_experiment_by_name("tiny").experiment_id])
     assert sorted((run.data.tags["kind"], run.info.status) for run in runs) == [
         ("study", "FAILED"),
-        *[("trial", "FAILED")] * HOPELESS,
+        *[("trial", "FAILED")] * FAILURES_LIMIT,
     ]
 
 
@@ -232,7 +232,7 @@ def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny_search: Make) -> N
     assert pruned.value == MlflowClient().get_metric_history(run.info.run_id, "val_loss")[len(history) - 1].value
     assert files(run.info.run_id, "checkpoints") == set()
     assert files(run.info.run_id, "predictions") == {"predictions/val.parquet"}
-    assert trials_to_come(tiny_search(search, values | {"seed": seed}, **settings)) == 0
+    assert remaining_trials(tiny_search(search, values | {"seed": seed}, **settings)) == 0
 
 
 def test_trials_that_differ_in_stage_2_share_stage_1(here: Path, tiny_search: Make) -> None:
@@ -277,7 +277,7 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_made(here: Path, 
         check(tiny_search({}))
     with pytest.raises(ConfigError, match="sampler grid needs choices"):
         run_sweep(tiny_search(RANGE, sampler="grid"))
-    assert trials_to_come(tiny_search(RANGE)) == 2
+    assert remaining_trials(tiny_search(RANGE)) == 2
     assert sorted(path.name for path in here.iterdir()) == before
 
 
@@ -286,7 +286,7 @@ def test_no_trial_is_begun_after_the_time_is_up(here: Path, tiny_search: Make) -
     with pytest.raises(SweepFailed, match="no trial was completed; no trial was begun"):
         run_sweep(config, timeout=0.0)
     assert stored() == []
-    assert trials_to_come(config) == 2
+    assert remaining_trials(config) == 2
 
 
 # --- several objectives --------------------------------------------------------------------------------------------

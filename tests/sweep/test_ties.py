@@ -16,7 +16,7 @@ from mobilenet_chest.evaluation.calibration import log_loss
 from mobilenet_chest.evaluation.significance import auc_interval
 from mobilenet_chest.sweep import SweepResult, run_sweep
 from mobilenet_chest.sweep.summary import TrialSummary
-from mobilenet_chest.sweep.ties import Standings, standings
+from mobilenet_chest.sweep.ties import Ties, find_ties
 
 Make = Callable[..., Config]
 SEARCH = {"stage2.lr": {"choices": [1e-4, 1e-3, 3e-3]}}
@@ -42,7 +42,7 @@ def rewritten(result: SweepResult, number: int, wrong: float) -> TrialSummary:
 def test_of_a_sweep_and_of_what_its_trials_might_have_been(here: Path, tiny_search: Make) -> None:
     config = tiny_search(SEARCH, trials=3, sampler="grid")
     result = run_sweep(config)
-    known = result.standings
+    known = result.ties
     for trial in result.trials:
         table = pd.read_parquet(predictions(result, trial.number))
         label, probability = table["label"].to_numpy(), table["probability"].to_numpy()
@@ -53,17 +53,17 @@ def test_of_a_sweep_and_of_what_its_trials_might_have_been(here: Path, tiny_sear
         {number: one.low for number, one in known.intervals.items()}
     )
     assert sorted(board.loc[board["tied"], "trial"]) == known.tied
-    assert run_sweep(config).standings == known  # nothing to do: the same again
+    assert run_sweep(config).ties == known  # nothing to do: the same again
 
     trials = [rewritten(result, number, wrong) for number, wrong in enumerate((0.05, 0.0, 0.6))]
-    assert standings("val_auc", trials, trials[1], result.run_id).tied == [0, 1]
-    assert standings("val_loss", trials, trials[1], result.run_id) == Standings({}, [])
+    assert find_ties("val_auc", trials, trials[1], result.run_id).tied == [0, 1]
+    assert find_ties("val_loss", trials, trials[1], result.run_id) == Ties({}, [])
 
     losses = []
     for trial in trials:
         table = pd.read_parquet(predictions(result, trial.number))
         losses.append(replace(trial, value=log_loss(table["label"].to_numpy(), table["probability"].to_numpy())))
-    by_loss = standings("val_loss", losses, losses[1], result.run_id)
+    by_loss = find_ties("val_loss", losses, losses[1], result.run_id)
     assert by_loss.tied == [0, 1]
     for trial in losses:
         assert trial.value is not None
@@ -72,10 +72,10 @@ def test_of_a_sweep_and_of_what_its_trials_might_have_been(here: Path, tiny_sear
     file = predictions(result, 0)
     pd.read_parquet(file).iloc[1:].to_parquet(file, index=False)
     trials[0] = rewritten(result, 0, 0.05)
-    other_rows = standings("val_auc", trials, trials[1], result.run_id)
+    other_rows = find_ties("val_auc", trials, trials[1], result.run_id)
     assert (set(other_rows.intervals), other_rows.tied) == ({0, 1, 2}, [])
     file.unlink()
-    without = standings("val_auc", trials, trials[1], result.run_id)
+    without = find_ties("val_auc", trials, trials[1], result.run_id)
     assert (set(without.intervals), without.tied) == ({1, 2}, [])
 
 
@@ -84,5 +84,5 @@ def test_with_the_store_away_there_are_none(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     trial = TrialSummary(0, "COMPLETE", 0.9, "0" * 32, {})
-    assert standings("val_auc", [trial], trial, "1" * 32) == Standings({}, [])
+    assert find_ties("val_auc", [trial], trial, "1" * 32) == Ties({}, [])
     assert capsys.readouterr().err.startswith("trials are shown without intervals: ")
