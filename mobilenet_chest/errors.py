@@ -125,7 +125,7 @@ class PromotionRefused(MobilenetChestError):
 
     Args:
         reasons: Every gate that failed, a sentence each.
-        gates: Verdicts of all gates of the experiment, as :class:`mobilenet_chest.registry.gates.Verdict`.
+        gates: Verdicts of all gates of the experiment, as :class:`mobilenet_chest.registry.gates.GateResult`.
     """
 
     exit_code = 3

@@ -392,7 +392,7 @@ def registered(built: Path, tracking: Path) -> Path:
     run_id = client.create_run(client.create_experiment("e")).info.run_id
     client.log_artifacts(run_id, str(built), "model")
     client.create_registered_model("tiny")
-    tags = {digests.DIGESTS: digests.as_tag(digests.of_folder(built))}
+    tags = {digests.DIGESTS: digests.digests_tag(digests.folder_digests(built))}
     client.create_model_version("tiny", f"runs:/{run_id}/model", run_id, tags=tags)
     client.set_registered_model_alias("tiny", "champion", "1")
     np.save(tracking / "images.npy", np.full((1, 8, 8), 200, np.uint8))

@@ -23,7 +23,7 @@ import mobilenet_chest
 from mobilenet_chest.combine.ablate import ablate
 from mobilenet_chest.combine.baselines import baselines
 from mobilenet_chest.combine.distill import distill
-from mobilenet_chest.combine.ensemble import of_runs
+from mobilenet_chest.combine.ensemble import run_ensemble
 from mobilenet_chest.combine.soup import soup
 from mobilenet_chest.config import Config, parse
 from mobilenet_chest.data.dataset import load_test, load_train_val
@@ -137,7 +137,7 @@ def everything(data: Path) -> list[dict[str, Any]]:
     client = MlflowClient()
     best = top_trials(client, find_study(client, "holdout"), 2)
     soup(best)
-    ensemble = of_runs(best)
+    ensemble = run_ensemble(best)
     distill(config, ensemble.run_id)
     ablate(config, [{"stage2.ema": 0.5}], seeds=1)
     baselines([config], {})

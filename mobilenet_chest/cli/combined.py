@@ -43,7 +43,7 @@ def member(student: Member, teacher: str, as_json: bool) -> None:
 
 def ablation(rows: Sequence[AblationRow], pairs: str, as_json: bool) -> None:
     """A row for each choice, its differences to the baseline with their intervals."""
-    from mobilenet_chest.combine.ablate import METRICS, described
+    from mobilenet_chest.combine.ablate import ABLATION_METRICS, settings_text
 
     if as_json:
         print_json({"rows": [asdict(row) for row in rows]})
@@ -58,7 +58,7 @@ def ablation(rows: Sequence[AblationRow], pairs: str, as_json: bool) -> None:
             for d in row.differences.values()
         ]
         auc, slower = f"{row.metrics['val_auc']:.4f}", f"{row.times_slower:.2f}"
-        table.add_row(escape(described(row.choice)), auc, *(shown or [""] * len(METRICS)), slower)
+        table.add_row(escape(settings_text(row.choice)), auc, *(shown or [""] * len(ABLATION_METRICS)), slower)
     out.print(table)
     line(f"an interval that holds 0 is no evidence either way; more {pairs} make it narrower")
 

@@ -38,12 +38,12 @@ def ensemble(
         if seeds is not None or folds is not None:
             config = experiment(arguments)
             if seeds is not None:
-                result = engine.of_seeds(config, seeds, live_training)
+                result = engine.seed_ensemble(config, seeds, live_training)
             else:
                 assert folds is not None
-                result = engine.of_folds(config, folds, live_training)
+                result = engine.fold_ensemble(config, folds, live_training)
         else:
-            result = engine.of_runs(_candidates(arguments, top))
+            result = engine.run_ensemble(_candidates(arguments, top))
         combined.combined(result, "ensemble", as_json)
 
 

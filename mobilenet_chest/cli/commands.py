@@ -144,9 +144,9 @@ def train(
             return
         stands = None
         if resume is not None:
-            from mobilenet_chest.selection.resume import resumable
+            from mobilenet_chest.selection.resume import find_resume_point
 
-            stands = resumable(resume, config)
+            stands = find_resume_point(resume, config)
             where = f"after epoch {stands.progress.epoch}" if stands else "from the beginning: no epoch of it was kept"
             typer.echo(f"run {resume} goes on {where}", err=True)
         tracker = MlflowTracker(resume=resume)

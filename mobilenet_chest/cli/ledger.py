@@ -17,11 +17,11 @@ def ledger(
     """Every opening of the sealed test split: of a study, of a run, or all there are."""
     with reporting():
         from mobilenet_chest.cli import output
-        from mobilenet_chest.selection.ledger import all_openings, openings_of
+        from mobilenet_chest.selection.ledger import all_accesses, find_accesses
         from mobilenet_chest.tracking.store import connect
 
         client = connect()
-        found = all_openings(client) if reference is None else openings_of(client, reference)
+        found = all_accesses(client) if reference is None else find_accesses(client, reference)
         if as_json:
             output.print_json({"openings": [asdict(opening) for opening in found]})
         else:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from mobilenet_chest.cache import Entry
     from mobilenet_chest.cli.doctor import Finding
     from mobilenet_chest.evaluation.intervals import Interval
-    from mobilenet_chest.registry.gates import Verdict
+    from mobilenet_chest.registry.gates import GateResult
     from mobilenet_chest.registry.promote import Promotion
     from mobilenet_chest.selection.evaluate import Evaluation
-    from mobilenet_chest.selection.ledger import Opening
+    from mobilenet_chest.selection.ledger import Access
     from mobilenet_chest.training.stages import Prepared
     from mobilenet_chest.two_stage import RunResult
 
@@ -141,7 +141,7 @@ def promotion(result: Promotion, as_json: bool) -> None:
     line(f'use: mlflow.pyfunc.load_model("models:/{result.name}@{result.alias}").predict(uint8_images)')
 
 
-def gates(verdicts: Sequence[Verdict]) -> None:
+def gates(verdicts: Sequence[GateResult]) -> None:
     """What each gate found, a line each."""
     for verdict in verdicts:
         line(str(verdict))
@@ -164,12 +164,12 @@ def _figures(metrics: Mapping[str, float], intervals: Mapping[str, Interval]) ->
         line(f"  {name:<28} {value:.4f}" + (f" ({interval.low:.4f}–{interval.high:.4f})" if interval else ""))
 
 
-def openings(found: Sequence[Opening]) -> None:
+def openings(found: Sequence[Access]) -> None:
     """Who has opened the test split, a line each."""
-    from mobilenet_chest.selection.ledger import described
+    from mobilenet_chest.selection.ledger import access_lines
 
     line("openings of the test split:" if found else "the test split has not been opened")
-    for text in described(found):
+    for text in access_lines(found):
         line(f"  {text}")
 
 

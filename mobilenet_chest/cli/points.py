@@ -12,7 +12,7 @@ from mobilenet_chest.cli.reporting import reporting
 if TYPE_CHECKING:
     from mobilenet_chest.evaluation.significance import Interval
     from mobilenet_chest.selection.evaluate import Evaluation
-    from mobilenet_chest.selection.operating_points import Points
+    from mobilenet_chest.selection.operating_points import OperatingPoints
 
 Prevalence = Annotated[
     float | None, typer.Option(metavar="SHARE", help="Also what the figures become where class 1 has this share.")
@@ -57,7 +57,7 @@ def evaluation(result: Evaluation, prevalence: float | None, as_json: bool) -> N
         _show(found)
 
 
-def _show(found: Points) -> None:
+def _show(found: OperatingPoints) -> None:
     """Three tables: calibration, points at a fixed sensitivity or specificity, and what thresholds give."""
     from rich.table import Table
 

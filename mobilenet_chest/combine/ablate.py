@@ -12,11 +12,11 @@ import numpy as np
 import yaml
 
 from mobilenet_chest.combine.distill import DEFAULT_WEIGHT, teacher_logits
-from mobilenet_chest.combine.members import Member, Watch, trained, unwatched
+from mobilenet_chest.combine.members import Member, ProgressDisplay, no_display, train_members
 from mobilenet_chest.config import Config, flatten, with_values
 from mobilenet_chest.errors import ConfigError, nearest
 
-ON: Mapping[str, Any] = {
+USUAL_VALUES: Mapping[str, Any] = {
     "augment.rotation": 10,
     "augment.shift": 0.1,
     "augment.scale": 0.1,
@@ -44,20 +44,20 @@ ON: Mapping[str, Any] = {
 }
 """What a field is set to where only its name is given."""
 
-OTHER_ROWS = (
+PAIRING_FIELDS = (
     "data.dataset", "data.classes", "data.path", "data.root", "data.folds", "data.fold", "data.split_seed", "seed"
 )  # fmt: skip
 """Fields that would set figures of other images against each other, or the seeds that make the pairs."""
 
-METRICS = ("val_auc", "val_accuracy_crossfit", "val_loss")
+ABLATION_METRICS = ("val_auc", "val_accuracy_crossfit", "val_loss")
 
 CONFIDENCE = 0.95
 
-Choice = dict[str, Any]
+Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Difference:
+class MeanDifference:
     """Of a metric, with a choice less without it, paired by seed or fold.
 
     Attributes:
@@ -85,14 +85,14 @@ class AblationRow:
         run_ids: One for each seed or fold.
     """
 
-    choice: Choice
+    choice: Settings
     metrics: dict[str, float]
-    differences: dict[str, Difference]
+    differences: dict[str, MeanDifference]
     times_slower: float
     run_ids: tuple[str, ...]
 
 
-def parse_choices(text: str) -> list[Choice]:
+def parse_choices(text: str) -> list[Settings]:
     """``a.b,c.d=1+e.f=2`` as ``[{a.b: its usual value}, {c.d: 1, e.f: 2}]``; values in YAML notation.
 
     Raises:
@@ -100,7 +100,7 @@ def parse_choices(text: str) -> list[Choice]:
     """
     choices, problems = [], []
     for part in re.split(r",(?![^\[]*\])", text):
-        choice: Choice = {}
+        choice: Settings = {}
         for setting in part.split("+"):
             path, equals, value = setting.strip().partition("=")
             if equals:
@@ -108,12 +108,12 @@ def parse_choices(text: str) -> list[Choice]:
                     choice[path] = yaml.safe_load(value)
                 except (yaml.YAMLError, ValueError, RecursionError):
                     problems.append(f"--over {setting.strip()}: the value is not valid YAML; quote it")
-            elif path in ON:
-                choice[path] = ON[path]
+            elif path in USUAL_VALUES:
+                choice[path] = USUAL_VALUES[path]
             else:
                 problems.append(
-                    f"--over {path}: no usual value to turn on{nearest(path, ON)} Write {path}=VALUE, or one of: "
-                    f"{', '.join(ON)}"
+                    f"--over {path}: no usual value to turn on{nearest(path, USUAL_VALUES)} Write {path}=VALUE, or one "
+                    f"of: {', '.join(USUAL_VALUES)}"
                 )
         choices.append(choice)
     if problems:
@@ -123,10 +123,10 @@ def parse_choices(text: str) -> list[Choice]:
 
 def ablate(
     config: Config,
-    choices: Sequence[Choice],
+    choices: Sequence[Settings],
     seeds: int = 3,
     folds: int | None = None,
-    watch: Watch = unwatched,
+    display: ProgressDisplay = no_display,
     teacher: str | None = None,
 ) -> list[AblationRow]:
     """Train the experiment and each choice in the same seeds, or on the same folds; the first row is the baseline.
@@ -138,7 +138,7 @@ def ablate(
         choices: Settings to turn on, each alone.
         seeds: How many, consecutive, from the experiment's own on.
         folds: Folds of train and val together, in the experiment's seed, instead of seeds.
-        watch: Shows the trainings.
+        display: Shows the trainings.
         teacher: Run, study or ensemble, for those with ``loss.distill_weight``; not with folds.
 
     Raises:
@@ -148,29 +148,31 @@ def ablate(
     base = with_values(config, {})
     resolved = flatten(base.resolved())
     for choice in choices:
-        if other := [path for path in choice if path in OTHER_ROWS]:
+        if other := [path for path in choice if path in PAIRING_FIELDS]:
             raise ConfigError([f"--over {other[0]}: runs on other rows or seeds have no pairs; choose another field"])
         changed = with_values(base, choice)
         if flatten(changed.resolved()) == resolved:
-            raise ConfigError([f"--over {described(choice)}: the experiment has that already; choose another value"])
-    places: list[Choice] = [{"seed": config.seed + offset} for offset in range(seeds)]
+            raise ConfigError(
+                [f"--over {settings_text(choice)}: the experiment has that already; choose another value"]
+            )
+    places: list[Settings] = [{"seed": config.seed + offset} for offset in range(seeds)]
     if folds is not None:
         places = [{"data.folds": folds, "data.fold": fold} for fold in range(folds)]
     configs = [with_values(base, choice | place) for choice in ({}, *choices) for place in places]
     if teacher is not None:
         _can_teach(configs, teacher)
-    runs = trained(configs, watch, None if teacher is None else teacher_logits(base, teacher))
+    runs = train_members(configs, display, None if teacher is None else teacher_logits(base, teacher))
     groups = [runs[start : start + len(places)] for start in range(0, len(runs), len(places))]
     test_share = 0 if folds is None else 1 / (folds - 1)
     return [_row(choice, group, groups[0], test_share) for choice, group in zip(({}, *choices), groups, strict=True)]
 
 
-def described(choice: Choice) -> str:
+def settings_text(choice: Settings) -> str:
     """As on the command line."""
     return "+".join(f"{path}={value}" for path, value in choice.items()) or "baseline"
 
 
-def paired(differences: Sequence[float], test_share: float = 0) -> Difference:
+def mean_difference(differences: Sequence[float], test_share: float = 0) -> MeanDifference:
     """Mean and interval of paired differences.
 
     Args:
@@ -184,10 +186,10 @@ def paired(differences: Sequence[float], test_share: float = 0) -> Difference:
     values = np.asarray(differences, float)
     mean = float(values.mean())
     if len(values) < 2:
-        return Difference(mean, math.nan, math.nan, tuple(values.tolist()))
+        return MeanDifference(mean, math.nan, math.nan, tuple(values.tolist()))
     error = values.std(ddof=1) * math.sqrt(1 / len(values) + test_share)
     half = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * error)
-    return Difference(mean, mean - half, mean + half, tuple(values.tolist()))
+    return MeanDifference(mean, mean - half, mean + half, tuple(values.tolist()))
 
 
 def _can_teach(configs: Sequence[Config], teacher: str) -> None:
@@ -197,12 +199,15 @@ def _can_teach(configs: Sequence[Config], teacher: str) -> None:
         raise ConfigError([f"--teacher {teacher}: has nobody to teach; add --over loss.distill_weight, or remove it"])
 
 
-def _row(choice: Choice, group: Sequence[Member], baseline: Sequence[Member], test_share: float) -> AblationRow:
+def _row(choice: Settings, group: Sequence[Member], baseline: Sequence[Member], test_share: float) -> AblationRow:
     pairs = [(own.run.data.metrics, base.run.data.metrics) for own, base in zip(group, baseline, strict=True)]
     return AblationRow(
         choice,
-        {name: float(np.mean([own[name] for own, _ in pairs])) for name in METRICS},
-        {name: paired([own[name] - base[name] for own, base in pairs], test_share) for name in METRICS}
+        {name: float(np.mean([own[name] for own, _ in pairs])) for name in ABLATION_METRICS},
+        {
+            name: mean_difference([own[name] - base[name] for own, base in pairs], test_share)
+            for name in ABLATION_METRICS
+        }
         if choice
         else {},
         float(np.median([own["train_seconds"] / base["train_seconds"] for own, base in pairs])),

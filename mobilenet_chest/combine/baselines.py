@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from mobilenet_chest.combine.ensemble import of_seeds
-from mobilenet_chest.combine.members import Watch, trained, unwatched
+from mobilenet_chest.combine.ensemble import seed_ensemble
+from mobilenet_chest.combine.members import ProgressDisplay, no_display, train_members
 from mobilenet_chest.config import MODEL_NAMES, Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, nearest
@@ -17,20 +17,22 @@ from mobilenet_chest.tracking.runs import get_run, run_config, trained_model
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training.predict import latency
 
-BATCH = 64
+LATENCY_BATCH = 64
 """Images of the larger of the two batches whose time is taken."""
 
 SPEED_REFERENCE = "densenet121"
 """What the others' training time is set against, as in the source report (section 3.4)."""
 
 
-def baselines(configs: Sequence[Config], ensembles: Mapping[str, int], watch: Watch = unwatched) -> list[Row]:
+def baselines(
+    configs: Sequence[Config], ensembles: Mapping[str, int], display: ProgressDisplay = no_display
+) -> list[Row]:
     """Train what is not there yet, and set all of it side by side, with the source report's figures.
 
     Args:
         configs: One for each row.
         ensembles: Architecture -> how many seeds of its first experiment make a further row.
-        watch: Shows the trainings.
+        display: Shows the trainings.
 
     Returns:
         Rows with ``latency_1_ms`` and ``latency_64_ms`` (of the network on this machine's CPU, without TTA) among the
@@ -45,10 +47,10 @@ def baselines(configs: Sequence[Config], ensembles: Mapping[str, int], watch: Wa
             [f"--ensemble {unknown[0]}: none of the experiments is of it{nearest(unknown[0], MODEL_NAMES)} There are: "
              f"{', '.join(dict.fromkeys(names))}"]
         )  # fmt: skip
-    run_ids = [member.run_id for member in trained(configs, watch)]
+    run_ids = [member.run_id for member in train_members(configs, display)]
     reference = next((run_ids[index] for index, name in enumerate(names) if name == SPEED_REFERENCE), run_ids[0])
     for name, seeds in ensembles.items():
-        run_ids.append(of_seeds(configs[names.index(name)], seeds, watch).run_id)
+        run_ids.append(seed_ensemble(configs[names.index(name)], seeds, display).run_id)
     for run_id in run_ids:
         _log_latency(run_id)
     return compare(run_ids, baseline=reference, reported=True)
@@ -62,6 +64,6 @@ def _log_latency(run_id: str) -> None:
     config = run_config(client, run)
     model = trained_model(client, run, config)
     images = load_train_val(config.data).val.images
-    batch = images[torch.arange(BATCH) % len(images)]
-    measured = {"latency_1_ms": latency(model, batch[:1]), f"latency_{BATCH}_ms": latency(model, batch)}
+    batch = images[torch.arange(LATENCY_BATCH) % len(images)]
+    measured = {"latency_1_ms": latency(model, batch[:1]), f"latency_{LATENCY_BATCH}_ms": latency(model, batch)}
     MlflowTracker(resume=run_id).log_metrics(measured, step=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mobilenet_chest.combine.members import Member, Watch, trained, unwatched
+from mobilenet_chest.combine.members import Member, ProgressDisplay, no_display, train_members
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError
@@ -16,20 +16,20 @@ from mobilenet_chest.training.predict import predict
 DEFAULT_WEIGHT = 0.5
 
 
-def distill(config: Config, teacher: str, watch: Watch = unwatched) -> Member:
+def distill(config: Config, teacher: str, display: ProgressDisplay = no_display) -> Member:
     """Train the experiment's network with the probabilities of a finished run as part of its loss.
 
     Args:
         config: The student; ``loss.distill_weight`` of 0 becomes one half.
         teacher: Run, study or ensemble.
-        watch: Shows the training.
+        display: Shows the training.
 
     Raises:
         TrackingError: No such run, or one that knows the student's rows otherwise than the student does.
     """
     if not config.loss.distill_weight:
         config = with_values(config, {"loss.distill_weight": DEFAULT_WEIGHT})
-    (student,) = trained([config], watch, teacher_logits(config, teacher))
+    (student,) = train_members([config], display, teacher_logits(config, teacher))
     return student
 
 

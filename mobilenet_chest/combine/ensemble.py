@@ -11,7 +11,14 @@ from typing import Literal
 import numpy as np
 import torch
 
-from mobilenet_chest.combine.members import Member, Watch, mean_of, members, trained, unwatched
+from mobilenet_chest.combine.members import (
+    Member,
+    ProgressDisplay,
+    load_members,
+    mean_predictions,
+    no_display,
+    train_members,
+)
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import Split, TrainVal, load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
@@ -30,7 +37,7 @@ from mobilenet_chest.tracking.study_run import nested_runs
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.predict import predict
 
-SERVED = "served"
+SERVED_PREDICTIONS = "served"
 """Name of the predictions of the ensemble itself, where those of ``val`` are each of one member only."""
 
 
@@ -51,31 +58,31 @@ class Combined:
     intervals: dict[str, Interval]
 
 
-def of_seeds(config: Config, seeds: int, watch: Watch = unwatched) -> Combined:
+def seed_ensemble(config: Config, seeds: int, display: ProgressDisplay = no_display) -> Combined:
     """An ensemble of trainings with consecutive seeds, from the experiment's own on."""
     configs = [with_values(config, {"seed": config.seed + offset}) for offset in range(seeds)]
-    return combine(trained(configs, watch), "seeds")
+    return log_ensemble(train_members(configs, display), "seeds")
 
 
-def of_folds(config: Config, folds: int, watch: Watch = unwatched) -> Combined:
+def fold_ensemble(config: Config, folds: int, display: ProgressDisplay = no_display) -> Combined:
     """An ensemble of trainings on all but one of the folds of train and val together.
 
     Its validation figures are out of fold: each row is scored by the one member that has not trained on it.
     """
     configs = [with_values(config, {"data.folds": folds, "data.fold": fold}) for fold in range(folds)]
-    return combine(trained(configs, watch), "folds")
+    return log_ensemble(train_members(configs, display), "folds")
 
 
-def of_runs(candidates: Sequence[Candidate]) -> Combined:
+def run_ensemble(candidates: Sequence[Candidate]) -> Combined:
     """An ensemble of finished runs, such as the best trials of a study; of one trial of folds, that of its folds."""
     if len(candidates) == 1 and FOLDS in candidates[0].run.data.tags:
         folds = [run for run in nested_runs(connect(), candidates[0].run_id) if run.data.tags.get("kind") == "fold"]
         folds.sort(key=lambda run: int(run.data.tags["fold"]))
-        return combine(members([Candidate(run) for run in folds]), "folds")
-    return combine(members(candidates), "runs")
+        return log_ensemble(load_members([Candidate(run) for run in folds]), "folds")
+    return log_ensemble(load_members(candidates), "runs")
 
 
-def combine(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"]) -> Combined:
+def log_ensemble(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"]) -> Combined:
     """Log the ensemble of ``parts`` as a run with checkpoint, predictions and figures of its own, or find it there.
 
     Raises:
@@ -91,7 +98,7 @@ def combine(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"]) -> C
         rows = _all_rows(data, config)
         predictions = one_after_the_other([part.predictions() for part in parts])
     else:
-        rows, predictions = data.val, mean_of([part.predictions() for part in parts])
+        rows, predictions = data.val, mean_predictions([part.predictions() for part in parts])
     metrics = selection_metrics(predictions, config.evaluation, config.seed)
     metrics |= {name: sum(part.run.data.metrics[name] for part in parts) for name in ("parameters", "train_seconds")}
     scored = Scored(predictions, metrics, config.evaluation, config.seed)
@@ -113,7 +120,7 @@ def combine(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"]) -> C
         tracker.log_file(folder / "best.pt", "checkpoints")
         if of == "folds":
             model = run_of_members(states, data.channels)
-            _log_predictions(tracker, predict(model, data.val, torch.device("cpu")), SERVED, folder)
+            _log_predictions(tracker, predict(model, data.val, torch.device("cpu")), SERVED_PREDICTIONS, folder)
         grid = folder / "val_predictions.png"
         prediction_grid(rows, predictions, data.classes, metrics["threshold"], config.seed, grid)
         tracker.log_file(grid, "plots")

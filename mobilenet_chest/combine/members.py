@@ -34,11 +34,11 @@ from mobilenet_chest.two_stage import train
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-Watch = Callable[[Config], AbstractContextManager[Callable[[int, Record], bool | None] | None]]
+ProgressDisplay = Callable[[Config], AbstractContextManager[Callable[[int, Record], bool | None] | None]]
 """Shows a training while it runs; gives what is called after each epoch."""
 
 
-def unwatched(config: Config) -> AbstractContextManager[None]:
+def no_display(config: Config) -> AbstractContextManager[None]:
     """Shows nothing."""
     return nullcontext()
 
@@ -60,7 +60,7 @@ class Member:
         return predictions_of(stored_predictions(connect(), self.run, "val"))
 
 
-def members(candidates: Sequence[Candidate]) -> list[Member]:
+def load_members(candidates: Sequence[Candidate]) -> list[Member]:
     """Finished runs with their experiments.
 
     Raises:
@@ -73,8 +73,8 @@ def members(candidates: Sequence[Candidate]) -> list[Member]:
     return [Member(candidate.run, run_config(client, candidate.run)) for candidate in candidates]
 
 
-def trained(
-    configs: Sequence[Config], watch: Watch = unwatched, teacher: tuple[str, Tensor] | None = None
+def train_members(
+    configs: Sequence[Config], display: ProgressDisplay = no_display, teacher: tuple[str, Tensor] | None = None
 ) -> list[Member]:
     """One finished run for each experiment: an earlier one that was the same in data, settings and code, or a new one.
 
@@ -82,7 +82,7 @@ def trained(
 
     Args:
         configs: The experiments; whatever is wrong with one of them is said before the first is trained.
-        watch: Shows the trainings.
+        display: Shows the trainings.
         teacher: Run id and logits for the training rows, for those whose ``loss.distill_weight`` is not 0.
 
     Raises:
@@ -106,7 +106,7 @@ def trained(
             left = unfinished_like(client, config, digest, teacher_id)
             tracker = MlflowTracker(tags=tags, resume=None if left is None else left.info.run_id)
             stands = None if left is None else standing(client, left)
-            with watch(config) as on_epoch:
+            with display(config) as on_epoch:
                 result = train(config, tracker, on_epoch, resume=stands, teacher_logits=logits)
             assert result.run_id is not None
             settle()
@@ -115,7 +115,7 @@ def trained(
     return found
 
 
-def mean_of(predictions: Sequence[Predictions]) -> Predictions:
+def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:
     """Means of probabilities for the same rows."""
     first = predictions[0]
     plain, tta = (

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mobilenet_chest.combine.ensemble import Combined
-from mobilenet_chest.combine.members import Member, members
+from mobilenet_chest.combine.members import Member, load_members
 from mobilenet_chest.config import Config, best_direction
 from mobilenet_chest.data.dataset import Split
 from mobilenet_chest.errors import UserError
@@ -71,12 +71,12 @@ def soup(candidates: Sequence[Candidate]) -> Combined:
         UserError: The runs do not start stage 2 from the same weights, or are of different data or architecture.
         TrackingError: A checkpoint is gone.
     """
-    parts = members(candidates)
+    parts = load_members(candidates)
     client, config = connect(), parts[0].config
     _share_a_start(parts)
     states = [trained_model(client, part.run, part.config).state_dict() for part in parts]
     prepared = prepare(config.model_copy(update={"model": config.model.model_copy(update={"weights": "none"})}))
-    choosing, reporting = halves(prepared.data.val, config.seed)
+    choosing, reporting = stratified_halves(prepared.data.val, config.seed)
     kitchen = _Kitchen(prepared, config, choosing)
     alone = [kitchen.score([state]) for state in states]
     order = sorted(range(len(states)), key=lambda index: -alone[index])
@@ -126,7 +126,7 @@ def average(states: Sequence[State]) -> dict[str, Tensor]:
     }
 
 
-def halves(val: Split, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def stratified_halves(val: Split, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Two stratified halves of the validation rows, each in ascending order: to choose on, and to report."""
     from sklearn.model_selection import train_test_split
 

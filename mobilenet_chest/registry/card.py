@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.evaluation.intervals import Interval
-from mobilenet_chest.registry.gates import Verdict, as_table
-from mobilenet_chest.selection.ledger import OPENINGS, Opening, described
+from mobilenet_chest.registry.gates import GateResult, gate_table
+from mobilenet_chest.selection.ledger import OPENINGS, Access, access_lines
 from mobilenet_chest.tracking.runs import SCORED_ON, Candidate
 
 
@@ -18,8 +18,8 @@ def model_card(
     classes: tuple[str, str],
     test: dict[str, float],
     difference: float,
-    openings: Sequence[Opening],
-    verdicts: Sequence[Verdict],
+    openings: Sequence[Access],
+    verdicts: Sequence[GateResult],
     intervals: Mapping[str, Interval],
 ) -> str:
     """The version's description, in Markdown: what it is, on what it was measured, and what it must not be used for."""
@@ -39,7 +39,7 @@ def model_card(
         ends = f" ({interval.low:.3f}–{interval.high:.3f})" if interval else ""
         return f"{metrics.get(name, test.get(name, math.nan)):.4f}{ends}"
 
-    opened = "\n".join(f"- {line}" for line in described(openings))
+    opened = "\n".join(f"- {line}" for line in access_lines(openings))
     return f"""# {config.name}
 
 {what} tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
@@ -58,7 +58,7 @@ Every opening of the test split for this {"study" if run.data.tags.get("study") 
 
 {opened}
 
-{as_table(verdicts)}
+{gate_table(verdicts)}
 Cross-fitted validation accuracy: {metrics["val_accuracy_crossfit"]:.4f}{_crossfit_all(metrics)}.{_calibration(metrics)}
 
 Run `{candidate.run_id}`, experiment digest
@@ -80,7 +80,7 @@ def _crossfit_all(metrics: Mapping[str, float]) -> str:
 
 
 def version_tags(
-    candidate: Candidate, test: Mapping[str, float], difference: float, openings: Sequence[Opening]
+    candidate: Candidate, test: Mapping[str, float], difference: float, openings: Sequence[Access]
 ) -> dict[str, str]:
     """The version's tags: its figures, where it comes from, and who has opened the test split."""
     run = candidate.run
@@ -91,7 +91,7 @@ def version_tags(
     tags |= {name: run.data.tags[name] for name in kept if name in run.data.tags}
     tags |= {"run_id": candidate.run_id, "verified_difference": f"{difference:.3g}"}
     own = sum(opening.run_id == candidate.run_id for opening in openings)
-    return tags | {OPENINGS: str(own), "test_openings": "; ".join(described(openings))}
+    return tags | {OPENINGS: str(own), "test_openings": "; ".join(access_lines(openings))}
 
 
 def _calibration(metrics: Mapping[str, float]) -> str:

@@ -29,7 +29,7 @@ DIGESTS = "sha256"
 _URI = re.compile(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))")
 
 
-def of_folder(folder: Path) -> dict[str, str]:
+def folder_digests(folder: Path) -> dict[str, str]:
     """SHA-256 (hex) of every file below ``folder``, by path relative to it with ``/``.
 
     Raises:
@@ -44,7 +44,7 @@ def of_folder(folder: Path) -> dict[str, str]:
     return found
 
 
-def as_tag(digests: dict[str, str]) -> str:
+def digests_tag(digests: dict[str, str]) -> str:
     """The tag's value."""
     return json.dumps(digests, sort_keys=True)
 
@@ -84,7 +84,7 @@ def verified_copy(client: MlflowClient, version: ModelVersion) -> Iterator[Path]
         try:
             uri = client.get_model_version_download_uri(version.name, version.version)
             folder = Path(download_artifacts(artifact_uri=uri, dst_path=target))
-            found = of_folder(folder)
+            found = folder_digests(folder)
         except (MlflowException, OSError) as error:
             raise TrackingError(
                 f"{what}: its files cannot be fetched ({reason(error)}); promote the run again"

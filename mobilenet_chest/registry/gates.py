@@ -21,14 +21,14 @@ from mobilenet_chest.evaluation.metric_intervals import figure_intervals
 from mobilenet_chest.evaluation.paired import difference
 from mobilenet_chest.evaluation.scored import Scored
 from mobilenet_chest.evaluation.significance import not_inferior
-from mobilenet_chest.selection.rank import against, run_or_none
+from mobilenet_chest.selection.rank import compare_with_champion, existing_run
 from mobilenet_chest.tracking.runs import SCORED_ON, Candidate, find_one, images_digest, trained_model
 from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.training.predict import latency
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateResult:
     """What a gate found.
 
     Attributes:
@@ -49,7 +49,7 @@ class Verdict:
         return f"gate {self.gate} {'passed' if self.passed else 'failed'}: {self.detail}"
 
 
-def of_run(client: MlflowClient, candidate: Candidate, config: Config, openings: int) -> list[Verdict]:
+def judge_run(client: MlflowClient, candidate: Candidate, config: Config, openings: int) -> list[GateResult]:
     """The gates that a run passes or fails whatever the alias stands at.
 
     Args:
@@ -78,33 +78,33 @@ def of_run(client: MlflowClient, candidate: Candidate, config: Config, openings:
         if gates.ece is not None:
             found = reliability(own.predicted.label, own.predicted.probability_tta)
             detail = f"{found.ece:.4f}, of which {found.bias:.4f} chance alone would give; at most {gates.ece:g}"
-            verdicts.append(Verdict("ece", found.ece, gates.ece, found.ece <= gates.ece, detail))
+            verdicts.append(GateResult("ece", found.ece, gates.ece, found.ece <= gates.ece, detail))
     if gates.latency_ms is not None:
         images = load_train_val(config.data).val.images[:1]
         took = latency(trained_model(client, run, config), images)
         detail = f"{took:.1f} ms for one image on this machine's CPU; at most {gates.latency_ms:g}"
-        verdicts.append(Verdict("latency_ms", took, gates.latency_ms, took <= gates.latency_ms, detail))
+        verdicts.append(GateResult("latency_ms", took, gates.latency_ms, took <= gates.latency_ms, detail))
     if gates.clean_git:
         dirty = run.data.tags.get("git_dirty", "unknown")
         said = {"true": "had uncommitted changes", "false": "was committed"}.get(dirty, "is of no known commit")
         detail = f"the run's code {said}"
-        verdicts.append(Verdict("clean_git", dirty, "false", dirty == "false", detail))
+        verdicts.append(GateResult("clean_git", dirty, "false", dirty == "false", detail))
     if gates.test_openings is not None:
         detail = f"{openings} with this promotion's; at most {gates.test_openings}"
         passed = openings <= gates.test_openings
-        verdicts.append(Verdict("test_openings", float(openings), float(gates.test_openings), passed, detail))
+        verdicts.append(GateResult("test_openings", float(openings), float(gates.test_openings), passed, detail))
     return verdicts
 
 
-def admit(
+def check_promotable(
     client: MlflowClient,
     candidate: Candidate,
     config: Config,
     name: str,
     current: str | None,
-    known: Sequence[Verdict],
+    known: Sequence[GateResult],
     even_if_worse: bool,
-) -> tuple[list[str], list[Verdict]]:
+) -> tuple[list[str], list[GateResult]]:
     """Hold a run against what the alias stands at, and see that every gate lets it pass.
 
     Args:
@@ -113,7 +113,7 @@ def admit(
         config: Its experiment.
         name: Registered model.
         current: The version that the alias stands at; ``None`` for none.
-        known: What :func:`of_run` found.
+        known: What :func:`judge_run` found.
         even_if_worse: A worse figure alone is no reason to refuse; the gates stand.
 
     Returns:
@@ -126,7 +126,7 @@ def admit(
     said: list[str] = []
     reasons: list[str] = []
     try:
-        said = against(client, candidate, name, current, even_if_worse)
+        said = compare_with_champion(client, candidate, name, current, even_if_worse)
     except PromotionRefused as refusal:
         reasons += refusal.reasons
     reasons += [str(verdict) for verdict in verdicts if not verdict.passed]
@@ -135,7 +135,7 @@ def admit(
     return said, verdicts
 
 
-def as_tags(verdicts: Sequence[Verdict]) -> dict[str, str]:
+def gate_tags(verdicts: Sequence[GateResult]) -> dict[str, str]:
     """Tags of a version, one for each gate."""
     return {
         f"gate_{one.gate}": f"{'passed' if one.passed else 'failed'}: {_short(one.figure)}, bound {_short(one.bound)}"
@@ -143,7 +143,7 @@ def as_tags(verdicts: Sequence[Verdict]) -> dict[str, str]:
     }
 
 
-def as_table(verdicts: Sequence[Verdict]) -> str:
+def gate_table(verdicts: Sequence[GateResult]) -> str:
     """A section of a model card, in Markdown; empty without gates."""
     if not verdicts:
         return ""
@@ -160,32 +160,32 @@ def _short(value: float | str | None) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _of_the_alias(client: MlflowClient, run: Run, config: Config, name: str, current: str | None) -> list[Verdict]:
+def _of_the_alias(client: MlflowClient, run: Run, config: Config, name: str, current: str | None) -> list[GateResult]:
     gates, verdicts = config.gates, []
     version = None if current is None else client.get_model_version(name, current)
     if gates.champion is not None:
         if version is None:
             detail = "there is no version yet to be inferior to"
-            verdicts.append(Verdict("champion", None, -gates.champion.margin, True, detail))
+            verdicts.append(GateResult("champion", None, -gates.champion.margin, True, detail))
         else:
             what = f"version {current}"
-            verdicts.append(_not_inferior("champion", gates.champion, run, run_or_none(client, version.run_id), what))
+            verdicts.append(_not_inferior("champion", gates.champion, run, existing_run(client, version.run_id), what))
     if gates.same_data:
         own = run.data.tags["data_digest"]
         expected = own if version is None else version.tags.get("data_digest", "unknown")
         where = "there is no version yet to differ from" if version is None else f"version {current} has {expected}"
-        verdicts.append(Verdict("same_data", own, expected, own == expected, f"rows with digest {own}; {where}"))
+        verdicts.append(GateResult("same_data", own, expected, own == expected, f"rows with digest {own}; {where}"))
     return verdicts
 
 
-def _not_inferior(gate: str, asked: NotInferior, run: Run, other: Run | None, what: str) -> Verdict:
-    def refused(why: str) -> Verdict:
-        return Verdict(gate, None, -asked.margin, False, f"cannot be compared with {what}: {why}")
+def _not_inferior(gate: str, asked: NotInferior, run: Run, other: Run | None, what: str) -> GateResult:
+    def refused(why: str) -> GateResult:
+        return GateResult(gate, None, -asked.margin, False, f"cannot be compared with {what}: {why}")
 
     if other is None:
         return refused("its run is gone, or it was made from none")
     if other.info.run_id == run.info.run_id:
-        return Verdict(gate, 0.0, -asked.margin, True, f"{what} is this run")
+        return GateResult(gate, 0.0, -asked.margin, True, f"{what} is this run")
     digest, others_digest = images_digest(run), images_digest(other)
     if digest != others_digest:
         return refused(f"it was scored on rows with digest {others_digest}, this run on {digest}")
@@ -204,17 +204,17 @@ def _not_inferior(gate: str, asked: NotInferior, run: Run, other: Run | None, wh
         f"{asked.metric} {found.value:+.4f} against {what}, with {asked.confidence:.0%} confidence above "
         f"{found.low:+.4f}; must be above {-asked.margin:g}"
     )
-    return Verdict(gate, found.low, -asked.margin, not_inferior(found, asked.margin), detail)
+    return GateResult(gate, found.low, -asked.margin, not_inferior(found, asked.margin), detail)
 
 
-def _recognised(gate: str, own: Scored, least: float) -> Verdict:
+def _recognised(gate: str, own: Scored, least: float) -> GateResult:
     right = own.right(gate)
     found = figure_intervals("val", {f"val_{gate}": float(right.mean())}, own)[f"val_{gate}"]
     detail = (
         f"{right.sum()} of {len(right)} images, {found.value:.4f}, 95% interval {found.low:.4f} to {found.high:.4f}; "
         f"the lower end must reach {least:g}"
     )
-    return Verdict(gate, found.low, least, found.low >= least, detail)
+    return GateResult(gate, found.low, least, found.low >= least, detail)
 
 
 def _predictions(run: Run) -> Scored:

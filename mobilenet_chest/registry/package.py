@@ -30,7 +30,7 @@ from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.registry import digests
 from mobilenet_chest.tracking.store import connect, told
 
-SERVED = Path(__file__).with_name("served.py")
+SERVED_CODE = Path(__file__).with_name("served.py")
 RUNTIME = ("mlflow", "numpy", "pandas", "torch")
 
 
@@ -86,7 +86,7 @@ def build(
             warnings.simplefilter("ignore")
             mlflow.pyfunc.save_model(
                 path=str(folder),
-                python_model=str(SERVED),
+                python_model=str(SERVED_CODE),
                 artifacts={"program": str(program), "settings": str(settings)},
                 signature=signature,
                 pip_requirements=[f"{name}=={version(name)}" for name in RUNTIME],
@@ -144,7 +144,7 @@ def _forget_paths(folder: Path) -> None:
     path = folder / "MLmodel"
     description = yaml.safe_load(path.read_text(encoding="utf-8"))
     function = description["flavors"]["python_function"]
-    function["model_code_path"] = SERVED.name
+    function["model_code_path"] = SERVED_CODE.name
     for artifact in function["artifacts"].values():
         artifact["uri"] = artifact["path"]
     path.write_text(yaml.safe_dump(description, sort_keys=False), encoding="utf-8")

@@ -18,10 +18,10 @@ from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.registry import digests, package
 from mobilenet_chest.registry.card import model_card, version_tags
-from mobilenet_chest.registry.gates import Verdict, admit, as_tags, of_run
-from mobilenet_chest.registry.queue import Turn, alias_version, clear_dead, turn
-from mobilenet_chest.selection.evaluate import evaluate_run, same_rows, stored_intervals, test_figures
-from mobilenet_chest.selection.ledger import Opening, openings, refuse_second
+from mobilenet_chest.registry.gates import GateResult, check_promotable, gate_tags, judge_run
+from mobilenet_chest.registry.queue import QueueSlot, alias_version, queue_slot, revoke_dead
+from mobilenet_chest.selection.evaluate import check_same_rows, evaluate_run, stored_intervals, stored_test_metrics
+from mobilenet_chest.selection.ledger import Access, accesses, check_unopened
 from mobilenet_chest.tracking.artifacts import FOLDS, of_folds
 from mobilenet_chest.tracking.runs import Candidate, find_one, run_config, stored_predictions, trained_model
 from mobilenet_chest.tracking.store import connect, told
@@ -31,7 +31,7 @@ TOLERANCE = 1e-4
 program rounds float32 sums in another order, which is about 1e-6."""
 
 
-Judge = Callable[[str | None], tuple[list[str], list[Verdict]]]
+Judge = Callable[[str | None], tuple[list[str], list[GateResult]]]
 """What is found, and the gates' verdicts, where the alias stands at a version; it refuses."""
 
 
@@ -59,9 +59,9 @@ class Promotion:
     promoted: bool
     reasons: list[str] = field(default_factory=list)
     test: dict[str, float] = field(default_factory=dict)
-    openings: list[Opening] = field(default_factory=list)
+    openings: list[Access] = field(default_factory=list)
     intervals: dict[str, Interval] = field(default_factory=dict)
-    gates: list[Verdict] = field(default_factory=list)
+    gates: list[GateResult] = field(default_factory=list)
 
 
 @told()
@@ -100,26 +100,26 @@ def promote(
     model_name = name or config.name
     check_names(model_name, alias)
     _refuse_unfit(candidate)
-    same_rows(candidate.run, config)
+    check_same_rows(candidate.run, config)
     if not has_test_split(config.data):
         raise DataError(
             f"{config.data.path or config.data.dataset}: has no test_images and test_labels, which promotion evaluates "
             "once; add the test split to the file, and promote again"
         )
     if not dry_run:
-        clear_dead(client, model_name)
+        revoke_dead(client, model_name)
     current = alias_version(client, model_name, alias)
     if (already := _already(client, candidate, model_name, alias, current)) is not None:
         return already
-    opened, known = openings(client, candidate.run), test_figures(client, candidate.run_id)
-    own = of_run(client, candidate, config, len(opened) + (not known))
+    opened, known = accesses(client, candidate.run), stored_test_metrics(client, candidate.run_id)
+    own = judge_run(client, candidate, config, len(opened) + (not known))
 
-    def judge(current: str | None) -> tuple[list[str], list[Verdict]]:
-        return admit(client, candidate, config, model_name, current, own, even_if_worse)
+    def judge(current: str | None) -> tuple[list[str], list[GateResult]]:
+        return check_promotable(client, candidate, config, model_name, current, own, even_if_worse)
 
     said, verdicts = judge(current)
     if not known:
-        refuse_second(candidate.run, opened, again)
+        check_unopened(candidate.run, opened, again)
     if dry_run:
         steps = [
             f"run {candidate.run_id} ({candidate.name}) would be registered as a new version of '{model_name}'",
@@ -130,7 +130,7 @@ def promote(
         ]  # fmt: skip
         return Promotion(model_name, None, alias, candidate.run_id, False, steps + said, openings=opened,
                          gates=verdicts)  # fmt: skip
-    with turn(client, model_name, candidate.run_id) as mine:
+    with queue_slot(client, model_name, candidate.run_id) as mine:
         # again, now that nobody else can move it: the one before may have promoted a better run, or this very one
         current = alias_version(client, model_name, alias)
         if (already := _already(client, candidate, model_name, alias, current)) is not None:
@@ -165,8 +165,8 @@ def _already(
         return None
     try:
         with digests.verified_copy(client, version):
-            figures = test_figures(client, candidate.run_id)
-            said, opened = [f"{alias} already is this run"], openings(client, candidate.run)
+            figures = stored_test_metrics(client, candidate.run_id)
+            said, opened = [f"{alias} already is this run"], accesses(client, candidate.run)
             intervals = stored_intervals(client, candidate.run, "test", figures)
             return Promotion(name, current, alias, candidate.run_id, True, said, figures, opened, intervals)
     except TrackingError:
@@ -174,11 +174,11 @@ def _already(
 
 
 def _promote(
-    mine: Turn,
+    mine: QueueSlot,
     candidate: Candidate,
     config: Config,
     alias: str,
-    verdicts: list[Verdict],
+    verdicts: list[GateResult],
     judge: Judge,
     again: bool,
 ) -> Promotion:
@@ -189,19 +189,19 @@ def _promote(
         path = Path(folder) / mine.folder
         model = trained_model(client, candidate.run, config)
         package.build(model, config.data.image_size, data.channels, data.classes, threshold, path)
-        client.set_model_version_tag(name, version, digests.DIGESTS, digests.as_tag(digests.of_folder(path)))
+        client.set_model_version_tag(name, version, digests.DIGESTS, digests.digests_tag(digests.folder_digests(path)))
         client.log_artifacts(run_id, str(path), mine.folder)
     difference, compared = _verify(mine, candidate, config)
-    test = test_figures(client, run_id)
+    test = stored_test_metrics(client, run_id)
     if not test:
         test = evaluate_run(client, candidate.run, config, "test", again=again, command="promote").metrics
-    opened, intervals = openings(client, candidate.run), stored_intervals(client, candidate.run, "test", test)
+    opened, intervals = accesses(client, candidate.run), stored_intervals(client, candidate.run, "test", test)
     known = intervals | stored_intervals(client, candidate.run, "val", candidate.run.data.metrics)
     for key, value in version_tags(candidate, test, difference, opened).items():
         client.set_model_version_tag(name, version, key, value)
 
-    def record(verdicts: list[Verdict]) -> None:
-        for key, value in as_tags(verdicts).items():
+    def record(verdicts: list[GateResult]) -> None:
+        for key, value in gate_tags(verdicts).items():
             client.set_model_version_tag(name, version, key, value)
         card = model_card(candidate, config, data.classes, test, difference, opened, verdicts, known)
         client.update_model_version(name, version, description=card)
@@ -216,8 +216,8 @@ def _promote(
 
 
 def _move(
-    mine: Turn, alias: str, recorded: list[Verdict], judge: Judge, record: Callable[[list[Verdict]], None]
-) -> tuple[list[str], list[Verdict]]:
+    mine: QueueSlot, alias: str, recorded: list[GateResult], judge: Judge, record: Callable[[list[GateResult]], None]
+) -> tuple[list[str], list[GateResult]]:
     """Compare and set. Who sets aliases without taking turns (MLflow's pages, other tools) makes it decide again."""
     client, name = mine.client, mine.name
     while True:
@@ -254,7 +254,7 @@ def _refuse_unfit(candidate: Candidate) -> None:
         raise PromotionRefused(reasons)
 
 
-def _verify(mine: Turn, candidate: Candidate, config: Config) -> tuple[float, int]:
+def _verify(mine: QueueSlot, candidate: Candidate, config: Config) -> tuple[float, int]:
     """Largest difference in probability on the validation images that the run has predictions of, and how many those
     are; refuses more than the tolerance."""
     client = mine.client

@@ -46,7 +46,7 @@ _FOLDER = re.compile(r"model-[0-9a-f]{8}")
 
 
 @dataclass
-class Turn:
+class QueueSlot:
     """An open version, and the right to promote it.
 
     Attributes:
@@ -120,7 +120,7 @@ class Turn:
 
 
 @contextmanager
-def turn(client: MlflowClient, name: str, run_id: str) -> Iterator[Turn]:
+def queue_slot(client: MlflowClient, name: str, run_id: str) -> Iterator[QueueSlot]:
     """Wait until every promoter of ``name`` that came before is done, or dead; then have the turn for the block.
 
     The block closes the turn once the alias has moved; left in any other way, its version is taken back.
@@ -146,7 +146,7 @@ def turn(client: MlflowClient, name: str, run_id: str) -> Iterator[Turn]:
             mine.take_back()
 
 
-def clear_dead(client: MlflowClient, name: str) -> None:
+def revoke_dead(client: MlflowClient, name: str) -> None:
     """Take back, or finish, what promoters of this machine left open when they were killed."""
     for version in _versions(client, name):
         if PROMOTER not in version.tags or is_alive(_promoter(version.tags)):
@@ -167,7 +167,7 @@ def alias_version(client: MlflowClient, name: str, alias: str) -> str | None:
         raise
 
 
-def _register(client: MlflowClient, name: str, run_id: str) -> Turn:
+def _register(client: MlflowClient, name: str, run_id: str) -> QueueSlot:
     token, folder = secrets.token_hex(8), f"model-{secrets.token_hex(4)}"
     created = False
     for attempt in range(_ATTEMPTS):
@@ -175,7 +175,7 @@ def _register(client: MlflowClient, name: str, run_id: str) -> Turn:
             created = _create_model(client, name) or created
             tags = {STATE: IN_PROGRESS, PROMOTER: _signed(token, 0)}
             version = client.create_model_version(name, f"runs:/{run_id}/{folder}", run_id=run_id, tags=tags).version
-            return Turn(client, name, str(version), folder, token, created)
+            return QueueSlot(client, name, str(version), folder, token, created)
         except MlflowException as error:
             # others took the same number more often than MLflow tries, or a refusal removed the empty model just now
             passing = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "RESOURCE_DOES_NOT_EXIST")
@@ -195,7 +195,7 @@ def _create_model(client: MlflowClient, name: str) -> bool:
     return True
 
 
-def _my_turn(mine: Turn) -> bool:
+def _my_turn(mine: QueueSlot) -> bool:
     """Wait for it; false when the version was taken back meanwhile."""
     unchanged: Counter[tuple[str, str]] = Counter()
     told = False

@@ -9,9 +9,9 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.errors import PromotionRefused, TrackingError, nearest
 from mobilenet_chest.registry import package
 from mobilenet_chest.registry.promote import Promotion, check_names, previous_tag
-from mobilenet_chest.registry.queue import alias_version, clear_dead, turn
-from mobilenet_chest.selection.evaluate import stored_intervals, test_figures
-from mobilenet_chest.selection.ledger import openings
+from mobilenet_chest.registry.queue import alias_version, queue_slot, revoke_dead
+from mobilenet_chest.selection.evaluate import stored_intervals, stored_test_metrics
+from mobilenet_chest.selection.ledger import accesses
 from mobilenet_chest.tracking.store import connect, told
 
 
@@ -35,7 +35,7 @@ def rollback(name: str, alias: str = "champion", dry_run: bool = False) -> Promo
     client = connect()
     check_names(name, alias)
     if not dry_run:
-        clear_dead(client, name)
+        revoke_dead(client, name)
     current = alias_version(client, name, alias)
     if current is None:
         names = [model.name for model in client.search_registered_models()]
@@ -49,7 +49,7 @@ def rollback(name: str, alias: str = "champion", dry_run: bool = False) -> Promo
         would = f"the alias '{alias}' would go back from version {current} to version {target.version}"
         return Promotion(name, None, alias, str(target.run_id), False, [would])
     # its own version in the queue is never filled: leaving the block takes it back
-    with turn(client, name, str(target.run_id)) as mine:
+    with queue_slot(client, name, str(target.run_id)) as mine:
         while True:
             current = alias_version(client, name, alias)
             if current is None:
@@ -64,9 +64,9 @@ def rollback(name: str, alias: str = "champion", dry_run: bool = False) -> Promo
                 break
     done = [f"{alias} went back from version {current} to version {target.version}, which is whole and loads"]
     run = client.get_run(str(target.run_id))
-    figures = test_figures(client, str(target.run_id))
+    figures = stored_test_metrics(client, str(target.run_id))
     intervals = stored_intervals(client, run, "test", figures) if figures else {}
-    return Promotion(name, str(target.version), alias, str(target.run_id), True, done, figures, openings(client, run),
+    return Promotion(name, str(target.version), alias, str(target.run_id), True, done, figures, accesses(client, run),
                      intervals)  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 from torch.nn import functional
 
-BATCH = 64
+PREDICT_BATCH = 64
 
 
 class ChestClassifier(PythonModel):
@@ -32,8 +32,8 @@ class ChestClassifier(PythonModel):
             wanted = "(n, height, width)" if channels == 1 else "(n, height, width, 3)"
             raise ValueError(f"expected uint8 images {wanted}, got {images.dtype} {images.shape}")
         found = [np.zeros(0)]
-        for start in range(0, len(images), BATCH):
-            pixels = torch.tensor(images[start : start + BATCH])
+        for start in range(0, len(images), PREDICT_BATCH):
+            pixels = torch.tensor(images[start : start + PREDICT_BATCH])
             pixels = pixels[:, None] if channels == 1 else pixels.permute(0, 3, 1, 2).contiguous()
             with torch.inference_mode():
                 found.append(self.program(self._resize(pixels)).double().numpy())

@@ -13,7 +13,7 @@ from mobilenet_chest.evaluation.significance import Interval
 from mobilenet_chest.report.markup import folded, missing, paragraph, table, with_interval
 from mobilenet_chest.report.material import Examined, Material
 from mobilenet_chest.selection.evaluate import stored_intervals
-from mobilenet_chest.selection.ledger import Opening, openings
+from mobilenet_chest.selection.ledger import Access, accesses
 from mobilenet_chest.tracking.runs import get_run, images_digest
 
 TEST_FIGURES = ("test_auc_tta", "test_accuracy_tta_threshold", "test_sensitivity", "test_specificity")
@@ -60,7 +60,7 @@ def provenance(one: Examined) -> Markup:
 
 def ledger(client: MlflowClient, material: Material) -> Markup:
     """Every opening of the test split for the study or run, and what it showed."""
-    found = openings(client, material.study or material.leader.run)
+    found = accesses(client, material.study or material.leader.run)
     if not found:
         return missing("The test split has not been opened for this: there are no test figures.")
     rows = []
@@ -84,7 +84,7 @@ def ledger(client: MlflowClient, material: Material) -> Markup:
     ) + table("ledger", "Openings of the test split, and what they showed, with 95% intervals", headings, rows, left=3)
 
 
-def _test_intervals(client: MlflowClient, opening: Opening) -> dict[str, Interval]:
+def _test_intervals(client: MlflowClient, opening: Access) -> dict[str, Interval]:
     """Of an opening's figures, where the predictions that they are of are stored."""
     try:
         run = get_run(client, opening.run_id)

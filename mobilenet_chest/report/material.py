@@ -23,8 +23,8 @@ from mobilenet_chest.evaluation.scored import Scored
 from mobilenet_chest.evaluation.significance import Interval
 from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
 from mobilenet_chest.selection.compare import Row, compare
-from mobilenet_chest.selection.evaluate import same_rows
-from mobilenet_chest.selection.rank import DEFAULT
+from mobilenet_chest.selection.evaluate import check_same_rows
+from mobilenet_chest.selection.rank import DEFAULT_RANKING
 from mobilenet_chest.tracking.artifact_writer import predictions_of
 from mobilenet_chest.tracking.artifacts import FOLDS, OUT_OF_FOLD, SCORED_ON, artifact
 from mobilenet_chest.tracking.runs import Candidate, find, find_one, ranked_trials, run_config, stored_predictions
@@ -124,7 +124,7 @@ class Examined:
         """Stored images of some predictions, by their place; why there are none, where the file cannot be read."""
         order = np.argsort(self.rows[chosen], kind="stable")
         try:
-            same_rows(self.run, self.config)
+            check_same_rows(self.run, self.config)
             read = stored_validation_images(self._numbered_by, self.rows[chosen][order])
         except UserError as error:
             return str(error)
@@ -180,7 +180,7 @@ def gather(client: MlflowClient, references: Sequence[str], baseline: str | None
     found = list({c.run_id: c for reference in references for c in find(client, reference)}.values())
     base = None if baseline is None else find_one(client, baseline)
     study = found[0].study if len(references) == len(found) == 1 else None
-    metric, direction = DEFAULT
+    metric, direction = DEFAULT_RANKING
     if study is not None:
         metric, direction = study.data.tags["metric"], study.data.tags["direction"]
         trials = (Candidate(run, study) for run in ranked_trials(client, study))

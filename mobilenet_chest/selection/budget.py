@@ -54,7 +54,7 @@ def budgets(client: MlflowClient, candidates: Sequence[Candidate]) -> list[Budge
     return [_budget(c.run, c.study or studies.get(c.run.data.tags.get("mlflow.parentRunId", ""))) for c in candidates]
 
 
-def unequal(first: Budget, second: Budget) -> str | None:
+def budget_difference(first: Budget, second: Budget) -> str | None:
     """In what the selection of a run and of its baseline differ, in one line; ``None`` where it does not."""
     said = []
     if first.trials != second.trials or first.seeds != second.seeds:

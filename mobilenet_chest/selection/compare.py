@@ -13,13 +13,13 @@ from mobilenet_chest.evaluation.metric_intervals import BY_FORMULA, figure_inter
 from mobilenet_chest.evaluation.paired import PAIRED, PRIMARY, Verdict, cannot_be_told, verdicts
 from mobilenet_chest.evaluation.scored import KNOWN, Scored
 from mobilenet_chest.evaluation.significance import Interval
-from mobilenet_chest.selection.budget import budgets, unequal
-from mobilenet_chest.selection.ledger import Opening, all_openings
+from mobilenet_chest.selection.budget import budget_difference, budgets
+from mobilenet_chest.selection.ledger import Access, all_accesses
 from mobilenet_chest.tracking.runs import SCORED_ON, Candidate, everything, find, find_one, images_digest
 from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
 
-METRICS = tuple(f"val_{name}" for name in KNOWN)
+COMPARED_METRICS = tuple(f"val_{name}" for name in KNOWN)
 """What can be asked for."""
 
 
@@ -65,7 +65,7 @@ class Row:
     comparable: bool = True
     reason: str | None = None
     selection: str | None = None
-    openings: list[Opening] = field(default_factory=list)
+    openings: list[Access] = field(default_factory=list)
 
 
 def _reported(name: str, model: str, parameters: float, accuracy: float, minutes: float | None, **more: float) -> Row:
@@ -110,8 +110,8 @@ def compare(
         TrackingError: A reference stands for nothing.
         UserError: A margin without a baseline, or one that is not between 0 and 1; or there is no such metric.
     """
-    if metric is not None and metric not in METRICS:
-        raise UserError(f"--metric {metric}{nearest(metric, METRICS)}; allowed: {', '.join(METRICS)}")
+    if metric is not None and metric not in COMPARED_METRICS:
+        raise UserError(f"--metric {metric}{nearest(metric, COMPARED_METRICS)}; allowed: {', '.join(COMPARED_METRICS)}")
     if margin is not None and not 0 < margin < 1:
         raise UserError(f"--margin {margin:g}: a share between 0 and 1, such as 0.01 for one point of AUC and accuracy")
     if margin is not None and baseline is None:
@@ -130,7 +130,7 @@ def compare(
     if base is not None:
         tried = dict(zip(by_id, budgets(client, [*by_id.values()]), strict=True))
         rows = [
-            replace(row, selection=unequal(tried[str(row.run_id)], tried[base.run_id]))
+            replace(row, selection=budget_difference(tried[str(row.run_id)], tried[base.run_id]))
             for row in _against(rows, found, margin, metric)
         ]
     return [*_with_openings(client, rows), *(REPORTED if reported else ())]
@@ -164,7 +164,7 @@ def _row(candidate: Candidate, found: Scored | str, metric: str | None) -> Row:
 
 def _with_openings(client: MlflowClient, rows: Sequence[Row]) -> list[Row]:
     seen = {row.run_id for row in rows if any(name.startswith("test_") for name in row.metrics)}
-    found = all_openings(client) if seen else []
+    found = all_accesses(client) if seen else []
     return [replace(row, openings=[one for one in found if one.run_id == row.run_id]) for row in rows]
 
 

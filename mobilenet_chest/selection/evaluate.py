@@ -20,7 +20,7 @@ from mobilenet_chest.evaluation.groups import GroupFigures, grouped
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.metric_intervals import figure_intervals
 from mobilenet_chest.evaluation.metrics import split_metrics
-from mobilenet_chest.selection.ledger import OPENINGS, Opening, open_test, openings
+from mobilenet_chest.selection.ledger import OPENINGS, Access, accesses, record_access
 from mobilenet_chest.tracking.artifact_writer import predictions_of, predictions_table
 from mobilenet_chest.tracking.runs import SCORED_ON, get_run, run_config, stored_predictions, trained_model
 from mobilenet_chest.tracking.scored import scored_by
@@ -50,7 +50,7 @@ class Evaluation:
     rows: int
     metrics: dict[str, float]
     test_evaluations: int
-    openings: list[Opening] = field(default_factory=list)
+    openings: list[Access] = field(default_factory=list)
     groups: list[GroupFigures] = field(default_factory=list)
     intervals: dict[str, Interval] = field(default_factory=dict)
 
@@ -97,7 +97,7 @@ def evaluate_run(
     run_id = str(run.info.run_id)
     if "threshold" not in run.data.metrics:
         raise TrackingError(f"run {run_id} has not finished: it has no threshold; resume or repeat it first")
-    same_rows(run, config)
+    check_same_rows(run, config)
     if split == "val" and SCORED_ON in run.data.tags:
         raise TrackingError(
             f"run {run_id} was trained or chosen on some of the validation rows; its val_* figures are of "
@@ -108,7 +108,7 @@ def evaluate_run(
         if not has_test_split(config.data):
             raise DataError(f"{config.data.path or config.data.dataset}: has no test_images and test_labels to score")
         # on record before the first look: a crash from here on has still opened it
-        look = open_test(client, run, command, again)
+        look = record_access(client, run, command, again)
         rows = load_test(config.data)
         look.digest(rows.digest[:16])
     else:
@@ -133,10 +133,10 @@ def evaluate_run(
         classes, threshold = load_train_val(config.data).classes, run.data.metrics["threshold"]
         labels, tta = predictions.label, predictions.probability_tta
         groups = grouped(labels, tta, threshold, known.groups, predictions.patient, classes)
-    return Evaluation(run_id, split, len(rows), metrics, opened, openings(client, run), groups, intervals)
+    return Evaluation(run_id, split, len(rows), metrics, opened, accesses(client, run), groups, intervals)
 
 
-def test_figures(client: MlflowClient, run_id: str) -> dict[str, float]:
+def stored_test_metrics(client: MlflowClient, run_id: str) -> dict[str, float]:
     """What a finished opening of the test split left on the run; empty if there was none."""
     run = client.get_run(run_id)
     if "test_digest" not in run.data.tags:
@@ -152,7 +152,7 @@ def stored_intervals(
     return figure_intervals(split, figures, scored_by(run, predicted))
 
 
-def same_rows(run: Run, config: Config) -> None:
+def check_same_rows(run: Run, config: Config) -> None:
     """Refuse a data file whose training or validation rows are not those the run was made with.
 
     Raises:

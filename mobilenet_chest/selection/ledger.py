@@ -37,7 +37,7 @@ _SHOWN = ("test_auc_tta", "test_accuracy_tta_threshold")
 
 
 @dataclass(frozen=True)
-class Opening:
+class Access:
     """One look at the test split.
 
     Attributes:
@@ -60,7 +60,7 @@ class Opening:
 
 
 @dataclass
-class Look:
+class AccessRecord:
     """An opening that is on record, for its outcome to be added.
 
     Attributes:
@@ -94,7 +94,7 @@ class Look:
             self.client.log_param(run_id, f"{entry}_{what}", value)
 
 
-def openings(client: MlflowClient, run: Run) -> list[Opening]:
+def accesses(client: MlflowClient, run: Run) -> list[Access]:
     """Every opening of the run's study, or of the run itself where it has none, the oldest first.
 
     A run's study is the outermost run that it is nested under. What was made of other runs (members, or a teacher)
@@ -104,24 +104,24 @@ def openings(client: MlflowClient, run: Run) -> list[Opening]:
     return _before_ledger(client, places.keys()) + _in_order(places.values())
 
 
-def openings_of(client: MlflowClient, reference: str) -> list[Opening]:
-    """As :func:`openings`, for a run id or the name of a study.
+def find_accesses(client: MlflowClient, reference: str) -> list[Access]:
+    """As :func:`accesses`, for a run id or the name of a study.
 
     Raises:
         TrackingError: There is no such run or study.
     """
-    return openings(
+    return accesses(
         client, get_run(client, reference) if RUN_ID.fullmatch(reference) else find_study(client, reference)
     )
 
 
-def all_openings(client: MlflowClient) -> list[Opening]:
+def all_accesses(client: MlflowClient) -> list[Access]:
     """Every opening in the tracking store, the oldest first."""
     places = search_all(client, all_experiment_ids(client), "params.test_opening_1 != ''")
     return _before_ledger(client, None) + _in_order(places)
 
 
-def refuse_second(run: Run, found: Sequence[Opening], again: bool) -> None:
+def check_unopened(run: Run, found: Sequence[Access], again: bool) -> None:
     """See that the test split may be opened for a run.
 
     Raises:
@@ -138,7 +138,7 @@ def refuse_second(run: Run, found: Sequence[Opening], again: bool) -> None:
     )
 
 
-def open_test(client: MlflowClient, run: Run, command: str, again: bool) -> Look:
+def record_access(client: MlflowClient, run: Run, command: str, again: bool) -> AccessRecord:
     """Put an opening on record, before anything of the test split is read.
 
     Of several processes that open it for the same study at once, one is the first; the others are refused.
@@ -150,25 +150,25 @@ def open_test(client: MlflowClient, run: Run, command: str, again: bool) -> Look
         again: Whether it may be a further opening of the study.
 
     Raises:
-        SealedError: As :func:`refuse_second`.
+        SealedError: As :func:`check_unopened`.
         TrackingError: The run that keeps the study's record is deleted.
     """
     run_id = str(run.info.run_id)
-    refuse_second(run, openings(client, run), again)
+    check_unopened(run, accesses(client, run), again)
     _log_once(client, run_id, BEFORE_LEDGER, run.data.tags.get(OPENINGS, "0"))
-    look = Look(client, run_id, secrets.token_hex(8), datetime.now(UTC).isoformat(timespec="milliseconds"))
+    look = AccessRecord(client, run_id, secrets.token_hex(8), datetime.now(UTC).isoformat(timespec="milliseconds"))
     for place in _places(client, run):
         _claim(look, run, place, command, again)
     _count(client, run)
     return look
 
 
-def described(found: Sequence[Opening]) -> list[str]:
+def access_lines(found: Sequence[Access]) -> list[str]:
     """A line for each opening, numbered: when, by whom, of which run, with which result."""
     return [f"opening {n}{', again' if one.again else ''}: {_told(one)}" for n, one in enumerate(found, 1)]
 
 
-def _told(opening: Opening) -> str:
+def _told(opening: Access) -> str:
     what = f"run {opening.run_id}" + (f" of study '{opening.study}'" if opening.study else "")
     if opening.when is None:
         return f"at an unknown time, {what}: older than the ledger"
@@ -208,7 +208,7 @@ def _there(client: MlflowClient, run_id: str) -> Run | None:
         raise
 
 
-def _claim(look: Look, run: Run, place: str, command: str, again: bool) -> None:
+def _claim(look: AccessRecord, run: Run, place: str, command: str, again: bool) -> None:
     """Take the next free number of one study."""
     while True:
         places = _places(look.client, run)
@@ -223,10 +223,10 @@ def _claim(look: Look, run: Run, place: str, command: str, again: bool) -> None:
         before = [*_before_ledger(look.client, places.keys()), *(o for t, o in recorded.items() if t != look.token)]
         if before and not again:
             look._withdraw()
-            refuse_second(run, before, again)
+            check_unopened(run, before, again)
         studies = sorted({one.data.tags["study"] for one in places.values() if "study" in one.data.tags})
         who = f"{user()}@{identity()['host']}, {command}"
-        opening = Opening(look.run_id, ", ".join(studies) or None, look.when, None, who, {}, bool(before))
+        opening = Access(look.run_id, ", ".join(studies) or None, look.when, None, who, {}, bool(before))
         entry = f"test_opening_{1 + max(_numbers(held), default=0)}"
         if _log_once(look.client, place, entry, json.dumps({"token": look.token} | asdict(opening))):
             look.places.append((place, entry))
@@ -247,7 +247,7 @@ def _log_once(client: MlflowClient, run_id: str, name: str, value: str) -> bool:
 def _count(client: MlflowClient, run: Run) -> None:
     """Bring the run's tag up to date. The last of several writers looks once more after its write."""
     number = None
-    while number != (found := len([o for o in openings(client, run) if o.run_id == run.info.run_id])):
+    while number != (found := len([o for o in accesses(client, run) if o.run_id == run.info.run_id])):
         number = found
         client.set_tag(run.info.run_id, OPENINGS, str(number))
 
@@ -256,9 +256,9 @@ def _numbers(place: Run) -> list[int]:
     return sorted(int(match[1]) for name in place.data.params if (match := _ENTRY.fullmatch(name)))
 
 
-def _recorded(places: Iterable[Run]) -> dict[str, Opening]:
+def _recorded(places: Iterable[Run]) -> dict[str, Access]:
     """By their tokens, in the order of their numbers."""
-    found: dict[str, Opening] = {}
+    found: dict[str, Access] = {}
     for place in places:
         params = place.data.params
         for entry in (f"test_opening_{number}" for number in _numbers(place)):
@@ -269,22 +269,22 @@ def _recorded(places: Iterable[Run]) -> dict[str, Opening]:
             fields["digest"] = params.get(f"{entry}_digest")
             fields["result"] = json.loads(params.get(f"{entry}_result", "{}"))
             fields["again"] |= token in found and found[token].again
-            found[token] = Opening(**fields)
+            found[token] = Access(**fields)
     return found
 
 
-def _in_order(places: Collection[Run]) -> list[Opening]:
+def _in_order(places: Collection[Run]) -> list[Access]:
     """By number within a study; several studies have no other order than that of their clocks."""
     found = list(_recorded(places).values())
     return found if len(places) == 1 else sorted(found, key=lambda opening: str(opening.when))
 
 
-def _before_ledger(client: MlflowClient, places: Iterable[str] | None) -> list[Opening]:
+def _before_ledger(client: MlflowClient, places: Iterable[str] | None) -> list[Access]:
     """Openings of runs that carry no more than their number: all, or those of these studies."""
-    found: list[Opening] = []
+    found: list[Access] = []
     for run in reversed(search_all(client, all_experiment_ids(client), f"tags.{OPENINGS} != ''")):
         number = int(run.data.params.get(BEFORE_LEDGER, run.data.tags[OPENINGS]))
         if number and (places is None or set(places) & _places(client, run).keys()):
             studies = run.data.tags.get("study")
-            found += [Opening(run.info.run_id, studies, None, None, None, {}, False)] * number
-    return [Opening(**{**asdict(opening), "again": index > 0}) for index, opening in enumerate(found)]
+            found += [Access(run.info.run_id, studies, None, None, None, {}, False)] * number
+    return [Access(**{**asdict(opening), "again": index > 0}) for index, opening in enumerate(found)]

@@ -31,7 +31,7 @@ from mobilenet_chest.evaluation.operating_points import (
 )
 from mobilenet_chest.evaluation.significance import Interval, bootstrap, wilson
 from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
-from mobilenet_chest.selection.ledger import Opening, openings
+from mobilenet_chest.selection.ledger import Access, accesses
 from mobilenet_chest.tracking.artifact_writer import predictions_of
 from mobilenet_chest.tracking.runs import get_run, run_config, stored_predictions
 from mobilenet_chest.tracking.store import connect
@@ -42,7 +42,7 @@ FIXED: tuple[Fixed, ...] = ("specificity", "sensitivity")
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetPoint:
     """What one of sensitivity and specificity is where the other is at least so much; its threshold is of these rows.
 
     Attributes:
@@ -60,7 +60,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Figures:
+class ThresholdMetrics:
     """What a threshold gives at a prevalence, with 95% intervals: Wilson's of sensitivity and specificity, those of
     :func:`~mobilenet_chest.evaluation.operating_points.at_prevalence` of the others; of all the bootstrap's where
     patients have more than one image."""
@@ -75,7 +75,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Points:
+class OperatingPoints:
     """Calibration and operating points of a run on one split.
 
     Attributes:
@@ -99,9 +99,9 @@ class Points:
     scores: dict[str, float]
     calibrated: dict[str, float]
     intervals: dict[str, Interval]
-    targets: list[Target]
-    figures: list[Figures]
-    openings: list[Opening] = field(default_factory=list)
+    targets: list[TargetPoint]
+    figures: list[ThresholdMetrics]
+    openings: list[Access] = field(default_factory=list)
 
 
 def check_prevalence(prevalence: float | None) -> None:
@@ -114,7 +114,7 @@ def check_prevalence(prevalence: float | None) -> None:
         raise UserError(f"--prevalence {prevalence:g}: a share of class 1 above 0 and below 1, such as 0.05")
 
 
-def operating_points(run_id: str, split: Literal["val", "test"], prevalence: float | None = None) -> Points:
+def operating_points(run_id: str, split: Literal["val", "test"], prevalence: float | None = None) -> OperatingPoints:
     """Read a run's predictions back: no model is run, and the test split is not opened.
 
     Raises:
@@ -144,7 +144,7 @@ def operating_points(run_id: str, split: Literal["val", "test"], prevalence: flo
     if prevalence is not None:
         moved = shifted_threshold(threshold, float(val.label.mean()), prevalence, temperature)
         figures += [_figures(labels, probabilities, people, at, prevalence) for at in (threshold, moved)]
-    return Points(
+    return OperatingPoints(
         run_id=run_id,
         split=split,
         rows=len(labels),
@@ -154,7 +154,7 @@ def operating_points(run_id: str, split: Literal["val", "test"], prevalence: flo
         intervals=_score_intervals(labels, {"": probabilities, "_calibrated": calibrated}, people),
         targets=[_target(labels, probabilities, people, fixed, at) for fixed in FIXED for at in TARGETS],
         figures=figures,
-        openings=openings(client, run) if split == "test" else [],
+        openings=accesses(client, run) if split == "test" else [],
     )
 
 
@@ -171,7 +171,7 @@ def _score_intervals(
 
 def _target(
     labels: Labels, probabilities: Probabilities, people: NDArray[np.int64] | None, fixed: Fixed, at: float
-) -> Target:
+) -> TargetPoint:
     find = at_specificity if fixed == "specificity" else at_sensitivity
 
     def other(some: Labels, of_them: Probabilities) -> float:
@@ -183,7 +183,7 @@ def _target(
     rows = int(shown.sum()) if people is None else len(np.unique(people[shown]))
     least = wilson(round(drawn.value * rows), rows)
     value = Interval(drawn.value, min(drawn.low, least.low), max(drawn.high, least.high))
-    return Target(fixed, at, find(labels, probabilities, at).threshold, value)
+    return TargetPoint(fixed, at, find(labels, probabilities, at).threshold, value)
 
 
 def _figures(
@@ -192,15 +192,15 @@ def _figures(
     people: NDArray[np.int64] | None,
     threshold: float,
     prevalence: float,
-) -> Figures:
+) -> ThresholdMetrics:
     point, ones = point_at(labels, probabilities, threshold), int(labels.sum())
     zeros = len(labels) - ones
     hits, right = round(point.sensitivity * ones), round(point.specificity * zeros)
     there = at_prevalence(hits, ones, right, zeros, prevalence)
     if people is None:
-        return Figures(threshold, prevalence, wilson(hits, ones), wilson(right, zeros), **vars(there))
+        return ThresholdMetrics(threshold, prevalence, wilson(hits, ones), wilson(right, zeros), **vars(there))
     positive = probabilities >= threshold
     rates = of_mean(positive, labels == 1), of_mean(~positive, labels == 0)
     figures = [*rates, *of_prevalence(*rates, prevalence)]
     drawn = [one.interval() for one in resampled(labels, figures, people)]
-    return Figures(threshold, prevalence, *(as_of_people(one, labels, people) for one in drawn))
+    return ThresholdMetrics(threshold, prevalence, *(as_of_people(one, labels, people) for one in drawn))

@@ -11,11 +11,11 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.errors import PromotionRefused
 from mobilenet_chest.tracking.runs import SCORED_ON, Candidate, images_digest
 
-DEFAULT = ("val_auc", "maximize")
+DEFAULT_RANKING = ("val_auc", "maximize")
 """What runs of no study are ranked by, as ``compare`` does."""
 
 
-def against(
+def compare_with_champion(
     client: MlflowClient, candidate: Candidate, name: str, current: str | None, even_if_worse: bool = False
 ) -> list[str]:
     """Hold a run against the one that a registered version was made from.
@@ -38,7 +38,7 @@ def against(
     """
     if current is None:
         return []
-    champion = run_or_none(client, client.get_model_version(name, current).run_id)
+    champion = existing_run(client, client.get_model_version(name, current).run_id)
     metric, direction = _metric(client, candidate)
     why = _incomparable(candidate.run, champion, metric)
     if why is not None or champion is None:
@@ -55,8 +55,8 @@ def against(
 def _metric(client: MlflowClient, candidate: Candidate) -> tuple[str, str]:
     study = candidate.study
     if study is None and candidate.run.data.tags.get("kind") in ("trial", "confirm"):
-        study = run_or_none(client, candidate.run.data.tags.get("mlflow.parentRunId"))
-    return DEFAULT if study is None else (study.data.tags["metric"], study.data.tags["direction"])
+        study = existing_run(client, candidate.run.data.tags.get("mlflow.parentRunId"))
+    return DEFAULT_RANKING if study is None else (study.data.tags["metric"], study.data.tags["direction"])
 
 
 def _incomparable(run: Run, champion: Run | None, metric: str) -> str | None:
@@ -73,7 +73,7 @@ def _incomparable(run: Run, champion: Run | None, metric: str) -> str | None:
     return None
 
 
-def run_or_none(client: MlflowClient, run_id: str | None) -> Run | None:
+def existing_run(client: MlflowClient, run_id: str | None) -> Run | None:
     """A run; ``None`` where it was deleted for good, or there never was one."""
     try:
         return client.get_run(run_id) if run_id else None

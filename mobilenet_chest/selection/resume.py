@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError, TrackingError
-from mobilenet_chest.selection.evaluate import same_rows
+from mobilenet_chest.selection.evaluate import check_same_rows
 from mobilenet_chest.tracking.artifacts import Standing, standing
 from mobilenet_chest.tracking.outbox.delivery import deliver_run
 from mobilenet_chest.tracking.run_owners import living_owner
@@ -12,7 +12,7 @@ from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.tracking.store import connect
 
 
-def resumable(run_id: str, config: Config) -> Standing | None:
+def find_resume_point(run_id: str, config: Config) -> Standing | None:
     """Where an unfinished run of this experiment stands; none where it died before its first epoch was kept.
 
     Raises:
@@ -42,5 +42,5 @@ def resumable(run_id: str, config: Config) -> Standing | None:
                 f"{config.digest()}); give the same file and overrides as then"
             ]
         )
-    same_rows(run, config)
+    check_same_rows(run, config)
     return standing(client, run)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 from mlflow import MlflowClient
 
-from mobilenet_chest.combine.ablate import ON, ablate, described, paired, parse_choices
+from mobilenet_chest.combine.ablate import USUAL_VALUES, ablate, mean_difference, parse_choices, settings_text
 from mobilenet_chest.combine.distill import distill
-from mobilenet_chest.combine.ensemble import of_seeds
-from mobilenet_chest.combine.members import trained
+from mobilenet_chest.combine.ensemble import seed_ensemble
+from mobilenet_chest.combine.members import train_members
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.errors import ConfigError
 
@@ -24,31 +24,34 @@ def test_choices() -> None:
     ]  # fmt: skip
     (choice,) = parse_choices("optimizer.name=sgd+stage2.lr=1.0e-2")
     assert choice == {"optimizer.name": "sgd", "stage2.lr": 0.01}
-    assert described(choice) == "optimizer.name=sgd+stage2.lr=0.01"
+    assert settings_text(choice) == "optimizer.name=sgd+stage2.lr=0.01"
     with pytest.raises(ConfigError) as caught:
         parse_choices("augment.mixupp,stage2.lr")
     assert "--over augment.mixupp: no usual value to turn on; did you mean 'augment.mixup'?" in str(caught.value)
     assert "--over stage2.lr: no usual value" in str(caught.value)
 
 
-@pytest.mark.parametrize("path", ON)
+@pytest.mark.parametrize("path", USUAL_VALUES)
 def test_every_usual_value_fits(path: str, tiny: Make) -> None:
     model = {"name": "efficientnet_b0", "weights": "none"}
     config = tiny({"model": model})
-    assert with_values(config, {path: ON[path]}) != config
+    assert with_values(config, {path: USUAL_VALUES[path]}) != config
 
 
 def test_the_interval_is_students() -> None:
     """Of 1, 2 and 6: mean 3, standard deviation sqrt(7), t(0.975, 2) = 4.3027."""
-    found = paired([1.0, 2.0, 6.0])
+    found = mean_difference([1.0, 2.0, 6.0])
     assert found.mean == 3
     half = 4.302653 * math.sqrt(7) / math.sqrt(3)
     assert (found.low, found.high) == (pytest.approx(3 - half), pytest.approx(3 + half))
     assert found.each == (1.0, 2.0, 6.0)
     # five folds of which each trains on four: 1/5 becomes 1/5 + 1/4
-    plain, wide = paired([1.0, 2.0, 6.0, 4.0, 3.0]), paired([1.0, 2.0, 6.0, 4.0, 3.0], test_share=0.25)
+    plain, wide = (
+        mean_difference([1.0, 2.0, 6.0, 4.0, 3.0]),
+        mean_difference([1.0, 2.0, 6.0, 4.0, 3.0], test_share=0.25),
+    )
     assert (wide.high - wide.mean) / (plain.high - plain.mean) == pytest.approx(1.5)
-    alone = paired([0.5])
+    alone = mean_difference([0.5])
     assert alone.mean == 0.5
     assert math.isnan(alone.low)
 
@@ -80,14 +83,14 @@ def test_folds_instead_of_seeds(tiny: Make) -> None:
         runs = [MlflowClient().get_run(run_id) for run_id in row.run_ids]
         assert [(run.data.params["data.fold"], run.data.params["seed"]) for run in runs] == [("0", "7"), ("1", "7")]
     difference = rows[1].differences["val_loss"]
-    assert paired(difference.each, test_share=1.0) == difference
+    assert mean_difference(difference.each, test_share=1.0) == difference
 
 
 def test_a_teacher_for_one_choice(tiny: Make) -> None:
     """The baseline is the plain training that was there before the teacher."""
     config = tiny()
-    plain = trained([with_values(config, {"seed": seed}) for seed in (7, 8)])
-    teacher = of_seeds(config, 2)
+    plain = train_members([with_values(config, {"seed": seed}) for seed in (7, 8)])
+    teacher = seed_ensemble(config, 2)
     rows = ablate(config, parse_choices("loss.distill_weight"), seeds=2, teacher=teacher.run_id)
     assert list(rows[0].run_ids) == [member.run_id for member in plain]
     taught = [MlflowClient().get_run(run_id) for run_id in rows[1].run_ids]

@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional
 
 from mobilenet_chest.combine.distill import distill, teacher_logits
-from mobilenet_chest.combine.ensemble import of_folds, of_seeds
-from mobilenet_chest.combine.members import trained
+from mobilenet_chest.combine.ensemble import fold_ensemble, seed_ensemble
+from mobilenet_chest.combine.members import train_members
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, TrackingError
@@ -51,7 +51,7 @@ def test_weight_0_is_plain_training(tiny: Make) -> None:
 
 def test_a_student_of_an_ensemble(tiny: Make) -> None:
     config = tiny()
-    ensemble = of_seeds(config, 2)
+    ensemble = seed_ensemble(config, 2)
     student = distill(config, ensemble.run_id)
     assert student.config.loss.distill_weight == 0.5
     assert student.run.data.tags["teacher"] == ensemble.run_id
@@ -61,7 +61,7 @@ def test_a_student_of_an_ensemble(tiny: Make) -> None:
     assert other.run_id != student.run_id
 
     _, logits = teacher_logits(config, ensemble.members[0])
-    (member,) = trained([config])
+    (member,) = train_members([config])
     assert member.run_id == ensemble.members[0]
     assert logits.shape == (len(load_train_val(config.data).train),)
     # the larger image of the same rows is no other row
@@ -71,7 +71,7 @@ def test_a_student_of_an_ensemble(tiny: Make) -> None:
 
 def test_teachers_that_know_the_rows_otherwise(tiny: Make) -> None:
     config = tiny()
-    folds = of_folds(config, 2)
+    folds = fold_ensemble(config, 2)
     with pytest.raises(TrackingError, match="is an ensemble of folds: its members have seen all rows"):
         distill(config, folds.run_id)
     with pytest.raises(TrackingError, match="a teacher needs the same file and the same division"):

@@ -11,8 +11,8 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from mobilenet_chest.combine.ensemble import combine, of_folds, of_runs, of_seeds
-from mobilenet_chest.combine.members import trained
+from mobilenet_chest.combine.ensemble import fold_ensemble, log_ensemble, run_ensemble, seed_ensemble
+from mobilenet_chest.combine.members import train_members
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
@@ -39,7 +39,7 @@ def table(run_id: str, split: str = "val") -> pd.DataFrame:
 
 def test_an_ensemble_of_seeds(tiny: Make) -> None:
     config = tiny()
-    result = of_seeds(config, 2)
+    result = seed_ensemble(config, 2)
     run = MlflowClient().get_run(result.run_id)
     assert (run.data.tags["kind"], run.data.tags["members_are"], run.info.status) == ("ensemble", "seeds", "FINISHED")
     assert run.data.tags["members"] == ",".join(result.members)
@@ -56,7 +56,7 @@ def test_an_ensemble_of_seeds(tiny: Make) -> None:
     assert run.data.metrics["train_seconds"] > single["train_seconds"]
     assert run.data.metrics["val_auc"] == result.metrics["val_auc"]
 
-    again = of_seeds(config, 3)
+    again = seed_ensemble(config, 3)
     assert again.members[:2] == result.members
     assert len(trainings()) == 3
     rows = {row.run_id: row for row in compare([])}
@@ -65,7 +65,7 @@ def test_an_ensemble_of_seeds(tiny: Make) -> None:
 
 def test_what_is_stored_is_the_ensemble(tiny: Make) -> None:
     """The network read back predicts as stored, and evaluating it gives the run's figures."""
-    result = of_seeds(tiny(), 2)
+    result = seed_ensemble(tiny(), 2)
     client = MlflowClient()
     run = client.get_run(result.run_id)
     config = run_config(client, run)
@@ -78,7 +78,7 @@ def test_what_is_stored_is_the_ensemble(tiny: Make) -> None:
 
 def test_an_ensemble_of_folds_is_validated_out_of_fold(tiny: Make) -> None:
     config = tiny()
-    result = of_folds(config, 3)
+    result = fold_ensemble(config, 3)
     data = load_train_val(config.data)
     own = table(result.run_id)
     assert len(own) == len(data.train) + len(data.val)
@@ -96,17 +96,19 @@ def test_an_ensemble_of_folds_is_validated_out_of_fold(tiny: Make) -> None:
 
 def test_members_that_do_not_belong_together(tiny: Make) -> None:
     config = tiny()
-    parts = trained([config, with_values(config, {"data.folds": 3}), with_values(config, {"data.image_size": 24})])
+    parts = train_members(
+        [config, with_values(config, {"data.folds": 3}), with_values(config, {"data.image_size": 24})]
+    )
     with pytest.raises(UserError, match="an ensemble needs two members or more, not 1"):
-        combine(parts[:1], "runs")
+        log_ensemble(parts[:1], "runs")
     with pytest.raises(TrackingError, match="was validated on other rows"):
-        of_runs([Candidate(part.run) for part in parts[:2]])
+        run_ensemble([Candidate(part.run) for part in parts[:2]])
     with pytest.raises(UserError, match=r"has data\.image_size 24, run \w+ has 32"):
-        of_runs([Candidate(parts[0].run), Candidate(parts[2].run)])
+        run_ensemble([Candidate(parts[0].run), Candidate(parts[2].run)])
 
 
 def test_what_is_wrong_shows_before_the_first_training(tiny: Make) -> None:
     wrong = with_values(tiny(), {"stage2.unfreeze_from": 5})
     with pytest.raises(UserError, match="has 1 blocks"):
-        trained([tiny(), wrong])
+        train_members([tiny(), wrong])
     assert MlflowClient().get_experiment_by_name("members") is None

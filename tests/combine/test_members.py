@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mobilenet_chest import cache
-from mobilenet_chest.combine.members import trained
+from mobilenet_chest.combine.members import train_members
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.tracking.provenance import identity
 from mobilenet_chest.tracking.tracker import OWNER
@@ -35,11 +35,11 @@ def watching(seen: list[int], stop_at: int | None = None) -> Callable[..., objec
 
 def test_an_interrupted_member_goes_on(tiny: Make) -> None:
     config = tiny()
-    whole = trained([tiny({"tracking": {"experiment": "whole"}})])[0].predictions()
+    whole = train_members([tiny({"tracking": {"experiment": "whole"}})])[0].predictions()
     cache.clear()  # or there would be no stage 1 to be seen
     seen: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        trained([config], watching(seen, stop_at=2))
+        train_members([config], watching(seen, stop_at=2))
     client = MlflowClient()
     (run,) = client.search_runs([client.get_experiment_by_name("members").experiment_id])
     assert (run.info.status, seen) == ("KILLED", [1, 2])
@@ -47,9 +47,9 @@ def test_an_interrupted_member_goes_on(tiny: Make) -> None:
     client.update_run(run.info.run_id, status="RUNNING")
     client.set_tag(run.info.run_id, OWNER, json.dumps(identity() | {"started": psutil.boot_time() - 1000}))
     # other settings are another training
-    (other,) = trained([with_values(config, {"seed": 8})])
+    (other,) = train_members([with_values(config, {"seed": 8})])
     assert other.run_id != run.info.run_id
-    (member,) = trained([config], watching(seen))
+    (member,) = train_members([config], watching(seen))
     assert (member.run_id, seen) == (run.info.run_id, [1, 2, 3])
     assert member.run.info.status == "FINISHED"
     assert member.predictions().probability.tolist() == whole.probability.tolist()
@@ -58,10 +58,10 @@ def test_an_interrupted_member_goes_on(tiny: Make) -> None:
 def test_a_run_in_living_hands_is_left_alone(tiny: Make) -> None:
     config = tiny()
     with pytest.raises(KeyboardInterrupt):
-        trained([config], watching([], stop_at=1))
+        train_members([config], watching([], stop_at=1))
     client = MlflowClient()
     (run,) = client.search_runs([client.get_experiment_by_name("members").experiment_id])
     client.update_run(run.info.run_id, status="RUNNING")
-    (member,) = trained([config])
+    (member,) = train_members([config])
     assert member.run_id != run.info.run_id
     assert client.get_run(run.info.run_id).info.status == "RUNNING"

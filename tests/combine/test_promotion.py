@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mobilenet_chest.combine.distill import distill
-from mobilenet_chest.combine.ensemble import of_folds, of_seeds
-from mobilenet_chest.combine.members import trained
+from mobilenet_chest.combine.ensemble import fold_ensemble, seed_ensemble
+from mobilenet_chest.combine.members import train_members
 from mobilenet_chest.combine.soup import soup
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.registry.promote import promote
@@ -19,16 +19,16 @@ Make = Callable[..., Config]
 
 
 def _soup(config: Config) -> str:
-    parts = trained([with_values(config, {"stage2.lr": lr}) for lr in (1e-4, 2e-4)])
+    parts = train_members([with_values(config, {"stage2.lr": lr}) for lr in (1e-4, 2e-4)])
     return soup([Candidate(part.run) for part in parts]).run_id
 
 
 KINDS: dict[str, tuple[Callable[[Config], str], int]] = {
     # how to make one, and how many rows of predictions it has that the registered model can be held against
-    "seeds": (lambda config: of_seeds(config, 2).run_id, 34),
-    "folds": (lambda config: of_folds(config, 2).run_id, 34),
+    "seeds": (lambda config: seed_ensemble(config, 2).run_id, 34),
+    "folds": (lambda config: fold_ensemble(config, 2).run_id, 34),
     "soup": (_soup, 17),
-    "student": (lambda config: distill(config, of_seeds(config, 2).run_id).run_id, 34),
+    "student": (lambda config: distill(config, seed_ensemble(config, 2).run_id).run_id, 34),
 }
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from mobilenet_chest.combine.members import Member, trained
-from mobilenet_chest.combine.soup import average, halves, soup
+from mobilenet_chest.combine.members import Member, train_members
+from mobilenet_chest.combine.soup import average, soup, stratified_halves
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
@@ -40,21 +40,21 @@ def test_an_average() -> None:
 
 def test_halves_are_stratified_and_disjoint(tiny: Make) -> None:
     val = load_train_val(tiny().data).val
-    choosing, reporting = halves(val, seed=3)
+    choosing, reporting = stratified_halves(val, seed=3)
     assert sorted([*choosing, *reporting]) == list(range(len(val)))
     positive = [int(val.labels[part].sum()) for part in (choosing, reporting)]
     assert abs(positive[0] - positive[1]) <= 1
-    assert not np.array_equal(choosing, halves(val, seed=4)[0])
+    assert not np.array_equal(choosing, stratified_halves(val, seed=4)[0])
 
 
 def test_a_soup_of_one_is_the_model(tiny: Make) -> None:
     """Its figures are of the rows that chose nothing."""
-    (member,) = trained([tiny()])
+    (member,) = train_members([tiny()])
     result = soup(candidates([member]))
     client = MlflowClient()
     run = client.get_run(result.run_id)
     own, original = (stored_predictions(client, one, "val") for one in (run, member.run))
-    _, reporting = halves(load_train_val(member.config.data).val, member.config.seed)
+    _, reporting = stratified_halves(load_train_val(member.config.data).val, member.config.seed)
     np.testing.assert_allclose(own["probability"], original["probability"].to_numpy()[reporting], atol=1e-6)
     assert own["row"].tolist() == original["row"].to_numpy()[reporting].tolist()
     states = [trained_model(client, one, member.config).state_dict() for one in (run, member.run)]
@@ -68,7 +68,7 @@ def test_a_soup_of_one_is_the_model(tiny: Make) -> None:
 
 def test_a_soup_of_fine_tunings_from_one_start(tiny: Make) -> None:
     config = tiny()
-    parts = trained([with_values(config, {"stage2.lr": lr}) for lr in (1e-3, 2e-3, 3e-3)])
+    parts = train_members([with_values(config, {"stage2.lr": lr}) for lr in (1e-3, 2e-3, 3e-3)])
     result = soup(candidates(parts))
     client = MlflowClient()
     run = client.get_run(result.run_id)
@@ -87,7 +87,7 @@ def test_a_soup_of_fine_tunings_from_one_start(tiny: Make) -> None:
 def test_statistics_are_those_of_the_average(tiny: Make) -> None:
     """With BatchNorm in training mode on all training rows, the first layer's means are those of its inputs."""
     config = tiny({"evaluation": {"metric": "val_loss"}})
-    parts = trained([with_values(config, {"stage2.lr": lr}) for lr in (1e-4, 2e-4)])
+    parts = train_members([with_values(config, {"stage2.lr": lr}) for lr in (1e-4, 2e-4)])
     result = soup(candidates(parts))
     assert result.metrics["soup_size"] == 2
     client = MlflowClient()
@@ -105,4 +105,4 @@ def test_another_start_has_no_soup(tiny: Make) -> None:
         ({"model.hidden": [4]}, "are of different models or data"),
     ):
         with pytest.raises(UserError, match=words):
-            soup(candidates(trained([config, with_values(config, other)])))
+            soup(candidates(train_members([config, with_values(config, other)])))

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 from mobilenet_chest.errors import SealedError
 from mobilenet_chest.selection.evaluate import evaluate
-from mobilenet_chest.selection.ledger import openings
+from mobilenet_chest.selection.ledger import accesses
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.two_stage import train
 
@@ -74,9 +74,9 @@ def test_six_at_once(
     trials = [client.create_run("0", tags=under).info.run_id for _ in range(2)]
 
     assert sorted(race(trials * (RACERS // 2), tracking, again=False)) == [0] + [2] * (RACERS - 1)
-    (first,) = openings(client, study)
+    (first,) = accesses(client, study)
     assert race(trials * (RACERS // 2), tracking, again=True) == [0] * RACERS
-    found = openings(client, study)
+    found = accesses(client, study)
     assert len(found) == 1 + RACERS
     assert [one.again for one in found] == [False] + [True] * RACERS
     assert found[0] == first
@@ -97,7 +97,7 @@ def test_killed_after_the_look(tracking: Path, phantom_config: Callable[..., Con
     process.join(WAIT_SECONDS)
     assert process.exitcode == -signal.SIGKILL, (tracking / "killed.log").read_text()
     run = MlflowClient().get_run(run_id)
-    (opening,) = openings(MlflowClient(), run)
+    (opening,) = accesses(MlflowClient(), run)
     assert (opening.result, opening.again) == ({}, False)
     assert len(str(opening.digest)) == 16
     assert run.data.tags["test_evaluations"] == "1"

@@ -23,7 +23,7 @@ from mobilenet_chest.evaluation.calibration import reliability
 from mobilenet_chest.evaluation.significance import auc_difference, bootstrap, mcnemar, wilson
 from mobilenet_chest.evaluation.thresholds import crossfit_right
 from mobilenet_chest.registry import package
-from mobilenet_chest.registry.gates import Verdict, admit, as_table, as_tags, of_run
+from mobilenet_chest.registry.gates import GateResult, check_promotable, gate_table, gate_tags, judge_run
 from mobilenet_chest.registry.promote import Promotion, promote
 from mobilenet_chest.tracking import runs
 
@@ -45,20 +45,20 @@ def set_gates(store: Store, run_id: str, gates: dict[str, Any]) -> None:
     path.write_text(yaml.safe_dump(fields), encoding="utf-8")
 
 
-def judged(store: Store, run_id: str, gates: dict[str, Any], openings: int = 1) -> list[Verdict]:
+def judged(store: Store, run_id: str, gates: dict[str, Any], openings: int = 1) -> list[GateResult]:
     """What the gates that look at the run alone find."""
     set_gates(store, run_id, gates)
     run = store.run(run_id)
-    return of_run(store.client, runs.Candidate(run), runs.run_config(store.client, run), openings)
+    return judge_run(store.client, runs.Candidate(run), runs.run_config(store.client, run), openings)
 
 
-def held_against(store: Store, run_id: str, gates: dict[str, Any], current: str | None) -> list[Verdict]:
+def held_against(store: Store, run_id: str, gates: dict[str, Any], current: str | None) -> list[GateResult]:
     """What the gates that look at the alias find."""
     set_gates(store, run_id, gates)
     run = store.run(run_id)
     candidate, config = runs.Candidate(run), runs.run_config(store.client, run)
     try:
-        return admit(store.client, candidate, config, "tiny", current, (), even_if_worse=True)[1]
+        return check_promotable(store.client, candidate, config, "tiny", current, (), even_if_worse=True)[1]
     except PromotionRefused as refusal:
         return list(refusal.gates)
 
@@ -82,7 +82,7 @@ def registry(client: MlflowClient) -> dict[str, Any]:
 class TestOfARun:
     def test_without_gates_nothing_is_judged(self, store: Store) -> None:
         run = store.run(store.single)
-        assert of_run(store.client, runs.Candidate(run), runs.run_config(store.client, run), 1) == []
+        assert judge_run(store.client, runs.Candidate(run), runs.run_config(store.client, run), 1) == []
 
     @pytest.mark.parametrize(("gate", "label"), [("sensitivity", 1), ("specificity", 0)])
     def test_the_lower_end_is_what_counts(self, store: Store, gate: str, label: int) -> None:
@@ -309,10 +309,10 @@ class TestPromotion:
         assert {one.gate: one.passed for one in done.gates} == dict.fromkeys(gates, True)
         version = store.client.get_model_version("tiny", "1")
         tags = {name: value for name, value in version.tags.items() if name.startswith("gate_")}
-        assert tags == as_tags(done.gates)
+        assert tags == gate_tags(done.gates)
         assert tags["gate_test_openings"] == "passed: 1, bound 1"
         assert tags["gate_clean_git"] == "passed: false, bound false"
-        assert as_table(done.gates) in version.description
+        assert gate_table(done.gates) in version.description
         assert "| sensitivity | " in version.description
         again = promote("dropout-study")
         assert again.reasons == ["champion already is this run"]

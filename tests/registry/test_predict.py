@@ -46,7 +46,7 @@ def models(built: dict[str, Path], tracking: Path) -> dict[str, str]:
     for name, folder in built.items():
         client.log_artifacts(run_id, str(folder), name)
         client.create_registered_model(name)
-        tags = {digests.DIGESTS: digests.as_tag(digests.of_folder(folder))}
+        tags = {digests.DIGESTS: digests.digests_tag(digests.folder_digests(folder))}
         client.create_model_version(name, f"runs:/{run_id}/{name}", run_id, tags=tags)
     return {name: f"models:/{name}/1" for name in built}
 

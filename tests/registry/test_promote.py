@@ -23,7 +23,7 @@ from mobilenet_chest.evaluation.significance import auc_interval
 from mobilenet_chest.registry import package
 from mobilenet_chest.registry.promote import Promotion, promote
 from mobilenet_chest.selection import evaluate as evaluate_module
-from mobilenet_chest.selection.ledger import described
+from mobilenet_chest.selection.ledger import access_lines
 from mobilenet_chest.tracking import runs
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class TestPromoted:
             assert tags[name] == run.data.tags[name]
         assert tags["run_id"] == promotion.run_id
         assert tags["test_evaluations"] == "1"
-        assert tags["test_openings"] == described(promotion.openings)[0]
+        assert tags["test_openings"] == access_lines(promotion.openings)[0]
         assert float(tags["verified_difference"]) <= 1e-4
         for name in ("threshold", "temperature", "val_auc", "val_accuracy_crossfit", "val_ece"):
             assert float(tags[name]) == pytest.approx(run.data.metrics[name], rel=1e-5)
@@ -199,7 +199,7 @@ class TestPromoted:
             f"temperature {run.data.metrics['temperature']:.3f}",
             f"{run.data.metrics['val_ece_calibrated']:.4f} instead of {run.data.metrics['val_ece']:.4f}",
             "test (openings: 1)",
-            f"- {described(promotion.openings)[0]}\n",
+            f"- {access_lines(promotion.openings)[0]}\n",
             promotion.run_id,
             run.data.tags["data_digest"],
             "not a medical device",

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 from mobilenet_chest.errors import OwnershipLost, PromotionRefused
 from mobilenet_chest.registry import queue
-from mobilenet_chest.registry.queue import Turn, alias_version, clear_dead, turn
+from mobilenet_chest.registry.queue import QueueSlot, alias_version, queue_slot, revoke_dead
 from mobilenet_chest.tracking.provenance import identity
 
 NAME = "tiny"
@@ -49,13 +49,13 @@ def artifacts(client: MlflowClient, run: str) -> set[str]:
     return {file.path for file in client.list_artifacts(run)}
 
 
-def finish(mine: Turn) -> None:
+def finish(mine: QueueSlot) -> None:
     mine.client.set_registered_model_alias(NAME, "champion", mine.version)
     mine.close()
 
 
 def test_a_turn_is_an_open_version_that_is_closed_after_the_alias_has_moved(client: MlflowClient, run: str) -> None:
-    with turn(client, NAME, run) as mine:
+    with queue_slot(client, NAME, run) as mine:
         assert states(client) == {"1": "in progress"}
         version = client.get_model_version(NAME, mine.version)
         assert version.source == f"runs:/{run}/{mine.folder}"
@@ -67,11 +67,11 @@ def test_a_turn_is_an_open_version_that_is_closed_after_the_alias_has_moved(clie
 
 
 def test_a_refusal_leaves_nothing(client: MlflowClient, run: str) -> None:
-    def refused(mine: Turn) -> None:
+    def refused(mine: QueueSlot) -> None:
         client.log_text(run, "x", f"{mine.folder}/MLmodel")
         raise PromotionRefused(["no"])
 
-    with pytest.raises(PromotionRefused), turn(client, NAME, run) as mine:
+    with pytest.raises(PromotionRefused), queue_slot(client, NAME, run) as mine:
         refused(mine)
     assert client.search_registered_models() == []
     assert artifacts(client, run) == set()
@@ -82,7 +82,7 @@ def test_a_refusal_leaves_a_model_that_others_wait_for(client: MlflowClient, run
         opened(client, run, FAR)
         raise PromotionRefused(["no"])
 
-    with pytest.raises(PromotionRefused), turn(client, NAME, run):
+    with pytest.raises(PromotionRefused), queue_slot(client, NAME, run):
         refused()
     assert states(client) == {"2": "in progress"}
 
@@ -91,11 +91,11 @@ def test_one_after_the_other(client: MlflowClient, run: str, capsys: pytest.Capt
     said: list[str] = []
 
     def second() -> None:
-        with turn(client, NAME, run) as mine:
+        with queue_slot(client, NAME, run) as mine:
             said.append("second")
             finish(mine)
 
-    with turn(client, NAME, run) as mine:
+    with queue_slot(client, NAME, run) as mine:
         thread = threading.Thread(target=second)
         thread.start()
         # longer than the lease: this one beats, so it is alive
@@ -116,7 +116,7 @@ def test_what_a_dead_one_left_is_taken_back(
     assert opened(client, run, promoter) == "1"
     if promoter is DEAD:
         monkeypatch.setattr(queue, "LEASE_SECONDS", 1e6)  # nothing is waited for
-    with turn(client, NAME, run) as mine:
+    with queue_slot(client, NAME, run) as mine:
         assert states(client) == {"2": "in progress"}
         assert artifacts(client, run) == set()
         finish(mine)
@@ -126,7 +126,7 @@ def test_what_a_dead_one_left_is_taken_back(
 def test_one_that_died_after_the_alias_had_moved_got_through(client: MlflowClient, run: str) -> None:
     version = opened(client, run, DEAD)
     client.set_registered_model_alias(NAME, "champion", version)
-    clear_dead(client, NAME)
+    revoke_dead(client, NAME)
     assert states(client) == {"1": "done"}
     assert alias_version(client, NAME, "champion") == "1"
     assert artifacts(client, run) == {"model-0000abcd"}
@@ -136,14 +136,14 @@ def test_clearing_leaves_those_that_may_live(client: MlflowClient, run: str) -> 
     opened(client, run, FAR)
     opened(client, run, identity())
     opened(client, run, DEAD, "model-00000003")
-    clear_dead(client, NAME)
+    revoke_dead(client, NAME)
     assert states(client) == {"1": "in progress", "2": "in progress"}
-    clear_dead(client, "no such model")
+    revoke_dead(client, "no such model")
 
 
 def test_clearing_deletes_no_other_folder(client: MlflowClient, run: str) -> None:
     opened(client, run, DEAD, "checkpoints")
-    clear_dead(client, NAME)
+    revoke_dead(client, NAME)
     assert states(client) == {}
     assert artifacts(client, run) == {"checkpoints"}
 
@@ -156,17 +156,20 @@ def test_a_registration_that_was_sent_twice(client: MlflowClient, run: str, monk
         return create(*given, **more)
 
     monkeypatch.setattr(client, "create_model_version", twice)
-    with turn(client, NAME, run) as mine:
+    with queue_slot(client, NAME, run) as mine:
         assert states(client) == {"2": "in progress"}
         finish(mine)
 
 
 def test_one_taken_for_dead_can_move_nothing(client: MlflowClient, run: str) -> None:
-    def overtaken(mine: Turn) -> None:
+    def overtaken(mine: QueueSlot) -> None:
         client.delete_model_version(NAME, mine.version)
         client.set_registered_model_alias(NAME, "champion", mine.version)
 
-    with pytest.raises(OwnershipLost, match="version 1 of 'tiny' was taken back"), turn(client, NAME, run) as mine:
+    with (
+        pytest.raises(OwnershipLost, match="version 1 of 'tiny' was taken back"),
+        queue_slot(client, NAME, run) as mine,
+    ):
         overtaken(mine)
     assert alias_version(client, NAME, "champion") is None
 
@@ -176,7 +179,7 @@ def test_one_taken_for_dead_while_it_waited_queues_again(client: MlflowClient, r
     found: list[str] = []
 
     def waiter() -> None:
-        with turn(client, NAME, run) as mine:
+        with queue_slot(client, NAME, run) as mine:
             found.append(mine.version)
             finish(mine)
 
@@ -194,7 +197,7 @@ def test_an_alias_that_went_with_a_deletion_comes_back(
     client: MlflowClient, run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The promoter taken for dead woke up, and moved the alias, after the other had looked and before it deleted."""
-    with turn(client, NAME, run) as mine:
+    with queue_slot(client, NAME, run) as mine:
         finish(mine)
     late = opened(client, run, DEAD)
     delete = client.delete_model_version
@@ -204,7 +207,7 @@ def test_an_alias_that_went_with_a_deletion_comes_back(
         delete(name, version)
 
     monkeypatch.setattr(client, "delete_model_version", woken)
-    clear_dead(client, NAME)
+    revoke_dead(client, NAME)
     assert states(client) == {"1": "done"}
     assert alias_version(client, NAME, "champion") == "1"
     assert late == "2"

@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mobilenet_chest.selection import budget as module
-from mobilenet_chest.selection.budget import Budget, budget, budgets, unequal
+from mobilenet_chest.selection.budget import Budget, budget, budget_difference, budgets
 from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.tracking.runs import Candidate, find_one
 
@@ -90,7 +90,7 @@ def test_the_store_is_asked_once_for_all(store: Store, monkeypatch: pytest.Monke
     ],
 )
 def test_what_is_said_where_they_differ(first: Budget, second: Budget, said: str | None) -> None:
-    assert unequal(first, second) == said
+    assert budget_difference(first, second) == said
 
 
 def test_compare_says_it_of_each_row(store: Store) -> None:

@@ -18,7 +18,7 @@ from mobilenet_chest.cli.commands import app
 from mobilenet_chest.errors import SealedError, TrackingError
 from mobilenet_chest.selection import ledger
 from mobilenet_chest.selection.compare import compare
-from mobilenet_chest.selection.ledger import all_openings, described, open_test, openings, openings_of
+from mobilenet_chest.selection.ledger import access_lines, accesses, all_accesses, find_accesses, record_access
 
 pytestmark = pytest.mark.usefixtures("tracking")
 
@@ -30,19 +30,19 @@ def made(kind: str, above: Run | None = None, **tags: str) -> Run:
 
 
 def look(run: Run, again: bool = False, **result: float) -> None:
-    opening = open_test(MlflowClient(), run, "evaluate", again)
+    opening = record_access(MlflowClient(), run, "evaluate", again)
     opening.digest("d" * 16)
     opening.result(result)
 
 
 def count(run: Run) -> int:
-    return len(openings(MlflowClient(), run))
+    return len(accesses(MlflowClient(), run))
 
 
 def test_an_opening_is_on_record_before_anything_is_read() -> None:
     run, before = made("train"), datetime.now(UTC) - timedelta(milliseconds=1)
-    opening = open_test(MlflowClient(), run, "promote", again=False)
-    (found,) = openings(MlflowClient(), run)
+    opening = record_access(MlflowClient(), run, "promote", again=False)
+    (found,) = accesses(MlflowClient(), run)
     assert (found.run_id, found.study, found.digest, found.result, found.again) == (
         run.info.run_id, None, None, {}, False,
     )  # fmt: skip
@@ -51,12 +51,12 @@ def test_an_opening_is_on_record_before_anything_is_read() -> None:
     assert MlflowClient().get_run(run.info.run_id).data.tags["test_evaluations"] == "1"
     opening.digest("0123456789abcdef")
     opening.result({"test_auc_tta": 0.875, "test_accuracy_tta_threshold": 0.75})
-    (found,) = openings(MlflowClient(), run)
+    (found,) = accesses(MlflowClient(), run)
     assert (found.digest, found.result) == (
         "0123456789abcdef", {"test_auc_tta": 0.875, "test_accuracy_tta_threshold": 0.75},
     )  # fmt: skip
     when = str(found.when).replace("T", " ")[:16]
-    assert described([found]) == [
+    assert access_lines([found]) == [
         f"opening 1: {when} UTC, {found.who}, run {found.run_id}: test_auc_tta 0.8750, "
         "test_accuracy_tta_threshold 0.7500"
     ]
@@ -67,10 +67,10 @@ def test_a_second_opening_is_refused_unless_it_is_asked_for() -> None:
     first, second = made("trial", study, study="s"), made("trial", study, study="s")
     look(first, test_auc_tta=0.875)
     with pytest.raises(SealedError) as caught:
-        open_test(MlflowClient(), second, "evaluate", again=False)
+        record_access(MlflowClient(), second, "evaluate", again=False)
     assert caught.value.exit_code == 2
-    (opening,) = openings(MlflowClient(), second)
-    told = described([opening])[0].removeprefix("opening 1: ")
+    (opening,) = accesses(MlflowClient(), second)
+    told = access_lines([opening])[0].removeprefix("opening 1: ")
     assert f"opened for study 's' once (last: {told})" in str(caught.value)
     assert f"run {first.info.run_id} of study 's': test_auc_tta 0.8750" in str(caught.value)
     assert "add --again" in str(caught.value)
@@ -78,16 +78,16 @@ def test_a_second_opening_is_refused_unless_it_is_asked_for() -> None:
     assert "test_evaluations" not in MlflowClient().get_run(second.info.run_id).data.tags
 
     look(second, again=True)
-    assert [(one.run_id, one.again) for one in openings(MlflowClient(), first)] == [
+    assert [(one.run_id, one.again) for one in accesses(MlflowClient(), first)] == [
         (first.info.run_id, False), (second.info.run_id, True),
     ]  # fmt: skip
-    assert [line.partition(":")[0] for line in described(openings(MlflowClient(), first))] == [
+    assert [line.partition(":")[0] for line in access_lines(accesses(MlflowClient(), first))] == [
         "opening 1", "opening 2, again",
     ]  # fmt: skip
     tags = [MlflowClient().get_run(run.info.run_id).data.tags["test_evaluations"] for run in (first, second)]
     assert tags == ["1", "1"]
     with pytest.raises(SealedError, match="opened for study 's' 2 times"):
-        open_test(MlflowClient(), first, "promote", again=False)
+        record_access(MlflowClient(), first, "promote", again=False)
 
 
 def test_whatever_is_made_of_a_study_belongs_to_it() -> None:
@@ -103,7 +103,7 @@ def test_whatever_is_made_of_a_study_belongs_to_it() -> None:
     other, single = made("study", study="other"), made("train")
     for run in (student, confirm):
         look(run, again=True)
-    assert [(one.run_id, one.study) for one in openings(MlflowClient(), study)] == [
+    assert [(one.run_id, one.study) for one in accesses(MlflowClient(), study)] == [
         (student.info.run_id, "s"), (confirm.info.run_id, "s"),
     ]  # fmt: skip
     assert {count(run) for run in belongs} == {2}
@@ -120,12 +120,12 @@ def test_an_ensemble_of_two_studies_is_an_opening_of_both() -> None:
     assert count(studies[1]) == 0
     look(ensemble, again=True, test_auc=0.5)
     assert [count(run) for run in (*studies, ensemble)] == [2, 1, 2]
-    (shared,) = openings(MlflowClient(), studies[1])
+    (shared,) = accesses(MlflowClient(), studies[1])
     assert (shared.run_id, shared.study, shared.result, shared.again) == (
         ensemble.info.run_id, "a, b", {"test_auc": 0.5}, True,
     )  # fmt: skip
-    assert openings(MlflowClient(), ensemble)[1] == shared
-    assert all_openings(MlflowClient()) == openings(MlflowClient(), ensemble)
+    assert accesses(MlflowClient(), ensemble)[1] == shared
+    assert all_accesses(MlflowClient()) == accesses(MlflowClient(), ensemble)
 
 
 def test_who_was_quicker_keeps_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +144,7 @@ def test_who_was_quicker_keeps_the_number(monkeypatch: pytest.MonkeyPatch) -> No
     other, meanwhile = made("train"), iter([True, False])
     run = other
     look(run, again=True)
-    assert [one.again for one in openings(MlflowClient(), run)] == [False, True]
+    assert [one.again for one in accesses(MlflowClient(), run)] == [False, True]
     assert MlflowClient().get_run(run.info.run_id).data.tags["test_evaluations"] == "2"
 
 
@@ -167,7 +167,7 @@ def test_an_opening_that_is_refused_half_way_has_not_been_one(monkeypatch: pytes
     assert [count(study) for study in studies] == [0, 1]
     assert "test_evaluations" not in MlflowClient().get_run(ensemble.info.run_id).data.tags
     look(trials[0])
-    (own,) = openings(MlflowClient(), studies[0])
+    (own,) = accesses(MlflowClient(), studies[0])
     assert (own.run_id, own.again) == (trials[0].info.run_id, False)
 
 
@@ -185,22 +185,22 @@ def test_an_entry_cannot_be_changed() -> None:
 def test_openings_from_before_the_ledger() -> None:
     study = made("study", study="s")
     old, new = made("trial", study, study="s", test_evaluations="2"), made("trial", study, study="s")
-    found = openings(MlflowClient(), new)
+    found = accesses(MlflowClient(), new)
     assert [(one.run_id, one.when, one.who, one.again) for one in found] == [
         (old.info.run_id, None, None, again) for again in (False, True)
     ]
-    assert described(found)[0] == (
+    assert access_lines(found)[0] == (
         f"opening 1: at an unknown time, run {old.info.run_id} of study 's': older than the ledger"
     )
     with pytest.raises(SealedError, match="opened for study 's' 2 times .last: at an unknown time"):
         look(new)
     look(old, again=True)
-    assert [one.when is None for one in openings(MlflowClient(), new)] == [True, True, False]
-    assert openings(MlflowClient(), new)[2].again
+    assert [one.when is None for one in accesses(MlflowClient(), new)] == [True, True, False]
+    assert accesses(MlflowClient(), new)[2].again
     assert MlflowClient().get_run(old.info.run_id).data.tags["test_evaluations"] == "3"
     look(old, again=True)
     assert MlflowClient().get_run(old.info.run_id).data.tags["test_evaluations"] == "4"
-    assert all_openings(MlflowClient()) == openings(MlflowClient(), study)
+    assert all_accesses(MlflowClient()) == accesses(MlflowClient(), study)
     assert count(made("train")) == 0
 
 
@@ -240,12 +240,15 @@ def test_what_the_command_lists(tracking: Path) -> None:
     study, single = made("study", study="s"), made("train")
     look(made("trial", study, study="s"), test_auc_tta=0.75)
     look(single)
-    everything = all_openings(MlflowClient())
-    assert listed().output.splitlines() == ["openings of the test split:", *(f"  {t}" for t in described(everything))]
+    everything = all_accesses(MlflowClient())
+    assert listed().output.splitlines() == [
+        "openings of the test split:",
+        *(f"  {t}" for t in access_lines(everything)),
+    ]
     for name in ("s", study.info.run_id):
         (document,) = json.loads(listed(str(name), "--json").stdout)["openings"]
         assert (document["study"], document["result"], document["again"]) == ("s", {"test_auc_tta": 0.75}, False)
-    assert openings_of(MlflowClient(), str(single.info.run_id)) == openings(MlflowClient(), single)
+    assert find_accesses(MlflowClient(), str(single.info.run_id)) == accesses(MlflowClient(), single)
     for wrong, words in (
         (["ledger", "t"], "no study 't' at"),
         (["ledger", "0" * 32], "no run 0000"),

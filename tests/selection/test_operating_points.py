@@ -18,7 +18,7 @@ from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.significance import Interval, bootstrap, wilson
 from mobilenet_chest.selection import operating_points as module
 from mobilenet_chest.selection.evaluate import evaluate
-from mobilenet_chest.selection.ledger import described
+from mobilenet_chest.selection.ledger import access_lines
 from mobilenet_chest.selection.operating_points import operating_points
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.runs import stored_predictions
@@ -125,7 +125,7 @@ def test_the_test_split_is_scored_at_what_validation_chose_and_not_opened_again(
     assert run.data.tags["test_evaluations"] == "1"
     assert found.openings == opened
     assert operating_points(store.single, "val").openings == []
-    assert f"openings of the test split:\n  {described(opened)[0]}\n" in shown(
+    assert f"openings of the test split:\n  {access_lines(opened)[0]}\n" in shown(
         "points", store.single, "--split", "test"
     )
 
@@ -143,7 +143,7 @@ def test_patients_with_several_images_are_drawn_whole(store: Store, monkeypatch:
     given_back(monkeypatch, thrice, three_times)
     apart = operating_points(store.single, "val", 0.2)
 
-    def widths(found: module.Points) -> np.ndarray:
+    def widths(found: module.OperatingPoints) -> np.ndarray:
         figures = [getattr(found.figures[1], name) for name in ("sensitivity", "specificity", "accuracy", "ppv", "npv")]
         proper = [found.intervals[name] for name in ("brier", "log_loss")]
         targets = [target.value for target in found.targets]

@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mobilenet_chest.errors import PromotionRefused
-from mobilenet_chest.selection.rank import against
+from mobilenet_chest.selection.rank import compare_with_champion
 from mobilenet_chest.tracking.runs import SCORED_ON, Candidate
 
 
@@ -35,14 +35,14 @@ def version_of(client: MlflowClient, candidate: Candidate) -> str:
 
 
 def test_anything_is_better_than_nothing(client: MlflowClient) -> None:
-    assert against(client, made(client, {"val_auc": 0.1}), "tiny", None) == []
+    assert compare_with_champion(client, made(client, {"val_auc": 0.1}), "tiny", None) == []
 
 
 @pytest.mark.parametrize(("own", "word"), [(0.8, "equal"), (0.81, "better")])
 def test_not_worse(own: float, word: str, client: MlflowClient) -> None:
     champion = made(client, {"val_auc": 0.8})
     version = version_of(client, champion)
-    said = against(client, made(client, {"val_auc": own}), "tiny", version)
+    said = compare_with_champion(client, made(client, {"val_auc": own}), "tiny", version)
     assert said == [f"the run is {word}: val_auc {own}, version 1 (run {champion.run_id}) has 0.8"]
 
 
@@ -50,9 +50,9 @@ def test_worse(client: MlflowClient) -> None:
     version = version_of(client, made(client, {"val_auc": 0.8}))
     candidate = made(client, {"val_auc": 0.79})
     with pytest.raises(PromotionRefused, match="val_auc 0.79, version 1 .* has 0.8; --even-if-worse") as caught:
-        against(client, candidate, "tiny", version)
+        compare_with_champion(client, candidate, "tiny", version)
     assert caught.value.exit_code == 3
-    assert "the run is worse" in against(client, candidate, "tiny", version, even_if_worse=True)[0]
+    assert "the run is worse" in compare_with_champion(client, candidate, "tiny", version, even_if_worse=True)[0]
 
 
 @pytest.mark.parametrize("named", ["study", "run"])
@@ -63,8 +63,8 @@ def test_a_trial_is_measured_by_its_study(named: str, client: MlflowClient) -> N
     better = version_of(client, made(client, {"val_auc": 0.1, "val_loss": 0.4}))
     worse = version_of(client, made(client, {"val_auc": 0.99, "val_loss": 0.6}))
     with pytest.raises(PromotionRefused, match="val_loss 0.5, version 1 .* has 0.4"):
-        against(client, candidate, "tiny", better)
-    assert "the run is better: val_loss 0.5" in against(client, candidate, "tiny", worse)[0]
+        compare_with_champion(client, candidate, "tiny", better)
+    assert "the run is better: val_loss 0.5" in compare_with_champion(client, candidate, "tiny", worse)[0]
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,12 @@ def test_what_cannot_be_compared_passes_and_says_so(
     metrics: dict[str, float], tags: dict[str, str], why: str, client: MlflowClient
 ) -> None:
     version = version_of(client, made(client, metrics, **tags))
-    (said,) = against(client, made(client, {"val_auc": 0.1}), "tiny", version)
+    (said,) = compare_with_champion(client, made(client, {"val_auc": 0.1}), "tiny", version)
     assert said.startswith("not compared with version 1: ")
     assert why in said
 
 
 def test_a_version_of_no_run(client: MlflowClient) -> None:
     client.create_model_version("tiny", "s3://elsewhere/m")
-    (said,) = against(client, made(client, {"val_auc": 0.1}), "tiny", "1")
+    (said,) = compare_with_champion(client, made(client, {"val_auc": 0.1}), "tiny", "1")
     assert said == "not compared with version 1: the run it was made from is gone, or it was made from none"

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from mobilenet_chest.errors import ConfigError, TrackingError
-from mobilenet_chest.selection.resume import resumable
+from mobilenet_chest.selection.resume import find_resume_point
 from mobilenet_chest.tracking.provenance import identity
 from mobilenet_chest.tracking.tracker import OWNER
 
@@ -27,7 +27,7 @@ def checkpoints(store: Store, run_id: str) -> Path:
 
 
 def test_an_interrupted_run_stands_where_it_was_interrupted(store: Store) -> None:
-    stands = resumable(store.interrupted, store.config())
+    stands = find_resume_point(store.interrupted, store.config())
     assert stands is not None
     progress = stands.progress
     assert (progress.epoch, progress.stage, progress.stage_epoch) == (2, 2, 1)
@@ -37,24 +37,24 @@ def test_an_interrupted_run_stands_where_it_was_interrupted(store: Store) -> Non
 def test_another_name_or_place_of_the_data_is_still_the_same_experiment(store: Store) -> None:
     moved = store.data.with_name("moved.npz")
     store.data.rename(moved)
-    assert resumable(store.interrupted, store.config({"name": "renamed", "data.path": str(moved)})) is not None
+    assert find_resume_point(store.interrupted, store.config({"name": "renamed", "data.path": str(moved)})) is not None
 
 
 def test_a_finished_run_is_refused(store: Store) -> None:
     with pytest.raises(TrackingError, match=f"--resume {store.single}: the run is finished"):
-        resumable(store.single, store.config({"seed": 12}))
+        find_resume_point(store.single, store.config({"seed": 12}))
     assert {file.name for file in checkpoints(store, store.single).iterdir()} == {"best.pt", "stage1_best.pt"}
 
 
 def test_an_unknown_run_is_refused(store: Store) -> None:
     with pytest.raises(TrackingError, match=f"no run {'f' * 32}"):
-        resumable("f" * 32, store.config())
+        find_resume_point("f" * 32, store.config())
 
 
 def test_another_experiment_is_refused_with_both_digests(store: Store) -> None:
     other = store.config({"stage2.lr": 1e-3})
     with pytest.raises(ConfigError) as caught:
-        resumable(store.interrupted, other)
+        find_resume_point(store.interrupted, other)
     assert store.config().digest() in str(caught.value)
     assert other.digest() in str(caught.value)
 
@@ -65,7 +65,7 @@ def test_changed_rows_are_refused(store: Store, rewrite_data: Callable[..., None
     images ^= 1
     rewrite_data(train_images=images)
     with pytest.raises(TrackingError, match="put the original file back, or train again"):
-        resumable(store.interrupted, store.config())
+        find_resume_point(store.interrupted, store.config())
 
 
 def test_a_trial_goes_on_with_its_study(store: Store) -> None:
@@ -73,20 +73,20 @@ def test_a_trial_goes_on_with_its_study(store: Store) -> None:
     with pytest.raises(
         TrackingError, match=r"a trial, not a training; a study goes on with the same sweep\.py command"
     ):
-        resumable(store.trials[0], store.config())
+        find_resume_point(store.trials[0], store.config())
 
 
 def test_a_run_in_living_hands_is_refused(store: Store) -> None:
     store.client.update_run(store.interrupted, status="RUNNING")
     with pytest.raises(TrackingError, match=rf"process {identity()['pid']} on .* is training it; wait for it"):
-        resumable(store.interrupted, store.config())
+        find_resume_point(store.interrupted, store.config())
     # the owner has been killed: there is nobody of its number who started then
     gone = identity() | {"started": psutil.boot_time() - 1000}
     store.client.set_tag(store.interrupted, OWNER, json.dumps(gone))
-    assert resumable(store.interrupted, store.config()) is not None
+    assert find_resume_point(store.interrupted, store.config()) is not None
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(store: Store) -> None:
     for file in checkpoints(store, store.interrupted).glob("last-*.pt"):
         file.unlink()
-    assert resumable(store.interrupted, store.config()) is None
+    assert find_resume_point(store.interrupted, store.config()) is None

@@ -195,7 +195,7 @@ def test_a_trial_is_the_mean_of_its_folds(
     said = capsys.readouterr().out
     assert f"best: trial 0, val_auc {whole.value:.4f} in the mean of 3 folds" in said
     assert said.endswith("      mobilenet-chest ensemble tiny\n")
-    combined = ensemble.of_runs([candidate])
+    combined = ensemble.run_ensemble([candidate])
     assert combined.members == tuple(fold.info.run_id for fold in folds)
     made = client.get_run(combined.run_id)
     assert made.data.tags["scored_on"] == run.data.tags["scored_on"]

@@ -19,7 +19,7 @@ from mobilenet_chest.cli.reporting import reporting
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import NotDelivered, OwnershipLost, TrackingError, TrainingDiverged
-from mobilenet_chest.selection.resume import resumable
+from mobilenet_chest.selection.resume import find_resume_point
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.outbox import delivery, sender
 from mobilenet_chest.tracking.outbox.delivery import OWN, deliver_all, deliver_run, settle
@@ -348,7 +348,7 @@ def test_a_training_goes_on_from_what_waits(store: Store, phantom_config: Make, 
     assert (steps(tracker), own(tracker).count()) == ([], 4)
     store.away = False
     as_if_it_had_died(own(tracker))
-    stands = resumable(tracker.run_id, config)
+    stands = find_resume_point(tracker.run_id, config)
     assert stands is not None
     assert (stands.progress.epoch, stands.file) == (2, "last-0.pt")
     assert MlflowClient().get_run(tracker.run_id).info.status == "KILLED"
