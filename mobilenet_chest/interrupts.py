@@ -69,7 +69,7 @@ def _raise_again(_signal: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def uncut() -> Iterator[None]:
+def deferred() -> Iterator[None]:
     """An interrupt waits for the end of the block.
 
     For what must not be left half done: a database's transaction that is neither committed nor rolled back keeps the
@@ -93,7 +93,7 @@ def uncut() -> Iterator[None]:
 
 
 @contextmanager
-def unmistaken() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """An error that an interrupt has caused counts as the interrupt.
 
     Libraries turn what strikes inside them into errors of their own: torch's file writer, for one, finds its file cut

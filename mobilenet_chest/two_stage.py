@@ -23,10 +23,10 @@ from mobilenet_chest.tracking import NullTracker, Tracker
 from mobilenet_chest.tracking.artifact_writer import Keeper, remove_last
 from mobilenet_chest.tracking.artifacts import Standing
 from mobilenet_chest.training.epoch import Record
-from mobilenet_chest.training.loop import Progress
 from mobilenet_chest.training.memory import keep_freed_memory
 from mobilenet_chest.training.predict import predict
-from mobilenet_chest.training.stages import Spent, prepare, train_stage1, train_stage2
+from mobilenet_chest.training.progress import Progress, StageCost
+from mobilenet_chest.training.stages import prepare, train_stage1, train_stage2
 
 RESULT = "result"
 """Tag, set when everything that a run leaves is there: ``finished``, or ``stopped`` when ``on_epoch`` ended it."""
@@ -95,14 +95,14 @@ def train(
 
     with (
         tracker.run(config, data),
-        interrupts.unmistaken(),
+        interrupts.translated(),
         tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder,
     ):
         keep = Keeper(tracker, config, Path(folder), resume.file if resume else None)
         tracker.log_history(progress.history)  # a resumed run may have been killed before it logged its last epoch
         try:
             stopped = False
-            with interrupts.unmistaken():
+            with interrupts.translated():
                 if progress.stage == 1:
                     stopped, spent = train_stage1(config, prepared, progress, after_epoch)
                     tracker.log_history(progress.history[: spent.epochs_reused])
@@ -122,7 +122,7 @@ def train(
         model.load_state_dict(best["best_model"])
         predictions = predict(model, data.val, prepared.device)
         metrics = selection_metrics(predictions, config.evaluation, config.seed)
-        spent = Spent(**progress.stage1)
+        spent = StageCost(**progress.stage1)
         metrics |= _crossfit_metrics(config, progress, best["best_epoch"], predictions)
         metrics |= _run_metrics(progress, best["best_epoch"], model) | spent.metrics()
         if config.data.drop_duplicates:

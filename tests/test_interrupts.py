@@ -29,7 +29,7 @@ if sys.argv[1] == "broken":
     sys.exit(0)
 if sys.argv[1] == "translated":
     try:
-        with interrupts.unmistaken():
+        with interrupts.translated():
             try:
                 strike()
             finally:
@@ -50,18 +50,18 @@ if sys.argv[1] == "twice":
     sys.exit(0)
 if sys.argv[1] == "uncut":
     try:
-        with interrupts.uncut():
-            with interrupts.uncut():
+        with interrupts.deferred():
+            with interrupts.deferred():
                 strike()
             print("whole", end=", ")
         print("not reached")
     except KeyboardInterrupt:
         print("interrupted")
-    with interrupts.uncut():
+    with interrupts.deferred():
         print("once")
     sys.exit(0)
 if sys.argv[1] == "error":
-    with interrupts.unmistaken():
+    with interrupts.translated():
         raise RuntimeError("an error of its own")
 try:
     if sys.argv[1] == "weakref":

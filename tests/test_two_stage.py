@@ -21,6 +21,7 @@ from mobilenet_chest.tracking.artifact_writer import LAST
 from mobilenet_chest.tracking.artifacts import Standing
 from mobilenet_chest.training import checkpoint, loop, stages
 from mobilenet_chest.training.epoch import Record
+from mobilenet_chest.training.progress import Progress
 from mobilenet_chest.two_stage import RunResult, train
 
 EPOCH = {
@@ -71,7 +72,7 @@ class FolderTracker:
     def stands(self) -> Standing:
         """Where the run stands, by the newer of its two checkpoints."""
         files = [self.folder / "checkpoints" / name for name in LAST]
-        found = [(loop.Progress(**checkpoint.load(file)["progress"]), file.name) for file in files if file.exists()]
+        found = [(Progress(**checkpoint.load(file)["progress"]), file.name) for file in files if file.exists()]
         return Standing(*max(found, key=lambda one: one[0].epoch))
 
     def log_file(self, path: Path, folder: str = "") -> None:
@@ -299,7 +300,7 @@ def test_a_checkpoint_without_the_logits_of_its_epochs_goes_on_without_the_figur
     found = epoch_metrics(labels, logits.double().numpy())
     assert found == {name: progress.history[0][name] for name in found}
     older = {name: value for name, value in vars(progress).items() if name != "val_logits"}
-    resumed = train(config, resume=Standing(loop.Progress(**older), file))
+    resumed = train(config, resume=Standing(Progress(**older), file))
     assert "val_accuracy_crossfit_all" not in resumed.metrics
     cache.clear()
     whole = numbers(train(config).metrics)

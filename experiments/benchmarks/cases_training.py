@@ -13,8 +13,8 @@ from common import Case, Options, cold_cache, data_file, experiment, report
 from measure import Json, Ledger, interleaved, ratios, spread, timed
 
 from mobilenet_chest.config import Config, with_values
-from mobilenet_chest.training.loop import Progress
 from mobilenet_chest.training.memory import keep_freed_memory
+from mobilenet_chest.training.progress import Progress
 from mobilenet_chest.training.stages import prepare, train_stage1
 from mobilenet_chest.two_stage import train
 

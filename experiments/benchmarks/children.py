@@ -27,7 +27,7 @@ def read_ours(path: str, size: int, classes: list[str]) -> dict[str, Any]:
 def read_numpy(path: str, classes: list[str]) -> dict[str, Any]:
     """The same rows by ``numpy.load``, which decodes whole arrays."""
     info = catalogue.dataset_info("chestmnist")
-    columns, _ = catalogue.class_columns(info, (classes[0], classes[1]))
+    columns, _ = catalogue.class_indices(info, (classes[0], classes[1]))
     counts, total = [], 0
     with np.load(path) as file:
         for split in ("train", "val"):

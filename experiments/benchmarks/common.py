@@ -66,7 +66,7 @@ def data_file(options: Options, rows: int, val_rows: int, seed: int = 2024) -> P
         with np.load(options.data) as file:
             arrays = {key: file[key] for key in file.files}
     info = medmnist.dataset_info(dataset_of(arrays["train_labels"].shape[1]))
-    columns, _ = medmnist.class_columns(info, _classes(info.name))
+    columns, _ = medmnist.class_indices(info, _classes(info.name))
     kept: dict[str, Any] = {}
     for split, wanted in (("train", rows), ("val", val_rows)):
         found, _ = medmnist.select_rows(arrays[f"{split}_labels"], info, columns)

@@ -49,7 +49,7 @@ def read(config: Config) -> Arrays:
     """The training and validation rows of the pair of classes in ``data.path``, by ``numpy.load``."""
     assert config.data.path is not None
     info = medmnist.dataset_info(config.data.dataset)
-    columns, _ = medmnist.class_columns(info, config.data.classes)
+    columns, _ = medmnist.class_indices(info, config.data.classes)
     parts: list[NDArray[np.uint8]] = []
     with np.load(config.data.path) as file:
         for split in ("train", "val"):

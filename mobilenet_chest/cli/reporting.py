@@ -19,7 +19,7 @@ STORE, DELIVERY = "mobilenet_chest.tracking.store", "mobilenet_chest.tracking.ou
 def reporting() -> Iterator[None]:
     """Errors of this package as one line on stderr and their exit code; an interrupt as 130."""
     try:
-        with _delivered(), _of_the_store(), interrupts.unmistaken():
+        with _delivered(), _of_the_store(), interrupts.translated():
             yield
     except MobilenetChestError as error:
         typer.echo(str(error), err=True)

@@ -31,7 +31,7 @@ from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.epoch import recompute_batchnorm
 from mobilenet_chest.training.features import state_digest
 from mobilenet_chest.training.predict import predict, predict_logits
-from mobilenet_chest.training.stages import Prepared, prepare, set_up
+from mobilenet_chest.training.stages import Prepared, build_setup, prepare
 
 State = Mapping[str, Tensor]
 
@@ -51,7 +51,7 @@ class _Kitchen:
         model.freeze(0)
         model.fixed_statistics = self.config.stage2.batchnorm == "frozen"
         if len(states) > 1:
-            recompute_batchnorm(model, set_up(self.config, self.prepared, self.config.data.image_size))
+            recompute_batchnorm(model, build_setup(self.config, self.prepared, self.config.data.image_size))
         return model.eval()
 
     def score(self, states: Sequence[State]) -> float:

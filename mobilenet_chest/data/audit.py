@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import DataConfig
-from mobilenet_chest.data import findings, medmnist
+from mobilenet_chest.data import audit_findings, medmnist
+from mobilenet_chest.data.audit_findings import AuditFinding, Image, Near, Shared, Shift
+from mobilenet_chest.data.audit_scan import Scan, scan
 from mobilenet_chest.data.columns import Values, read_patients
 from mobilenet_chest.data.dataset import open_file
 from mobilenet_chest.data.duplicates import MOST_PAIRS, NEAR, equal_groups, near_pairs
-from mobilenet_chest.data.findings import Finding, Image, Near, Shared, Shift
-from mobilenet_chest.data.scan import Scan, scan
 from mobilenet_chest.errors import DataError
 
 
@@ -46,7 +46,7 @@ class Audit:
     shared: list[Shared] | None
     shifts: list[Shift]
     damaged: list[tuple[str, Image]]
-    findings: list[Finding]
+    findings: list[AuditFinding]
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types; images are ``{"split", "row", "label"}``, and findings without theirs."""
@@ -80,7 +80,7 @@ def audit(config: DataConfig, test: bool = False, table: Path | None = None) -> 
             or the table is not such as it must be.
     """
     file, info = open_file(config), medmnist.dataset_info(config.dataset)
-    columns, classes = medmnist.class_columns(info, config.classes)
+    columns, classes = medmnist.class_indices(info, config.classes)
     splits = ["train", "val", *(["test"] if test and "test" in file.splits else [])]
     images: list[Image] = []
     scans: dict[str, Scan] = {}
@@ -113,13 +113,13 @@ def audit(config: DataConfig, test: bool = False, table: Path | None = None) -> 
         shared=shared,
         shifts=shifts,
         damaged=damaged,
-        findings=findings.by_severity(
+        findings=audit_findings.by_severity(
             [
-                *findings.of_exact(exact, splits),
-                *findings.of_near(near, splits, cut_short),
-                *findings.of_patients(shared, [split for split in splits if split not in patients]),
-                *findings.of_shifts(shifts, counts),
-                *findings.of_damage(damaged),
+                *audit_findings.of_exact(exact, splits),
+                *audit_findings.of_near(near, splits, cut_short),
+                *audit_findings.of_patients(shared, [split for split in splits if split not in patients]),
+                *audit_findings.of_shifts(shifts, counts),
+                *audit_findings.of_damage(damaged),
             ]
         ),
     )

@@ -19,7 +19,7 @@ from torch.nn import functional
 from mobilenet_chest import cache
 from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data import medmnist, phantom
-from mobilenet_chest.data.duplicates import not_copied
+from mobilenet_chest.data.duplicates import not_duplicated
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.data.sampling import FOLD_SEED, divide, hold_out
 from mobilenet_chest.errors import DataError
@@ -100,7 +100,7 @@ def load_train_val(config: DataConfig) -> TrainVal:
             row of one class.
     """
     source = _source_file(config)
-    columns, classes = medmnist.class_columns(medmnist.dataset_info(config.dataset), config.classes)
+    columns, classes = medmnist.class_indices(medmnist.dataset_info(config.dataset), config.classes)
     train, val = (_cached_split(source, name, config, columns, classes) for name in ("train", "val"))
     if train.images.shape[1:] != val.images.shape[1:]:
         raise DataError(
@@ -135,7 +135,7 @@ def load_test(config: DataConfig) -> Split:
     Raises:
         DataError: As :func:`load_train_val`, and when the file has no test split.
     """
-    columns, classes = medmnist.class_columns(medmnist.dataset_info(config.dataset), config.classes)
+    columns, classes = medmnist.class_indices(medmnist.dataset_info(config.dataset), config.classes)
     return _read_split(_open(_source_file(config), config), "test", config, columns, classes)
 
 
@@ -257,7 +257,7 @@ def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tup
 
 
 def _without_copies(train: Split, val: Split, classes: tuple[str, str]) -> Split:
-    kept = not_copied(train.images.numpy(), train.labels.numpy(), val.images.numpy())
+    kept = not_duplicated(train.images.numpy(), train.labels.numpy(), val.images.numpy())
     if kept.all():
         return train
     mask = torch.from_numpy(kept)

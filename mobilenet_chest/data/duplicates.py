@@ -33,7 +33,9 @@ def fingerprint(image: NDArray[np.uint8]) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
 
 
-def not_copied(images: NDArray[np.uint8], labels: NDArray[np.uint8], elsewhere: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def not_duplicated(
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], elsewhere: NDArray[np.uint8]
+) -> NDArray[np.bool_]:
     """Which images (n, …) are not in ``elsewhere`` (m, …), nor earlier in ``images`` with the same label (n,)."""
     taken = {fingerprint(image) for image in elsewhere}
     seen: set[tuple[bytes, int]] = set()

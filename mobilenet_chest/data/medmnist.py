@@ -98,7 +98,7 @@ def fetch_dataset(name: str, size: int, root: Path) -> Path:
         raise DataError(f"{error}; data.path=FILE.npz takes a file of your own") from error
 
 
-def class_columns(info: DatasetInfo, classes: tuple[str, str] | None) -> tuple[tuple[int, int], tuple[str, str]]:
+def class_indices(info: DatasetInfo, classes: tuple[str, str] | None) -> tuple[tuple[int, int], tuple[str, str]]:
     """The two labels to tell apart.
 
     Args:
@@ -144,7 +144,7 @@ def select_rows(
         labels: (n, k): k = ``len(info.label_names)`` flags of 0 or 1 for a multi-label task, where a row counts
             only if exactly one of all k is set; k = 1 label value otherwise.
         info: The dataset.
-        columns: Label of class 0 and of class 1, from :func:`class_columns`.
+        columns: Label of class 0 and of class 1, from :func:`class_indices`.
 
     Returns:
         Row numbers, ascending, and for each the target: 0 or 1.

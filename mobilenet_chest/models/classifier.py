@@ -95,9 +95,9 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 or float (n, c, h, w) to logits (n,)."""
-        return self.onwards(self.block_count, self.features(images))
+        return self.from_block(self.block_count, self.features(images))
 
-    def onwards(self, block: int, inputs: Tensor) -> Tensor:
+    def from_block(self, block: int, inputs: Tensor) -> Tensor:
         """From what :meth:`up_to` gives for the same block to logits (n,)."""
         features = self.features(inputs) if block == 0 else self._run(block, self.block_count, inputs)
         return cast(Tensor, self.head(features)).squeeze(1)

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from mlflow import MlflowClient
 
 from mobilenet_chest.data.audit import audit
-from mobilenet_chest.data.findings import Finding
+from mobilenet_chest.data.audit_findings import AuditFinding
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.evaluation.significance import Interval
 from mobilenet_chest.report.markup import folded, missing, paragraph, table, with_interval
@@ -118,7 +118,7 @@ def data(one: Examined) -> Markup:
     return listed + Markup("<h3>What the audit finds</h3><ul>{}</ul>").format(items)
 
 
-def _finding(finding: Finding) -> Markup:
+def _finding(finding: AuditFinding) -> Markup:
     said = Markup("<strong>{}:</strong> {}").format(finding.severity, finding.text)
     if not finding.images:
         return said

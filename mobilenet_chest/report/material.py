@@ -231,7 +231,7 @@ def examine(client: MlflowClient, candidate: Candidate, name: str) -> Examined:
     for figure in EPOCH_FIGURES if "train_loss" in run.data.metrics else ():
         for point in client.get_metric_history(run.info.run_id, figure):
             history.setdefault(int(point.step), {})[figure] = float(point.value)
-    _, classes = medmnist.class_columns(medmnist.dataset_info(config.data.dataset), config.data.classes)
+    _, classes = medmnist.class_indices(medmnist.dataset_info(config.data.dataset), config.data.classes)
     return Examined(
         name,
         run,

@@ -63,7 +63,7 @@ def train_folds(
         Means over the folds (sums of :data:`SUMS`), and ``finished`` or ``stopped``.
     """
     data = load_train_val(config.data)
-    with tracker.run(config, data), interrupts.unmistaken():
+    with tracker.run(config, data), interrupts.translated():
         assert tracker.run_id is not None
         begun = _begun(tracker.run_id)
         found: list[dict[str, float]] = []

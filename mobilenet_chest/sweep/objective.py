@@ -33,7 +33,7 @@ from mobilenet_chest.tracking.study_run import exists, keep_checkpoints
 from mobilenet_chest.tracking.tracker import Status
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.predict import latency
-from mobilenet_chest.training.stages import Spent
+from mobilenet_chest.training.progress import StageCost
 from mobilenet_chest.two_stage import RESULT, RunResult, train
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _run(
     tracker: MlflowTracker | None = None
     state, values_found, reason = TrialState.FAIL, None, ""
     try:
-        with interrupts.unmistaken():
+        with interrupts.translated():
             own = with_values(config, values | division(config, study, trial))
             earlier = _earlier_run(trial, own)
             kind, name, tags = _labels(config, trial)
@@ -99,7 +99,7 @@ def _run(
                 metrics, result = _trained_on_folds(own, tracker, trial, lease)
             else:
                 metrics, result = _trained(own, tracker, study, trial, earlier)
-        trial.set_user_attr(STAGE1, {name: metrics[name] for name in Spent().metrics()})
+        trial.set_user_attr(STAGE1, {name: metrics[name] for name in StageCost().metrics()})
         values_found = [metrics[name] for name in (config.study.metric, *config.study.also)]
         if not math.isfinite(values_found[0]):
             raise TrainingDiverged(f"{config.study.metric} is {values_found[0]}")

@@ -95,7 +95,7 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
             nonlocal tries
             tries += 1
             try:
-                with interrupts.uncut():
+                with interrupts.deferred():
                     return method(self, *arguments, **options)
             except UpdateFinishedTrialError:
                 # the connection may have been lost after the database had done it

@@ -20,7 +20,7 @@ from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.tracking.study_run import CONFIRMED_RUN
 from mobilenet_chest.tracking.tracker import MlflowTracker
-from mobilenet_chest.training.stages import Spent
+from mobilenet_chest.training.progress import StageCost
 
 if TYPE_CHECKING:  # both take long, and are needed when a sweep has ended
     import pandas as pd
@@ -104,7 +104,7 @@ def confirmation_table(found: Confirmation, metric: str) -> pd.DataFrame:
 def stage1_totals(study: optuna.Study) -> dict[str, float]:
     """Epochs of stage 1 that all trials together trained and took over, and the seconds that saved."""
     spent = [trial.user_attrs.get(STAGE1, {}) for trial in study.get_trials(deepcopy=False)]
-    return {name: sum(one.get(name, 0.0) for one in spent) for name in Spent().metrics()}
+    return {name: sum(one.get(name, 0.0) for one in spent) for name in StageCost().metrics()}
 
 
 def front(study: optuna.Study) -> list[int]:

@@ -17,7 +17,7 @@ from mobilenet_chest.tracking.curves import reliability_diagram, threshold_pictu
 from mobilenet_chest.tracking.plots import prediction_grid, training_curves
 from mobilenet_chest.tracking.tracker import NullTracker, Tracker
 from mobilenet_chest.training import checkpoint
-from mobilenet_chest.training.loop import Progress
+from mobilenet_chest.training.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd  # takes long, and is needed when a training has ended

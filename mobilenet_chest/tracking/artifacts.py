@@ -17,7 +17,7 @@ from mobilenet_chest.errors import DataError, TrackingError, WriteFailed
 from mobilenet_chest.tracking.artifact_writer import FOLDER, LAST
 from mobilenet_chest.tracking.outbox.delivery import deliver_run
 from mobilenet_chest.training import checkpoint
-from mobilenet_chest.training.loop import Progress
+from mobilenet_chest.training.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -35,7 +35,7 @@ class Validation(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Fit:
+class StageSetup:
     """What a stage, or a phase of it, needs besides the model: data on the device, and choices.
 
     Attributes:
@@ -72,7 +72,7 @@ class Fit:
 
 def train_epoch(
     model: nn.Module,
-    setup: Fit,
+    setup: StageSetup,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     scaler: torch.amp.GradScaler,
@@ -149,7 +149,7 @@ def train_epoch(
 
 
 @torch.no_grad()
-def recompute_batchnorm(model: nn.Module, setup: Fit) -> None:
+def recompute_batchnorm(model: nn.Module, setup: StageSetup) -> None:
     """Set BatchNorm's statistics, where they learn, to means over the training rows as they are, for weights that were
     not trained with them: averages of others."""
     model.train()
@@ -173,7 +173,7 @@ def recompute_batchnorm(model: nn.Module, setup: Fit) -> None:
         module.momentum = momentum
 
 
-def epoch_order(setup: Fit, generator: torch.Generator) -> Tensor:
+def epoch_order(setup: StageSetup, generator: torch.Generator) -> Tensor:
     """Row numbers of an epoch, on the CPU."""
     # where every row is shown once labels need not come from the device
     labels = setup.labels if setup.sampling == "all" else setup.labels.cpu()

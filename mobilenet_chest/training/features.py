@@ -24,7 +24,7 @@ from mobilenet_chest.data.augment import Draws, apply, endless, views
 from mobilenet_chest.data.dataset import Split, TrainVal, resize
 from mobilenet_chest.models.classifier import Classifier
 
-BATCH = 64
+FEATURE_BATCH = 64
 
 LARGEST_SHARE = 0.25
 """Of the cache's size, for the outputs of one split: more are computed anew in every epoch."""
@@ -62,7 +62,7 @@ class Inputs:
 
 def learning_part(model: nn.Module, block: int) -> Callable[[Tensor], Tensor]:
     """What maps :class:`Inputs` of a block to logits."""
-    return model if block == 0 else partial(cast(Classifier, model).onwards, block)
+    return model if block == 0 else partial(cast(Classifier, model).from_block, block)
 
 
 def as_fed(stored: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ def _outputs(
         def chunks() -> Iterator[memoryview]:
             nonlocal shape, dtype
             for mirrored in finite:
-                for chunk in images.split(BATCH):
+                for chunk in images.split(FEATURE_BATCH):
                     with torch.inference_mode(), _autocast(images.device, precision):
                         found = model.up_to(model.frozen, chunk.flip(-1) if mirrored else chunk)
                     found = (found.permute(0, 2, 3, 1) if found.ndim == 4 else found).contiguous().cpu()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,53 +14,21 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from mobilenet_chest.config import StageConfig, best_direction
 from mobilenet_chest.errors import TrainingDiverged
 from mobilenet_chest.training.epoch import (
-    Fit,
     Record,
+    StageSetup,
     accumulation_groups,
     epoch_order,
     recompute_batchnorm,
     train_epoch,
 )
 from mobilenet_chest.training.optim import build_optimizer, build_schedule, set_averaged
-
-
-@dataclass
-class Progress:
-    """Where a training stands after an epoch; plain data, enough to go on exactly as if never interrupted.
-
-    Attributes:
-        stage: 1 or 2.
-        epoch: Epochs done, over both stages.
-        stage_epoch: Epochs done in this stage.
-        history: One record for each epoch done.
-        val_logits: float32 (n,) of the validation rows, without TTA, for each epoch done.
-        best_epoch: Epoch, over both stages, with the best value of the selection metric in this stage; 0 for none.
-        best_value: That value.
-        best_model: Deep copy of the model's state then, on the CPU.
-        previous_best: ``best_epoch``, ``best_value`` and ``best_model`` of the stage before.
-        resume: State of model, optimiser, schedule, scaler and random generators at the end of ``epoch``.
-        elapsed: Seconds spent in epochs.
-        stage1: What stage 1 has cost, once it is over.
-    """
-
-    stage: int = 1
-    epoch: int = 0
-    stage_epoch: int = 0
-    history: list[Record] = field(default_factory=list)
-    val_logits: list[Tensor] = field(default_factory=list)
-    best_epoch: int = 0
-    best_value: float = float("nan")
-    best_model: dict[str, Tensor] = field(default_factory=dict)
-    previous_best: dict[str, Any] | None = None
-    resume: dict[str, Any] = field(default_factory=dict)
-    elapsed: float = 0.0
-    stage1: dict[str, Any] = field(default_factory=dict)
+from mobilenet_chest.training.progress import Progress
 
 
 def fit(
     model: nn.Module,
     stage: StageConfig,
-    setup: Fit,
+    setup: StageSetup,
     progress: Progress,
     on_epoch: Callable[[Record], bool],
     epochs: range | None = None,
@@ -72,7 +39,7 @@ def fit(
     training does.
 
     Args:
-        model: On the device of the inputs; it has ``onwards`` where they are those of an inner block.
+        model: On the device of the inputs; it has ``from_block`` where they are those of an inner block.
         stage: Epochs, learning rate, schedule, patience. Patience ends nothing but the last phase.
         setup: Data and choices.
         progress: Start or middle of the stage; always holds the last whole epoch, also when an exception leaves.

@@ -15,7 +15,7 @@ from mobilenet_chest.errors import TrainingDiverged
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.training.features import as_fed, learning_part
 
-BATCH = 256
+PREDICT_BATCH = 256
 
 REPEATS = 10
 
@@ -46,7 +46,7 @@ def predict_logits(model: nn.Module, inputs: Tensor, mirror: bool = False, block
     """
     model.eval()
     forward = learning_part(model, block)
-    chunks = (chunk.flip(-1) if mirror else as_fed(chunk) for chunk in inputs.split(BATCH))
+    chunks = (chunk.flip(-1) if mirror else as_fed(chunk) for chunk in inputs.split(PREDICT_BATCH))
     return torch.cat([forward(chunk).float() for chunk in chunks])
 
 

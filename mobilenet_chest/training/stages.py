@@ -21,12 +21,13 @@ from mobilenet_chest.evaluation.metrics import epoch_metrics
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.training import checkpoint
-from mobilenet_chest.training.epoch import Fit, Record, Validation
+from mobilenet_chest.training.epoch import Record, StageSetup, Validation
 from mobilenet_chest.training.features import prepare_inputs, state_digest
-from mobilenet_chest.training.loop import Progress, fit
+from mobilenet_chest.training.loop import fit
 from mobilenet_chest.training.losses import Teacher, build_loss
 from mobilenet_chest.training.optim import Group, build_optimizer, layer_groups, pick_device, pick_precision
 from mobilenet_chest.training.predict import predict_logits
+from mobilenet_chest.training.progress import Progress, StageCost
 
 _FILE = "progress.pt"
 
@@ -42,29 +43,6 @@ class Prepared:
     device: torch.device
     precision: torch.dtype
     teacher: Teacher | None = None
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What stage 1 cost.
-
-    Attributes:
-        epochs_trained: Epochs trained for this run.
-        epochs_reused: Epochs taken over from an earlier, equal stage 1.
-        saved_seconds: What those had taken.
-    """
-
-    epochs_trained: int = 0
-    epochs_reused: int = 0
-    saved_seconds: float = 0.0
-
-    def metrics(self) -> dict[str, float]:
-        """By the names they have in MLflow."""
-        return {
-            "stage1_epochs_trained": float(self.epochs_trained),
-            "stage1_epochs_reused": float(self.epochs_reused),
-            "saved_seconds": self.saved_seconds,
-        }
 
 
 class _Stopped(Exception):
@@ -114,7 +92,7 @@ def _teacher(config: Config, data: TrainVal, logits: Tensor | None, device: torc
 
 def train_stage1(
     config: Config, prepared: Prepared, progress: Progress, after_epoch: AfterEpoch
-) -> tuple[bool, Spent]:  # fmt: skip
+) -> tuple[bool, StageCost]:  # fmt: skip
     """The frozen stage, or the result of an earlier one that was the same in everything it depends on.
 
     Trials, workers and studies share one: the first trains, others wait for it. ``after_epoch`` is called for epochs
@@ -127,11 +105,11 @@ def train_stage1(
 
     def run() -> bool:
         model.freeze(model.block_count)
-        setup = set_up(config, prepared, config.data.image_size)
+        setup = build_setup(config, prepared, config.data.image_size)
         return fit(model, config.stage1, setup, progress, after_epoch)
 
     if cache.folder() is None or before or not config.stage1.epochs:
-        return run(), Spent(progress.epoch)
+        return run(), StageCost(progress.epoch)
 
     def make(folder: Path) -> dict[str, float]:
         started = time.perf_counter()
@@ -156,8 +134,8 @@ def train_stage1(
     try:
         seconds, reused = cache.cached("stage1", about, _stage1_parts(config, prepared), make, load)
     except _Stopped:
-        return True, Spent(progress.epoch)
-    return False, Spent(0, progress.epoch, seconds) if reused else Spent(progress.epoch)
+        return True, StageCost(progress.epoch)
+    return False, StageCost(0, progress.epoch, seconds) if reused else StageCost(progress.epoch)
 
 
 def train_stage2(config: Config, prepared: Prepared, progress: Progress, after_epoch: AfterEpoch) -> bool:
@@ -170,21 +148,21 @@ def train_stage2(config: Config, prepared: Prepared, progress: Progress, after_e
     for phase in phases:
         if progress.stage_epoch < phase.end:
             model.freeze(phase.block)
-            setup = set_up(config, prepared, phase.size, groups)
+            setup = build_setup(config, prepared, phase.size, groups)
             if fit(model, config.stage2, setup, progress, after_epoch, range(start, phase.end)):
                 return True
         start = phase.end
     return False
 
 
-def set_up(config: Config, prepared: Prepared, size: int, groups: Sequence[Group] | None = None) -> Fit:
+def build_setup(config: Config, prepared: Prepared, size: int, groups: Sequence[Group] | None = None) -> StageSetup:
     """Data on the device, loss, and a validation that looks at nothing but the validation rows at full size.
 
     Args:
         config: The experiment.
         prepared: With its model frozen as far as it is to be.
         size: Side in pixels of the training images.
-        groups: As in :class:`~mobilenet_chest.training.loop.Fit`.
+        groups: As in :class:`~mobilenet_chest.training.epoch.StageSetup`.
     """
     data, device = prepared.data, prepared.device
     inputs = prepare_inputs(prepared.model, data, config.augment, size, device, prepared.precision)
@@ -196,7 +174,7 @@ def set_up(config: Config, prepared: Prepared, size: int, groups: Sequence[Group
         logits = predict_logits(model, inputs.val, block=inputs.block).cpu()
         return Validation(epoch_metrics(val_labels, logits.double().numpy()), logits)
 
-    return Fit(
+    return StageSetup(
         inputs=inputs,
         labels=data.train.labels.float().to(device),
         loss=build_loss(config.loss, data.train.rows_of_classes()),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data import phantom
 from mobilenet_chest.data.audit import Audit, audit
-from mobilenet_chest.data.findings import Image, Shared
+from mobilenet_chest.data.audit_findings import Image, Shared
 from mobilenet_chest.errors import DataError
 
 Arrays = dict[str, NDArray[Any]]

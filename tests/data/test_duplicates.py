@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobilenet_chest.data import duplicates, phantom
-from mobilenet_chest.data.duplicates import equal_groups, fingerprint, near_pairs, not_copied, thumbnails
+from mobilenet_chest.data.duplicates import equal_groups, fingerprint, near_pairs, not_duplicated, thumbnails
 
 Images = NDArray[np.uint8]
 
@@ -51,7 +51,7 @@ def test_one_gray_value_makes_another_image(films: Images) -> None:
 
 def test_what_is_in_another_split_or_repeated_is_no_original(films: Images) -> None:
     images, labels = films[[0, 1, 2, 1, 3, 3, 0, 4]], np.array([0, 1, 1, 1, 0, 1, 0, 1], np.uint8)
-    kept = not_copied(images, labels, elsewhere=films[[4, 9]])
+    kept = not_duplicated(images, labels, elsewhere=films[[4, 9]])
     # 3 has both labels: which is right is not for us to say
     assert kept.tolist() == [True, True, True, False, True, True, False, False]
 

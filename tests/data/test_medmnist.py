@@ -14,7 +14,7 @@ import pytest
 import mobilenet_chest
 from mobilenet_chest.data import medmnist as catalogue
 from mobilenet_chest.data.download import file_digest
-from mobilenet_chest.data.medmnist import DatasetInfo, class_columns, dataset_info, fetch_dataset, select_rows
+from mobilenet_chest.data.medmnist import DatasetInfo, class_indices, dataset_info, fetch_dataset, select_rows
 from mobilenet_chest.errors import DataError
 
 CHEST_LABELS = (
@@ -151,16 +151,16 @@ def test_sizes_that_are_not_published(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["chestmnist", "phantom"])
 @pytest.mark.parametrize("classes", [("cardiomegaly", "pneumothorax"), ("Cardiomegaly", "PNEUMOTHORAX")])
 def test_the_pair_of_the_recipe(name: str, classes: tuple[str, str]) -> None:
-    assert class_columns(dataset_info(name), classes) == ((1, 7), ("cardiomegaly", "pneumothorax"))
+    assert class_indices(dataset_info(name), classes) == ((1, 7), ("cardiomegaly", "pneumothorax"))
 
 
 def test_the_order_of_the_classes_is_their_meaning() -> None:
-    assert class_columns(dataset_info("chestmnist"), ("pneumothorax", "cardiomegaly")) == (
+    assert class_indices(dataset_info("chestmnist"), ("pneumothorax", "cardiomegaly")) == (
         (7, 1),
         ("pneumothorax", "cardiomegaly"),
     )
-    assert class_columns(dataset_info("pneumoniamnist"), ("Pneumonia", "Normal")) == ((1, 0), ("pneumonia", "normal"))
-    assert class_columns(dataset_info("breastmnist"), ("Normal, Benign", "malignant")) == (
+    assert class_indices(dataset_info("pneumoniamnist"), ("Pneumonia", "Normal")) == ((1, 0), ("pneumonia", "normal"))
+    assert class_indices(dataset_info("breastmnist"), ("Normal, Benign", "malignant")) == (
         (1, 0),
         ("normal, benign", "malignant"),
     )
@@ -171,18 +171,18 @@ def test_the_order_of_the_classes_is_their_meaning() -> None:
     [("pneumoniamnist", ("normal", "pneumonia")), ("breastmnist", ("malignant", "normal, benign"))],
 )
 def test_binary_sets_need_no_classes(name: str, names: tuple[str, str]) -> None:
-    assert class_columns(dataset_info(name), None) == ((0, 1), names)
-    assert class_columns(dataset_info(name), names) == ((0, 1), names)
+    assert class_indices(dataset_info(name), None) == ((0, 1), names)
+    assert class_indices(dataset_info(name), names) == ((0, 1), names)
 
 
 def test_spelling_is_the_catalogues() -> None:
-    columns, names = class_columns(dataset_info("tissuemnist"), ("LEUKOCYTES", "podocytes"))
+    columns, names = class_indices(dataset_info("tissuemnist"), ("LEUKOCYTES", "podocytes"))
     assert (columns, names) == ((4, 5), ("Leukocytes", "Podocytes"))
 
 
 def test_many_labels_need_classes() -> None:
     with pytest.raises(DataError) as caught:
-        class_columns(dataset_info("octmnist"), None)
+        class_indices(dataset_info("octmnist"), None)
     assert str(caught.value) == (
         "octmnist has 4 labels; set data.classes to the two to tell apart [class 0, class 1], from: "
         "'choroidal neovascularization', 'diabetic macular edema', 'drusen', 'normal'"
@@ -191,7 +191,7 @@ def test_many_labels_need_classes() -> None:
 
 def test_an_unknown_class() -> None:
     with pytest.raises(DataError) as caught:
-        class_columns(dataset_info("chestmnist"), ("cardiomegaly", "Pneumotorax"))
+        class_indices(dataset_info("chestmnist"), ("cardiomegaly", "Pneumotorax"))
     allowed = ", ".join(f"'{label}'" for label in CHEST_LABELS)
     assert str(caught.value) == (
         f"data.classes: chestmnist has no label 'Pneumotorax'; did you mean 'pneumothorax'? (choose from: {allowed})"
@@ -200,7 +200,7 @@ def test_an_unknown_class() -> None:
 
 def test_the_same_class_twice() -> None:
     with pytest.raises(DataError) as caught:
-        class_columns(dataset_info("pneumoniamnist"), ("normal", "NORMAL"))
+        class_indices(dataset_info("pneumoniamnist"), ("normal", "NORMAL"))
     assert str(caught.value) == (
         "data.classes names 'normal' twice; set it to two different labels of pneumoniamnist: 'normal', 'pneumonia'"
     )
@@ -261,7 +261,7 @@ def test_counts_of_the_real_labels() -> None:
     if not folder:
         pytest.skip("MOBILENET_CHEST_REAL_DATA is not set to a folder with chestmnist_labels.npz")
     info = dataset_info("chestmnist")
-    columns, _ = class_columns(info, ("Cardiomegaly", "Pneumothorax"))
+    columns, _ = class_indices(info, ("Cardiomegaly", "Pneumothorax"))
     found = {}
     with np.load(Path(folder) / "chestmnist_labels.npz") as stored:
         for split in ("train", "val", "test"):

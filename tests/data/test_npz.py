@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mobilenet_chest.data import npz
-from mobilenet_chest.data.medmnist import class_columns, dataset_info, select_rows
+from mobilenet_chest.data.medmnist import class_indices, dataset_info, select_rows
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import DataError
 
@@ -448,7 +448,7 @@ def test_a_full_size_file_with_the_real_labels(real: Path, tmp_path: Path) -> No
             archive.writestr(f"{split}_images.npy", npy_bytes(images))
             archive.writestr(f"{split}_labels.npy", npy_bytes(rows))
     info = dataset_info("chestmnist")
-    columns, _ = class_columns(info, ("Cardiomegaly", "Pneumothorax"))
+    columns, _ = class_indices(info, ("Cardiomegaly", "Pneumothorax"))
     file = NpzFile(path)
     for split in file.splits:
         rows, target = select_rows(file.labels(split), info, columns)

@@ -13,8 +13,9 @@ from mobilenet_chest.config import MODEL_NAMES, Config, ModelConfig
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import RANDOM_START_MOMENTUM, build_model, parameter_counts
-from mobilenet_chest.training.loop import Progress, fit
-from mobilenet_chest.training.stages import prepare, set_up
+from mobilenet_chest.training.loop import fit
+from mobilenet_chest.training.progress import Progress
+from mobilenet_chest.training.stages import build_setup, prepare
 
 
 def built(channels: int = 1, **fields: Any) -> Classifier:
@@ -89,7 +90,7 @@ def test_blocks_one_after_the_other_are_the_backbone(name: str, count: int, stem
         expected = model.backbone(pixels.expand(-1, 3, -1, -1) if stem == "repeat" else pixels)
         torch.testing.assert_close(model.features(images), expected)
         for block in range(count + 1):
-            torch.testing.assert_close(model.onwards(block, model.up_to(block, images)), model(images))
+            torch.testing.assert_close(model.from_block(block, model.up_to(block, images)), model(images))
 
 
 @pytest.mark.parametrize("name", [*MODEL_NAMES, "timm:resnet10t"])
@@ -129,8 +130,8 @@ def test_what_learns_with_the_head_is_not_part_of_the_features(fields: dict[str,
     features = model.features(images)
     assert features.shape == shape
     assert not features.requires_grad
-    logits = model.onwards(model.block_count, features)
-    torch.testing.assert_close(model.eval()(images), model.onwards(model.block_count, features))
+    logits = model.from_block(model.block_count, features)
+    torch.testing.assert_close(model.eval()(images), model.from_block(model.block_count, features))
     logits.sum().backward()
     assert all(parameter.grad is not None for parameter in model.head.parameters())
     assert all(parameter.grad is None for parameter in model.backbone.parameters())
@@ -219,12 +220,12 @@ def test_stage_1_changes_the_head_and_nothing_else(phantom_config: Callable[...,
     model = prepared.model
     before = {name: value.clone() for name, value in model.state_dict().items()}
     model.freeze(model.block_count)
-    fit(model, config.stage1, set_up(config, prepared, 32), Progress(), lambda record: False)
+    fit(model, config.stage1, build_setup(config, prepared, 32), Progress(), lambda record: False)
     after = model.state_dict()
     changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
     assert changed == {f"head.{layer}.{part}" for layer in (0, 3, 6) for part in ("weight", "bias")}
 
     model.freeze(0)
-    fit(model, config.stage2, set_up(config, prepared, 32), Progress(stage=2), lambda record: False)
+    fit(model, config.stage2, build_setup(config, prepared, 32), Progress(stage=2), lambda record: False)
     moved = {name for name, value in before.items() if not torch.equal(value, model.state_dict()[name])}
     assert moved == set(before)

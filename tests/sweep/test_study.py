@@ -21,7 +21,7 @@ from mobilenet_chest.sweep import SweepResult, check, objective, remaining_trial
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.supervisor import FAILURES_LIMIT
 from mobilenet_chest.tracking.study_run import nested_runs
-from mobilenet_chest.training.stages import Spent
+from mobilenet_chest.training.progress import StageCost
 
 Make = Callable[..., Config]
 
@@ -193,7 +193,7 @@ def test_nan_is_never_the_best(here: Path, tiny_search: Make, monkeypatch: pytes
     def trained(config: Config, tracker: Any, on_epoch: Any, resume: None) -> Any:
         data = study.prepare(config).data
         with tracker.run(config, data):
-            return SimpleNamespace(metrics={"val_auc": next(values)} | Spent().metrics(), status="finished")
+            return SimpleNamespace(metrics={"val_auc": next(values)} | StageCost().metrics(), status="finished")
 
     monkeypatch.setattr(objective, "train", trained)
     result = run_sweep(tiny_search(RANGE, trials=4))

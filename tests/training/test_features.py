@@ -48,8 +48,8 @@ def test_a_batch_is_that_of_the_images(prepared: Prepared, blocks: int) -> None:
         pixels = torch.where(flip[:, None, None, None], images[rows].flip(-1), images[rows])
         batch = found.batch(rows, Draws(flip))
         torch.testing.assert_close(batch, model.up_to(blocks, pixels))
-        torch.testing.assert_close(model.onwards(blocks, batch), model(pixels))
-        torch.testing.assert_close(model.onwards(blocks, as_fed(found.val)), model(prepared.data.val.images))
+        torch.testing.assert_close(model.from_block(blocks, batch), model(pixels))
+        torch.testing.assert_close(model.from_block(blocks, as_fed(found.val)), model(prepared.data.val.images))
     assert batch.ndim == 2 or batch.is_contiguous(memory_format=torch.channels_last)
 
 

@@ -12,16 +12,17 @@ from torch import Tensor, nn
 from mobilenet_chest.config import AugmentConfig, LossConfig, OptimizerConfig, StageConfig
 from mobilenet_chest.errors import TrainingDiverged
 from mobilenet_chest.training.epoch import (
-    Fit,
     Record,
+    StageSetup,
     Validation,
     accumulation_groups,
     recompute_batchnorm,
     train_epoch,
 )
 from mobilenet_chest.training.features import Inputs
-from mobilenet_chest.training.loop import Progress, fit
+from mobilenet_chest.training.loop import fit
 from mobilenet_chest.training.losses import build_loss
+from mobilenet_chest.training.progress import Progress
 
 
 class Tiny(nn.Module):
@@ -47,10 +48,10 @@ def scripted(*values: float) -> Callable[[nn.Module], Validation]:
     return lambda model: validation({"val_auc": next(remaining), "val_loss": 0.5, "val_accuracy": 0.5})
 
 
-def setup(rows: int = 11, validate: Callable[[nn.Module], Validation] | None = None, **optimizer: Any) -> Fit:
+def setup(rows: int = 11, validate: Callable[[nn.Module], Validation] | None = None, **optimizer: Any) -> StageSetup:
     generator = torch.Generator().manual_seed(8)
     images = torch.randint(0, 256, (rows, 1, 3, 3), dtype=torch.uint8, generator=generator)
-    return Fit(
+    return StageSetup(
         inputs=Inputs(0, images, images),
         labels=(torch.arange(rows) % 3 == 0).float(),
         loss=build_loss(LossConfig(), {}),
@@ -63,7 +64,7 @@ def setup(rows: int = 11, validate: Callable[[nn.Module], Validation] | None = N
     )
 
 
-def one_epoch(setup: Fit, model: nn.Module) -> Record:
+def one_epoch(setup: StageSetup, model: nn.Module) -> Record:
     """With plain gradient descent, rate 1: the parameters move by the gradients."""
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
@@ -153,7 +154,7 @@ def test_a_step_on_stored_outputs_alone_is_one_batch() -> None:
     merged.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
     one_epoch(setup(11, batch_size=3, accumulation=2), grouped)
     fitted = setup(11, batch_size=3, accumulation=2)
-    one_epoch(Fit(**vars(fitted) | {"head_only": True}), merged)
+    one_epoch(StageSetup(**vars(fitted) | {"head_only": True}), merged)
     assert sizes == [6, 5]
     torch.testing.assert_close(merged.linear.weight, grouped.linear.weight)
 
@@ -217,7 +218,7 @@ def test_a_loss_is_best_when_smallest() -> None:
     def validate(model: nn.Module) -> Validation:
         return validation({"val_loss": fitted.validate(model).record["val_auc"]})
 
-    losses = Fit(**vars(fitted) | {"metric": "val_loss", "validate": validate})
+    losses = StageSetup(**vars(fitted) | {"metric": "val_loss", "validate": validate})
     fit(Tiny(), stage(), losses, progress, go_on)
     assert (progress.best_epoch, progress.best_value) == (2, 0.4)
 
@@ -240,7 +241,7 @@ def test_a_caller_may_stop() -> None:
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_no_number(bad: float) -> None:
     progress, fitted = Progress(), setup()
-    fitted = Fit(**vars(fitted) | {"loss": lambda logits, targets: logits.sum() * bad})
+    fitted = StageSetup(**vars(fitted) | {"loss": lambda logits, targets: logits.sum() * bad})
     with pytest.raises(TrainingDiverged, match=r"epoch 1: train_loss is (nan|inf|-inf), val_auc is 0\.5"):
         fit(Tiny(), stage(), fitted, progress, go_on)
     assert (progress.epoch, progress.history, progress.best_epoch) == (0, [], 0)
@@ -368,9 +369,11 @@ def test_a_step_of_sam_takes_the_gradient_of_a_steeper_place() -> None:
 def test_an_epoch_of_oversampled_rows() -> None:
     """Four rows of class 1 and seven of class 0: fourteen are seen."""
     model, labels = Tiny(), []
-    fitted = Fit(**vars(setup(11, batch_size=4, accumulation=1)) | {"sampling": "oversample"})
+    fitted = StageSetup(**vars(setup(11, batch_size=4, accumulation=1)) | {"sampling": "oversample"})
     loss = fitted.loss
-    counted = Fit(**vars(fitted) | {"loss": lambda logits, targets: labels.append(targets) or loss(logits, targets)})
+    counted = StageSetup(
+        **vars(fitted) | {"loss": lambda logits, targets: labels.append(targets) or loss(logits, targets)}
+    )
     progress = Progress()
     fit(model, stage(epochs=1), counted, progress, go_on)
     assert torch.cat(labels).tolist().count(1.0) == torch.cat(labels).tolist().count(0.0) == 7
@@ -381,7 +384,7 @@ def test_mixing_reaches_the_loss() -> None:
     model, labels = Tiny(), []
     fitted = setup(12, batch_size=4, accumulation=1)
     loss = fitted.loss
-    mixing = Fit(
+    mixing = StageSetup(
         **vars(fitted)
         | {
             "augment": AugmentConfig(hflip=0, mixup=1.0),
@@ -403,7 +406,7 @@ def test_batchnorm_is_recomputed_for_what_is_kept() -> None:
     assert isinstance(norm, nn.BatchNorm1d)
     fitted = setup(12, batch_size=6)
     images = fitted.inputs.train.float()
-    floats = Fit(**vars(fitted) | {"inputs": Inputs(0, images, images)})
+    floats = StageSetup(**vars(fitted) | {"inputs": Inputs(0, images, images)})
     recompute_batchnorm(model, floats)
     assert norm.running_mean is not None
     torch.testing.assert_close(norm.running_mean, images.flatten(1).mean(0))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mobilenet_chest.data.dataset import Split
 from mobilenet_chest.errors import TrainingDiverged
-from mobilenet_chest.training.predict import BATCH, predict, predict_logits
+from mobilenet_chest.training.predict import PREDICT_BATCH, predict, predict_logits
 
 CPU = torch.device("cpu")
 
@@ -48,7 +48,7 @@ def sigmoid(pixels: Tensor) -> np.ndarray:
     return 1 / (1 + np.exp(-(pixels.double().numpy() - 100) / 50))
 
 
-@pytest.mark.parametrize("rows", [1, 7, BATCH, BATCH + 1])
+@pytest.mark.parametrize("rows", [1, 7, PREDICT_BATCH, PREDICT_BATCH + 1])
 def test_tta_is_the_mean_of_image_and_mirror(rows: int) -> None:
     data = split(rows)
     found = predict(Lopsided(), data, CPU)
@@ -70,11 +70,11 @@ def test_a_mirror_of_the_mirror_changes_nothing() -> None:
 
 def test_evaluation_mode_in_batches_without_gradients() -> None:
     model = Lopsided().train()
-    logits = predict_logits(model, split(BATCH + 44).images)
-    assert model.batches == [BATCH, 44]
+    logits = predict_logits(model, split(PREDICT_BATCH + 44).images)
+    assert model.batches == [PREDICT_BATCH, 44]
     assert model.modes == [False, False]
     assert not model.training
-    assert (logits.dtype, logits.shape, logits.requires_grad) == (torch.float32, (BATCH + 44,), False)
+    assert (logits.dtype, logits.shape, logits.requires_grad) == (torch.float32, (PREDICT_BATCH + 44,), False)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

@@ -15,8 +15,8 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.training import stages
 from mobilenet_chest.training.epoch import Record
-from mobilenet_chest.training.loop import Progress
-from mobilenet_chest.training.stages import Spent, prepare, train_stage1, train_stage2
+from mobilenet_chest.training.progress import Progress, StageCost
+from mobilenet_chest.training.stages import prepare, train_stage1, train_stage2
 from mobilenet_chest.two_stage import RunResult, train
 
 Make = Callable[..., Config]
@@ -151,7 +151,7 @@ def test_one_trains_and_the_other_waits(phantom_config: Make) -> None:
     second.start()
     first.join(60)
     second.join(60)
-    assert results[0][0] == (False, Spent(2))
+    assert results[0][0] == (False, StageCost(2))
     stopped, cost = results[1][0]
     assert (stopped, cost.epochs_trained, cost.epochs_reused) == (False, 0, 2)
     assert results[0][1].history == results[1][1].history

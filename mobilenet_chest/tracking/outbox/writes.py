@@ -40,7 +40,7 @@ def send(client: MlflowClient, run_id: str, write: Write, file: Path | None = No
     Raises:
         DataError: It is none of those there are.
     """
-    with interrupts.uncut():  # MLflow's own session is not rolled back by one, and keeps the database locked
+    with interrupts.deferred():  # MLflow's own session is not rolled back by one, and keeps the database locked
         _send(client, run_id, write, file)
 
 

@@ -28,7 +28,7 @@ from mobilenet_chest.tracking.outbox.writes import Write, send
 from mobilenet_chest.tracking.provenance import identity
 from mobilenet_chest.tracking.study_run import keep_checkpoints, settle_trials
 from mobilenet_chest.training import checkpoint
-from mobilenet_chest.training.loop import Progress
+from mobilenet_chest.training.progress import Progress
 
 Make = Callable[..., Config]
 

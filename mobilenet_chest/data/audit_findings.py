@@ -65,7 +65,7 @@ class Shift:
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditFinding:
     """What a reader should know, in a sentence, and the images that it is about, in words."""
 
     severity: Severity
@@ -73,65 +73,65 @@ class Finding:
     images: tuple[str, ...] = ()
 
 
-def by_severity(found: Iterable[Finding]) -> list[Finding]:
+def by_severity(found: Iterable[AuditFinding]) -> list[AuditFinding]:
     """The serious ones first; otherwise in the order given."""
     order: dict[Severity, int] = {"serious": 0, "notable": 1, "note": 2}
     return sorted(found, key=lambda finding: order[finding.severity])
 
 
-def of_exact(groups: Sequence[Sequence[Image]], splits: Sequence[str]) -> Iterable[Finding]:
+def of_exact(groups: Sequence[Sequence[Image]], splits: Sequence[str]) -> Iterable[AuditFinding]:
     """About images with the same pixels: between splits, within splits, and with both labels."""
     for first, second in combinations(splits, 2):
         both = [group for group in groups if {first, second} <= {image.split for image in group}]
         if both:
             here, there = (sum(image.split == split for group in both for image in group) for split in (first, second))
             text = f"{_of(there, 'image')} of {second} {_is(there)} in {first} as well, pixel for pixel"
-            yield Finding("serious", f"{text} ({_of(here, 'row')} there)", _each(both))
+            yield AuditFinding("serious", f"{text} ({_of(here, 'row')} there)", _each(both))
     differing = [group for group in groups if len({image.label for image in group}) > 1]
     if differing:
-        yield Finding("serious", f"{_of(len(differing), 'image')} with both labels", _each(differing))
+        yield AuditFinding("serious", f"{_of(len(differing), 'image')} with both labels", _each(differing))
     for split in splits:
         within = [[image for image in group if image.split == split] for group in groups]
         repeated = [group for group in within if len(group) > 1]
         if repeated:
             again = sum(len(group) - 1 for group in repeated)
-            yield Finding(
+            yield AuditFinding(
                 "notable", f"{_of(again, 'row')} of {split} {_repeats(again)} an earlier one", _each(repeated)
             )
     if dropped := sum(map(_dropped, groups)):
-        yield Finding("note", f"data.drop_duplicates=true leaves {_of(dropped, 'row')} of train out")
+        yield AuditFinding("note", f"data.drop_duplicates=true leaves {_of(dropped, 'row')} of train out")
 
 
-def of_near(pairs: Sequence[Near], splits: Sequence[str], cut_short: bool) -> Iterable[Finding]:
+def of_near(pairs: Sequence[Near], splits: Sequence[str], cut_short: bool) -> Iterable[AuditFinding]:
     """About images that are nearly the same; ``cut_short`` where there may be more."""
     for first, second in combinations(splits, 2):
         both = [pair for pair in pairs if (pair.first.split, pair.second.split) == (first, second)]
         if both:
             count = len({pair.second for pair in both})
             text = f"{_of(count, 'image')} of {second} {_is(count)} nearly one of {first} (correlation {NEAR} or more)"
-            yield Finding("serious", text, tuple(map(str, both)))
+            yield AuditFinding("serious", text, tuple(map(str, both)))
     for split in splits:
         within = [pair for pair in pairs if pair.first.split == pair.second.split == split]
         if within:
             text = f"{_of(len(within), 'pair')} of nearly equal images in {split} (correlation {NEAR} or more)"
-            yield Finding("notable", text, tuple(map(str, within)))
+            yield AuditFinding("notable", text, tuple(map(str, within)))
     if cut_short:
-        yield Finding("note", f"the search for nearly equal images ended at {len(pairs)} pairs; there are more")
+        yield AuditFinding("note", f"the search for nearly equal images ended at {len(pairs)} pairs; there are more")
 
 
-def of_patients(shared: Sequence[Shared] | None, unknown: Sequence[str]) -> Iterable[Finding]:
+def of_patients(shared: Sequence[Shared] | None, unknown: Sequence[str]) -> Iterable[AuditFinding]:
     """About patients in two splits, and where that cannot be known; ``unknown`` are splits without patients."""
     for found in shared or []:
         first, second = found.splits
         text = f"{_of(found.patients, 'patient')} {_is(found.patients)} in {first} and in {second}"
-        yield Finding("serious", f"{text} ({found.rows[0]} and {found.rows[1]} rows)")
+        yield AuditFinding("serious", f"{text} ({found.rows[0]} and {found.rows[1]} rows)")
     if unknown:
         keys = ", ".join(f"{split}_patient" for split in unknown)
         text = f"the file does not say whose images these are (no {keys}): a patient may be in two splits"
-        yield Finding("note", text)
+        yield AuditFinding("note", text)
 
 
-def of_shifts(shifts: Sequence[Shift], counts: Mapping[str, Mapping[str, int]]) -> Iterable[Finding]:
+def of_shifts(shifts: Sequence[Shift], counts: Mapping[str, Mapping[str, int]]) -> Iterable[AuditFinding]:
     """About splits that differ by more than chance."""
     for shift in shifts:
         if shift.p >= SHIFT_P:
@@ -140,15 +140,15 @@ def of_shifts(shifts: Sequence[Shift], counts: Mapping[str, Mapping[str, int]]) 
         if shift.what == "labels":
             name = list(counts[shift.splits[0]])[1]
             shares = " and ".join(f"{counts[s][name] / sum(counts[s].values()):.1%}" for s in shift.splits)
-            yield Finding(
+            yield AuditFinding(
                 "notable", f"{pair} differ in labels: {shares} {name} (chi-square {shift.statistic:.1f}, {_p(shift.p)})"
             )
         else:
             distance = f"Kolmogorov–Smirnov {shift.statistic:.3f}, {_p(shift.p)}"
-            yield Finding("notable", f"{pair} differ in {shift.what} ({distance})")
+            yield AuditFinding("notable", f"{pair} differ in {shift.what} ({distance})")
 
 
-def of_damage(damaged: Sequence[tuple[str, Image]]) -> Iterable[Finding]:
+def of_damage(damaged: Sequence[tuple[str, Image]]) -> Iterable[AuditFinding]:
     """About images in which there is nothing, or not all, to be seen."""
     meaning = {
         "blank": "of one gray value, or nearly",
@@ -157,7 +157,7 @@ def of_damage(damaged: Sequence[tuple[str, Image]]) -> Iterable[Finding]:
     }
     for (what, split), count in Counter((what, image.split) for what, image in damaged).items():
         images = tuple(str(image) for kind, image in damaged if (kind, image.split) == (what, split))
-        yield Finding("notable", f"{_of(count, 'image')} of {split} {_is(count)} {meaning[what]}", images)
+        yield AuditFinding("notable", f"{_of(count, 'image')} of {split} {_is(count)} {meaning[what]}", images)
 
 
 def _of(count: int, what: str) -> str:
