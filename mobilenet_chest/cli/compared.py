@@ -12,7 +12,7 @@ from rich.table import Table
 from mobilenet_chest.cli.output import duration, ends, line, number, out, print_json, with_interval
 
 if TYPE_CHECKING:
-    from mobilenet_chest.evaluation.paired import Verdict
+    from mobilenet_chest.evaluation.paired import PairedComparison
     from mobilenet_chest.selection.compare import Row
 
 FIGURES = {
@@ -92,7 +92,7 @@ def _against(base: Row, others: Sequence[Row], metric: str | None) -> None:
             line(f"{row.name}, run {row.run_id}: {row.selection}")
 
 
-def _verdict(verdict: Verdict | None) -> tuple[str, str, str]:
+def _verdict(verdict: PairedComparison | None) -> tuple[str, str, str]:
     if verdict is None:
         return "", "", ""
     difference = f"{verdict.value:+.4f} ({verdict.low:+.4f} to {verdict.high:+.4f})"

@@ -13,7 +13,7 @@ from mobilenet_chest.cli.reporting import reporting
 from mobilenet_chest.errors import UserError
 
 if TYPE_CHECKING:
-    from mobilenet_chest.evaluation.groups import GroupFigures
+    from mobilenet_chest.evaluation.groups import GroupMetrics
 
 FIGURES = ("auc", "accuracy", "sensitivity", "specificity")
 
@@ -49,7 +49,7 @@ def evaluate(
             _print(found.groups)
 
 
-def _print(found: Sequence[GroupFigures]) -> None:
+def _print(found: Sequence[GroupMetrics]) -> None:
     from rich.table import Table
 
     from mobilenet_chest.cli import output

@@ -101,11 +101,11 @@ def dry_run(
 
 def training(config: Config, result: RunResult, as_json: bool) -> None:
     """The figures of one training."""
-    from mobilenet_chest.evaluation.metric_intervals import figure_intervals
-    from mobilenet_chest.evaluation.scored import Scored
+    from mobilenet_chest.evaluation.metric_intervals import metric_intervals
+    from mobilenet_chest.evaluation.run_predictions import RunPredictions
 
-    scored = Scored(result.predictions, result.metrics, config.evaluation, config.seed)
-    intervals = figure_intervals("val", result.metrics, scored)
+    scored = RunPredictions(result.predictions, result.metrics, config.evaluation, config.seed)
+    intervals = metric_intervals("val", result.metrics, scored)
     if as_json:
         print_json({"run_id": result.run_id, "status": result.status, "metrics": result.metrics,
                     "intervals": ends(intervals)})  # fmt: skip

@@ -10,7 +10,7 @@ import typer
 from mobilenet_chest.cli.reporting import reporting
 
 if TYPE_CHECKING:
-    from mobilenet_chest.evaluation.significance import Interval
+    from mobilenet_chest.evaluation.intervals import Interval
     from mobilenet_chest.selection.evaluate import Evaluation
     from mobilenet_chest.selection.operating_points import OperatingPoints
 

@@ -23,10 +23,10 @@ from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import Split, TrainVal, load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.evaluation.intervals import Interval
-from mobilenet_chest.evaluation.metric_intervals import figure_intervals
+from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.metrics import selection_metrics
-from mobilenet_chest.evaluation.predictions import Predictions, one_after_the_other
-from mobilenet_chest.evaluation.scored import Scored
+from mobilenet_chest.evaluation.predictions import Predictions, concatenate
+from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.artifacts import FOLDS, OUT_OF_FOLD, SCORED_ON
@@ -96,13 +96,13 @@ def log_ensemble(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"])
     data = load_train_val(config.data)
     if of == "folds":
         rows = _all_rows(data, config)
-        predictions = one_after_the_other([part.predictions() for part in parts])
+        predictions = concatenate([part.predictions() for part in parts])
     else:
         rows, predictions = data.val, mean_predictions([part.predictions() for part in parts])
     metrics = selection_metrics(predictions, config.evaluation, config.seed)
     metrics |= {name: sum(part.run.data.metrics[name] for part in parts) for name in ("parameters", "train_seconds")}
-    scored = Scored(predictions, metrics, config.evaluation, config.seed)
-    run_ids, intervals = tuple(part.run_id for part in parts), figure_intervals("val", metrics, scored)
+    scored = RunPredictions(predictions, metrics, config.evaluation, config.seed)
+    run_ids, intervals = tuple(part.run_id for part in parts), metric_intervals("val", metrics, scored)
     tags = {"members": ",".join(run_ids), "members_are": of}
     if of == "folds":
         tags[SCORED_ON] = OUT_OF_FOLD

@@ -17,9 +17,9 @@ from mobilenet_chest.combine.members import Member, load_members
 from mobilenet_chest.config import Config, best_direction
 from mobilenet_chest.data.dataset import Split
 from mobilenet_chest.errors import UserError
-from mobilenet_chest.evaluation.metric_intervals import figure_intervals
+from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
-from mobilenet_chest.evaluation.scored import Scored
+from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import parameter_counts
 from mobilenet_chest.tracking import MlflowTracker
@@ -112,7 +112,7 @@ def soup(candidates: Sequence[Candidate]) -> Combined:
         checkpoint.save(folder / "best.pt", {"model": model.state_dict(), "threshold": metrics["threshold"]})
         tracker.log_file(folder / "best.pt", "checkpoints")
     assert tracker.run_id is not None
-    intervals = figure_intervals("val", metrics, Scored(predictions, metrics, config.evaluation, config.seed))
+    intervals = metric_intervals("val", metrics, RunPredictions(predictions, metrics, config.evaluation, config.seed))
     return Combined(tracker.run_id, tuple(part.run_id for part in taken), metrics, intervals)
 
 

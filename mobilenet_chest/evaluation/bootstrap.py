@@ -9,14 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.evaluation.intervals import LEVEL, Difference, Interval, Metric, check_level, check_rows
-from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
+from mobilenet_chest.evaluation.intervals import LEVEL, Difference, Interval, check_level, check_rows
+from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Weights = NDArray[np.float64]
 
-Figure = Callable[[Weights], Floats]
+MetricFunction = Callable[[Labels, Probabilities], float]
+"""A metric of labels uint8 (n,) and scores float64 (n,)."""
+
+Statistic = Callable[[Weights], Floats]
 """A figure of each of r sets of the same n images, (r,), by how often each image is in each set, (r, n)."""
 
 BLOCK = 1 << 22
@@ -29,7 +32,7 @@ ROUNDING = 1e-12
 def bootstrap(
     labels: Labels,
     scores: Probabilities,
-    metric: Metric,
+    metric: MetricFunction,
     *,
     groups: NDArray[np.generic] | None = None,
     level: float = LEVEL,
@@ -43,22 +46,22 @@ def bootstrap(
     Bootstrap Methods, 1997, eq. 5.27 f.).
 
     A metric that is the same in every draw, such as an accuracy of 1, has no width to be found here (for proportions
-    :func:`~mobilenet_chest.evaluation.significance.wilson` has); one that is NaN in a draw has ends of NaN.
+    :func:`~mobilenet_chest.evaluation.intervals.wilson` has); one that is NaN in a draw has ends of NaN.
 
     Args:
         labels: uint8 (n,).
         scores: float64 (n,).
-        metric: Figure of labels and scores; called ``draws`` times, and once without each image or patient.
+        metric: Statistic of labels and scores; called ``draws`` times, and once without each image or patient.
         groups: Patient of each image, (n,); ``None`` for images that are all of different patients.
         level: Confidence.
-        draws: Resampled sets.
+        draws: BootstrapDistribution sets.
         seed: The same one gives the same interval.
 
     Raises:
         DataError: As in :func:`~mobilenet_chest.evaluation.intervals.check_rows`.
     """
     check_rows(labels, scores)
-    (found,) = resampled(labels, [_of_rows(metric, labels, scores)], groups, draws=draws, seed=seed)
+    (found,) = bootstrap_distributions(labels, [_of_rows(metric, labels, scores)], groups, draws=draws, seed=seed)
     return found.interval(level)
 
 
@@ -66,7 +69,7 @@ def bootstrap_difference(
     labels: Labels,
     first: Probabilities,
     second: Probabilities,
-    metric: Metric,
+    metric: MetricFunction,
     *,
     groups: NDArray[np.generic] | None = None,
     level: float = LEVEL,
@@ -80,50 +83,34 @@ def bootstrap_difference(
     """
     check_rows(labels, first, second)
     one, other = _of_rows(metric, labels, first), _of_rows(metric, labels, second)
-    (found,) = resampled(labels, [less(one, other)], groups, draws=draws, seed=seed)
+    (found,) = bootstrap_distributions(labels, [difference_statistic(one, other)], groups, draws=draws, seed=seed)
     return found.difference(level)
 
 
-def of_mean(values: Floats | NDArray[np.bool_], among: NDArray[np.bool_] | None = None) -> Figure:
+def mean_statistic(values: Floats | NDArray[np.bool_], among: NDArray[np.bool_] | None = None) -> Statistic:
     """The mean of a value of each image (n,), of those ``among`` (n,) that count."""
     counted = np.ones(len(values)) if among is None else among.astype(np.float64)
     columns = np.stack([values * counted, counted], axis=1)
 
     def mean(weights: Weights) -> Floats:
         sums = weights @ columns
-        return _ratio(sums[:, 0], sums[:, 1])
+        return ratio(sums[:, 0], sums[:, 1])
 
     return mean
 
 
-def of_auc(labels: Labels, scores: Probabilities) -> Figure:
-    """The area under the ROC curve, ties counting half; NaN where a class is missing."""
-    order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=-math.inf) > 0)
-    positive = labels[order] == 1
-
-    def area(weights: Weights) -> Floats:
-        ordered = weights[:, order]
-        above, below = (np.add.reduceat(ordered * which, starts, axis=1) for which in (positive, ~positive))
-        pairs = above.sum(axis=1) * below.sum(axis=1)
-        right = (above * (below.cumsum(axis=1) - below / 2)).sum(axis=1)
-        return _ratio(right, pairs)
-
-    return area
-
-
-def _ratio(part: Floats, whole: Floats) -> Floats:
+def ratio(part: Floats, whole: Floats) -> Floats:
     """NaN where there is nothing."""
     ratio: Floats = np.divide(part, whole, out=np.full(len(whole), math.nan), where=whole > 0)
     return ratio
 
 
-def less(first: Figure, second: Figure) -> Figure:
+def difference_statistic(first: Statistic, second: Statistic) -> Statistic:
     """The first figure less the second."""
     return lambda weights: first(weights) - second(weights)
 
 
-def repeated(patients: NDArray[np.str_] | None) -> Rows | None:
+def patient_clusters(patients: NDArray[np.str_] | None) -> Rows | None:
     """A number for the patient of each image, (n,), one of its own where nobody is known (empty text); ``None`` where
     every image is of another patient, or nothing is known."""
     if patients is None:
@@ -134,7 +121,7 @@ def repeated(patients: NDArray[np.str_] | None) -> Rows | None:
     return numbers.astype(np.int64) if len(np.unique(numbers)) < len(numbers) else None
 
 
-def _of_rows(metric: Metric, labels: Labels, scores: Probabilities) -> Figure:
+def _of_rows(metric: MetricFunction, labels: Labels, scores: Probabilities) -> Statistic:
     """Of any metric, one set after the other."""
 
     def figure(weights: Weights) -> Floats:
@@ -145,7 +132,7 @@ def _of_rows(metric: Metric, labels: Labels, scores: Probabilities) -> Figure:
 
 
 @dataclass(frozen=True)
-class Resampled:
+class BootstrapDistribution:
     """A figure, its values in all draws, and what corrects their quantiles."""
 
     value: float
@@ -187,14 +174,14 @@ class Resampled:
         return float(2 * norm.sf(z))
 
 
-def resampled(
+def bootstrap_distributions(
     labels: Labels,
-    figures: Sequence[Figure],
+    figures: Sequence[Statistic],
     groups: NDArray[np.generic] | None = None,
     *,
     draws: int = 2000,
     seed: int = 0,
-) -> list[Resampled]:
+) -> list[BootstrapDistribution]:
     """Several figures of the same draws, each as :func:`bootstrap` has it, and hundreds of times as fast."""
     if not figures:
         return []
@@ -203,7 +190,7 @@ def resampled(
     left_out = ((unit != everything[rows, None]).astype(np.float64) for rows in _blocks(len(everything), n))
     values, without = (
         np.concatenate([np.stack([figure(weights) for figure in figures]) for weights in sets], axis=1)
-        for sets in (weights_of_draws(labels, groups, draws, seed), left_out)
+        for sets in (bootstrap_weights(labels, groups, draws, seed), left_out)
     )
     ends = np.cumsum([len(stratum) for stratum in strata])[:-1]
     whole = np.ones((1, n))
@@ -213,7 +200,7 @@ def resampled(
     ]
 
 
-def weights_of_draws(
+def bootstrap_weights(
     labels: Labels, groups: NDArray[np.generic] | None, draws: int, seed: int
 ) -> Iterator[Weights]:  # fmt: skip
     """How often each of n images is in each resampled set, block by block (r, n); stratified as :func:`bootstrap`."""
@@ -235,18 +222,18 @@ def _counts(drawn: Rows, units: int) -> Floats:
     return np.bincount(places.ravel(), minlength=units * len(drawn)).reshape(-1, units).astype(np.float64)
 
 
-def _corrected(value: float, values: Floats, without: Sequence[Floats]) -> Resampled:
+def _corrected(value: float, values: Floats, without: Sequence[Floats]) -> BootstrapDistribution:
     from scipy.stats import norm
 
     if not np.isfinite(values).all() or np.ptp(values) < ROUNDING:
-        return Resampled(value, values, 0.0, 0.0)
+        return BootstrapDistribution(value, values, 0.0, 0.0)
     squares = cubes = 0.0
     for stratum in without:
         if len(stratum) > 1:
             influence = (len(stratum) - 1) / len(stratum) * (stratum.mean() - stratum)
             squares, cubes = squares + (influence**2).sum(), cubes + (influence**3).sum()
     acceleration = cubes / (6 * squares**1.5) if squares > 0 else 0.0
-    return Resampled(value, values, float(norm.ppf(_share_below(values, value))), float(acceleration))
+    return BootstrapDistribution(value, values, float(norm.ppf(_share_below(values, value))), float(acceleration))
 
 
 def _share_below(values: Floats, bound: float) -> float:

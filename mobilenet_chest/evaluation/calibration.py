@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import EvaluationConfig
-from mobilenet_chest.evaluation.bootstrap import Figure, Weights, resampled
-from mobilenet_chest.evaluation.significance import LEVEL, Interval, wilson
-from mobilenet_chest.evaluation.thresholds import Labels, Probabilities, crossfit_folds
+from mobilenet_chest.evaluation.bootstrap import Statistic, Weights, bootstrap_distributions
+from mobilenet_chest.evaluation.crossfit import crossfit_folds
+from mobilenet_chest.evaluation.intervals import LEVEL, Interval, wilson
+from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 
 BINS = 10
 
@@ -52,7 +53,7 @@ class Reliability:
 
 
 def reliability(labels: Labels, probabilities: Probabilities, bins: int = BINS) -> Reliability:
-    """Predicted and observed shares of class 1 in bins with equally many rows; equal probabilities stay together.
+    """Predictions and observed shares of class 1 in bins with equally many rows; equal probabilities stay together.
 
     Bins of equal width would leave most of them with a handful of rows, and the error with more bias (Roelofs et al.,
     Mitigating Bias in Calibration Error Estimation, AISTATS 2022). The bias is exact: in each bin the number of rows of
@@ -109,7 +110,7 @@ def fit_temperature(labels: Labels, probabilities: Probabilities) -> float:
     return float(np.exp(found.x))
 
 
-def at_temperature(probabilities: Probabilities, temperature: float) -> Probabilities:
+def apply_temperature(probabilities: Probabilities, temperature: float) -> Probabilities:
     """Probabilities whose logits are those given, divided by ``temperature``."""
     from scipy.special import expit
 
@@ -122,34 +123,34 @@ def crossfit_calibrated(labels: Labels, probabilities: Probabilities, folds: int
     calibrated = np.empty_like(probabilities)
     for fitting, judged in crossfit_folds(labels, folds, seed):
         temperature = fit_temperature(labels[fitting], probabilities[fitting])
-        calibrated[judged] = at_temperature(probabilities[judged], temperature)
+        calibrated[judged] = apply_temperature(probabilities[judged], temperature)
     return calibrated
 
 
 def log_loss(labels: Labels, probabilities: Probabilities) -> float:
     """Mean cross-entropy, in nats."""
-    return float(losses("log_loss", labels, probabilities).mean())
+    return float(image_losses("log_loss", labels, probabilities).mean())
 
 
 def brier(labels: Labels, probabilities: Probabilities) -> float:
     """Mean squared distance between probability and label (Brier, Monthly Weather Review 78, 1950)."""
-    return float(losses("brier", labels, probabilities).mean())
+    return float(image_losses("brier", labels, probabilities).mean())
 
 
-def losses(name: str, labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
+def image_losses(name: str, labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
     """What :func:`brier`, or else :func:`log_loss`, is the mean of, (n,)."""
     if name == "brier":
         return np.asarray(np.square(probabilities - labels))
     return _cross_entropies(labels, _logits(probabilities))
 
 
-def of_error(labels: Labels, probabilities: Probabilities) -> Figure:
+def ece_statistic(labels: Labels, probabilities: Probabilities) -> Statistic:
     """The ECE of resampled images, in the bins of these."""
     gaps = _gaps(labels, probabilities)
     return lambda weights: np.asarray(abs(weights @ gaps).sum(axis=1) / weights.sum(axis=1))
 
 
-def error_interval(
+def ece_interval(
     labels: Labels, probabilities: Probabilities, groups: NDArray[np.int64] | None = None
 ) -> Interval:  # fmt: skip
     """ECE with a 95% interval.
@@ -170,7 +171,7 @@ def error_interval(
     def chance(weights: Weights) -> NDArray[np.float64]:
         return np.asarray(abs(weights @ gaps / weights.sum(axis=1, keepdims=True) - own).sum(axis=1))
 
-    error, added = resampled(labels, [of_error(labels, probabilities), chance], groups)
+    error, added = bootstrap_distributions(labels, [ece_statistic(labels, probabilities), chance], groups)
     low = error.value - float(np.quantile(added.values, (1 + LEVEL) / 2))
     high = float(np.quantile(error.values, (1 + LEVEL) / 2))
     return Interval(error.value, max(0.0, low), max(error.value, high))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import EvaluationConfig, best_direction
-from mobilenet_chest.evaluation.metrics import Predicted
-from mobilenet_chest.evaluation.thresholds import Labels, accuracy_at, choose_threshold, crossfit_folds
+from mobilenet_chest.evaluation.auc import auc_statistic
+from mobilenet_chest.evaluation.predictions import Labels, Predictions, Probabilities
+from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold
 
 DIGITS = 12
 """To which two epochs are compared: sums in another order must not tell equal ones apart."""
 
 
 def crossfit_all_accuracy(
-    predicted: Predicted,
+    predicted: Predictions,
     logits: NDArray[np.float64],
     stages: Sequence[float],
     best_epoch: int,
@@ -37,7 +39,7 @@ def crossfit_all_accuracy(
         logits: (epochs, n), without TTA.
         stages: Stage of each epoch.
         best_epoch: The run's own, from 1.
-        config: Metric, thresholds, folds.
+        config: MetricFunction, thresholds, folds.
         seed: Of the folds.
     """
     from scipy.special import expit  # takes long
@@ -75,13 +77,45 @@ def epoch_values(labels: Labels, logits: NDArray[np.float64], metric: str) -> ND
     if metric == "val_accuracy":
         shares: NDArray[np.float64] = ((logits >= 0) == (labels == 1)).mean(axis=1)
         return shares
-    from scipy.stats import rankdata  # takes long
+    once = np.ones((1, len(labels)))
+    return np.array([auc_statistic(labels, row)(once)[0] for row in logits])
 
-    ones = int(labels.sum())
-    pairs = ones * (len(labels) - ones)
-    if not pairs:
-        return np.full(len(logits), np.nan)
-    # the sum of class 1's ranks counts the pairs that are in order (Mann and Whitney, 1947)
-    ranks = rankdata(logits, axis=1)[:, labels == 1].sum(axis=1)
-    areas: NDArray[np.float64] = (ranks - ones * (ones + 1) / 2) / pairs
-    return areas
+
+def crossfit_accuracy(labels: Labels, probabilities: Probabilities, config: EvaluationConfig, seed: int) -> float:
+    """Accuracy where every row is judged by a threshold chosen on the other folds.
+
+    A threshold chosen and reported on the same 305 images promises about 0.9 points that are not there; this figure
+    does not.
+    """
+    return int(crossfit_correct(labels, probabilities, config, seed).sum()) / len(labels)
+
+
+def crossfit_correct(
+    labels: Labels, probabilities: Probabilities, config: EvaluationConfig, seed: int
+) -> NDArray[np.bool_]:
+    """Which rows (n,) the thresholds of :func:`crossfit_accuracy` judge rightly."""
+    right = np.empty(len(labels), bool)
+    for fitting, judged in crossfit_folds(labels, config.folds, seed):
+        threshold = choose_threshold(labels[fitting], probabilities[fitting], config)
+        right[judged] = (probabilities[judged] >= threshold) == (labels[judged] == 1)
+    return right
+
+
+def crossfit_folds(
+    labels: Labels, folds: int, seed: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:  # fmt: skip
+    """For each fold the row indices of the others, to choose by, and its own, to be judged.
+
+    Folds are stratified, unless a class has fewer rows than there are folds.
+    """
+    yield from _folds(np.asarray(labels, np.uint8).tobytes(), min(folds, len(labels)), seed)
+
+
+@lru_cache(maxsize=8)
+def _folds(labels: bytes, folds: int, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """The same for all runs of a study, of which a comparison may have hundreds."""
+    from sklearn.model_selection import KFold, StratifiedKFold  # takes seconds
+
+    of_class = np.frombuffer(labels, np.uint8)
+    kind = StratifiedKFold if int(np.bincount(of_class, minlength=2).min()) >= folds else KFold
+    return list(kind(folds, shuffle=True, random_state=seed).split(of_class[:, None], of_class))

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.evaluation.bootstrap import weights_of_draws
-from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
+from mobilenet_chest.evaluation.bootstrap import bootstrap_weights
+from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 
-Curve = NDArray[np.float64]
+CurveValues = NDArray[np.float64]
 
-GRID: Curve = np.linspace(0, 1, 101)
+GRID: CurveValues = np.linspace(0, 1, 101)
 """Where curves are given: false positive rates of a ROC curve, recalls of a precision-recall curve."""
 
 DRAWS = 1000
@@ -22,12 +22,12 @@ DRAWS = 1000
 class Band(NamedTuple):
     """A curve over :data:`GRID` and the band around it, float64 (101,) each."""
 
-    value: Curve
-    low: Curve
-    high: Curve
+    value: CurveValues
+    low: CurveValues
+    high: CurveValues
 
 
-def roc(labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None = None) -> Curve:
+def roc(labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None = None) -> CurveValues:
     """The highest sensitivity that any threshold has at a false positive rate of at most each of :data:`GRID`.
 
     Args:
@@ -40,7 +40,7 @@ def roc(labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None
     return true[np.searchsorted(false, GRID + 1e-9, side="right") - 1]
 
 
-def precision_recall(labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None = None) -> Curve:
+def precision_recall(labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None = None) -> CurveValues:
     """Precision at the highest threshold that reaches a recall of at least each of :data:`GRID`, as in :func:`roc`."""
     weights = np.ones(len(labels), np.int64) if weights is None else weights
     true, false = _rates(labels, scores, weights)
@@ -48,10 +48,10 @@ def precision_recall(labels: Labels, scores: Probabilities, weights: NDArray[np.
     found, alarms = true[1:] * positive, false[1:] * negative
     reached = np.searchsorted(true[1:], GRID - 1e-9, side="left")
     with np.errstate(invalid="ignore"):  # 0 of 0 at a threshold above every row that counts
-        precision: Curve = found / (found + alarms)
+        precision: CurveValues = found / (found + alarms)
     # recall 0 is reached by the highest score that counts
     first = int(np.flatnonzero(found + alarms > 0)[0])
-    reading: Curve = precision[np.maximum(reached, first)]
+    reading: CurveValues = precision[np.maximum(reached, first)]
     return reading
 
 
@@ -62,10 +62,10 @@ def average_precision(labels: Labels, scores: Probabilities) -> float:
     return float((np.diff(true) * found / (found + alarms)).sum())
 
 
-def band(
+def bootstrap_band(
     labels: Labels,
     scores: Probabilities,
-    curve: Callable[[Labels, Probabilities, NDArray[np.int64]], Curve],
+    curve: Callable[[Labels, Probabilities, NDArray[np.int64]], CurveValues],
     groups: NDArray[np.int64] | None = None,
     level: float = 0.95,
     draws: int = DRAWS,
@@ -78,13 +78,13 @@ def band(
     At any one abscissa the band covers with about ``level``; as a whole it covers less (Macskassy and Provost, 2004).
     """
     ones = np.ones(len(labels), np.int64)
-    sets = (weights.astype(np.int64) for block in weights_of_draws(labels, groups, draws, seed) for weights in block)
+    sets = (weights.astype(np.int64) for block in bootstrap_weights(labels, groups, draws, seed) for weights in block)
     drawn = np.stack([curve(labels, scores, weights) for weights in sets])
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return Band(curve(labels, scores, ones), low, high)
 
 
-def _rates(labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None) -> tuple[Curve, Curve]:
+def _rates(labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None) -> tuple[CurveValues, CurveValues]:
     """True and false positive rates from the threshold above all scores, (0, 0), down to the lowest score, (1, 1)."""
     weights = np.ones(len(labels), np.int64) if weights is None else weights
     order = np.argsort(-scores, kind="stable")

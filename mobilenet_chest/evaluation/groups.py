@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.evaluation.bootstrap import of_auc, of_mean, repeated, resampled
-from mobilenet_chest.evaluation.significance import Interval, auc_interval, wilson
-from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
+from mobilenet_chest.evaluation.auc import auc_statistic
+from mobilenet_chest.evaluation.bootstrap import bootstrap_distributions, mean_statistic, patient_clusters
+from mobilenet_chest.evaluation.delong import auc_interval
+from mobilenet_chest.evaluation.intervals import Interval, wilson
+from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 
 FEW = 10
 """Images of a class, below which a group's figures are said to rest on few."""
@@ -20,7 +22,7 @@ NOT_GIVEN = "not given"
 
 
 @dataclass(frozen=True)
-class GroupFigures:
+class GroupMetrics:
     """Figures of the images with one value of one column.
 
     Attributes:
@@ -43,14 +45,14 @@ class GroupFigures:
     note: str
 
 
-def grouped(
+def group_metrics(
     labels: Labels,
     probabilities: Probabilities,
     threshold: float,
     groups: Mapping[str, NDArray[np.str_]],
     patients: NDArray[np.str_] | None,
     classes: tuple[str, str],
-) -> list[GroupFigures]:
+) -> list[GroupMetrics]:
     """Figures of all images, and of each group.
 
     Intervals are Wilson's, and for the AUC those of
@@ -70,7 +72,7 @@ def grouped(
     for name, values in groups.items():
         chosen += [(name, value, values == value) for value in sorted(set(values.tolist()), key=_in_order)]
     return [
-        GroupFigures(
+        GroupMetrics(
             name=name,
             value=value or ("" if name == "all" else NOT_GIVEN),
             rows=int(mask.sum()),
@@ -88,35 +90,35 @@ def grouped(
 def _figures(
     labels: Labels, scores: Probabilities, threshold: float, patients: NDArray[np.str_] | None
 ) -> dict[str, Interval]:
-    people, right = repeated(patients), (scores >= threshold) == (labels == 1)
+    clusters, right = patient_clusters(patients), (scores >= threshold) == (labels == 1)
     masks = {"accuracy": labels >= 0, "sensitivity": labels == 1, "specificity": labels == 0}
     masks = {name: mask for name, mask in masks.items() if mask.any()}
     ranked = len(masks) == 3
-    if people is None:
+    if clusters is None:
         found = {"auc": auc_interval(labels, scores)} if ranked else {}
         return found | {name: wilson(int(right[mask].sum()), int(mask.sum())) for name, mask in masks.items()}
-    figures = {"auc": of_auc(labels, scores)} if ranked else {}
-    figures |= {name: of_mean(right, mask) for name, mask in masks.items()}
-    intervals = resampled(labels, list(figures.values()), people)
+    figures = {"auc": auc_statistic(labels, scores)} if ranked else {}
+    figures |= {name: mean_statistic(right, mask) for name, mask in masks.items()}
+    intervals = bootstrap_distributions(labels, list(figures.values()), clusters)
     return {
-        name: as_of_people(one.interval(), labels[mask], people[mask])
+        name: wilson_if_constant(one.interval(), labels[mask], clusters[mask])
         for (name, one) in zip(figures, intervals, strict=True)
         for mask in [masks.get(name, labels >= 0)]
     }
 
 
-def as_of_people(interval: Interval, labels: Labels, people: NDArray[np.int64]) -> Interval:
-    """Wilson's of so many people, of the class with fewer, for a share that is the same in every draw, as 1 is."""
+def wilson_if_constant(interval: Interval, labels: Labels, clusters: NDArray[np.int64]) -> Interval:
+    """Wilson's of so many clusters, of the class with fewer, for a share that is the same in every draw, as 1 is."""
     if interval.low < interval.high or not math.isfinite(interval.value):
         return interval
-    count = min(len(np.unique(people[labels == label])) for label in np.unique(labels))
+    count = min(len(np.unique(clusters[labels == label])) for label in np.unique(labels))
     wide = wilson(round(interval.value * count), count)
     return Interval(interval.value, min(wide.low, interval.value), max(wide.high, interval.value))
 
 
 def _count(patients: NDArray[np.str_]) -> int:
-    people = repeated(patients)
-    return len(patients) if people is None else len(np.unique(people))
+    clusters = patient_clusters(patients)
+    return len(patients) if clusters is None else len(np.unique(clusters))
 
 
 def _in_order(value: str) -> tuple[bool, bool, int, str]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
+from mobilenet_chest.evaluation.predictions import Labels
 
 LEVEL = 0.95
 """Confidence of an interval, where nothing else is asked for."""
-
-Metric = Callable[[Labels, Probabilities], float]
-"""A figure of labels uint8 (n,) and scores float64 (n,)."""
 
 
 @dataclass(frozen=True)
@@ -73,3 +70,23 @@ def check_rows(labels: Labels, *columns: NDArray[np.generic]) -> None:
             raise DataError("a score is NaN or infinite: figures of such predictions mean nothing")
     if not np.isin(labels, (0, 1)).all():
         raise DataError(f"labels {np.unique(labels).tolist()}: only 0 and 1 are")
+
+
+def wilson(successes: int, n: int, level: float = LEVEL) -> Interval:
+    """A proportion with Wilson's score interval (JASA 1927), which holds near 0 and 1 too.
+
+    Of no observations nothing is known: NaN, 0 and 1.
+
+    Raises:
+        ValueError: More successes than observations, or fewer than none.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    check_level(level)
+    if not 0 <= successes <= n:
+        raise ValueError(f"{successes} successes of {n}: there are 0 to {n}")
+    if n == 0:
+        return Interval(math.nan, 0.0, 1.0)
+    low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
+    # rounding leaves the ends a hair's breadth off
+    return Interval(successes / n, float(low) if successes else 0.0, float(high) if successes < n else 1.0)

@@ -6,20 +6,21 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache
 
-from mobilenet_chest.evaluation.bootstrap import less, resampled
-from mobilenet_chest.evaluation.calibration import error_interval
+from mobilenet_chest.evaluation.bootstrap import bootstrap_distributions, difference_statistic
+from mobilenet_chest.evaluation.calibration import ece_interval
 from mobilenet_chest.evaluation.delong import auc_intervals
-from mobilenet_chest.evaluation.groups import as_of_people
-from mobilenet_chest.evaluation.scored import JUDGED, OF_CLASS, RANKED, Scored
-from mobilenet_chest.evaluation.significance import LEVEL, Interval, mcnemar, wilson
+from mobilenet_chest.evaluation.groups import wilson_if_constant
+from mobilenet_chest.evaluation.intervals import LEVEL, Interval, wilson
+from mobilenet_chest.evaluation.run_predictions import AUC_COLUMNS, CLASS_OF_RATE, PROPORTIONS, RunPredictions
+from mobilenet_chest.evaluation.significance import mcnemar
 
 ROUNDING = 1e-9
 """By how much a figure may differ from that of the predictions, relative to 1: a loss is summed in another order."""
 
-COUNTED = (*JUDGED, "accuracy_crossfit_all")
+COUNTED = (*PROPORTIONS, "accuracy_crossfit_all")
 """Shares of images."""
 
-BY_FORMULA = (*RANKED, *COUNTED)
+BY_FORMULA = (*AUC_COLUMNS, *COUNTED)
 """What has an interval without resampling, where no patient has more than one image."""
 
 ERRORS = {"ece": "probability_tta", "ece_calibrated": "calibrated"}
@@ -27,7 +28,7 @@ ERRORS = {"ece": "probability_tta", "ece_calibrated": "calibrated"}
 _wilson = lru_cache(maxsize=4096)(wilson)  # hundreds of runs on the same images have the same few hundred counts
 
 
-def figure_intervals(split: str, figures: Mapping[str, float], scored: Scored) -> dict[str, Interval]:
+def metric_intervals(split: str, figures: Mapping[str, float], scored: RunPredictions) -> dict[str, Interval]:
     """95% intervals of a run's figures, by their names.
 
     DeLong's of AUCs, Wilson's of shares of images, and the stratified bootstrap's of the others: losses, the Brier
@@ -54,27 +55,27 @@ def figure_intervals(split: str, figures: Mapping[str, float], scored: Scored) -
     }
 
 
-def tta_gain(scored: Scored) -> Interval:
+def tta_gain(scored: RunPredictions) -> Interval:
     """The accuracy at 0.5 with TTA less that without, with the 95% interval of :func:`mcnemar`; the bootstrap's where
     patients have more than one image."""
-    if scored.people is None:
-        found = mcnemar(scored.right("accuracy_tta"), scored.right("accuracy"))
+    if scored.clusters is None:
+        found = mcnemar(scored.correct("accuracy_tta"), scored.correct("accuracy"))
         return Interval(found.value, found.low, found.high)
-    gain = less(scored.figure("accuracy_tta"), scored.figure("accuracy"))
-    return resampled(scored.predicted.label, [gain], scored.people)[0].interval()
+    gain = difference_statistic(scored.statistic("accuracy_tta"), scored.statistic("accuracy"))
+    return bootstrap_distributions(scored.predictions.label, [gain], scored.clusters)[0].interval()
 
 
-def _by_formula(named: Mapping[str, float], scored: Scored) -> dict[str, Interval]:
+def _by_formula(named: Mapping[str, float], scored: RunPredictions) -> dict[str, Interval]:
     """Without repeated patients: shares of images, and AUCs of all images at once."""
-    if scored.people is not None:
+    if scored.clusters is not None:
         return {}
-    predicted, labels = scored.predicted, scored.predicted.label
+    predicted, labels = scored.predictions, scored.predictions.label
     positive = int((labels == 1).sum())
     counted = dict.fromkeys(COUNTED, len(labels)) | {"sensitivity": positive, "specificity": len(labels) - positive}
     found = {}
     if predicted.fold is None:
-        scores = [getattr(predicted, column) for column in RANKED.values()]
-        found = dict(zip(RANKED, auc_intervals(labels, *scores), strict=True))
+        scores = [getattr(predicted, column) for column in AUC_COLUMNS.values()]
+        found = dict(zip(AUC_COLUMNS, auc_intervals(labels, *scores), strict=True))
     for name in named.keys() & counted.keys():
         count = named[name] * counted[name]
         # a mean over folds is close to the share of all images, but need not be one
@@ -90,23 +91,23 @@ def _around(count: float, of: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _bootstrapped(named: Mapping[str, float], scored: Scored) -> dict[str, Interval]:
-    predicted, people = scored.predicted, scored.people
-    by_formula = {*COUNTED} if predicted.fold is not None else {*COUNTED, *RANKED}
+def _bootstrapped(named: Mapping[str, float], scored: RunPredictions) -> dict[str, Interval]:
+    predicted, clusters = scored.predictions, scored.clusters
+    by_formula = {*COUNTED} if predicted.fold is not None else {*COUNTED, *AUC_COLUMNS}
     figures, found = {}, {}
     for name in named:
         if name in ERRORS and predicted.fold is None:
             probabilities = scored.calibrated if name == "ece_calibrated" else predicted.probability_tta
-            found[name] = error_interval(predicted.label, probabilities, people)
-        elif people is not None or name not in by_formula:
+            found[name] = ece_interval(predicted.label, probabilities, clusters)
+        elif clusters is not None or name not in by_formula:
             try:
-                figures[name] = scored.figure(name)
+                figures[name] = scored.statistic(name)
             except KeyError:  # a threshold, a number of seconds, or a figure of other predictions
                 continue
-    intervals = resampled(predicted.label, list(figures.values()), people)
+    intervals = bootstrap_distributions(predicted.label, list(figures.values()), clusters)
     found |= {name: one.interval() for name, one in zip(figures, intervals, strict=True)}
-    if people is not None:
-        for name in found.keys() & {*RANKED, *JUDGED}:
-            among = predicted.label == OF_CLASS[name] if name in OF_CLASS else predicted.label >= 0
-            found[name] = as_of_people(found[name], predicted.label[among], people[among])
+    if clusters is not None:
+        for name in found.keys() & {*AUC_COLUMNS, *PROPORTIONS}:
+            among = predicted.label == CLASS_OF_RATE[name] if name in CLASS_OF_RATE else predicted.label >= 0
+            found[name] = wilson_if_constant(found[name], predicted.label[among], clusters[among])
     return found

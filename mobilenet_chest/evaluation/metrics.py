@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import EvaluationConfig
+from mobilenet_chest.evaluation.auc import auc
 from mobilenet_chest.evaluation.calibration import calibration_metrics
+from mobilenet_chest.evaluation.crossfit import crossfit_accuracy
 from mobilenet_chest.evaluation.operating_points import operating_metrics
-from mobilenet_chest.evaluation.thresholds import (
-    Labels,
-    Probabilities,
-    accuracy_at,
-    choose_threshold,
-    crossfit_accuracy,
-)
-
-
-class Predicted(Protocol):
-    """Labels and probabilities of one split, as :class:`~mobilenet_chest.training.predict.Predictions` has them."""
-
-    @property
-    def label(self) -> Labels: ...
-    @property
-    def probability(self) -> Probabilities: ...
-    @property
-    def probability_tta(self) -> Probabilities: ...
+from mobilenet_chest.evaluation.predictions import Labels, Predictions, Probabilities
+from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold
 
 
 def epoch_metrics(labels: Labels, logits: NDArray[np.float64]) -> dict[str, float]:
@@ -41,11 +25,11 @@ def epoch_metrics(labels: Labels, logits: NDArray[np.float64]) -> dict[str, floa
     return {
         "val_loss": float(loss),
         "val_accuracy": float(((logits >= 0) == (labels == 1)).mean()),
-        "val_auc": _auc(labels, logits),
+        "val_auc": auc(labels, logits),
     }
 
 
-def selection_metrics(predicted: Predicted, config: EvaluationConfig, seed: int) -> dict[str, float]:
+def selection_metrics(predicted: Predictions, config: EvaluationConfig, seed: int) -> dict[str, float]:
     """Everything about the validation split: the threshold, figures with and without it and TTA, calibration and
     operating points of the TTA probabilities.
 
@@ -63,23 +47,23 @@ def selection_metrics(predicted: Predicted, config: EvaluationConfig, seed: int)
         "val_accuracy_tta": accuracy_at(labels, tta, 0.5),
         "val_accuracy_tta_threshold": accuracy_at(labels, tta, threshold),
         "val_accuracy_crossfit": crossfit_accuracy(labels, tta, config, seed),
-        "val_auc": _auc(labels, plain),
-        "val_auc_tta": _auc(labels, tta),
+        "val_auc": auc(labels, plain),
+        "val_auc_tta": auc(labels, tta),
         **sensitivity_specificity("val", labels, tta, threshold),
         **calibration_metrics(labels, tta, config, seed),
         **operating_metrics(labels, tta),
     }
 
 
-def split_metrics(prefix: str, predicted: Predicted, threshold: float) -> dict[str, float]:
+def split_metrics(prefix: str, predicted: Predictions, threshold: float) -> dict[str, float]:
     """Figures of a split that chose nothing, such as test: everything at a threshold given from outside."""
     labels, plain, tta = predicted.label, predicted.probability, predicted.probability_tta
     return {
         f"{prefix}_accuracy": accuracy_at(labels, plain, 0.5),
         f"{prefix}_accuracy_tta": accuracy_at(labels, tta, 0.5),
         f"{prefix}_accuracy_tta_threshold": accuracy_at(labels, tta, threshold),
-        f"{prefix}_auc": _auc(labels, plain),
-        f"{prefix}_auc_tta": _auc(labels, tta),
+        f"{prefix}_auc": auc(labels, plain),
+        f"{prefix}_auc_tta": auc(labels, tta),
         **sensitivity_specificity(prefix, labels, tta, threshold),
     }
 
@@ -93,9 +77,3 @@ def sensitivity_specificity(
         f"{prefix}_sensitivity": float(positive[labels == 1].mean()),
         f"{prefix}_specificity": float((~positive[labels == 0]).mean()),
     }
-
-
-def _auc(labels: NDArray[np.uint8], scores: NDArray[np.float64]) -> float:
-    from sklearn.metrics import roc_auc_score  # takes seconds, which a dry run need not wait for
-
-    return float(roc_auc_score(labels, scores))

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.evaluation.bootstrap import Figure, Floats
-from mobilenet_chest.evaluation.significance import LEVEL, Interval
-from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
+from mobilenet_chest.evaluation.bootstrap import Floats, Statistic
+from mobilenet_chest.evaluation.intervals import LEVEL, Interval
+from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 
 TARGETS = (0.90, 0.95)
 """Sensitivities and specificities at which every run says what the other one is."""
@@ -22,7 +22,7 @@ THRESHOLDS = np.round(np.arange(101) / 100, 2)
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class ThresholdCurve:
     """What each threshold gives, float64 (m,) each; PPV is NaN where nothing counts as class 1, NPV likewise."""
 
     threshold: NDArray[np.float64]
@@ -43,7 +43,7 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True)
-class AtPrevalence:
+class PrevalenceMetrics:
     """What sensitivity and specificity come to among rows with another share of class 1.
 
     A PPV or NPV of no rows is NaN.
@@ -56,7 +56,7 @@ class AtPrevalence:
 
 def threshold_curve(
     labels: Labels, probabilities: Probabilities, thresholds: NDArray[np.float64] = THRESHOLDS
-) -> Curve:  # fmt: skip
+) -> ThresholdCurve:  # fmt: skip
     """Accuracy, sensitivity, specificity, PPV and NPV over thresholds; by default 0, 0.01, … 1.
 
     Args:
@@ -69,7 +69,7 @@ def threshold_curve(
     zeros = rows - ones
     with np.errstate(invalid="ignore"):  # 0 of 0 rows
         ppv, npv = hits / (hits + zeros - right), right / (right + ones - hits)
-    return Curve(thresholds, (hits + right) / rows, hits / ones, right / zeros, ppv, npv)
+    return ThresholdCurve(thresholds, (hits + right) / rows, hits / ones, right / zeros, ppv, npv)
 
 
 def point_at(labels: Labels, probabilities: Probabilities, threshold: float) -> OperatingPoint:
@@ -78,14 +78,14 @@ def point_at(labels: Labels, probabilities: Probabilities, threshold: float) -> 
     return OperatingPoint(threshold, float(curve.sensitivity[0]), float(curve.specificity[0]))
 
 
-def at_specificity(labels: Labels, probabilities: Probabilities, specificity: float) -> OperatingPoint:
+def point_at_specificity(labels: Labels, probabilities: Probabilities, specificity: float) -> OperatingPoint:
     """The point with the highest sensitivity among those with at least this specificity."""
     curve = threshold_curve(labels, probabilities, _cuts(probabilities))
     # specificity rises with the threshold and sensitivity falls: the lowest threshold that will do
     return _of(curve, int(np.argmax(curve.specificity >= specificity - 1e-12)))
 
 
-def at_sensitivity(labels: Labels, probabilities: Probabilities, sensitivity: float) -> OperatingPoint:
+def point_at_sensitivity(labels: Labels, probabilities: Probabilities, sensitivity: float) -> OperatingPoint:
     """The point with the highest specificity among those with at least this sensitivity."""
     curve = threshold_curve(labels, probabilities, _cuts(probabilities))
     return _of(curve, int(np.flatnonzero(curve.sensitivity >= sensitivity - 1e-12)[-1]))
@@ -99,15 +99,18 @@ def operating_metrics(labels: Labels, probabilities: Probabilities) -> dict[str,
     found = {}
     for target in TARGETS:
         percent = round(100 * target)
-        point, reverse = at_specificity(labels, probabilities, target), at_sensitivity(labels, probabilities, target)
+        point, reverse = (
+            point_at_specificity(labels, probabilities, target),
+            point_at_sensitivity(labels, probabilities, target),
+        )
         found[f"val_sensitivity_at_specificity_{percent}"] = point.sensitivity
         found[f"val_specificity_at_sensitivity_{percent}"] = reverse.specificity
     return found
 
 
-def at_prevalence(
+def metrics_at_prevalence(
     hits: int, ones: int, right: int, zeros: int, prevalence: float, level: float = LEVEL, draws: int = 20_000
-) -> AtPrevalence:
+) -> PrevalenceMetrics:
     """Accuracy, PPV and NPV where the share of class 1 is ``prevalence``, by Bayes' theorem, with intervals.
 
     Sensitivity and specificity stay what they are as long as the images of each class do. How sure the two are is drawn
@@ -127,13 +130,13 @@ def at_prevalence(
     sensitivity = np.append(generator.beta(hits + 0.5, ones - hits + 0.5, draws), hits / ones)
     specificity = np.append(generator.beta(right + 0.5, zeros - right + 0.5, draws), right / zeros)
     columns = _by_bayes(sensitivity, specificity, prevalence)
-    return AtPrevalence(*(_interval(column[:-1], float(column[-1]), level) for column in columns))
+    return PrevalenceMetrics(*(_interval(column[:-1], float(column[-1]), level) for column in columns))
 
 
-def of_prevalence(sensitivity: Figure, specificity: Figure, prevalence: float) -> list[Figure]:
-    """The three figures of :func:`at_prevalence`, of resampled images."""
+def prevalence_statistics(sensitivity: Statistic, specificity: Statistic, prevalence: float) -> list[Statistic]:
+    """The three figures of :func:`metrics_at_prevalence`, of resampled images."""
 
-    def figure(which: int) -> Figure:
+    def figure(which: int) -> Statistic:
         return lambda weights: _by_bayes(sensitivity(weights), specificity(weights), prevalence)[which]
 
     return [figure(which) for which in range(3)]
@@ -153,7 +156,7 @@ def _interval(drawn: NDArray[np.float64], value: float, level: float) -> Interva
     return Interval(value, float(np.minimum(low, value)), float(np.maximum(high, value)))
 
 
-def shifted_threshold(threshold: float, before: float, after: float, temperature: float = 1.0) -> float:
+def threshold_at_prevalence(threshold: float, before: float, after: float, temperature: float = 1.0) -> float:
     """The threshold that is to a prevalence ``after`` what ``threshold`` is to ``before``.
 
     A probability's odds contain those of the prevalence it was calibrated at, and change by the same factor (Saerens
@@ -187,7 +190,7 @@ def _cuts(probabilities: Probabilities) -> NDArray[np.float64]:
     return np.concatenate([[0.0], (scores[:-1] + scores[1:]) / 2, [np.nextafter(1, 2)]])
 
 
-def _of(curve: Curve, index: int) -> OperatingPoint:
+def _of(curve: ThresholdCurve, index: int) -> OperatingPoint:
     return OperatingPoint(
         float(curve.threshold[index]), float(curve.sensitivity[index]), float(curve.specificity[index])
     )

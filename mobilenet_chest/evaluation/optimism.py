@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.evaluation.significance import LEVEL, Interval
+from mobilenet_chest.evaluation.intervals import LEVEL, Interval
 
 Direction = Literal["maximize", "minimize"]
 
@@ -51,7 +51,7 @@ def optimism(
     return Interval(found, found - half, found + half)
 
 
-def crossfitted(fresh: NDArray[np.float64], direction: Direction = "maximize") -> float:
+def crossfit_mean(fresh: NDArray[np.float64], direction: Direction = "maximize") -> float:
     """What the choice of the best mean is worth: each seed scores the leader that the other seeds' means choose.
 
     The best mean of several is too good again, by less; this figure is not.

@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mobilenet_chest.config import best_direction
-from mobilenet_chest.evaluation.bootstrap import less, resampled
+from mobilenet_chest.evaluation.bootstrap import bootstrap_distributions, difference_statistic
 from mobilenet_chest.evaluation.delong import auc_differences
-from mobilenet_chest.evaluation.scored import JUDGED, RANKED, Scored
-from mobilenet_chest.evaluation.significance import LEVEL, Difference, holm, mcnemar, not_inferior
+from mobilenet_chest.evaluation.intervals import LEVEL, Difference
+from mobilenet_chest.evaluation.run_predictions import AUC_COLUMNS, PROPORTIONS, RunPredictions
+from mobilenet_chest.evaluation.significance import holm, mcnemar, not_inferior
 
 ALPHA = 1 - LEVEL
 
-PRIMARY = "val_auc"
+PRIMARY_METRIC = "val_auc"
 """What rows are ordered by, and told apart from the best by: unlike an accuracy it needs no threshold, and one image
 moves it little."""
 
-PAIRED = (PRIMARY, "val_accuracy_crossfit")
+BASELINE_METRICS = (PRIMARY_METRIC, "val_accuracy_crossfit")
 """What rows are set against a baseline by."""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PairedComparison:
     """A figure less the baseline's, and what that says.
 
     Better is lower of losses, the Brier score and calibration errors, and higher of all else.
@@ -51,41 +52,45 @@ class Verdict:
     margin: float | None = None
 
 
-def difference(metric: str, first: Scored, second: Scored, level: float = LEVEL) -> Difference:
+def paired_difference(metric: str, first: RunPredictions, second: RunPredictions, level: float = LEVEL) -> Difference:
     """First less second on the same images: AUC by paired DeLong, accuracies by exact McNemar, all else by the paired
     bootstrap, and so those two where patients have several images, drawn whole.
 
     Raises:
         KeyError: The predictions do not give the metric.
     """
-    return differences(metric, [first], second, level)[0]
+    return paired_differences(metric, [first], second, level)[0]
 
 
-def differences(metric: str, firsts: Sequence[Scored], second: Scored, level: float = LEVEL) -> list[Difference]:
-    """:func:`difference` of each of ``firsts`` to the second."""
-    name, labels = metric.removeprefix("val_"), second.predicted.label
-    if second.people is None and name in JUDGED:
-        return [mcnemar(first.right(name), second.right(name), level) for first in firsts]
-    if second.people is None and name in RANKED and second.predicted.fold is None:
-        *scores, other = [getattr(one.predicted, RANKED[name]) for one in (*firsts, second)]
+def paired_differences(
+    metric: str, firsts: Sequence[RunPredictions], second: RunPredictions, level: float = LEVEL
+) -> list[Difference]:
+    """:func:`paired_difference` of each of ``firsts`` to the second."""
+    name, labels = metric.removeprefix("val_"), second.predictions.label
+    if second.clusters is None and name in PROPORTIONS:
+        return [mcnemar(first.correct(name), second.correct(name), level) for first in firsts]
+    if second.clusters is None and name in AUC_COLUMNS and second.predictions.fold is None:
+        *scores, other = [getattr(one.predictions, AUC_COLUMNS[name]) for one in (*firsts, second)]
         return auc_differences(labels, scores, other, level)
-    figures = [less(first.figure(name), second.figure(name)) for first in firsts]
-    return [one.difference(level) for one in resampled(labels, figures, second.people)]
+    figures = [difference_statistic(first.statistic(name), second.statistic(name)) for first in firsts]
+    return [one.difference(level) for one in bootstrap_distributions(labels, figures, second.clusters)]
 
 
-def verdicts(metric: str, base: Scored, others: Sequence[Scored], margin: float | None = None) -> list[Verdict]:
+def compare_with_baseline(
+    metric: str, base: RunPredictions, others: Sequence[RunPredictions], margin: float | None = None
+) -> list[PairedComparison]:
     """Each of ``others`` against the baseline.
 
     Not inferior by a margin: the lower end of an interval of 95%, one-sided, lies above it (for one row; for several
     the level is Bonferroni's).
     """
-    found = differences(metric, others, base)
+    found = paired_differences(metric, others, base)
     within: list[bool | None] = [None] * len(found)
-    if margin is not None and metric in PAIRED:
+    if margin is not None and metric in BASELINE_METRICS:
         level = 1 - 2 * ALPHA / max(1, len(others))
-        within = [not_inferior(one, margin) for one in differences(metric, others, base, level)]
+        within = [not_inferior(one, margin) for one in paired_differences(metric, others, base, level)]
     return [
-        Verdict(one.value, one.low, one.high, one.p, p, _word(metric, one, p, enough), enough, margin)
+        PairedComparison(one.value, one.low, one.high, one.p, p, _word(metric, one, p, enough), enough, margin)
         for one, p, enough in zip(found, holm([one.p for one in found]), within, strict=True)
     ]
 
@@ -103,14 +108,14 @@ def _word(
     return "not inferior" if within else "cannot tell"
 
 
-def cannot_be_told(metric: str, best: Scored, others: Sequence[Scored]) -> list[bool]:
+def indistinguishable(metric: str, best: RunPredictions, others: Sequence[RunPredictions]) -> list[bool]:
     """Which of ``others`` cannot be told from the best of them all.
 
     The best was found by looking at what it is tested by: the largest of equal ones lies further from the rest than
     one named beforehand would. So a difference counts only if it would among all pairs (Bonferroni).
 
     Raises:
-        KeyError: As :func:`difference`.
+        KeyError: As :func:`paired_difference`.
     """
     pairs = len(others) * (len(others) + 1) // 2
-    return [not _apart(one, one.p * pairs) for one in differences(metric, others, best)]
+    return [not _apart(one, one.p * pairs) for one in paired_differences(metric, others, best)]

@@ -9,6 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Labels = NDArray[np.uint8]
+"""Classes of n images, 0 or 1, (n,)."""
+
+Probabilities = NDArray[np.float64]
+"""Probabilities of class 1 of n images, (n,)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
@@ -36,7 +42,7 @@ class Predictions:
         return {name: column for name, column in vars(self).items() if column is not None}
 
     @classmethod
-    def of_columns(cls, columns: Mapping[str, NDArray[Any]]) -> Predictions:
+    def from_columns(cls, columns: Mapping[str, NDArray[Any]]) -> Predictions:
         """From what :meth:`columns` has, as a file gives it back.
 
         Raises:
@@ -50,7 +56,7 @@ class Predictions:
 OPTIONAL: dict[str, type[np.generic]] = {"patient": np.str_, "fold": np.int64}
 
 
-def one_after_the_other(predictions: Sequence[Predictions]) -> Predictions:
+def concatenate(predictions: Sequence[Predictions]) -> Predictions:
     """Predictions of different rows, in the order of the rows."""
     parts = [one.columns() for one in predictions]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

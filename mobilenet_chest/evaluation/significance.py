@@ -14,35 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.evaluation.bootstrap import bootstrap, bootstrap_difference
-from mobilenet_chest.evaluation.delong import auc, auc_difference, auc_interval, delong
-from mobilenet_chest.evaluation.intervals import LEVEL, Difference, Interval, Metric, check_level
-
-__all__ = [
-    "LEVEL", "Difference", "Interval", "Metric", "auc", "auc_difference", "auc_interval", "bootstrap",
-    "bootstrap_difference", "delong", "holm", "mcnemar", "mcnemar_range", "not_inferior", "paired_proportions",
-    "wilson",
-]  # fmt: skip
-
-
-def wilson(successes: int, n: int, level: float = LEVEL) -> Interval:
-    """A proportion with Wilson's score interval (JASA 1927), which holds near 0 and 1 too.
-
-    Of no observations nothing is known: NaN, 0 and 1.
-
-    Raises:
-        ValueError: More successes than observations, or fewer than none.
-    """
-    from statsmodels.stats.proportion import proportion_confint
-
-    check_level(level)
-    if not 0 <= successes <= n:
-        raise ValueError(f"{successes} successes of {n}: there are 0 to {n}")
-    if n == 0:
-        return Interval(math.nan, 0.0, 1.0)
-    low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
-    # rounding leaves the ends a hair's breadth off
-    return Interval(successes / n, float(low) if successes else 0.0, float(high) if successes < n else 1.0)
+from mobilenet_chest.evaluation.intervals import LEVEL, Difference, check_level
 
 
 def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_], level: float = LEVEL) -> Difference:

@@ -17,9 +17,9 @@ from mobilenet_chest.config.gates import NotInferior
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.evaluation.calibration import reliability
-from mobilenet_chest.evaluation.metric_intervals import figure_intervals
-from mobilenet_chest.evaluation.paired import difference
-from mobilenet_chest.evaluation.scored import Scored
+from mobilenet_chest.evaluation.metric_intervals import metric_intervals
+from mobilenet_chest.evaluation.paired import paired_difference
+from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.evaluation.significance import not_inferior
 from mobilenet_chest.selection.rank import compare_with_champion, existing_run
 from mobilenet_chest.tracking.runs import SCORED_ON, Candidate, find_one, images_digest, trained_model
@@ -76,7 +76,7 @@ def judge_run(client: MlflowClient, candidate: Candidate, config: Config, openin
             if least is not None:
                 verdicts.append(_recognised(gate, own, least))
         if gates.ece is not None:
-            found = reliability(own.predicted.label, own.predicted.probability_tta)
+            found = reliability(own.predictions.label, own.predictions.probability_tta)
             detail = f"{found.ece:.4f}, of which {found.bias:.4f} chance alone would give; at most {gates.ece:g}"
             verdicts.append(GateResult("ece", found.ece, gates.ece, found.ece <= gates.ece, detail))
     if gates.latency_ms is not None:
@@ -196,10 +196,10 @@ def _not_inferior(gate: str, asked: NotInferior, run: Run, other: Run | None, wh
     if isinstance(others, str):
         return refused(others)
     for column in ("row", "label"):
-        if not np.array_equal(getattr(own.predicted, column), getattr(others.predicted, column)):
+        if not np.array_equal(getattr(own.predictions, column), getattr(others.predictions, column)):
             return refused("the two were not scored on the same images")
     # one-sided confidence is the lower end of a two-sided interval with twice the error
-    found = difference(asked.metric, own, others, level=2 * asked.confidence - 1)
+    found = paired_difference(asked.metric, own, others, level=2 * asked.confidence - 1)
     detail = (
         f"{asked.metric} {found.value:+.4f} against {what}, with {asked.confidence:.0%} confidence above "
         f"{found.low:+.4f}; must be above {-asked.margin:g}"
@@ -207,9 +207,9 @@ def _not_inferior(gate: str, asked: NotInferior, run: Run, other: Run | None, wh
     return GateResult(gate, found.low, -asked.margin, not_inferior(found, asked.margin), detail)
 
 
-def _recognised(gate: str, own: Scored, least: float) -> GateResult:
-    right = own.right(gate)
-    found = figure_intervals("val", {f"val_{gate}": float(right.mean())}, own)[f"val_{gate}"]
+def _recognised(gate: str, own: RunPredictions, least: float) -> GateResult:
+    right = own.correct(gate)
+    found = metric_intervals("val", {f"val_{gate}": float(right.mean())}, own)[f"val_{gate}"]
     detail = (
         f"{right.sum()} of {len(right)} images, {found.value:.4f}, 95% interval {found.low:.4f} to {found.high:.4f}; "
         f"the lower end must reach {least:g}"
@@ -217,7 +217,7 @@ def _recognised(gate: str, own: Scored, least: float) -> GateResult:
     return GateResult(gate, found.low, least, found.low >= least, detail)
 
 
-def _predictions(run: Run) -> Scored:
+def _predictions(run: Run) -> RunPredictions:
     found = scored([run])[str(run.info.run_id)]
     if isinstance(found, str):
         raise TrackingError(f"run {run.info.run_id}: {found}; its gates cannot be judged without")

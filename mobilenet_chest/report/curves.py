@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from mobilenet_chest.evaluation.curves import DRAWS, GRID, Band, Curve, average_precision, band, precision_recall, roc
-from mobilenet_chest.evaluation.significance import Interval, bootstrap
+from mobilenet_chest.evaluation.bootstrap import bootstrap
+from mobilenet_chest.evaluation.curves import (
+    DRAWS,
+    GRID,
+    Band,
+    CurveValues,
+    average_precision,
+    bootstrap_band,
+    precision_recall,
+    roc,
+)
+from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.report.markup import figure, folded, number, side_by_side, table
 from mobilenet_chest.report.material import Examined
 from mobilenet_chest.report.svg import Axes, Points, around, drawing
@@ -69,7 +79,7 @@ def discrimination(one: Examined, baseline: Examined | None, images: str) -> Mar
         images: On what it was scored, in words.
     """
     labels, scores = one.labels, one.probability_tta
-    people = one.scored.people
+    people = one.scored.clusters
     precision = bootstrap(labels, scores, average_precision, groups=people)
     prevalence = float(labels.mean())
     legend = [("first", one.name), ("band first", "95% of bootstrap draws")]
@@ -88,7 +98,7 @@ def discrimination(one: Examined, baseline: Examined | None, images: str) -> Mar
     )  # fmt: skip
     figures = []
     for key, title, curve, x_label, y_label, chance, caption, what, at in curves:
-        found = band(labels, scores, curve, people)
+        found = bootstrap_band(labels, scores, curve, people)
         axes = Axes((0, 1), (min(0.5, float(found.low.min()), prevalence) if curve is precision_recall else 0, 1.0),
                     x_label, y_label)  # fmt: skip
         parts = [axes.frame(), axes.line(chance, "guide"), axes.band(_points(found.low), _points(found.high), "first")]
@@ -106,7 +116,7 @@ def spoken(interval: Interval, digits: int = 3) -> str:
     return f"{interval.value:.{digits}f} (95% interval {interval.low:.{digits}f} to {interval.high:.{digits}f})"
 
 
-def _points(curve: Curve) -> Points:
+def _points(curve: CurveValues) -> Points:
     return [(float(x), float(y)) for x, y in zip(GRID, curve, strict=True)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from markupsafe import Markup
 
-from mobilenet_chest.evaluation.calibration import error_interval, reliability
+from mobilenet_chest.evaluation.calibration import ece_interval, reliability
 from mobilenet_chest.evaluation.operating_points import threshold_curve
 from mobilenet_chest.report.markup import figure, folded, number, side_by_side, table
 from mobilenet_chest.report.material import Examined
@@ -21,7 +21,7 @@ def calibration(one: Examined) -> Markup:
 
 def _reliability(one: Examined) -> tuple[Markup, Markup]:
     found, positive = reliability(one.labels, one.probability_tta), one.classes[1]
-    error = error_interval(one.labels, one.probability_tta, one.scored.people)
+    error = ece_interval(one.labels, one.probability_tta, one.scored.clusters)
     axes = Axes((0, 1), (0, 1), f"mean predicted probability of {positive}", f"observed share of {positive}")
     points = list(zip(found.predicted, found.observed, found.low, found.high, found.count, strict=True))
     parts = [axes.frame(), axes.line([(0, 0), (1, 1)], "guide")]

@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from mobilenet_chest.data.audit import audit
 from mobilenet_chest.data.audit_findings import AuditFinding
 from mobilenet_chest.errors import TrackingError, UserError
-from mobilenet_chest.evaluation.significance import Interval
+from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.report.markup import folded, missing, paragraph, table, with_interval
 from mobilenet_chest.report.material import Examined, Material
 from mobilenet_chest.selection.evaluate import stored_intervals

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from mobilenet_chest.evaluation.paired import PAIRED, PRIMARY, Verdict
-from mobilenet_chest.evaluation.significance import Interval
+from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.paired import BASELINE_METRICS, PRIMARY_METRIC, PairedComparison
 from mobilenet_chest.report.markup import duration, figure, number, paragraph, probability, signed, table, with_interval
 from mobilenet_chest.report.material import Material
 from mobilenet_chest.selection.compare import REPORTED, Row
@@ -71,14 +71,14 @@ def _beside_others(material: Material, own: Row) -> list[str]:
     said = []
     if (best := next((row for row in same if row.best), None)) is not None:
         apart = "cannot be told from it" if own.tied else "is better beyond chance"
-        highest = f"{words(PRIMARY)}, {best.metrics[PRIMARY]:.3f}"
+        highest = f"{words(PRIMARY_METRIC)}, {best.metrics[PRIMARY_METRIC]:.3f}"
         said.append(f"The highest {highest}, is that of {best.name}, which {apart}.")
     elif tied := [row.name for row in same if row.tied]:
         named = ", ".join(tied[:3]) + (f" and {len(tied) - 3} more" if len(tied) > 3 else "")
-        said.append(f"By {words(PRIMARY)} it cannot be told from {len(tied)} of {len(same)} others: {named}.")
+        said.append(f"By {words(PRIMARY_METRIC)} it cannot be told from {len(tied)} of {len(same)} others: {named}.")
     elif same:
         beaten = f"the {len(same)} others" if len(same) > 1 else same[0].name
-        said.append(f"By {words(PRIMARY)} it is better beyond chance than {beaten}.")
+        said.append(f"By {words(PRIMARY_METRIC)} it is better beyond chance than {beaten}.")
     if elsewhere := len(others) - len(same):
         said.append(f"Against {elsewhere} more nothing can be said: they were scored on other images.")
     return said
@@ -97,7 +97,7 @@ def _beside_baseline(material: Material, own: Row) -> list[str]:
     return [f"It {said} the baseline {base.name}: {words(material.metric)} {_difference(verdict)}.", *unequal]
 
 
-def _difference(verdict: Verdict) -> str:
+def _difference(verdict: PairedComparison) -> str:
     ends = f"{signed(verdict.low, 3)} to {signed(verdict.high, 3)}"
     return f"{signed(verdict.value, 3)} ({ends}, {probability(verdict.p_holm)})"
 
@@ -121,7 +121,8 @@ def leaderboard(material: Material, reported: bool) -> Markup:
     note = (
         "Bar: the interval, DeLong's of an AUC, Wilson's of a share, the bootstrap's of the rest and where patients "
         "have several images; dot: the figure; dashed line: the first "
-        f"row's. ★ has the highest {words(PRIMARY)}, ≈ cannot be told from it (paired DeLong, corrected for all pairs)."
+        f"row's. ★ has the highest {words(PRIMARY_METRIC)}, ≈ cannot be told from it (paired DeLong, corrected for "
+        "all pairs)."
     )
     if base is not None:
         note += (
@@ -135,7 +136,7 @@ def leaderboard(material: Material, reported: bool) -> Markup:
 
 def _against(material: Material) -> tuple[str, ...]:
     """What rows are set against the baseline by."""
-    return tuple(dict.fromkeys([material.metric, *PAIRED])) if material.base else ()
+    return tuple(dict.fromkeys([material.metric, *BASELINE_METRICS])) if material.base else ()
 
 
 def _unequal(shown: Sequence[Row], base: Row | None) -> Markup:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from mobilenet_chest.evaluation.significance import Interval
+from mobilenet_chest.evaluation.intervals import Interval
 
 Cell = str | Markup
 

@@ -18,10 +18,10 @@ from mobilenet_chest.config import Config, DataConfig
 from mobilenet_chest.data import medmnist
 from mobilenet_chest.data.dataset import stored_validation_images
 from mobilenet_chest.errors import TrackingError, UserError
-from mobilenet_chest.evaluation.groups import grouped
-from mobilenet_chest.evaluation.scored import Scored
-from mobilenet_chest.evaluation.significance import Interval
-from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
+from mobilenet_chest.evaluation.groups import group_metrics
+from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.predictions import Labels, Probabilities
+from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.selection.compare import Row, compare
 from mobilenet_chest.selection.evaluate import check_same_rows
 from mobilenet_chest.selection.rank import DEFAULT_RANKING
@@ -51,22 +51,22 @@ class Examined:
     config: Config
     classes: tuple[str, str]
     history: dict[int, dict[str, float]]
-    scored: Scored
+    scored: RunPredictions
 
     @property
     def rows(self) -> NDArray[np.int64]:
         """Row numbers in the file (n,)."""
-        return self.scored.predicted.row
+        return self.scored.predictions.row
 
     @property
     def labels(self) -> Labels:
         """0 or 1; uint8 (n,)."""
-        return self.scored.predicted.label
+        return self.scored.predictions.label
 
     @property
     def probability_tta(self) -> Probabilities:
         """Of class 1, with test-time augmentation; float64 (n,)."""
-        return self.scored.predicted.probability_tta
+        return self.scored.predictions.probability_tta
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -86,8 +86,8 @@ class Examined:
     @cached_property
     def figures(self) -> dict[str, Interval]:
         """``auc``, ``accuracy``, ``sensitivity`` and ``specificity`` at the threshold, of all images at once."""
-        patients = self.scored.predicted.patient
-        return grouped(self.labels, self.probability_tta, self.threshold, {}, patients, self.classes)[0].figures
+        patients = self.scored.predictions.patient
+        return group_metrics(self.labels, self.probability_tta, self.threshold, {}, patients, self.classes)[0].figures
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:

@@ -9,17 +9,23 @@ from typing import Literal
 from mlflow import MlflowClient
 
 from mobilenet_chest.errors import UserError, nearest
-from mobilenet_chest.evaluation.metric_intervals import BY_FORMULA, figure_intervals, tta_gain
-from mobilenet_chest.evaluation.paired import PAIRED, PRIMARY, Verdict, cannot_be_told, verdicts
-from mobilenet_chest.evaluation.scored import KNOWN, Scored
-from mobilenet_chest.evaluation.significance import Interval
+from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.metric_intervals import BY_FORMULA, metric_intervals, tta_gain
+from mobilenet_chest.evaluation.paired import (
+    BASELINE_METRICS,
+    PRIMARY_METRIC,
+    PairedComparison,
+    compare_with_baseline,
+    indistinguishable,
+)
+from mobilenet_chest.evaluation.run_predictions import RECOMPUTABLE, RunPredictions
 from mobilenet_chest.selection.budget import budget_difference, budgets
 from mobilenet_chest.selection.ledger import Access, all_accesses
 from mobilenet_chest.tracking.runs import SCORED_ON, Candidate, everything, find, find_one, images_digest
 from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
 
-COMPARED_METRICS = tuple(f"val_{name}" for name in KNOWN)
+COMPARED_METRICS = tuple(f"val_{name}" for name in RECOMPUTABLE)
 """What can be asked for."""
 
 
@@ -40,8 +46,8 @@ class Row:
         intervals: 95% intervals of AUCs and shares of images, and of the metric that was asked for, from the stored
             predictions.
         differences: Verdicts against the baseline: of ``val_auc``, ``val_accuracy_crossfit`` and the metric that was
-            asked for, each as :func:`~mobilenet_chest.evaluation.paired.difference` tests it. Empty without a baseline,
-            and where the two cannot be paired.
+            asked for, each as :func:`~mobilenet_chest.evaluation.paired.paired_difference` tests it. Empty without a
+            baseline, and where the two cannot be paired.
         best: Has the highest ``val_auc`` of several rows that were scored on the same images.
         tied: It is such a row, or cannot be told from it; false where there is none that cannot.
         comparable: Can be paired with the baseline; without one, with runs of the same images.
@@ -59,7 +65,7 @@ class Row:
     dataset: str = ""
     baseline: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
-    differences: dict[str, Verdict] = field(default_factory=dict)
+    differences: dict[str, PairedComparison] = field(default_factory=dict)
     best: bool = False
     tied: bool = False
     comparable: bool = True
@@ -104,7 +110,7 @@ def compare(
         reported: Add the source report's figures.
         margin: What a row may be worse than the baseline and still be called not inferior, in AUC and in accuracy.
         metric: A further one to have interval and difference, of those that predictions give again: ``val_`` before one
-            of :data:`~mobilenet_chest.evaluation.scored.KNOWN`.
+            of :data:`~mobilenet_chest.evaluation.run_predictions.RECOMPUTABLE`.
 
     Raises:
         TrackingError: A reference stands for nothing.
@@ -126,7 +132,7 @@ def compare(
     by_id = {candidate.run_id: candidate for candidate in [*([base] if base else []), *candidates]}
     found = scored([candidate.run for candidate in by_id.values()])
     rows = _with_ties([_row(candidate, found[run_id], metric) for run_id, candidate in by_id.items()], found)
-    rows.sort(key=lambda row: (base is None or row.run_id != base.run_id, -row.metrics.get(PRIMARY, 0)))
+    rows.sort(key=lambda row: (base is None or row.run_id != base.run_id, -row.metrics.get(PRIMARY_METRIC, 0)))
     if base is not None:
         tried = dict(zip(by_id, budgets(client, [*by_id.values()]), strict=True))
         rows = [
@@ -136,7 +142,7 @@ def compare(
     return [*_with_openings(client, rows), *(REPORTED if reported else ())]
 
 
-def _row(candidate: Candidate, found: Scored | str, metric: str | None) -> Row:
+def _row(candidate: Candidate, found: RunPredictions | str, metric: str | None) -> Row:
     run, tags = candidate.run, candidate.run.data.tags
     metrics = {name: value for name, value in run.data.metrics.items() if not name.startswith("system/")}
     if {"val_accuracy", "val_accuracy_tta"} <= metrics.keys():
@@ -144,7 +150,7 @@ def _row(candidate: Candidate, found: Scored | str, metric: str | None) -> Row:
     # what takes resampling is left to those who ask for it: hundreds of runs would take half a minute
     quick = {metric, *(f"val_{name}" for name in BY_FORMULA)}
     shown = {name: value for name, value in metrics.items() if name in quick}
-    intervals = {} if isinstance(found, str) else figure_intervals("val", shown, found)
+    intervals = {} if isinstance(found, str) else metric_intervals("val", shown, found)
     if "tta_gain" in metrics and not isinstance(found, str):
         intervals["tta_gain"] = tta_gain(found)
     parameters = metrics.get("parameters")
@@ -168,33 +174,33 @@ def _with_openings(client: MlflowClient, rows: Sequence[Row]) -> list[Row]:
     return [replace(row, openings=[one for one in found if one.run_id == row.run_id]) for row in rows]
 
 
-def _with_ties(rows: Sequence[Row], found: Mapping[str, Scored | str]) -> list[Row]:
+def _with_ties(rows: Sequence[Row], found: Mapping[str, RunPredictions | str]) -> list[Row]:
     """Among rows that were scored on the same images, the best, and those that cannot be told from it."""
-    marked, groups = {row.run_id: row for row in rows}, dict[tuple[str, str], list[tuple[Row, Scored]]]()
+    marked, groups = {row.run_id: row for row in rows}, dict[tuple[str, str], list[tuple[Row, RunPredictions]]]()
     for row in rows:
         assert row.run_id is not None
         if not isinstance(one := found[row.run_id], str):
-            groups.setdefault((row.dataset, one.images), []).append((row, one))
+            groups.setdefault((row.dataset, one.images_digest), []).append((row, one))
     for group in groups.values():
         if len(group) < 2:
             continue
-        (best, first), *others = sorted(group, key=lambda pair: -pair[0].metrics.get(PRIMARY, 0))
-        tied = cannot_be_told(PRIMARY, first, [one for _, one in others])
+        (best, first), *others = sorted(group, key=lambda pair: -pair[0].metrics.get(PRIMARY_METRIC, 0))
+        tied = indistinguishable(PRIMARY_METRIC, first, [one for _, one in others])
         marked[best.run_id] = replace(best, best=True, tied=any(tied))
         marked |= {row.run_id: replace(row, tied=as_good) for (row, _), as_good in zip(others, tied, strict=True)}
     return list(marked.values())
 
 
 def _against(
-    rows: Sequence[Row], found: Mapping[str, Scored | str], margin: float | None, metric: str | None
+    rows: Sequence[Row], found: Mapping[str, RunPredictions | str], margin: float | None, metric: str | None
 ) -> list[Row]:  # fmt: skip
     """Each row against the first, where the two were scored on the same images; elsewhere nothing but the speed."""
-    names = tuple(dict.fromkeys([*PAIRED, *([metric] if metric else [])]))
+    names = tuple(dict.fromkeys([*BASELINE_METRICS, *([metric] if metric else [])]))
     base, *others = rows
     assert base.run_id is not None
     first = found[base.run_id]
     reasons: dict[str, str] = {}
-    paired: dict[str, Scored] = {}
+    paired: dict[str, RunPredictions] = {}
     for row in others:
         assert row.run_id is not None
         own = found[row.run_id]
@@ -206,10 +212,12 @@ def _against(
             reasons[row.run_id] = f"the baseline cannot be paired: {first}"
         else:
             paired[row.run_id] = own
-    given: dict[str, dict[str, Verdict]] = {run_id: {} for run_id in paired}
+    given: dict[str, dict[str, PairedComparison]] = {run_id: {} for run_id in paired}
     for name in names if paired else ():
         assert not isinstance(first, str)
-        for run_id, verdict in zip(paired, verdicts(name, first, list(paired.values()), margin), strict=True):
+        for run_id, verdict in zip(
+            paired, compare_with_baseline(name, first, list(paired.values()), margin), strict=True
+        ):
             given[run_id][name] = verdict
     return [
         replace(
@@ -221,18 +229,18 @@ def _against(
     ]  # fmt: skip
 
 
-def _other_images(row: Row, own: Scored | str, base: Row, first: Scored | str) -> str | None:
+def _other_images(row: Row, own: RunPredictions | str, base: Row, first: RunPredictions | str) -> str | None:
     """Why two runs' predictions are no pairs, with both digests; ``None`` where nothing speaks against it."""
     if row.dataset != base.dataset:
         return f"scored on other images than the baseline: {row.dataset}, not {base.dataset}"
-    if isinstance(own, str) or isinstance(first, str) or own.images == first.images:
+    if isinstance(own, str) or isinstance(first, str) or own.images_digest == first.images_digest:
         return None
-    digests = f"digest {own.images}, not {first.images}"
+    digests = f"digest {own.images_digest}, not {first.images_digest}"
     return f"scored on other rows of {row.dataset} than the baseline: {digests}"
 
 
 def _plain_differences(
-    row: Row, own: Scored | str, base: Row, first: Scored | str, names: Sequence[str]
+    row: Row, own: RunPredictions | str, base: Row, first: RunPredictions | str, names: Sequence[str]
 ) -> dict[str, float]:  # fmt: skip
     """Nothing but the speed where the rows were scored on other images."""
     found = {}

@@ -16,9 +16,9 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.columns import Columns, read_columns
 from mobilenet_chest.data.dataset import has_test_split, load_test, load_train_val
 from mobilenet_chest.errors import DataError, TrackingError
-from mobilenet_chest.evaluation.groups import GroupFigures, grouped
+from mobilenet_chest.evaluation.groups import GroupMetrics, group_metrics
 from mobilenet_chest.evaluation.intervals import Interval
-from mobilenet_chest.evaluation.metric_intervals import figure_intervals
+from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.selection.ledger import OPENINGS, Access, accesses, record_access
 from mobilenet_chest.tracking.artifact_writer import predictions_of, predictions_table
@@ -51,7 +51,7 @@ class Evaluation:
     metrics: dict[str, float]
     test_evaluations: int
     openings: list[Access] = field(default_factory=list)
-    groups: list[GroupFigures] = field(default_factory=list)
+    groups: list[GroupMetrics] = field(default_factory=list)
     intervals: dict[str, Interval] = field(default_factory=dict)
 
 
@@ -128,11 +128,11 @@ def evaluate_run(
             tracker.log_file(path, "predictions")
         tracker.log_tags({"test_digest": rows.digest[:16]})  # last: it says that the rest is there
     opened = int(client.get_run(run_id).data.tags.get(OPENINGS, 0))
-    intervals, groups = figure_intervals(split, metrics, scored_by(run, predictions)), list[GroupFigures]()
+    intervals, groups = metric_intervals(split, metrics, scored_by(run, predictions)), list[GroupMetrics]()
     if known is not None and known.groups:
         classes, threshold = load_train_val(config.data).classes, run.data.metrics["threshold"]
         labels, tta = predictions.label, predictions.probability_tta
-        groups = grouped(labels, tta, threshold, known.groups, predictions.patient, classes)
+        groups = group_metrics(labels, tta, threshold, known.groups, predictions.patient, classes)
     return Evaluation(run_id, split, len(rows), metrics, opened, accesses(client, run), groups, intervals)
 
 
@@ -149,7 +149,7 @@ def stored_intervals(
 ) -> dict[str, Interval]:
     """95% intervals of a split's figures, from the predictions that lie in the run."""
     predicted = predictions_of(stored_predictions(client, run, split))
-    return figure_intervals(split, figures, scored_by(run, predicted))
+    return metric_intervals(split, figures, scored_by(run, predicted))
 
 
 def check_same_rows(run: Run, config: Config) -> None:

@@ -10,27 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.errors import TrackingError, UserError
-from mobilenet_chest.evaluation.bootstrap import of_mean, repeated, resampled
+from mobilenet_chest.evaluation.bootstrap import bootstrap, bootstrap_distributions, mean_statistic, patient_clusters
 from mobilenet_chest.evaluation.calibration import (
-    at_temperature,
+    apply_temperature,
     calibration_scores,
     crossfit_calibrated,
-    error_interval,
+    ece_interval,
     fit_temperature,
-    losses,
+    image_losses,
 )
-from mobilenet_chest.evaluation.groups import as_of_people
+from mobilenet_chest.evaluation.groups import wilson_if_constant
+from mobilenet_chest.evaluation.intervals import Interval, wilson
 from mobilenet_chest.evaluation.operating_points import (
     TARGETS,
-    at_prevalence,
-    at_sensitivity,
-    at_specificity,
-    of_prevalence,
+    metrics_at_prevalence,
     point_at,
-    shifted_threshold,
+    point_at_sensitivity,
+    point_at_specificity,
+    prevalence_statistics,
+    threshold_at_prevalence,
 )
-from mobilenet_chest.evaluation.significance import Interval, bootstrap, wilson
-from mobilenet_chest.evaluation.thresholds import Labels, Probabilities
+from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 from mobilenet_chest.selection.ledger import Access, accesses
 from mobilenet_chest.tracking.artifact_writer import predictions_of
 from mobilenet_chest.tracking.runs import get_run, run_config, stored_predictions
@@ -62,8 +62,8 @@ class TargetPoint:
 @dataclass(frozen=True)
 class ThresholdMetrics:
     """What a threshold gives at a prevalence, with 95% intervals: Wilson's of sensitivity and specificity, those of
-    :func:`~mobilenet_chest.evaluation.operating_points.at_prevalence` of the others; of all the bootstrap's where
-    patients have more than one image."""
+    :func:`~mobilenet_chest.evaluation.operating_points.metrics_at_prevalence` of the others; of all the bootstrap's
+    where patients have more than one image."""
 
     threshold: float
     prevalence: float
@@ -138,12 +138,12 @@ def operating_points(run_id: str, split: Literal["val", "test"], prevalence: flo
         calibrated = crossfit_calibrated(val.label, val.probability_tta, config.evaluation.folds, config.seed)
     else:
         predicted = predictions_of(stored_predictions(client, run, "test"))
-        calibrated = at_temperature(predicted.probability_tta, temperature)
-    labels, probabilities, people = predicted.label, predicted.probability_tta, repeated(predicted.patient)
-    figures = [_figures(labels, probabilities, people, threshold, float(labels.mean()))]
+        calibrated = apply_temperature(predicted.probability_tta, temperature)
+    labels, probabilities, clusters = predicted.label, predicted.probability_tta, patient_clusters(predicted.patient)
+    figures = [_figures(labels, probabilities, clusters, threshold, float(labels.mean()))]
     if prevalence is not None:
-        moved = shifted_threshold(threshold, float(val.label.mean()), prevalence, temperature)
-        figures += [_figures(labels, probabilities, people, at, prevalence) for at in (threshold, moved)]
+        moved = threshold_at_prevalence(threshold, float(val.label.mean()), prevalence, temperature)
+        figures += [_figures(labels, probabilities, clusters, at, prevalence) for at in (threshold, moved)]
     return OperatingPoints(
         run_id=run_id,
         split=split,
@@ -151,36 +151,36 @@ def operating_points(run_id: str, split: Literal["val", "test"], prevalence: flo
         temperature=temperature,
         scores=calibration_scores(labels, probabilities),
         calibrated=calibration_scores(labels, calibrated),
-        intervals=_score_intervals(labels, {"": probabilities, "_calibrated": calibrated}, people),
-        targets=[_target(labels, probabilities, people, fixed, at) for fixed in FIXED for at in TARGETS],
+        intervals=_score_intervals(labels, {"": probabilities, "_calibrated": calibrated}, clusters),
+        targets=[_target(labels, probabilities, clusters, fixed, at) for fixed in FIXED for at in TARGETS],
         figures=figures,
         openings=accesses(client, run) if split == "test" else [],
     )
 
 
 def _score_intervals(
-    labels: Labels, kinds: Mapping[str, Probabilities], people: NDArray[np.int64] | None
+    labels: Labels, kinds: Mapping[str, Probabilities], clusters: NDArray[np.int64] | None
 ) -> dict[str, Interval]:
     """By the names of calibration scores with a suffix for each kind of probabilities."""
-    figures = {f"{score}{suffix}": of_mean(losses(score, labels, probabilities))
+    figures = {f"{score}{suffix}": mean_statistic(image_losses(score, labels, probabilities))
                for suffix, probabilities in kinds.items() for score in ("brier", "log_loss")}  # fmt: skip
-    drawn = resampled(labels, list(figures.values()), people)
+    drawn = bootstrap_distributions(labels, list(figures.values()), clusters)
     found = {name: one.interval() for name, one in zip(figures, drawn, strict=True)}
-    return found | {f"ece{suffix}": error_interval(labels, kinds[suffix], people) for suffix in kinds}
+    return found | {f"ece{suffix}": ece_interval(labels, kinds[suffix], clusters) for suffix in kinds}
 
 
 def _target(
-    labels: Labels, probabilities: Probabilities, people: NDArray[np.int64] | None, fixed: Fixed, at: float
+    labels: Labels, probabilities: Probabilities, clusters: NDArray[np.int64] | None, fixed: Fixed, at: float
 ) -> TargetPoint:
-    find = at_specificity if fixed == "specificity" else at_sensitivity
+    find = point_at_specificity if fixed == "specificity" else point_at_sensitivity
 
     def other(some: Labels, of_them: Probabilities) -> float:
         point = find(some, of_them, at)
         return point.sensitivity if fixed == "specificity" else point.specificity
 
-    drawn, shown = bootstrap(labels, probabilities, other, groups=people), labels == (fixed == "specificity")
+    drawn, shown = bootstrap(labels, probabilities, other, groups=clusters), labels == (fixed == "specificity")
     # of a figure that is the same in every draw the bootstrap has no interval
-    rows = int(shown.sum()) if people is None else len(np.unique(people[shown]))
+    rows = int(shown.sum()) if clusters is None else len(np.unique(clusters[shown]))
     least = wilson(round(drawn.value * rows), rows)
     value = Interval(drawn.value, min(drawn.low, least.low), max(drawn.high, least.high))
     return TargetPoint(fixed, at, find(labels, probabilities, at).threshold, value)
@@ -189,18 +189,18 @@ def _target(
 def _figures(
     labels: Labels,
     probabilities: Probabilities,
-    people: NDArray[np.int64] | None,
+    clusters: NDArray[np.int64] | None,
     threshold: float,
     prevalence: float,
 ) -> ThresholdMetrics:
     point, ones = point_at(labels, probabilities, threshold), int(labels.sum())
     zeros = len(labels) - ones
     hits, right = round(point.sensitivity * ones), round(point.specificity * zeros)
-    there = at_prevalence(hits, ones, right, zeros, prevalence)
-    if people is None:
+    there = metrics_at_prevalence(hits, ones, right, zeros, prevalence)
+    if clusters is None:
         return ThresholdMetrics(threshold, prevalence, wilson(hits, ones), wilson(right, zeros), **vars(there))
     positive = probabilities >= threshold
-    rates = of_mean(positive, labels == 1), of_mean(~positive, labels == 0)
-    figures = [*rates, *of_prevalence(*rates, prevalence)]
-    drawn = [one.interval() for one in resampled(labels, figures, people)]
-    return ThresholdMetrics(threshold, prevalence, *(as_of_people(one, labels, people) for one in drawn))
+    rates = mean_statistic(positive, labels == 1), mean_statistic(~positive, labels == 0)
+    figures = [*rates, *prevalence_statistics(*rates, prevalence)]
+    drawn = [one.interval() for one in bootstrap_distributions(labels, figures, clusters)]
+    return ThresholdMetrics(threshold, prevalence, *(wilson_if_constant(one, labels, clusters) for one in drawn))

@@ -15,8 +15,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config, Distribution
-from mobilenet_chest.evaluation.optimism import crossfitted, optimism
-from mobilenet_chest.evaluation.significance import Interval
+from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
 from mobilenet_chest.sweep.claims import CONFIRMS, counts, ranked_trials
 from mobilenet_chest.sweep.objective import FOLD_RUNS
 from mobilenet_chest.sweep.repair import reconcile
@@ -140,7 +140,7 @@ def outcome(config: Config, study: optuna.Study, url: str) -> Confirmation | Non
         trial=best_first[0].number,
         run_id=best_first[0].median_run,
         value=best_first[0].mean,
-        crossfit=crossfitted(np.array([leader.values for leader in leaders]), config.study.direction),
+        crossfit=crossfit_mean(np.array([leader.values for leader in leaders]), config.study.direction),
         claimant=claimant.number,
         optimism=optimism(claimant.claimed, claimant.values, config.study.direction),
         seeds=tuple(fresh_seeds(config)),

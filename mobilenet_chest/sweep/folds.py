@@ -13,7 +13,7 @@ import numpy as np
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.evaluation.predictions import Predictions, one_after_the_other
+from mobilenet_chest.evaluation.predictions import Predictions, concatenate
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.artifact_writer import predictions_of, predictions_table, remove_last
 from mobilenet_chest.tracking.artifacts import FOLDS, OUT_OF_FOLD, SCORED_ON, Standing, standing, stored_predictions
@@ -86,7 +86,7 @@ def train_folds(
         if not stopped:
             with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
                 file = Path(folder) / "val.parquet"
-                predictions_table(one_after_the_other(predictions)).to_parquet(file, index=False)
+                predictions_table(concatenate(predictions)).to_parquet(file, index=False)
                 tracker.log_file(file, "predictions")
         result = "stopped" if stopped else "finished"
         tracker.log_tags({RESULT: result})

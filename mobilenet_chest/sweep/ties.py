@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.intervals import Interval
-from mobilenet_chest.evaluation.metric_intervals import figure_intervals
-from mobilenet_chest.evaluation.paired import cannot_be_told
-from mobilenet_chest.evaluation.scored import Scored
+from mobilenet_chest.evaluation.metric_intervals import metric_intervals
+from mobilenet_chest.evaluation.paired import indistinguishable
+from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.sweep.summary import TrialSummary
 from mobilenet_chest.tracking.outbox.sender import answering
 from mobilenet_chest.tracking.scored import scored
@@ -38,7 +38,9 @@ def find_ties(metric: str, trials: Sequence[TrialSummary], best: TrialSummary, p
     try:
         with answering(ANSWER_SECONDS):
             runs = [run for run in nested_runs(connect(), parent_run) if run.info.run_id in complete]
-            found = {complete[run_id].number: one for run_id, one in scored(runs).items() if isinstance(one, Scored)}
+            found = {
+                complete[run_id].number: one for run_id, one in scored(runs).items() if isinstance(one, RunPredictions)
+            }
     except TrackingError as error:
         print(f"trials are shown without intervals: {error}", file=sys.stderr)
         return Ties({}, [])
@@ -46,12 +48,16 @@ def find_ties(metric: str, trials: Sequence[TrialSummary], best: TrialSummary, p
     intervals = {
         number: interval
         for number, one in found.items()
-        for interval in figure_intervals("val", {metric: values[number]}, one).values()
+        for interval in metric_intervals("val", {metric: values[number]}, one).values()
     }
     others = {number: one for number, one in found.items() if number != best.number and number in intervals}
     first = found.get(best.number)
-    if first is None or best.number not in intervals or any(one.images != first.images for one in others.values()):
+    if (
+        first is None
+        or best.number not in intervals
+        or any(one.images_digest != first.images_digest for one in others.values())
+    ):
         return Ties(intervals, [])
-    told = cannot_be_told(metric, first, list(others.values()))
+    told = indistinguishable(metric, first, list(others.values()))
     tied = [number for number, as_good in zip(others, told, strict=True) if as_good]
     return Ties(intervals, sorted([best.number, *tied]) if tied else [])

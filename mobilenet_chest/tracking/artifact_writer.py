@@ -144,4 +144,4 @@ def predictions_table(predictions: Predictions) -> pd.DataFrame:
 
 def predictions_of(table: pd.DataFrame) -> Predictions:
     """What :func:`predictions_table` was made of."""
-    return Predictions.of_columns({str(name): table[name].to_numpy() for name in table})
+    return Predictions.from_columns({str(name): table[name].to_numpy() for name in table})

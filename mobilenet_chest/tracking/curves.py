@@ -8,7 +8,8 @@ import numpy as np
 
 from mobilenet_chest.evaluation.calibration import reliability
 from mobilenet_chest.evaluation.operating_points import point_at, threshold_curve
-from mobilenet_chest.evaluation.thresholds import Labels, Probabilities, accuracy_at
+from mobilenet_chest.evaluation.predictions import Labels, Probabilities
+from mobilenet_chest.evaluation.thresholds import accuracy_at
 from mobilenet_chest.tracking.plots import QUICKLY
 
 PLAIN, CALIBRATED = "#0969da", "#bf5700"

@@ -17,7 +17,7 @@ from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.intervals import check_rows
 from mobilenet_chest.evaluation.predictions import Predictions
-from mobilenet_chest.evaluation.scored import Scored
+from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.tracking.store import reason, tracking_uri
 
 PATH = "predictions/val.parquet"
@@ -26,7 +26,7 @@ AT_ONCE = 8
 """Files that are fetched at a time from a store on another machine; MLflow keeps ten connections."""
 
 
-def scored(runs: Sequence[Run]) -> dict[str, Scored | str]:
+def scored(runs: Sequence[Run]) -> dict[str, RunPredictions | str]:
     """By run id, the validation predictions; where a run has none that can be read, why not."""
     with (
         tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder,
@@ -36,7 +36,7 @@ def scored(runs: Sequence[Run]) -> dict[str, Scored | str]:
         return {str(run.info.run_id): one for run, one in zip(runs, found, strict=True)}
 
 
-def _scored(run: Run, folder: Path) -> Scored | str:
+def _scored(run: Run, folder: Path) -> RunPredictions | str:
     import pyarrow.parquet  # takes long, and is needed when a training has ended
 
     try:  # pyarrow's own errors are of these
@@ -49,14 +49,14 @@ def _scored(run: Run, folder: Path) -> Scored | str:
             file = repository.download_artifacts(PATH, str(copy))
         # without what read_table prepares for large files: it takes five times as long for these
         table = pyarrow.parquet.ParquetFile(file, memory_map=True, pre_buffer=False).read(use_threads=False)
-        predicted = Predictions.of_columns({name: table[name].to_numpy() for name in table.column_names})
+        predicted = Predictions.from_columns({name: table[name].to_numpy() for name in table.column_names})
         check_rows(predicted.label, predicted.probability, predicted.probability_tta)
         return scored_by(run, predicted)
     except (MlflowException, OSError, ValueError, TypeError, KeyError, DataError) as error:
         return f"no {PATH} that can be read ({reason(error)})"
 
 
-def scored_by(run: Run, predicted: Predictions) -> Scored:
+def scored_by(run: Run, predicted: Predictions) -> RunPredictions:
     """Predictions of a run's model with what its figures are made with.
 
     Raises:
@@ -64,4 +64,4 @@ def scored_by(run: Run, predicted: Predictions) -> Scored:
     """
     settings = {name: json.loads(run.data.params[f"evaluation.{name}"])
                 for name in ("threshold_low", "threshold_high", "threshold_step", "folds")}  # fmt: skip
-    return Scored(predicted, run.data.metrics, EvaluationConfig(**settings), int(run.data.params["seed"]))
+    return RunPredictions(predicted, run.data.metrics, EvaluationConfig(**settings), int(run.data.params["seed"]))

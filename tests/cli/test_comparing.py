@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from mobilenet_chest.cli import compared
 from mobilenet_chest.cli.commands import app
 from mobilenet_chest.config import Config
-from mobilenet_chest.evaluation.paired import Verdict
-from mobilenet_chest.evaluation.significance import Interval
+from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.paired import PairedComparison
 from mobilenet_chest.selection.compare import REPORTED, Row
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.two_stage import train
@@ -29,7 +29,7 @@ BASE = Row(
 OTHER = Row(
     "other", "b" * 32, "run", "mobilenet_v2", 3_000_000, {"val_auc": 0.95, "val_accuracy": 0.88},
     "chestmnist 0123", {"speed_ratio": 2.0, "val_auc": -0.01}, {"val_auc": Interval(0.95, 0.9188, 0.9712)},
-    {"val_auc": Verdict(-0.01, -0.0212, 0.0034, 0.1234, 0.2468, "not inferior", True, 0.02)}, tied=True,
+    {"val_auc": PairedComparison(-0.01, -0.0212, 0.0034, 0.1234, 0.2468, "not inferior", True, 0.02)}, tied=True,
 )  # fmt: skip
 ELSEWHERE = Row(
     "elsewhere", "c" * 32, "run", "mobilenet_v2", 3_000_000, {"val_auc": 0.99}, "chestmnist 4567",
@@ -77,7 +77,7 @@ def test_differences_stand_in_a_table_of_their_own(capsys: pytest.CaptureFixture
 
 
 def test_a_metric_that_was_asked_for_has_columns_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    drawn = Verdict(0.02, 0.0051, 0.0349, 0.004, 0.008, "worse", None)
+    drawn = PairedComparison(0.02, 0.0051, 0.0349, 0.004, 0.008, "worse", None)
     other = replace(
         OTHER,
         metrics=OTHER.metrics | {"val_brier": 0.09, "tta_gain": 0.005},

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.evaluation.significance import auc, auc_interval, bootstrap, bootstrap_difference, wilson
+from mobilenet_chest.evaluation.auc import auc
+from mobilenet_chest.evaluation.bootstrap import bootstrap, bootstrap_difference
+from mobilenet_chest.evaluation.delong import auc_interval
+from mobilenet_chest.evaluation.intervals import wilson
 
 LABELS = np.repeat(np.array([0, 1], np.uint8), [97, 208])
 

@@ -16,17 +16,17 @@ from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation import calibration
 from mobilenet_chest.evaluation.calibration import (
     TEMPERATURES,
-    at_temperature,
+    apply_temperature,
     brier,
     calibration_metrics,
     crossfit_calibrated,
-    error_interval,
+    ece_interval,
     fit_temperature,
     log_loss,
     reliability,
 )
-from mobilenet_chest.evaluation.significance import wilson
-from mobilenet_chest.evaluation.thresholds import crossfit_folds
+from mobilenet_chest.evaluation.crossfit import crossfit_folds
+from mobilenet_chest.evaluation.intervals import wilson
 
 
 def sample(rows: int = 300, sureness: float = 1.0, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -100,16 +100,16 @@ def test_the_bias_is_what_a_calibrated_model_shows(spread: float) -> None:
 
 def test_the_interval_of_the_error() -> None:
     """The lower end leaves what chance may have added out, and is 0 where that may be all of it."""
-    calibrated, sure = (error_interval(*sample(305, sureness)) for sureness in (1.0, 3.0))
+    calibrated, sure = (ece_interval(*sample(305, sureness)) for sureness in (1.0, 3.0))
     assert calibrated.value == pytest.approx(reliability(*sample(305)).ece)
     assert 0 == calibrated.low < calibrated.value < calibrated.high < 0.15
     assert 0.03 < sure.low < sure.value < sure.high < 0.2
-    assert sure == error_interval(*sample(305, 3.0))
+    assert sure == ece_interval(*sample(305, 3.0))
     labels, probabilities = sample(305, 3.0)
     patients = np.arange(305) // 3
-    whole = error_interval(np.repeat(labels, 3), np.repeat(probabilities, 3), np.repeat(np.arange(305), 3))
+    whole = ece_interval(np.repeat(labels, 3), np.repeat(probabilities, 3), np.repeat(np.arange(305), 3))
     assert (whole.low, whole.high) == pytest.approx((sure.low, sure.high), abs=0.006)
-    assert error_interval(labels, probabilities, patients) != sure
+    assert ece_interval(labels, probabilities, patients) != sure
 
 
 @pytest.mark.slow
@@ -117,7 +117,7 @@ def test_the_interval_of_the_error() -> None:
 def test_the_interval_of_the_error_covers(sureness: float) -> None:
     """The error of 200,000 rows."""
     truth = reliability(*sample(200_000, sureness, seed=1)).ece
-    found = [error_interval(*sample(305, sureness, seed)) for seed in range(200)]
+    found = [ece_interval(*sample(305, sureness, seed)) for seed in range(200)]
     held = np.mean([one.low <= truth <= one.high for one in found])
     print(f"sureness {sureness}: {held:.3f} cover {truth:.4f}")
     assert held >= 0.95
@@ -131,7 +131,7 @@ def test_the_temperature_undoes_what_a_model_is_too_sure_of(sureness: float) -> 
     labels, probabilities = sample(40_000, sureness)
     found = fit_temperature(labels, probabilities)
     assert found == pytest.approx(sureness, rel=0.03)
-    honest = reliability(labels, at_temperature(probabilities, found))
+    honest = reliability(labels, apply_temperature(probabilities, found))
     assert honest.ece < 0.01
     assert (reliability(labels, probabilities).ece > 0.05) == (sureness != 1.0)
 
@@ -151,11 +151,11 @@ def test_without_an_error_the_temperature_is_the_smallest() -> None:
 
 def test_a_temperature_leaves_the_order_and_the_middle() -> None:
     probabilities = np.array([0.0, 0.1, 0.5, 0.8, 1.0])
-    found = at_temperature(probabilities, 2.0)
+    found = apply_temperature(probabilities, 2.0)
     assert (np.diff(found) > 0).all()
     assert found[2] == 0.5
     assert found[3] == pytest.approx(2 / 3)  # odds of 4 become 2
-    assert at_temperature(probabilities, 1.0) == pytest.approx(probabilities, abs=1e-14)
+    assert apply_temperature(probabilities, 1.0) == pytest.approx(probabilities, abs=1e-14)
 
 
 def test_each_row_is_calibrated_by_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_each_row_is_calibrated_by_the_others(monkeypatch: pytest.MonkeyPatch) -
     assert len(seen) == 5
     for number, (_, judged) in enumerate(folds, 1):
         assert not seen[number - 1] & set(probabilities[judged])
-        assert (found[judged] == at_temperature(probabilities[judged], float(number))).all()
+        assert (found[judged] == apply_temperature(probabilities[judged], float(number))).all()
 
 
 # --- scores --------------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_cross_fitted_scores_are_not_of_the_rows_that_chose_the_temperature() ->
     for seed in range(300):
         labels, probabilities = sample(20, 1.0, seed)
         truth.append(log_loss(labels, probabilities))
-        fitted.append(log_loss(labels, at_temperature(probabilities, fit_temperature(labels, probabilities))))
+        fitted.append(log_loss(labels, apply_temperature(probabilities, fit_temperature(labels, probabilities))))
         honest.append(log_loss(labels, crossfit_calibrated(labels, probabilities, 5, seed)))
     assert np.mean(fitted) < np.mean(truth) - 0.01
     assert np.mean(honest) > np.mean(truth)

@@ -9,16 +9,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from mobilenet_chest.evaluation.delong import auc_differences, auc_intervals
-from mobilenet_chest.evaluation.significance import (
-    Difference,
-    auc_difference,
-    bootstrap,
-    mcnemar,
-    not_inferior,
-    paired_proportions,
-    wilson,
-)
+from mobilenet_chest.evaluation.bootstrap import bootstrap
+from mobilenet_chest.evaluation.delong import auc_difference, auc_differences, auc_intervals
+from mobilenet_chest.evaluation.intervals import Difference, wilson
+from mobilenet_chest.evaluation.significance import mcnemar, not_inferior, paired_proportions
 
 NEGATIVE, POSITIVE = 97, 208
 IMAGES = NEGATIVE + POSITIVE

@@ -8,10 +8,10 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from mobilenet_chest.config import EvaluationConfig
-from mobilenet_chest.evaluation.crossfit import choose_epoch, crossfit_all_accuracy, epoch_values
+from mobilenet_chest.evaluation.crossfit import choose_epoch, crossfit_accuracy, crossfit_all_accuracy, epoch_values
 from mobilenet_chest.evaluation.metrics import epoch_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
-from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold, crossfit_accuracy
+from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold
 
 METRICS = ("val_loss", "val_accuracy", "val_auc")
 

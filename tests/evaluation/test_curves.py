@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
-from mobilenet_chest.evaluation.curves import GRID, average_precision, band, precision_recall, roc
+from mobilenet_chest.evaluation.curves import GRID, average_precision, bootstrap_band, precision_recall, roc
 
 GENERATOR = np.random.default_rng(3)
 LABELS = (GENERATOR.random(305) < 0.68).astype(np.uint8)
@@ -49,7 +49,7 @@ def test_a_band_of_a_known_proportion_is_the_binomial_s() -> None:
     # every negative scores 0.5; 160 of 200 positives score above: sensitivity at no false alarm is a plain proportion
     labels = np.array([0] * 50 + [1] * 200, np.uint8)
     scores = np.array([0.5] * 50 + [0.9] * 160 + [0.1] * 40)
-    found = band(labels, scores, roc, draws=4000)
+    found = bootstrap_band(labels, scores, roc, draws=4000)
     error = 1.96 * np.sqrt(0.8 * 0.2 / 200)
     assert found.value[0] == 0.8
     assert found.low[0] == pytest.approx(0.8 - error, abs=0.006)
@@ -58,9 +58,9 @@ def test_a_band_of_a_known_proportion_is_the_binomial_s() -> None:
 
 
 def test_a_band_is_the_same_again_and_holds_its_curve() -> None:
-    one, again = (band(LABELS, SCORES, roc, draws=200) for _ in range(2))
+    one, again = (bootstrap_band(LABELS, SCORES, roc, draws=200) for _ in range(2))
     np.testing.assert_array_equal(one.low, again.low)
     assert (one.low <= one.value).all()
     assert (one.value <= one.high).all()
-    wider = band(LABELS, SCORES, roc, level=0.99, draws=200)
+    wider = bootstrap_band(LABELS, SCORES, roc, level=0.99, draws=200)
     assert (wider.high - wider.low).sum() > (one.high - one.low).sum()

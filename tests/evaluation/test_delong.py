@@ -10,8 +10,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.evaluation.delong import auc_differences, auc_intervals
-from mobilenet_chest.evaluation.significance import auc, auc_difference, auc_interval, delong
+from mobilenet_chest.evaluation.auc import auc
+from mobilenet_chest.evaluation.delong import auc_difference, auc_differences, auc_interval, auc_intervals, delong
 
 # aSAH, which comes with pROC (Turck et al., Intensive Care Medicine 2010): 113 patients with a subarachnoid
 # haemorrhage, whose outcome was good (G) or poor (P); the WFNS grade, and S100β and NDKA in µg/l

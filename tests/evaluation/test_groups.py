@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.oracles import rank_auc
 from numpy.typing import NDArray
 
-from mobilenet_chest.evaluation.groups import GroupFigures, grouped
-from mobilenet_chest.evaluation.significance import auc, auc_interval, bootstrap, wilson
+from mobilenet_chest.evaluation.bootstrap import bootstrap
+from mobilenet_chest.evaluation.delong import auc_interval
+from mobilenet_chest.evaluation.groups import GroupMetrics, group_metrics
+from mobilenet_chest.evaluation.intervals import wilson
 
 CLASSES = ("normal", "pneumonia")
 
@@ -21,7 +24,7 @@ def drawn() -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.str_]]:
     return labels, scores, np.where(np.arange(120) < 50, "F", "M")
 
 
-def by_value(found: list[GroupFigures]) -> dict[str, GroupFigures]:
+def by_value(found: list[GroupMetrics]) -> dict[str, GroupMetrics]:
     return {group.value or group.name: group for group in found}
 
 
@@ -29,7 +32,7 @@ def test_figures_of_each_group_are_those_of_its_images(
     drawn: tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.str_]],
 ) -> None:
     labels, scores, sex = drawn
-    found = grouped(labels, scores, 0.4, {"sex": sex}, None, CLASSES)
+    found = group_metrics(labels, scores, 0.4, {"sex": sex}, None, CLASSES)
     assert [(group.name, group.value, group.rows, group.patients) for group in found] == [
         ("all", "", 120, None), ("sex", "F", 50, None), ("sex", "M", 70, None)
     ]  # fmt: skip
@@ -49,7 +52,7 @@ def test_small_groups_and_groups_of_one_class_say_so() -> None:
     labels = np.array([1, 1, 0, 0, 0, 1] + [0, 1] * 20, np.uint8)
     scores = np.linspace(0.2, 0.8, len(labels))
     view = np.array(["AP", "AP", "LL", "LL", "", ""] + ["PA"] * 40)
-    found = by_value(grouped(labels, scores, 0.5, {"view": view}, None, CLASSES))
+    found = by_value(group_metrics(labels, scores, 0.5, {"view": view}, None, CLASSES))
     assert list(found) == ["all", "AP", "LL", "PA", "not given"]
     assert found["AP"].note == "no image of normal: no AUC, no specificity"
     assert found["AP"].figures.keys() == {"accuracy", "sensitivity"}
@@ -63,7 +66,7 @@ def test_small_groups_and_groups_of_one_class_say_so() -> None:
 def test_groups_that_are_numbers_stand_in_their_order() -> None:
     labels = np.array([0, 1] * 4, np.uint8)
     decade = np.array(["90", "10", "9", "", "unknown", "100", "-1", "9"])
-    found = grouped(labels, np.linspace(0, 1, 8), 0.5, {"decade": decade}, None, CLASSES)
+    found = group_metrics(labels, np.linspace(0, 1, 8), 0.5, {"decade": decade}, None, CLASSES)
     assert [group.value for group in found[1:]] == ["-1", "9", "10", "90", "100", "unknown", "not given"]
 
 
@@ -74,12 +77,12 @@ def test_patients_who_repeat_are_drawn_whole(
     labels, scores, sex = drawn
     labels[:50], scores[:50] = np.repeat([0, 0, 1, 1, 1], 10), np.repeat([0.2, 0.6, 0.3, 0.7, 0.9], 10)
     patients = np.array([f"woman {row // 10}" if row < 50 else f"man {row}" for row in range(120)])
-    alone = by_value(grouped(labels, scores, 0.5, {"sex": sex}, None, CLASSES))
-    found = by_value(grouped(labels, scores, 0.5, {"sex": sex}, patients, CLASSES))
+    alone = by_value(group_metrics(labels, scores, 0.5, {"sex": sex}, None, CLASSES))
+    found = by_value(group_metrics(labels, scores, 0.5, {"sex": sex}, patients, CLASSES))
     assert [found[name].patients for name in ("all", "F", "M")] == [75, 5, 70]
     assert found["M"].figures == alone["M"].figures
     women = found["F"].figures
-    assert women["auc"] == bootstrap(labels[:50], scores[:50], auc, groups=patients[:50])
+    assert women["auc"] == bootstrap(labels[:50], scores[:50], rank_auc, groups=patients[:50])
     for name, interval in women.items():
         one = alone["F"].figures[name]
         assert interval.value == pytest.approx(one.value)
@@ -90,7 +93,7 @@ def test_a_perfect_figure_of_few_patients_is_as_sure_as_their_number() -> None:
     """30 images of 3 and of 2 patients, all right: Wilson's interval of 2 of 2, not that of 30 of 30."""
     labels = np.repeat([0, 0, 0, 1, 1], [10, 10, 10, 15, 15]).astype(np.uint8)
     patients = np.repeat(["a", "b", "c", "d", "e"], [10, 10, 10, 15, 15])
-    (found,) = grouped(labels, labels * 0.8 + 0.1, 0.5, {}, patients, CLASSES)
+    (found,) = group_metrics(labels, labels * 0.8 + 0.1, 0.5, {}, patients, CLASSES)
     assert found.figures["sensitivity"] == found.figures["auc"] == wilson(2, 2)
     assert found.figures["specificity"] == wilson(3, 3)
     assert found.figures["accuracy"].low < wilson(5, 5).low + 1e-12
@@ -100,7 +103,7 @@ def test_images_of_nobody_known_are_of_people_of_their_own() -> None:
     labels = np.tile([0, 1], 20).astype(np.uint8)
     scores = np.linspace(0, 1, 40)
     patients = np.array([""] * 38 + ["a", "b"])
-    (found,) = grouped(labels, scores, 0.5, {}, patients, CLASSES)
+    (found,) = group_metrics(labels, scores, 0.5, {}, patients, CLASSES)
     assert found.patients == 40
     assert found.figures["auc"] == auc_interval(labels, scores)
 
@@ -113,8 +116,8 @@ def test_intervals_of_patients_are_as_wide_as_sandwich_errors_say() -> None:
     right = np.where(random.random(400) < 0.2, random.random(400) < 0.75, right)
     patients = np.repeat(np.arange(100), 4).astype(str)
     scores = np.where(right == (labels == 1), 0.9, 0.1)
-    (whole,) = grouped(labels, scores, 0.5, {}, patients, CLASSES)
-    (alone,) = grouped(labels, scores, 0.5, {}, None, CLASSES)
+    (whole,) = group_metrics(labels, scores, 0.5, {}, patients, CLASSES)
+    (alone,) = group_metrics(labels, scores, 0.5, {}, None, CLASSES)
     # each class is drawn by itself, so residuals are taken from its own share
     shares = np.array([right[labels == label].mean() for label in (0, 1)])
     residuals = (right - shares[labels]).reshape(100, 4).sum(1)

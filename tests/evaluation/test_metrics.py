@@ -8,9 +8,10 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from mobilenet_chest.config import EvaluationConfig
+from mobilenet_chest.evaluation.crossfit import crossfit_accuracy
 from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics, split_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
-from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold, crossfit_accuracy
+from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold
 
 
 def sample(seed: int = 5, rows: int = 60) -> tuple[np.ndarray, np.ndarray]:

@@ -10,12 +10,12 @@ from sklearn.metrics import confusion_matrix, roc_curve
 from mobilenet_chest.evaluation.operating_points import (
     THRESHOLDS,
     OperatingPoint,
-    at_prevalence,
-    at_sensitivity,
-    at_specificity,
+    metrics_at_prevalence,
     operating_metrics,
     point_at,
-    shifted_threshold,
+    point_at_sensitivity,
+    point_at_specificity,
+    threshold_at_prevalence,
     threshold_curve,
 )
 
@@ -51,26 +51,26 @@ def test_the_ends_of_the_curve() -> None:
 def test_points_by_hand() -> None:
     assert point_at(LABELS, SCORES, 0.7) == OperatingPoint(0.7, 3 / 5, 3 / 4)
     # three of four zeros are below .5; .45 is midway between .4 and .5
-    assert at_specificity(LABELS, SCORES, 0.75) == OperatingPoint(pytest.approx(0.45), 4 / 5, 3 / 4)
-    assert at_specificity(LABELS, SCORES, 0.76) == OperatingPoint(pytest.approx(0.75), 2 / 5, 1)
-    assert at_sensitivity(LABELS, SCORES, 0.8) == OperatingPoint(pytest.approx(0.45), 4 / 5, 3 / 4)
-    assert at_sensitivity(LABELS, SCORES, 0.81) == OperatingPoint(pytest.approx(0.25), 1, 1 / 2)
+    assert point_at_specificity(LABELS, SCORES, 0.75) == OperatingPoint(pytest.approx(0.45), 4 / 5, 3 / 4)
+    assert point_at_specificity(LABELS, SCORES, 0.76) == OperatingPoint(pytest.approx(0.75), 2 / 5, 1)
+    assert point_at_sensitivity(LABELS, SCORES, 0.8) == OperatingPoint(pytest.approx(0.45), 4 / 5, 3 / 4)
+    assert point_at_sensitivity(LABELS, SCORES, 0.81) == OperatingPoint(pytest.approx(0.25), 1, 1 / 2)
 
 
 def test_what_can_only_be_had_at_an_end() -> None:
     labels, scores = np.array([0, 1, 0], np.uint8), np.array([1.0, 0.5, 0.0])
-    nobody = at_specificity(labels, scores, 0.9)
+    nobody = point_at_specificity(labels, scores, 0.9)
     assert (nobody.sensitivity, nobody.specificity) == (0, 1)
     assert not (scores >= nobody.threshold).any()
-    assert at_sensitivity(labels, scores, 0.9) == OperatingPoint(0.25, 1, 0.5)
-    assert at_sensitivity(labels[1:], scores[1:][::-1], 1.0) == OperatingPoint(0.0, 1, 0)
+    assert point_at_sensitivity(labels, scores, 0.9) == OperatingPoint(0.25, 1, 0.5)
+    assert point_at_sensitivity(labels[1:], scores[1:][::-1], 1.0) == OperatingPoint(0.0, 1, 0)
 
 
 @pytest.mark.parametrize("target", [0.5, 0.8, 0.9, 0.95, 0.99, 1.0])
 def test_points_are_the_best_of_the_roc_curve(target: float) -> None:
     labels, scores = sample()
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
-    point, reverse = at_specificity(labels, scores, target), at_sensitivity(labels, scores, target)
+    point, reverse = point_at_specificity(labels, scores, target), point_at_sensitivity(labels, scores, target)
     assert point.sensitivity == pytest.approx(tpr[1 - fpr >= target - 1e-12].max())
     assert reverse.specificity == pytest.approx((1 - fpr)[tpr >= target - 1e-12].max())
     assert point_at(labels, scores, point.threshold) == point
@@ -80,16 +80,16 @@ def test_points_are_the_best_of_the_roc_curve(target: float) -> None:
 def test_what_every_run_logs() -> None:
     labels, scores = sample()
     assert operating_metrics(labels, scores) == {
-        "val_sensitivity_at_specificity_90": at_specificity(labels, scores, 0.9).sensitivity,
-        "val_specificity_at_sensitivity_90": at_sensitivity(labels, scores, 0.9).specificity,
-        "val_sensitivity_at_specificity_95": at_specificity(labels, scores, 0.95).sensitivity,
-        "val_specificity_at_sensitivity_95": at_sensitivity(labels, scores, 0.95).specificity,
+        "val_sensitivity_at_specificity_90": point_at_specificity(labels, scores, 0.9).sensitivity,
+        "val_specificity_at_sensitivity_90": point_at_sensitivity(labels, scores, 0.9).specificity,
+        "val_sensitivity_at_specificity_95": point_at_specificity(labels, scores, 0.95).sensitivity,
+        "val_specificity_at_sensitivity_95": point_at_sensitivity(labels, scores, 0.95).specificity,
     }
 
 
 def test_another_prevalence_is_counting_other_rows() -> None:
     """100 of class 1 and 1,900 of class 0, of which 90 and 1,520 are recognised."""
-    found = at_prevalence(45, 50, 80, 100, 0.05)
+    found = metrics_at_prevalence(45, 50, 80, 100, 0.05)
     assert found.accuracy.value == pytest.approx((90 + 1520) / 2000)
     assert found.ppv.value == pytest.approx(90 / (90 + 380))
     assert found.npv.value == pytest.approx(1520 / (1520 + 10))
@@ -100,22 +100,22 @@ def test_at_its_own_prevalence_nothing_changes() -> None:
     curve, index, share = threshold_curve(labels, scores), 42, labels.mean()
     positive, ones = scores >= 0.42, int(labels.sum())
     right = int((~positive & (labels == 0)).sum())
-    found = at_prevalence(int((positive & (labels == 1)).sum()), ones, right, 200 - ones, share)
+    found = metrics_at_prevalence(int((positive & (labels == 1)).sum()), ones, right, 200 - ones, share)
     assert (found.accuracy.value, found.ppv.value, found.npv.value) == pytest.approx(
         (curve.accuracy[index], curve.ppv[index], curve.npv[index])
     )
-    assert shifted_threshold(0.42, share, share, 1.7) == pytest.approx(0.42)
+    assert threshold_at_prevalence(0.42, share, share, 1.7) == pytest.approx(0.42)
 
 
 @pytest.mark.parametrize(("hits", "right", "missing"), [(0, 20, "ppv"), (10, 0, "npv")])
 def test_of_no_rows_there_is_no_share(hits: int, right: int, missing: str) -> None:
-    found = at_prevalence(hits, 10, right, 20, 0.3)
+    found = metrics_at_prevalence(hits, 10, right, 20, 0.3)
     assert np.isnan(list(vars(getattr(found, missing)).values())).all()
     assert 0 < found.accuracy.low < found.accuracy.value < found.accuracy.high < 1
 
 
 def test_without_a_mistake_the_interval_has_a_width_and_its_figure() -> None:
-    found = at_prevalence(10, 10, 20, 20, 0.05)
+    found = metrics_at_prevalence(10, 10, 20, 20, 0.05)
     assert found.ppv.value == found.ppv.high == 1
     assert 0.2 < found.ppv.low < 0.5
     assert 0.98 < found.npv.low < found.npv.value == found.npv.high == 1
@@ -130,7 +130,9 @@ def test_the_intervals_hold_the_truth_as_often_as_they_say(prevalence: float) ->
         "ppv": prevalence * 0.9 / (prevalence * 0.9 + (1 - prevalence) * 0.15),
         "npv": (1 - prevalence) * 0.85 / ((1 - prevalence) * 0.85 + prevalence * 0.1),
     }
-    found = [at_prevalence(int(h), 208, int(r), 97, prevalence, draws=4000) for h, r in zip(hits, right, strict=True)]
+    found = [
+        metrics_at_prevalence(int(h), 208, int(r), 97, prevalence, draws=4000) for h, r in zip(hits, right, strict=True)
+    ]
     for name, value in truth.items():
         held = np.mean([getattr(one, name).low <= value <= getattr(one, name).high for one in found])
         assert 0.93 <= held <= 0.97, name
@@ -138,9 +140,9 @@ def test_the_intervals_hold_the_truth_as_often_as_they_say(prevalence: float) ->
 
 def test_the_threshold_moves_by_the_odds() -> None:
     # odds of 1 at a prevalence of 1/2 are odds of 1/19 at one of 1/20: to reach 1 there it takes 19 here
-    assert shifted_threshold(0.5, 0.5, 0.05) == pytest.approx(0.95)
-    assert shifted_threshold(0.5, 0.05, 0.5) == pytest.approx(0.05)
-    assert logit(shifted_threshold(0.6, 0.5, 0.05, 2.0)) == pytest.approx(logit(0.6) + 2 * np.log(19))
+    assert threshold_at_prevalence(0.5, 0.5, 0.05) == pytest.approx(0.95)
+    assert threshold_at_prevalence(0.5, 0.05, 0.5) == pytest.approx(0.05)
+    assert logit(threshold_at_prevalence(0.6, 0.5, 0.05, 2.0)) == pytest.approx(logit(0.6) + 2 * np.log(19))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
@@ -151,7 +153,7 @@ def test_the_shifted_threshold_is_the_best_one_there(temperature: float) -> None
     prevalence = 0.1
     labels = (generator.random(400_000) < prevalence).astype(np.uint8)
     scores = expit(temperature * (generator.normal(labels, 1.0) - 0.5))
-    threshold = shifted_threshold(0.5, 0.5, prevalence, temperature)
+    threshold = threshold_at_prevalence(0.5, 0.5, prevalence, temperature)
     curve = threshold_curve(labels, scores, np.append(THRESHOLDS, threshold))
     assert curve.accuracy[-1] >= curve.accuracy[:-1].max() - 2e-4
     assert curve.accuracy[-1] > point_accuracy(labels, scores, 0.5) + 0.1

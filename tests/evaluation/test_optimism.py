@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mobilenet_chest.evaluation.optimism import crossfitted, optimism
-from mobilenet_chest.evaluation.significance import Interval
+from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
 
 CONFIGURATIONS, IMAGES, TOP, SEEDS = 50, 305, 3, 5
 POINTS = 0.01
@@ -34,12 +34,12 @@ def test_each_seed_scores_the_choice_of_the_others() -> None:
     fresh = np.array([[0.9, 0.8, 0.7], [0.85, 0.84, 0.6]])
     # without the first seed the first leader is ahead, 1.5 to 1.44; without the second, 1.6 to 1.45; without the third,
     # 1.7 to 1.69
-    assert crossfitted(fresh) == pytest.approx((0.9 + 0.8 + 0.7) / 3)
+    assert crossfit_mean(fresh) == pytest.approx((0.9 + 0.8 + 0.7) / 3)
     # and the lower ones
-    assert crossfitted(fresh, "minimize") == pytest.approx((0.85 + 0.84 + 0.6) / 3)
+    assert crossfit_mean(fresh, "minimize") == pytest.approx((0.85 + 0.84 + 0.6) / 3)
     # a leader that only one seed puts ahead is not chosen where that seed scores
-    assert crossfitted(np.array([[1.0, 0.5], [0.6, 0.6]])) == pytest.approx((0.6 + 0.5) / 2)
-    assert crossfitted(np.array([[0.7, 0.9]])) == pytest.approx(0.8)
+    assert crossfit_mean(np.array([[1.0, 0.5], [0.6, 0.6]])) == pytest.approx((0.6 + 0.5) / 2)
+    assert crossfit_mean(np.array([[0.7, 0.9]])) == pytest.approx(0.8)
 
 
 # --- simulated studies ---------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_of_50_equal_configurations_it_is_unbiased() -> None:
     # the trial that the fresh seeds choose would not do: theirs is the best of three means
     best_mean = studies.fresh.mean(axis=2).max(axis=1)
     assert best_mean.mean() - studies.truth > 0.5 * POINTS
-    worth = np.mean([crossfitted(values) for values in studies.fresh])
+    worth = np.mean([crossfit_mean(values) for values in studies.fresh])
     assert worth == pytest.approx(studies.truth, abs=0.1 * POINTS)
     # what the interval is about: that configuration on these images
     pairs = zip(studies.claims - studies.expected, studies.optimism, strict=True)

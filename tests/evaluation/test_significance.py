@@ -11,18 +11,10 @@ from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.evaluation.significance import (
-    Difference,
-    Interval,
-    auc_interval,
-    bootstrap,
-    holm,
-    mcnemar,
-    mcnemar_range,
-    not_inferior,
-    paired_proportions,
-    wilson,
-)
+from mobilenet_chest.evaluation.bootstrap import bootstrap
+from mobilenet_chest.evaluation.delong import auc_interval
+from mobilenet_chest.evaluation.intervals import Difference, Interval, wilson
+from mobilenet_chest.evaluation.significance import holm, mcnemar, mcnemar_range, not_inferior, paired_proportions
 
 
 def answers(both: int, only_first: int, only_second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mobilenet_chest.config import EvaluationConfig
-from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold, crossfit_accuracy, threshold_grid
+from mobilenet_chest.evaluation.crossfit import crossfit_accuracy
+from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold, threshold_grid
 
 COARSE = EvaluationConfig(threshold_low=0.3, threshold_high=0.7, threshold_step=0.1)
 

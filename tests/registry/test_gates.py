@@ -19,9 +19,12 @@ from typer.testing import CliRunner
 
 from mobilenet_chest.cli.commands import app
 from mobilenet_chest.errors import PromotionRefused, TrackingError
+from mobilenet_chest.evaluation.bootstrap import bootstrap
 from mobilenet_chest.evaluation.calibration import reliability
-from mobilenet_chest.evaluation.significance import auc_difference, bootstrap, mcnemar, wilson
-from mobilenet_chest.evaluation.thresholds import crossfit_right
+from mobilenet_chest.evaluation.crossfit import crossfit_correct
+from mobilenet_chest.evaluation.delong import auc_difference
+from mobilenet_chest.evaluation.intervals import wilson
+from mobilenet_chest.evaluation.significance import mcnemar
 from mobilenet_chest.registry import package
 from mobilenet_chest.registry.gates import GateResult, check_promotable, gate_table, gate_tags, judge_run
 from mobilenet_chest.registry.promote import Promotion, promote
@@ -162,8 +165,8 @@ class TestAgainstAnother:
         (labels, own), (_, others) = predictions(store, store.single), predictions(store, best)
         seed = runs.run_config(store.client, store.run(best)).seed
         expected = mcnemar(
-            crossfit_right(labels, own, config.evaluation, config.seed),
-            crossfit_right(labels, others, config.evaluation, seed),
+            crossfit_correct(labels, own, config.evaluation, config.seed),
+            crossfit_correct(labels, others, config.evaluation, seed),
             level=0.98,
         )
         asked = {"reference": best, "margin": 0.1, "confidence": 0.99, "metric": "val_accuracy_crossfit"}

@@ -19,7 +19,7 @@ from mlflow.artifacts import download_artifacts
 
 from mobilenet_chest.data.dataset import load_test, load_train_val, resize, stored_validation_images
 from mobilenet_chest.errors import DataError, PromotionRefused, SealedError, TrackingError
-from mobilenet_chest.evaluation.significance import auc_interval
+from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.registry import package
 from mobilenet_chest.registry.promote import Promotion, promote
 from mobilenet_chest.selection import evaluate as evaluate_module

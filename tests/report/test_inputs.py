@@ -71,8 +71,8 @@ def test_an_ensemble_of_folds_shows_the_images_that_it_was_scored_on(store: Stor
     one = examine(store.client, Candidate(store.run(store.single)), "single")
     with np.load(store.data) as file:
         expected, in_train = [file["val_images"][3], file["train_images"][5]], len(file["train_images"])
-    rows = replace(one.scored.predicted, row=np.array([in_train + 3, 5]))
-    images = replace(one, scored=replace(one.scored, predicted=rows)).images(np.arange(2))
+    rows = replace(one.scored.predictions, row=np.array([in_train + 3, 5]))
+    images = replace(one, scored=replace(one.scored, predictions=rows)).images(np.arange(2))
     assert not isinstance(images, str)
     for image, stored in zip(images, expected, strict=True):
         np.testing.assert_array_equal(image, stored)

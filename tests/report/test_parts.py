@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import pytest
 from markupsafe import Markup, escape
 
-from mobilenet_chest.evaluation.paired import Verdict
-from mobilenet_chest.evaluation.significance import Interval
+from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.paired import PairedComparison
 from mobilenet_chest.report import leaderboard, markup, svg, trials
 from mobilenet_chest.report.material import Material
 from mobilenet_chest.selection.compare import Row
@@ -85,7 +85,7 @@ def material(
     return Material("study", ("s",), "val_auc", "maximize", of_study, rows, base, one, None, None, None)
 
 
-VERDICT = Verdict(0.031, 0.005, 0.057, 0.011, 0.022, "better", None)
+VERDICT = PairedComparison(0.031, 0.005, 0.057, 0.011, 0.022, "better", None)
 
 
 class TestAnswer:
@@ -108,7 +108,7 @@ class TestAnswer:
         own, base = (replace(row(name, 0.9), metrics={"val_loss": loss, "val_auc": 0.9, "threshold": 0.5},
                              intervals={"val_loss": Interval(loss, loss - 0.05, loss + 0.1)})
                      for name, loss in losses.items())  # fmt: skip
-        apart = Verdict(-0.09, -0.15, -0.02, 0.004, 0.008, "better", None)
+        apart = PairedComparison(-0.09, -0.15, -0.02, 0.004, 0.008, "better", None)
         own = replace(own, differences={"val_loss": apart, "val_auc": VERDICT})
         made = replace(material([own, base], base), metric="val_loss", direction="minimize")
         said = leaderboard.answer(made)

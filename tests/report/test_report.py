@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers.pages import Page
 
-from mobilenet_chest.evaluation.significance import auc_interval
+from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.report import Report, report
 from mobilenet_chest.selection.compare import REPORTED, compare
 from mobilenet_chest.selection.evaluate import evaluate

@@ -12,15 +12,11 @@ import pytest
 from scipy.special import expit
 
 from mobilenet_chest.errors import TrackingError, UserError
+from mobilenet_chest.evaluation.bootstrap import bootstrap, bootstrap_difference
 from mobilenet_chest.evaluation.calibration import brier
-from mobilenet_chest.evaluation.significance import (
-    auc_difference,
-    auc_interval,
-    bootstrap,
-    bootstrap_difference,
-    holm,
-    wilson,
-)
+from mobilenet_chest.evaluation.delong import auc_difference, auc_interval
+from mobilenet_chest.evaluation.intervals import wilson
+from mobilenet_chest.evaluation.significance import holm
 from mobilenet_chest.selection.compare import REPORTED, Row, compare
 
 if TYPE_CHECKING:

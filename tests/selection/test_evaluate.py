@@ -10,7 +10,7 @@ import pytest
 
 from mobilenet_chest.data.dataset import load_test
 from mobilenet_chest.errors import DataError, SealedError, TrackingError
-from mobilenet_chest.evaluation.metric_intervals import figure_intervals
+from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.selection.evaluate import evaluate
@@ -57,7 +57,7 @@ def test_test_figures_and_predictions_are_logged_and_every_opening_counted(store
     np.testing.assert_array_equal(table["label"], rows.labels.numpy())
     predictions = Predictions(**{name: table[name].to_numpy() for name in table})
     assert split_metrics("test", predictions, run.data.metrics["threshold"]) == first.metrics
-    assert first.intervals == figure_intervals("test", first.metrics, scored_by(run, predictions))
+    assert first.intervals == metric_intervals("test", first.metrics, scored_by(run, predictions))
     assert first.intervals.keys() == first.metrics.keys()
 
     (opening,) = first.openings

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from mobilenet_chest.cli.commands import app
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.evaluation.significance import auc_interval, wilson
+from mobilenet_chest.evaluation.delong import auc_interval
+from mobilenet_chest.evaluation.intervals import wilson
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.tracking.runs import stored_predictions
 

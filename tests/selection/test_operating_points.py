@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 from mobilenet_chest.cli.commands import app
 from mobilenet_chest.errors import TrackingError, UserError
-from mobilenet_chest.evaluation.calibration import at_temperature, brier, calibration_scores, error_interval
-from mobilenet_chest.evaluation.operating_points import at_sensitivity, at_specificity
+from mobilenet_chest.evaluation.bootstrap import bootstrap
+from mobilenet_chest.evaluation.calibration import apply_temperature, brier, calibration_scores, ece_interval
+from mobilenet_chest.evaluation.intervals import Interval, wilson
+from mobilenet_chest.evaluation.operating_points import point_at_sensitivity, point_at_specificity
 from mobilenet_chest.evaluation.predictions import Predictions
-from mobilenet_chest.evaluation.significance import Interval, bootstrap, wilson
 from mobilenet_chest.selection import operating_points as module
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.selection.ledger import access_lines
@@ -60,7 +61,7 @@ def test_validation_gives_what_the_run_has_logged(store: Store) -> None:
         assert value.value == pytest.approx(logged[f"val_{name}"])
         assert value.low <= value.value < value.high
     assert vars(found.intervals["brier"]) == pytest.approx(vars(bootstrap(labels, probabilities, brier)))
-    assert found.intervals["ece"] == error_interval(labels, probabilities)
+    assert found.intervals["ece"] == ece_interval(labels, probabilities)
     assert found.intervals.keys() == {f"{name}{kind}" for name in ("ece", "brier", "log_loss")
                                       for kind in ("", "_calibrated")}  # fmt: skip
     (figures,) = found.figures
@@ -74,9 +75,9 @@ def test_validation_gives_what_the_run_has_logged(store: Store) -> None:
     kinds = [(target.fixed, target.at) for target in found.targets]
     assert kinds == [("specificity", 0.9), ("specificity", 0.95), ("sensitivity", 0.9), ("sensitivity", 0.95)]
     first, last = found.targets[0], found.targets[3]
-    assert first.threshold == at_specificity(labels, probabilities, 0.9).threshold
+    assert first.threshold == point_at_specificity(labels, probabilities, 0.9).threshold
     assert first.value.value == logged["val_sensitivity_at_specificity_90"]
-    assert last.threshold == at_sensitivity(labels, probabilities, 0.95).threshold
+    assert last.threshold == point_at_sensitivity(labels, probabilities, 0.95).threshold
     assert last.value.value == logged["val_specificity_at_sensitivity_95"]
     for target in found.targets:
         assert 0 <= target.value.low < target.value.high <= 1
@@ -117,7 +118,7 @@ def test_the_test_split_is_scored_at_what_validation_chose_and_not_opened_again(
     labels, probabilities = stored(store, "test")
     found = operating_points(store.single, "test", 0.3)
     assert found.temperature == operating_points(store.single, "val").temperature
-    assert found.calibrated == calibration_scores(labels, at_temperature(probabilities, found.temperature))
+    assert found.calibrated == calibration_scores(labels, apply_temperature(probabilities, found.temperature))
     run = store.run(store.single)
     assert found.figures[0].sensitivity.value == pytest.approx(run.data.metrics["test_sensitivity"])
     shift = found.temperature * (logit(val_labels.mean()) - logit(0.3))

@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.evaluation.optimism import crossfitted, optimism
+from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
 from mobilenet_chest.sweep import SweepResult, SweepStatus, objective, remaining_confirmations, run_sweep
 from mobilenet_chest.sweep.claims import CONFIRMS
 from mobilenet_chest.sweep.confirm import fresh_seeds, outcome
@@ -83,7 +83,7 @@ def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_
     assert found.claimant == result.best.number == by_value[0].number
     assert by_value[0].value is not None
     assert found.optimism == optimism(by_value[0].value, values[found.claimant])
-    assert found.crossfit == crossfitted(np.array([values[trial.number] for trial in by_value]))
+    assert found.crossfit == crossfit_mean(np.array([values[trial.number] for trial in by_value]))
 
     # what the study's run says, and stands for
     client = MlflowClient()

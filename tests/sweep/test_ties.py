@@ -13,7 +13,7 @@ import pytest
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.evaluation.calibration import log_loss
-from mobilenet_chest.evaluation.significance import auc_interval
+from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.sweep import SweepResult, run_sweep
 from mobilenet_chest.sweep.summary import TrialSummary
 from mobilenet_chest.sweep.ties import Ties, find_ties

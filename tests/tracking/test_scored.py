@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest.evaluation.predictions import Predictions
-from mobilenet_chest.evaluation.scored import Scored
+from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.tracking.artifact_writer import predictions_of, predictions_table
 from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.tracking.store import connect
@@ -46,10 +46,10 @@ def check(client: MlflowClient, folder: Path, count: int) -> None:
     assert isinstance(why := found.pop(without), str)
     assert why.startswith("no predictions/val.parquet that can be read (")
     for number, run_id in enumerate(ids):
-        assert isinstance(one := found[run_id], Scored)
-        assert one.predicted.probability.tolist() == [(row + number) / 100 for row in range(6)]
-        assert one.predicted.probability_tta.tolist() == [(row + number) / 200 for row in range(6)]
-        assert one.predicted.label.tolist() == [0, 1, 0, 1, 0, 1]
+        assert isinstance(one := found[run_id], RunPredictions)
+        assert one.predictions.probability.tolist() == [(row + number) / 100 for row in range(6)]
+        assert one.predictions.probability_tta.tolist() == [(row + number) / 200 for row in range(6)]
+        assert one.predictions.label.tolist() == [0, 1, 0, 1, 0, 1]
         assert (one.seed, one.config.folds, one.config.threshold_step) == (17, 4, 0.05)
         assert one.metrics == {"threshold": 0.4}
 
@@ -64,9 +64,9 @@ def test_patients_and_folds_where_they_are_known(tracking: Path) -> None:
     predictions_table(predicted).to_parquet(tracking / "val.parquet", index=False)
     client.log_artifact(run_id, str(tracking / "val.parquet"), "predictions")
     one = scored([client.get_run(run_id)])[run_id]
-    assert isinstance(one, Scored)
+    assert isinstance(one, RunPredictions)
     for name, column in vars(predicted).items():
-        again = getattr(one.predicted, name)
+        again = getattr(one.predictions, name)
         assert (again.dtype.kind, again.tolist()) == (column.dtype.kind, column.tolist())
     assert vars(predictions_of(pd.read_parquet(tracking / "val.parquet"))).keys() == vars(predicted).keys()
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from mobilenet_chest.config import EvaluationConfig
+from mobilenet_chest.evaluation.auc import auc
+from mobilenet_chest.evaluation.crossfit import crossfit_accuracy
 from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
-from mobilenet_chest.evaluation.scored import KNOWN, Scored
-from mobilenet_chest.evaluation.significance import auc
-from mobilenet_chest.evaluation.thresholds import crossfit_accuracy
+from mobilenet_chest.evaluation.run_predictions import RECOMPUTABLE, RunPredictions
 
 LABELS = np.repeat(np.array([0, 1], np.uint8), (60, 120))
 GENERATOR = np.random.default_rng(8)
@@ -20,13 +20,13 @@ LOGITS, TTA = (GENERATOR.normal(2.0 * LABELS - 0.7, 1.1) for _ in range(2))
 PREDICTED = Predictions(np.arange(180), LABELS, 1 / (1 + np.exp(-LOGITS)), 1 / (1 + np.exp(-TTA)))
 CONFIG = EvaluationConfig()
 METRICS = selection_metrics(PREDICTED, CONFIG, 3) | {"val_loss": epoch_metrics(LABELS, LOGITS)["val_loss"]}
-ONE = Scored(PREDICTED, METRICS, CONFIG, 3)
+ONE = RunPredictions(PREDICTED, METRICS, CONFIG, 3)
 WHOLE = np.ones((1, 180))
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", RECOMPUTABLE)
 def test_every_figure_is_that_of_the_run(name: str) -> None:
-    assert ONE.figure(name)(WHOLE)[0] == pytest.approx(METRICS[f"val_{name}"], abs=1e-12)
+    assert ONE.statistic(name)(WHOLE)[0] == pytest.approx(METRICS[f"val_{name}"], abs=1e-12)
 
 
 def test_of_some_images_it_is_that_of_them() -> None:
@@ -34,24 +34,26 @@ def test_of_some_images_it_is_that_of_them() -> None:
     times = np.random.default_rng(2).integers(0, 3, 180)
     rows = np.repeat(np.arange(180), times)
     some = Predictions(rows, *(column[rows] for column in (LABELS, PREDICTED.probability, PREDICTED.probability_tta)))
-    expected = Scored(some, METRICS, CONFIG, 3)
+    expected = RunPredictions(some, METRICS, CONFIG, 3)
     ones = np.ones((1, len(rows)))
     # what is chosen on the images, bins and folds, stays that of all of them
-    for name in set(KNOWN) - {"accuracy_crossfit", "ece"} - {n for n in KNOWN if n.endswith("_calibrated")}:
-        found = ONE.figure(name)(times[None].astype(float))
-        assert found[0] == pytest.approx(expected.figure(name)(ones)[0], abs=1e-12)
+    for name in (
+        set(RECOMPUTABLE) - {"accuracy_crossfit", "ece"} - {n for n in RECOMPUTABLE if n.endswith("_calibrated")}
+    ):
+        found = ONE.statistic(name)(times[None].astype(float))
+        assert found[0] == pytest.approx(expected.statistic(name)(ones)[0], abs=1e-12)
 
 
 def test_of_folds_it_is_the_mean_of_theirs() -> None:
     fold = np.arange(180) % 3
-    one = Scored(replace(PREDICTED, fold=fold), METRICS, CONFIG, 3)
+    one = RunPredictions(replace(PREDICTED, fold=fold), METRICS, CONFIG, 3)
     aucs = [auc(LABELS[fold == k], PREDICTED.probability[fold == k]) for k in range(3)]
-    assert one.figure("auc")(WHOLE)[0] == pytest.approx(np.mean(aucs))
-    assert one.figure("auc")(WHOLE)[0] != pytest.approx(auc(LABELS, PREDICTED.probability), abs=1e-6)
+    assert one.statistic("auc")(WHOLE)[0] == pytest.approx(np.mean(aucs))
+    assert one.statistic("auc")(WHOLE)[0] != pytest.approx(auc(LABELS, PREDICTED.probability), abs=1e-6)
 
 
 def test_accuracies_are_of_the_decisions_that_the_figures_count() -> None:
-    one = Scored(PREDICTED, {"threshold": 0.4, "threshold_plain": 0.6}, CONFIG, 3)
+    one = RunPredictions(PREDICTED, {"threshold": 0.4, "threshold_plain": 0.6}, CONFIG, 3)
     wanted = {
         "accuracy": (PREDICTED.probability, 0.5),
         "accuracy_threshold": (PREDICTED.probability, 0.6),
@@ -60,30 +62,30 @@ def test_accuracies_are_of_the_decisions_that_the_figures_count() -> None:
     }
     seen = set()
     for name, (probability, threshold) in wanted.items():
-        assert (one.right(name) == ((probability >= threshold) == (LABELS == 1))).all()
-        seen.add(one.right(name).tobytes())
+        assert (one.correct(name) == ((probability >= threshold) == (LABELS == 1))).all()
+        seen.add(one.correct(name).tobytes())
     assert len(seen) == 4
-    assert (one.right("sensitivity") == (PREDICTED.probability_tta[60:] >= 0.4)).all()
-    assert (one.right("specificity") == (PREDICTED.probability_tta[:60] < 0.4)).all()
-    assert one.right("accuracy_crossfit").mean() == crossfit_accuracy(LABELS, PREDICTED.probability_tta, CONFIG, 3)
+    assert (one.correct("sensitivity") == (PREDICTED.probability_tta[60:] >= 0.4)).all()
+    assert (one.correct("specificity") == (PREDICTED.probability_tta[:60] < 0.4)).all()
+    assert one.correct("accuracy_crossfit").mean() == crossfit_accuracy(LABELS, PREDICTED.probability_tta, CONFIG, 3)
 
 
 def test_what_predictions_do_not_give_is_a_key_error() -> None:
     for name in ("epoch_seconds", "accuracy_crossfit_all"):
         with pytest.raises(KeyError, match=name):
-            ONE.figure(name)
+            ONE.statistic(name)
     with pytest.raises(KeyError, match="loss"):
-        ONE.right("loss")
+        ONE.correct("loss")
     with pytest.raises(KeyError, match="threshold"):
-        Scored(PREDICTED, {}, CONFIG, 3).figure("sensitivity")
+        RunPredictions(PREDICTED, {}, CONFIG, 3).statistic("sensitivity")
 
 
 def test_people_are_known_where_one_has_two_images() -> None:
-    assert ONE.people is None
+    assert ONE.clusters is None
     alone = np.array([f"p{row}" for row in range(180)])
-    assert Scored(replace(PREDICTED, patient=alone), METRICS, CONFIG, 3).people is None
+    assert RunPredictions(replace(PREDICTED, patient=alone), METRICS, CONFIG, 3).clusters is None
     pairs = np.array([f"p{row // 2}" for row in range(180)])
-    people = Scored(replace(PREDICTED, patient=pairs), METRICS, CONFIG, 3).people
+    people = RunPredictions(replace(PREDICTED, patient=pairs), METRICS, CONFIG, 3).clusters
     assert people is not None
     assert len(np.unique(people)) == 90
     assert (people[::2] == people[1::2]).all()
