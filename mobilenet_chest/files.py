@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, whatever is killed when."""
+"""Write files whole or not at all, whatever is killed when."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 PARTIAL = ".part"
-"""Suffix of a file that is still being written. One that a killed process left is overwritten by the next writer."""
+"""Suffix of a file that is being written. The next writer overwrites what a killed process left under it."""
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file beside ``path``, which takes the place of ``path`` when the block ends without an error.
+    """Open a temporary file beside ``path``; it replaces ``path`` when the block ends without an error.
 
-    The contents are on the disk before the name changes, and the new name is on the disk before the block is left: a
-    reader, and a restart after a power failure, see the old file or the new one.
+    The contents are on the disk before the name changes, and the name is on the disk before the block ends. So a
+    reader sees the old file or the new one, also after a power failure. One process may write a path at a time.
 
     Raises:
         OSError: The file cannot be written; ``path`` is as it was.

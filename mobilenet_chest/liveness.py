@@ -1,8 +1,8 @@
-"""Whether the holder of something is alive: a heartbeat, and a watch over the heartbeats of others.
+"""Tell whether the holder of a lock, trial or run is alive: a heartbeat, and a watch over the heartbeats of others.
 
-A process that is killed is gone at once, and its machine can tell. A process that is stopped, that hangs, or that runs
-on another machine cannot be asked. It counts as alive for as long as its heartbeat changes. Where the heartbeat is
-kept is up to the caller: a file beside a lock, an attribute of an Optuna trial, a tag of an MLflow run or version.
+The machine of a killed process can tell that it is gone. A process that is stopped, that hangs, or that runs on
+another machine cannot be asked. It counts as alive for as long as its heartbeat changes. The caller decides where the
+heartbeat is kept: a file beside a lock, an attribute of an Optuna trial, a tag of an MLflow run or version.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Self
 
 
 class Heartbeat:
-    """Calls ``beat`` in a thread of its own, again and again, until it is stopped or ``beat`` returns False.
+    """A thread that calls ``beat`` at intervals, until it is stopped or ``beat`` returns False.
 
     Args:
-        beat: Writes the heartbeat number it is given (1, 2, …). Returns False when nobody may beat any more: what was
-            held is lost, or over. What it raises ends the thread; errors that may pass are for ``beat`` to catch.
+        beat: Write the heartbeat of the given number (1, 2, …). Return False when there must be no further one, since
+            what was held is lost or released. An exception ends the thread: catch errors that may pass.
         seconds: Time between two heartbeats.
         name: Name of the thread.
-        at_once: Write the first heartbeat when it starts, not after ``seconds``.
-        leave_seconds: How long :meth:`stop` waits for a heartbeat that is being written; ``None``: until it is.
+        at_once: Write the first heartbeat at the start, not after ``seconds``.
+        leave_seconds: Seconds that :meth:`stop` waits at most for a heartbeat being written; ``None`` for no limit.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Heartbeat:
         return self
 
     def stop(self) -> None:
-        """Write no further heartbeat; one that is being written is through when this returns."""
+        """Write no further heartbeat, and wait for one that is being written."""
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(self._leave_seconds)
@@ -58,7 +58,7 @@ class Heartbeat:
 
     @property
     def stopped(self) -> bool:
-        """Whether :meth:`stop` was called: a ``beat`` that had to wait looks before it writes."""
+        """Whether :meth:`stop` was called; a ``beat`` that had to wait asks before it writes."""
         return self._stopped.is_set()
 
     def _run(self) -> None:
@@ -73,12 +73,12 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Pulse:
-    """What a watch knows of one heartbeat.
+    """What a watch has observed of one heartbeat.
 
     Attributes:
-        beat: The heartbeat as it was last read.
-        silent: Seconds that it was seen unchanged.
-        moved: Whether it was ever seen to change.
+        beat: The heartbeat as last read.
+        silent: Seconds for which it was unchanged.
+        moved: Whether it has changed since the watch first saw it.
     """
 
     beat: Hashable
@@ -87,31 +87,31 @@ class Pulse:
 
 
 class Watch:
-    """Tells for how long the heartbeats of others have stood still, by this process's own observations.
+    """Measure for how long the heartbeats of others are unchanged, by this process's own observations alone.
 
-    Clocks of machines differ, so no time that another process wrote is compared with the time here. And time in which
-    nothing was read hardly counts: this machine slept, the database was locked, or everything was stopped together by
-    Ctrl-Z. So the time between two looks counts at most ``gap`` seconds.
+    Clocks of machines differ, so no time written by another process is compared with the time here. Time in which
+    nothing was read hardly counts: the machine slept, the database was locked, or Ctrl-Z stopped all processes
+    together. So the time between two observations counts ``gap`` seconds at most.
 
     Args:
-        gap: Seconds that the time between two looks counts at most.
-        clock: Seconds of a clock that never goes back.
+        gap: Seconds that count at most between two observations.
+        clock: Return seconds that never go back.
     """
 
     def __init__(self, gap: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._gap, self._clock = gap, clock
-        self._looked_at: float | None = None
+        self._observed_at: float | None = None
         self._pulses: dict[Hashable, Pulse] = {}
 
     def look(self, beats: Mapping[Hashable, Hashable]) -> None:
-        """Take note of the heartbeats as they are now.
+        """Observe the heartbeats as they are now.
 
         Args:
-            beats: Whose heartbeat -> its present value. Who is missing is forgotten.
+            beats: Holder -> present value of its heartbeat. A holder that is missing is forgotten.
         """
         now = self._clock()
-        passed = 0.0 if self._looked_at is None else min(now - self._looked_at, self._gap)
-        self._looked_at = now
+        passed = 0.0 if self._observed_at is None else min(now - self._observed_at, self._gap)
+        self._observed_at = now
         before, self._pulses = self._pulses, {}
         for key, beat in beats.items():
             old = before.get(key)
@@ -123,10 +123,10 @@ class Watch:
                 self._pulses[key] = replace(old, silent=old.silent + passed)
 
     def pulse(self, key: Hashable) -> Pulse | None:
-        """Return what is known of one heartbeat; ``None`` where the last look did not find it."""
+        """Return what was observed of a holder's heartbeat; ``None`` if the last observation lacked it."""
         return self._pulses.get(key)
 
     def stale(self, key: Hashable, seconds: float) -> bool:
-        """Whether a heartbeat was seen unchanged for ``seconds`` or longer."""
+        """Return whether a holder's heartbeat was unchanged for ``seconds`` or longer."""
         pulse = self._pulses.get(key)
         return pulse is not None and pulse.silent >= seconds

@@ -1,4 +1,4 @@
-"""The package's logger: library code logs, the command line shows it."""
+"""The package's logger: library code logs to it, the command line shows it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOGGER = "mobilenet_chest"
 
 
 class StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to what ``sys.stderr`` is when a line comes: a progress display replaces it while it is shown."""
+    """A handler that writes to the present ``sys.stderr``, which a progress display replaces for a while."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class StderrHandler(logging.StreamHandler[TextIO]):
 
     @stream.setter
     def stream(self, value: TextIO) -> None:
-        """Ignore it: the base class sets the stream that was there when the handler was made."""
+        """Ignore the stream that the base class sets when the handler is made."""
 
 
 def show(level: int = logging.INFO) -> None:
