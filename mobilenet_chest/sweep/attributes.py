@@ -29,7 +29,7 @@ WORKER = "worker"
 RETRY_OF = "retry_of"
 """Of a trial: number of the trial whose values it tries again."""
 
-DEATHS_LIMIT = "deaths"
+DEATHS = "deaths"
 """Of a trial: how many workers have died with these values."""
 
 INTERRUPTED = "interrupted"

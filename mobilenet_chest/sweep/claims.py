@@ -1,156 +1,156 @@
-"""Which trial a worker does next, and whose trials were left behind."""
+"""Which trial a worker runs next, and what becomes of the trials of dead workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mobilenet_chest.config import Config, StudyConfig
-from mobilenet_chest.sweep.lease import heartbeat_of, revocable
+from mobilenet_chest.config.metrics import Direction, as_score
+from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.lease import revocable, worker_record
+from mobilenet_chest.sweep.locks import exclusive
+from mobilenet_chest.sweep.optuna_adapter import queued_values, set_attributes, stored_trial
 from mobilenet_chest.sweep.space import Values, suggest
-from mobilenet_chest.sweep.storage import exclusive
-
-MAX_RETRIES = "max_retries"
-"""Attribute of a study: ``study.max_retries`` of the command that went on with it last."""
-
-CONFIRMS = "confirms"
-"""Attribute of a confirmation: which study's; and of its trials: ``study`` and ``trial`` trained again, on ``seed``."""
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
+DUPLICATE_TRIES = 20
+"""How often a trial is claimed anew because its values were tried before; a small space may have no others left."""
+
 
 def value_of(trial: FrozenTrial) -> float | None:
-    """The study's metric, once a trial has one; further objectives come behind it."""
+    """Return a trial's value of the study's metric, if it has one; further objectives come behind it."""
     return trial.values[0] if trial.values else None
 
 
+def direction_of(study: optuna.Study) -> Direction:
+    """Return the direction in which the study's metric gets better."""
+    return "maximize" if study.directions[0] == StudyDirection.MAXIMIZE else "minimize"
+
+
 def ranked_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """The complete trials, the best value of the study's metric first; the earlier one where two are equal."""
-    sign = -1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return sorted(complete, key=lambda trial: (sign * trial.values[0], trial.number))
+    """Return the complete trials, the best value of the study's metric first; of equal ones the earlier first."""
+    complete, direction = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)), direction_of(study)
+    return sorted(complete, key=lambda trial: (-as_score(trial.values[0], direction), trial.number))
 
 
 def best_trial(study: optuna.Study) -> FrozenTrial | None:
-    """The first of :func:`ranked_trials`."""
+    """Return the first of :func:`ranked_trials`, if there is any."""
     return next(iter(ranked_trials(study)), None)
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial counts towards the study's total: done, or failed by itself, not interrupted from outside."""
-    return trial.state in FINISHED or (trial.state == TrialState.FAIL and not trial.user_attrs.get("interrupted"))
+    """Whether a trial counts towards the study's total: it is done or has failed, and was not interrupted."""
+    failed = trial.state == TrialState.FAIL and not trial.user_attrs.get(attributes.INTERRUPTED)
+    return trial.state in FINISHED or failed
 
 
-def _taken(trial: FrozenTrial) -> bool:
-    return counts(trial) or trial.state == TrialState.RUNNING
-
-
-def claimable(trials: Sequence[FrozenTrial], config: Config) -> bool:
-    """Whether a study with these trials has one left that nobody has done or does."""
+def has_claimable(trials: Sequence[FrozenTrial], config: Config) -> bool:
+    """Whether a study with these trials has one left that nobody has run or runs."""
     if config.study.sampler == "grid" and not any(t.state == TrialState.WAITING for t in trials):
         return False
-    return sum(map(_taken, trials)) < config.study.trials
+    return sum(map(_counts_or_runs, trials)) < config.study.trials
 
 
 def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values] | None:
-    """The next trial and its values, or ``None`` when all trials of the study are done or in other hands.
+    """Return the next trial and its values, or ``None`` when every trial of the study has ended or has a worker.
 
-    One process at a time: counting, asking and sampling are one step, so that no two workers run the last trial, a
-    queued trial, or the same point of a sequence.
+    Only one process at a time claims: counting, asking and sampling are one step. Otherwise two workers could both run
+    the last trial, a queued trial, or the same point of a sequence.
     """
     with exclusive(url):
         trials = study.get_trials(deepcopy=False)
-        done_before = [t.params for t in trials if _taken(t)]
-        for last_try in (False,) * 20 + (True,):
-            if not claimable(study.get_trials(deepcopy=False), config):
+        tried = [t.params for t in trials if _counts_or_runs(t)]
+        for last_try in (False,) * DUPLICATE_TRIES + (True,):
+            if not has_claimable(study.get_trials(deepcopy=False), config):
                 return None
             trial = study.ask()
-            trial.set_user_attr("worker", heartbeat_of(config.study.lease_seconds))
-            # the same values queued twice, by a database that did it and then lost the connection
-            origin = trial.user_attrs.get("retry_of")
-            if origin is not None and any(t.user_attrs.get("retry_of") == origin for t in trials[: trial.number]):
-                fail_trial(study, trial.number, "queued twice")
+            trial.set_user_attr(attributes.WORKER, worker_record(config.study.lease_seconds))
+            # a database that committed the queueing and then lost the connection was asked a second time
+            origin = trial.user_attrs.get(attributes.RETRY_OF)
+            if origin is not None and any(
+                t.user_attrs.get(attributes.RETRY_OF) == origin for t in trials[: trial.number]
+            ):
+                fail_trial(study, trial, "queued twice")
                 continue
             values = suggest(trial, config.search)
-            if trial.params not in done_before or last_try or "retry_of" in trial.user_attrs:
+            if trial.params not in tried or last_try or attributes.RETRY_OF in trial.user_attrs:
                 return trial, values
-            # The same values and seed would give the same numbers: not worth a training. Small spaces only.
-            fail_trial(study, trial.number, "these values had been tried already")
+            # the same values and seed would give the same result: not worth a training (in small spaces only)
+            fail_trial(study, trial, "these values had been tried already")
     raise AssertionError("unreachable: the last try returns")
 
 
-def fail_trial(study: optuna.Study, number: int, reason: str) -> None:
-    """End a running trial so that it does not count, with the reason kept."""
-    set_attributes(study, number, {"interrupted": True, "reason": reason})
-    study.tell(number, state=TrialState.FAIL)
+def fail_trial(study: optuna.Study, trial: Trial | FrozenTrial, reason: str) -> None:
+    """End a running trial as interrupted, so that it does not count, and store the reason."""
+    set_attributes(study, trial, {attributes.INTERRUPTED: True, attributes.REASON: reason})
+    study.tell(trial.number, state=TrialState.FAIL)
 
 
 def requeue(study: optuna.Study, trial: FrozenTrial, deaths: int) -> None:
-    """Queue the values of an interrupted trial again, once, to go on in its run."""
-    if not any(t.user_attrs.get("retry_of") == trial.number for t in study.get_trials(deepcopy=False)):
-        kept = {name: trial.user_attrs[name] for name in ("run_id", CONFIRMS) if name in trial.user_attrs}
-        study.enqueue_trial(queued_values(trial), user_attrs={"retry_of": trial.number, "deaths": deaths} | kept)
+    """Queue the values of an interrupted trial again, once, to be resumed in the same MLflow run."""
+    trials = study.get_trials(deepcopy=False)
+    if not any(t.user_attrs.get(attributes.RETRY_OF) == trial.number for t in trials):
+        names = (attributes.RUN_ID, attributes.CONFIRMS)
+        kept = {name: trial.user_attrs[name] for name in names if name in trial.user_attrs}
+        retry = {attributes.RETRY_OF: trial.number, attributes.DEATHS: deaths}
+        study.enqueue_trial(queued_values(trial), user_attrs=retry | kept)
 
 
-def queued_values(trial: FrozenTrial) -> Values:
-    """The values a trial has, and those it was queued with but had not asked for yet when its worker died."""
-    return dict(trial.system_attrs.get("fixed_params", {})) | trial.params
-
-
-def reap(study: optuna.Study, url: str, alive: Callable[[Mapping[str, Any] | None], bool]) -> list[int]:
-    """End the trials whose worker is gone and queue their values again.
+def reap(study: optuna.Study, url: str, alive: Callable[[FrozenTrial], bool]) -> list[int]:
+    """End the trials of dead workers and queue their values again.
 
     Args:
         study: The study.
         url: Its storage.
-        alive: Whether the worker that a trial names (``None``: none) is still at work.
+        alive: Whether a running trial's worker is alive.
 
     Returns:
-        Numbers of the trials ended.
+        Numbers of the trials that were ended.
     """
     ended = []
     with exclusive(url):
-        most = _max_retries(study)
+        max_retries = _max_retries(study)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if alive(trial.user_attrs.get("worker")):
+            if alive(trial):
                 continue
-            with revocable(url, trial._trial_id) as free:
-                if free and study._storage.get_trial(trial._trial_id).state == TrialState.RUNNING:
-                    _try_again(study, trial, most, "its worker died")
+            with revocable(url, trial) as held:
+                # read again under the lock: the worker may have told its result since
+                if held and stored_trial(study, trial).state == TrialState.RUNNING:
+                    _retry_or_fail(study, trial, max_retries, "its worker died")
                     ended.append(trial.number)
     return ended
 
 
-def release(study: optuna.Study, url: str, trial: Trial, why: str) -> None:
-    """End a trial that this worker has and cannot go on with, for a reason outside of it, and queue its values again.
+def release(study: optuna.Study, url: str, trial: Trial, reason: str) -> None:
+    """End a trial that this worker cannot go on with, for a reason outside of the trial, and queue its values again.
 
-    Counts as a death: up to ``study.max_retries``.
+    Counts as a death of a worker: at most ``study.max_retries`` times.
     """
     with exclusive(url):
-        _try_again(study, study._storage.get_trial(trial._trial_id), _max_retries(study), why)
+        _retry_or_fail(study, stored_trial(study, trial), _max_retries(study), reason)
+
+
+def _counts_or_runs(trial: FrozenTrial) -> bool:
+    return counts(trial) or trial.state == TrialState.RUNNING
 
 
 def _max_retries(study: optuna.Study) -> int:
-    return int(study.user_attrs.get(MAX_RETRIES, StudyConfig().max_retries))
+    return int(study.user_attrs.get(attributes.MAX_RETRIES, StudyConfig().max_retries))
 
 
-def _try_again(study: optuna.Study, trial: FrozenTrial, most: int, why: str) -> None:
-    deaths = int(trial.user_attrs.get("deaths", 0)) + 1
-    if deaths > most:
-        set_attributes(study, trial.number, {"reason": f"{why} {deaths} times"})
+def _retry_or_fail(study: optuna.Study, trial: FrozenTrial, max_retries: int, reason: str) -> None:
+    deaths = int(trial.user_attrs.get(attributes.DEATHS, 0)) + 1
+    if deaths > max_retries:
+        set_attributes(study, trial, {attributes.REASON: f"{reason} {deaths} times"})
         study.tell(trial.number, state=TrialState.FAIL)
-    else:
-        # in this order: killed in between, the next to look finds the values queued and the trial still to be ended
-        if queued_values(trial):
-            requeue(study, trial, deaths)
-        fail_trial(study, trial.number, why)
-
-
-def set_attributes(study: optuna.Study, number: int, attributes: Mapping[str, Any]) -> None:
-    """Set user attributes of a trial that is not finished yet."""
-    trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-    for key, value in attributes.items():
-        study._storage.set_trial_user_attr(trial_id, key, value)
+        return
+    # Queued first: if this process is killed between the two, the trial is reaped again and requeue() sees the copy.
+    # In the other order the values would be lost.
+    if queued_values(trial):
+        requeue(study, trial, deaths)
+    fail_trial(study, trial, reason)

@@ -17,15 +17,14 @@ from optuna.trial import FrozenTrial, TrialState
 from mobilenet_chest.config import Config, Distribution
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
-from mobilenet_chest.sweep.claims import CONFIRMS, counts, ranked_trials
+from mobilenet_chest.sweep.attributes import CONFIRMS
+from mobilenet_chest.sweep.claims import counts, ranked_trials
+from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.objective import FOLD_RUNS
 from mobilenet_chest.sweep.repair import reconcile
-from mobilenet_chest.sweep.storage import exclusive, open_storage
+from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.sweep.stored_study import exists, open_or_create
 from mobilenet_chest.tracking.study_run import keep_checkpoints
-
-CONFIRMED = "confirmed"
-"""Attribute of a study: which confirmation its run in MLflow has."""
 
 Work = Callable[[Config, optuna.Study, int], None]
 """Has workers do what waits in a study, which is to have so many trials."""

@@ -1,8 +1,8 @@
-"""Whose a trial is: a worker holds it while it lives or gives signs of life, and writes only while it holds it.
+"""Whose a trial is: its worker holds it as long as it lives, and writes only while it holds it.
 
-A trial's number is its fencing number. A trial that is taken from its worker ends in the study, for good, and its
-values are queued again under a higher number; so "is my trial still running?" tells whether a write may go on. The
-question and the write are made one by a lock that whoever takes the trial away has to get first.
+A trial's number is its fencing token. A trial that is revoked has ended in the study for good, and its values are
+queued again under a higher number. So "is my trial still running?" tells whether a write is allowed. The question and
+the write are one step under the trial's lock, and whoever revokes the trial needs that lock first.
 """
 
 from __future__ import annotations
@@ -11,68 +11,71 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import optuna
 from filelock import FileLock
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mobilenet_chest.errors import OwnershipLost, SweepFailed, WriteFailed
-from mobilenet_chest.sweep.storage import advisory_lock, exclusive, is_sqlite, lock_engine, lock_file
+from mobilenet_chest.liveness import Heartbeat, Watch
+from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.locks import advisory_lock, exclusive, is_sqlite, lock_engine, lock_file
+from mobilenet_chest.sweep.optuna_adapter import set_attributes, stored_trial, trial_id
 from mobilenet_chest.tracking.provenance import identity, known_alive
 
 BEATS = 4
-"""Signs of life within a lease."""
+"""Heartbeats in the length of a lease."""
 
 LEAVE_SECONDS = 5.0
+"""How long the end of a lease waits for a heartbeat that is being written: the database may be away."""
 
 
 class Lease:
-    """A worker's hold on its trial; signs of life are given while it is entered.
+    """A worker's hold on its trial. While it is entered, a thread writes heartbeats into the trial's attributes.
 
     Args:
         study: The study.
         url: Its storage.
         trial: The trial that this process has claimed.
-        seconds: Of the lease.
+        seconds: Length of the lease: a worker whose heartbeat stops for so long loses its trial.
     """
 
     def __init__(self, study: optuna.Study, url: str, trial: Trial, seconds: float) -> None:
         self._study, self._url, self._trial, self._seconds = study, url, trial, seconds
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._give_signs, name="lease", daemon=True)
+        self._heartbeat = Heartbeat(self._beat, seconds / BEATS, name="lease", leave_seconds=LEAVE_SECONDS)
         self._mutex, self._depth, self._ended = threading.RLock(), 0, False
         self._engine = None if is_sqlite(url) else lock_engine(url)
 
-    def __enter__(self) -> Lease:
-        self._thread.start()
+    def __enter__(self) -> Self:
+        self._heartbeat.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join(LEAVE_SECONDS)  # it may be waiting for a database that is away
+        self._heartbeat.stop()
         if self._engine is not None:
             self._engine.dispose()
         else:
-            # the trial has ended: who finds the file gone, or waits for it, will see that
-            lock_file(self._url, lock_name(self._trial._trial_id)).unlink(missing_ok=True)
+            # The trial has ended: whoever waits for this file, or makes it anew, will see that in the study.
+            lock_file(self._url, lock_name(self._trial)).unlink(missing_ok=True)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """For the length of the block nobody can take the trial away; may be nested.
+        """Keep others from revoking the trial within the block; blocks may be nested.
 
         Raises:
-            OwnershipLost: The trial has been taken away.
+            OwnershipLost: The trial was revoked before.
         """
         with self._mutex:
             if self._depth or self._ended:
                 yield
                 return
             with self._lock():
-                if self._study._storage.get_trial(self._trial._trial_id).state != TrialState.RUNNING:
-                    raise OwnershipLost(f"trial {self._trial.number} was taken from this worker")
+                # asked under the lock: a revocation is over, or has to wait until this block ends
+                if stored_trial(self._study, self._trial).state != TrialState.RUNNING:
+                    raise OwnershipLost(f"trial {self._trial.number} was revoked: another worker has it")
                 self._depth += 1
                 try:
                     yield
@@ -80,98 +83,107 @@ class Lease:
                     self._depth -= 1
 
     def end(self) -> None:
-        """This worker has told the study how its trial ended: nobody takes it any more, and what waits for its run may
-        still be written there."""
+        """Record that this worker has told the study how its trial ended.
+
+        Nobody revokes the trial any more, and pending writes to its run stay allowed.
+        """
         self._ended = True
 
     def _lock(self) -> AbstractContextManager[object]:
-        name = lock_name(self._trial._trial_id)
+        name = lock_name(self._trial)
         return FileLock(lock_file(self._url, name)) if self._engine is None else advisory_lock(self._engine, name, True)
 
-    def _give_signs(self) -> None:
-        beat = 0
-        while not self._done.wait(self._seconds / BEATS):
-            beat += 1
-            try:
-                self._study._storage.set_trial_user_attr(
-                    self._trial._trial_id, "worker", heartbeat_of(self._seconds, beat)
-                )
-            except WriteFailed:
-                continue  # there may be room again for the next
-            except (UpdateFinishedTrialError, SweepFailed):
-                return  # the trial is over, or the database: held() finds out
+    def _beat(self, beat: int) -> bool:
+        try:
+            set_attributes(self._study, self._trial, {attributes.WORKER: worker_record(self._seconds, beat)})
+        except WriteFailed:
+            pass  # there may be room for the next heartbeat
+        except (UpdateFinishedTrialError, SweepFailed):
+            return False  # the trial has ended, or the database is gone: held() raises for the worker
+        return True
 
 
-def heartbeat_of(seconds: float, beat: int = 0) -> dict[str, Any]:
-    """What a trial says of its worker: which process it is, how often it gave a sign of life, and its lease."""
+def worker_record(seconds: float, beat: int = 0) -> dict[str, Any]:
+    """Return what a trial says of its worker: the process, the number of its heartbeat, and its lease in seconds."""
     return identity() | {"beat": beat, "lease": seconds}
 
 
-def lock_name(trial_id: int) -> str:
-    """The lock of a trial."""
-    return f"trial-{trial_id}"
+def lock_name(trial: Trial | FrozenTrial) -> str:
+    """Return the name of a trial's lock."""
+    return f"trial-{trial_id(trial)}"
 
 
 @contextmanager
-def revocable(url: str, trial_id: int) -> Iterator[bool]:
-    """Whether a trial may be taken from its worker now: not in the midst of a write."""
-    with exclusive(url, lock_name(trial_id), wait=False) as free:
-        yield free
-    if free and is_sqlite(url):
-        lock_file(url, lock_name(trial_id)).unlink(missing_ok=True)
+def revocable(url: str, trial: FrozenTrial) -> Iterator[bool]:
+    """Hold a trial's lock if its worker is not in the midst of a write.
+
+    Yields:
+        Whether the lock is held: only then may the trial be revoked.
+    """
+    with exclusive(url, lock_name(trial), wait=False) as held:
+        yield held
+    if held and is_sqlite(url):
+        lock_file(url, lock_name(trial)).unlink(missing_ok=True)
 
 
 class WorkerWatch:
-    """Who is alive, as this process sees it.
+    """Tells which workers of a study are alive, as this process sees them.
 
-    A worker of this machine is asked. One that is stopped, or on another machine, is alive until the signs it gives
-    have stayed the same for the length of its lease, by the clock of this process alone: clocks of machines differ.
-    Time in which the signs were not read (the database was locked, this machine slept) hardly counts.
+    A worker of this machine is looked up among its processes. One that is stopped, or runs on another machine, is alive
+    until its heartbeat has not changed for the length of its lease, by this process's clock.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._looked_at: float | None = None
-        self._signs: dict[Hashable, _Signs] = {}
+        self._watched: dict[Hashable, _Watched] = {}
 
     def look(self, study: optuna.Study) -> bool:
-        """Read the signs of all that have a trial; whether one of them is gone."""
+        """Read the heartbeats of all workers that run a trial, and return whether one of the workers is gone."""
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        now = self._clock()
-        passed = 0.0 if self._looked_at is None else now - self._looked_at
-        self._looked_at = now
-        workers = [trial.user_attrs.get("worker") for trial in running]
-        before, self._signs = self._signs, {}
-        for worker in workers:
-            if worker is None or known_alive(worker) is not None:
-                continue
-            old, beat = before.get(_key(worker)), int(worker["beat"])
-            if old is None or old.beat != beat:
-                self._signs[_key(worker)] = _Signs(beat, worker["lease"], seen_alive=old is not None)
-            else:
-                self._signs[_key(worker)] = replace(old, silent=old.silent + min(passed, worker["lease"] / BEATS))
-        return not all(self.alive(worker) for worker in workers)
+        newest = {}
+        for trial in running:  # by number, so that a worker's newest trial has the last word
+            worker = trial.user_attrs.get(attributes.WORKER)
+            if worker is not None and known_alive(worker) is None:
+                newest[_process(worker)] = trial
+        earlier, self._watched = self._watched, {}
+        for process, trial in newest.items():
+            lease = float(trial.user_attrs[attributes.WORKER]["lease"])
+            # a watch for each worker: leases differ, and with them how much an interval without a look counts
+            watch = earlier[process].watch if process in earlier else Watch(lease / BEATS, self._clock)
+            watch.look({process: _heartbeat(trial)})
+            self._watched[process] = _Watched(watch, lease, _heartbeat(trial))
+        return not all(map(self.alive, running))
 
-    def alive(self, worker: Mapping[str, Any] | None) -> bool:
-        """Whether a worker counts as alive, after the last look."""
+    def alive(self, trial: FrozenTrial) -> bool:
+        """Whether the worker of a running trial counts as alive after the last look; no worker at all is a dead one."""
+        worker = trial.user_attrs.get(attributes.WORKER)
         known = known_alive(worker)
         if known is not None or worker is None:
             return bool(known)
-        signs = self._signs.get(_key(worker))
-        return signs is None or signs.beat != worker["beat"] or signs.silent < float(worker["lease"])
+        watched = self._watched.get(_process(worker))
+        if watched is None or _heartbeat(trial) > watched.heartbeat:  # its heartbeat came after the last look
+            return True
+        return not watched.watch.stale(_process(worker), float(worker["lease"]))
 
     def undecided(self) -> bool:
-        """Whether there are workers that only watching on can tell about."""
-        return any(not signs.seen_alive and signs.silent < signs.lease for signs in self._signs.values())
+        """Whether there is a worker of which only further looks can tell whether it is alive."""
+        pulses = [(watched.watch.pulse(process), watched.lease) for process, watched in self._watched.items()]
+        return any(pulse is not None and not pulse.moved and pulse.silent < lease for pulse, lease in pulses)
 
 
 @dataclass(frozen=True)
-class _Signs:
-    beat: int
+class _Watched:
+    """A worker that cannot be looked up: its watch, its lease in seconds, and its heartbeat at the last look."""
+
+    watch: Watch
     lease: float
-    silent: float = 0.0
-    seen_alive: bool = False
+    heartbeat: tuple[int, int]
 
 
-def _key(worker: Mapping[str, Any]) -> Hashable:
+def _process(worker: Mapping[str, Any]) -> Hashable:
     return tuple(worker.get(name) for name in ("host", "machine", "pid", "started"))
+
+
+def _heartbeat(trial: FrozenTrial) -> tuple[int, int]:
+    """The trial counts too: heartbeats start at 0 with each trial, and short trials end before their first."""
+    return trial.number, int(trial.user_attrs[attributes.WORKER]["beat"])

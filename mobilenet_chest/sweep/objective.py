@@ -19,11 +19,13 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import OwnershipLost, SweepFailed, TrackingError, TrainingDiverged, WriteFailed
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.sweep import folds
-from mobilenet_chest.sweep.claims import CONFIRMS, FINISHED, fail_trial, release, requeue
+from mobilenet_chest.sweep.attributes import CONFIRMS
+from mobilenet_chest.sweep.claims import FINISHED, fail_trial, release, requeue
 from mobilenet_chest.sweep.lease import Lease
+from mobilenet_chest.sweep.locks import exclusive
+from mobilenet_chest.sweep.optuna_adapter import stored_trial
 from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.splits import division
-from mobilenet_chest.sweep.storage import exclusive
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.artifact_writer import remove_last
 from mobilenet_chest.tracking.artifacts import Standing, standing
@@ -107,8 +109,8 @@ def _run(
     except (KeyboardInterrupt, WriteFailed) as error:
         # in one step: a worker that asks in between would take the queued copy for a duplicate
         with lease.held(), exclusive(url):
-            requeue(study, study._storage.get_trial(trial._trial_id), deaths=int(trial.user_attrs.get("deaths", 0)))
-            fail_trial(study, trial.number, "interrupted" if isinstance(error, KeyboardInterrupt) else str(error))
+            requeue(study, stored_trial(study, trial), deaths=int(trial.user_attrs.get("deaths", 0)))
+            fail_trial(study, trial, "interrupted" if isinstance(error, KeyboardInterrupt) else str(error))
             _tag(tracker, "INTERRUPTED", "")
         raise
     except (OwnershipLost, UpdateFinishedTrialError, SweepFailed):

@@ -8,9 +8,11 @@ import time
 import optuna
 from optuna.trial import TrialState
 
-from mobilenet_chest.sweep.claims import CONFIRMS, counts, reap
+from mobilenet_chest.sweep.attributes import CONFIRMS
+from mobilenet_chest.sweep.claims import counts, reap
 from mobilenet_chest.sweep.lease import WorkerWatch
-from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
+from mobilenet_chest.sweep.locks import exclusive
+from mobilenet_chest.sweep.storage import DEFAULT, check_storage, open_storage
 from mobilenet_chest.sweep.stored_study import studies
 from mobilenet_chest.tracking.outbox.delivery import deliver_all
 from mobilenet_chest.tracking.store import check_reachable

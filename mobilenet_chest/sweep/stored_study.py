@@ -10,9 +10,10 @@ import optuna
 
 from mobilenet_chest.config import Config, flatten
 from mobilenet_chest.errors import StudyError
-from mobilenet_chest.sweep.claims import MAX_RETRIES
+from mobilenet_chest.sweep.attributes import MAX_RETRIES
 from mobilenet_chest.sweep.local_workers import open_study
-from mobilenet_chest.sweep.storage import exclusive, open_storage
+from mobilenet_chest.sweep.locks import exclusive
+from mobilenet_chest.sweep.storage import open_storage
 
 
 def studies(url: str) -> list[str]:

@@ -14,14 +14,16 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.errors import ConfigError, SweepFailed
 from mobilenet_chest.sweep import study_page
+from mobilenet_chest.sweep.attributes import CONFIRMED
 from mobilenet_chest.sweep.claims import best_trial, counts
-from mobilenet_chest.sweep.confirm import CONFIRMED, Confirmation, confirm, outcome, trainings
+from mobilenet_chest.sweep.confirm import Confirmation, confirm, outcome, trainings
 from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.local_workers import Job, Launcher, cores, run_workers
+from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.repair import free, reconcile
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.splits import check_division
-from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
+from mobilenet_chest.sweep.storage import DEFAULT, check_storage, open_storage
 from mobilenet_chest.sweep.stored_study import check_same_experiment, exists, open_or_create
 from mobilenet_chest.sweep.summary import SweepStatus, TrialSummary, status, summarize
 from mobilenet_chest.sweep.supervisor import Forecast, forecast, only_failures

@@ -13,8 +13,9 @@ import optuna
 from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config, StudyConfig
+from mobilenet_chest.sweep.attributes import CONFIRMED
 from mobilenet_chest.sweep.claims import best_trial, value_of
-from mobilenet_chest.sweep.confirm import CONFIRMED, Confirmation
+from mobilenet_chest.sweep.confirm import Confirmation
 from mobilenet_chest.sweep.objective import STAGE1
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.ties import Ties

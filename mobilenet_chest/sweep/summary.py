@@ -9,7 +9,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from mobilenet_chest.sweep.claims import CONFIRMS, best_trial, counts, value_of
+from mobilenet_chest.sweep.attributes import CONFIRMS
+from mobilenet_chest.sweep.claims import best_trial, counts, value_of
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import SweepFailed, WriteFailed
-from mobilenet_chest.sweep.claims import claimable
+from mobilenet_chest.sweep.claims import has_claimable
 
 FAILURES_LIMIT = 3
 """A sweep whose first trials all fail, this many, is stopped: the next would fail as well."""
@@ -53,7 +53,7 @@ def forecast(study: optuna.Study, config: Config, deadline: float | None, first_
     trials = study.get_trials(deepcopy=False)
     begins = (deadline is None or time.time() < deadline) and not only_failures(study, first_trial)
     busy = any(trial.state == TrialState.RUNNING for trial in trials)
-    return Forecast(begins and claimable(trials, config), busy, begins, len(trials))
+    return Forecast(begins and has_claimable(trials, config), busy, begins, len(trials))
 
 
 def only_failures(study: optuna.Study, first_trial: int = 0) -> bool:

@@ -36,8 +36,8 @@ from optuna.trial import TrialState
 from mobilenet_chest import cache
 from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.sweep.lease import lock_name
+from mobilenet_chest.sweep.locks import lock_file
 from mobilenet_chest.sweep.repair import repair
-from mobilenet_chest.sweep.storage import lock_file
 from mobilenet_chest.tracking.study_run import nested_runs
 
 TRIALS = 4
@@ -166,7 +166,7 @@ def assert_taken_from_a_stopped_worker(
     while trials()[trial.number].state == TrialState.RUNNING:
         # stopped in the midst of a write it keeps its trial, or a database, from all others until it goes on
         worker.suspend()
-        owned = is_held(lock_file(STUDY, lock_name(trial._trial_id)))
+        owned = is_held(lock_file(STUDY, lock_name(trial)))
         if not owned and can_be_written(folder / "optuna.db") and can_be_written(folder / "mlflow.db") and stop_if():
             while_at_most(30, lambda: not not_running(trial.number))
             if not_running(trial.number):

@@ -28,7 +28,8 @@ from optuna.trial import FrozenTrial, TrialState
 from mobilenet_chest import two_stage
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import claims, run_sweep
-from mobilenet_chest.sweep.claims import counts, queued_values
+from mobilenet_chest.sweep.claims import counts
+from mobilenet_chest.sweep.optuna_adapter import queued_values
 from mobilenet_chest.sweep.repair import repair
 from mobilenet_chest.tracking import MlflowTracker, artifact_writer
 from mobilenet_chest.tracking.study_run import nested_runs
@@ -230,7 +231,7 @@ def test_killed_at(
     def sweep() -> None:
         match point:
             case "after the ask":
-                monkeypatch.setattr(claims, "heartbeat_of", die)
+                monkeypatch.setattr(claims, "worker_record", die)
             case "in an epoch":
                 monkeypatch.setattr(loop, "train_epoch", at_call(3, loop.train_epoch))
             case "in a checkpoint":

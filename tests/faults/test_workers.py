@@ -45,7 +45,7 @@ from mobilenet_chest.config import parse
 from mobilenet_chest.sweep.claims import claim, reap
 from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.sweep.local_workers import open_study
-from mobilenet_chest.tracking.provenance import is_alive
+from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.tracking.store import connect, experiment_id
 
 def act(what, url, fields=None):
@@ -67,7 +67,7 @@ def act(what, url, fields=None):
         return None
     study = open_study(config, url)
     if what == "reap":
-        return reap(study, url, is_alive)
+        return reap(study, url, WorkerWatch().alive)
     taken, begun = [], time.time()
     while (claimed := claim(study, config, url)) is not None:
         taken.append(claimed[0].number)

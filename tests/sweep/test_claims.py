@@ -16,10 +16,12 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep.claims import MAX_RETRIES, claim, counts, fail_trial, reap, requeue
+from mobilenet_chest.sweep.attributes import MAX_RETRIES
+from mobilenet_chest.sweep.claims import claim, counts, fail_trial, reap, requeue
+from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.space import TrialSeededSampler, grid_points
 from mobilenet_chest.sweep.storage import open_storage
-from mobilenet_chest.tracking.provenance import identity, is_alive
+from mobilenet_chest.tracking.provenance import identity
 
 RANGE = {"stage2.lr": {"low": 1e-5, "high": 1e-3, "log": True}}
 STEMS = {"model.stem": {"choices": ["mean", "sum", "repeat"]}}
@@ -105,7 +107,7 @@ def test_a_failed_trial_counts_and_an_interrupted_one_does_not(phantom_config: M
     study.tell(failed[0], state=TrialState.FAIL)
     interrupted = claim(study, config, url)
     assert interrupted is not None
-    fail_trial(study, interrupted[0].number, "for this test")
+    fail_trial(study, interrupted[0], "for this test")
     assert study.trials[1].user_attrs["reason"] == "for this test"
     assert [trial.number for trial in counted(study)] == [0]
     assert len(taken_by(study, config, url)) == 1
@@ -203,7 +205,7 @@ def test_a_point_queued_again_is_not_lost_while_its_first_trial_still_says_runni
     requeue(study, study.trials[trial.number], deaths=0)
     early = claim(study, config, url)
     run += [early[1]] if early is not None else []
-    fail_trial(study, trial.number, "interrupted")
+    fail_trial(study, trial, "interrupted")
     if (late := claim(study, config, url)) is not None:
         run.append(late[1])
     assert values in run
@@ -233,8 +235,8 @@ def test_a_dead_workers_trial_is_queued_again_once(phantom_config: Make, opened:
     config = phantom_config({"search": RANGE, "study": {"trials": 1}})
     study = opened(config)
     values = die_with(study, config, url)
-    assert reap(study, url, is_alive) == [0]
-    assert reap(study, url, is_alive) == []
+    assert reap(study, url, WorkerWatch().alive) == [0]
+    assert reap(study, url, WorkerWatch().alive) == []
     requeue(study, study.trials[0], deaths=1)
     first, second = study.trials
     assert (first.state, first.user_attrs["interrupted"], first.user_attrs["reason"]) == (
@@ -254,7 +256,7 @@ def test_two_that_mend_at_once_queue_it_once(phantom_config: Make, opened: Open,
     die_with(study, config, url)
     others = [opened(config) for _ in range(4)]
     ended: list[list[int]] = []
-    threads = [threading.Thread(target=lambda s=s: ended.append(reap(s, url, is_alive))) for s in others]
+    threads = [threading.Thread(target=lambda s=s: ended.append(reap(s, url, WorkerWatch().alive))) for s in others]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -268,7 +270,7 @@ def test_a_living_workers_trial_is_left_alone(phantom_config: Make, opened: Open
     study = opened(config)
     claimed = claim(study, config, url)
     assert claimed is not None
-    assert reap(study, url, is_alive) == []
+    assert reap(study, url, WorkerWatch().alive) == []
     assert numbers(study, TrialState.RUNNING) == [0]
     study.tell(claimed[0], 0.5)
     assert study.best_trial.number == 0
@@ -285,11 +287,11 @@ def test_a_trial_that_kills_every_worker_counts_as_failed(
     most = config.study.max_retries if retries is None else retries
     values = [die_with(study, config, url)]
     for death in range(1, most + 1):
-        assert reap(study, url, is_alive) == [death - 1]
+        assert reap(study, url, WorkerWatch().alive) == [death - 1]
         assert counted(study) == []
         values.append(die_with(study, config, url))
     assert values == [values[0]] * (most + 1)
-    assert reap(study, url, is_alive) == [most]
+    assert reap(study, url, WorkerWatch().alive) == [most]
     assert [trial.number for trial in counted(study)] == [most]
     assert study.trials[-1].user_attrs["reason"] == f"its worker died {most + 1} times"
     assert numbers(study, TrialState.WAITING, TrialState.RUNNING) == []
@@ -300,7 +302,7 @@ def test_a_worker_that_died_before_it_signed(phantom_config: Make, opened: Open,
     config = phantom_config({"search": RANGE, "study": {"trials": 1}})
     study = opened(config)
     study.ask()
-    assert reap(study, url, is_alive) == [0]
+    assert reap(study, url, WorkerWatch().alive) == [0]
     assert len(taken_by(study, config, url)) == 1
     assert [trial.number for trial in counted(study)] == [1]
 
@@ -314,7 +316,7 @@ def test_a_grids_point_outlives_a_worker_that_died_before_it_signed(
     for point in grid_points(config):
         study.enqueue_trial(point, skip_if_exists=True)
     study.ask()
-    assert reap(study, url, is_alive) == [0]
+    assert reap(study, url, WorkerWatch().alive) == [0]
     for point in grid_points(config):
         study.enqueue_trial(point, skip_if_exists=True)
     run = taken_by(study, config, url)

@@ -24,7 +24,7 @@ from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
 from mobilenet_chest.sweep import SweepResult, SweepStatus, objective, remaining_confirmations, run_sweep
-from mobilenet_chest.sweep.claims import CONFIRMS
+from mobilenet_chest.sweep.attributes import CONFIRMS
 from mobilenet_chest.sweep.confirm import fresh_seeds, outcome
 from mobilenet_chest.sweep.repair import reconcile
 from mobilenet_chest.sweep.stored_study import open_or_create

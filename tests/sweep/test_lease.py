@@ -1,21 +1,25 @@
-"""Whose a trial is: nobody takes it in the midst of a write, and who has lost it writes nothing."""
+"""A trial's lease: nobody revokes the trial in the midst of a write, and a worker that lost it writes nothing."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from mobilenet_chest.errors import OwnershipLost
+from mobilenet_chest.errors import OwnershipLost, SweepFailed, WriteFailed
+from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep import lease as lease_module
 from mobilenet_chest.sweep.claims import reap
-from mobilenet_chest.sweep.lease import Lease, WorkerWatch, heartbeat_of, revocable
+from mobilenet_chest.sweep.lease import BEATS, Lease, WorkerWatch, revocable, worker_record
+from mobilenet_chest.sweep.optuna_adapter import stored_trial
 from mobilenet_chest.sweep.storage import open_storage
+
+LEASE = 60
 
 
 @pytest.fixture
@@ -31,169 +35,200 @@ def study(url: str) -> Iterator[optuna.Study]:
     storage.engine.dispose()
 
 
-def locks(folder: Path) -> list[str]:
+def lock_files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*trial*"))
 
 
-def everybody_is_gone(worker: object) -> bool:
+def nobody_is_alive(_: object) -> bool:
     return False
 
 
 # --- the lease -----------------------------------------------------------------------------------------------------
 
 
-def test_what_is_held_cannot_be_taken_and_what_is_taken_cannot_be_held(
+def test_a_held_trial_is_not_revoked_and_a_revoked_trial_is_not_held(
     study: optuna.Study, url: str, tmp_path: Path
 ) -> None:
     trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
-    with Lease(study, url, trial, 60) as lease:
+    with Lease(study, url, trial, LEASE) as lease:
         with lease.held():
             with lease.held():  # a write within a write
-                assert reap(study, url, everybody_is_gone) == []
-            assert reap(study, url, everybody_is_gone) == []
-        assert reap(study, url, everybody_is_gone) == [0]
-        with pytest.raises(OwnershipLost, match="trial 0 was taken from this worker"), lease.held():
+                assert reap(study, url, nobody_is_alive) == []
+            assert reap(study, url, nobody_is_alive) == []
+        assert reap(study, url, nobody_is_alive) == [0]
+        with pytest.raises(OwnershipLost, match="trial 0"), lease.held():
             raise AssertionError("entered")
     ended, queued = study.trials
     assert (ended.state, queued.state) == (TrialState.FAIL, TrialState.WAITING)
-    assert queued.user_attrs["retry_of"] == 0
-    assert locks(tmp_path) == []
+    assert queued.user_attrs[attributes.RETRY_OF] == 0
+    assert lock_files(tmp_path) == []
 
 
-def test_what_was_told_within_the_block_does_not_end_it(study: optuna.Study, url: str) -> None:
+def test_a_result_told_within_the_block_does_not_end_the_block(study: optuna.Study, url: str) -> None:
     trial = study.ask()
     written = []
-    with Lease(study, url, trial, 60) as lease, lease.held():
+    with Lease(study, url, trial, LEASE) as lease, lease.held():
         study.tell(trial, 0.5)
         with lease.held():
             written.append("tag")
     assert written == ["tag"]
 
 
-def test_what_waits_for_a_trial_may_be_written_after_its_worker_has_ended_it(study: optuna.Study, url: str) -> None:
-    mine, taken = study.ask(), study.ask()
-    with Lease(study, url, mine, 60) as lease, lease.held():
-        study.tell(mine, 0.5)
+def test_pending_writes_are_allowed_after_the_worker_itself_has_ended_the_trial(study: optuna.Study, url: str) -> None:
+    own_trial, revoked_trial = study.ask(), study.ask()
+    with Lease(study, url, own_trial, LEASE) as lease, lease.held():
+        study.tell(own_trial, 0.5)
         lease.end()
     written = []
     with lease.held():
-        written.append("what had waited")
-    with Lease(study, url, taken, 60) as other:
-        study.tell(taken.number, state=TrialState.FAIL)
-    with pytest.raises(OwnershipLost, match="trial 1 was taken"), other.held():
-        written.append("of another worker's trial")
-    assert written == ["what had waited"]
+        written.append("pending")
+    with Lease(study, url, revoked_trial, LEASE) as other:
+        study.tell(revoked_trial.number, state=TrialState.FAIL)
+    with pytest.raises(OwnershipLost, match="trial 1"), other.held():
+        written.append("to another worker's trial")
+    assert written == ["pending"]
 
 
-def test_a_trial_that_has_ended_is_not_taken(study: optuna.Study, url: str, tmp_path: Path) -> None:
+def test_a_trial_that_has_ended_is_not_revoked(study: optuna.Study, url: str, tmp_path: Path) -> None:
     trial = study.ask()
-    with Lease(study, url, trial, 60) as lease, lease.held():
+    with Lease(study, url, trial, LEASE) as lease, lease.held():
         study.tell(trial, 0.5)
-    assert reap(study, url, everybody_is_gone) == []
-    with revocable(url, trial._trial_id) as free:
-        assert free
-    assert locks(tmp_path) == []
+    assert reap(study, url, nobody_is_alive) == []
+    with revocable(url, study.trials[0]) as held:
+        assert held
+    assert lock_files(tmp_path) == []
 
 
-def test_signs_of_life_are_given_until_the_lease_ends(study: optuna.Study, url: str) -> None:
+def test_heartbeats_are_written_until_the_lease_ends(study: optuna.Study, url: str) -> None:
     trial = study.ask()
-    trial.set_user_attr("worker", heartbeat_of(0.2))
-    seen = threading.Event()
+    trial.set_user_attr(attributes.WORKER, worker_record(0.2))
 
     def beat() -> int:
-        return int(study._storage.get_trial(trial._trial_id).user_attrs["worker"]["beat"])
+        return int(stored_trial(study, trial).user_attrs[attributes.WORKER]["beat"])
 
     assert beat() == 0
     with Lease(study, url, trial, 0.2):
-        for _ in range(200):
-            if beat() >= 3:
-                seen.set()
-                break
-            threading.Event().wait(0.05)
-    assert seen.is_set()
+        deadline = time.monotonic() + 30
+        while beat() < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
     last = beat()
-    threading.Event().wait(0.2)
+    assert last >= 3
+    time.sleep(0.2)
     assert beat() == last
+
+
+@pytest.mark.parametrize(("error", "goes_on"), [(WriteFailed, True), (SweepFailed, False)])
+def test_a_full_disk_does_not_end_the_heartbeat_and_a_lost_database_does(
+    study: optuna.Study, url: str, monkeypatch: pytest.MonkeyPatch, error: type[Exception], goes_on: bool
+) -> None:
+    def fail(*_: object) -> None:
+        raise error("away")
+
+    lease = Lease(study, url, study.ask(), LEASE)
+    assert lease._beat(1)
+    monkeypatch.setattr(lease_module, "set_attributes", fail)
+    assert lease._beat(2) == goes_on
+
+
+def test_the_heartbeat_ends_with_its_trial(study: optuna.Study, url: str) -> None:
+    trial = study.ask()
+    lease = Lease(study, url, trial, LEASE)
+    study.tell(trial, 0.5)
+    assert not lease._beat(1)
 
 
 # --- the watch -----------------------------------------------------------------------------------------------------
 
 
-class Clock:
-    def __init__(self) -> None:
+class Watched:
+    """A watch with a clock of its own, and a worker that cannot be looked up from here."""
+
+    def __init__(self, study: optuna.Study) -> None:
         self.now = 1000.0
+        self.study = study
+        self.trial = study.ask()
+        self.watch = WorkerWatch(lambda: self.now)
+        self.beat(0)
 
-    def __call__(self) -> float:
-        return self.now
+    def beat(self, number: int) -> FrozenTrial:
+        """Write a heartbeat; return the trial with it."""
+        self.trial.set_user_attr(attributes.WORKER, worker_record(LEASE, number))
+        return stored_trial(self.study, self.trial)
+
+    def somebody_gone_after(self, seconds: float) -> bool:
+        """Look again so many seconds later."""
+        self.now += seconds
+        return self.watch.look(self.study)
 
 
 @pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every worker is one that cannot be asked."""
+def watched(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> Watched:
     monkeypatch.setattr(lease_module, "known_alive", lambda worker: None)
+    return Watched(study)
 
 
-@pytest.fixture
-def watched(study: optuna.Study, elsewhere: None) -> tuple[WorkerWatch, Clock, Callable[[int], dict[str, Any]]]:
-    """A watch, its clock, and what lets the worker of the one trial give a sign; its lease is 60 s."""
-    clock, trial = Clock(), study.ask()
-
-    def give(beat: int) -> dict[str, Any]:
-        trial.set_user_attr("worker", heartbeat_of(60, beat))
-        return heartbeat_of(60, beat)
-
-    give(0)
-    return WorkerWatch(clock), clock, give
+def test_a_worker_without_a_heartbeat_for_a_lease_is_dead(watched: Watched) -> None:
+    assert not watched.somebody_gone_after(0)
+    assert watched.watch.undecided()
+    for second in range(1, LEASE):
+        assert not watched.somebody_gone_after(1), second
+    assert watched.somebody_gone_after(1)
+    assert not watched.watch.alive(watched.beat(0))
+    assert not watched.watch.undecided()
+    assert watched.watch.alive(watched.beat(1))  # a heartbeat newer than the last look
 
 
-def test_silence_for_a_lease_is_death(study: optuna.Study, watched: Any) -> None:
-    watch, clock, give = watched
-    worker = give(0)
-    assert not watch.look(study)
-    assert watch.undecided()
-    for second in range(1, 60):
-        clock.now += 1
-        assert not watch.look(study), second
-    clock.now += 1
-    assert watch.look(study)
-    assert not watch.alive(worker)
-    assert not watch.undecided()
-    assert not watch.alive(give(0))
-    assert watch.alive(give(1))  # a sign that came after the look
-
-
-def test_a_sign_begins_the_lease_anew(study: optuna.Study, watched: Any) -> None:
-    watch, clock, give = watched
+def test_a_heartbeat_begins_the_lease_again(watched: Watched) -> None:
     for beat in range(5):
-        give(beat)
-        for _ in range(55):
-            clock.now += 1
-            assert not watch.look(study)
+        watched.beat(beat)
+        for _ in range(LEASE - 5):
+            assert not watched.somebody_gone_after(1)
+    assert not watched.watch.undecided()
+
+
+def test_a_worker_whose_trials_end_before_their_first_heartbeat_is_alive(watched: Watched) -> None:
+    """Heartbeats start at 0 with every trial, so a new trial counts as one."""
+    for _ in range(3 * LEASE):
+        assert not watched.somebody_gone_after(1)
+        watched.study.tell(watched.trial, 0.5)
+        watched.trial = watched.study.ask()
+        watched.beat(0)
+    assert not watched.watch.undecided()
+
+
+def test_of_a_worker_with_two_trials_the_newer_tells(watched: Watched) -> None:
+    """A process that was interrupted in mid-trial and runs on may have left one behind."""
+    left = watched.beat(0)
+    watched.somebody_gone_after(0)
+    watched.trial = watched.study.ask()
+    watched.beat(0)
+    for _ in range(LEASE):
+        assert not watched.somebody_gone_after(1)
+    assert watched.watch.alive(left)
+    assert watched.somebody_gone_after(1)
+    assert not watched.watch.alive(left)
+
+
+def test_time_without_a_look_hardly_counts(watched: Watched) -> None:
+    watched.somebody_gone_after(0)
+    assert not watched.somebody_gone_after(3600)  # the database was locked, for the worker too
+    assert watched.watch.alive(watched.beat(0))
+    counted = LEASE // BEATS
+    for _ in range(LEASE - counted - 1):
+        assert not watched.somebody_gone_after(1)
+    assert watched.somebody_gone_after(1)
+
+
+def test_a_worker_of_this_machine_is_looked_up(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, trial = SimpleNamespace(now=1000.0), study.ask()
+    watch = WorkerWatch(lambda: clock.now)
+    assert watch.look(study)  # a trial without a worker
+    assert not watch.alive(stored_trial(study, trial))
+    trial.set_user_attr(attributes.WORKER, worker_record(LEASE))
+    for _ in range(5 * LEASE):  # this process lives, whatever its heartbeat
+        clock.now += 1
+        assert not watch.look(study)
     assert not watch.undecided()
-
-
-def test_time_in_which_nobody_looked_hardly_counts(study: optuna.Study, watched: Any) -> None:
-    watch, clock, give = watched
-    watch.look(study)
-    clock.now += 3600  # the database was locked, for the worker too
-    assert not watch.look(study)
-    assert watch.alive(give(0))
-    for _ in range(44):
-        clock.now += 1
-        assert not watch.look(study)
-    clock.now += 1
+    monkeypatch.setattr(lease_module, "known_alive", nobody_is_alive)
     assert watch.look(study)
-
-
-def test_who_can_be_asked_is_asked(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, trial = Clock(), study.ask()
-    watch = WorkerWatch(clock)
-    assert watch.look(study)  # nobody has signed
-    assert not watch.alive(None)
-    trial.set_user_attr("worker", heartbeat_of(60))
-    for _ in range(300):  # this process: it lives, whatever it says or not
-        clock.now += 1
-        assert not watch.look(study)
-    monkeypatch.setattr(lease_module, "known_alive", everybody_is_gone)
-    assert watch.look(study)
-    assert not watch.alive(heartbeat_of(60))
+    assert not watch.alive(stored_trial(study, trial))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +14,8 @@ import sqlalchemy
 from helpers.servers import Postgres
 from optuna.storages import RDBStorage
 
-from mobilenet_chest.errors import MissingExtraError, StudyError, UserError, WriteFailed
-from mobilenet_chest.sweep.storage import DEFAULT, check_storage, exclusive, open_storage
+from mobilenet_chest.errors import MissingExtraError, StudyError, UserError
+from mobilenet_chest.sweep.storage import DEFAULT, check_storage, open_storage
 
 
 @contextmanager
@@ -162,23 +160,6 @@ def test_a_restart_between_two_calls(postgres: Postgres) -> None:
 # --- transactions --------------------------------------------------------------------------------------------------
 
 
-def test_a_full_database_is_said_at_once_and_stays_whole(url: str) -> None:
-    with opened(url) as storage:
-        study = optuna.create_study(storage=storage, study_name="full")
-        study.add_trial(optuna.trial.create_trial(value=0.5))
-        storage.engine.dispose()
-
-        @sqlalchemy.event.listens_for(storage.engine, "connect")
-        def no_room(connection: sqlite3.Connection, _record: object) -> None:
-            connection.execute("PRAGMA max_page_count = 1")  # SQLite takes it for as many pages as there are
-
-        with pytest.raises(WriteFailed, match=r"cannot be written \(database or disk is full\); make room"):
-            study.set_user_attr("long", "x" * 1_000_000)
-    with opened(url) as storage:
-        study = optuna.load_study(storage=storage, study_name="full")
-        assert ([trial.value for trial in study.trials], study.user_attrs) == ([0.5], {})
-
-
 def test_a_transaction_begins_as_a_writer(url: str) -> None:
     with opened(url) as storage, opened(url) as other:
         begun: list[str] = []
@@ -222,38 +203,3 @@ def test_no_queued_trial_is_claimed_twice(url: str) -> None:
     assert [process.exitcode for process in processes] == [0] * 4
     every = [number for numbers in taken for number in numbers]
     assert len(every) == len(set(every)) == 40
-
-
-def hold(url: str, marker: Path, seen: multiprocessing.queues.Queue[bool]) -> None:
-    for _ in range(20):
-        with exclusive(url):
-            free = not marker.exists()
-            marker.write_text(str(os.getpid()))
-            marker.unlink()
-        seen.put(free)
-
-
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
-def test_exclusive_is_held_by_one_process_at_a_time(url: str, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    seen: multiprocessing.queues.Queue[bool] = context.Queue()
-    processes = [context.Process(target=hold, args=(url, tmp_path / "held", seen)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    assert [seen.get(timeout=60) for _ in range(60)] == [True] * 60
-    for process in processes:
-        process.join(timeout=60)
-    seen.close()
-    seen.join_thread()
-    assert [process.exitcode for process in processes] == [0] * 3
-
-
-def test_exclusive_is_given_back_after_an_error(url: str) -> None:
-    def fail() -> None:
-        with exclusive(url):
-            raise RuntimeError("in here")
-
-    attempt: Callable[[], None] = fail
-    for _ in range(2):
-        with pytest.raises(RuntimeError, match="in here"):
-            attempt()
