@@ -1,15 +1,23 @@
-"""The one home of metric names: what each is called, in which direction it gets better, and how it is written."""
+"""The one home of metric names: what each is called, in which direction it gets better, and how it is written.
+
+A metric of predictions is named ``<split>_<score>``, such as ``val_auc`` or ``test_brier``; :data:`SCORES` has the
+scores. All other metrics that a run or a study logs are in :data:`METRICS`.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from mobilenet_chest.config.formats import count, duration, number
 
 Direction = Literal["maximize", "minimize"]
+
+Format = Literal["number", "count", "seconds"]
 
 EpochMetric = Literal["val_loss", "val_accuracy", "val_auc"]
 
 EPOCH_METRICS = ("val_loss", "val_accuracy", "val_auc")
-"""Known after every epoch: what early stopping, checkpoint selection and pruning can look at."""
+"""Known after every epoch: early stopping, the choice of the best epoch and pruning can use them."""
 
 FINAL_METRICS = (
     *EPOCH_METRICS,
@@ -23,13 +31,122 @@ FINAL_METRICS = (
 )
 """Known of a finished run: what a study can optimise."""
 
-LOWER_IS_BETTER = ("loss", "brier", "log_loss", "ece")
-"""Metrics, without ``val_`` and ``_calibrated``, that get better as they fall."""
+CostMetric = Literal["latency_1_ms", "parameters", "train_seconds"]
+"""Further objectives of a study, all to be minimised."""
+
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
+"""Prefix of a metric's name -> the split in words."""
+
+
+class Metric(NamedTuple):
+    """What is known of a metric by its name.
+
+    Attributes:
+        label: Its name in a sentence; ``{split}`` stands for the split's word.
+        direction: In which direction it gets better; ``None`` where neither is better, as for a threshold.
+        format: How :func:`formatted` writes it.
+        heading: Its name above a narrow column, where ``{split}`` is the split's prefix; the label where none is given.
+    """
+
+    label: str
+    direction: Direction | None = "maximize"
+    format: Format = "number"
+    heading: str | None = None
+
+
+SCORES = {
+    "auc": Metric("{split} AUC", heading="{split} AUC"),
+    "auc_tta": Metric("{split} AUC with TTA", heading="{split} AUC, TTA"),
+    "accuracy": Metric("{split} accuracy at 0.5", heading="{split} accuracy"),
+    "accuracy_threshold": Metric("{split} accuracy at the threshold", heading="{split} threshold"),
+    "accuracy_tta": Metric("{split} accuracy with TTA at 0.5", heading="{split} TTA"),
+    "accuracy_tta_threshold": Metric("{split} accuracy with TTA at the threshold", heading="TTA + threshold"),
+    "accuracy_crossfit": Metric("cross-fitted {split} accuracy", heading="cross-fitted"),
+    "accuracy_crossfit_all": Metric(
+        "{split} accuracy, epoch, TTA and threshold cross-fitted", heading="cross-fitted, all"
+    ),
+    "sensitivity": Metric("{split} sensitivity", heading="{split} sensitivity"),
+    "specificity": Metric("{split} specificity", heading="{split} specificity"),
+    "sensitivity_at_specificity_90": Metric("{split} sensitivity at a specificity of 0.90"),
+    "sensitivity_at_specificity_95": Metric("{split} sensitivity at a specificity of 0.95"),
+    "specificity_at_sensitivity_90": Metric("{split} specificity at a sensitivity of 0.90"),
+    "specificity_at_sensitivity_95": Metric("{split} specificity at a sensitivity of 0.95"),
+    "loss": Metric("{split} loss", "minimize", heading="{split} loss"),
+    "ece": Metric("{split} ECE", "minimize", heading="{split} ECE"),
+    "ece_bias": Metric("{split} ECE of a perfectly calibrated model", None, heading="{split} ECE by chance"),
+    "brier": Metric("{split} Brier score", "minimize", heading="{split} Brier"),
+    "log_loss": Metric("{split} log-loss", "minimize", heading="{split} log-loss"),
+}
+"""Metrics of a split's predictions, by their names without the split. Those of calibration also exist with
+``_calibrated`` behind them: at the fitted temperature."""
+
+METRICS = {
+    "threshold": Metric("threshold", None),
+    "threshold_plain": Metric("threshold without TTA", None),
+    "temperature": Metric("temperature", None),
+    "tta_gain": Metric("gain in accuracy by TTA", heading="TTA gain"),
+    "speed_ratio": Metric("speed ratio"),
+    "best_epoch": Metric("best epoch", None, "count"),
+    "stage1_best_val_accuracy": Metric("best validation accuracy of stage 1"),
+    "stage2_best_val_accuracy": Metric("best validation accuracy of stage 2"),
+    "best_member_val_auc": Metric("validation AUC of the best member"),
+    "dropped_duplicates": Metric("training rows left out as duplicates", None, "count"),
+    "parameters": Metric("parameters", "minimize", "count"),
+    "parameters_stage1": Metric("parameters trained in stage 1", "minimize", "count"),
+    "latency_1_ms": Metric("milliseconds for 1 image", "minimize", heading="ms, 1 image"),
+    "latency_64_ms": Metric("milliseconds for 64 images", "minimize", heading="ms, 64 images"),
+    "train_seconds": Metric("training time", "minimize", "seconds", "training"),
+    "saved_seconds": Metric("training time saved by sharing stage 1", "maximize", "seconds"),
+    "stage1_epochs_trained": Metric("stage-1 epochs trained", "minimize", "count"),
+    "stage1_epochs_reused": Metric("stage-1 epochs reused", "maximize", "count"),
+    "epoch_seconds": Metric("time of an epoch", "minimize", "seconds"),
+    "images_per_second": Metric("images per second"),
+    "lr": Metric("learning rate", None),
+    "stage": Metric("stage", None, "count"),
+    "trials_complete": Metric("trials complete", None, "count"),
+    "trials_pruned": Metric("trials pruned", None, "count"),
+    "trials_fail": Metric("trials failed", None, "count"),
+    "optimism": Metric("optimism of the search's best value", None),
+    "optimism_low": Metric("optimism, lower end of its 95% interval", None),
+    "optimism_high": Metric("optimism, upper end of its 95% interval", None),
+}
+"""Metrics of runs, epochs and studies that are no scores of predictions."""
+
+
+def describe(name: str) -> Metric:
+    """Return what is known of a metric, its split in words; a name that is not known is its own label."""
+    if name in METRICS:
+        return METRICS[name]
+    split, _, score = name.partition("_")
+    plain = score.removesuffix("_calibrated")
+    metric = SCORES.get(plain)
+    if split not in SPLITS or metric is None:
+        return Metric(name)
+    calibrated = "" if plain == score else ", calibrated"
+    long, short = metric.label.format(split=SPLITS[split]), (metric.heading or metric.label).format(split=split)
+    return metric._replace(label=long + calibrated, heading=short + calibrated)
+
+
+def label(name: str) -> str:
+    """Return a metric's name in a sentence: ``validation AUC`` for ``val_auc``."""
+    return describe(name).label
+
+
+def heading(name: str) -> str:
+    """Return a metric's name above a narrow column: ``val AUC`` for ``val_auc``."""
+    metric = describe(name)
+    return metric.heading or metric.label
+
+
+def formatted(name: str, value: float | None) -> str:
+    """Return a value as tables have it: counts with commas, seconds as a duration, all else in four digits."""
+    form = describe(name).format
+    return count(value) if form == "count" else duration(value) if form == "seconds" else number(value)
 
 
 def best_direction(metric: str) -> Direction:
-    """Return the direction in which a metric gets better: :data:`LOWER_IS_BETTER` fall, all others rise."""
-    return "minimize" if metric.removeprefix("val_").removesuffix("_calibrated") in LOWER_IS_BETTER else "maximize"
+    """Return the direction in which a metric gets better; ``maximize`` for one that is not known."""
+    return describe(metric).direction or "maximize"
 
 
 def as_score(value: float, direction: Direction) -> float:
