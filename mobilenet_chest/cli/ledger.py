@@ -1,28 +1,42 @@
-"""The command that lists who has opened the test split."""
+"""The command ``ledger``: the accesses to the test split."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mobilenet_chest.cli.reporting import reporting
+from mobilenet_chest.cli.errors import exit_codes
+from mobilenet_chest.cli.format import line, print_json
+from mobilenet_chest.cli.options import Json
+from mobilenet_chest.selection.ledger import access_lines, all_accesses, find_accesses
+from mobilenet_chest.tracking.store import connect
+
+if TYPE_CHECKING:
+    from mobilenet_chest.selection.ledger import Access
 
 
 def ledger(
     reference: Annotated[str | None, typer.Argument(metavar="[STUDY|RUN_ID]")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Every opening of the sealed test split: of a study, of a run, or all there are."""
-    with reporting():
-        from mobilenet_chest.cli import output
-        from mobilenet_chest.selection.ledger import all_accesses, find_accesses
-        from mobilenet_chest.tracking.store import connect
+    """List every access to the sealed test split.
 
+    Without a name: all accesses of the tracking store.
+    """
+    with exit_codes():
         client = connect()
-        found = all_accesses(client) if reference is None else find_accesses(client, reference)
+        openings = all_accesses(client) if reference is None else find_accesses(client, reference)
         if as_json:
-            output.print_json({"openings": [asdict(opening) for opening in found]})
+            print_json({"openings": [asdict(opening) for opening in openings]})
         else:
-            output.openings(found)
+            print_accesses(openings)
+
+
+def print_accesses(openings: Sequence[Access]) -> None:
+    """Print the accesses to the test split, a line each."""
+    line("openings of the test split:" if openings else "the test split has not been opened")
+    for text in access_lines(openings):
+        line(f"  {text}")

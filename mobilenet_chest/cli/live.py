@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from mobilenet_chest.cli.output import duration, number
-from mobilenet_chest.config import Config
+from mobilenet_chest.cli.format import duration, number
 
 if TYPE_CHECKING:
+    from mobilenet_chest.config import Config
     from mobilenet_chest.sweep import SweepStatus
     from mobilenet_chest.training.epoch import Record
 
@@ -22,7 +22,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @contextmanager
 def live_training(config: Config) -> Iterator[Callable[[int, Record], None]]:
-    """A line for each epoch on stderr."""
+    """Give a callback that prints a line for each epoch on stderr."""
     total = config.stage1.epochs + config.stage2.epochs
 
     def on_epoch(epoch: int, record: Record) -> None:
@@ -37,33 +37,42 @@ def live_training(config: Config) -> Iterator[Callable[[int, Record], None]]:
 
 @contextmanager
 def live_sweep(config: Config, quiet: bool) -> Iterator[Callable[[SweepStatus], None]]:
-    """Trials done, running and pruned, the best so far, time left: a live table in a terminal, else changed lines."""
+    """Give a callback that shows a sweep's state on stderr: trials done, running and pruned, the best, the time left.
+
+    Args:
+        config: The experiment.
+        quiet: Print changed lines in a terminal as well, where there is a live table otherwise.
+    """
     metric = config.study.metric
-    if not err.is_terminal or quiet:
-        shown: list[str] = []
-
-        def report(status: SweepStatus) -> None:
-            text = _status_line(status, metric)
-            if not shown or shown[-1] != text:
-                shown.append(text)
-                left = duration(status.seconds_left)
-                err.print(f"{text}, {duration(status.seconds)} so far, {left} left", markup=False)
-
-        yield report
+    if quiet or not err.is_terminal:
+        yield _changed_lines(metric)
         return
+    # while it is shown, rich prints what is written to sys.stderr, such as the package's log, above the table
     with Live(console=err, refresh_per_second=2, transient=True) as live:
+        yield lambda status: live.update(_status_table(status, config.study_name, metric))
 
-        def show(status: SweepStatus) -> None:
-            table = Table(title=f"study {config.study_name}", caption=_status_line(status, metric))
-            for heading in ("trial", "last " + metric, "values"):
-                table.add_column(heading)
-            for trial in status.running:
-                values = ", ".join(f"{key}={number(value)}" for key, value in trial.params.items())
-                table.add_row(str(trial.number), number(trial.value), values)
-            table.add_row("", "", f"{duration(status.seconds)} so far, {duration(status.seconds_left)} left")
-            live.update(table)
 
-        yield show
+def _changed_lines(metric: str) -> Callable[[SweepStatus], None]:
+    last = ""
+
+    def report(status: SweepStatus) -> None:
+        nonlocal last
+        text = _status_line(status, metric)
+        if text != last:
+            last = text
+            left = duration(status.seconds_left)
+            err.print(f"{text}, {duration(status.seconds)} so far, {left} left", markup=False)
+
+    return report
+
+
+def _status_table(status: SweepStatus, study: str, metric: str) -> Table:
+    running = Table("trial", f"last {metric}", "values", title=f"study {study}", caption=_status_line(status, metric))
+    for trial in status.running:
+        values = ", ".join(f"{key}={number(value)}" for key, value in trial.params.items())
+        running.add_row(str(trial.number), number(trial.value), values)
+    running.add_row("", "", f"{duration(status.seconds)} so far, {duration(status.seconds_left)} left")
+    return running
 
 
 def _status_line(status: SweepStatus, metric: str) -> str:

@@ -1,4 +1,4 @@
-"""The command about calibration and operating points, and how they are printed."""
+"""The command ``points``: calibration and operating points of a run."""
 
 from __future__ import annotations
 
@@ -6,83 +6,82 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.table import Table
 
-from mobilenet_chest.cli.reporting import reporting
+from mobilenet_chest.cli.errors import exit_codes
+from mobilenet_chest.cli.format import line, out, print_json
+from mobilenet_chest.cli.ledger import print_accesses
+from mobilenet_chest.cli.options import Json, Prevalence, RunId
+from mobilenet_chest.selection.operating_points import operating_points
 
 if TYPE_CHECKING:
     from mobilenet_chest.evaluation.intervals import Interval
-    from mobilenet_chest.selection.evaluate import Evaluation
     from mobilenet_chest.selection.operating_points import OperatingPoints
 
-Prevalence = Annotated[
-    float | None, typer.Option(metavar="SHARE", help="Also what the figures become where class 1 has this share.")
-]
+METRICS = {
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "accuracy": "accuracy",
+    "ppv": "PPV",
+    "npv": "NPV",
+}
+"""Headings of columns by the names of metrics."""
 
 
 def points(
-    run_id: Annotated[str, typer.Argument(metavar="RUN_ID")],
+    run_id: RunId,
     split: Annotated[
-        Literal["val", "test"], typer.Option(help="Whose stored predictions; test is not opened for it.")
+        Literal["val", "test"], typer.Option(help="Split of the stored predictions; test is not opened for it.")
     ] = "val",
     prevalence: Prevalence = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Calibration and operating points of a run, from its stored predictions."""
-    with reporting():
-        from mobilenet_chest.cli import output
-        from mobilenet_chest.selection.operating_points import operating_points
+    """Show calibration and operating points of a run.
 
+    They are computed from the run's stored predictions.
+    """
+    with exit_codes():
         found = operating_points(run_id, split, prevalence)
         if as_json:
-            output.print_json(asdict(found))
-        else:
-            _show(found)
-            if split == "test":
-                output.openings(found.openings)
+            print_json(asdict(found))
+            return
+        print_points(found)
+        if split == "test":
+            print_accesses(found.openings)
 
 
-def evaluation(result: Evaluation, prevalence: float | None, as_json: bool) -> None:
-    """What ``evaluate`` prints: the figures of the split, and the operating points where a prevalence is given."""
-    from mobilenet_chest.cli import output
-    from mobilenet_chest.selection.operating_points import operating_points
-
-    if prevalence is None:
-        output.evaluation(result, as_json)
-        return
-    found = operating_points(result.run_id, result.split, prevalence)
-    if as_json:
-        output.print_json(asdict(result) | {"intervals": output.ends(result.intervals), "points": asdict(found)})
-    else:
-        output.evaluation(result, as_json)
-        _show(found)
+def print_points(points: OperatingPoints) -> None:
+    """Print three tables: calibration, points at a fixed sensitivity or specificity, and metrics at thresholds."""
+    line(f"run {points.run_id}, {points.split}: {points.rows} images; temperature {points.temperature:.3f}")
+    for rows in (_calibration(points), _targets(points), _thresholds(points)):
+        out.print(rows)
 
 
-def _show(found: OperatingPoints) -> None:
-    """Three tables: calibration, points at a fixed sensitivity or specificity, and what thresholds give."""
-    from rich.table import Table
-
-    from mobilenet_chest.cli import output
-
-    output.line(f"run {found.run_id}, {found.split}: {found.rows} images; temperature {found.temperature:.3f}")
-    calibration = Table("probabilities", "ECE", "by chance", "Brier", "log-loss")
-    how = "cross-fitted" if found.split == "val" else "temperature of val"
-    kinds = (("as trained", found.scores, ""), (f"calibrated, {how}", found.calibrated, "_calibrated"))
+def _calibration(points: OperatingPoints) -> Table:
+    rows = Table("probabilities", "ECE", "ECE if calibrated", "Brier", "log-loss")
+    how = "cross-fitted" if points.split == "val" else "temperature of val"
+    kinds = (("as trained", points.scores, ""), (f"calibrated, {how}", points.calibrated, "_calibrated"))
     for name, scores, suffix in kinds:
-        error, *proper = (_with_interval(found.intervals[f"{score}{suffix}"]) for score in ("ece", "brier", "log_loss"))
-        calibration.add_row(name, error, f"{scores['ece_bias']:.3f}", *proper)
-    targets = Table("at least", "threshold", "gives")
-    for target in found.targets:
+        ece, *proper = (_with_interval(points.intervals[f"{score}{suffix}"]) for score in ("ece", "brier", "log_loss"))
+        rows.add_row(name, ece, f"{scores['ece_bias']:.3f}", *proper)
+    return rows
+
+
+def _targets(points: OperatingPoints) -> Table:
+    rows = Table("at least", "threshold", "gives")
+    for target in points.targets:
         other = "sensitivity" if target.fixed == "specificity" else "specificity"
         gives = f"{other} {_with_interval(target.value)}"
-        targets.add_row(f"{target.fixed} {target.at:.2f}", f"{target.threshold:.4f}", gives)
-    names = {"sensitivity": "sensitivity", "specificity": "specificity", "accuracy": "accuracy", "ppv": "PPV",
-             "npv": "NPV"}  # fmt: skip
-    figures = Table("prevalence", "threshold", *names.values())
-    for one in found.figures:
-        cells = (_with_interval(getattr(one, name)) for name in names)
-        figures.add_row(f"{one.prevalence:.4f}", f"{one.threshold:.4f}", *cells)
-    for table in (calibration, targets, figures):
-        output.out.print(table)
+        rows.add_row(f"{target.fixed} {target.at:.2f}", f"{target.threshold:.4f}", gives)
+    return rows
+
+
+def _thresholds(points: OperatingPoints) -> Table:
+    rows = Table("prevalence", "threshold", *METRICS.values())
+    for at in points.figures:
+        cells = (_with_interval(getattr(at, name)) for name in METRICS)
+        rows.add_row(f"{at.prevalence:.4f}", f"{at.threshold:.4f}", *cells)
+    return rows
 
 
 def _with_interval(interval: Interval) -> str:

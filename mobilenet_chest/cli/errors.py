@@ -1,4 +1,4 @@
-"""What went wrong, as the user sees it."""
+"""Errors as one line on stderr, and exit codes."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from contextlib import contextmanager
 
 import typer
 
-from mobilenet_chest import interrupts
+from mobilenet_chest import interrupts, logs
 from mobilenet_chest.errors import MobilenetChestError, NotDelivered
 
 STORE, DELIVERY = "mobilenet_chest.tracking.store", "mobilenet_chest.tracking.outbox.delivery"
-"""Modules that a command has imported when it tracks something; one that does not is spared the seconds."""
+"""Modules that a command has imported when it tracks something; a command that does not is spared the seconds."""
 
 
 @contextmanager
-def reporting() -> Iterator[None]:
-    """Errors of this package as one line on stderr and their exit code; an interrupt as 130."""
+def exit_codes() -> Iterator[None]:
+    """Show the package's log, and turn its errors into one line and their exit code; an interrupt into 130."""
+    logs.show()
     try:
-        with _delivered(), _of_the_store(), interrupts.translated():
+        with _flushed(), _store_errors(), interrupts.translated():
             yield
     except MobilenetChestError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on where this one stopped", err=True)
+        typer.echo("interrupted; run the same command to continue", err=True)
         raise typer.Exit(130) from None
 
 
 @contextmanager
-def _of_the_store() -> Iterator[None]:
-    """What a tracking store fails with in the midst of a command, in a line."""
+def _store_errors() -> Iterator[None]:
+    """Turn what a tracking store fails with during a command into an error of this package."""
     try:
         yield
     except Exception:
@@ -44,11 +45,12 @@ def _of_the_store() -> Iterator[None]:
 
 
 @contextmanager
-def _delivered() -> Iterator[None]:
-    """What a command could not send while the tracking store was away is sent at its end.
+def _flushed() -> Iterator[None]:
+    """Flush at the end what a command could not send while the tracking store was away.
 
     Raises:
-        NotDelivered: It could not; where the command itself has failed, its own error stands, and a line says so.
+        NotDelivered: The store is still away. Where the command itself has failed, its own error is raised, and this
+            one becomes a line on stderr.
     """
     try:
         yield
@@ -56,14 +58,14 @@ def _delivered() -> Iterator[None]:
         raise
     except BaseException:
         try:
-            _deliver(patience=0.0)
+            _flush(patience=0.0)
         except NotDelivered as error:
             typer.echo(str(error), err=True)
         raise
-    _deliver(patience=None)
+    _flush(patience=None)
 
 
-def _deliver(patience: float | None) -> None:
+def _flush(patience: float | None) -> None:
     if DELIVERY not in sys.modules:
         return
     from mobilenet_chest.tracking.outbox.delivery import left, settle, what_waits

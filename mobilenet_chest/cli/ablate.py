@@ -1,0 +1,75 @@
+"""The command ``ablate``: what each choice changes on its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from mobilenet_chest.cli.errors import exit_codes
+from mobilenet_chest.cli.format import line, out, print_json, table
+from mobilenet_chest.cli.live import live_training
+from mobilenet_chest.cli.options import Experiment, Json, load_experiment
+from mobilenet_chest.combine.ablate import ablate as train_each
+from mobilenet_chest.combine.ablate import settings_text, parse_choices
+from mobilenet_chest.errors import UserError
+
+if TYPE_CHECKING:
+    from mobilenet_chest.combine.ablate import AblationRow, MeanDifference
+
+DEFAULT_SEEDS = 3
+METRICS = {"val_auc": "val AUC", "val_accuracy_crossfit": "cross-fitted accuracy", "val_loss": "val loss"}
+
+
+def ablate(
+    arguments: Experiment,
+    over: Annotated[
+        str, typer.Option(metavar="PATH[=VALUE][+PATH=VALUE],...", help="Choices, each to be turned on alone.")
+    ],
+    seeds: Annotated[int | None, typer.Option(min=1, help="Consecutive seeds, the same for all; 3 by default.")] = None,
+    folds: Annotated[int | None, typer.Option(min=2, help="Folds of train and val together, instead of seeds.")] = None,
+    teacher: Annotated[
+        str | None, typer.Option(metavar="RUN_ID|STUDY", help="Teacher where loss.distill_weight is on.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Turn choices on one at a time, each against the same baseline.
+
+    Seeds or folds are the same for all choices, so that differences are paired.
+    """
+    with exit_codes():
+        if seeds is not None and folds is not None:
+            raise UserError("--seeds and --folds exclude each other; give one")
+        choices = parse_choices(over)
+        rows = train_each(load_experiment(arguments), choices, seeds or DEFAULT_SEEDS, folds, live_training, teacher)
+        _print_ablation(rows, "seeds" if folds is None else "folds", as_json)
+
+
+def _print_ablation(rows: Sequence[AblationRow], repeats: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"rows": [asdict(row) for row in rows]})
+        return
+    cells = table(
+        ["choice", "val AUC", *(f"Δ {label}" for label in METRICS.values()), "times slower"],
+        left=["choice"],
+        title=f"each choice alone, {len(rows[0].run_ids)} {repeats}; "
+        "mean differences to the baseline, with 95% intervals",
+    )
+    for row in rows:
+        differences = [_difference(row.differences.get(metric)) for metric in METRICS]
+        cells.add_row(
+            escape(settings_text(row.choice)), f"{row.metrics['val_auc']:.4f}", *differences, f"{row.times_slower:.2f}"
+        )
+    out.print(cells)
+    line(f"an interval that contains 0 is no evidence for either side; more {repeats} make it narrower")
+
+
+def _difference(difference: MeanDifference | None) -> str:
+    if difference is None:
+        return ""
+    interval = f" ({difference.low:+.4f} to {difference.high:+.4f})" if math.isfinite(difference.low) else ""
+    return f"{difference.mean:+.4f}{interval}"

@@ -1,0 +1,147 @@
+"""The command ``compare``: runs and studies side by side, differences to a baseline."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from mobilenet_chest.cli.errors import exit_codes
+from mobilenet_chest.cli.format import duration, interval_ends, line, number, out, print_json, table, with_interval
+from mobilenet_chest.cli.options import Baseline, Json, Reported
+from mobilenet_chest.selection.compare import compare as compare_runs
+
+if TYPE_CHECKING:
+    from mobilenet_chest.evaluation.paired import PairedComparison
+    from mobilenet_chest.selection.compare import Row
+
+METRICS = {
+    "val AUC": "val_auc",
+    "val accuracy": "val_accuracy",
+    "cross-fitted": "val_accuracy_crossfit",
+    "TTA + threshold": "val_accuracy_tta_threshold",
+}
+"""Names of metrics by the headings of their columns."""
+
+
+def compare(
+    references: Annotated[list[str] | None, typer.Argument(metavar="[STUDY|RUN_ID|EXPERIMENT ...]")] = None,
+    baseline: Baseline = None,
+    margin: Annotated[
+        float | None, typer.Option(help="Loss of AUC or accuracy that still counts as not inferior, such as 0.01.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="A further metric to compare: val_brier, val_loss, ….")] = None,
+    reported: Reported = False,
+    as_json: Json = False,
+) -> None:
+    """Compare finished runs and studies, with 95% intervals.
+
+    Without names: all runs and studies of the tracking store.
+    """
+    with exit_codes(), _no_garbage_collection():
+        print_comparison(compare_runs(references or [], baseline, reported, margin, metric), metric, as_json)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Pause collections: modules and hundreds of runs stay in use to the end, and walking them takes a third of the
+    time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def comparison_document(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return rows as JSON documents have them."""
+    return {"rows": [asdict(row) | {"intervals": interval_ends(row.intervals)} for row in rows]}
+
+
+def print_comparison(rows: Sequence[Row], metric: str | None, as_json: bool) -> None:
+    """Print a row for each run, and differences to the baseline where there is one.
+
+    Args:
+        rows: In their order; with a baseline, it is the first.
+        metric: A further metric that has columns of its own.
+        as_json: Print one JSON document instead.
+    """
+    if as_json:
+        print_json(comparison_document(rows))
+        return
+    if not rows:
+        line("no finished runs yet; start with: python sweep.py")
+        return
+    _print_rows(rows, metric)
+    if any(row.intervals for row in rows):
+        line("in brackets: 95% intervals")
+    if any(row.tied for row in rows):
+        line("tied: AUC is indistinguishable from the best one on these images")
+    if any(row.baseline for row in rows):
+        _print_differences(rows[0], [row for row in rows[1:] if row.kind != "reported"], metric)
+
+
+def _print_rows(rows: Sequence[Row], metric: str | None) -> None:
+    metrics = METRICS | ({metric: metric} if metric and metric not in METRICS.values() else {})
+    left = ("name", "kind", "model", "", "run")
+    headings = ["name", "kind", "model", "parameters", *metrics, "threshold", "TTA gain", "training", "", "run"]
+    cells = table(headings, left)
+    for row in rows:
+        values = row.metrics
+        cells.add_row(
+            escape(row.name),
+            kind_label(row),
+            row.model,
+            "" if row.parameters is None else f"{row.parameters:,}",
+            *(with_interval(values.get(name), row.intervals.get(name)) for name in metrics.values()),
+            number(values.get("threshold")),
+            with_interval(values.get("tta_gain"), row.intervals.get("tta_gain")),
+            duration(values["train_seconds"]) if "train_seconds" in values else "",
+            "best" if row.best else "tied" if row.tied else "",
+            row.run_id or "",
+        )
+    out.print(cells)
+
+
+def kind_label(row: Row) -> str:
+    """Return what kind of row it is; results of the source report are labelled as such."""
+    return "reported, not reproduced" if row.kind == "reported" else row.kind
+
+
+def _print_differences(base: Row, others: Sequence[Row], metric: str | None) -> None:
+    names = {"val_auc": "AUC", "val_accuracy_crossfit": "cross-fitted"}
+    if metric:
+        names = {metric: metric} | names
+    columns = [heading for name in names.values() for heading in (f"Δ {name}", "p", "")]
+    cells = table(
+        ["name", *columns, "speed ratio", "run"],
+        left=("name", "", "run"),
+        title=f"against {escape(base.name)}, run {base.run_id}",
+    )
+    for row in others:
+        differences = [cell for name in names for cell in _difference_cells(row.differences.get(name))]
+        cells.add_row(escape(row.name), *differences, number(row.baseline.get("speed_ratio")), row.run_id or "")
+    out.print(cells)
+    if any(row.differences for row in others):
+        tests = "paired DeLong, exact McNemar or paired bootstrap"
+        line(f"p tests for no difference ({tests}), Holm-corrected over the rows")
+    for row in others:
+        if not row.comparable:
+            line(f"{row.name}, run {row.run_id}, is not compared: {row.reason}")
+        if row.selection is not None:
+            line(f"{row.name}, run {row.run_id}: {row.selection}")
+
+
+def _difference_cells(comparison: PairedComparison | None) -> tuple[str, str, str]:
+    if comparison is None:
+        return "", "", ""
+    difference = f"{comparison.value:+.4f} ({comparison.low:+.4f} to {comparison.high:+.4f})"
+    within = f" within {comparison.margin:g}" if comparison.verdict == "not inferior" else ""
+    return difference, f"{comparison.p_holm:.2g}", f"{comparison.verdict}{within}"

@@ -1,0 +1,14 @@
+"""The commands ``data …``."""
+
+from __future__ import annotations
+
+from mobilenet_chest.cli.lazy import lazy_group
+
+COMMANDS = {
+    "info": "Show data sets with their labels, or what a file holds.",
+    "fetch": "Download a MedMNIST file.",
+    "phantom": "Write synthetic radiographs in ChestMNIST's layout.",
+    "audit": "Find duplicates, patients in two splits, shifts and damaged images.",
+}
+
+group = lazy_group(__name__, "Inspect, download and make data sets.", COMMANDS)

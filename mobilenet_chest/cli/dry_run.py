@@ -1,0 +1,80 @@
+"""What ``--dry-run`` of ``sweep`` and ``train`` prints."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from mobilenet_chest.cli.format import line, out, print_json
+from mobilenet_chest.config import flatten
+from mobilenet_chest.models.zoo import parameter_counts
+from mobilenet_chest.sweep.splits import rows_of_trials
+
+if TYPE_CHECKING:
+    from mobilenet_chest.config import Config
+    from mobilenet_chest.training.stages import Prepared
+
+
+def print_dry_run(
+    config: Config, prepared: Prepared, as_json: bool, trials: int | None = None, confirmations: int = 0
+) -> None:
+    """Print the resolved experiment, rows and parameters, and what would be done.
+
+    Args:
+        config: The experiment.
+        prepared: Its data and model.
+        as_json: Print one JSON document instead.
+        trials: Trials that a sweep would still run; ``None`` for a single training.
+        confirmations: Trainings that would confirm the sweep's best trials.
+    """
+    document = _document(config, prepared, trials, confirmations)
+    if as_json:
+        print_json(document)
+        return
+    fields = Table(title=f"{config.name}: nothing is trained or written", show_header=False)
+    for key, value in flatten(config.training_fields()).items():
+        fields.add_row(key, json.dumps(value) if not isinstance(value, str) else value)
+    out.print(fields)
+    for split, counts in prepared.data.counts().items():
+        line(f"{split}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    if config.data.drop_duplicates:
+        line(f"left out of train as duplicates: {prepared.data.dropped}")
+    line(
+        f"parameters: {document['parameters']:,} in all, {document['parameters_stage1']:,} trained in stage 1; "
+        f"device {prepared.device}"
+    )
+    line(f"epochs: {config.stage1.epochs} with the backbone frozen, {config.stage2.epochs} with all layers")
+    if trials is not None:
+        _print_search(config, prepared, trials, confirmations)
+
+
+def _document(config: Config, prepared: Prepared, trials: int | None, confirmations: int) -> dict[str, Any]:
+    parameters, parameters_stage1 = parameter_counts(prepared.model)
+    document: dict[str, Any] = {
+        "config": config.resolved(),
+        "rows": prepared.data.counts(),
+        "parameters": parameters,
+        "parameters_stage1": parameters_stage1,
+        "epochs": {"stage1": config.stage1.epochs, "stage2": config.stage2.epochs},
+        "device": str(prepared.device),
+        "data_digest": prepared.data.digest,
+    } | ({} if trials is None else {"trials": trials})
+    if config.data.drop_duplicates:
+        document["dropped_duplicates"] = prepared.data.dropped
+    if config.study.confirm is not None and trials is not None:
+        document["confirmations"] = confirmations
+    return document
+
+
+def _print_search(config: Config, prepared: Prepared, trials: int, confirmations: int) -> None:
+    for path, distribution in config.search.items():
+        fields = distribution.model_dump(exclude_defaults=True)
+        line(f"search {path}: " + ", ".join(f"{key} {value}" for key, value in fields.items()))
+    line(f"trials to come: {trials} of {config.study.trials}{rows_of_trials(config, prepared.data)}")
+    if confirm := config.study.confirm:
+        line(
+            f"trainings to confirm the best: {confirmations} "
+            f"(up to {confirm.top} trials, {confirm.seeds} new seeds each)"
+        )

@@ -1,0 +1,100 @@
+"""What several commands print: lines, tables for people, one JSON document for scripts."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from mobilenet_chest.evaluation.intervals import Interval
+
+PLAIN_WIDTH = 300
+"""Columns of a table that goes to a file or a pipe, where rich would cut cells to fit 80."""
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+
+
+def line(text: str) -> None:
+    """Print one line on stdout, as it is."""
+    out.print(text, markup=False)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document; NaN and infinity, which JSON does not have, become null."""
+    sys.stdout.write(json.dumps(_finite(document), indent=2) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value
+
+
+def table(headings: Sequence[str], left: Sequence[str] = (), title: str | None = None) -> Table:
+    """Return an empty table with right-aligned columns.
+
+    Args:
+        headings: One for each column. Run ids, below ``run``, are never wrapped.
+        left: Headings of the columns that are aligned left.
+        title: Printed above the table.
+    """
+    empty = Table(title=title)
+    for heading in headings:
+        empty.add_column(heading, justify="left" if heading in left else "right", no_wrap=heading == "run")
+    return empty
+
+
+def metrics_table(title: str, metrics: Mapping[str, float], intervals: Mapping[str, Interval]) -> None:
+    """Print a row for each metric, with its 95% interval where it has one."""
+    rows = table(["metric", "value"], left=["metric"], title=title)
+    for name, value in metrics.items():
+        rows.add_row(name, with_interval(value, intervals.get(name)))
+    out.print(rows)
+
+
+def metric_lines(metrics: Mapping[str, float], intervals: Mapping[str, Interval]) -> None:
+    """Print a line for each metric, with its 95% interval where it has one."""
+    for name, value in metrics.items():
+        interval = intervals.get(name)
+        line(f"  {name:<28} {value:.4f}" + (f" ({interval.low:.4f}–{interval.high:.4f})" if interval else ""))
+
+
+def with_interval(value: float | None, interval: Interval | None) -> str:
+    """Return a value with its interval to three decimals: finer than any of them is known."""
+    to = "–" if interval is None or interval.low >= 0 else " to "
+    return number(value) + (f" ({interval.low:.3f}{to}{interval.high:.3f})" if interval else "")
+
+
+def interval_ends(intervals: Mapping[str, Interval]) -> dict[str, list[float]]:
+    """Return intervals as JSON documents have them: ``[low, high]`` by the metric's name."""
+    return {name: [interval.low, interval.high] for name, interval in intervals.items()}
+
+
+def number(value: Any) -> str:
+    """Return a number with about four digits; an empty string for ``None``."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
+        return f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4g}"
+    return str(value)
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration in seconds, minutes or hours."""
+    if seconds is None:
+        return "unknown time"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

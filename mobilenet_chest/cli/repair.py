@@ -1,0 +1,26 @@
+"""The command ``repair``."""
+
+from __future__ import annotations
+
+from mobilenet_chest.cli.errors import exit_codes
+from mobilenet_chest.cli.format import line, print_json
+from mobilenet_chest.cli.options import Json, Storage
+from mobilenet_chest.errors import NotDelivered
+from mobilenet_chest.sweep.repair import repair as reconcile
+from mobilenet_chest.tracking.outbox.delivery import left, what_waits
+
+
+def repair(storage: Storage = None, as_json: Json = False) -> None:
+    """Send pending writes to MLflow, and bring MLflow and Optuna into agreement.
+
+    It can be run at any time.
+    """
+    with exit_codes():
+        done = reconcile(storage)
+        if as_json:
+            print_json({"done": done})
+        else:
+            for text in done or ["nothing to repair"]:
+                line(text)
+        if pending := left():
+            raise NotDelivered(what_waits(pending))

@@ -1,0 +1,13 @@
+"""The command ``schema``."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from mobilenet_chest.config import Config
+
+
+def schema() -> None:
+    """Print the JSON schema of experiment files, for editors."""
+    sys.stdout.write(json.dumps(Config.model_json_schema(), indent=2) + "\n")

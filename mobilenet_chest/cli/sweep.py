@@ -1,0 +1,186 @@
+"""The command ``sweep``: run trials, print the leaderboard."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+
+from mobilenet_chest.cli.dry_run import print_dry_run
+from mobilenet_chest.cli.errors import exit_codes
+from mobilenet_chest.cli.format import duration, interval_ends, line, number, out, print_json, table, with_interval
+from mobilenet_chest.cli.live import live_sweep
+from mobilenet_chest.cli.options import EXPERIMENTS, DryRun, Json, OptionalExperiment, Storage, load_experiment
+from mobilenet_chest.config.metrics import as_score
+from mobilenet_chest.errors import UserError
+from mobilenet_chest.sweep import check, remaining_confirmations, run_sweep, remaining_trials
+from mobilenet_chest.sweep.ray_workers import on_ray
+from mobilenet_chest.sweep.splits import scored_on
+from mobilenet_chest.sweep.study_page import confirmation_lines
+
+if TYPE_CHECKING:
+    from mobilenet_chest.config import Config
+    from mobilenet_chest.sweep import Confirmation, SweepResult
+    from mobilenet_chest.sweep.local_workers import Launcher
+
+QUICKSTART = EXPERIMENTS / "quickstart.yaml"
+
+SHOWN_TRIALS = 20
+"""Rows of the leaderboard; the study's run has them all in ``leaderboard.csv``."""
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def sweep(
+    arguments: OptionalExperiment = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials of the study in all.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the trials.")] = 1,
+    timeout: Annotated[str | None, typer.Option(help="Start no trial after this time: 90s, 30m, 2h, 1d.")] = None,
+    study: Annotated[str | None, typer.Option(help="Name of the study; the experiment's name by default.")] = None,
+    storage: Storage = None,
+    launcher: Annotated[
+        Literal["local", "ray"], typer.Option(help="Run workers as processes of this machine, or on a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="The Ray cluster; by default one on this machine.")
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Start a sweep, or resume it.
+
+    Without arguments: experiments/quickstart.yaml. The same command run again resumes the same study.
+    """
+    with exit_codes():
+        if address is not None and launcher != "ray":
+            raise UserError(f"--address {address} names a Ray cluster; add --launcher ray, or leave --address out")
+        extra = [f"study.trials={trials}"] if trials is not None else []
+        extra += [f"study.name={json.dumps(study)}"] if study is not None else []
+        config, seconds = load_experiment(arguments, default=QUICKSTART, extra=extra), _seconds(timeout)
+        with _launcher(launcher, config, workers, storage, address) as launch:
+            if dry_run:
+                prepared, to_come = check(config, storage), remaining_trials(config, storage)
+                confirmations = remaining_confirmations(config, storage)
+            else:
+                with live_sweep(config, quiet=as_json) as on_status:
+                    result = run_sweep(
+                        config, workers=workers, timeout=seconds, storage=storage, launch=launch, on_status=on_status
+                    )
+        # a launcher for Ray sends stdout to stderr: results are printed after it has closed
+        if dry_run:
+            print_dry_run(config, prepared, as_json, to_come, confirmations)
+        else:
+            print_sweep(config, result, as_json)
+
+
+def _launcher(
+    launcher: str, config: Config, workers: int, storage: str | None, address: str | None
+) -> AbstractContextManager[Launcher | None]:
+    if launcher == "local":
+        return nullcontext()
+    return on_ray(config, workers, storage=storage, address=address)
+
+
+def _seconds(timeout: str | None) -> float | None:
+    if timeout is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", timeout)
+    if match is None:
+        raise UserError(f"--timeout {timeout}: write a number and a unit, such as 90s, 30m, 2h or 1d")
+    return float(match[1]) * SECONDS[match[2]]
+
+
+def print_sweep(config: Config, result: SweepResult, as_json: bool) -> None:
+    """Print the leaderboard, importances, and the next two commands."""
+    if as_json:
+        print_json(_document(config, result))
+        return
+    out.print(_leaderboard(config, result))
+    intervals, ties = result.ties.intervals, result.ties.tied
+    if intervals:
+        line("in brackets: 95% intervals" + ("; tied: indistinguishable from the best on these images" if ties else ""))
+    if len(result.trials) > SHOWN_TRIALS:
+        line(f"and {len(result.trials) - SHOWN_TRIALS} more in leaderboard.csv of run {result.run_id}")
+    if result.importances:
+        line("importance: " + ", ".join(f"{path} {share:.0%}" for path, share in result.importances.items()))
+    _print_stage1(result)
+    _print_best(config, result)
+    line("next: mlflow ui")
+    # a trial of folds has a model for each fold; promote needs the ensemble of them
+    line(f"      mobilenet-chest {'ensemble' if config.study.trainings > 1 else 'promote'} {result.study}")
+
+
+def _document(config: Config, result: SweepResult) -> dict[str, Any]:
+    best = asdict(result.best)
+    return {
+        "study": result.study,
+        "run_id": result.run_id,
+        "trials": [asdict(trial) for trial in result.trials],
+        "best": {key: best[key] for key in ("number", "value", "run_id", "params")},
+        **({"front": result.front} if config.study.also else {}),
+        "importances": result.importances,
+        "complete": result.complete,
+        "intervals": interval_ends({str(trial): ends for trial, ends in result.ties.intervals.items()}),
+        "tied": result.ties.tied,
+        **result.stage1,
+        **_confirmation(result.confirmed),
+    }
+
+
+def _confirmation(confirmation: Confirmation | None) -> dict[str, Any]:
+    if confirmation is None:
+        return {}
+    fields = asdict(confirmation)
+    return {"optimism": {"trial": fields.pop("claimant"), **fields.pop("optimism")}, "confirmed": fields}
+
+
+def _leaderboard(config: Config, result: SweepResult) -> Table:
+    paths, also = list(config.search), config.study.also
+    headings = ["trial", "state", config.study.metric, "", *also, *paths, "run"]
+    rows = table(
+        headings, left=headings, title=f"study {result.study}: {len(result.trials)} trials, {result.new_trials} new"
+    )
+    order = {"COMPLETE": 0, "PRUNED": 1}
+    ranked = sorted(
+        result.trials,
+        key=lambda trial: (
+            order.get(trial.state, 2), -as_score(trial.value or 0, config.study.direction), trial.number
+        ),
+    )  # fmt: skip
+    for trial in ranked[:SHOWN_TRIALS]:
+        value = with_interval(trial.value, result.ties.intervals.get(trial.number))
+        mark = "best" if trial.number == result.best.number else "tied" if trial.number in result.ties.tied else ""
+        further = [number(value) for value in trial.also] or [""] * len(also)
+        values = [number(trial.params.get(path)) for path in paths]
+        rows.add_row(
+            str(trial.number), trial.state.lower(), value, mark, *further, *values, trial.run_id or "none"
+        )  # fmt: skip
+    return rows
+
+
+def _print_stage1(result: SweepResult) -> None:
+    if result.stage1["stage1_epochs_reused"]:
+        trained, reused = (f"{result.stage1[f'stage1_epochs_{how}']:.0f}" for how in ("trained", "reused"))
+        line(f"stage 1: {trained} epochs trained, {reused} reused from other trials; "
+             f"time saved: {duration(result.stage1['saved_seconds'])}")  # fmt: skip
+
+
+def _print_best(config: Config, result: SweepResult) -> None:
+    metric = config.study.metric
+    if not result.complete:
+        confirmed = " and their confirmation" if config.study.confirm else ""
+        line(f"not complete: run the same command to continue to {config.study.trials} trials{confirmed}")
+    complete = sum(trial.state == "COMPLETE" for trial in result.trials)
+    optimistic = f"; best of {complete} trials, so this value is optimistic" if complete > 1 else ""
+    line(f"best: trial {result.best.number}, {metric} {result.best.value:.4f} {scored_on(config)}{optimistic}")
+    if result.confirmed is not None:
+        for text in confirmation_lines(result.confirmed, metric):
+            line(text)
+    if config.study.also:
+        front = ", ".join(map(str, result.front))
+        line(f"Pareto front of {metric}, {', '.join(config.study.also)}: trials {front}")

@@ -1,0 +1,81 @@
+"""The command ``train``: one training, its metrics printed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mobilenet_chest.cli.dry_run import print_dry_run
+from mobilenet_chest.cli.errors import exit_codes
+from mobilenet_chest.cli.format import interval_ends, line, metrics_table, print_json
+from mobilenet_chest.cli.live import live_training
+from mobilenet_chest.cli.options import DryRun, Json, OptionalExperiment, load_experiment
+from mobilenet_chest.errors import WriteFailed
+from mobilenet_chest.evaluation.metric_intervals import metric_intervals
+from mobilenet_chest.evaluation.run_predictions import RunPredictions
+from mobilenet_chest.selection.resume import find_resume_point
+from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.store import check_reachable
+from mobilenet_chest.training.stages import prepare
+from mobilenet_chest.two_stage import train as run_training
+
+if TYPE_CHECKING:
+    from mobilenet_chest.config import Config
+    from mobilenet_chest.two_stage import RunResult
+
+
+def train(
+    arguments: OptionalExperiment = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN_ID", help="Continue an interrupted run.")] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Train one model."""
+    with exit_codes():
+        config = load_experiment(arguments)
+        check_reachable()
+        prepared = prepare(config)
+        if dry_run:
+            print_dry_run(config, prepared, as_json)
+            return
+        print_training(config, _train(config, resume), as_json)
+
+
+def _train(config: Config, resume: str | None) -> RunResult:
+    resume_point = None
+    if resume is not None:
+        resume_point = find_resume_point(resume, config)
+        epoch = resume_point.progress.epoch if resume_point else None
+        typer.echo(
+            f"run {resume} resumes after epoch {epoch}" if epoch else f"run {resume} restarts: no epoch of it is kept",
+            err=True,
+        )
+    tracker = MlflowTracker(resume=resume)
+    with live_training(config) as on_epoch:
+        try:
+            return run_training(config, tracker, on_epoch, resume=resume_point)
+        except (KeyboardInterrupt, WriteFailed) as error:
+            hint = f"; to continue, add --resume {tracker.run_id} to the same command" if tracker.run_id else ""
+            typer.echo(f"{str(error) or 'interrupted'}{hint}", err=True)
+            sys.exit(getattr(error, "exit_code", 130))
+
+
+def print_training(config: Config, result: RunResult, as_json: bool) -> None:
+    """Print the metrics of one training with their intervals, and the next two commands."""
+    scored = RunPredictions(result.predictions, result.metrics, config.evaluation, config.seed)
+    intervals = metric_intervals("val", result.metrics, scored)
+    if as_json:
+        print_json(
+            {
+                "run_id": result.run_id,
+                "status": result.status,
+                "metrics": result.metrics,
+                "intervals": interval_ends(intervals),
+            }
+        )
+        return
+    metrics_table(f"{config.name}, run {result.run_id}", result.metrics, intervals)
+    line("browse:  mlflow ui")
+    line(f"promote: mobilenet-chest promote {result.run_id}")
