@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from mobilenet_chest import logs
 from mobilenet_chest.data import phantom
 
 REAL_DATA = "MOBILENET_CHEST_REAL_DATA"
@@ -28,6 +30,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def _one_thread() -> None:
     """Sums in one order: the same bits on every machine with the same processor."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """Undo what a command does to the package's logger, so that ``caplog`` sees the log of the next test."""
+    logger = logging.getLogger(logs.LOGGER)
+    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+    logger.propagate = propagate
 
 
 @pytest.fixture(autouse=True)

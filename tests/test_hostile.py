@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 
 import mobilenet_chest
 from mobilenet_chest import cache
-from mobilenet_chest.cli.commands import app
+from mobilenet_chest.cli.app import app
 from mobilenet_chest.config import Config, load, parse, to_yaml
 from mobilenet_chest.data.download import fetch
 from mobilenet_chest.data.npz import NpzFile

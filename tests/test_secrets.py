@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from typer.testing import CliRunner
 
-from mobilenet_chest.cli.commands import app
+from mobilenet_chest.cli.app import app
 from mobilenet_chest.config import Config, to_yaml
 from mobilenet_chest.errors import TrackingLost
 from mobilenet_chest.tracking.store import told

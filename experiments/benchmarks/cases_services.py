@@ -18,7 +18,7 @@ import typer
 from common import CACHE, ROOT, Case, Options, data_file, environment, experiment, report, store
 from measure import Json, Ledger, interleaved, spread, timed
 
-from mobilenet_chest.cli.commands import app
+from mobilenet_chest.cli.app import app
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.sweep.claims import claim

@@ -15,7 +15,7 @@ from mobilenet_chest.cli.format import line, out, print_json, table
 from mobilenet_chest.cli.live import live_training
 from mobilenet_chest.cli.options import Experiment, Json, load_experiment
 from mobilenet_chest.combine.ablate import ablate as train_each
-from mobilenet_chest.combine.ablate import settings_text, parse_choices
+from mobilenet_chest.combine.ablate import parse_choices, settings_text
 from mobilenet_chest.errors import UserError
 
 if TYPE_CHECKING:

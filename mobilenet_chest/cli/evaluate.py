@@ -55,8 +55,8 @@ def print_evaluation(evaluation: Evaluation, points: OperatingPoints | None, as_
         document = asdict(evaluation) | {"intervals": interval_ends(evaluation.intervals)}
         print_json(document | ({} if points is None else {"points": asdict(points)}))
         return
-    openings = len(evaluation.openings)
-    line(f"run {evaluation.run_id}, {evaluation.split}: {evaluation.rows} images; test openings so far: {openings}")
+    accesses = len(evaluation.openings)
+    line(f"run {evaluation.run_id}, {evaluation.split}: {evaluation.rows} images; test accesses so far: {accesses}")
     metric_lines(evaluation.metrics, evaluation.intervals)
     if evaluation.split == "test":
         print_accesses(evaluation.openings)

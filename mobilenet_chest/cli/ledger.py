@@ -28,15 +28,15 @@ def ledger(
     """
     with exit_codes():
         client = connect()
-        openings = all_accesses(client) if reference is None else find_accesses(client, reference)
+        accesses = all_accesses(client) if reference is None else find_accesses(client, reference)
         if as_json:
-            print_json({"openings": [asdict(opening) for opening in openings]})
+            print_json({"openings": [asdict(access) for access in accesses]})
         else:
-            print_accesses(openings)
+            print_accesses(accesses)
 
 
-def print_accesses(openings: Sequence[Access]) -> None:
+def print_accesses(accesses: Sequence[Access]) -> None:
     """Print the accesses to the test split, a line each."""
-    line("openings of the test split:" if openings else "the test split has not been opened")
-    for text in access_lines(openings):
+    line("accesses to the test split:" if accesses else "the test split has not been opened")
+    for text in access_lines(accesses):
         line(f"  {text}")

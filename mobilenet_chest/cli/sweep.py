@@ -18,7 +18,7 @@ from mobilenet_chest.cli.live import live_sweep
 from mobilenet_chest.cli.options import EXPERIMENTS, DryRun, Json, OptionalExperiment, Storage, load_experiment
 from mobilenet_chest.config.metrics import as_score
 from mobilenet_chest.errors import UserError
-from mobilenet_chest.sweep import check, remaining_confirmations, run_sweep, remaining_trials
+from mobilenet_chest.sweep import check, remaining_confirmations, remaining_trials, run_sweep
 from mobilenet_chest.sweep.ray_workers import on_ray
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.study_page import confirmation_lines

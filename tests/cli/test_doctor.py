@@ -11,7 +11,7 @@ import torch
 
 from mobilenet_chest import __version__
 from mobilenet_chest.cli import doctor
-from mobilenet_chest.cli.doctor import NEEDED, OPTIONAL, Finding, examine
+from mobilenet_chest.cli.doctor import NEEDED, OPTIONAL, Check, run_checks
 
 
 @pytest.fixture
@@ -24,16 +24,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def findings() -> dict[str, Finding]:
-    found = examine()
-    assert len({finding.what for finding in found}) == len(found)
-    return {finding.what: finding for finding in found}
+def checks() -> dict[str, Check]:
+    found = run_checks()
+    assert len({check.what for check in found}) == len(found)
+    return {check.what: check for check in found}
 
 
 def test_a_working_installation_has_all_it_needs(tracking: Path, home: Path) -> None:
-    found = findings()
-    assert [finding for finding in found.values() if finding.needed and not finding.ok] == []
-    assert found["optuna"] == Finding("optuna", True, optuna.__version__)
+    found = checks()
+    assert [check for check in found.values() if check.needed and not check.ok] == []
+    assert found["optuna"] == Check("optuna", True, optuna.__version__)
     assert {name: found[name].detail for name in NEEDED} == {name: version(name) for name in NEEDED}
     assert __version__ in found["mobilenet-chest"].detail
     assert found["tracking store"].detail == f"sqlite:///{tracking / 'mlflow.db'}"
@@ -45,7 +45,7 @@ def test_looking_leaves_nothing_behind(tmp_path: Path, home: Path, monkeypatch: 
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-    found = findings()
+    found = checks()
     assert found["tracking store"].ok
     assert found["study storage"].ok
     assert list(folder.iterdir()) == []
@@ -54,7 +54,7 @@ def test_looking_leaves_nothing_behind(tmp_path: Path, home: Path, monkeypatch: 
 
 def test_a_server_that_does_not_answer_is_a_need(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    store = findings()["tracking store"]
+    store = checks()["tracking store"]
     assert (store.ok, store.needed) == (False, True)
     assert "no tracking server answers at http://127.0.0.1:9" in store.detail
     assert "mlflow server" in store.detail
@@ -62,12 +62,12 @@ def test_a_server_that_does_not_answer_is_a_need(home: Path, monkeypatch: pytest
 
 def test_a_password_is_not_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:s3cret@127.0.0.1:9")
-    assert "s3cret" not in findings()["tracking store"].detail
+    assert "s3cret" not in checks()["tracking store"].detail
 
 
 def test_a_folder_that_is_gone_is_a_need(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'gone' / 'mlflow.db'}")
-    store = findings()["tracking store"]
+    store = checks()["tracking store"]
     assert (store.ok, store.needed) == (False, True)
     assert "cannot write mlflow.db" in store.detail
 
@@ -82,14 +82,14 @@ def test_a_missing_package_says_how_to_get_it(
         return "1.0"
 
     monkeypatch.setattr(doctor, "version", without)
-    found = findings()[missing]
+    found = checks()[missing]
     assert (found.ok, found.needed) == (False, missing in NEEDED)
     wanted = "." if missing in NEEDED else f"'.[{OPTIONAL[missing]}]'"
     assert found.detail == f"not installed; type: pip install -e {wanted}"
 
 
 def test_caches_are_listed_and_never_needed(tracking: Path, home: Path) -> None:
-    before = findings()
+    before = checks()
     for what in ("ImageNet weights", "MedMNIST files"):
         assert (before[what].ok, before[what].needed) == (False, False)
         assert "none yet, downloaded when needed" in before[what].detail
@@ -97,7 +97,7 @@ def test_caches_are_listed_and_never_needed(tracking: Path, home: Path) -> None:
     (home / "hub" / "checkpoints" / "mobilenet_v3_large.pth").touch()
     (home / ".medmnist").mkdir()
     (home / ".medmnist" / "chestmnist.npz").touch()
-    after = findings()
+    after = checks()
     assert after["ImageNet weights"].detail == f"{home / 'hub' / 'checkpoints'}: mobilenet_v3_large.pth"
     assert after["MedMNIST files"].detail == f"{home / '.medmnist'}: chestmnist.npz"
     assert after["ImageNet weights"].ok
@@ -106,24 +106,24 @@ def test_caches_are_listed_and_never_needed(tracking: Path, home: Path) -> None:
 
 def test_a_machine_without_gpu_shows_its_threads(tracking: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert findings()["device"] == Finding("device", True, f"CPU, {torch.get_num_threads()} threads")
+    assert checks()["device"] == Check("device", True, f"CPU, {torch.get_num_threads()} threads")
 
 
 def test_gpus_are_named(tracking: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
-    assert findings()["device"].detail == "GPU 0, GPU 1"
+    assert checks()["device"].detail == "GPU 0, GPU 1"
 
 
 def test_the_cache(home: Path, tracking: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert findings()["cache"] == Finding("cache", True, f"{cache_folder}: 0 of 10000 MB used")
+    assert checks()["cache"] == Check("cache", True, f"{cache_folder}: 0 of 10000 MB used")
     monkeypatch.setenv("MOBILENET_CHEST_CACHE_GB", "x")
-    assert not findings()["cache"].ok
+    assert not checks()["cache"].ok
     monkeypatch.setenv("MOBILENET_CHEST_CACHE", "off")
-    assert findings()["cache"] == Finding("cache", True, "off")
+    assert checks()["cache"] == Check("cache", True, "off")
     (tracking / "file").write_text("")
     monkeypatch.setenv("MOBILENET_CHEST_CACHE_GB", "1")
     monkeypatch.setenv("MOBILENET_CHEST_CACHE", str(tracking / "file" / "cache"))
-    found = findings()["cache"]
+    found = checks()["cache"]
     assert (found.ok, found.needed) == (False, True)
     assert "cannot be written: set MOBILENET_CHEST_CACHE" in found.detail

@@ -94,7 +94,7 @@ def test_ctrl_c_in_mid_trial(tracking: Path, experiment: Path) -> None:
         psutil.wait_procs(children, timeout=10)
         assert [child.pid for child in children if child.is_running()] == []
     text = (tracking / "err").read_text()
-    assert "interrupted; the same command goes on where this one stopped" in text
+    assert "interrupted; run the same command to continue" in text
     assert "Traceback" not in text
     assert [t.number for t in trials() if t.state == TrialState.RUNNING] == []
     assert_ends_whole(experiment, tracking)

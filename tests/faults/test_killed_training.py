@@ -218,13 +218,13 @@ def test_a_folder_that_becomes_read_only(tracking: Path, phantom_config: Callabl
         again = training(experiment, "--resume", run.info.run_id)
         _, errors = again.communicate(timeout=WAIT_SECONDS)
         assert again.returncode == 0, errors
-        assert "goes on after epoch" in errors
+        assert "resumes after epoch" in errors
         assert sorted(histories(client.get_run(run.info.run_id))["train_loss"]) == list(range(1, 32))
 
 
 def assert_little_was_lost(errors: str, logged: dict[str, dict[int, float]]) -> None:
     """One epoch, or those within a second of the last checkpoint."""
-    found = re.search(r"goes on after epoch (\d+)", errors)
+    found = re.search(r"resumes after epoch (\d+)", errors)
     assert found is not None, errors
     lost = [seconds for step, seconds in logged["epoch_seconds"].items() if step > int(found[1])]
     assert len(lost) <= 1 or sum(lost[:-1]) <= SPARED_SECONDS

@@ -237,5 +237,5 @@ def test_killed_while_it_was_away(server: MlflowServer, experiment: Path, tracki
     process = training(experiment, "--resume", run.info.run_id)
     answer, errors = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 0, errors
-    assert f"run {run.info.run_id} goes on after epoch {kept}" in errors
+    assert f"run {run.info.run_id} resumes after epoch {kept}" in errors
     assert_whole(run.info.run_id)

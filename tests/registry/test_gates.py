@@ -17,7 +17,7 @@ import yaml
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
-from mobilenet_chest.cli.commands import app
+from mobilenet_chest.cli.app import app
 from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.evaluation.bootstrap import bootstrap
 from mobilenet_chest.evaluation.calibration import reliability

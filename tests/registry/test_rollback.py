@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from mobilenet_chest.cli.commands import app
+from mobilenet_chest.cli.app import app
 from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.registry import queue
 from mobilenet_chest.registry.digests import DIGESTS

@@ -14,7 +14,7 @@ from helpers.pages import Page
 from typer.testing import CliRunner
 
 from mobilenet_chest import report as module
-from mobilenet_chest.cli.commands import app
+from mobilenet_chest.cli.app import app
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.report import report
 from mobilenet_chest.report.material import examine

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mobilenet_chest.cli.commands import app
+from mobilenet_chest.cli.app import app
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.evaluation.intervals import wilson
@@ -125,7 +125,7 @@ def test_the_command(store: Store) -> None:
 @pytest.mark.parametrize(
     ("options", "wants"),
     [
-        (["--groups", " , "], "names of columns are needed"),
+        (["--groups", " , "], "--groups ' , '"),
         (["--groups", "sex"], "--groups sex: no 'val_sex' in"),
         (["--groups", "sex", "--groups-from", "none.csv"], "--groups-from none.csv: cannot be read as CSV"),
     ],

@@ -14,7 +14,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from typer.testing import CliRunner
 
-from mobilenet_chest.cli.commands import app
+from mobilenet_chest.cli.app import app
 from mobilenet_chest.errors import SealedError, TrackingError
 from mobilenet_chest.selection import ledger
 from mobilenet_chest.selection.compare import compare
@@ -242,7 +242,7 @@ def test_what_the_command_lists(tracking: Path) -> None:
     look(single)
     everything = all_accesses(MlflowClient())
     assert listed().output.splitlines() == [
-        "openings of the test split:",
+        "accesses to the test split:",
         *(f"  {t}" for t in access_lines(everything)),
     ]
     for name in ("s", study.info.run_id):

@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit, logit
 from typer.testing import CliRunner
 
-from mobilenet_chest.cli.commands import app
+from mobilenet_chest.cli.app import app
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.evaluation.bootstrap import bootstrap
 from mobilenet_chest.evaluation.calibration import apply_temperature, brier, calibration_scores, ece_interval
@@ -126,7 +126,7 @@ def test_the_test_split_is_scored_at_what_validation_chose_and_not_opened_again(
     assert run.data.tags["test_evaluations"] == "1"
     assert found.openings == opened
     assert operating_points(store.single, "val").openings == []
-    assert f"openings of the test split:\n  {access_lines(opened)[0]}\n" in shown(
+    assert f"accesses to the test split:\n  {access_lines(opened)[0]}\n" in shown(
         "points", store.single, "--split", "test"
     )
 
@@ -206,5 +206,5 @@ def test_evaluate_adds_them_where_a_prevalence_is_given(store: Store) -> None:
     assert document["metrics"]["val_auc"] == store.run(store.single).data.metrics["val_auc"]
     assert "points" not in json.loads(shown("evaluate", store.single, "--split", "val", "--json"))
     printed = shown("evaluate", store.single, "--split", "test", "--prevalence", "0.05")
-    assert printed.startswith(f"run {store.single}, test: 34 images; test openings so far: 1\n")
+    assert printed.startswith(f"run {store.single}, test: 34 images; test accesses so far: 1\n")
     assert "calibrated, temperature of val" in printed

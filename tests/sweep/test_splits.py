@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest import cache
-from mobilenet_chest.cli import swept
+from mobilenet_chest.cli.sweep import print_sweep
 from mobilenet_chest.combine import ensemble
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
@@ -191,7 +191,7 @@ def test_a_trial_is_the_mean_of_its_folds(
         promote("tiny")
     with pytest.raises(TrackingError, match=way_out):
         trained_model(client, run, run_config(client, run))
-    swept.sweep(config, result, as_json=False)
+    print_sweep(config, result, as_json=False)
     said = capsys.readouterr().out
     assert f"best: trial 0, val_auc {whole.value:.4f} in the mean of 3 folds" in said
     assert said.endswith("      mobilenet-chest ensemble tiny\n")

@@ -15,7 +15,7 @@ import typer
 from mlflow import MlflowClient
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from mobilenet_chest.cli.reporting import reporting
+from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import NotDelivered, OwnershipLost, TrackingError, TrainingDiverged
@@ -292,7 +292,7 @@ def test_an_owner_that_has_lost_the_run_keeps_nothing(store: Store, phantom_conf
 
 def end_with(error: BaseException | None) -> None:
     """As a command ends."""
-    with reporting():
+    with exit_codes():
         if error is not None:
             raise error
 
@@ -315,7 +315,7 @@ def test_never_back(store: Store, tracker: MlflowTracker, capsys: pytest.Capture
         patch.setattr(delivery, "PATIENCE_SECONDS", 0.0)
         for error, code, own_line in (
             (None, 1, []),
-            (KeyboardInterrupt(), 130, ["interrupted; the same command goes on where this one stopped"]),
+            (KeyboardInterrupt(), 130, ["interrupted; run the same command to continue"]),
             (TrackingError("wrong"), 2, ["wrong"]),
             (TrainingDiverged("nan"), 1, ["nan"]),
         ):
@@ -324,7 +324,7 @@ def test_never_back(store: Store, tracker: MlflowTracker, capsys: pytest.Capture
             assert ended.value.exit_code == code
             assert capsys.readouterr().err.splitlines() == [line, *own_line]
     store.away = False
-    with reporting():
+    with exit_codes():
         pass
     assert steps(tracker) == [(1, 0.1)]
 

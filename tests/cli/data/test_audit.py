@@ -13,7 +13,7 @@ import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
-from mobilenet_chest.cli.commands import app
+from mobilenet_chest.cli.app import app
 from mobilenet_chest.data import phantom
 from mobilenet_chest.data.dataset import load_train_val
 
@@ -103,7 +103,7 @@ def test_an_audit_for_people(copied: Path) -> None:
     at = lines.index("serious: 2 images of val are in train as well, pixel for pixel (2 rows there)")
     assert [line.startswith("  train ") for line in lines[at + 1 : at + 4]] == [True, True, False]
     assert "note: data.drop_duplicates=true leaves 2 rows of train out" in lines
-    assert "nothing speaks against these data" not in lines
+    assert "no problems found in these data" not in lines
 
 
 def test_an_audit_without_an_experiment(copied: Path) -> None:
