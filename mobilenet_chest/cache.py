@@ -1,9 +1,9 @@
-"""What is worth computing once: results of pure functions, kept between processes.
+"""A cache on disk: results of pure functions, computed once and kept between processes.
 
-An entry is a folder of files under ``<kind>/<key>``, the key a digest of everything the result depends on. It is
-written beside its place, synced and renamed, so that it is whole or absent whatever is killed when; a lock per entry
-lets one process compute while the others wait for the result, as long as it gives signs of life. The least recently
-used go when the cache is full.
+An entry is a folder of files under ``<kind>/<key>``; the key is a digest of everything the result depends on. It is
+written under ``scratch``, synced and renamed, so that it is whole or absent whatever is killed when. A lock for each
+entry lets one process compute while the others wait, as long as its heartbeat goes on. When the cache is full, the
+least recently used entries are removed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,22 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from mobilenet_chest import locks
+from mobilenet_chest import file_lock
 from mobilenet_chest.errors import CacheError
+from mobilenet_chest.files import sync_file
 
 FOLDER_VARIABLE = "MOBILENET_CHEST_CACHE"
 LIMIT_VARIABLE = "MOBILENET_CHEST_CACHE_GB"
 LIMIT_GB = 10.0
+"""Size of the cache where the variable is not set, in 10^9 bytes."""
+
 OFF = "off"
+"""Value of :data:`FOLDER_VARIABLE` that switches the cache off."""
 
 _ENTRY = "entry.json"
+"""What an entry is: ``about`` in words, ``known`` as its maker returned it, ``sizes`` of its files in bytes."""
+
+_KEY_DIGITS = 32
 
 T = TypeVar("T")
 
@@ -39,11 +46,11 @@ class Entry:
     """One result in the cache.
 
     Attributes:
-        kind: What it is: ``data``, ``features`` or ``stage1``.
-        key: Digest of what it depends on.
-        about: The same in words, for people.
+        kind: ``data``, ``features`` or ``stage1``.
+        key: Digest of everything the result depends on.
+        about: Description of the result.
         size: Bytes of its files.
-        used: Time of its last use, in seconds since the epoch.
+        used: Time of its last use, in seconds since 1970.
     """
 
     kind: str
@@ -54,17 +61,20 @@ class Entry:
 
 
 def folder() -> Path | None:
-    """Where the cache is: ``$MOBILENET_CHEST_CACHE``, else ``mobilenet-chest`` in the user's cache folder; or off."""
-    given = os.environ.get(FOLDER_VARIABLE)
-    if given == OFF:
+    """Return the cache's folder, ``None`` when the cache is off.
+
+    It is ``$MOBILENET_CHEST_CACHE``; where that is not set, ``mobilenet-chest`` in the user's cache folder.
+    """
+    value = os.environ.get(FOLDER_VARIABLE)
+    if value == OFF:
         return None
-    if given:
-        return Path(given).expanduser().absolute()
+    if value:
+        return Path(value).expanduser().absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "mobilenet-chest"
 
 
 def limit() -> int:
-    """Bytes that the cache may take: ``$MOBILENET_CHEST_CACHE_GB`` (10^9 bytes each), 10 when unset.
+    """Return how many bytes the cache may take: ``$MOBILENET_CHEST_CACHE_GB`` times 10^9, 10 GB when it is not set.
 
     Raises:
         CacheError: The variable is not a positive number.
@@ -86,21 +96,19 @@ def cached(
     make: Callable[[Path], Mapping[str, Any]],
     load: Callable[[Path, dict[str, Any]], T],
 ) -> tuple[T, bool]:
-    """The result for ``parts``: loaded, or made, kept and loaded.
+    """Return the result for ``parts``: load it from the cache, or make it, store it and load it.
 
     Args:
         kind: Folder of the entry.
-        about: What it is, for ``cache ls``.
-        parts: Everything the result depends on, JSON-compatible.
-        make: Computes it, writes its files into the folder given (with :func:`write`) and returns what else is to be
-            known of it, JSON-compatible. Runs in one process at a time; others with the same ``parts`` wait. Where
-            that process is stopped or hangs, one of the others makes the result for all who wait, as an entry of its
-            own: one suspended worker must not keep all others for ever. The first keeps its own once it goes on.
-        load: Reads it from the folder, given what ``make`` returned. May return memory-mapped files: they stay
-            readable when the entry is evicted.
+        about: Description of the result, for ``cache ls``.
+        parts: Everything the result depends on, as JSON types.
+        make: Compute the result, write its files into the given folder (with :func:`write`), and return what else
+            :func:`load` needs, as JSON types. It runs in one process at a time; others with the same ``parts`` wait.
+        load: Read the result from its folder, given what ``make`` returned. It may return memory-mapped files, which
+            stay readable when the entry is removed.
 
     Returns:
-        The result, and whether it was there already.
+        The result, and whether it was in the cache.
 
     Raises:
         CacheError: The cache is off, or its folder cannot be used.
@@ -108,88 +116,90 @@ def cached(
     root = folder()
     if root is None:
         raise CacheError(f"the cache is off; unset {FOLDER_VARIABLE} to use it")
-    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-    most = limit()
-    with usable(root):
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_KEY_DIGITS]
+    most = limit()  # a wrong limit is an error before anything is computed
+    with writing():
         for name in (kind, "scratch", "locks"):
             (root / name).mkdir(parents=True, exist_ok=True)
-        key, lock = _locked(root, kind, key)
-    place, scratch = root / kind / key, root / "scratch" / f"{kind}-{key}"
+        key, lock = _lock_entry(root, kind, key)
+    place = root / kind / key
     try:
-        known = _known(place)
-        there = known is not None
-        if known is None:
-            with usable(root):
-                # what is there is damaged, or was left by a writer that was killed
-                shutil.rmtree(place, ignore_errors=True)
-                shutil.rmtree(scratch, ignore_errors=True)
-                scratch.mkdir()
-            try:
-                with locks.giving_signs(_lock_file(root, kind, key)):
-                    known = {"about": about, "known": dict(make(scratch))}
-                    with usable(root):
-                        _finish(scratch, place, known)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+        record = _read_record(place)
+        hit = record is not None
+        if record is None:
+            with file_lock.heartbeat(_lock_file(root, kind, key)):
+                record = _make_entry(root, kind, key, about, make)
         else:
-            with usable(root):
+            with writing():
                 os.utime(place / _ENTRY)
-        result = load(place, known["known"])
+        result = load(place, record["known"])
     finally:
         lock.release()
-    if not there:
+    if not hit:
         _evict(root, most, spare=place)
-    return result, there
+    return result, hit
 
 
 def write(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write a file of an entry.
+    """Write a file of an entry that is being made.
 
     Raises:
-        CacheError: It cannot be written: the disk is full, say.
+        CacheError: The file cannot be written, since the disk is full, say.
     """
-    root = path.parent.parent.parent
-    with usable(root):
+    with writing():
         file = path.open("wb")
     with file:
-        for chunk in chunks:  # what goes wrong in there is not the cache's
-            with usable(root):
+        for chunk in chunks:  # an error in computing a chunk is not one of the cache
+            with writing():
                 file.write(chunk)
 
 
+@contextmanager
+def writing() -> Iterator[None]:
+    """Turn an error in writing to the cache's folder into a :class:`CacheError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise CacheError(
+            f"the cache {folder()} cannot be written ({error.strerror or error}); set {FOLDER_VARIABLE} to a folder "
+            f"that can, or to '{OFF}'"
+        ) from error
+
+
 def source_digest(*names: str) -> str:
-    """SHA-256 (first 16 hex digits) of modules and folders of this package: results hold for the code that made them.
+    """Return the SHA-256 (first 16 hex digits) of source files: a result holds for the code that made it.
 
     Args:
-        names: Relative to the package: ``data``, ``two_stage.py``.
+        names: Modules and folders, relative to the package: ``data``, ``training/features.py``.
+
+    Raises:
+        FileNotFoundError: There is no such module or folder.
     """
     package = Path(__file__).parent
     digest = hashlib.sha256()
     for name in names:
-        for path in sorted((package / name).rglob("*.py")) if (package / name).is_dir() else [package / name]:
-            digest.update(path.read_bytes())
+        path = package / name
+        for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def entries() -> list[Entry]:
-    """All entries, the least recently used first."""
+    """Return all entries, the least recently used first."""
     root = folder()
     if root is None:
         return []
-    found = []
+    stored = []
     for path in root.glob(f"*/*/{_ENTRY}"):
-        if path.parent.parent.name == "scratch":
-            continue
-        known = _known(path.parent)
-        if known is not None:
-            size = sum(known["sizes"].values())
-            used = path.stat().st_mtime
-            found.append(Entry(path.parent.parent.name, path.parent.name, known["about"], size, used))
-    return sorted(found, key=lambda entry: entry.used)
+        kind, key = path.parent.parent.name, path.parent.name
+        record = None if kind == "scratch" else _read_record(path.parent)
+        if record is not None:
+            stored.append(Entry(kind, key, record["about"], sum(record["sizes"].values()), path.stat().st_mtime))
+    return sorted(stored, key=lambda entry: entry.used)
 
 
 def clear() -> int:
-    """Remove all entries but those being written; returns the bytes freed."""
+    """Remove all entries except those being written; return the bytes freed."""
     root = folder()
     return 0 if root is None else sum(entry.size for entry in entries() if _remove(root, entry.kind, entry.key))
 
@@ -198,65 +208,83 @@ def _lock_file(root: Path, kind: str, key: str) -> Path:
     return root / "locks" / f"{kind}-{key}.lock"
 
 
-def _locked(root: Path, kind: str, key: str) -> tuple[str, FileLock]:
-    """The key with its lock, or the first of ``<key>-1``, ``<key>-2`` and so on whose holder gives signs of life."""
+def _lock_entry(root: Path, kind: str, key: str) -> tuple[str, FileLock]:
+    """Return the key with its lock, or the first of ``<key>-1``, ``<key>-2`` … whose lock can be had.
+
+    One suspended process must not keep all others waiting for ever. So the first waiter makes the result again, as an
+    entry of its own, for all who wait. The suspended process keeps its entry and stores it when it resumes.
+    """
     names = itertools.chain([key], (f"{key}-{number}" for number in itertools.count(1)))
     for name, following in itertools.pairwise(names):
 
-        def made_again(name: str = name, following: str = following) -> bool:
-            return _known(root / kind / name) is None and _known(root / kind / following) is not None
+        def made_elsewhere(name: str = name, following: str = following) -> bool:
+            return _read_record(root / kind / name) is None and _read_record(root / kind / following) is not None
 
-        lock = locks.acquire(_lock_file(root, kind, name), enough=made_again)
+        lock = file_lock.acquire(_lock_file(root, kind, name), unneeded=made_elsewhere)
         if lock is not None:
             return name, lock
     raise AssertionError("unreachable")
 
 
-def _known(place: Path) -> dict[str, Any] | None:
-    """What stands in the entry's own file; ``None`` for an entry that is absent or damaged."""
+def _make_entry(
+    root: Path, kind: str, key: str, about: str, make: Callable[[Path], Mapping[str, Any]]
+) -> dict[str, Any]:  # fmt: skip
+    """Make an entry, whose lock is held, and return its record; a failure leaves nothing."""
+    place, scratch = root / kind / key, root / "scratch" / f"{kind}-{key}"
+    with writing():
+        # either is damaged, or was left by a writer that was killed
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
     try:
-        known = json.loads((place / _ENTRY).read_text(encoding="utf-8"))
-        sizes = [(place / name).stat().st_size == size for name, size in known["sizes"].items()]
+        record = {"about": about, "known": dict(make(scratch))}
+        with writing():
+            sizes = {path.name: path.stat().st_size for path in scratch.iterdir()}
+            (scratch / _ENTRY).write_text(json.dumps(record | {"sizes": sizes}), encoding="utf-8")
+            for path in scratch.iterdir():
+                sync_file(path)
+            scratch.rename(place)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return record
+
+
+def _read_record(place: Path) -> dict[str, Any] | None:
+    """Return what the entry's own file says; ``None`` for an entry that is absent or damaged."""
+    try:
+        record = json.loads((place / _ENTRY).read_text(encoding="utf-8"))
+        whole = all((place / name).stat().st_size == size for name, size in record["sizes"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return known if all(sizes) and {"about", "known"} <= set(known) else None
-
-
-def _finish(scratch: Path, place: Path, known: dict[str, Any]) -> None:
-    """Everything onto the disk, then into its place in one step."""
-    sizes = {path.name: path.stat().st_size for path in scratch.iterdir()}
-    (scratch / _ENTRY).write_text(json.dumps(known | {"sizes": sizes}), encoding="utf-8")
-    for path in scratch.iterdir():
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-    scratch.rename(place)
+    return record if whole and {"about", "known"} <= set(record) else None
 
 
 def _evict(root: Path, most: int, spare: Path) -> None:
-    """Remove the least recently used entries until the rest fits, and what killed writers left behind."""
-    for left in (root / "scratch").iterdir():
-        kind, _, key = left.name.partition("-")
-        with _unless_busy(root, kind, key) as free:
+    """Remove what killed writers left, then the least recently used entries until the others take ``most`` bytes."""
+    for leftover in (root / "scratch").iterdir():
+        kind, _, key = leftover.name.partition("-")
+        with _unless_locked(root, kind, key) as free:
             if free:
-                shutil.rmtree(left, ignore_errors=True)
-    kept = entries()
-    total = sum(entry.size for entry in kept)
-    for entry in kept:
+                shutil.rmtree(leftover, ignore_errors=True)
+    stored = entries()
+    total = sum(entry.size for entry in stored)
+    for entry in stored:
         if total > most and root / entry.kind / entry.key != spare and _remove(root, entry.kind, entry.key):
             total -= entry.size
 
 
 def _remove(root: Path, kind: str, key: str) -> bool:
-    with _unless_busy(root, kind, key) as free:
+    with _unless_locked(root, kind, key) as free:
         if free:
-            # the entry's file first: without it the rest is no entry, wherever a kill strikes
+            # the entry's own file first: without it the folder is no entry, wherever a kill strikes
             (root / kind / key / _ENTRY).unlink(missing_ok=True)
             shutil.rmtree(root / kind / key, ignore_errors=True)
         return free
 
 
 @contextmanager
-def _unless_busy(root: Path, kind: str, key: str) -> Iterator[bool]:
+def _unless_locked(root: Path, kind: str, key: str) -> Iterator[bool]:
+    """Hold an entry's lock for the block and give True, or give False where another process holds it."""
     lock = FileLock(_lock_file(root, kind, key))
     try:
         lock.acquire(timeout=0)
@@ -267,15 +295,3 @@ def _unless_busy(root: Path, kind: str, key: str) -> Iterator[bool]:
         yield True
     finally:
         lock.release()
-
-
-@contextmanager
-def usable(root: Path) -> Iterator[None]:
-    """What goes wrong in writing below ``root`` becomes a :class:`CacheError` that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise CacheError(
-            f"the cache {root} cannot be written ({error.strerror or error}); set {FOLDER_VARIABLE} to a folder that "
-            f"can, or to '{OFF}'"
-        ) from error

@@ -117,7 +117,7 @@ def train_stage1(
             raise _Stopped
         head = {name: value for name, value in progress.best_model.items() if name.startswith("head.")}
         resume = {name: state for name, state in progress.resume.items() if name not in ("model", "average")}
-        with cache.usable(folder.parent.parent):
+        with cache.writing():
             checkpoint.save(folder / _FILE, {"progress": vars(progress) | {"best_model": head, "resume": resume}})
         return {"seconds": time.perf_counter() - started}
 
@@ -205,7 +205,7 @@ def _stage1_parts(config: Config, prepared: Prepared) -> dict[str, Any]:
         "device": str(prepared.device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "code": cache.source_digest("data", "models", "training", "evaluation"),
+        "code": cache.source_digest("config/metrics.py", "data", "models", "training", "evaluation"),
     }
 
 

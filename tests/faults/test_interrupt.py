@@ -123,10 +123,10 @@ def test_a_worker_that_was_stopped_beyond_its_lease_writes_nothing(tracking: Pat
 
 
 HASTY = """
-from mobilenet_chest import locks
+from mobilenet_chest import file_lock
 from mobilenet_chest.cli import main
 
-locks.SILENT_SECONDS = 4.0
+file_lock.STALE_SECONDS = 4.0
 if __name__ == "__main__":  # its workers read this file as well
     main("sweep")
 """

@@ -1,8 +1,9 @@
-"""A holder that is stopped is not waited for; one that is slow, or was stopped together with who waits, is."""
+"""Several processes make one entry of the cache: at the same time, killed, stopped, slow, or stopped together."""
 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mobilenet_chest import cache, locks
+from mobilenet_chest import cache, file_lock
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
@@ -22,9 +23,9 @@ WORD = "the same whoever makes it"
 
 MAKER = f"""
 import signal, sys
-from mobilenet_chest import cache, locks
+from mobilenet_chest import cache, file_lock
 
-locks.BEAT_SECONDS, locks.SILENT_SECONDS = map(float, sys.argv[1:])
+file_lock.HEARTBEAT_SECONDS, file_lock.STALE_SECONDS = map(float, sys.argv[1:])
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
 def make(folder):
@@ -90,16 +91,16 @@ def test_a_stopped_holder_is_not_waited_for(maker: Make, cache_folder: Path, mon
     while not beats(cache_folder):
         time.sleep(0.01)
     stop(stopped)
-    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(locks, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(file_lock, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(file_lock, "STALE_SECONDS", 0.5)
     assert here(made) == (WORD, False)
     (entry,) = cache.entries()
     assert (entry.kind, entry.about, entry.key.partition("-")[2]) == ("kind", "quick", "1")
-    # one has waited for all: the next finds that at once
-    monkeypatch.setattr(locks, "SILENT_SECONDS", 1e9)
+    # one has waited for all: the next process reads its entry at once
+    monkeypatch.setattr(file_lock, "STALE_SECONDS", 1e9)
     assert here(made) == (WORD, True)
     assert made == ["here"]
-    assert len(beats(cache_folder)) == 1  # the one that stands still
+    assert len(beats(cache_folder)) == 1  # of the stopped process
 
     stopped.send_signal(signal.SIGCONT)
     assert stopped.communicate("\n", timeout=60) == (f"{WORD} False\n", "")
@@ -110,7 +111,7 @@ def test_a_stopped_holder_is_not_waited_for(maker: Make, cache_folder: Path, mon
     assert cache.clear() == 2 * len(WORD)
 
 
-def test_who_makes_it_in_the_place_of_a_stopped_one_may_be_stopped_as_well(maker: Make) -> None:
+def test_a_waiter_that_makes_it_may_be_stopped_as_well(maker: Make) -> None:
     for place in ("", "1", "2"):
         process = maker(silent=0.3)
         assert line(process) == "making\n", place
@@ -120,12 +121,12 @@ def test_who_makes_it_in_the_place_of_a_stopped_one_may_be_stopped_as_well(maker
     assert [entry.key.partition("-")[2] for entry in cache.entries()] == ["3"]
 
 
-def test_a_stopped_one_that_never_goes_on_is_not_missed(maker: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_holder_that_never_resumes(maker: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped, made = maker(), list[str]()
     assert line(stopped) == "making\n"
     stop(stopped)
-    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(locks, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(file_lock, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(file_lock, "STALE_SECONDS", 0.3)
     assert here(made) == (WORD, False)
     stopped.kill()
     stopped.wait(30)
@@ -134,7 +135,7 @@ def test_a_stopped_one_that_never_goes_on_is_not_missed(maker: Make, monkeypatch
 
 
 def test_a_slow_holder_is_waited_for(maker: Make, cache_folder: Path) -> None:
-    """Also when it was stopped together with who waits, as by Ctrl-Z: silence that nobody heard does not count."""
+    """Also when Ctrl-Z stops it together with its waiters: time in which nobody observed it does not count."""
     slow = maker()
     assert line(slow) == "making\n"
     waiting = maker(silent=1.5)
@@ -151,7 +152,7 @@ def test_a_slow_holder_is_waited_for(maker: Make, cache_folder: Path) -> None:
     assert beats(cache_folder) == []
 
 
-def test_who_waits_is_told_to_stop(maker: Make) -> None:
+def test_a_waiter_can_be_interrupted(maker: Make) -> None:
     stopped = maker()
     assert line(stopped) == "making\n"
     stop(stopped)
@@ -162,7 +163,7 @@ def test_who_waits_is_told_to_stop(maker: Make) -> None:
     assert waiting.communicate()[1].endswith("KeyboardInterrupt\n")
 
 
-def test_signs_that_cannot_be_written_are_no_error(cache_folder: Path) -> None:
+def test_a_heartbeat_that_cannot_be_written_is_no_error(cache_folder: Path) -> None:
     made: list[str] = []
     here(made)
     cache.clear()
@@ -172,24 +173,56 @@ def test_signs_that_cannot_be_written_are_no_error(cache_folder: Path) -> None:
     assert made == ["here"] * 2
 
 
-def test_signs_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.05)
-    seen = set()
-    with locks.giving_signs(tmp_path / "a.lock"):
-        deadline = time.monotonic() + 30
-        while len(seen) < 4 and time.monotonic() < deadline:
-            time.sleep(0.02)
-            seen |= {path.read_text() for path in tmp_path.iterdir()} - {""}
-    assert len(seen) >= 4
-    assert list(tmp_path.iterdir()) == []
+WRITER = """
+import sys, time
+from pathlib import Path
+from mobilenet_chest import cache
+
+def chunks():
+    for i in range(60):
+        time.sleep(0.001)
+        yield bytes([i]) * 20_000
+
+def make(folder):
+    print("made", flush=True)
+    cache.write(folder / "one", chunks())
+    cache.write(folder / "two", chunks())
+    return {"n": 60}
+
+def load(folder, known):
+    one, two = ((folder / name).read_bytes() for name in ("one", "two"))
+    assert one == two == b"".join(bytes([i]) * 20_000 for i in range(known["n"]))
+    return len(one)
+
+print(cache.cached("kind", "killed", {}, make, load), flush=True)
+"""
 
 
-def test_a_lock_of_which_there_is_no_more_need(tmp_path: Path) -> None:
-    held = locks.acquire(tmp_path / "a.lock", enough=lambda: False)
-    assert held is not None
-    asked = iter([False, True])
-    assert locks.acquire(tmp_path / "a.lock", enough=lambda: next(asked)) is None
-    held.release()
-    again = locks.acquire(tmp_path / "a.lock", enough=lambda: False)
-    assert again is not None
-    again.release()
+def writer() -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", WRITER], stdout=subprocess.PIPE, text=True)
+
+
+def test_writers_at_the_same_time() -> None:
+    processes = [writer() for _ in range(4)]
+    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    assert sorted(outputs) == ["(1200000, True)\n"] * 3 + ["made\n(1200000, False)\n"]
+
+
+def test_killed_at_any_moment(cache_folder: Path) -> None:
+    moments = random.Random(3)
+    for _ in range(12):
+        process = writer()
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if line != "made\n":
+            assert line == "(1200000, True)\n"  # the kill before came after the entry was whole
+            process.wait(timeout=30)
+            cache.clear()
+        else:
+            time.sleep(moments.uniform(0, 0.25))
+        process.kill()
+        process.communicate()
+        assert [entry.size for entry in cache.entries()] in ([], [2_400_000])
+    cache.clear()
+    assert writer().communicate(timeout=60)[0] == "made\n(1200000, False)\n"
+    assert list((cache_folder / "scratch").iterdir()) == []
