@@ -8,7 +8,6 @@ command line answers before torch is loaded.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,10 +16,7 @@ if TYPE_CHECKING:
     from mobilenet_chest.tracking import MlflowTracker, NullTracker
     from mobilenet_chest.two_stage import RunResult, train
 
-try:
-    __version__ = version("mobilenet-chest")
-except PackageNotFoundError:  # run from a source tree that was not installed
-    __version__ = "0+unknown"
+    __version__: str
 
 __all__ = ["Config", "MlflowTracker", "NullTracker", "RunResult", "load", "run_sweep", "train"]
 
@@ -36,6 +32,21 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module 'mobilenet_chest' has no attribute '{name}'")
     return getattr(import_module(f"mobilenet_chest.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__, "__version__"])
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # takes longer than the rest of --help
+
+    try:
+        return version("mobilenet-chest")
+    except PackageNotFoundError:  # run from a source tree that was not installed
+        return "0+unknown"

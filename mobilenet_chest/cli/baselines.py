@@ -9,21 +9,19 @@ import typer
 
 from mobilenet_chest.cli.compare import comparison_document, kind_label
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import duration, number, out, print_json, table, with_interval
+from mobilenet_chest.cli.format import out, print_json, table
 from mobilenet_chest.cli.live import live_training
 from mobilenet_chest.cli.options import EXPERIMENTS, Json, split_arguments
 from mobilenet_chest.combine.baselines import baselines as train_all
 from mobilenet_chest.config import load
+from mobilenet_chest.config.formats import count, duration, number, with_interval
+from mobilenet_chest.config.metrics import heading
 from mobilenet_chest.errors import UserError
 
 if TYPE_CHECKING:
     from mobilenet_chest.selection.compare import Row
 
-METRICS = {
-    "val accuracy": "val_accuracy",
-    "TTA + threshold": "val_accuracy_tta_threshold",
-    "val AUC": "val_auc",
-}
+METRICS = ("val_accuracy", "val_accuracy_tta_threshold", "val_auc")
 
 
 def baselines(
@@ -60,7 +58,7 @@ def _print_baselines(rows: Sequence[Row], as_json: bool) -> None:
     if as_json:
         print_json(comparison_document(rows))
         return
-    headings = ["name", "kind", "model", "parameters", *METRICS, "training", "speed ratio", "1 image ms",
+    headings = ["name", "kind", "model", "parameters", *map(heading, METRICS), "training", "speed ratio", "1 image ms",
                 "64 images ms"]  # fmt: skip
     cells = table(headings, left=["name", "kind", "model"])
     for row in rows:
@@ -69,9 +67,9 @@ def _print_baselines(rows: Sequence[Row], as_json: bool) -> None:
             row.name,
             kind_label(row),
             row.model,
-            "" if row.parameters is None else f"{row.parameters:,}",
-            *(with_interval(metrics.get(name), row.intervals.get(name)) for name in METRICS.values()),
-            duration(metrics["train_seconds"]) if "train_seconds" in metrics else "",
+            count(row.parameters),
+            *(with_interval(metrics.get(name), row.intervals.get(name)) for name in METRICS),
+            duration(metrics.get("train_seconds"), missing=""),
             number(row.baseline.get("speed_ratio")),
             *(number(metrics.get(name)) for name in ("latency_1_ms", "latency_64_ms")),
         )

@@ -12,21 +12,17 @@ import typer
 from rich.markup import escape
 
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import duration, interval_ends, line, number, out, print_json, table, with_interval
+from mobilenet_chest.cli.format import interval_ends, line, out, print_json, table
 from mobilenet_chest.cli.options import Baseline, Json, Reported
+from mobilenet_chest.config.formats import count, duration, number, signed, with_interval
+from mobilenet_chest.config.metrics import heading
 from mobilenet_chest.selection.compare import compare as compare_runs
 
 if TYPE_CHECKING:
     from mobilenet_chest.evaluation.paired import PairedComparison
     from mobilenet_chest.selection.compare import Row
 
-METRICS = {
-    "val AUC": "val_auc",
-    "val accuracy": "val_accuracy",
-    "cross-fitted": "val_accuracy_crossfit",
-    "TTA + threshold": "val_accuracy_tta_threshold",
-}
-"""Names of metrics by the headings of their columns."""
+METRICS = ("val_auc", "val_accuracy", "val_accuracy_crossfit", "val_accuracy_tta_threshold")
 
 
 def compare(
@@ -89,21 +85,23 @@ def print_comparison(rows: Sequence[Row], metric: str | None, as_json: bool) -> 
 
 
 def _print_rows(rows: Sequence[Row], metric: str | None) -> None:
-    metrics = METRICS | ({metric: metric} if metric and metric not in METRICS.values() else {})
-    left = ("name", "kind", "model", "", "run")
-    headings = ["name", "kind", "model", "parameters", *metrics, "threshold", "TTA gain", "training", "", "run"]
-    cells = table(headings, left)
+    metrics = {name: heading(name) for name in METRICS}
+    if metric:
+        metrics.setdefault(metric, metric)
+    names = ["name", "kind", "model"]
+    headings = [*names, "parameters", *metrics.values(), "threshold", "TTA gain", "training", "", "run"]
+    cells = table(headings, left=[*names, "", "run"])
     for row in rows:
         values = row.metrics
         cells.add_row(
             escape(row.name),
             kind_label(row),
             row.model,
-            "" if row.parameters is None else f"{row.parameters:,}",
-            *(with_interval(values.get(name), row.intervals.get(name)) for name in metrics.values()),
+            count(row.parameters),
+            *(with_interval(values.get(name), row.intervals.get(name)) for name in metrics),
             number(values.get("threshold")),
             with_interval(values.get("tta_gain"), row.intervals.get("tta_gain")),
-            duration(values["train_seconds"]) if "train_seconds" in values else "",
+            duration(values.get("train_seconds"), missing=""),
             "best" if row.best else "tied" if row.tied else "",
             row.run_id or "",
         )
@@ -142,6 +140,6 @@ def _print_differences(base: Row, others: Sequence[Row], metric: str | None) -> 
 def _difference_cells(comparison: PairedComparison | None) -> tuple[str, str, str]:
     if comparison is None:
         return "", "", ""
-    difference = f"{comparison.value:+.4f} ({comparison.low:+.4f} to {comparison.high:+.4f})"
+    difference = f"{signed(comparison.value)} ({signed(comparison.low)} to {signed(comparison.high)})"
     within = f" within {comparison.margin:g}" if comparison.verdict == "not inferior" else ""
     return difference, f"{comparison.p_holm:.2g}", f"{comparison.verdict}{within}"

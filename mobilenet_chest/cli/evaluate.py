@@ -13,6 +13,7 @@ from mobilenet_chest.cli.format import interval_ends, line, metric_lines, out, p
 from mobilenet_chest.cli.ledger import print_accesses
 from mobilenet_chest.cli.options import Again, GroupsFrom, Json, Prevalence, RunId
 from mobilenet_chest.cli.points import print_points
+from mobilenet_chest.config.formats import with_interval
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.selection.evaluate import evaluate as score
 from mobilenet_chest.selection.operating_points import check_prevalence, operating_points
@@ -79,6 +80,6 @@ def _print_groups(groups: Sequence[GroupMetrics]) -> None:
         cells = []
         for metric in GROUP_METRICS:
             interval = group.figures.get(metric)
-            cells.append(f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})" if interval else "")
+            cells.append(with_interval(interval.value, interval, 3) if interval else "")
         rows.add_row(f"{group.name} {group.value}".strip(), *map(str, counts), *cells, group.note)
     out.print(rows)

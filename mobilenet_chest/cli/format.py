@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from mobilenet_chest.config.formats import ends, number, with_interval
+
 if TYPE_CHECKING:
     from mobilenet_chest.evaluation.intervals import Interval
 
@@ -66,35 +68,9 @@ def metric_lines(metrics: Mapping[str, float], intervals: Mapping[str, Interval]
     """Print a line for each metric, with its 95% interval where it has one."""
     for name, value in metrics.items():
         interval = intervals.get(name)
-        line(f"  {name:<28} {value:.4f}" + (f" ({interval.low:.4f}–{interval.high:.4f})" if interval else ""))
-
-
-def with_interval(value: float | None, interval: Interval | None) -> str:
-    """Return a value with its interval to three decimals: finer than any of them is known."""
-    to = "–" if interval is None or interval.low >= 0 else " to "
-    return number(value) + (f" ({interval.low:.3f}{to}{interval.high:.3f})" if interval else "")
+        line(f"  {name:<28} {number(value, 4)}" + (f" ({ends(interval, 4)})" if interval else ""))
 
 
 def interval_ends(intervals: Mapping[str, Interval]) -> dict[str, list[float]]:
     """Return intervals as JSON documents have them: ``[low, high]`` by the metric's name."""
     return {name: [interval.low, interval.high] for name, interval in intervals.items()}
-
-
-def number(value: Any) -> str:
-    """Return a number with about four digits; an empty string for ``None``."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return str(value)
-        return f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.4g}"
-    return str(value)
-
-
-def duration(seconds: float | None) -> str:
-    """Return a duration in seconds, minutes or hours."""
-    if seconds is None:
-        return "unknown time"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from mobilenet_chest.cli.format import duration, number
+from mobilenet_chest.config.formats import duration, number
 
 if TYPE_CHECKING:
     from mobilenet_chest.config import Config

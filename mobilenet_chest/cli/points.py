@@ -12,6 +12,7 @@ from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line, out, print_json
 from mobilenet_chest.cli.ledger import print_accesses
 from mobilenet_chest.cli.options import Json, Prevalence, RunId
+from mobilenet_chest.config.formats import number, with_interval
 from mobilenet_chest.selection.operating_points import operating_points
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def _calibration(points: OperatingPoints) -> Table:
     how = "cross-fitted" if points.split == "val" else "temperature of val"
     kinds = (("as trained", points.scores, ""), (f"calibrated, {how}", points.calibrated, "_calibrated"))
     for name, scores, suffix in kinds:
-        ece, *proper = (_with_interval(points.intervals[f"{score}{suffix}"]) for score in ("ece", "brier", "log_loss"))
-        rows.add_row(name, ece, f"{scores['ece_bias']:.3f}", *proper)
+        ece, *proper = (_cell(points.intervals[f"{score}{suffix}"]) for score in ("ece", "brier", "log_loss"))
+        rows.add_row(name, ece, number(scores["ece_bias"], 3), *proper)
     return rows
 
 
@@ -71,18 +72,18 @@ def _targets(points: OperatingPoints) -> Table:
     rows = Table("at least", "threshold", "gives")
     for target in points.targets:
         other = "sensitivity" if target.fixed == "specificity" else "specificity"
-        gives = f"{other} {_with_interval(target.value)}"
-        rows.add_row(f"{target.fixed} {target.at:.2f}", f"{target.threshold:.4f}", gives)
+        gives = f"{other} {_cell(target.value)}"
+        rows.add_row(f"{target.fixed} {target.at:.2f}", number(target.threshold, 4), gives)
     return rows
 
 
 def _thresholds(points: OperatingPoints) -> Table:
     rows = Table("prevalence", "threshold", *METRICS.values())
     for at in points.figures:
-        cells = (_with_interval(getattr(at, name)) for name in METRICS)
-        rows.add_row(f"{at.prevalence:.4f}", f"{at.threshold:.4f}", *cells)
+        cells = (_cell(getattr(at, name)) for name in METRICS)
+        rows.add_row(number(at.prevalence, 4), number(at.threshold, 4), *cells)
     return rows
 
 
-def _with_interval(interval: Interval) -> str:
-    return f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
+def _cell(interval: Interval) -> str:
+    return with_interval(interval.value, interval, 3)

@@ -13,9 +13,10 @@ from rich.table import Table
 
 from mobilenet_chest.cli.dry_run import print_dry_run
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import duration, interval_ends, line, number, out, print_json, table, with_interval
+from mobilenet_chest.cli.format import interval_ends, line, out, print_json, table
 from mobilenet_chest.cli.live import live_sweep
 from mobilenet_chest.cli.options import EXPERIMENTS, DryRun, Json, OptionalExperiment, Storage, load_experiment
+from mobilenet_chest.config.formats import duration, number, with_interval
 from mobilenet_chest.config.metrics import as_score
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.sweep import check, remaining_confirmations, remaining_trials, run_sweep

@@ -65,7 +65,7 @@ def test_differences_stand_in_a_table_of_their_own(capsys: pytest.CaptureFixture
     table = [cells(lines[index]) for index in (title + 2, title + 4, title + 5)]
     assert table == [
         ["name", "Δ AUC", "p", "", "Δ cross-fitted", "p", "", "speed ratio", "run"],
-        ["other", "-0.0100 (-0.0212 to +0.0034)", "0.25", "not inferior within 0.02", "", "", "", "2", "b" * 32],
+        ["other", "−0.0100 (−0.0212 to +0.0034)", "0.25", "not inferior within 0.02", "", "", "", "2", "b" * 32],
         ["elsewhere", "", "", "", "", "", "", "0.5", "c" * 32],
     ]
     assert lines[-1] == (

@@ -117,7 +117,7 @@ def test_the_command(store: Store) -> None:
     assert text.exit_code == 0, text.output
     (line,) = [line for line in text.stdout.splitlines() if line.startswith("│ view PA")]
     low = document["groups"][2]["figures"]["accuracy"]["low"]
-    assert f"({low:.3f} to " in line
+    assert f"({low:.3f}–" in line
     (line,) = [line for line in text.stdout.splitlines() if line.startswith("│ view AP")]
     assert "no image of " in line or "rests on " in line
 
