@@ -20,16 +20,14 @@ from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import parameter_counts
 from mobilenet_chest.tracking import NullTracker, Tracker
-from mobilenet_chest.tracking.artifact_writer import Keeper, remove_last
-from mobilenet_chest.tracking.artifacts import Standing
+from mobilenet_chest.tracking.artifact_writer import ArtifactWriter, remove_last
+from mobilenet_chest.tracking.artifacts import ResumePoint
+from mobilenet_chest.tracking.tags import RESULT
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.memory import keep_freed_memory
 from mobilenet_chest.training.predict import predict
 from mobilenet_chest.training.progress import Progress, StageCost
 from mobilenet_chest.training.stages import prepare, train_stage1, train_stage2
-
-RESULT = "result"
-"""Tag, set when everything that a run leaves is there: ``finished``, or ``stopped`` when ``on_epoch`` ended it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +55,7 @@ def train(
     config: Config,
     tracker: Tracker | None = None,
     on_epoch: Callable[[int, Record], bool | None] | None = None,
-    resume: Standing | None = None,
+    resume: ResumePoint | None = None,
     teacher_logits: Tensor | None = None,
 ) -> RunResult:
     """Train in two stages, the second from the best state of the first, and evaluate the best epoch.
@@ -71,7 +69,7 @@ def train(
         on_epoch: Called with the epoch, counted over both stages from 1, and its record; True ends the training
             there, and the best epoch so far is evaluated.
         resume: Where an unfinished run of the same config stands, as
-            :func:`~mobilenet_chest.tracking.artifacts.standing` finds it: goes on from there.
+            :func:`~mobilenet_chest.tracking.artifacts.resume_point` finds it: goes on from there.
         teacher_logits: float (n,) of another network for the training rows, where ``loss.distill_weight`` is not 0.
 
     Raises:
@@ -89,7 +87,7 @@ def train(
     earlier_seconds = progress.elapsed
 
     def after_epoch(record: Record) -> bool:
-        keep.last(progress)  # before the figures: those that are logged need not be trained again
+        artifacts.save_last(progress)  # before the metrics: those that are logged need not be trained again
         tracker.log_metrics(record, progress.epoch)
         return bool(on_epoch and on_epoch(progress.epoch, record))
 
@@ -98,7 +96,7 @@ def train(
         interrupts.translated(),
         tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder,
     ):
-        keep = Keeper(tracker, config, Path(folder), resume.file if resume else None)
+        artifacts = ArtifactWriter(tracker, config, Path(folder), resume.file if resume else None)
         tracker.log_history(progress.history)  # a resumed run may have been killed before it logged its last epoch
         try:
             stopped = False
@@ -108,7 +106,7 @@ def train(
                     tracker.log_history(progress.history[: spent.epochs_reused])
                     progress.stage1 = vars(spent)
                     if progress.best_epoch:
-                        keep.checkpoint("stage1_best.pt", progress)
+                        artifacts.checkpoint("stage1_best.pt", progress)
                     if not stopped:
                         _start_stage2(progress)
                 if not stopped:
@@ -116,7 +114,7 @@ def train(
                         model.load_state_dict(progress.previous_best["best_model"])
                     stopped = train_stage2(config, prepared, progress, after_epoch)
         except KeyboardInterrupt:
-            keep.interrupted(progress, _overall_best(progress, config.evaluation.metric))
+            artifacts.save_interrupted(progress, _overall_best(progress, config.evaluation.metric))
             raise
         best = _overall_best(progress, config.evaluation.metric)
         model.load_state_dict(best["best_model"])
@@ -132,9 +130,9 @@ def train(
         metrics["train_seconds"] = earlier_seconds + time.perf_counter() - started
         # one step past the last epoch, so that MLflow shows the figures of the best epoch as the run's own
         tracker.log_metrics(metrics, progress.epoch + 1)
-        keep.checkpoint("best.pt", progress, best, metrics)
-        keep.predictions(predictions, "val")
-        keep.plots(data, predictions, progress, best["best_epoch"], metrics["threshold"])
+        artifacts.checkpoint("best.pt", progress, best, metrics)
+        artifacts.predictions(predictions, "val")
+        artifacts.plots(data, predictions, progress, best["best_epoch"], metrics["threshold"])
         status = "stopped" if stopped else "finished"
         tracker.log_tags({RESULT: status})
     remove_last(tracker)

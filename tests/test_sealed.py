@@ -32,10 +32,9 @@ from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep import study as study_module
 from mobilenet_chest.sweep.local_workers import Job, work
 from mobilenet_chest.tracking import MlflowTracker, artifact_writer
-from mobilenet_chest.tracking.artifacts import artifact
-from mobilenet_chest.tracking.runs import find_study, stored_predictions, top_trials
+from mobilenet_chest.tracking.artifacts import artifact, stored_predictions
+from mobilenet_chest.tracking.runs import find_study, search_runs, top_trials
 from mobilenet_chest.tracking.store import all_experiment_ids
-from mobilenet_chest.tracking.study_run import search_all
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.features import state_digest
 from mobilenet_chest.two_stage import train
@@ -146,7 +145,7 @@ def everything(data: Path) -> list[dict[str, Any]]:
 
 def everything_left() -> list[dict[str, Any]]:
     client = MlflowClient()
-    runs = search_all(client, all_experiment_ids(client), "")
+    runs = search_runs(client, all_experiment_ids(client), "")
     return [left(client, run) for run in sorted(runs, key=lambda run: int(run.info.start_time))]
 
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from mobilenet_chest.cli.app import app
 from mobilenet_chest.config import Config, to_yaml
 from mobilenet_chest.errors import TrackingLost
-from mobilenet_chest.tracking.store import told
+from mobilenet_chest.tracking.store import as_tracking_lost
 
 Make = Callable[..., Config]
 
@@ -172,7 +172,7 @@ def test_what_a_store_fails_with_is_one_line(dying_server: str, monkeypatch: pyt
     monkeypatch.setenv("MLFLOW_TRACKING_URI", dying_server)
     with (
         pytest.raises(TrackingLost, match=r"tracking store http://ann:\*\*\*@127.0.0.1:.*; see that it runs") as caught,
-        told(),
+        as_tracking_lost(),
     ):
         client.search_registered_models()
     assert "hush" not in str(caught.value)

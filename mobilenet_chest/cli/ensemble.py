@@ -12,7 +12,7 @@ from mobilenet_chest.cli.live import live_training
 from mobilenet_chest.cli.options import Json, Top, load_experiment
 from mobilenet_chest.combine.ensemble import fold_ensemble, run_ensemble, seed_ensemble
 from mobilenet_chest.errors import UserError
-from mobilenet_chest.tracking.runs import find, find_study, top_trials
+from mobilenet_chest.tracking.runs import find_runs, find_study, top_trials
 from mobilenet_chest.tracking.store import connect
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def find_candidates(references: list[str], top: int | None) -> list[Candidate]:
         raise UserError("an experiment file needs --seeds N or --folds N; give a study with --top N, or finished runs")
     client = connect()
     if top is None:
-        return [candidate for reference in references for candidate in find(client, reference)]
+        return [candidate for reference in references for candidate in find_runs(client, reference)]
     if len(references) != 1:
         raise UserError(f"--top takes one study, not {len(references)}: {', '.join(references)}")
     return top_trials(client, find_study(client, references[0]), top)

@@ -38,9 +38,9 @@ def _store_errors() -> Iterator[None]:
     except Exception:
         if STORE not in sys.modules:
             raise
-        from mobilenet_chest.tracking.store import told
+        from mobilenet_chest.tracking.store import as_tracking_lost
 
-        with told():
+        with as_tracking_lost():
             raise
 
 
@@ -68,11 +68,11 @@ def _flushed() -> Iterator[None]:
 def _flush(patience: float | None) -> None:
     if DELIVERY not in sys.modules:
         return
-    from mobilenet_chest.tracking.outbox.delivery import left, settle, what_waits
+    from mobilenet_chest.tracking.outbox.delivery import flush, pending_journals, pending_summary
 
     try:
-        settle(patience)
+        flush(patience)
     except KeyboardInterrupt:
-        if waiting := left(own=True):
-            raise NotDelivered(what_waits(waiting)) from None
+        if waiting := pending_journals(own=True):
+            raise NotDelivered(pending_summary(waiting)) from None
         raise

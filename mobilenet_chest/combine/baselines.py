@@ -13,7 +13,8 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, nearest
 from mobilenet_chest.selection.compare import Row, compare
 from mobilenet_chest.tracking import MlflowTracker
-from mobilenet_chest.tracking.runs import get_run, run_config, trained_model
+from mobilenet_chest.tracking.artifacts import run_config, trained_model
+from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training.predict import latency
 

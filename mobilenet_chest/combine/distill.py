@@ -9,7 +9,8 @@ from mobilenet_chest.combine.members import Member, ProgressDisplay, no_display,
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.tracking.runs import find_one, run_config, trained_model
+from mobilenet_chest.tracking.artifacts import run_config, trained_model
+from mobilenet_chest.tracking.runs import find_run
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training.predict import predict
 
@@ -41,7 +42,7 @@ def teacher_logits(config: Config, teacher: str) -> tuple[str, Tensor]:
             teach, and what it has learned must not be what the student is validated on.
     """
     client = connect()
-    candidate = find_one(client, teacher)
+    candidate = find_run(client, teacher)
     own = run_config(client, candidate.run)
     tags = candidate.run.data.tags
     if tags.get("members_are") == "folds":

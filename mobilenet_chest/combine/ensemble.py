@@ -29,11 +29,11 @@ from mobilenet_chest.evaluation.predictions import Predictions, concatenate
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.artifact_writer import predictions_table
-from mobilenet_chest.tracking.artifacts import FOLDS, OUT_OF_FOLD, SCORED_ON
+from mobilenet_chest.tracking.artifacts import ensemble_of_members, trained_model
 from mobilenet_chest.tracking.plots import prediction_grid
-from mobilenet_chest.tracking.runs import Candidate, finished_with, run_of_members, trained_model
+from mobilenet_chest.tracking.runs import Candidate, find_finished_runs, nested_runs
 from mobilenet_chest.tracking.store import connect
-from mobilenet_chest.tracking.study_run import nested_runs
+from mobilenet_chest.tracking.tags import FOLDS, OUT_OF_FOLD, SCORED_ON
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.predict import predict
 
@@ -106,7 +106,7 @@ def log_ensemble(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"])
     tags = {"members": ",".join(run_ids), "members_are": of}
     if of == "folds":
         tags[SCORED_ON] = OUT_OF_FOLD
-    if known := finished_with(client, config.experiment, {"kind": "ensemble"} | tags):
+    if known := find_finished_runs(client, config.experiment, {"kind": "ensemble"} | tags):
         return Combined(str(known[0].info.run_id), run_ids, metrics, intervals)
     tracker = MlflowTracker("ensemble", name=f"{config.name}, {len(parts)} {of}", tags=tags)
     states = [{"config": part.config.resolved(), "model": trained_model(client, part.run, part.config).state_dict()}
@@ -119,7 +119,7 @@ def log_ensemble(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"])
         checkpoint.save(folder / "best.pt", {"members": states, "threshold": metrics["threshold"]})
         tracker.log_file(folder / "best.pt", "checkpoints")
         if of == "folds":
-            model = run_of_members(states, data.channels)
+            model = ensemble_of_members(states, data.channels)
             _log_predictions(tracker, predict(model, data.val, torch.device("cpu")), SERVED_PREDICTIONS, folder)
         grid = folder / "val_predictions.png"
         prediction_grid(rows, predictions, data.classes, metrics["threshold"], config.seed, grid)

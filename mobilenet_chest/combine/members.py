@@ -15,17 +15,10 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.tracking import MlflowTracker
-from mobilenet_chest.tracking.artifact_writer import predictions_of
-from mobilenet_chest.tracking.artifacts import standing
-from mobilenet_chest.tracking.outbox.delivery import deliver_all, settle
-from mobilenet_chest.tracking.runs import (
-    Candidate,
-    finished_like,
-    get_run,
-    run_config,
-    stored_predictions,
-    unfinished_like,
-)
+from mobilenet_chest.tracking.artifact_writer import predictions_from_table
+from mobilenet_chest.tracking.artifacts import resume_point, run_config, stored_predictions
+from mobilenet_chest.tracking.outbox.delivery import flush, flush_all
+from mobilenet_chest.tracking.runs import Candidate, find_finished_training, find_unfinished_training, get_run
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.stages import prepare
@@ -57,7 +50,7 @@ class Member:
 
     def predictions(self) -> Predictions:
         """Of its validation rows, as stored."""
-        return predictions_of(stored_predictions(connect(), self.run, "val"))
+        return predictions_from_table(stored_predictions(connect(), self.run, "val"))
 
 
 def load_members(candidates: Sequence[Candidate]) -> list[Member]:
@@ -90,7 +83,7 @@ def train_members(
         TrainingDiverged: One did.
     """
     client = connect()
-    for line in deliver_all():  # how an earlier one ended may wait on the disk
+    for line in flush_all():  # how an earlier one ended may wait on the disk
         print(line, file=sys.stderr)
 
     def teaching(config: Config) -> tuple[str | None, Tensor | None]:
@@ -100,16 +93,16 @@ def train_members(
     found = []
     for config, digest in zip(configs, digests, strict=True):
         teacher_id, logits = teaching(config)
-        run = finished_like(client, config, digest, teacher_id)
+        run = find_finished_training(client, config, digest, teacher_id)
         if run is None:
             tags = {} if teacher_id is None else {"teacher": teacher_id}
-            left = unfinished_like(client, config, digest, teacher_id)
+            left = find_unfinished_training(client, config, digest, teacher_id)
             tracker = MlflowTracker(tags=tags, resume=None if left is None else left.info.run_id)
-            stands = None if left is None else standing(client, left)
+            stands = None if left is None else resume_point(client, left)
             with display(config) as on_epoch:
                 result = train(config, tracker, on_epoch, resume=stands, teacher_logits=logits)
             assert result.run_id is not None
-            settle()
+            flush()
             run = get_run(client, result.run_id)
         found.append(Member(run, config))
     return found

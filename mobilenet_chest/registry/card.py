@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from mobilenet_chest.config import Config
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.registry.gates import GateResult, gate_table
-from mobilenet_chest.selection.ledger import OPENINGS, Access, access_lines
-from mobilenet_chest.tracking.runs import SCORED_ON, Candidate
+from mobilenet_chest.selection.ledger import Access, access_lines
+from mobilenet_chest.tracking.runs import Candidate
+from mobilenet_chest.tracking.tags import SCORED_ON, TEST_EVALUATIONS
 
 
 def model_card(
@@ -91,7 +92,7 @@ def version_tags(
     tags |= {name: run.data.tags[name] for name in kept if name in run.data.tags}
     tags |= {"run_id": candidate.run_id, "verified_difference": f"{difference:.3g}"}
     own = sum(opening.run_id == candidate.run_id for opening in openings)
-    return tags | {OPENINGS: str(own), "test_openings": "; ".join(access_lines(openings))}
+    return tags | {TEST_EVALUATIONS: str(own), "test_openings": "; ".join(access_lines(openings))}
 
 
 def _calibration(metrics: Mapping[str, float]) -> str:

@@ -22,8 +22,10 @@ from mobilenet_chest.evaluation.paired import paired_difference
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.evaluation.significance import not_inferior
 from mobilenet_chest.selection.rank import compare_with_champion, existing_run
-from mobilenet_chest.tracking.runs import SCORED_ON, Candidate, find_one, images_digest, trained_model
-from mobilenet_chest.tracking.scored import scored
+from mobilenet_chest.tracking.artifacts import trained_model
+from mobilenet_chest.tracking.runs import Candidate, find_run, rows_digest
+from mobilenet_chest.tracking.scored import load_scored
+from mobilenet_chest.tracking.tags import SCORED_ON
 from mobilenet_chest.training.predict import latency
 
 
@@ -65,7 +67,7 @@ def judge_run(client: MlflowClient, candidate: Candidate, config: Config, openin
     verdicts = []
     if gates.baseline is not None:
         try:
-            other = find_one(client, gates.baseline.reference)
+            other = find_run(client, gates.baseline.reference)
         except TrackingError as error:
             raise TrackingError(f"gates.baseline.reference: {error}") from error
         what = f"baseline {gates.baseline.reference}"
@@ -186,13 +188,13 @@ def _not_inferior(gate: str, asked: NotInferior, run: Run, other: Run | None, wh
         return refused("its run is gone, or it was made from none")
     if other.info.run_id == run.info.run_id:
         return GateResult(gate, 0.0, -asked.margin, True, f"{what} is this run")
-    digest, others_digest = images_digest(run), images_digest(other)
+    digest, others_digest = rows_digest(run), rows_digest(other)
     if digest != others_digest:
         return refused(f"it was scored on rows with digest {others_digest}, this run on {digest}")
     parts = [one.data.tags.get(SCORED_ON) for one in (other, run)]
     if parts[0] != parts[1]:
         return refused(f"its {SCORED_ON} is {parts[0]}, this run's {parts[1]}")
-    own, others = _predictions(run), scored([other])[str(other.info.run_id)]
+    own, others = _predictions(run), load_scored([other])[str(other.info.run_id)]
     if isinstance(others, str):
         return refused(others)
     for column in ("row", "label"):
@@ -218,7 +220,7 @@ def _recognised(gate: str, own: RunPredictions, least: float) -> GateResult:
 
 
 def _predictions(run: Run) -> RunPredictions:
-    found = scored([run])[str(run.info.run_id)]
+    found = load_scored([run])[str(run.info.run_id)]
     if isinstance(found, str):
         raise TrackingError(f"run {run.info.run_id}: {found}; its gates cannot be judged without")
     return found

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.registry import digests
-from mobilenet_chest.tracking.store import connect, told
+from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
 SERVED_CODE = Path(__file__).with_name("served.py")
 RUNTIME = ("mlflow", "numpy", "pandas", "torch")
@@ -94,7 +94,7 @@ def build(
     _forget_paths(folder)
 
 
-@told()
+@as_tracking_lost()
 def load_registered(model_uri: str) -> tuple[PyFuncModel, int]:
     """A registered model of this package, and the number of channels it takes.
 

@@ -27,13 +27,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from mobilenet_chest.errors import OwnershipLost
-from mobilenet_chest.tracking.provenance import identity, is_alive
+from mobilenet_chest.tracking.provenance import identity, may_be_alive
+from mobilenet_chest.tracking.tags import PROMOTER, PROMOTION
 
-STATE, IN_PROGRESS, DONE = "promotion", "in progress", "done"
-"""Version tag and its values. It turns to done once, after the alias has moved, and never back."""
-
-PROMOTER = "promoter"
-"""Version tag: the process that fills an open version, and its last beat."""
+IN_PROGRESS, DONE = "in progress", "done"
+"""Values of the tag ``promotion``. It turns to done once, after the alias has moved, and never back."""
 
 BEAT_SECONDS = 10.0
 POLL_SECONDS = 0.5
@@ -116,7 +114,7 @@ class QueueSlot:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return False
             raise
-        return tags.get(STATE) == IN_PROGRESS and _promoter(tags).get("token") == self.token
+        return tags.get(PROMOTION) == IN_PROGRESS and _promoter(tags).get("token") == self.token
 
 
 @contextmanager
@@ -149,9 +147,9 @@ def queue_slot(client: MlflowClient, name: str, run_id: str) -> Iterator[QueueSl
 def revoke_dead(client: MlflowClient, name: str) -> None:
     """Take back, or finish, what promoters of this machine left open when they were killed."""
     for version in _versions(client, name):
-        if PROMOTER not in version.tags or is_alive(_promoter(version.tags)):
+        if PROMOTER not in version.tags or may_be_alive(_promoter(version.tags)):
             continue
-        if version.tags.get(STATE) == IN_PROGRESS:
+        if version.tags.get(PROMOTION) == IN_PROGRESS:
             _take_back(client, version)
         else:
             client.delete_model_version_tag(name, version.version, PROMOTER)
@@ -173,7 +171,7 @@ def _register(client: MlflowClient, name: str, run_id: str) -> QueueSlot:
     for attempt in range(_ATTEMPTS):
         try:
             created = _create_model(client, name) or created
-            tags = {STATE: IN_PROGRESS, PROMOTER: _signed(token, 0)}
+            tags = {PROMOTION: IN_PROGRESS, PROMOTER: _signed(token, 0)}
             version = client.create_model_version(name, f"runs:/{run_id}/{folder}", run_id=run_id, tags=tags).version
             return QueueSlot(client, name, str(version), folder, token, created)
         except MlflowException as error:
@@ -203,7 +201,7 @@ def _my_turn(mine: QueueSlot) -> bool:
         before = [
             version
             for version in _versions(mine.client, mine.name)
-            if version.tags.get(STATE) == IN_PROGRESS and int(version.version) < int(mine.version)
+            if version.tags.get(PROMOTION) == IN_PROGRESS and int(version.version) < int(mine.version)
         ]
         if not before:
             return True
@@ -213,7 +211,7 @@ def _my_turn(mine: QueueSlot) -> bool:
             unchanged[str(version.version), str(version.tags.get(PROMOTER))] += 1
             stale = unchanged[str(version.version), str(version.tags.get(PROMOTER))] * POLL_SECONDS > LEASE_SECONDS
             # one with this promotion's own token: the answer to its registration was lost, and it was sent again
-            if stale or not is_alive(promoter) or promoter.get("token") == mine.token:
+            if stale or not may_be_alive(promoter) or promoter.get("token") == mine.token:
                 _take_back(mine.client, version)
             elif not told:
                 who = f"process {promoter['pid']} on {promoter['host']}"
@@ -257,7 +255,7 @@ def _remove_packed(client: MlflowClient, version: ModelVersion) -> None:
 
 
 def _close(client: MlflowClient, name: str, version: str) -> None:
-    client.set_model_version_tag(name, version, STATE, DONE)
+    client.set_model_version_tag(name, version, PROMOTION, DONE)
     client.delete_model_version_tag(name, version, PROMOTER)
 
 

@@ -12,10 +12,10 @@ from mobilenet_chest.registry.promote import Promotion, check_names, previous_ta
 from mobilenet_chest.registry.queue import alias_version, queue_slot, revoke_dead
 from mobilenet_chest.selection.evaluate import stored_intervals, stored_test_metrics
 from mobilenet_chest.selection.ledger import accesses
-from mobilenet_chest.tracking.store import connect, told
+from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
 
-@told()
+@as_tracking_lost()
 def rollback(name: str, alias: str = "champion", dry_run: bool = False) -> Promotion:
     """Move an alias back to the version that it stood at before the one it stands at.
 

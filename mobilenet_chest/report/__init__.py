@@ -36,7 +36,7 @@ def report(references: Sequence[str], out: Path, baseline: str | None = None, re
     """Write the page, and log it to the study's run, or the run, that it is about.
 
     Args:
-        references: Names as :func:`~mobilenet_chest.tracking.runs.find` takes them.
+        references: Names as :func:`~mobilenet_chest.tracking.runs.find_runs` takes them.
         out: File to write; what is there is replaced when the new page is whole.
         baseline: Run or study to set the others against.
         reported: Add the source report's figures, as reported and not reproduced.

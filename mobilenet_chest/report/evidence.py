@@ -14,7 +14,7 @@ from mobilenet_chest.report.markup import folded, missing, paragraph, table, wit
 from mobilenet_chest.report.material import Examined, Material
 from mobilenet_chest.selection.evaluate import stored_intervals
 from mobilenet_chest.selection.ledger import Access, accesses
-from mobilenet_chest.tracking.runs import get_run, images_digest
+from mobilenet_chest.tracking.runs import get_run, rows_digest
 
 TEST_FIGURES = ("test_auc_tta", "test_accuracy_tta_threshold", "test_sensitivity", "test_specificity")
 
@@ -26,7 +26,7 @@ def same_images(leader: Examined, baseline: Examined) -> tuple[Examined | None, 
     """The baseline, if its curve may be drawn beside the leader's; otherwise why not."""
     if leader.run.info.run_id == baseline.run.info.run_id:
         return None, None
-    digests = [images_digest(one.run) for one in (leader, baseline)]
+    digests = [rows_digest(one.run) for one in (leader, baseline)]
     if digests[0] != digests[1] or not np.array_equal(leader.rows, baseline.rows):
         return None, (
             f"The curves of the baseline {baseline.name} are not drawn: it was scored on other images (digests "

@@ -25,10 +25,11 @@ from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.selection.compare import Row, compare
 from mobilenet_chest.selection.evaluate import check_same_rows
 from mobilenet_chest.selection.rank import DEFAULT_RANKING
-from mobilenet_chest.tracking.artifact_writer import predictions_of
-from mobilenet_chest.tracking.artifacts import FOLDS, OUT_OF_FOLD, SCORED_ON, artifact
-from mobilenet_chest.tracking.runs import Candidate, find, find_one, ranked_trials, run_config, stored_predictions
+from mobilenet_chest.tracking.artifact_writer import predictions_from_table
+from mobilenet_chest.tracking.artifacts import artifact, run_config, stored_predictions
+from mobilenet_chest.tracking.runs import Candidate, find_run, find_runs, ranked_trials
 from mobilenet_chest.tracking.scored import scored_by
+from mobilenet_chest.tracking.tags import FOLDS, OUT_OF_FOLD, SCORED_ON
 
 EPOCH_FIGURES = ("stage", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_auc")
 
@@ -170,15 +171,15 @@ def gather(client: MlflowClient, references: Sequence[str], baseline: str | None
 
     Args:
         client: The tracking store.
-        references: Names as :func:`~mobilenet_chest.tracking.runs.find` takes them; of a single study all complete
+        references: Names as :func:`~mobilenet_chest.tracking.runs.find_runs` takes them; of a single study all complete
             trials become rows, of several names what ``compare`` shows.
         baseline: Run or study to set the others against.
 
     Raises:
         TrackingError: A name stands for nothing, or for a run that has not finished.
     """
-    found = list({c.run_id: c for reference in references for c in find(client, reference)}.values())
-    base = None if baseline is None else find_one(client, baseline)
+    found = list({c.run_id: c for reference in references for c in find_runs(client, reference)}.values())
+    base = None if baseline is None else find_run(client, baseline)
     study = found[0].study if len(references) == len(found) == 1 else None
     metric, direction = DEFAULT_RANKING
     if study is not None:
@@ -239,7 +240,7 @@ def examine(client: MlflowClient, candidate: Candidate, name: str) -> Examined:
         classes,
         # the figures at the end stand one step past the last epoch
         {epoch: history[epoch] for epoch in sorted(history) if "train_loss" in history[epoch]},
-        scored_by(run, predictions_of(stored_predictions(client, run, "val"))),
+        scored_by(run, predictions_from_table(stored_predictions(client, run, "val"))),
     )
 
 

@@ -10,8 +10,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest.evaluation.thresholds import threshold_grid
-from mobilenet_chest.tracking.runs import Candidate
-from mobilenet_chest.tracking.study_run import CONFIRMED_RUN, search_all
+from mobilenet_chest.tracking.runs import Candidate, search_runs
+from mobilenet_chest.tracking.tags import CONFIRMED_RUN
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def budgets(client: MlflowClient, candidates: Sequence[Candidate]) -> list[Budge
     studies: dict[str, Run] = {}
     if parents:
         experiments = sorted({c.run.info.experiment_id for c in candidates})
-        studies = {run.info.run_id: run for run in search_all(client, experiments, "tags.kind = 'study'")}
+        studies = {run.info.run_id: run for run in search_runs(client, experiments, "tags.kind = 'study'")}
     return [_budget(c.run, c.study or studies.get(c.run.data.tags.get("mlflow.parentRunId", ""))) for c in candidates]
 
 

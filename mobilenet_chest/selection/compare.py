@@ -21,9 +21,10 @@ from mobilenet_chest.evaluation.paired import (
 from mobilenet_chest.evaluation.run_predictions import RECOMPUTABLE, RunPredictions
 from mobilenet_chest.selection.budget import budget_difference, budgets
 from mobilenet_chest.selection.ledger import Access, all_accesses
-from mobilenet_chest.tracking.runs import SCORED_ON, Candidate, everything, find, find_one, images_digest
-from mobilenet_chest.tracking.scored import scored
+from mobilenet_chest.tracking.runs import Candidate, find_all, find_run, find_runs, rows_digest
+from mobilenet_chest.tracking.scored import load_scored
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
+from mobilenet_chest.tracking.tags import SCORED_ON
 
 COMPARED_METRICS = tuple(f"val_{name}" for name in RECOMPUTABLE)
 """What can be asked for."""
@@ -105,7 +106,7 @@ def compare(
     """Rows for runs, studies and experiments, with what their stored predictions say of their figures.
 
     Args:
-        references: Names as :func:`~mobilenet_chest.tracking.runs.find` takes them; none means everything.
+        references: Names as :func:`~mobilenet_chest.tracking.runs.find_runs` takes them; none means everything.
         baseline: Run or study to set the others against; it becomes the first row.
         reported: Add the source report's figures.
         margin: What a row may be worse than the baseline and still be called not inferior, in AUC and in accuracy.
@@ -125,12 +126,12 @@ def compare(
     client = connect()
     candidates: list[Candidate] = []
     if not references:
-        candidates = everything(client, all_experiment_ids(client))
+        candidates = find_all(client, all_experiment_ids(client))
     for reference in references:
-        candidates += find(client, reference)
-    base = None if baseline is None else find_one(client, baseline)
+        candidates += find_runs(client, reference)
+    base = None if baseline is None else find_run(client, baseline)
     by_id = {candidate.run_id: candidate for candidate in [*([base] if base else []), *candidates]}
-    found = scored([candidate.run for candidate in by_id.values()])
+    found = load_scored([candidate.run for candidate in by_id.values()])
     rows = _with_ties([_row(candidate, found[run_id], metric) for run_id, candidate in by_id.items()], found)
     rows.sort(key=lambda row: (base is None or row.run_id != base.run_id, -row.metrics.get(PRIMARY_METRIC, 0)))
     if base is not None:
@@ -161,7 +162,7 @@ def _row(candidate: Candidate, found: RunPredictions | str, metric: str | None) 
         model=tags.get("model", "unknown"),
         parameters=None if parameters is None else int(parameters),
         metrics=metrics,
-        dataset=" ".join(filter(None, (tags.get("dataset"), images_digest(run), tags.get(SCORED_ON)))),
+        dataset=" ".join(filter(None, (tags.get("dataset"), rows_digest(run), tags.get(SCORED_ON)))),
         intervals=intervals,
         comparable=not isinstance(found, str),
         reason=found if isinstance(found, str) else None,

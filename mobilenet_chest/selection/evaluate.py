@@ -20,11 +20,13 @@ from mobilenet_chest.evaluation.groups import GroupMetrics, group_metrics
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.metrics import split_metrics
-from mobilenet_chest.selection.ledger import OPENINGS, Access, accesses, record_access
-from mobilenet_chest.tracking.artifact_writer import predictions_of, predictions_table
-from mobilenet_chest.tracking.runs import SCORED_ON, get_run, run_config, stored_predictions, trained_model
+from mobilenet_chest.selection.ledger import Access, accesses, record_access
+from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table
+from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.tracking.scored import scored_by
 from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.tags import SCORED_ON, TEST_EVALUATIONS
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.predict import predict
 
@@ -127,7 +129,7 @@ def evaluate_run(
             predictions_table(predictions).to_parquet(path, index=False)
             tracker.log_file(path, "predictions")
         tracker.log_tags({"test_digest": rows.digest[:16]})  # last: it says that the rest is there
-    opened = int(client.get_run(run_id).data.tags.get(OPENINGS, 0))
+    opened = int(client.get_run(run_id).data.tags.get(TEST_EVALUATIONS, 0))
     intervals, groups = metric_intervals(split, metrics, scored_by(run, predictions)), list[GroupMetrics]()
     if known is not None and known.groups:
         classes, threshold = load_train_val(config.data).classes, run.data.metrics["threshold"]
@@ -148,7 +150,7 @@ def stored_intervals(
     client: MlflowClient, run: Run, split: Literal["val", "test"], figures: Mapping[str, float]
 ) -> dict[str, Interval]:
     """95% intervals of a split's figures, from the predictions that lie in the run."""
-    predicted = predictions_of(stored_predictions(client, run, split))
+    predicted = predictions_from_table(stored_predictions(client, run, split))
     return metric_intervals(split, figures, scored_by(run, predicted))
 
 

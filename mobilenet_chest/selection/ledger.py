@@ -22,12 +22,9 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.errors import SealedError, TrackingError
 from mobilenet_chest.tracking.description import user
 from mobilenet_chest.tracking.provenance import identity
-from mobilenet_chest.tracking.runs import RUN_ID, find_study, get_run
+from mobilenet_chest.tracking.runs import RUN_ID, find_study, get_run, search_runs
 from mobilenet_chest.tracking.store import all_experiment_ids
-from mobilenet_chest.tracking.study_run import search_all
-
-OPENINGS = "test_evaluations"
-"""Tag: how often the run has been scored on the test split."""
+from mobilenet_chest.tracking.tags import TEST_EVALUATIONS
 
 BEFORE_LEDGER = "test_openings_before_ledger"
 """Parameter of every run that was opened: how many of those openings are older than the ledger."""
@@ -117,7 +114,7 @@ def find_accesses(client: MlflowClient, reference: str) -> list[Access]:
 
 def all_accesses(client: MlflowClient) -> list[Access]:
     """Every opening in the tracking store, the oldest first."""
-    places = search_all(client, all_experiment_ids(client), "params.test_opening_1 != ''")
+    places = search_runs(client, all_experiment_ids(client), "params.test_opening_1 != ''")
     return _before_ledger(client, None) + _in_order(places)
 
 
@@ -155,7 +152,7 @@ def record_access(client: MlflowClient, run: Run, command: str, again: bool) -> 
     """
     run_id = str(run.info.run_id)
     check_unopened(run, accesses(client, run), again)
-    _log_once(client, run_id, BEFORE_LEDGER, run.data.tags.get(OPENINGS, "0"))
+    _log_once(client, run_id, BEFORE_LEDGER, run.data.tags.get(TEST_EVALUATIONS, "0"))
     look = AccessRecord(client, run_id, secrets.token_hex(8), datetime.now(UTC).isoformat(timespec="milliseconds"))
     for place in _places(client, run):
         _claim(look, run, place, command, again)
@@ -249,7 +246,7 @@ def _count(client: MlflowClient, run: Run) -> None:
     number = None
     while number != (found := len([o for o in accesses(client, run) if o.run_id == run.info.run_id])):
         number = found
-        client.set_tag(run.info.run_id, OPENINGS, str(number))
+        client.set_tag(run.info.run_id, TEST_EVALUATIONS, str(number))
 
 
 def _numbers(place: Run) -> list[int]:
@@ -282,8 +279,8 @@ def _in_order(places: Collection[Run]) -> list[Access]:
 def _before_ledger(client: MlflowClient, places: Iterable[str] | None) -> list[Access]:
     """Openings of runs that carry no more than their number: all, or those of these studies."""
     found: list[Access] = []
-    for run in reversed(search_all(client, all_experiment_ids(client), f"tags.{OPENINGS} != ''")):
-        number = int(run.data.params.get(BEFORE_LEDGER, run.data.tags[OPENINGS]))
+    for run in reversed(search_runs(client, all_experiment_ids(client), f"tags.{TEST_EVALUATIONS} != ''")):
+        number = int(run.data.params.get(BEFORE_LEDGER, run.data.tags[TEST_EVALUATIONS]))
         if number and (places is None or set(places) & _places(client, run).keys()):
             studies = run.data.tags.get("study")
             found += [Access(run.info.run_id, studies, None, None, None, {}, False)] * number

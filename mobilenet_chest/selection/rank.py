@@ -9,7 +9,8 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import PromotionRefused
-from mobilenet_chest.tracking.runs import SCORED_ON, Candidate, images_digest
+from mobilenet_chest.tracking.runs import Candidate, rows_digest
+from mobilenet_chest.tracking.tags import SCORED_ON
 
 DEFAULT_RANKING = ("val_auc", "maximize")
 """What runs of no study are ranked by, as ``compare`` does."""
@@ -62,7 +63,7 @@ def _metric(client: MlflowClient, candidate: Candidate) -> tuple[str, str]:
 def _incomparable(run: Run, champion: Run | None, metric: str) -> str | None:
     if champion is None:
         return "the run it was made from is gone, or it was made from none"
-    own, others = images_digest(run), images_digest(champion)
+    own, others = rows_digest(run), rows_digest(champion)
     if own != others:
         return f"its run was scored on rows with digest {others}, this one on {own}"
     if champion.data.tags.get(SCORED_ON) != run.data.tags.get(SCORED_ON):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.selection.evaluate import check_same_rows
-from mobilenet_chest.tracking.artifacts import Standing, standing
-from mobilenet_chest.tracking.outbox.delivery import deliver_run
+from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
+from mobilenet_chest.tracking.outbox.delivery import flush_run
 from mobilenet_chest.tracking.run_owners import living_owner
 from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.tracking.store import connect
 
 
-def find_resume_point(run_id: str, config: Config) -> Standing | None:
+def find_resume_point(run_id: str, config: Config) -> ResumePoint | None:
     """Where an unfinished run of this experiment stands; none where it died before its first epoch was kept.
 
     Raises:
@@ -21,7 +21,7 @@ def find_resume_point(run_id: str, config: Config) -> Standing | None:
         ConfigError: The run was made from another experiment.
     """
     client = connect()
-    deliver_run(run_id)  # how it ended may wait on the disk
+    flush_run(run_id)  # how it ended may wait on the disk
     run = get_run(client, run_id)
     tags = run.data.tags
     if run.info.status == "FINISHED":
@@ -43,4 +43,4 @@ def find_resume_point(run_id: str, config: Config) -> Standing | None:
             ]
         )
     check_same_rows(run, config)
-    return standing(client, run)
+    return resume_point(client, run)

@@ -24,7 +24,7 @@ from mobilenet_chest.sweep.objective import FOLD_RUNS
 from mobilenet_chest.sweep.repair import reconcile
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.sweep.stored_study import exists, open_or_create
-from mobilenet_chest.tracking.study_run import keep_checkpoints
+from mobilenet_chest.tracking.study_run import prune_checkpoints
 
 Work = Callable[[Config, optuna.Study, int], None]
 """Has workers do what waits in a study, which is to have so many trials."""
@@ -105,7 +105,7 @@ def confirm(config: Config, study: optuna.Study, url: str, parent_run: str, work
     kept = {leader.median_run for leader in found.leaders[: config.tracking.keep_checkpoints]}
     attributes = [trial.user_attrs for trial in confirming.get_trials(deepcopy=False) if counts(trial)]
     runs = {one["run_id"]: [one["run_id"], *one.get(FOLD_RUNS, [])] for one in attributes if "run_id" in one}
-    keep_checkpoints({run: own in kept for own, of_trial in runs.items() for run in of_trial})
+    prune_checkpoints({run: own in kept for own, of_trial in runs.items() for run in of_trial})
     return said
 
 

@@ -15,19 +15,18 @@ from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.predictions import Predictions, concatenate
 from mobilenet_chest.tracking import MlflowTracker
-from mobilenet_chest.tracking.artifact_writer import predictions_of, predictions_table, remove_last
-from mobilenet_chest.tracking.artifacts import FOLDS, OUT_OF_FOLD, SCORED_ON, Standing, standing, stored_predictions
-from mobilenet_chest.tracking.outbox.sender import answering
-from mobilenet_chest.tracking.store import connect
-from mobilenet_chest.tracking.study_run import nested_runs
+from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table, remove_last
+from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point, stored_predictions
+from mobilenet_chest.tracking.runs import nested_runs
+from mobilenet_chest.tracking.store import connect, store_required
+from mobilenet_chest.tracking.tags import FOLDS, OUT_OF_FOLD, RESULT, SCORED_ON
 from mobilenet_chest.tracking.tracker import Status
-from mobilenet_chest.two_stage import RESULT
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
     Track = Callable[[int, str | None, Callable[[str], None]], MlflowTracker]
-    Train = Callable[[Config, MlflowTracker, Standing | None], tuple[dict[str, float], Predictions]]
+    Train = Callable[[Config, MlflowTracker, ResumePoint | None], tuple[dict[str, float], Predictions]]
 
 SUMS = ("train_seconds", "stage1_epochs_trained", "stage1_epochs_reused", "saved_seconds")
 """Figures of a trial that are sums over its folds, not means."""
@@ -106,7 +105,7 @@ def has_all_results(run: Run, config: Config) -> bool:
 
 
 def _begun(trial_run: str) -> dict[int, Run]:
-    with answering():
+    with store_required():
         return {int(run.data.tags["fold"]): run for run in nested_runs(connect(), trial_run)}
 
 
@@ -122,9 +121,9 @@ def _one(
             remove_last(tracker)
             tracker.end(Status.FINISHED)
         metrics = {name: value for name, value in run.data.metrics.items() if not _of_epochs(name)}
-        return metrics, predictions_of(stored_predictions(connect(), run, "val"))
+        return metrics, predictions_from_table(stored_predictions(connect(), run, "val"))
     own = with_values(config, {"data.folds": config.study.trainings, "data.fold": fold})
-    return train(own, tracker, None if run is None else standing(connect(), run))
+    return train(own, tracker, None if run is None else resume_point(connect(), run))
 
 
 def _of_epochs(name: str) -> bool:

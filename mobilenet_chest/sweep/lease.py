@@ -24,7 +24,7 @@ from mobilenet_chest.liveness import Heartbeat, Watch
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.locks import advisory_lock, exclusive, is_sqlite, lock_engine, lock_file
 from mobilenet_chest.sweep.optuna_adapter import set_attributes, stored_trial, trial_id
-from mobilenet_chest.tracking.provenance import identity, known_alive
+from mobilenet_chest.tracking.provenance import identity, process_alive
 
 BEATS = 4
 """Heartbeats in the length of a lease."""
@@ -143,7 +143,7 @@ class WorkerWatch:
         newest = {}
         for trial in running:  # by number, so that a worker's newest trial has the last word
             worker = trial.user_attrs.get(attributes.WORKER)
-            if worker is not None and known_alive(worker) is None:
+            if worker is not None and process_alive(worker) is None:
                 newest[_process(worker)] = trial
         earlier, self._watched = self._watched, {}
         for process, trial in newest.items():
@@ -157,7 +157,7 @@ class WorkerWatch:
     def alive(self, trial: FrozenTrial) -> bool:
         """Whether the worker of a running trial counts as alive after the last look; no worker at all is a dead one."""
         worker = trial.user_attrs.get(attributes.WORKER)
-        known = known_alive(worker)
+        known = process_alive(worker)
         if known is not None or worker is None:
             return bool(known)
         watched = self._watched.get(_process(worker))

@@ -24,7 +24,7 @@ from mobilenet_chest.sweep.objective import run_trial
 from mobilenet_chest.sweep.space import TrialSeededSampler, build_pruner
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.sweep.supervisor import Forecast, WorkerPool, only_failures
-from mobilenet_chest.tracking.outbox.delivery import deliver_all
+from mobilenet_chest.tracking.outbox.delivery import flush_all
 from mobilenet_chest.tracking.store import wait_reachable
 
 END_SECONDS = 120.0
@@ -89,7 +89,7 @@ def work(job: Job) -> None:
     study = open_study(job.config, job.url)
     while (job.deadline is None or time.time() < job.deadline) and not only_failures(study, job.first_trial):
         wait_reachable(AWAY_SECONDS)
-        for line in deliver_all():  # what an earlier trial could not send
+        for line in flush_all():  # what an earlier trial could not send
             print(line, file=sys.stderr)
         claimed = claim(study, job.config, job.url)
         if claimed is None:

@@ -28,15 +28,16 @@ from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.splits import division
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.artifact_writer import remove_last
-from mobilenet_chest.tracking.artifacts import Standing, standing
-from mobilenet_chest.tracking.outbox.sender import answering
-from mobilenet_chest.tracking.store import connect, without_password
-from mobilenet_chest.tracking.study_run import exists, keep_checkpoints
+from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
+from mobilenet_chest.tracking.runs import run_exists
+from mobilenet_chest.tracking.store import connect, store_required, without_password
+from mobilenet_chest.tracking.study_run import prune_checkpoints
+from mobilenet_chest.tracking.tags import RESULT
 from mobilenet_chest.tracking.tracker import Status
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.predict import latency
 from mobilenet_chest.training.progress import StageCost
-from mobilenet_chest.two_stage import RESULT, RunResult, train
+from mobilenet_chest.two_stage import RunResult, train
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -160,7 +161,7 @@ def _trained(
         return report(epoch, record) and trial.should_prune()
 
     stands = None
-    if earlier is not None and (stands := standing(connect(), earlier)) is not None:
+    if earlier is not None and (stands := resume_point(connect(), earlier)) is not None:
         reported = _reports(study, trial)
         for epoch, record in enumerate(stands.progress.history, 1):
             # all that was reported then, and an epoch that was kept but not reported any more
@@ -187,7 +188,9 @@ def _trained_on_folds(
             guard=lease.held,
         )
 
-    def train_one(own: Config, tracker: MlflowTracker, stands: Standing | None) -> tuple[dict[str, float], Predictions]:
+    def train_one(
+        own: Config, tracker: MlflowTracker, stands: ResumePoint | None
+    ) -> tuple[dict[str, float], Predictions]:
         metrics, trained = _train(own, tracker, lambda epoch, record: _not_orphaned(), stands)
         return metrics, trained.predictions
 
@@ -207,7 +210,7 @@ def _train(
     config: Config,
     tracker: MlflowTracker,
     on_epoch: Callable[[int, Record], bool | None],
-    stands: Standing | None,
+    stands: ResumePoint | None,
 ) -> tuple[dict[str, float], RunResult]:
     trained = train(config, tracker, on_epoch, resume=stands)
     metrics = dict(trained.metrics)
@@ -241,8 +244,8 @@ def _earlier_run(trial: Trial, config: Config) -> Run | None:
     if run_id is None:
         return None
     client = connect()
-    with answering():
-        run = client.get_run(run_id) if exists(client, run_id) else None
+    with store_required():
+        run = client.get_run(run_id) if run_exists(client, run_id) else None
     if run is None:
         print(f"trial {trial.number} starts anew: run {run_id} is not there any more", file=sys.stderr)
         return None
@@ -284,4 +287,4 @@ def _keep_best_checkpoints(config: Config, study: optuna.Study) -> None:
     if config.study.also:
         kept |= {t.number for t in study.best_trials}  # none of the front is better than another
     runs = {t.number: [t.user_attrs.get("run_id"), *t.user_attrs.get(FOLD_RUNS, [])] for t in ended}
-    keep_checkpoints({run: number in kept for number, of_trial in runs.items() for run in of_trial if run})
+    prune_checkpoints({run: number in kept for number, of_trial in runs.items() for run in of_trial if run})

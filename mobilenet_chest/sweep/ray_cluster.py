@@ -15,7 +15,7 @@ from typing import Any
 import mobilenet_chest
 from mobilenet_chest.errors import ClusterError
 from mobilenet_chest.sweep.local_workers import cores
-from mobilenet_chest.tracking.store import shown, tracking_uri
+from mobilenet_chest.tracking.store import masked, tracking_uri
 
 HERE = "local"
 """Address of a cluster that is started on this machine, for this sweep, and ends with it."""
@@ -93,7 +93,7 @@ def check_shared(storage: str) -> None:
     if storage.startswith("sqlite"):
         raise ClusterError(f"--storage {storage} {why}; name a database server: postgresql+psycopg://USER@HOST/DB")
     if not tracking_uri().startswith(("http:", "https:", "postgresql", "mysql", "mssql")):
-        raise ClusterError(f"tracking store {shown(tracking_uri())} {why}; set MLFLOW_TRACKING_URI to a server's")
+        raise ClusterError(f"tracking store {masked(tracking_uri())} {why}; set MLFLOW_TRACKING_URI to a server's")
 
 
 def nodes() -> list[tuple[float, float]]:

@@ -22,7 +22,7 @@ from mobilenet_chest.sweep.local_workers import END_SECONDS, Job, Launcher, work
 from mobilenet_chest.sweep.ray_cluster import HERE, check_shared, connected, first_line, no_room, nodes, room, share
 from mobilenet_chest.sweep.storage import DEFAULT
 from mobilenet_chest.sweep.supervisor import Forecast, WorkerPool
-from mobilenet_chest.tracking.provenance import identity, is_alive
+from mobilenet_chest.tracking.provenance import identity, may_be_alive
 
 ADDRESS_VARIABLE = "RAY_ADDRESS"
 
@@ -200,7 +200,7 @@ def _make_sure_of(worker: _Running) -> None:
     while (
         worker.who is not None
         and worker.who["worker"]["host"] == socket.gethostname()
-        and is_alive(worker.who["worker"])
+        and may_be_alive(worker.who["worker"])
         and time.monotonic() < deadline
     ):
         time.sleep(0.1)

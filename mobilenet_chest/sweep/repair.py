@@ -14,9 +14,9 @@ from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, open_storage
 from mobilenet_chest.sweep.stored_study import studies
-from mobilenet_chest.tracking.outbox.delivery import deliver_all
+from mobilenet_chest.tracking.outbox.delivery import flush_all
 from mobilenet_chest.tracking.store import check_reachable
-from mobilenet_chest.tracking.study_run import close_dead, settle_trials
+from mobilenet_chest.tracking.study_run import close_abandoned_runs, sync_trial_runs
 
 
 def reconcile(study: optuna.Study, url: str, parent_run: str, watch: WorkerWatch | None = None) -> list[str]:
@@ -37,7 +37,7 @@ def reconcile(study: optuna.Study, url: str, parent_run: str, watch: WorkerWatch
         living = {trial.number for trial in trials if trial.state == TrialState.RUNNING}
         told = {t.user_attrs["run_id"]: t.state.name for t in trials if counts(t) and "run_id" in t.user_attrs}
         kind = "confirm" if CONFIRMS in study.user_attrs else "trial"
-        return said + settle_trials(parent_run, living, told, kind)
+        return said + sync_trial_runs(parent_run, living, told, kind)
 
 
 def free(study: optuna.Study, url: str, watch: WorkerWatch) -> list[str]:
@@ -63,14 +63,14 @@ def repair(storage: str | None = None) -> list[str]:
     url = storage or DEFAULT
     check_reachable()
     check_storage(url)
-    said, at_work = deliver_all(), []
+    said, at_work = flush_all(), []
     for name in studies(url):
         study = optuna.load_study(study_name=name, storage=open_storage(url))
         if parent_run := study.user_attrs.get("run_id"):
             said += [f"study {name}: {line}" for line in reconcile(study, url, parent_run, _watched(study))]
             if study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 at_work.append(parent_run)  # whichever of the machines that share it
-    for run_id, kind in close_dead(at_work):
+    for run_id, kind in close_abandoned_runs(at_work):
         goes_on = f"train.py with --resume {run_id}" if kind == "train" else "the same command again"
         said.append(f"{kind} run {run_id}: its process is gone, KILLED; {goes_on} goes on with it")
     return said

@@ -10,7 +10,7 @@ from optuna.storages import RDBStorage
 from mobilenet_chest.errors import MissingExtraError, StudyError
 from mobilenet_chest.sweep.locks import NOTICE_LOSS, exclusive, is_sqlite
 from mobilenet_chest.sweep.optuna_adapter import RetryingStorage
-from mobilenet_chest.tracking.store import database_problem, shown
+from mobilenet_chest.tracking.store import database_problem, masked
 
 DEFAULT = "sqlite:///optuna.db"
 
@@ -30,16 +30,16 @@ def check_storage(url: str) -> None:
         backend = address.get_backend_name()
     except (sqlalchemy.exc.ArgumentError, ValueError):
         # a password in what is no address cannot be told apart from the rest, so nothing of it is shown
-        given = "(not shown: it may hold a password)" if "@" in url else shown(url)
+        given = "(not shown: it may hold a password)" if "@" in url else masked(url)
         raise StudyError(f"--storage {given}: not a database address; for example {DEFAULT}") from None
     if backend == "sqlite" and address.database in (None, "", ":memory:"):
         raise StudyError(f"--storage {url}: workers cannot share a database in memory; name a file, such as {DEFAULT}")
     if backend not in ("sqlite", "postgresql"):
-        raise StudyError(f"--storage {shown(url)}: trials can be claimed safely in sqlite:/// and postgresql:// only")
+        raise StudyError(f"--storage {masked(url)}: trials can be claimed safely in sqlite:/// and postgresql:// only")
     try:
         problem = database_problem(url)
     except ModuleNotFoundError:
-        raise MissingExtraError(f"--storage {shown(url)}", "postgresql") from None
+        raise MissingExtraError(f"--storage {masked(url)}", "postgresql") from None
     if problem is not None:
         raise StudyError(f"--storage: {problem}")
 

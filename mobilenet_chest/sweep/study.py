@@ -28,7 +28,7 @@ from mobilenet_chest.sweep.stored_study import check_same_experiment, exists, op
 from mobilenet_chest.sweep.summary import SweepStatus, TrialSummary, status, summarize
 from mobilenet_chest.sweep.supervisor import Forecast, forecast, only_failures
 from mobilenet_chest.sweep.ties import Ties, find_ties
-from mobilenet_chest.tracking.outbox.delivery import deliver_all
+from mobilenet_chest.tracking.outbox.delivery import flush_all
 from mobilenet_chest.tracking.store import check_reachable, connect
 from mobilenet_chest.tracking.study_run import open_study_run
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
@@ -149,7 +149,7 @@ def run_sweep(
     url = storage or DEFAULT
     check(config, storage)
     started = time.time()
-    _say(deliver_all())
+    _say(flush_all())
     study, watch = open_or_create(config, url), WorkerWatch()
     known = study.user_attrs.get("run_id")
     if known is not None and study.user_attrs.get(REPORTED) == len(_counted(study)) >= _total(config):
@@ -188,7 +188,7 @@ def run_sweep(
     try:
         if len(before) < _total(config):
             work(config, study, _total(config))
-        _say(deliver_all())
+        _say(flush_all())
         with exclusive(url):  # machines that share the study are done with it at the same time
             result = _result(config, study, run_id, new_trials=len(_counted(study)) - len(before))
             if study.user_attrs.get(REPORTED) != len(result.trials):

@@ -19,7 +19,7 @@ from mobilenet_chest.sweep.confirm import Confirmation
 from mobilenet_chest.sweep.objective import STAGE1
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.ties import Ties
-from mobilenet_chest.tracking.study_run import CONFIRMED_RUN
+from mobilenet_chest.tracking.tags import CONFIRMED_RUN
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.progress import StageCost
 

@@ -12,10 +12,10 @@ from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.paired import indistinguishable
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.sweep.summary import TrialSummary
-from mobilenet_chest.tracking.outbox.sender import answering
-from mobilenet_chest.tracking.scored import scored
-from mobilenet_chest.tracking.store import connect
-from mobilenet_chest.tracking.study_run import ANSWER_SECONDS, nested_runs
+from mobilenet_chest.tracking.runs import nested_runs
+from mobilenet_chest.tracking.scored import load_scored
+from mobilenet_chest.tracking.store import connect, store_required
+from mobilenet_chest.tracking.study_run import ANSWER_SECONDS
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,12 @@ def find_ties(metric: str, trials: Sequence[TrialSummary], best: TrialSummary, p
     """Of a study's trials, from the predictions in their runs; with the store away, nothing, and a line on stderr."""
     complete = {trial.run_id: trial for trial in trials if trial.state == "COMPLETE"}
     try:
-        with answering(ANSWER_SECONDS):
+        with store_required(ANSWER_SECONDS):
             runs = [run for run in nested_runs(connect(), parent_run) if run.info.run_id in complete]
             found = {
-                complete[run_id].number: one for run_id, one in scored(runs).items() if isinstance(one, RunPredictions)
+                complete[run_id].number: one
+                for run_id, one in load_scored(runs).items()
+                if isinstance(one, RunPredictions)
             }
     except TrackingError as error:
         print(f"trials are shown without intervals: {error}", file=sys.stderr)

@@ -13,8 +13,7 @@ from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import WriteFailed
 from mobilenet_chest.evaluation.calibration import crossfit_calibrated
 from mobilenet_chest.evaluation.predictions import Predictions
-from mobilenet_chest.tracking.curves import reliability_diagram, threshold_picture
-from mobilenet_chest.tracking.plots import prediction_grid, training_curves
+from mobilenet_chest.tracking.plots import prediction_grid, reliability_diagram, threshold_picture, training_curves
 from mobilenet_chest.tracking.tracker import NullTracker, Tracker
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.progress import Progress
@@ -22,17 +21,17 @@ from mobilenet_chest.training.progress import Progress
 if TYPE_CHECKING:
     import pandas as pd  # takes long, and is needed when a training has ended
 
-FOLDER = "checkpoints"
+CHECKPOINTS = "checkpoints"
 
-LAST = ("last-0.pt", "last-1.pt")
+LAST_FILES = ("last-0.pt", "last-1.pt")
 """Where an unfinished run stands, written in turn: whatever happens to one while it is written, the other is whole."""
 
-SPARED_SECONDS = 1.0
+CHECKPOINT_SECONDS = 1.0
 """An epoch that ends sooner than this after the last checkpoint has none of its own: frozen epochs on stored features
 take a tenth of a second, and less than writing would."""
 
 
-class Keeper:
+class ArtifactWriter:
     """Writes what is kept of a run to a folder of its own and hands it to the tracker.
 
     Args:
@@ -44,7 +43,7 @@ class Keeper:
 
     def __init__(self, tracker: Tracker, config: Config, folder: Path, resumed: str | None = None) -> None:
         self.tracker, self.config, self.folder = tracker, config, folder
-        self._turn = 1 if resumed == LAST[0] else 0
+        self._next = 1 if resumed == LAST_FILES[0] else 0
         self._kept, self._kept_at = 0, float("-inf")
 
     def checkpoint(
@@ -71,29 +70,29 @@ class Keeper:
         self._checkpoint(name, contents)
 
     def _checkpoint(self, name: str, contents: Mapping[str, Any]) -> None:
-        with _written(f"{FOLDER}/{name}"):
+        with _written(f"{CHECKPOINTS}/{name}"):
             checkpoint.save(self.folder / name, contents)
-            self.tracker.log_file(self.folder / name, FOLDER)
+            self.tracker.log_file(self.folder / name, CHECKPOINTS)
 
-    def last(self, progress: Progress) -> None:
+    def save_last(self, progress: Progress) -> None:
         """All that going on after this epoch needs, unless the one before was kept a moment ago."""
-        if time.monotonic() - self._kept_at >= SPARED_SECONDS:
-            self._last(progress)
+        if time.monotonic() - self._kept_at >= CHECKPOINT_SECONDS:
+            self._save_last(progress)
 
-    def _last(self, progress: Progress) -> None:
+    def _save_last(self, progress: Progress) -> None:
         if isinstance(self.tracker, NullTracker) or progress.epoch == self._kept:
             return
-        name = LAST[self._turn]
+        name = LAST_FILES[self._next]
         self._checkpoint(name, {"progress": vars(progress)})
-        self._turn = 1 - self._turn
+        self._next = 1 - self._next
         self._kept, self._kept_at = progress.epoch, time.monotonic()
 
-    def interrupted(self, progress: Progress, best: Mapping[str, Any]) -> None:
+    def save_interrupted(self, progress: Progress, best: Mapping[str, Any]) -> None:
         """The best checkpoint so far, and where the run stands."""
         if isinstance(self.tracker, NullTracker) or not progress.epoch:
             return
         self.checkpoint("best.pt", progress, best)
-        self._last(progress)
+        self._save_last(progress)
 
     def predictions(self, predictions: Predictions, split: str) -> None:
         path = self.folder / f"{split}.parquet"
@@ -119,8 +118,8 @@ class Keeper:
 
 def remove_last(tracker: Tracker) -> None:
     """Remove :data:`LAST` from a run that has all its results: nobody will go on from there."""
-    for name in LAST:
-        tracker.remove_file(f"{FOLDER}/{name}")
+    for name in LAST_FILES:
+        tracker.remove_file(f"{CHECKPOINTS}/{name}")
 
 
 @contextmanager
@@ -142,6 +141,6 @@ def predictions_table(predictions: Predictions) -> pd.DataFrame:
     return pd.DataFrame(predictions.columns())
 
 
-def predictions_of(table: pd.DataFrame) -> Predictions:
+def predictions_from_table(table: pd.DataFrame) -> Predictions:
     """What :func:`predictions_table` was made of."""
     return Predictions.from_columns({str(name): table[name].to_numpy() for name in table})

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
+from torch import Tensor, nn
 
-from mobilenet_chest.errors import DataError, TrackingError, WriteFailed
-from mobilenet_chest.tracking.artifact_writer import FOLDER, LAST
-from mobilenet_chest.tracking.outbox.delivery import deliver_run
+from mobilenet_chest.config import Config, load, parse
+from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.errors import ConfigError, DataError, TrackingError, WriteFailed
+from mobilenet_chest.models.classifier import Classifier, Ensemble
+from mobilenet_chest.models.zoo import build_model
+from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS, LAST_FILES
+from mobilenet_chest.tracking.outbox.delivery import flush_run
+from mobilenet_chest.tracking.tags import FOLDS
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORED_ON = "scored_on"
-"""Tag of runs whose ``val_*`` figures are not of the validation split as a whole, each row by the run's own model."""
 
-OUT_OF_FOLD = "train and val, each row by the member that did not train on it"
-"""Value of :data:`SCORED_ON` for what was trained on folds."""
-
-FOLDS = "folds"
-"""Tag of a trial's run that stands for as many trainings, one on each fold, and has no model itself."""
-
-
-class Standing(NamedTuple):
+class ResumePoint(NamedTuple):
     """Where an unfinished run stands.
 
     Attributes:
@@ -44,23 +41,23 @@ class Standing(NamedTuple):
     file: str
 
 
-def standing(client: MlflowClient, run: Run) -> Standing | None:
+def resume_point(client: MlflowClient, run: Run) -> ResumePoint | None:
     """The newest of a run's two checkpoints that is whole; none where it has none. A damaged one is set aside, with a
     line on stderr: the next epoch is written over it.
 
     Raises:
         TrackingError: One may wait on the disk for the store, and cannot be delivered.
     """
-    deliver_run(run.info.run_id)
-    present, found = {file.path for file in client.list_artifacts(run.info.run_id, FOLDER)}, []
-    for name in LAST:
-        if f"{FOLDER}/{name}" not in present:
+    flush_run(run.info.run_id)
+    present, found = {file.path for file in client.list_artifacts(run.info.run_id, CHECKPOINTS)}, []
+    for name in LAST_FILES:
+        if f"{CHECKPOINTS}/{name}" not in present:
             continue
-        with artifact(client, run, f"{FOLDER}/{name}") as path:
+        with artifact(client, run, f"{CHECKPOINTS}/{name}") as path:
             try:
-                found.append(Standing(Progress(**checkpoint.load(path)["progress"]), name))
+                found.append(ResumePoint(Progress(**checkpoint.load(path)["progress"]), name))
             except DataError:
-                print(f"run {run.info.run_id}: {FOLDER}/{name} is damaged; it is set aside", file=sys.stderr)
+                print(f"run {run.info.run_id}: {CHECKPOINTS}/{name} is damaged; it is set aside", file=sys.stderr)
     return max(found, key=lambda one: one.progress.epoch, default=None)
 
 
@@ -77,7 +74,7 @@ def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
         removed = run.data.tags.get("checkpoints_removed")
         why = f": {removed}; raise tracking.keep_checkpoints to keep more" if "checkpoints" in path and removed else ""
         if "checkpoints" in path and FOLDS in run.data.tags:
-            why = f": {of_folds(run)}"
+            why = f": {why_no_model(run)}"
         raise TrackingError(f"run {run.info.run_id} has no {path}{why}")
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as copy:
         try:
@@ -90,7 +87,7 @@ def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
         yield file
 
 
-def of_folds(run: Run) -> str:
+def why_no_model(run: Run) -> str:
     """Why a run with the tag :data:`FOLDS` has no model, and what makes one."""
     return (
         f"its trial was trained on {run.data.tags[FOLDS]} folds, each with a model of its own; "
@@ -104,3 +101,39 @@ def stored_predictions(client: MlflowClient, run: Run, split: str) -> pd.DataFra
 
     with artifact(client, run, f"predictions/{split}.parquet") as path:
         return pd.read_parquet(path)
+
+
+def run_config(client: MlflowClient, run: Run) -> Config:
+    """The resolved experiment of a run, from its ``config.yaml``.
+
+    Raises:
+        TrackingError: The run has none, or it is not one of ours.
+    """
+    with artifact(client, run, "config.yaml") as path:
+        try:
+            return load(path)
+        except ConfigError as error:
+            raise TrackingError(f"run {run.info.run_id}: its config.yaml no longer fits the schema: {error}") from error
+
+
+def trained_model(client: MlflowClient, run: Run, config: Config) -> nn.Module:
+    """The network, or ensemble, of the run's ``checkpoints/best.pt``, in evaluation mode on the CPU."""
+    with artifact(client, run, "checkpoints/best.pt") as path:
+        contents = checkpoint.load(path)
+    channels = load_train_val(config.data).channels
+    if "members" in contents:
+        return ensemble_of_members(contents["members"], channels)
+    return _with_weights(config, contents["model"], channels)
+
+
+def ensemble_of_members(members: Sequence[Mapping[str, Any]], channels: int) -> nn.Module:
+    """The ensemble of networks given as ``config`` and ``model`` state."""
+    models = [_with_weights(parse(m["config"], source="member"), m["model"], channels) for m in members]
+    return Ensemble(models).eval()
+
+
+def _with_weights(config: Config, state: Mapping[str, Tensor], channels: int) -> Classifier:
+    # random weights to begin with: every one of them is replaced
+    model = build_model(config.model.model_copy(update={"weights": "none"}), channels)
+    model.load_state_dict(state)
+    return model.eval()

@@ -15,9 +15,7 @@ from typing import Any
 import psutil
 
 from mobilenet_chest import __version__
-
-OWNER = "owner"
-"""Tag: the process that writes a run, or wrote it last, as :func:`identity`."""
+from mobilenet_chest.tracking.tags import OWNER
 
 
 @lru_cache(maxsize=1)
@@ -65,7 +63,7 @@ def _identity(process: psutil.Process) -> dict[str, Any]:
     return _machine() | {"pid": process.pid, "started": process.create_time()}
 
 
-def is_same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+def is_same_process(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
     """Whether two identities are of one process."""
     if one is None or other is None:
         return False
@@ -73,7 +71,7 @@ def is_same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> b
     return same and abs(float(one["started"]) - float(other["started"])) < 1
 
 
-def known_alive(worker: Mapping[str, Any] | None) -> bool | None:
+def process_alive(worker: Mapping[str, Any] | None) -> bool | None:
     """Whether a worker still runs; ``None`` where that cannot be seen from here: on another machine, or stopped.
 
     No ``worker`` at all is one that died before it said who it is.
@@ -93,9 +91,9 @@ def known_alive(worker: Mapping[str, Any] | None) -> bool | None:
     return None if status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP) else True
 
 
-def is_alive(worker: Mapping[str, Any] | None) -> bool:
+def may_be_alive(worker: Mapping[str, Any] | None) -> bool:
     """Whether a worker may still run: one that cannot be asked from here counts as alive."""
-    return known_alive(worker) is not False
+    return process_alive(worker) is not False
 
 
 @lru_cache(maxsize=1)

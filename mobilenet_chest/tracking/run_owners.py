@@ -13,14 +13,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from mobilenet_chest.tracking.client import answer_within, is_away
 from mobilenet_chest.tracking.outbox.delivery import TURN
-from mobilenet_chest.tracking.outbox.writes import impatient, is_away, send
-from mobilenet_chest.tracking.provenance import OWNER, known_alive
+from mobilenet_chest.tracking.outbox.writes import send
+from mobilenet_chest.tracking.provenance import process_alive
 from mobilenet_chest.tracking.store import connect
-
-SIGN = "sign_of_life"
-"""Tag: when the process that writes the run was last at work, in seconds of its own clock; what counts is that it
-changes."""
+from mobilenet_chest.tracking.tags import HEARTBEAT, OWNER
 
 SIGN_SECONDS = 15.0
 """Between two signs."""
@@ -31,7 +29,7 @@ SILENT_SECONDS = 60.0
 ANSWER_SECONDS = 5
 
 
-class Signs:
+class RunHeartbeat:
     """Gives signs of life in a run until it is stopped; none while the store is away.
 
     Args:
@@ -53,9 +51,9 @@ class Signs:
     def _give(self) -> None:
         while not self._done.wait(SIGN_SECONDS):
             try:
-                with TURN, impatient(ANSWER_SECONDS):
+                with TURN, answer_within(ANSWER_SECONDS):
                     if not self._done.is_set():
-                        send(self._client, self._run_id, {"tags": {SIGN: str(int(time.time()))}})
+                        send(self._client, self._run_id, {"tags": {HEARTBEAT: str(int(time.time()))}})
             except Exception as error:
                 if not is_away(error):  # the run is deleted, or not to be written any more: the next write says so
                     return
@@ -78,7 +76,7 @@ def living_owners(runs: Iterable[Run]) -> dict[str, dict[str, Any]]:
         if run.info.status != "RUNNING" or OWNER not in run.data.tags:
             continue
         owner = json.loads(run.data.tags[OWNER])
-        known = known_alive(owner)
+        known = process_alive(owner)
         if known is not False:
             (living if known else unknown)[str(run.info.run_id)] = owner
     return living | {run_id: unknown[run_id] for run_id in _giving_signs(unknown)}
@@ -107,4 +105,4 @@ def _sign(client: MlflowClient, run_id: str) -> tuple[str | None, str]:
         if is_away(error):  # nobody could give a sign either
             return None, "away"
         raise
-    return run.data.tags.get(SIGN), run.info.status + run.data.tags.get(OWNER, "")
+    return run.data.tags.get(HEARTBEAT), run.info.status + run.data.tags.get(OWNER, "")

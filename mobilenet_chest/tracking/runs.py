@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from torch import Tensor, nn
 
-from mobilenet_chest.config import Config, load, parse
-from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.errors import ConfigError, TrackingError, nearest
-from mobilenet_chest.models.classifier import Classifier, Ensemble
-from mobilenet_chest.models.zoo import build_model
-from mobilenet_chest.tracking.artifacts import SCORED_ON as SCORED_ON
-from mobilenet_chest.tracking.artifacts import artifact
-from mobilenet_chest.tracking.artifacts import stored_predictions as stored_predictions
-from mobilenet_chest.tracking.outbox.writes import is_away
+from mobilenet_chest.config import Config
+from mobilenet_chest.errors import TrackingError, nearest
+from mobilenet_chest.tracking.client import is_away
 from mobilenet_chest.tracking.provenance import code_version
 from mobilenet_chest.tracking.run_owners import living_owner
-from mobilenet_chest.tracking.store import all_experiment_ids, reason, shown, tracking_uri
-from mobilenet_chest.tracking.study_run import CONFIRMED_RUN, exists, nested_runs, search_all
-from mobilenet_chest.training import checkpoint
+from mobilenet_chest.tracking.store import all_experiment_ids, masked, reason, tracking_uri
+from mobilenet_chest.tracking.tags import CONFIRMED_RUN
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -34,7 +25,7 @@ SINGLE_KINDS = ("train", "ensemble", "soup")
 """Tag ``kind`` of runs that stand for themselves, unlike trials, which their study stands for."""
 
 
-def images_digest(run: Run) -> str | None:
+def rows_digest(run: Run) -> str | None:
     """Of the validation rows, which figures are of; of training rows as well where a run is older than that tag."""
     tags = run.data.tags
     return tags.get("val_digest", tags.get("data_digest"))
@@ -68,13 +59,13 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
         return client.get_run(run_id)
     except MlflowException as error:
         if is_away(error):
-            raise TrackingError(f"tracking store {shown(tracking_uri())} is away ({reason(error)})") from error
+            raise TrackingError(f"tracking store {masked(tracking_uri())} is away ({reason(error)})") from error
         raise TrackingError(
-            f"no run {run_id} at {shown(tracking_uri())}; `mobilenet-chest compare` lists the ones there are"
+            f"no run {run_id} at {masked(tracking_uri())}; `mobilenet-chest compare` lists the ones there are"
         ) from error
 
 
-def find(client: MlflowClient, reference: str) -> list[Candidate]:
+def find_runs(client: MlflowClient, reference: str) -> list[Candidate]:
     """What a name on the command line stands for.
 
     Args:
@@ -87,20 +78,20 @@ def find(client: MlflowClient, reference: str) -> list[Candidate]:
     """
     if RUN_ID.fullmatch(reference):
         return [_of_run(client, get_run(client, reference))]
-    studies = search_all(client, all_experiment_ids(client), "tags.kind = 'study'")
+    studies = search_runs(client, all_experiment_ids(client), "tags.kind = 'study'")
     named = [run for run in studies if run.data.tags.get("study") == reference]
     if named:
         return [best_of_study(client, named[0])]
     experiment = client.get_experiment_by_name(reference)
     if experiment is not None and experiment.lifecycle_stage == "active":
-        found = everything(client, [experiment.experiment_id])
+        found = find_all(client, [experiment.experiment_id])
         if not found:
             raise TrackingError(f"experiment '{reference}' has no finished run yet; wait, or run it again to go on")
         return found
     names = {run.data.tags.get("study", "") for run in studies} | {e.name for e in client.search_experiments()}
     known = ", ".join(sorted(names - {"", "Default"})) or "none yet: run sweep.py first"
     raise TrackingError(
-        f"no run, study or experiment '{reference}' at {shown(tracking_uri())}{nearest(reference, names)} "
+        f"no run, study or experiment '{reference}' at {masked(tracking_uri())}{nearest(reference, names)} "
         f"(there are: {known})"
     )
 
@@ -111,39 +102,39 @@ def find_study(client: MlflowClient, name: str) -> Run:
     Raises:
         TrackingError: There is none.
     """
-    studies = search_all(client, all_experiment_ids(client), "tags.kind = 'study'")
+    studies = search_runs(client, all_experiment_ids(client), "tags.kind = 'study'")
     for run in studies:
         if name in (run.data.tags.get("study"), run.info.run_id):
             return run
     known = sorted({run.data.tags.get("study", "") for run in studies})
     raise TrackingError(
-        f"no study '{name}' at {shown(tracking_uri())}{nearest(name, known)} "
+        f"no study '{name}' at {masked(tracking_uri())}{nearest(name, known)} "
         f"(there are: {', '.join(known) or 'none yet'})"
     )
 
 
-def find_one(client: MlflowClient, reference: str) -> Candidate:
+def find_run(client: MlflowClient, reference: str) -> Candidate:
     """As :func:`find`, for commands that want a single run.
 
     Raises:
         TrackingError: It stands for several.
     """
-    found = find(client, reference)
+    found = find_runs(client, reference)
     if len(found) > 1:
         names = ", ".join(f"{candidate.name} ({candidate.run_id})" for candidate in found[:5])
         raise TrackingError(f"'{reference}' stands for {len(found)} runs; name one of them: {names}")
     return found[0]
 
 
-def everything(client: MlflowClient, experiments: list[str]) -> list[Candidate]:
+def find_all(client: MlflowClient, experiments: list[str]) -> list[Candidate]:
     """The best trial of each study, and each finished training, ensemble and soup."""
     found = []
-    for study in search_all(client, experiments, "tags.kind = 'study'"):
+    for study in search_runs(client, experiments, "tags.kind = 'study'"):
         if best := _best_trial(client, study):
             found.append(Candidate(best, study))
     for kind in SINGLE_KINDS:
         finished = f"tags.kind = '{kind}' AND attributes.status = 'FINISHED'"
-        found += [Candidate(run) for run in search_all(client, experiments, finished)]
+        found += [Candidate(run) for run in search_runs(client, experiments, finished)]
     return found
 
 
@@ -162,13 +153,17 @@ def top_trials(client: MlflowClient, study: Run, count: int) -> list[Candidate]:
     return [Candidate(run, study) for run in ranked[:count]]
 
 
-def finished_like(client: MlflowClient, config: Config, data_digest: str, teacher: str | None = None) -> Run | None:
+def find_finished_training(
+    client: MlflowClient, config: Config, data_digest: str, teacher: str | None = None
+) -> Run | None:
     """The latest finished training of an equal experiment, on the same rows, with the same code and teacher."""
-    found = finished_with(client, config.experiment, _training_tags(config, data_digest))
+    found = find_finished_runs(client, config.experiment, _training_tags(config, data_digest))
     return next((run for run in found if run.data.tags.get("teacher") == teacher), None)
 
 
-def unfinished_like(client: MlflowClient, config: Config, data_digest: str, teacher: str | None = None) -> Run | None:
+def find_unfinished_training(
+    client: MlflowClient, config: Config, data_digest: str, teacher: str | None = None
+) -> Run | None:
     """The latest training of an equal experiment that was interrupted or killed, as in :func:`finished_like`."""
     found = [
         run
@@ -179,7 +174,7 @@ def unfinished_like(client: MlflowClient, config: Config, data_digest: str, teac
     return max(found, key=lambda run: int(run.info.start_time), default=None)
 
 
-def finished_with(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[Run]:
+def find_finished_runs(client: MlflowClient, experiment: str, tags: Mapping[str, str]) -> list[Run]:
     """Finished runs of an MLflow experiment that have these tags and were made with the same code."""
     return _with_status(client, experiment, tags, "FINISHED")
 
@@ -193,7 +188,7 @@ def _with_status(client: MlflowClient, experiment: str, tags: Mapping[str, str],
     if known is None or known.lifecycle_stage != "active":
         return []
     query = " AND ".join(f"tags.{name} = '{value}'" for name, value in {**tags, **code_version()}.items())
-    return search_all(client, [known.experiment_id], f"{query} AND attributes.status = '{status}'")
+    return search_runs(client, [known.experiment_id], f"{query} AND attributes.status = '{status}'")
 
 
 def best_of_study(client: MlflowClient, study: Run) -> Candidate:
@@ -210,7 +205,7 @@ def best_of_study(client: MlflowClient, study: Run) -> Candidate:
 
 
 def _best_trial(client: MlflowClient, study: Run) -> Run | None:
-    if (confirmed := study.data.tags.get(CONFIRMED_RUN)) and exists(client, confirmed):
+    if (confirmed := study.data.tags.get(CONFIRMED_RUN)) and run_exists(client, confirmed):
         return client.get_run(confirmed)
     return next(iter(ranked_trials(client, study)), None)
 
@@ -234,37 +229,30 @@ def _of_run(client: MlflowClient, run: Run) -> Candidate:
     return Candidate(run)
 
 
-def run_config(client: MlflowClient, run: Run) -> Config:
-    """The resolved experiment of a run, from its ``config.yaml``.
-
-    Raises:
-        TrackingError: The run has none, or it is not one of ours.
-    """
-    with artifact(client, run, "config.yaml") as path:
-        try:
-            return load(path)
-        except ConfigError as error:
-            raise TrackingError(f"run {run.info.run_id}: its config.yaml no longer fits the schema: {error}") from error
+def nested_runs(client: MlflowClient, parent: str) -> list[Run]:
+    """All runs under a parent, however many pages they take."""
+    experiment = client.get_run(parent).info.experiment_id
+    return search_runs(client, [experiment], f"tags.`mlflow.parentRunId` = '{parent}'")
 
 
-def trained_model(client: MlflowClient, run: Run, config: Config) -> nn.Module:
-    """The network, or ensemble, of the run's ``checkpoints/best.pt``, in evaluation mode on the CPU."""
-    with artifact(client, run, "checkpoints/best.pt") as path:
-        contents = checkpoint.load(path)
-    channels = load_train_val(config.data).channels
-    if "members" in contents:
-        return run_of_members(contents["members"], channels)
-    return _with_weights(config, contents["model"], channels)
+def search_runs(client: MlflowClient, experiments: list[str], filter_string: str) -> list[Run]:
+    """Every run that matches, newest first; MLflow gives a page at a time."""
+    runs: list[Run] = []
+    token = None
+    while experiments:
+        page = client.search_runs(experiments, filter_string, max_results=1000, page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            break
+    return runs
 
 
-def run_of_members(members: Sequence[Mapping[str, Any]], channels: int) -> nn.Module:
-    """The ensemble of networks given as ``config`` and ``model`` state."""
-    models = [_with_weights(parse(m["config"], source="member"), m["model"], channels) for m in members]
-    return Ensemble(models).eval()
-
-
-def _with_weights(config: Config, state: Mapping[str, Tensor], channels: int) -> Classifier:
-    # random weights to begin with: every one of them is replaced
-    model = build_model(config.model.model_copy(update={"weights": "none"}), channels)
-    model.load_state_dict(state)
-    return model.eval()
+def run_exists(client: MlflowClient, run_id: str) -> bool:
+    """Whether the store has the run, and it is not deleted."""
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise

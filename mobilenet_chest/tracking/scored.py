@@ -26,7 +26,7 @@ AT_ONCE = 8
 """Files that are fetched at a time from a store on another machine; MLflow keeps ten connections."""
 
 
-def scored(runs: Sequence[Run]) -> dict[str, RunPredictions | str]:
+def load_scored(runs: Sequence[Run]) -> dict[str, RunPredictions | str]:
     """By run id, the validation predictions; where a run has none that can be read, why not."""
     with (
         tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder,

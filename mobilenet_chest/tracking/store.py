@@ -21,9 +21,13 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import TrackingError, TrackingLost
-from mobilenet_chest.tracking.outbox.writes import impatient
+from mobilenet_chest.tracking.client import answer_within, is_away
 
 ANSWER_SECONDS = 5.0
+"""How long a server may take to say that it is well."""
+
+REQUEST_SECONDS = 5
+"""How long a store may take to answer a request that cannot be kept for later."""
 
 MIGRATIONS_LOCK = 1_296_844_364
 """Key of PostgreSQL's advisory lock on making MLflow's tables; any number that nothing else in the database uses."""
@@ -47,7 +51,7 @@ def tracking_uri() -> str:
     return str(mlflow.get_tracking_uri())
 
 
-def shown(uri: str) -> str:
+def masked(uri: str) -> str:
     """``uri`` without its password, in front of the host or in the query, for people and logs."""
     hidden = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", uri)
     return re.sub(r"(?i)([?&][^=&#]*(?:pass|pwd|secret|token|key)[^=&#]*=)[^&#\s]*", r"\1***", hidden)
@@ -56,11 +60,11 @@ def shown(uri: str) -> str:
 def without_password(text: str) -> str:
     """A text in which MLflow may have put the address of its store, password and all."""
     uri = tracking_uri().rstrip("/")
-    return text.replace(uri, shown(uri))
+    return text.replace(uri, masked(uri))
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def as_tracking_lost() -> Iterator[None]:
     """What the store fails with in the midst of it becomes an error of this package, in a line without a password.
 
     Raises:
@@ -70,8 +74,30 @@ def told() -> Iterator[None]:
         yield
     except (MlflowException, requests.RequestException) as error:
         raise TrackingLost(
-            f"tracking store {shown(tracking_uri())}: {reason(error)}; see that it runs, then give the same command "
+            f"tracking store {masked(tracking_uri())}: {reason(error)}; see that it runs, then give the same command "
             "again"
+        ) from error
+
+
+@contextmanager
+def store_required(timeout: int = REQUEST_SECONDS) -> Iterator[None]:
+    """For what cannot be kept for later: making a run, taking it over, reading what it has.
+
+    Args:
+        timeout: Seconds that the store may take for an answer, twice at most.
+
+    Raises:
+        TrackingError: The store is away.
+    """
+    try:
+        with answer_within(timeout):
+            yield
+    except Exception as error:
+        if not is_away(error):
+            raise
+        raise TrackingError(
+            f"tracking store {masked(tracking_uri())} is away ({reason(error)}); give the same command again when it "
+            "is back"
         ) from error
 
 
@@ -89,8 +115,8 @@ def check_reachable() -> None:
         _check_database(uri)
     elif scheme in ("", "file"):
         raise TrackingError(
-            f"MLFLOW_TRACKING_URI={shown(uri)}: MLflow has no file store any more; set sqlite:///mlflow.db, a server's "
-            "http:// address, or unset the variable"
+            f"MLFLOW_TRACKING_URI={masked(uri)}: MLflow has no file store any more; set sqlite:///mlflow.db, a "
+            "server's http:// address, or unset the variable"
         )
     else:
         _check_database(uri)
@@ -127,11 +153,11 @@ def connect() -> MlflowClient:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     uri = tracking_uri()
     try:
-        with _alone(uri), impatient(None):
+        with _alone(uri), answer_within(None):
             client = MlflowClient()
             client.search_experiments(max_results=1)  # opens the store, which runs the migrations of a fresh one
     except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise TrackingError(f"tracking store {shown(uri)}: {reason(error)}; see `mobilenet-chest doctor`") from error
+        raise TrackingError(f"tracking store {masked(uri)}: {reason(error)}; see `mobilenet-chest doctor`") from error
     return client
 
 
@@ -188,11 +214,11 @@ def _check_server(uri: str) -> None:
         answer = requests.get(uri.rstrip("/") + "/health", timeout=ANSWER_SECONDS)
     except requests.RequestException as error:
         raise TrackingError(
-            f"no tracking server answers at {shown(uri)} ({type(error).__name__}); start one with `mlflow server`, or "
+            f"no tracking server answers at {masked(uri)} ({type(error).__name__}); start one with `mlflow server`, or "
             "unset MLFLOW_TRACKING_URI to use a local file"
         ) from error
     if answer.status_code >= 500:
-        raise TrackingError(f"the tracking server at {shown(uri)} answers HTTP {answer.status_code}; see its own log")
+        raise TrackingError(f"the tracking server at {masked(uri)} answers HTTP {answer.status_code}; see its own log")
 
 
 def database_problem(uri: str) -> str | None:
@@ -206,13 +232,13 @@ def database_problem(uri: str) -> str | None:
         if url.get_backend_name() == "sqlite":
             return _file_problem(Path(url.database or "").absolute())
         if "@" in (url.host or ""):  # a part of the password, which the driver's own message would show as the host
-            return f"{shown(uri)} has an @ too many; write one in the user's name or password as %40"
+            return f"{masked(uri)} has an @ too many; write one in the user's name or password as %40"
         engine = sqlalchemy.create_engine(url)
         with engine.connect():
             pass
         engine.dispose()
     except sqlalchemy.exc.SQLAlchemyError as error:
-        return f"cannot reach {shown(uri)} ({reason(error)}); see that it runs and that its driver is installed"
+        return f"cannot reach {masked(uri)} ({reason(error)}); see that it runs and that its driver is installed"
     return None
 
 
@@ -233,7 +259,7 @@ def _check_database(uri: str) -> None:
     try:
         problem = database_problem(uri)
     except ModuleNotFoundError as error:
-        problem = f"{shown(uri)} needs the driver '{error.name}'; install it"
+        problem = f"{masked(uri)} needs the driver '{error.name}'; install it"
     if problem is not None:
         raise TrackingError(f"MLflow's database: {problem}, or set MLFLOW_TRACKING_URI")
 
@@ -242,7 +268,7 @@ def reason(error: BaseException) -> str:
     """What an error says, in a line, without a password."""
     # a database's own words, which SQLAlchemy and MLflow wrap into their own and into the statement
     said = getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error
-    line = shown(without_password((str(said).strip() or type(said).__name__).splitlines()[0]))
+    line = masked(without_password((str(said).strip() or type(said).__name__).splitlines()[0]))
     if "Caused by " in line:  # of a server that cannot be reached MLflow tells the address three times before the cause
         line = line.rpartition("Caused by ")[2].rpartition(": ")[2].strip("()\"' ")
     return line if len(line) <= REASON_LETTERS else f"{line[:REASON_LETTERS]}…"

@@ -7,25 +7,18 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.tracking.artifact_writer import FOLDER
-from mobilenet_chest.tracking.artifacts import FOLDS
-from mobilenet_chest.tracking.outbox.journal import spools
-from mobilenet_chest.tracking.outbox.sender import answering
+from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS
+from mobilenet_chest.tracking.outbox.journal import journals
 from mobilenet_chest.tracking.outbox.writes import remove_artifacts
 from mobilenet_chest.tracking.run_owners import living_owners
-from mobilenet_chest.tracking.store import all_experiment_ids, connect
-from mobilenet_chest.tracking.tracker import OF_TRIALS, MlflowTracker
-
-CHECKPOINTS_REMOVED = "checkpoints_removed"
-
-CONFIRMED_RUN = "confirmed_run"
-"""Tag of a study: the run that its confirmation has chosen; empty or not there while there is none."""
+from mobilenet_chest.tracking.runs import nested_runs, run_exists, search_runs
+from mobilenet_chest.tracking.store import all_experiment_ids, connect, store_required
+from mobilenet_chest.tracking.tags import CHECKPOINTS_REMOVED, FOLDS
+from mobilenet_chest.tracking.tracker import TRIAL_KINDS, MlflowTracker
 
 ANSWER_SECONDS = 30
 """How long a sweep waits for an answer where many files are removed, or many runs looked at."""
@@ -41,7 +34,7 @@ def open_study_run(config: Config, data: TrainVal, known: str | None) -> MlflowT
     """
     client = connect()
     tags = {"study": config.study_name, "metric": config.study.metric, "direction": config.study.direction}
-    if known is not None and exists(client, known):
+    if known is not None and run_exists(client, known):
         resumed = MlflowTracker("study", resume=known)
         resumed.take_over()
         return resumed
@@ -50,7 +43,7 @@ def open_study_run(config: Config, data: TrainVal, known: str | None) -> MlflowT
     return tracker
 
 
-def settle_trials(parent: str, living: Collection[int], told: Mapping[str, str], kind: str = "trial") -> list[str]:
+def sync_trial_runs(parent: str, living: Collection[int], told: Mapping[str, str], kind: str = "trial") -> list[str]:
     """Bring the runs nested under a study's into agreement with what the study knows.
 
     Args:
@@ -64,7 +57,7 @@ def settle_trials(parent: str, living: Collection[int], told: Mapping[str, str],
     """
     said: list[str] = []
     try:
-        with answering(ANSWER_SECONDS):
+        with store_required(ANSWER_SECONDS):
             said += _settled(connect(), parent, living, told, kind)
     except TrackingError as error:
         said.append(f"its runs are not looked after: {error}")
@@ -89,7 +82,7 @@ def _settled(
             said.append(f"run {run_id}: nobody works on its trial any more, KILLED")
         if FOLDS in run.data.tags and int(run.data.tags[kind]) not in living:
             idle[run_id] = run.info.experiment_id
-    running = search_all(client, [*set(idle.values())], "tags.kind = 'fold' AND attributes.status = 'RUNNING'")
+    running = search_runs(client, [*set(idle.values())], "tags.kind = 'fold' AND attributes.status = 'RUNNING'")
     for run in running:
         if run.data.tags.get("mlflow.parentRunId") in idle:
             client.set_terminated(run.info.run_id, "KILLED")
@@ -97,14 +90,14 @@ def _settled(
     return said + [f"run {run_id}: gone, though its trial is {told[run_id]}" for run_id in sorted(set(told) - there)]
 
 
-def close_dead(at_work: Collection[str] = ()) -> list[tuple[str, str]]:
+def close_abandoned_runs(at_work: Collection[str] = ()) -> list[tuple[str, str]]:
     """Mark KILLED what still says RUNNING though the process that wrote it is gone, but for those of
     trials, which are their study's, and for the runs ``at_work``; run ids with their tag ``kind``."""
     client = connect()
     running = [
         run
-        for run in search_all(client, all_experiment_ids(client), "attributes.status = 'RUNNING'")
-        if run.data.tags.get("kind", "trial") not in OF_TRIALS and run.info.run_id not in at_work
+        for run in search_runs(client, all_experiment_ids(client), "attributes.status = 'RUNNING'")
+        if run.data.tags.get("kind", "trial") not in TRIAL_KINDS and run.info.run_id not in at_work
     ]
     living = living_owners(running)
     dead = [(str(run.info.run_id), run.data.tags["kind"]) for run in running if run.info.run_id not in living]
@@ -113,39 +106,21 @@ def close_dead(at_work: Collection[str] = ()) -> list[tuple[str, str]]:
     return dead
 
 
-def nested_runs(client: MlflowClient, parent: str) -> list[Run]:
-    """All runs under a parent, however many pages they take."""
-    experiment = client.get_run(parent).info.experiment_id
-    return search_all(client, [experiment], f"tags.`mlflow.parentRunId` = '{parent}'")
-
-
-def search_all(client: MlflowClient, experiments: list[str], filter_string: str) -> list[Run]:
-    """Every run that matches, newest first; MLflow gives a page at a time."""
-    runs: list[Run] = []
-    token = None
-    while experiments:
-        page = client.search_runs(experiments, filter_string, max_results=1000, page_token=token)
-        runs += page
-        token = page.token
-        if not token:
-            break
-    return runs
-
-
-def keep_checkpoints(runs: Mapping[str, bool]) -> None:
+def prune_checkpoints(runs: Mapping[str, bool]) -> None:
     """Delete the checkpoints of the runs that map to False; their metrics, predictions and plots stay.
 
     With the store away it says so on stderr and leaves the rest for the next time.
     """
     superfluous = {run_id for run_id, keep in runs.items() if not keep} - _cleaned()
-    superfluous -= {spool.run_id for spool in spools() if spool.waiting}  # a checkpoint may be among what waits
+    # a checkpoint may be among the pending writes
+    superfluous -= {journal.run_id for journal in journals() if journal.has_pending}
     try:
-        with answering(ANSWER_SECONDS):
+        with store_required(ANSWER_SECONDS):
             client = connect()
             for run_id in sorted(superfluous):
                 run = client.get_run(run_id)
                 if CHECKPOINTS_REMOVED not in run.data.tags:
-                    remove_artifacts(run, FOLDER)
+                    remove_artifacts(run, CHECKPOINTS)
                     client.set_tag(run_id, CHECKPOINTS_REMOVED, "not among the study's best")
                 _cleaned().add(run_id)
     except TrackingError as error:
@@ -156,13 +131,3 @@ def keep_checkpoints(runs: Mapping[str, bool]) -> None:
 def _cleaned() -> set[str]:
     """Runs this process knows to be without checkpoints: asking the store for each of them again is slow."""
     return set()
-
-
-def exists(client: MlflowClient, run_id: str) -> bool:
-    """Whether the store has the run, and it is not deleted."""
-    try:
-        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return False
-        raise

@@ -16,19 +16,18 @@ from mobilenet_chest.config import Config, to_yaml
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import OwnershipLost, TrackingError
 from mobilenet_chest.tracking.description import run_inputs, run_params, run_tags
-from mobilenet_chest.tracking.outbox.delivery import deliver_run
-from mobilenet_chest.tracking.outbox.sender import Sender, answering
+from mobilenet_chest.tracking.outbox.delivery import flush_run
+from mobilenet_chest.tracking.outbox.sender import Sender
 from mobilenet_chest.tracking.outbox.writes import Write, send
-from mobilenet_chest.tracking.provenance import OWNER as OWNER
-from mobilenet_chest.tracking.provenance import owner_tag as owner_tag
-from mobilenet_chest.tracking.run_owners import Signs
-from mobilenet_chest.tracking.store import connect, experiment_id, without_password
+from mobilenet_chest.tracking.provenance import owner_tag
+from mobilenet_chest.tracking.run_owners import RunHeartbeat
+from mobilenet_chest.tracking.store import connect, experiment_id, store_required, without_password
 from mobilenet_chest.tracking.system_metrics import SystemMonitor
 
 Status = RunStatus
 """How a run ended: FINISHED, FAILED or KILLED."""
 
-OF_TRIALS = ("trial", "confirm", "fold")
+TRIAL_KINDS = ("trial", "confirm", "fold")
 """Tag ``kind`` of the runs whose owner is a study's worker: of a trial, of one that repeats it, and of a fold."""
 
 PARAMS_PER_BATCH = 100
@@ -120,7 +119,7 @@ class MlflowTracker:
         self._there: set[tuple[str, int]] = set()
         self._tags = {"kind": kind, **(tags or {})} | ({"mlflow.parentRunId": parent} if parent else {})
         self._sender: Sender | None = None
-        self._signs: Signs | None = None
+        self._signs: RunHeartbeat | None = None
 
     @contextmanager
     def run(self, config: Config, data: TrainVal) -> Iterator[None]:
@@ -162,7 +161,7 @@ class MlflowTracker:
             TrackingError: The store is away, or it or its artifact folder cannot be written; the run, if made, is
                 FAILED.
         """
-        with answering():
+        with store_required():
             run = self._client.create_run(
                 experiment_id(self._client, config.experiment),
                 run_name=self._name or config.name,
@@ -189,15 +188,15 @@ class MlflowTracker:
             TrackingError: The store is away, or what the owner before has left cannot be delivered.
         """
         assert self.run_id is not None
-        deliver_run(self.run_id)
+        flush_run(self.run_id)
         # whose it is first: a run that is RUNNING under a dead owner, or a trial that has ended, would be closed
-        with answering(), self._guard():
+        with store_required(), self._guard():
             send(self._client, self.run_id, {"tags": self._tags | owner_tag()})
             self._client.update_run(self.run_id, status="RUNNING")
         self._own(self.run_id)
 
     def _read_steps(self, run_id: str) -> None:
-        with answering():
+        with store_required():
             for name in self._client.get_run(run_id).data.metrics:
                 self._there |= {(name, point.step) for point in self._client.get_metric_history(run_id, name)}
 
@@ -205,8 +204,8 @@ class MlflowTracker:
         """From here on the run is known to be this process's, and what cannot be sent is kept."""
         self.run_id = run_id
         self._sender = Sender(self._client, run_id, self._guard)
-        if self._tags["kind"] not in OF_TRIALS:  # whether a trial is in living hands is known to its study
-            self._signs = Signs(self._client, run_id)
+        if self._tags["kind"] not in TRIAL_KINDS:  # whether a trial is in living hands is known to its study
+            self._signs = RunHeartbeat(self._client, run_id)
 
     def leave(self) -> None:
         """Give no signs of life in the run any more, and leave its end to others."""
@@ -257,7 +256,10 @@ class MlflowTracker:
             self._sender.write(write, file)
             return
         assert self.run_id is not None
-        with answering(), self._guard():  # a run that is over, or another process's: there is nothing to keep for it
+        with (
+            store_required(),
+            self._guard(),
+        ):  # a run that is over, or another process's: there is nothing to keep for it
             send(self._client, self.run_id, write, file)
 
 

@@ -19,7 +19,8 @@ from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.models.classifier import Ensemble
 from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.evaluate import evaluate
-from mobilenet_chest.tracking.runs import Candidate, run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.runs import Candidate
 from mobilenet_chest.training.predict import predict
 
 Make = Callable[..., Config]

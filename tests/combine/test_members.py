@@ -14,7 +14,7 @@ from mobilenet_chest import cache
 from mobilenet_chest.combine.members import train_members
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.tracking.provenance import identity
-from mobilenet_chest.tracking.tracker import OWNER
+from mobilenet_chest.tracking.tags import OWNER
 from mobilenet_chest.training.epoch import Record
 
 Make = Callable[..., Config]

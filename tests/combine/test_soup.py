@@ -16,7 +16,8 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.evaluate import evaluate
-from mobilenet_chest.tracking.runs import Candidate, stored_predictions, trained_model
+from mobilenet_chest.tracking.artifacts import stored_predictions, trained_model
+from mobilenet_chest.tracking.runs import Candidate
 
 Make = Callable[..., Config]
 

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from optuna.trial import TrialState
 
 from mobilenet_chest.sweep.claims import counts
-from mobilenet_chest.tracking.artifacts import standing
+from mobilenet_chest.tracking.artifacts import resume_point
 
 TRIALS = 2
 EPOCHS = 12
@@ -61,7 +61,7 @@ def test_full_in_mid_trial(disk: str, tracking: Path, experiment: Path, monkeypa
         before, client = trials(), MlflowClient()
         assert {t.state for t in before} <= {TrialState.RUNNING, TrialState.FAIL, TrialState.WAITING}
         begun = {t.user_attrs["run_id"]: t for t in before if "run_id" in t.user_attrs}
-        stood = [standing(client, client.get_run(run_id)) for run_id in begun]
+        stood = [resume_point(client, client.get_run(run_id)) for run_id in begun]
         assert [stands for stands in stood if stands is not None and stands.progress.epoch >= 1] != []
 
         with started(sweep_line(experiment), here, logs=tracking) as process:

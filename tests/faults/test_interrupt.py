@@ -38,7 +38,7 @@ from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.sweep.lease import lock_name
 from mobilenet_chest.sweep.locks import lock_file
 from mobilenet_chest.sweep.repair import repair
-from mobilenet_chest.tracking.study_run import nested_runs
+from mobilenet_chest.tracking.runs import nested_runs
 
 TRIALS = 4
 

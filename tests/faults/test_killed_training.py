@@ -22,8 +22,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest.config import Config, to_yaml
-from mobilenet_chest.tracking.artifact_writer import SPARED_SECONDS
-from mobilenet_chest.tracking.artifacts import artifact, standing
+from mobilenet_chest.tracking.artifact_writer import CHECKPOINT_SECONDS
+from mobilenet_chest.tracking.artifacts import artifact, resume_point
 from mobilenet_chest.training import checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -146,7 +146,7 @@ def test_ended_in_order(
     client = MlflowClient()
     (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     assert run.info.status == "KILLED"
-    stands = standing(client, run)
+    stands = resume_point(client, run)
     assert stands is not None
     # an epoch is kept before its figures are logged
     assert stands.progress.epoch - max(histories(run)["train_loss"]) in (0, 1)
@@ -169,7 +169,7 @@ def test_a_full_disk(tracking: Path, phantom_config: Callable[..., Config]) -> N
     client = MlflowClient()
     (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
     resume = ["--resume", run.info.run_id]
-    stood = standing(client, run)
+    stood = resume_point(client, run)
     assert stood is not None
     (kept,) = Path("mlruns").glob("*/*/artifacts/checkpoints/last-*.pt")
 
@@ -181,7 +181,7 @@ def test_a_full_disk(tracking: Path, phantom_config: Callable[..., Config]) -> N
     assert re.search(r"checkpoints/[a-z0-9_-]+\.pt cannot be written \(File too large\); make room", last)
     assert last.endswith(f"; the same command with --resume {run.info.run_id} goes on")
     assert client.get_run(run.info.run_id).info.status == "FAILED"
-    stands = standing(client, run)
+    stands = resume_point(client, run)
     assert stands is not None
     assert stands.progress.epoch == stood.progress.epoch
 
@@ -213,7 +213,7 @@ def test_a_folder_that_becomes_read_only(tracking: Path, phantom_config: Callabl
         assert re.search(r"cannot be written \(Read-only file system\); make room, or the place writable", errors)
         (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
         assert run.info.status == "FAILED"
-        assert standing(client, run) is not None
+        assert resume_point(client, run) is not None
         remount("rw")
         again = training(experiment, "--resume", run.info.run_id)
         _, errors = again.communicate(timeout=WAIT_SECONDS)
@@ -227,4 +227,4 @@ def assert_little_was_lost(errors: str, logged: dict[str, dict[int, float]]) -> 
     found = re.search(r"resumes after epoch (\d+)", errors)
     assert found is not None, errors
     lost = [seconds for step, seconds in logged["epoch_seconds"].items() if step > int(found[1])]
-    assert len(lost) <= 1 or sum(lost[:-1]) <= SPARED_SECONDS
+    assert len(lost) <= 1 or sum(lost[:-1]) <= CHECKPOINT_SECONDS

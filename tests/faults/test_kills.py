@@ -32,7 +32,7 @@ from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.sweep.optuna_adapter import queued_values
 from mobilenet_chest.sweep.repair import repair
 from mobilenet_chest.tracking import MlflowTracker, artifact_writer
-from mobilenet_chest.tracking.study_run import nested_runs
+from mobilenet_chest.tracking.runs import nested_runs
 from mobilenet_chest.training import checkpoint, loop
 
 KILLS = 20
@@ -226,7 +226,7 @@ def test_killed_at(
 ) -> None:
     """At most the epoch in hand is lost; ``epochs`` are trained by the sweep that goes on."""
     config = tiny_search(RANGE, FIVE, trials=2)
-    monkeypatch.setattr(artifact_writer, "SPARED_SECONDS", 0.0)
+    monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
 
     def sweep() -> None:
         match point:

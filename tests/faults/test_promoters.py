@@ -27,6 +27,7 @@ from mobilenet_chest.registry import queue
 from mobilenet_chest.registry.package import load_registered
 from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.registry.rollback import rollback
+from mobilenet_chest.tracking import tags
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 
@@ -107,7 +108,7 @@ def until(true: Callable[[], Any]) -> None:
 
 def versions() -> dict[str, str]:
     """State by version."""
-    return {str(v.version): v.tags[queue.STATE] for v in MlflowClient().search_model_versions("name = 'tiny'")}
+    return {str(v.version): v.tags[tags.PROMOTION] for v in MlflowClient().search_model_versions("name = 'tiny'")}
 
 
 def champion() -> str | None:
@@ -123,8 +124,8 @@ def assert_it_loads() -> None:
 def assert_nothing_is_half_done(folder: Path, besides: Collection[str] = ()) -> None:
     client = MlflowClient()
     found = client.search_model_versions("name = 'tiny'")
-    assert {version.tags[queue.STATE] for version in found} == {queue.DONE}
-    assert all(queue.PROMOTER not in version.tags for version in found)
+    assert {version.tags[tags.PROMOTION] for version in found} == {queue.DONE}
+    assert all(tags.PROMOTER not in version.tags for version in found)
     packed = {path.name for path in folder.glob("mlruns/*/*/artifacts/model-*")}
     assert packed == {str(version.source).rpartition("/")[2] for version in found} | set(besides)
 

@@ -78,12 +78,12 @@ def training(experiment: Path, *more: str, epoch_seconds: float = 0.0, patience:
         "import sys, time\n"
         "from mobilenet_chest import two_stage\n"
         "from mobilenet_chest.cli import main\n"
-        "last = two_stage.Keeper.last\n"
+        "last = two_stage.ArtifactWriter.save_last\n"
         "def slowly(*arguments):\n"
         f"    time.sleep({epoch_seconds})\n"
         "    last(*arguments)\n"
-        "two_stage.Keeper.last = slowly\n"
-        "from mobilenet_chest.tracking import delivery\n"
+        "two_stage.ArtifactWriter.save_last = slowly\n"
+        "from mobilenet_chest.tracking.outbox import delivery\n"
         f"delivery.PATIENCE_SECONDS = {patience}\n"
         "main('train')\n"
     )
@@ -93,12 +93,12 @@ def training(experiment: Path, *more: str, epoch_seconds: float = 0.0, patience:
 REPAIRING_SLOWLY = """
 import sys, time
 from mobilenet_chest.cli import main
-from mobilenet_chest.tracking.outbox.journal import Spool
-delivered = Spool.delivered
+from mobilenet_chest.tracking.outbox.journal import Journal
+mark_sent = Journal.mark_sent
 def slowly(*arguments):  # what is killed is killed between a write and the mark that it was sent
     time.sleep(0.5)
-    delivered(*arguments)
-Spool.delivered = slowly
+    mark_sent(*arguments)
+Journal.mark_sent = slowly
 sys.argv = ["mobilenet-chest", "repair"]
 main()
 """

@@ -24,7 +24,7 @@ from mobilenet_chest.registry import package
 from mobilenet_chest.registry.promote import Promotion, promote
 from mobilenet_chest.selection import evaluate as evaluate_module
 from mobilenet_chest.selection.ledger import access_lines
-from mobilenet_chest.tracking import runs
+from mobilenet_chest.tracking import artifacts, runs
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -87,7 +87,7 @@ class TestPromoted:
         data = store.config().data
         table = model.predict(stored_validation_images(data, load_train_val(data).val.rows))
         run = store.run(promotion.run_id)
-        stored = runs.stored_predictions(store.client, run, "val")["probability_tta"].to_numpy()
+        stored = artifacts.stored_predictions(store.client, run, "val")["probability_tta"].to_numpy()
         np.testing.assert_allclose(table["probability"].to_numpy(), stored, atol=1e-4, rtol=0)
         assert list(table) == ["probability", "label_name", "label"]
         np.testing.assert_array_equal(table["label"], table["probability"] >= run.data.metrics["threshold"])
@@ -103,7 +103,7 @@ class TestPromoted:
         table = model.predict(images)
         assert [str(kind) for kind in table.dtypes][::2] == ["float64", "int64"]
         run = store.run(promotion.run_id)
-        network = runs.trained_model(store.client, run, runs.run_config(store.client, run))
+        network = artifacts.trained_model(store.client, run, artifacts.run_config(store.client, run))
         pixels = resize(torch.from_numpy(images)[:, None], 32)
         with torch.inference_mode():
             expected = (network(pixels).sigmoid() + network(pixels.flip(-1)).sigmoid()) / 2
@@ -173,7 +173,7 @@ class TestPromoted:
         assert opening.who is not None
         assert opening.who.endswith(", promote")
         assert {"test_auc", "test_accuracy_tta_threshold", "test_sensitivity"} <= promotion.test.keys()
-        table = runs.stored_predictions(store.client, run, "test")
+        table = artifacts.stored_predictions(store.client, run, "test")
         np.testing.assert_array_equal(table["row"], load_test(store.config().data).rows)
         assert promotion.intervals.keys() == promotion.test.keys()
         assert promotion.intervals["test_auc"] == auc_interval(
@@ -184,7 +184,7 @@ class TestPromoted:
         store, promotion = promoted
         card = store.client.get_model_version("tiny", "1").description
         run = store.run(promotion.run_id)
-        table = runs.stored_predictions(store.client, run, "val")
+        table = artifacts.stored_predictions(store.client, run, "val")
         of_val = auc_interval(table["label"].to_numpy(), table["probability_tta"].to_numpy())
         shown = [
             (promotion.test["test_auc_tta"], promotion.intervals["test_auc_tta"]),

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mobilenet_chest.errors import OwnershipLost, PromotionRefused
 from mobilenet_chest.registry import queue
 from mobilenet_chest.registry.queue import QueueSlot, alias_version, queue_slot, revoke_dead
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.provenance import identity
 
 NAME = "tiny"
@@ -36,13 +37,13 @@ def run(client: MlflowClient) -> str:
 def opened(client: MlflowClient, run: str, promoter: dict[str, Any], folder: str = "model-0000abcd") -> str:
     """An open version, as another process leaves it."""
     queue._create_model(client, NAME)
-    tags = {queue.STATE: queue.IN_PROGRESS, queue.PROMOTER: json.dumps({"token": "t", "beat": 0, **promoter})}
+    version_tags = {tags.PROMOTION: queue.IN_PROGRESS, tags.PROMOTER: json.dumps({"token": "t", "beat": 0, **promoter})}
     client.log_text(run, "x", f"{folder}/MLmodel")
-    return str(client.create_model_version(NAME, f"runs:/{run}/{folder}", run, tags=tags).version)
+    return str(client.create_model_version(NAME, f"runs:/{run}/{folder}", run, tags=version_tags).version)
 
 
 def states(client: MlflowClient) -> dict[str, str]:
-    return {str(v.version): v.tags[queue.STATE] for v in client.search_model_versions(f"name = '{NAME}'")}
+    return {str(v.version): v.tags[tags.PROMOTION] for v in client.search_model_versions(f"name = '{NAME}'")}
 
 
 def artifacts(client: MlflowClient, run: str) -> set[str]:
@@ -59,10 +60,10 @@ def test_a_turn_is_an_open_version_that_is_closed_after_the_alias_has_moved(clie
         assert states(client) == {"1": "in progress"}
         version = client.get_model_version(NAME, mine.version)
         assert version.source == f"runs:/{run}/{mine.folder}"
-        assert json.loads(version.tags[queue.PROMOTER])["pid"] == identity()["pid"]
+        assert json.loads(version.tags[tags.PROMOTER])["pid"] == identity()["pid"]
         finish(mine)
     assert states(client) == {"1": "done"}
-    assert queue.PROMOTER not in client.get_model_version(NAME, "1").tags
+    assert tags.PROMOTER not in client.get_model_version(NAME, "1").tags
     assert alias_version(client, NAME, "champion") == "1"
 
 
@@ -188,7 +189,7 @@ def test_one_taken_for_dead_while_it_waited_queues_again(client: MlflowClient, r
     while "2" not in states(client):
         time.sleep(0.02)
     client.delete_model_version(NAME, "2")
-    client.set_model_version_tag(NAME, first, queue.STATE, queue.DONE)
+    client.set_model_version_tag(NAME, first, tags.PROMOTION, queue.DONE)
     thread.join(20)
     assert found == ["3"]
 

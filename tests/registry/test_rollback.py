@@ -15,6 +15,7 @@ from mobilenet_chest.registry import queue
 from mobilenet_chest.registry.digests import DIGESTS
 from mobilenet_chest.registry.promote import Promotion, previous_tag
 from mobilenet_chest.registry.rollback import rollback
+from mobilenet_chest.tracking import tags
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -29,8 +30,8 @@ def champion(store: Store) -> str | None:
 def promoted_again(store: Store) -> str:
     """A further version of the same files, as a promotion leaves it."""
     first, before = store.client.get_model_version("tiny", "1"), champion(store)
-    tags = {queue.STATE: queue.DONE, DIGESTS: first.tags[DIGESTS], previous_tag("champion"): str(before)}
-    version = str(store.client.create_model_version("tiny", first.source, first.run_id, tags=tags).version)
+    version_tags = {tags.PROMOTION: queue.DONE, DIGESTS: first.tags[DIGESTS], previous_tag("champion"): str(before)}
+    version = str(store.client.create_model_version("tiny", first.source, first.run_id, tags=version_tags).version)
     store.client.set_registered_model_alias("tiny", "champion", version)
     return version
 
@@ -53,7 +54,7 @@ def test_back_one_by_one_and_on_again(promoted: Promoted) -> None:
     assert int(last) > 5
     assert rollback("tiny").version == "1"
     assert {str(v.version) for v in store.client.search_model_versions("name = 'tiny'")} == {"1", "2", "3", last}
-    assert all(v.tags[queue.STATE] == queue.DONE for v in store.client.search_model_versions("name = 'tiny'"))
+    assert all(v.tags[tags.PROMOTION] == queue.DONE for v in store.client.search_model_versions("name = 'tiny'"))
 
 
 def test_a_dry_run_says_where_to(promoted: Promoted) -> None:

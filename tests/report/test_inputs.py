@@ -18,8 +18,8 @@ from mobilenet_chest.cli.app import app
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.report import report
 from mobilenet_chest.report.material import examine
-from mobilenet_chest.tracking.artifacts import OUT_OF_FOLD, SCORED_ON
 from mobilenet_chest.tracking.runs import Candidate
+from mobilenet_chest.tracking.tags import OUT_OF_FOLD, SCORED_ON
 
 if TYPE_CHECKING:
     from helpers.stores import Store

@@ -16,7 +16,7 @@ from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.report import Report, report
 from mobilenet_chest.selection.compare import REPORTED, compare
 from mobilenet_chest.selection.evaluate import evaluate
-from mobilenet_chest.tracking.runs import stored_predictions
+from mobilenet_chest.tracking.artifacts import stored_predictions
 
 if TYPE_CHECKING:
     from helpers.stores import Store

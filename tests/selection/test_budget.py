@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mobilenet_chest.selection import budget as module
 from mobilenet_chest.selection.budget import Budget, budget, budget_difference, budgets
 from mobilenet_chest.selection.compare import compare
-from mobilenet_chest.tracking.runs import Candidate, find_one
+from mobilenet_chest.tracking.runs import Candidate, find_run
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 def test_a_study_s_best_is_chosen_from_its_trials(store: Store) -> None:
     client = store.client
-    found = budget(client, find_one(client, store.study_run))
+    found = budget(client, find_run(client, store.study_run))
     tried = len(store.trials)
     assert found == Budget(trials=tried, members=1, seeds=0, epochs=6, thresholds=41, resampling="holdout")
     # a trial that is named by itself was chosen all the same
-    assert budget(client, find_one(client, store.trials[0])) == found
+    assert budget(client, find_run(client, store.trials[0])) == found
 
 
 def test_a_training_of_its_own_is_chosen_from_nothing_but_epochs_and_thresholds(store: Store) -> None:
-    found = budget(store.client, find_one(store.client, store.single))
+    found = budget(store.client, find_run(store.client, store.single))
     assert (found.trials, found.seeds, found.members) == (1, 0, 1)
     assert (found.epochs, found.thresholds) == (6, 41)
 
@@ -35,19 +35,19 @@ def test_a_confirmed_study_says_on_how_many_seeds(store: Store) -> None:
     client = store.client
     client.set_tag(store.study_run, "confirmed_run", store.trials[0])
     client.log_param(store.study_run, "study.confirm.seeds", "5")
-    assert budget(client, find_one(client, store.study_run)).seeds == 5
+    assert budget(client, find_run(client, store.study_run)).seeds == 5
     client.set_tag(store.study_run, "confirmed_run", "")
-    assert budget(client, find_one(client, store.study_run)).seeds == 0
+    assert budget(client, find_run(client, store.study_run)).seeds == 0
 
 
 def test_an_ensemble_counts_its_members(store: Store) -> None:
     store.client.set_tag(store.single, "members", ",".join(store.trials))
-    assert budget(store.client, find_one(store.client, store.single)).members == len(store.trials)
+    assert budget(store.client, find_run(store.client, store.single)).members == len(store.trials)
 
 
 def test_the_store_is_asked_once_for_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     client, asked, real = store.client, [], module.search_all
-    candidates = [find_one(client, run_id) for run_id in (*store.trials, store.single)] * 100
+    candidates = [find_run(client, run_id) for run_id in (*store.trials, store.single)] * 100
 
     def search(*given: Any) -> Any:
         asked.append(given)

@@ -14,7 +14,7 @@ from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.selection.evaluate import evaluate
-from mobilenet_chest.tracking.runs import stored_predictions
+from mobilenet_chest.tracking.artifacts import stored_predictions
 from mobilenet_chest.tracking.scored import scored_by
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.selection.ledger import access_lines
 from mobilenet_chest.selection.operating_points import operating_points
 from mobilenet_chest.tracking.artifact_writer import predictions_table
-from mobilenet_chest.tracking.runs import stored_predictions
+from mobilenet_chest.tracking.artifacts import stored_predictions
 
 if TYPE_CHECKING:
     from helpers.stores import Store

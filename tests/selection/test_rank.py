@@ -10,7 +10,8 @@ from mlflow import MlflowClient
 
 from mobilenet_chest.errors import PromotionRefused
 from mobilenet_chest.selection.rank import compare_with_champion
-from mobilenet_chest.tracking.runs import SCORED_ON, Candidate
+from mobilenet_chest.tracking.runs import Candidate
+from mobilenet_chest.tracking.tags import SCORED_ON
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.selection.resume import find_resume_point
 from mobilenet_chest.tracking.provenance import identity
-from mobilenet_chest.tracking.tracker import OWNER
+from mobilenet_chest.tracking.tags import OWNER
 
 if TYPE_CHECKING:
     from helpers.stores import Store

@@ -29,8 +29,7 @@ from mobilenet_chest.sweep.confirm import fresh_seeds, outcome
 from mobilenet_chest.sweep.repair import reconcile
 from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.tracking import artifact_writer
-from mobilenet_chest.tracking.runs import best_of_study, find
-from mobilenet_chest.tracking.study_run import nested_runs
+from mobilenet_chest.tracking.runs import best_of_study, find_runs, nested_runs
 from mobilenet_chest.training import loop
 
 Make = Callable[..., Config]
@@ -94,8 +93,8 @@ def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_
     assert list(logged.values()) == [found.optimism.value, found.optimism.low, found.optimism.high]
     assert parent.data.metrics["confirmed_val_auc"] == found.value
     assert parent.data.metrics["confirmed_val_auc_crossfit"] == found.crossfit
-    assert find(client, "tiny")[0].run_id == best_of_study(client, parent).run_id == found.run_id
-    assert find(client, found.run_id)[0].study is None
+    assert find_runs(client, "tiny")[0].run_id == best_of_study(client, parent).run_id == found.run_id
+    assert find_runs(client, found.run_id)[0].study is None
     table = pd.read_csv(download_artifacts(f"runs:/{result.run_id}/confirmation.csv"))
     assert list(table["trial"]) == [leader.number for leader in found.leaders]
     page = Path(download_artifacts(f"runs:/{result.run_id}/plots/study.html")).read_text(encoding="utf-8")
@@ -131,7 +130,7 @@ def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tin
     third = run_sweep(tiny_search(RANGE, trials=2))
     assert (third.confirmed, third.new_trials) == (None, 1)
     assert client.get_run(plain.run_id).data.tags["confirmed_run"] == ""
-    assert find(client, "tiny")[0].run_id == third.best.run_id
+    assert find_runs(client, "tiny")[0].run_id == third.best.run_id
 
 
 def test_an_interrupted_confirmation_goes_on(here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +307,7 @@ def test_killed_in_mid_confirmation(here: Path, tiny_search: Make, monkeypatch: 
     made(config, [0.9], {})
     real = loop.train_epoch
     calls = itertools.count(1)
-    monkeypatch.setattr(artifact_writer, "SPARED_SECONDS", 0.0)
+    monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
 
     def until_the_seventh(*given: Any, **named: Any) -> Any:  # the third epoch of the second fresh seed
         return os.kill(os.getpid(), signal.SIGKILL) if next(calls) == 7 else real(*given, **named)

@@ -163,7 +163,7 @@ class Watched:
 
 @pytest.fixture
 def watched(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> Watched:
-    monkeypatch.setattr(lease_module, "known_alive", lambda worker: None)
+    monkeypatch.setattr(lease_module, "process_alive", lambda worker: None)
     return Watched(study)
 
 
@@ -229,6 +229,6 @@ def test_a_worker_of_this_machine_is_looked_up(study: optuna.Study, monkeypatch:
         clock.now += 1
         assert not watch.look(study)
     assert not watch.undecided()
-    monkeypatch.setattr(lease_module, "known_alive", nobody_is_alive)
+    monkeypatch.setattr(lease_module, "process_alive", nobody_is_alive)
     assert watch.look(study)
     assert not watch.alive(stored_trial(study, trial))

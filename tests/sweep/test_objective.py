@@ -15,10 +15,10 @@ from optuna.trial import TrialState
 from mobilenet_chest import cache, two_stage
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import lease, local_workers, objective, run_sweep
-from mobilenet_chest.tracking import artifact_writer
+from mobilenet_chest.tracking import artifact_writer, tags
 from mobilenet_chest.tracking.outbox import delivery, sender, writes
-from mobilenet_chest.tracking.outbox.journal import spools
-from mobilenet_chest.tracking.study_run import nested_runs
+from mobilenet_chest.tracking.outbox.journal import journals
+from mobilenet_chest.tracking.runs import nested_runs
 
 Make = Callable[..., Config]
 
@@ -52,7 +52,7 @@ def histories(run_id: str) -> dict[str, list[tuple[int, float]]]:
 def test_an_interrupted_trial_goes_on_in_its_run(
     here: Path, tiny_search: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, epochs: int
 ) -> None:
-    monkeypatch.setattr(artifact_writer, "SPARED_SECONDS", 0.0)
+    monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
     whole = run_sweep(tiny_search(RANGE, FIVE | {"name": "whole"}, trials=1))
     cache.clear()  # or the next would have no stage 1 to be interrupted in
     config = tiny_search(RANGE, FIVE | {"tracking": {"keep_checkpoints": 0}}, trials=1)
@@ -87,7 +87,7 @@ def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
 
     def send(client: MlflowClient, run_id: str, write: Any, file: Path | None = None) -> None:
         nonlocal away
-        if two_stage.RESULT in write.get("tags", {}) and run_id not in seen:  # it goes away with each trial's end
+        if tags.RESULT in write.get("tags", {}) and run_id not in seen:  # it goes away with each trial's end
             seen.append(run_id)
             away = True
         if away:
@@ -96,7 +96,7 @@ def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
 
     def comes_back(seconds: float) -> None:
         nonlocal away
-        kept.append(sum(spool.count() for spool in spools()))
+        kept.append(sum(journal.count() for journal in journals()))
         away = False  # before the next trial begins
 
     monkeypatch.setattr(sender, "send", send)
@@ -111,8 +111,8 @@ def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
     runs = [MlflowClient().get_run(str(trial.run_id)) for trial in result.trials]
     assert [run.info.status for run in runs] == ["FINISHED"] * 2
     assert [run.data.tags["trial_state"] for run in runs] == ["COMPLETE"] * 2
-    assert [two_stage.RESULT in run.data.tags for run in runs] == [True] * 2
-    assert spools() == []
+    assert [tags.RESULT in run.data.tags for run in runs] == [True] * 2
+    assert journals() == []
 
 
 def test_a_run_that_is_gone_is_begun_anew(here: Path, tiny_search: Make, driver_dies: Callable[[int], None]) -> None:
@@ -148,7 +148,7 @@ def test_a_trial_killed_between_its_runs_end_and_the_study_is_not_trained_again(
     run_id = left.user_attrs["run_id"]
     assert len(MlflowClient().list_artifacts(run_id, "checkpoints")) > 2
     before = histories(run_id)
-    monkeypatch.setattr(lease, "known_alive", lambda worker: False)
+    monkeypatch.setattr(lease, "process_alive", lambda worker: False)
     monkeypatch.setattr(two_stage, "train_stage2", killed)
     result = run_sweep(config)
     assert result.best.run_id == run_id

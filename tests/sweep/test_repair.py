@@ -20,8 +20,8 @@ from mobilenet_chest.sweep.repair import repair
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.provenance import identity
-from mobilenet_chest.tracking.runs import find_one
-from mobilenet_chest.tracking.tracker import OWNER
+from mobilenet_chest.tracking.runs import find_run
+from mobilenet_chest.tracking.tags import OWNER
 
 Make = Callable[..., Config]
 
@@ -80,7 +80,7 @@ def test_everything_that_a_kill_can_leave(here: Path, tiny_search: Make) -> None
     )
     statuses = {run_id: client.get_run(run_id).info.status for run_id in (best, nested, at_work, killed, busy)}
     assert list(statuses.values()) == ["FINISHED", "KILLED", "RUNNING", "KILLED", "RUNNING"]
-    assert find_one(client, "tiny").run_id == best
+    assert find_run(client, "tiny").run_id == best
     states = [trial.state for trial in study.get_trials(deepcopy=False)]
     assert states[2:] == [TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING]
     # while somebody has a trial of it, the study's run is not over, whoever began it

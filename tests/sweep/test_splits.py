@@ -24,8 +24,8 @@ from mobilenet_chest.sweep import check, run_sweep
 from mobilenet_chest.sweep.splits import rows_of_trials, scored_on, split_seed
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.tracking import artifact_writer
-from mobilenet_chest.tracking.runs import find, run_config, stored_predictions, trained_model
-from mobilenet_chest.tracking.study_run import nested_runs
+from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.runs import find_runs, nested_runs
 
 Make = Callable[..., Config]
 
@@ -184,7 +184,7 @@ def test_a_trial_is_the_mean_of_its_folds(
     }  # fmt: skip
 
     # it has no model, and says what makes one of it
-    (candidate,) = find(client, "tiny")
+    (candidate,) = find_runs(client, "tiny")
     assert candidate.run_id == whole.run_id
     way_out = f"trained on 3 folds, each with a model of its own; `mobilenet-chest ensemble {whole.run_id}`"
     with pytest.raises(PromotionRefused, match=way_out):
@@ -206,7 +206,7 @@ def test_a_trial_is_the_mean_of_its_folds(
 def test_folds_that_were_done_are_not_trained_again(
     here: Path, tiny_search: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifact_writer, "SPARED_SECONDS", 0.0)
+    monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
     settings: dict[str, Any] = {"trials": 1, "resampling": "kfold", "folds": 2}
     whole = run_sweep(tiny_search(RANGE, {"name": "whole"}, **settings))
     cache.clear()  # or the folds would have no stage 1 to be interrupted in

@@ -20,7 +20,7 @@ from mobilenet_chest.errors import ConfigError, StudyError, SweepFailed
 from mobilenet_chest.sweep import SweepResult, check, objective, remaining_trials, run_sweep, study
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.supervisor import FAILURES_LIMIT
-from mobilenet_chest.tracking.study_run import nested_runs
+from mobilenet_chest.tracking.runs import nested_runs
 from mobilenet_chest.training.progress import StageCost
 
 Make = Callable[..., Config]

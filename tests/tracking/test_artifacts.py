@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.tracking import MlflowTracker, artifact_writer
-from mobilenet_chest.tracking.artifacts import standing
+from mobilenet_chest.tracking.artifacts import resume_point
 from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train
@@ -24,7 +24,7 @@ Make = Callable[..., Config]
 @pytest.fixture
 def unfinished(tracking: Path, phantom_config: Make, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Path]:
     """A run interrupted after its third epoch, with the checkpoints of its second and third."""
-    monkeypatch.setattr(artifact_writer, "SPARED_SECONDS", 0.0)
+    monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
 
     def interrupt(epoch: int, record: Record) -> None:
         if epoch == 3:
@@ -41,15 +41,15 @@ def unfinished(tracking: Path, phantom_config: Make, monkeypatch: pytest.MonkeyP
 
 def test_the_newest_is_used(unfinished: tuple[Run, Path]) -> None:
     run, folder = unfinished
-    stands = standing(MlflowClient(), run)
+    stands = resume_point(MlflowClient(), run)
     assert stands is not None
     assert (stands.progress.epoch, stands.file) == (3, "last-0.pt")
     (folder / "last-0.pt").unlink()
-    stands = standing(MlflowClient(), run)
+    stands = resume_point(MlflowClient(), run)
     assert stands is not None
     assert (stands.progress.epoch, stands.file) == (2, "last-1.pt")
     (folder / "last-1.pt").unlink()
-    assert standing(MlflowClient(), run) is None
+    assert resume_point(MlflowClient(), run) is None
 
 
 def test_a_damaged_one_is_set_aside(unfinished: tuple[Run, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,12 +57,12 @@ def test_a_damaged_one_is_set_aside(unfinished: tuple[Run, Path], capsys: pytest
     run, folder = unfinished
     newest, chance = folder / "last-0.pt", random.Random(5)
     whole = newest.read_bytes()
-    expected = standing(MlflowClient(), run)
+    expected = resume_point(MlflowClient(), run)
     assert expected is not None
     for attempt in range(8):
         place = chance.randrange(len(whole))
         newest.write_bytes(whole[:place] if attempt % 2 else whole[:place] + b"\xa5" + whole[place + 1 :])
-        stands = standing(MlflowClient(), run)
+        stands = resume_point(MlflowClient(), run)
         assert stands is not None
         if "is damaged; it is set aside" in capsys.readouterr().err:
             assert (stands.progress.epoch, stands.file) == (2, "last-1.pt")

@@ -13,9 +13,10 @@ from mlflow import MlflowClient
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.tracking import MlflowTracker, run_owners
-from mobilenet_chest.tracking.provenance import OWNER, identity
-from mobilenet_chest.tracking.run_owners import SIGN, living_owner, living_owners
-from mobilenet_chest.tracking.study_run import close_dead
+from mobilenet_chest.tracking.provenance import identity
+from mobilenet_chest.tracking.run_owners import living_owner, living_owners
+from mobilenet_chest.tracking.study_run import close_abandoned_runs
+from mobilenet_chest.tracking.tags import HEARTBEAT, OWNER
 from mobilenet_chest.tracking.tracker import Status
 
 Make = Callable[..., Config]
@@ -60,13 +61,13 @@ def test_those_of_another_machine_are_known_by_their_signs(
     elsewhere(gone)
     assert living_owners([client.get_run(at_work), client.get_run(gone)]) == {at_work: owner}
     assert "watching 2 run(s) of processes that cannot be seen from here" in capsys.readouterr().err
-    assert close_dead() == [(gone, "train")]
+    assert close_abandoned_runs() == [(gone, "train")]
     assert [client.get_run(run_id).info.status for run_id in (at_work, gone)] == ["RUNNING", "KILLED"]
     trackers[0].end(Status.FINISHED)
-    last = client.get_run(at_work).data.tags[SIGN]
+    last = client.get_run(at_work).data.tags[HEARTBEAT]
     assert abs(int(last) - time.time()) < 60
     time.sleep(1.2)
-    assert client.get_run(at_work).data.tags[SIGN] == last
+    assert client.get_run(at_work).data.tags[HEARTBEAT] == last
 
 
 def test_a_trial_gives_its_signs_to_its_study(tracking: Path, phantom_config: Make) -> None:

@@ -11,8 +11,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.tracking import runs
-from mobilenet_chest.tracking.study_run import nested_runs
+from mobilenet_chest.tracking import artifacts, runs
+from mobilenet_chest.tracking.runs import nested_runs
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -48,23 +48,23 @@ class SmallPages(MlflowClient):
 
 class TestFind:
     def test_a_run_id_is_that_run(self, store: Store) -> None:
-        (found,) = runs.find(store.client, store.trials[1])
+        (found,) = runs.find_runs(store.client, store.trials[1])
         assert (found.run_id, found.name, found.study) == (store.trials[1], "dropout-study-1", None)
 
     def test_the_id_of_a_study_run_is_its_best_trial(self, store: Store) -> None:
-        (found,) = runs.find(store.client, store.study_run)
+        (found,) = runs.find_runs(store.client, store.study_run)
         assert found.run_id == store.trials[store.best]
         assert found.study is not None
         assert found.study.info.run_id == store.study_run
 
     def test_a_study_name_is_its_best_trial(self, store: Store) -> None:
-        (found,) = runs.find(store.client, "dropout-study")
+        (found,) = runs.find_runs(store.client, "dropout-study")
         reached = [store.run(trial).data.metrics["val_auc"] for trial in store.trials]
         assert found.run_id == store.trials[reached.index(max(reached))] == store.trials[store.best]
         assert found.name == "dropout-study"
 
     def test_an_experiment_is_its_studies_and_finished_trainings(self, store: Store) -> None:
-        found = runs.find(store.client, "tiny-runs")
+        found = runs.find_runs(store.client, "tiny-runs")
         assert [(c.run_id, c.study is not None) for c in found] == [
             (store.trials[store.best], True),
             (store.single, False),
@@ -72,7 +72,7 @@ class TestFind:
 
     def test_find_one_wants_a_single_run(self, store: Store) -> None:
         with pytest.raises(TrackingError) as caught:
-            runs.find_one(store.client, "tiny-runs")
+            runs.find_run(store.client, "tiny-runs")
         assert str(caught.value) == (
             f"'tiny-runs' stands for 2 runs; name one of them: dropout-study ({store.trials[store.best]}), "
             f"single ({store.single})"
@@ -83,7 +83,7 @@ class TestFind:
     )
     def test_an_unknown_name_gets_the_nearest(self, store: Store, reference: str, meant: str) -> None:
         with pytest.raises(TrackingError) as caught:
-            runs.find(store.client, reference)
+            runs.find_runs(store.client, reference)
         assert f"no run, study or experiment '{reference}'" in str(caught.value)
         assert f"did you mean '{meant}'?" in str(caught.value)
         assert "(there are: dropout-study, tiny-runs)" in str(caught.value)
@@ -91,29 +91,29 @@ class TestFind:
 
     def test_an_unknown_name_far_from_all_gets_the_list_only(self, store: Store) -> None:
         with pytest.raises(TrackingError, match="there are: dropout-study, tiny-runs") as caught:
-            runs.find(store.client, "zzzzzz")
+            runs.find_runs(store.client, "zzzzzz")
         assert "did you mean" not in str(caught.value)
 
     def test_an_unknown_run_id_says_what_lists_them(self, store: Store) -> None:
         with pytest.raises(TrackingError, match=f"no run {NOWHERE} at .*mobilenet-chest compare"):
-            runs.find(store.client, NOWHERE)
+            runs.find_runs(store.client, NOWHERE)
 
     def test_an_empty_store_says_what_to_do(self, tracking: Path) -> None:
         with pytest.raises(TrackingError, match=r"none yet: run sweep\.py first"):
-            runs.find(MlflowClient(), "anything")
+            runs.find_runs(MlflowClient(), "anything")
 
     def test_an_experiment_without_finished_run_says_so(self, tracking: Path) -> None:
         client = MlflowClient()
         client.create_experiment("begun")
         with pytest.raises(TrackingError, match="experiment 'begun' has no finished run yet"):
-            runs.find(client, "begun")
+            runs.find_runs(client, "begun")
 
     def test_a_deleted_experiment_is_not_found(self, store: Store) -> None:
         experiment = store.client.get_experiment_by_name("tiny-runs")
         assert experiment is not None
         store.client.delete_experiment(experiment.experiment_id)
         with pytest.raises(TrackingError, match="no run, study or experiment 'tiny-runs'"):
-            runs.find(store.client, "tiny-runs")
+            runs.find_runs(store.client, "tiny-runs")
 
 
 class TestBestTrial:
@@ -128,7 +128,7 @@ class TestBestTrial:
             add_trial(client, study, 1, val_auc=0.9, val_loss=0.5),
             add_trial(client, study, 2, val_auc=0.7, val_loss=0.9),
         ]
-        assert runs.find_one(client, "s").run_id == trials[best]
+        assert runs.find_run(client, "s").run_id == trials[best]
 
     def test_never_a_failed_a_pruned_an_interrupted_or_a_nan_trial(self, tracking: Path) -> None:
         client = MlflowClient()
@@ -139,29 +139,29 @@ class TestBestTrial:
         add_trial(client, study, 3, state="INTERRUPTED", status="KILLED", val_auc=0.97)
         add_trial(client, study, 4, val_loss=0.1)
         worst = add_trial(client, study, 5, val_auc=0.2)
-        assert runs.find_one(client, "s").run_id == worst
+        assert runs.find_run(client, "s").run_id == worst
 
     def test_a_study_of_nothing_but_those_has_none(self, tracking: Path) -> None:
         client = MlflowClient()
         study = add_study(client, "s")
         add_trial(client, study, 0, state="PRUNED", val_auc=0.99)
         with pytest.raises(TrackingError, match=r"study 's' has no complete trial; continue it with sweep\.py"):
-            runs.find(client, "s")
-        assert runs.everything(client, [client.get_run(study).info.experiment_id]) == []
+            runs.find_runs(client, "s")
+        assert runs.find_all(client, [client.get_run(study).info.experiment_id]) == []
 
     def test_the_earlier_of_two_equal_ones(self, tracking: Path) -> None:
         client = MlflowClient()
         study = add_study(client, "s")
         add_trial(client, study, 10, val_auc=0.8)
         earlier = add_trial(client, study, 9, val_auc=0.8)
-        assert runs.find_one(client, "s").run_id == earlier
+        assert runs.find_run(client, "s").run_id == earlier
 
     def test_of_its_own_study_only(self, tracking: Path) -> None:
         client = MlflowClient()
         mine, other = add_study(client, "mine"), add_study(client, "other")
         trial = add_trial(client, mine, 0, val_auc=0.5)
         add_trial(client, other, 0, val_auc=0.9)
-        assert runs.find_one(client, "mine").run_id == trial
+        assert runs.find_run(client, "mine").run_id == trial
 
     def test_from_every_page_of_the_store(self, tracking: Path) -> None:
         client = SmallPages()
@@ -171,37 +171,37 @@ class TestBestTrial:
         page = client.search_runs([client.get_run(study).info.experiment_id], "tags.kind = 'trial'")
         assert len(page) == 2
         assert {run.info.run_id for run in nested_runs(client, study)} == set(trials)
-        assert runs.find_one(client, "s").run_id == best
+        assert runs.find_run(client, "s").run_id == best
 
 
 class TestReadingBack:
     def test_the_config_is_the_one_trained(self, store: Store) -> None:
-        assert runs.run_config(store.client, store.run(store.single)) == store.config({"seed": 12})
+        assert artifacts.run_config(store.client, store.run(store.single)) == store.config({"seed": 12})
 
     def test_a_trial_s_config_has_its_own_values_and_no_search(self, store: Store) -> None:
         trials = [store.run(trial) for trial in store.trials]
-        configs = [runs.run_config(store.client, trial) for trial in trials]
+        configs = [artifacts.run_config(store.client, trial) for trial in trials]
         assert sorted(config.model.dropout for config in configs) == [0.2, 0.6]
         for trial, config in zip(trials, configs, strict=True):
             assert trial.data.params["model.dropout"] == str(config.model.dropout)
             assert config.search == {}
 
     def test_predictions_have_a_row_for_each_validation_image(self, store: Store) -> None:
-        table = runs.stored_predictions(store.client, store.run(store.single), "val")
+        table = artifacts.stored_predictions(store.client, store.run(store.single), "val")
         assert list(table) == ["row", "label", "probability", "probability_tta"]
         assert len(table) == 34
         assert table["probability_tta"].between(0, 1).all()
 
     def test_a_missing_artifact_is_named(self, store: Store) -> None:
         with pytest.raises(TrackingError, match=f"run {store.single} has no predictions/test.parquet"):
-            runs.stored_predictions(store.client, store.run(store.single), "test")
+            artifacts.stored_predictions(store.client, store.run(store.single), "test")
 
     def test_a_removed_checkpoint_says_why(self, store: Store) -> None:
         run: Run = store.run(store.trials[1 - store.best])
         with pytest.raises(TrackingError, match=r"not among the study's best; raise tracking\.keep_checkpoints"):
-            runs.trained_model(store.client, run, runs.run_config(store.client, run))
+            artifacts.trained_model(store.client, run, artifacts.run_config(store.client, run))
 
     def test_a_config_of_another_schema_is_refused(self, store: Store) -> None:
         store.client.log_text(store.single, "name: tiny\nnot_a_key: 1\n", "config.yaml")
         with pytest.raises(TrackingError, match=r"its config\.yaml no longer fits the schema: .*not_a_key"):
-            runs.run_config(store.client, store.run(store.single))
+            artifacts.run_config(store.client, store.run(store.single))

@@ -21,8 +21,8 @@ from mobilenet_chest.tracking.store import (
     check_reachable,
     connect,
     experiment_id,
+    masked,
     reason,
-    shown,
     sqlite_path,
     tracking_uri,
     wait_reachable,
@@ -212,7 +212,7 @@ def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_addresses_as_shown(uri: str, expected: str) -> None:
-    assert shown(uri) == expected
+    assert masked(uri) == expected
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_waiting_for_a_server(
 
 
 def test_a_password_in_the_query() -> None:
-    assert shown("postgresql://host/db?user=me&password=secret&x=1") == "postgresql://host/db?user=me&password=***&x=1"
+    assert masked("postgresql://host/db?user=me&password=secret&x=1") == "postgresql://host/db?user=me&password=***&x=1"
 
 
 def test_a_reason_is_short_and_without_password() -> None:

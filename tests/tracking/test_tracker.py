@@ -20,8 +20,8 @@ from mobilenet_chest.config import Config, flatten, load
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import OwnershipLost, TrackingError, TrainingDiverged
 from mobilenet_chest.tracking import MlflowTracker, store
-from mobilenet_chest.tracking.artifacts import standing
-from mobilenet_chest.tracking.tracker import run_tags
+from mobilenet_chest.tracking.artifacts import resume_point
+from mobilenet_chest.tracking.description import run_tags
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train
 
@@ -131,7 +131,7 @@ def test_a_keyboard_interrupt_kills_and_the_run_goes_on(tracking: Path, phantom_
 
     started: list[str] = []
     tracker = MlflowTracker(resume=run.info.run_id, on_start=started.append)
-    resumed = train(config, tracker, resume=standing(MlflowClient(), run))
+    resumed = train(config, tracker, resume=resume_point(MlflowClient(), run))
     assert started == [resumed.run_id] == [run.info.run_id]
     assert only_run().info.status == "FINISHED"
     assert not {"checkpoints/last-0.pt", "checkpoints/last-1.pt"} & artifacts(run)

@@ -15,27 +15,27 @@ from filelock import FileLock
 from mobilenet_chest.errors import DataError, WriteFailed
 from mobilenet_chest.tracking.outbox.writes import Write
 from mobilenet_chest.tracking.provenance import identity, lineage
-from mobilenet_chest.tracking.store import shown, tracking_uri
+from mobilenet_chest.tracking.store import masked, tracking_uri
 
 VARIABLE = "MOBILENET_CHEST_SPOOL"
-"""Environment variable: another folder for the spools than the one in the working folder."""
+"""Environment variable: another folder for the journals than the one in the working folder."""
 
-HEADER, JOURNAL, POSITION, FILES, LOCK = "header.json", "writes.jsonl", "position", "files", "lock"
+HEADER, WRITES, POSITION, FILES, LOCK = "header.json", "writes.jsonl", "position", "files", "lock"
 
 
-class Waiting(NamedTuple):
+class PendingWrite(NamedTuple):
     """A write that has not been delivered, and where in the journal the next one begins."""
 
     write: Write
     end: int
 
 
-def root() -> Path:
-    """Where the spools are."""
+def outbox_folder() -> Path:
+    """Where the journals are."""
     return Path(os.environ.get(VARIABLE, "") or ".mobilenet-chest/spool").absolute()
 
 
-class Spool:
+class Journal:
     """The writes of one process to one run that wait, if any do.
 
     A write that :meth:`append` has returned from survives whatever is killed. The process that writes it holds a lock
@@ -43,20 +43,20 @@ class Spool:
     uploaded several times the last contents are kept, and every upload of it sends those.
 
     Args:
-        folder: Of this spool alone.
+        folder: Of this journal alone.
         guard: Entered around every delivery from here.
     """
 
     def __init__(self, folder: Path, guard: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
         self.folder, self.guard = folder, guard
-        self.sent: dict[str, tuple[int, int]] = {}
+        self.uploaded: dict[str, tuple[int, int]] = {}
         self._lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
 
     @classmethod
-    def of_run(cls, run_id: str, guard: Callable[[], AbstractContextManager[None]] = nullcontext) -> Spool:
+    def of_run(cls, run_id: str, guard: Callable[[], AbstractContextManager[None]] = nullcontext) -> Journal:
         """This process's own for a run; it comes into being with the first write."""
         own = identity()
-        return cls(root() / f"{run_id}.{own['host']}.{own['pid']}.{own['started'] * 1000:.0f}", guard)
+        return cls(outbox_folder() / f"{run_id}.{own['host']}.{own['pid']}.{own['started'] * 1000:.0f}", guard)
 
     @property
     def run_id(self) -> str:
@@ -64,15 +64,15 @@ class Spool:
         return self.folder.name.partition(".")[0]
 
     @property
-    def waiting(self) -> bool:
-        """Whether there is anything to deliver, or a spool that was delivered and not removed yet."""
-        return (self.folder / JOURNAL).exists()
+    def has_pending(self) -> bool:
+        """Whether there is anything to deliver, or a journal that was delivered and not removed yet."""
+        return (self.folder / WRITES).exists()
 
     def header(self) -> dict[str, Any]:
         """``run_id``, ``store`` (address without password), ``owner`` (the process), ``under`` (those above it)."""
         return dict(json.loads((self.folder / HEADER).read_text(encoding="utf-8")))
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Get the lock of the process that wrote it; False while it lives, or while another delivers."""
         try:
             self._lock.acquire()
@@ -91,7 +91,7 @@ class Spool:
             WriteFailed: The disk is full, or the folder cannot be written.
         """
         try:
-            if not self.waiting:
+            if not self.has_pending:
                 self._begin()
             if file is not None:
                 _copy(file, self.file(write["upload"]))
@@ -112,13 +112,13 @@ class Spool:
         scratch.mkdir(parents=True)
         self._lock = FileLock(scratch / LOCK, timeout=0, thread_local=False)  # held before anyone can see the folder
         self._lock.acquire()
-        header = {"run_id": self.run_id, "store": shown(tracking_uri()), "owner": identity(), "under": lineage()}
+        header = {"run_id": self.run_id, "store": masked(tracking_uri()), "owner": identity(), "under": lineage()}
         _write(scratch / HEADER, json.dumps(header))
         scratch.rename(self.folder)
         _sync(self.folder.parent)
 
     def _append(self, line: bytes) -> None:
-        with (self.folder / JOURNAL).open("ab+") as journal:
+        with (self.folder / WRITES).open("ab+") as journal:
             end = journal.seek(0, os.SEEK_END)
             journal.truncate(_last_whole(journal, end))  # a write that was cut short has not been kept
             journal.write(line)
@@ -126,26 +126,26 @@ class Spool:
             os.fsync(journal.fileno())
         _sync(self.folder)
 
-    def pending(self) -> Iterator[Waiting]:
+    def pending_writes(self) -> Iterator[PendingWrite]:
         """What has not been delivered, the oldest first; a last line that was cut short was never kept.
 
         Raises:
             DataError: A line cannot be read.
         """
-        with (self.folder / JOURNAL).open("rb") as journal:
+        with (self.folder / WRITES).open("rb") as journal:
             end = journal.seek(self._position())
             for line in journal:
                 if not line.endswith(b"\n"):
                     return
                 end += len(line)
                 try:
-                    yield Waiting(json.loads(line), end)
+                    yield PendingWrite(json.loads(line), end)
                 except ValueError as error:
-                    raise DataError(f"{self.folder / JOURNAL}: damaged before byte {end}") from error
+                    raise DataError(f"{self.folder / WRITES}: damaged before byte {end}") from error
 
     def count(self) -> int:
         """How many writes wait."""
-        return sum(1 for _ in self.pending()) if self.waiting else 0
+        return sum(1 for _ in self.pending_writes()) if self.has_pending else 0
 
     def _position(self) -> int:
         try:
@@ -153,7 +153,7 @@ class Spool:
         except (FileNotFoundError, ValueError):  # cut short by a power failure: from the beginning, to the same effect
             return 0
 
-    def delivered(self, write: Waiting) -> None:
+    def mark_sent(self, write: PendingWrite) -> None:
         """The store has it, and all before it."""
         _write(self.folder / POSITION, str(write.end))
 
@@ -163,17 +163,17 @@ class Spool:
 
     def remove(self) -> None:
         """All is delivered, or nobody shall have it."""
-        (self.folder / JOURNAL).unlink(missing_ok=True)  # first: without it nothing waits
+        (self.folder / WRITES).unlink(missing_ok=True)  # first: without it nothing waits
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.sent.clear()
+        self.uploaded.clear()
         self.release()
 
 
-def spools() -> list[Spool]:
-    """All there are in the folder of spools, whoever wrote them."""
-    folder = root()
+def journals() -> list[Journal]:
+    """All there are in the folder of journals, whoever wrote them."""
+    folder = outbox_folder()
     found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [Spool(one) for one in found if one.is_dir() and not one.name.startswith(".")]
+    return [Journal(one) for one in found if one.is_dir() and not one.name.startswith(".")]
 
 
 def _last_whole(journal: BinaryIO, end: int) -> int:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from mlflow import MlflowClient
 
-from mobilenet_chest.errors import OwnershipLost, TrackingError, WriteFailed
-from mobilenet_chest.tracking.outbox.delivery import OWN, TURN, deliver
-from mobilenet_chest.tracking.outbox.journal import Spool
-from mobilenet_chest.tracking.outbox.writes import Write, impatient, is_away, send
-from mobilenet_chest.tracking.store import reason, shown, tracking_uri
+from mobilenet_chest.errors import OwnershipLost, WriteFailed
+from mobilenet_chest.tracking.client import answer_within, is_away
+from mobilenet_chest.tracking.outbox.delivery import OWN, TURN, flush_journal
+from mobilenet_chest.tracking.outbox.journal import Journal
+from mobilenet_chest.tracking.outbox.writes import Write, send
+from mobilenet_chest.tracking.store import masked, reason, tracking_uri
 
 TIMEOUT_SECONDS, UPLOAD_TIMEOUT_SECONDS = 5, 10
 """How long a training waits for an answer before it goes on and keeps the write for later."""
@@ -38,9 +39,9 @@ class Sender:
 
     def __init__(self, client: MlflowClient, run_id: str, guard: Callable[[], AbstractContextManager[None]]) -> None:
         self._client, self._run_id, self._guard = client, run_id, guard
-        self._spool = Spool.of_run(run_id, guard)
+        self._journal = Journal.of_run(run_id, guard)
         self._due = 0.0
-        OWN[self._spool.folder.name] = self._spool
+        OWN[self._journal.folder.name] = self._journal
 
     def write(self, write: Write, file: Path | None = None) -> None:
         """Send a write now, or keep it for later.
@@ -53,11 +54,11 @@ class Sender:
         with TURN:
             try:
                 with self._guard():
-                    if self._spool.waiting or not self._sent(write, file):
-                        self._spool.append(write, file)
+                    if self._journal.has_pending or not self._sent(write, file):
+                        self._journal.append(write, file)
                 self._deliver()
             except OwnershipLost:
-                self._spool.remove()
+                self._journal.remove()
                 raise
 
     def make_haste(self) -> None:
@@ -69,15 +70,15 @@ class Sender:
         started = time.monotonic()
         try:
             timeout = UPLOAD_TIMEOUT_SECONDS if {"upload", "remove"} & write.keys() else TIMEOUT_SECONDS
-            with impatient(timeout, retries=0):
+            with answer_within(timeout, retries=0):
                 send(self._client, self._run_id, write, file)
         except Exception as error:
             if not is_away(error):
                 raise
             self._put_off(started)
             print(
-                f"tracking store {shown(tracking_uri())} is away ({reason(error)}); run {self._run_id} goes on, and "
-                f"what it should get waits in {self._spool.folder}",
+                f"tracking store {masked(tracking_uri())} is away ({reason(error)}); run {self._run_id} goes on, and "
+                f"what it should get waits in {self._journal.folder}",
                 file=sys.stderr,
             )
             return False
@@ -86,11 +87,11 @@ class Sender:
     def _deliver(self) -> None:
         """Try to deliver what waits, if anything does and the last try was not a moment ago."""
         started = time.monotonic()
-        if not self._spool.waiting or started < self._due:
+        if not self._journal.has_pending or started < self._due:
             return
         line = None
         try:
-            line = deliver(self._spool, self._client, DELIVERY_SECONDS, UPLOAD_TIMEOUT_SECONDS)
+            line = flush_journal(self._journal, self._client, DELIVERY_SECONDS, UPLOAD_TIMEOUT_SECONDS)
         except Exception as error:
             if not is_away(error):
                 if isinstance(error, OSError):
@@ -104,24 +105,3 @@ class Sender:
     def _put_off(self, started: float) -> None:
         now = time.monotonic()
         self._due = now + min(max(RETRY_SECONDS, 10 * (now - started)), LONGEST_RETRY_SECONDS)
-
-
-@contextmanager
-def answering(timeout: int = TIMEOUT_SECONDS) -> Iterator[None]:
-    """For what cannot be kept for later: making a run, taking it over, reading what it has.
-
-    Args:
-        timeout: Seconds that the store may take for an answer, twice at most.
-
-    Raises:
-        TrackingError: The store is away.
-    """
-    try:
-        with impatient(timeout):
-            yield
-    except Exception as error:
-        if not is_away(error):
-            raise
-        raise TrackingError(
-            f"tracking store {shown(tracking_uri())} is away ({reason(error)}); the same command again, when it is back"
-        ) from error

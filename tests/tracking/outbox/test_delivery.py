@@ -22,11 +22,11 @@ from mobilenet_chest.errors import NotDelivered, OwnershipLost, TrackingError, T
 from mobilenet_chest.selection.resume import find_resume_point
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.outbox import delivery, sender
-from mobilenet_chest.tracking.outbox.delivery import OWN, deliver_all, deliver_run, settle
-from mobilenet_chest.tracking.outbox.journal import Spool, Waiting, root, spools
+from mobilenet_chest.tracking.outbox.delivery import OWN, flush, flush_all, flush_run
+from mobilenet_chest.tracking.outbox.journal import Journal, PendingWrite, journals, outbox_folder
 from mobilenet_chest.tracking.outbox.writes import Write, send
 from mobilenet_chest.tracking.provenance import identity
-from mobilenet_chest.tracking.study_run import keep_checkpoints, settle_trials
+from mobilenet_chest.tracking.study_run import prune_checkpoints, sync_trial_runs
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.progress import Progress
 
@@ -70,17 +70,17 @@ def steps(tracker: MlflowTracker, name: str = "val_auc") -> list[tuple[int, floa
     return sorted((point.step, point.value) for point in MlflowClient().get_metric_history(tracker.run_id, name))
 
 
-def as_if_it_had_died(spool: Spool) -> Spool:
-    """The spool of a process that is gone, with this one's identity as its owner's."""
-    del OWN[spool.folder.name]
-    spool.release()
-    (found,) = spools()
+def as_if_it_had_died(journal: Journal) -> Journal:
+    """The journal of a process that is gone, with this one's identity as its owner's."""
+    del OWN[journal.folder.name]
+    journal.release()
+    (found,) = journals()
     return found
 
 
-def own(tracker: MlflowTracker) -> Spool:
+def own(tracker: MlflowTracker) -> Journal:
     assert tracker._sender is not None
-    return tracker._sender._spool
+    return tracker._sender._journal
 
 
 def test_in_order_when_it_is_back(store: Store, tracker: MlflowTracker, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +96,7 @@ def test_in_order_when_it_is_back(store: Store, tracker: MlflowTracker, capsys: 
     tracker.log_metrics({"val_auc": 0.5}, 5)
     assert [write["metrics"][0][3] for write in store.taken if "metrics" in write] == [1, 2, 3, 4, 5]
     assert steps(tracker) == [(epoch, epoch / 10) for epoch in range(1, 6)]
-    assert not own(tracker).waiting
+    assert not own(tracker).has_pending
     assert "5 writes that had waited are delivered" in capsys.readouterr().err
     tracker.log_metrics({"val_auc": 0.6}, 6)
     assert steps(tracker)[-1] == (6, 0.6)
@@ -106,9 +106,9 @@ def test_time_is_kept(store: Store, tracker: MlflowTracker) -> None:
     """A figure has the time at which it was measured, not that of its delivery."""
     store.away = True
     tracker.log_metrics({"val_auc": 0.5}, 1)
-    (waiting,) = own(tracker).pending()
+    (waiting,) = own(tracker).pending_writes()
     store.away = False
-    settle()
+    flush()
     assert tracker.run_id is not None
     (point,) = MlflowClient().get_metric_history(tracker.run_id, "val_auc")
     assert point.timestamp == waiting.write["metrics"][0][2]
@@ -136,7 +136,7 @@ def test_a_training_stands_still_for_a_moment_only(
     store.away = False
     tracker.log_metrics({"val_auc": 0.1}, 5)
     assert own(tracker).count() == 5
-    settle()
+    flush()
     assert [step for step, _ in steps(tracker)] == [1, 2, 3, 4, 5]
 
 
@@ -149,7 +149,7 @@ def test_files_that_come_again_are_sent_once(store: Store, tracker: MlflowTracke
         tracker.log_file(file, "checkpoints")
         tracker.log_metrics({"val_auc": 0.1}, epoch)
     store.away = False
-    settle()
+    flush()
     # the last contents first: a checkpoint is never behind the figures
     assert [next(iter(write)) for write in store.taken] == ["upload", *["metrics"] * 5]
     folder = Path(local_file_uri_to_path(client.get_run(tracker.run_id).info.artifact_uri)) / "checkpoints"
@@ -161,13 +161,13 @@ def test_files_that_come_again_are_sent_once(store: Store, tracker: MlflowTracke
     file.write_text("another")
     tracker.log_file(file, "checkpoints")
     store.away = False
-    settle()
+    flush()
     assert (folder / "last-0.pt").read_text() == "another"
     store.away = True
     tracker.log_file(file, "checkpoints")
     tracker.remove_file("checkpoints/last-0.pt")
     store.away = False
-    settle()
+    flush()
     assert client.list_artifacts(tracker.run_id, "checkpoints") == []
 
 
@@ -185,10 +185,10 @@ def test_killed_between_a_write_and_its_place(
     tracker.remove_file("checkpoints/last-1.pt")
     tracker.end(3)
     store.away = False
-    spool = as_if_it_had_died(own(tracker))
-    count, delivered = 0, Spool.delivered
+    journal = as_if_it_had_died(own(tracker))
+    count, delivered = 0, Journal.mark_sent
 
-    def killed(self: Spool, waiting: Waiting) -> None:
+    def killed(self: Journal, waiting: PendingWrite) -> None:
         nonlocal count
         count += 1
         if count == killed_at + 1:
@@ -196,11 +196,11 @@ def test_killed_between_a_write_and_its_place(
         delivered(self, waiting)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Spool, "delivered", killed)
+        patch.setattr(Journal, "mark_sent", killed)
         with pytest.raises(KeyboardInterrupt):
-            deliver_all()
-    assert spool.waiting
-    (line,) = deliver_all()
+            flush_all()
+    assert journal.has_pending
+    (line,) = flush_all()
     assert f"{6 - killed_at} writes that had waited are delivered" in line
     assert steps(tracker) == [(1, 0.1), (2, 0.2)]
     assert len(store.taken) == 7
@@ -214,30 +214,30 @@ def test_superseded(store: Store, tracker: MlflowTracker) -> None:
     store.away = True
     tracker.log_metrics({"val_auc": 0.1}, 1)
     store.away = False
-    spool = as_if_it_had_died(own(tracker))
+    journal = as_if_it_had_died(own(tracker))
     assert tracker.run_id is not None
     MlflowClient().set_tag(tracker.run_id, "owner", json.dumps(identity() | {"pid": 1}))
-    (line,) = deliver_all()
+    (line,) = flush_all()
     assert line == (
         f"run {tracker.run_id}: another process has gone on with it; what waited from the one before is discarded"
     )
-    assert (steps(tracker), spool.folder.exists()) == ([], False)
+    assert (steps(tracker), journal.folder.exists()) == ([], False)
 
 
 def test_another_stores(store: Store, tracker: MlflowTracker, tracking: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.away = True
     tracker.log_metrics({"val_auc": 0.1}, 1)
     store.away = False
-    spool = as_if_it_had_died(own(tracker))
+    journal = as_if_it_had_died(own(tracker))
     with monkeypatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tracking / 'other.db'}")
-        (line,) = deliver_all()
+        (line,) = flush_all()
         assert f"is for sqlite:///{tracking / 'mlflow.db'}, not sqlite:///{tracking / 'other.db'}; set" in line
         with pytest.raises(TrackingError, match="is for sqlite"):
-            deliver_run(spool.run_id)
+            flush_run(journal.run_id)
     assert not (tracking / "other.db").exists()
-    assert spool.count() == 1
-    deliver_run(spool.run_id)
+    assert journal.count() == 1
+    flush_run(journal.run_id)
     assert steps(tracker) == [(1, 0.1)]
 
 
@@ -246,23 +246,23 @@ def test_refused(store: Store, tracker: MlflowTracker) -> None:
     store.away = True
     tracker.log_metrics({"val_auc": 0.1}, 1)
     store.away = False
-    spool = as_if_it_had_died(own(tracker))
+    journal = as_if_it_had_died(own(tracker))
     assert tracker.run_id is not None
     MlflowClient().delete_run(tracker.run_id)
     for _ in range(2):
-        (line,) = deliver_all()
-        assert f"1 writes wait in {spool.folder}: " in line
+        (line,) = flush_all()
+        assert f"1 writes wait in {journal.folder}: " in line
         assert "refuses them; remove the folder to give them up (" in line
 
 
 def test_what_a_process_left_that_was_killed_while_it_removed_one(store: Store, tracker: MlflowTracker) -> None:
     store.away = True
     tracker.log_metrics({"val_auc": 0.1}, 1)
-    spool = as_if_it_had_died(own(tracker))
-    (spool.folder / "writes.jsonl").unlink()
-    (spool.folder / "header.json").unlink()
-    assert deliver_all() == []
-    assert list(root().iterdir()) == []
+    journal = as_if_it_had_died(own(tracker))
+    (journal.folder / "writes.jsonl").unlink()
+    (journal.folder / "header.json").unlink()
+    assert flush_all() == []
+    assert list(outbox_folder().iterdir()) == []
 
 
 def test_an_owner_that_has_lost_the_run_keeps_nothing(store: Store, phantom_config: Make) -> None:
@@ -278,7 +278,7 @@ def test_an_owner_that_has_lost_the_run_keeps_nothing(store: Store, phantom_conf
     tracker.start(phantom_config(), load_train_val(phantom_config().data))
     store.away = True
     tracker.log_metrics({"val_auc": 0.1}, 1)
-    assert own(tracker).waiting
+    assert own(tracker).has_pending
     lost = True
     with pytest.raises(OwnershipLost):
         tracker.log_metrics({"val_auc": 0.2}, 2)
@@ -286,8 +286,8 @@ def test_an_owner_that_has_lost_the_run_keeps_nothing(store: Store, phantom_conf
     lost, store.away = False, True
     tracker.log_metrics({"val_auc": 0.3}, 3)
     lost, store.away = True, False
-    assert deliver_all() == ["not ours"]
-    assert (steps(tracker), list(root().iterdir())) == ([], [])
+    assert flush_all() == ["not ours"]
+    assert (steps(tracker), list(outbox_folder().iterdir())) == ([], [])
 
 
 def end_with(error: BaseException | None) -> None:
@@ -307,7 +307,7 @@ def test_never_back(store: Store, tracker: MlflowTracker, capsys: pytest.Capture
         f"{folder}, and `mobilenet-chest repair` delivers them when it is back"
     )
     with pytest.raises(NotDelivered) as caught:
-        settle(0.0)
+        flush(0.0)
     assert str(caught.value) == line
     capsys.readouterr()
 
@@ -357,7 +357,7 @@ def test_a_training_goes_on_from_what_waits(store: Store, phantom_config: Make, 
         again.log_history([{"val_auc": 0.1}, {"val_auc": 0.2}])
         again.log_metrics({"val_auc": 0.3}, 3)
     assert steps(tracker) == [(1, 0.1), (2, 0.2), (3, 0.3)]
-    assert list(root().iterdir()) == []
+    assert list(outbox_folder().iterdir()) == []
 
 
 def test_a_run_that_is_over_is_not_written_later(store: Store, tracker: MlflowTracker, monkeypatch: Any) -> None:
@@ -366,7 +366,7 @@ def test_a_run_that_is_over_is_not_written_later(store: Store, tracker: MlflowTr
     store.away = True
     with pytest.raises(TrackingError, match="is away \\(nobody there\\)"):
         later.log_metrics({"test_auc": 0.5}, 0)
-    assert list(root().iterdir() if root().exists() else []) == []
+    assert list(outbox_folder().iterdir() if outbox_folder().exists() else []) == []
 
 
 def test_a_sweep_looks_after_its_runs_later(
@@ -375,9 +375,9 @@ def test_a_sweep_looks_after_its_runs_later(
     assert tracker.run_id is not None
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    (line,) = settle_trials(tracker.run_id, [], {})
+    (line,) = sync_trial_runs(tracker.run_id, [], {})
     assert line.startswith("its runs are not looked after: no tracking server answers at http://127.0.0.1:9")
-    keep_checkpoints({tracker.run_id: False})
+    prune_checkpoints({tracker.run_id: False})
     assert "stay for now: no tracking server answers" in capsys.readouterr().err
 
 
@@ -385,12 +385,12 @@ def test_one_process_at_a_time(store: Store, tracker: MlflowTracker) -> None:
     store.away = True
     tracker.log_metrics({"val_auc": 0.1}, 1)
     store.away = False
-    spool = as_if_it_had_died(own(tracker))
-    assert spool.take()
-    assert deliver_all() == []
-    spool.release()
-    assert len(deliver_all()) == 1
-    assert list(root().iterdir()) == []
+    journal = as_if_it_had_died(own(tracker))
+    assert journal.acquire()
+    assert flush_all() == []
+    journal.release()
+    assert len(flush_all()) == 1
+    assert list(outbox_folder().iterdir()) == []
 
 
 def test_what_another_process_delivers_is_waited_for(
@@ -400,17 +400,17 @@ def test_what_another_process_delivers_is_waited_for(
     store.away = True
     tracker.log_metrics({"val_auc": 0.1}, 1)
     store.away = False
-    spool = as_if_it_had_died(own(tracker))
+    journal = as_if_it_had_died(own(tracker))
     monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.0)
-    monkeypatch.setattr(delivery, "is_alive", lambda owner: False)
-    assert spool.take()
-    with pytest.raises(TrackingError, match=f"another process is delivering {spool.folder}; wait for it"):
-        deliver_run(spool.run_id)
-    monkeypatch.setattr(delivery, "is_alive", lambda owner: True)
-    deliver_run(spool.run_id)
-    assert spool.waiting
-    spool.release()
-    deliver_run(spool.run_id)
+    monkeypatch.setattr(delivery, "may_be_alive", lambda owner: False)
+    assert journal.acquire()
+    with pytest.raises(TrackingError, match=f"another process is delivering {journal.folder}; wait for it"):
+        flush_run(journal.run_id)
+    monkeypatch.setattr(delivery, "may_be_alive", lambda owner: True)
+    flush_run(journal.run_id)
+    assert journal.has_pending
+    journal.release()
+    flush_run(journal.run_id)
     assert steps(tracker) == [(1, 0.1)]
 
 
@@ -427,7 +427,7 @@ def test_system_metrics_wait_too(store: Store, phantom_config: Make, monkeypatch
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
         store.away = False
-    settle()
+    flush()
     found = steps(tracker, "system/cpu_utilization_percentage")
     assert len(found) >= 6
     assert [step for step, _ in found] == list(range(len(found)))

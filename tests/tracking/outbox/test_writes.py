@@ -22,8 +22,9 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import DataError
+from mobilenet_chest.tracking.client import answer_within, is_away
 from mobilenet_chest.tracking.description import run_inputs
-from mobilenet_chest.tracking.outbox.writes import impatient, is_away, send
+from mobilenet_chest.tracking.outbox.writes import send
 from mobilenet_chest.tracking.store import connect, reason
 
 NAN = float("nan")
@@ -171,7 +172,7 @@ def test_what_a_server_answers(server: Answers, status: int, body: str, away: bo
     """Soon: it is asked twice at most, and no Retry-After is waited for."""
     server.status, server.body = status, body
     client = MlflowClient(f"http://127.0.0.1:{server.server_port}")
-    with pytest.raises(MlflowException) as caught, impatient(2):
+    with pytest.raises(MlflowException) as caught, answer_within(2):
         send(client, "0" * 32, {"tags": {"a": "b"}})
     assert is_away(caught.value) is away
     assert server.asked in ((1, 2) if away else (1,))
@@ -184,7 +185,7 @@ def test_what_an_artifact_server_answers(server: Answers, tmp_path: Path) -> Non
     repository = get_artifact_repository(f"http://127.0.0.1:{server.server_port}/files")
     for status, away in ((507, True), (503, True), (403, False), (413, False)):
         server.status = status
-        with pytest.raises((MlflowException, requests.HTTPError)) as caught, impatient(2):
+        with pytest.raises((MlflowException, requests.HTTPError)) as caught, answer_within(2):
             repository.log_artifact(str(tmp_path / "note.txt"))
         assert is_away(caught.value) is away, status
 
@@ -192,7 +193,7 @@ def test_what_an_artifact_server_answers(server: Answers, tmp_path: Path) -> Non
 def test_nobody_at_the_port(server: Answers) -> None:
     server.server_close()
     client = MlflowClient(f"http://127.0.0.1:{server.server_port}")
-    with pytest.raises(MlflowException) as caught, impatient(2):
+    with pytest.raises(MlflowException) as caught, answer_within(2):
         client.get_run("0" * 32)
     assert is_away(caught.value)
     assert re.fullmatch(r"\[Errno \d+\] Connection refused", reason(caught.value))
@@ -215,9 +216,9 @@ def test_s3_without_a_server_in_between() -> None:
 def test_impatience_ends_and_gives_way_to_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-    with impatient(2):
+    with answer_within(2):
         assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "2"
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "3"
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
-    with impatient(None):
+    with answer_within(None):
         assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
