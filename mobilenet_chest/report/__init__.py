@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mobilenet_chest.errors import UserError
-from mobilenet_chest.report.material import gather
-from mobilenet_chest.report.page import page
+from mobilenet_chest.files import write_whole
+from mobilenet_chest.report.page import html, page
+from mobilenet_chest.report.subject import read_subject
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
@@ -47,17 +47,17 @@ def report(references: Sequence[str], out: Path, baseline: str | None = None, re
     """
     _check(out)
     client = connect()
-    material = gather(client, references, baseline)
-    text = page(client, material, reported).encode()
-    _write(out, text)
-    about = material.study or (material.leader.run if material.kind == "run" else None)
+    subject = read_subject(client, references, baseline)
+    document = html(page(client, subject, reported)).encode()
+    _write(out, document)
+    about = subject.study or (subject.leader.run if subject.kind == "run" else None)
     run_id = None if about is None else str(about.info.run_id)
     if run_id is not None:
         with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
             copy = Path(folder) / ARTIFACT
-            copy.write_bytes(text)
+            copy.write_bytes(document)
             MlflowTracker(resume=run_id).log_file(copy)
-    return Report(out, len(text), run_id)
+    return Report(out, len(document), run_id)
 
 
 def _check(out: Path) -> None:
@@ -74,12 +74,8 @@ def _check(out: Path) -> None:
         raise UserError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from error
 
 
-def _write(out: Path, text: bytes) -> None:
-    partial = out.with_name(f".{out.name}.{os.getpid()}")
+def _write(out: Path, document: bytes) -> None:
     try:
-        partial.write_bytes(text)
-        partial.replace(out)
+        write_whole(out, document)
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from error
-    finally:
-        partial.unlink(missing_ok=True)

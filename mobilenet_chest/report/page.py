@@ -1,69 +1,123 @@
-"""The page as a whole: what is in it, in which order, and why something is not."""
+"""The page as a whole: which sections it has, in which order, and their HTML."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from markupsafe import Markup
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from mlflow import MlflowClient
 
-from mobilenet_chest.report import curves, decisions, evidence, leaderboard, pictures, trials
-from mobilenet_chest.report.markup import missing, paragraph, section
-from mobilenet_chest.report.material import Material
-from mobilenet_chest.report.style import STYLE
+from mobilenet_chest.report.accesses import access_log
+from mobilenet_chest.report.answer import answer
+from mobilenet_chest.report.calibration import reliability_and_threshold
+from mobilenet_chest.report.confusion import confusion_matrix
+from mobilenet_chest.report.data import data
+from mobilenet_chest.report.discrimination import curves, drawn_baseline
+from mobilenet_chest.report.elements import Element, Paragraph
+from mobilenet_chest.report.leaderboard import leaderboard
+from mobilenet_chest.report.pictures import confident_mistakes, random_predictions
+from mobilenet_chest.report.provenance import provenance
+from mobilenet_chest.report.subject import Subject
+from mobilenet_chest.report.training import learning_curves
+from mobilenet_chest.report.trials import search
 
 KINDS = {"study": "Study", "run": "Run", "comparison": "Comparison"}
 
 
-def page(client: MlflowClient, material: Material, reported: bool) -> str:
-    """The whole document, in which nothing refers to anything outside of it.
+@dataclass(frozen=True)
+class Section:
+    """A part of the page under a heading of the second level, reachable from the contents.
+
+    Attributes:
+        key: Its ``id``.
+        title: Its heading.
+        elements: What is in it.
+    """
+
+    key: str
+    title: str
+    elements: Sequence[Element]
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that is on the page.
+
+    Attributes:
+        title: Kind and names of what the page is about.
+        answer: The main sentence, and the ones below it.
+        about: Task, dataset and split.
+        sections: In order.
+        made: When, in UTC.
+    """
+
+    title: str
+    answer: Sequence[str]
+    about: str
+    sections: Sequence[Section]
+    made: str
+
+
+def page(client: MlflowClient, subject: Subject, reported: bool) -> Page:
+    """Return what the page shows.
 
     Args:
-        client: The tracking store.
-        material: What it is about.
-        reported: Add the source report's figures to the leaderboard.
+        client: Of the tracking store.
+        subject: What the page is about.
+        reported: Add the source report's results to the leaderboard.
+
+    Raises:
+        TrackingError: The tracking store does not answer.
     """
-    leader, baseline = material.leader, material.baseline
-    what = f"{KINDS[material.kind]} {', '.join(material.names if material.kind != 'run' else [leader.name])}"
-    rival, why = (baseline, None) if baseline is None else evidence.same_images(leader, baseline)
-    of_leader = paragraph(f"Of {leader.name}" + (f". {why}" if why else "."), "soft")
-    learned = curves.training(leader) if leader.history else missing(
-        f"{leader.name} was not trained by itself: it is made of other runs."
-    )  # fmt: skip
-    parts = [
-        ("leaderboard", "Leaderboard", [leaderboard.leaderboard(material, reported)]),
-        ("training", "Training", [learned]),
-        ("discrimination", "Telling the classes apart",
-         [of_leader, curves.discrimination(leader, rival, leader.images_scored)]),
-        ("calibration", "Calibration and threshold", [decisions.calibration(leader), decisions.confusion(leader)]),
-        ("predictions", "Predictions at random", [pictures.grid(leader)]),
-        ("mistakes", "Confident mistakes", [pictures.mistakes(leader)]),
-        *([("search", "The search", trials.everything(material))] if material.study is not None else []),
-        ("data", "The data", [evidence.data(leader)]),
-        ("test", "The sealed test split", [evidence.ledger(client, material)]),
-        ("provenance", "Where this comes from", [evidence.provenance(leader)]),
+    leader, study = subject.leader, subject.study
+    names = [leader.name] if subject.kind == "run" else subject.names
+    baseline, reason = drawn_baseline(leader, subject.baseline)
+    curves_of = Paragraph(f"Of {leader.name}" + (f". {reason}" if reason else "."), "soft")
+    sections = [
+        Section("leaderboard", "Leaderboard", leaderboard(subject, reported)),
+        Section("training", "Training", learning_curves(leader)),
+        Section("discrimination", "Telling the classes apart", [curves_of, curves(leader, baseline)]),
+        Section("calibration", "Calibration and threshold",
+                [*reliability_and_threshold(leader), confusion_matrix(leader)]),
+        Section("predictions", "Predictions at random", random_predictions(leader)),
+        Section("mistakes", "Confident mistakes", confident_mistakes(leader)),
+        *([] if study is None else [Section("search", "The search", search(subject, study))]),
+        Section("data", "The data", data(leader)),
+        Section("test", "The sealed test split", access_log(client, study or leader.run)),
+        Section("provenance", "Where this comes from", provenance(leader)),
     ]  # fmt: skip
-    contents = Markup("").join(Markup('<li><a href="#{}">{}</a></li>').format(key, title) for key, title, _ in parts)
-    body = Markup("").join(section(key, title, *inside) for key, title, inside in parts)
-    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return str(
-        Markup(
-            '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-            'content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark">'
-            "<title>{what}</title><style>{}</style></head><body>"
-            '<a class="skip" href="#main">Skip to the figures</a><header><h1>{what}</h1>{}{}</header>'
-            '<nav aria-label="Contents"><ul>{}</ul></nav><main id="main" tabindex="-1">{}</main>'
-            "<footer><p>Made {} by mobilenet-chest. For research: these models are not medical devices.</p></footer>"
-            "</body></html>"
-        ).format(Markup(STYLE), leaderboard.answer(material), _about(material), contents, body, made, what=what)
+    class0, class1 = leader.classes
+    return Page(
+        title=f"{KINDS[subject.kind]} {', '.join(names)}",
+        answer=answer(subject),
+        about=f"Task: {class1} (class 1) or {class0} (class 0), {leader.config.data.dataset}. All figures are of the "
+        "validation split, on which epoch and threshold were chosen, unless they are said to be of test.",
+        sections=sections,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
 
-def _about(material: Material) -> Markup:
-    leader = material.leader
-    one, other = leader.classes
-    said = (
-        f"Task: {other} (class 1) or {one} (class 0), {leader.config.data.dataset}. All figures are of the validation "
-        "split, on which epoch and threshold were chosen, unless they are said to be of test."
-    )
-    return paragraph(said, "soft")
+def html(page: Page) -> str:
+    """Return the whole document. It refers to nothing outside itself, so it can be mailed and opened anywhere."""
+    return TEMPLATES.get_template("page.html.j2").render(page=page)
+
+
+def show(element: Element | str) -> str:
+    """Return the HTML of an element from the macro of its name. Plain text stays as it is: templates escape it."""
+    if isinstance(element, str):
+        return element
+    macro = getattr(TEMPLATES.get_template("elements.html.j2").module, element.macro)
+    written: str = macro(element)  # marked as HTML, which templates do not escape again
+    return written
+
+
+TEMPLATES = Environment(
+    loader=PackageLoader("mobilenet_chest.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+TEMPLATES.globals["show"] = show

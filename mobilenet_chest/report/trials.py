@@ -1,134 +1,149 @@
-"""What a sweep did: its trials, what they cost and saved, which parameters mattered, what its best one is worth."""
+"""What a sweep did: its trials, what they cost and saved, which parameters mattered, and what its best one is worth."""
 
 from __future__ import annotations
 
 import math
 
 import pandas as pd
-from markupsafe import Markup
+from mlflow.entities import Run
 
-from mobilenet_chest.report.markup import (
-    duration,
-    figure,
-    folded,
-    missing,
-    number,
-    paragraph,
-    side_by_side,
-    signed,
-    table,
+from mobilenet_chest.config.formats import duration, number, signed
+from mobilenet_chest.config.metrics import as_score
+from mobilenet_chest.report.elements import (
+    MISSING,
+    Bar,
+    Cell,
+    Element,
+    Figure,
+    Figures,
+    Folded,
+    Paragraph,
+    Shape,
+    Table,
 )
-from mobilenet_chest.report.material import Material
+from mobilenet_chest.report.subject import Subject
+from mobilenet_chest.tracking import tags
 
 IMPORTANCE = "importance."
-
-
-def everything(material: Material) -> list[Markup]:
-    """All of it; while the sweep has not come to its end, what is known by then."""
-    if material.board is None:
-        unknown = "The sweep has not come to its end: what it cost, and which parameters mattered, is summed up then."
-        return [confirmation(material), missing(unknown)]
-    return [confirmation(material), side_by_side(cost(material), importance(material)), trials(material)]
-
-
-def cost(material: Material) -> Markup:
-    """Trials by state, time, and what sharing stage 1 and pruning spared."""
-    assert material.study is not None
-    assert material.board is not None
-    figures, board = material.study.data.metrics, material.board
-    rows = [
-        ["trials complete", number(figures["trials_complete"], 0)],
-        ["trials pruned", number(figures["trials_pruned"], 0)],
-        ["trials failed", number(figures["trials_fail"], 0)],
-        ["time in trials, all together", duration(float(board["seconds"].sum()))],
-        ["of that in pruned trials", duration(float(board.loc[board["state"] == "PRUNED", "seconds"].sum()))],
-        ["stage-1 epochs trained", number(figures["stage1_epochs_trained"], 0)],
-        ["stage-1 epochs shared between trials", number(figures["stage1_epochs_reused"], 0)],
-        ["time that sharing saved", duration(figures["saved_seconds"])],
-    ]
-    return table("cost", "What the sweep cost and saved", ["what", "how much"], rows)
-
-
-def importance(material: Material) -> Markup:
-    """Bars of each searched parameter's share in the metric's variance."""
-    assert material.study is not None
-    shares = {
-        name.removeprefix(IMPORTANCE): value
-        for name, value in material.study.data.metrics.items()
-        if name.startswith(IMPORTANCE)
-    }
-    if not shares:
-        return missing("Importance of the parameters needs four complete trials with different results.")
-    rows = [[path, f"{share:.1%}", meter(share)] for path, share in sorted(shares.items(), key=lambda item: -item[1])]
-    caption = (
-        f"Share of each parameter in the variance of {material.metric} over the complete trials (fANOVA; Hutter et "
-        "al., 2014). Of few trials it is a hint, no more."
-    )
-    drawn = table("importances", "Importance of each searched parameter", ["parameter", "share", "bar"], rows)
-    return figure("Parameter importance", caption, drawn)
-
-
-def meter(share: float) -> Markup:
-    """A bar of a share from 0 to 1; the figure beside it says it in words."""
-    return Markup(
-        '<svg class="meter" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true"><rect class="bar first" '
-        'width="{:.2f}" height="10"/></svg>'
-    ).format(100 * share)
-
-
-def confirmation(material: Material) -> Markup:
-    """What the winning trial claimed, what fresh seeds showed of it, and which trial they chose."""
-    assert material.study is not None
-    figures, tags, metric = material.study.data.metrics, material.study.data.tags, material.metric
-    if not tags.get("confirmed_run"):
-        count = len(material.rows) - (material.base is not None)
-        if count == 1:
-            return missing("One trial is complete: nothing has been chosen yet.")
-        return missing(
-            f"The best of {count} complete trials looks better than it is, "
-            "because it was chosen for that. By how much is not known: no confirmation (study.confirm) has trained the "
-            "best ones again on fresh seeds."
-        )
-    claimed, optimism = figures[f"best_{metric}"], figures["optimism"]
-    showed = claimed - optimism if material.direction == "maximize" else claimed + optimism
-    said = paragraph(
-        f"Trial {tags['best_trial']} claimed {metric} {number(claimed)}; trained again on fresh seeds it reached "
-        f"{number(showed)} in the mean. Optimism: {signed(optimism)} (95% interval {signed(figures['optimism_low'])} "
-        f"to {signed(figures['optimism_high'])})."
-    ) + paragraph(
-        f"The fresh seeds chose trial {tags['confirmed_trial']}: {metric} {number(figures[f'confirmed_{metric}'])} in "
-        f"the mean, {number(figures[f'confirmed_{metric}_crossfit'])} cross-fitted over that choice."
-    )
-    if material.confirmed is None:
-        return said
-    caption = "Trials that were trained again, on each fresh seed"
-    return said + folded("All fresh seeds", _frame("confirmation", caption, material.confirmed))
-
+"""Start of the names of a study's metrics that are the importances of its parameters."""
 
 TRIALS_SHOWN = 100
 
 
-def trials(material: Material) -> Markup:
-    """Every trial with its parameters, pruned and failed ones too, on request."""
-    assert material.board is not None
-    board = material.board
+def search(subject: Subject, study: Run) -> list[Element]:
+    """Return confirmation, cost, importances and trials of a study; before its end, what is known so far.
+
+    Args:
+        subject: What the page is about.
+        study: The study's run.
+    """
+    if subject.trials is None:
+        unknown = "The sweep has not come to its end: what it cost, and which parameters mattered, is summed up then."
+        return [*confirmation(subject, study), Paragraph(unknown, "missing")]
+    return [
+        *confirmation(subject, study),
+        Figures([cost(study, subject.trials), importances(subject, study)]),
+        trials(subject.trials),
+    ]
+
+
+def cost(study: Run, board: pd.DataFrame) -> Table:
+    """Return trials by state, time, and what sharing stage 1 and pruning saved."""
+    metrics = study.data.metrics
+    rows = [
+        ["trials complete", number(metrics["trials_complete"], 0)],
+        ["trials pruned", number(metrics["trials_pruned"], 0)],
+        ["trials failed", number(metrics["trials_fail"], 0)],
+        ["time in trials, all together", duration(float(board["seconds"].sum()))],
+        ["of that in pruned trials", duration(float(board.loc[board["state"] == "PRUNED", "seconds"].sum()))],
+        ["stage-1 epochs trained", number(metrics["stage1_epochs_trained"], 0)],
+        ["stage-1 epochs shared between trials", number(metrics["stage1_epochs_reused"], 0)],
+        ["time that sharing saved", duration(metrics["saved_seconds"])],
+    ]
+    return Table("cost", "What the sweep cost and saved", ["what", "how much"], rows)
+
+
+def importances(subject: Subject, study: Run) -> Element:
+    """Return bars of each searched parameter's share in the variance of the metric."""
+    shares = {
+        name.removeprefix(IMPORTANCE): value
+        for name, value in study.data.metrics.items()
+        if name.startswith(IMPORTANCE)
+    }
+    if not shares:
+        return Paragraph("Importance of the parameters needs four complete trials with different results.", "missing")
+    largest_first = sorted(shares.items(), key=lambda item: -item[1])
+    rows: list[list[Cell]] = [[path, f"{share:.1%}", meter(share)] for path, share in largest_first]
+    caption = (
+        f"Share of each parameter in the variance of {subject.metric} over the complete trials (fANOVA; Hutter et "
+        "al., 2014). Of few trials it is a hint, no more."
+    )
+    table = Table("importances", "Importance of each searched parameter", ["parameter", "share", "bar"], rows)
+    return Figure(caption, table, "Parameter importance")
+
+
+def meter(share: float) -> Bar:
+    """Return a bar of a share from 0 to 1."""
+    filled = Shape("rect", {"class": "bar first", "width": f"{100 * share:.2f}", "height": "10"})
+    return Bar("meter", 100, 10, [filled], stretched=True)
+
+
+def confirmation(subject: Subject, study: Run) -> list[Element]:
+    """Return what the best trial reached in the search and on fresh seeds, and which trial the fresh seeds chose."""
+    metrics, study_tags, metric = study.data.metrics, study.data.tags, subject.metric
+    if not study_tags.get(tags.CONFIRMED_RUN):
+        return [Paragraph(_unconfirmed(subject), "missing")]
+    claimed, optimism = metrics[f"best_{metric}"], metrics["optimism"]
+    reached = claimed - as_score(optimism, subject.direction)
+    paragraphs: list[Element] = [
+        Paragraph(
+            f"Trial {study_tags[tags.BEST_TRIAL]} claimed {metric} {number(claimed, 4)}; trained again on fresh seeds "
+            f"it reached {number(reached, 4)} in the mean. Optimism: {signed(optimism)} (95% interval "
+            f"{signed(metrics['optimism_low'])} to {signed(metrics['optimism_high'])})."
+        ),
+        Paragraph(
+            f"The fresh seeds chose trial {study_tags[tags.CONFIRMED_TRIAL]}: {metric} "
+            f"{number(metrics[f'confirmed_{metric}'], 4)} in the mean, "
+            f"{number(metrics[f'confirmed_{metric}_crossfit'], 4)} cross-fitted over that choice."
+        ),
+    ]
+    if subject.confirmation is None:
+        return paragraphs
+    caption = "Trials that were trained again, on each fresh seed"
+    return [*paragraphs, Folded("All fresh seeds", [_frame("confirmation", caption, subject.confirmation)])]
+
+
+def _unconfirmed(subject: Subject) -> str:
+    count = len(subject.rows) - (subject.base is not None)
+    if count == 1:
+        return "One trial is complete: nothing has been chosen yet."
+    return (
+        f"The best of {count} complete trials looks better than it is, "
+        "because it was chosen for that. By how much is not known: no confirmation (study.confirm) has trained the "
+        "best ones again on fresh seeds."
+    )
+
+
+def trials(board: pd.DataFrame) -> Folded:
+    """Return every trial with its parameters on request, pruned and failed ones too."""
     shown = board.head(TRIALS_SHOWN)
     caption = f"Trials of the study, the best first; {len(shown)} of {len(board)}"
-    return folded("All trials with their parameters", _frame("trials", caption, shown.drop(columns="run_id")))
+    table = _frame("trials", caption, shown.drop(columns="run_id"))
+    return Folded("All trials with their parameters", [table])
 
 
-def _frame(key: str, caption: str, frame: pd.DataFrame) -> Markup:
-    """A table as the sweep has left it."""
+def _frame(key: str, caption: str, frame: pd.DataFrame) -> Table:
+    """Return a table that the sweep has written."""
     names = [str(name) for name in frame.columns]
     rows = [
         [_cell(name, value) for name, value in zip(names, row, strict=True)] for row in frame.itertuples(index=False)
     ]
-    return table(key, caption, names, rows)
+    return Table(key, caption, names, rows)
 
 
 def _cell(name: str, value: object) -> str:
     if isinstance(value, float):
         if math.isnan(value):
-            return "–"
+            return MISSING
         return duration(value) if name == "seconds" else f"{value:.4g}"
     return str(value)

@@ -41,6 +41,9 @@ BEST_RUN = "best_run"
 CONFIRMED_RUN = "confirmed_run"
 """Of a study's run: the run that its confirmation has chosen; empty or absent while there is none."""
 
+CONFIRMED_TRIAL = "confirmed_trial"
+"""Of a study's run: number of the trial whose training on fresh seeds its confirmation has chosen."""
+
 MODEL = "model"
 """Name of the network."""
 

@@ -1,16 +1,26 @@
-"""HTML pages as tests read them."""
+"""HTML pages as tests read them, and what pages about small invented studies are made of."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
+from typing import Any
+
+from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.paired import PairedComparison
+from mobilenet_chest.report.subject import Subject
+from mobilenet_chest.selection.compare import Row
 
 VOID = {"meta", "img", "br", "path", "circle", "rect", "polyline", "polygon"}
+
+BETTER = PairedComparison(0.031, 0.005, 0.057, 0.011, 0.022, "better", None)
 
 
 @dataclass
 class Element:
-    """A tag with its attributes, and the text that stands in it, of its children too."""
+    """A tag with its attributes and its text, which includes the text of its children."""
 
     tag: str
     attributes: dict[str, str]
@@ -18,11 +28,12 @@ class Element:
 
     @property
     def text(self) -> str:
-        return "".join(self.texts)
+        """With white space as a browser shows it."""
+        return re.sub("[ \\n]+", " ", "".join(self.texts)).strip(" ")
 
 
 class Page(HTMLParser):
-    """The elements of a page, in order; fails where one is not closed, or not the one that is open."""
+    """The elements of a page in order. It fails where an element is not closed, or another one is."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -47,25 +58,55 @@ class Page(HTMLParser):
             element.texts.append(data)
 
     def all(self, *tags: str, **attributes: str) -> list[Element]:
-        """Elements of any of the tags, with these attributes (``kind`` is ``class``)."""
-        wanted = {"class" if name == "kind" else name: value for name, value in attributes.items()}
-        return [e for e in self.elements if e.tag in tags and wanted.items() <= e.attributes.items()]
+        """Return the elements of any of the tags with these attributes (``kind`` is ``class``)."""
+        required = {"class" if name == "kind" else name: value for name, value in attributes.items()}
+        return [e for e in self.elements if e.tag in tags and required.items() <= e.attributes.items()]
 
     def by_id(self, key: str) -> Element:
-        (found,) = [e for e in self.elements if e.attributes.get("id") == key]
-        return found
+        (element,) = [e for e in self.elements if e.attributes.get("id") == key]
+        return element
 
     def rows(self, caption_id: str) -> dict[str, list[str]]:
-        """Cells of a table by their row's header."""
+        """Return the cells of a table by their row's header."""
         start = next(i for i, e in enumerate(self.elements) if e.attributes.get("id") == caption_id)
-        found: dict[str, list[str]] = {}
+        rows: dict[str, list[str]] = {}
         header = ""
         for element in self.elements[start + 1 :]:
             if element.tag == "table":
                 break
             if element.tag == "th" and element.attributes["scope"] == "row":
                 header = element.text
-                found[header] = []
+                rows[header] = []
             elif element.tag == "td":
-                found[header].append(element.text)
-        return found
+                rows[header].append(element.text)
+        return rows
+
+
+def row(name: str, auc: float, **changes: Any) -> Row:
+    """Return a comparison row of a run that is called and identified by ``name``."""
+    interval = Interval(auc, auc - 0.02, auc + 0.01)
+    metrics = {"val_auc": auc, "threshold": 0.5}
+    return replace(Row(name, name, "run", "model", 1, metrics, "chest 1", intervals={"val_auc": interval}), **changes)
+
+
+def subject(
+    rows: list[Row],
+    base: Row | None = None,
+    leader: int = 0,
+    tags: dict[str, str] | None = None,
+    folds: str | None = None,
+    **metrics: float,
+) -> Subject:
+    """Return the subject of a study's page.
+
+    Args:
+        rows: Best first.
+        base: The baseline's.
+        leader: Place of the leader among the rows.
+        tags: Of the study's run.
+        folds: How many folds the leader is the mean of.
+        metrics: Of the study's run.
+    """
+    study: Any = SimpleNamespace(data=SimpleNamespace(metrics=metrics, tags=tags or {}))
+    details: Any = SimpleNamespace(run_id=rows[leader].run_id, images_scored="305 validation images", folds=folds)
+    return Subject("study", ("s",), "val_auc", "maximize", study, rows, base, details, None, None, None)
