@@ -6,11 +6,20 @@ scores. All other metrics that a run or a study logs are in :data:`METRICS`.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, Self, TypeVar
 
 from mobilenet_chest.config.formats import count, duration, number
 
 Direction = Literal["maximize", "minimize"]
+
+
+class Signed(Protocol):
+    """A number, or an array of numbers."""
+
+    def __neg__(self) -> Self: ...
+
+
+Value = TypeVar("Value", bound=Signed)
 
 Format = Literal["number", "count", "seconds"]
 
@@ -149,7 +158,7 @@ def best_direction(metric: str) -> Direction:
     return describe(metric).direction or "maximize"
 
 
-def as_score(value: float, direction: Direction) -> float:
-    """Return ``value`` so that greater is better, whatever the direction: negated where the metric gets better as it
+def as_score(value: Value, direction: Direction) -> Value:
+    """Return a value, or an array of values, so that greater is better: negated where the metric gets better as it
     falls."""
     return value if direction == "maximize" else -value

@@ -1,4 +1,4 @@
-"""Intervals of any figure by resampling the images, or the patients that they are of."""
+"""Confidence intervals of any metric by resampling images, or the patients that the images are of."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
 Weights = NDArray[np.float64]
+"""How often each of n images is in each of r resampled sets, (r, n)."""
 
 MetricFunction = Callable[[Labels, Probabilities], float]
 """A metric of labels uint8 (n,) and scores float64 (n,)."""
 
 Statistic = Callable[[Weights], Floats]
-"""A figure of each of r sets of the same n images, (r,), by how often each image is in each set, (r, n)."""
+"""A metric of each of r resampled sets of the same images, (r,), from their weights."""
 
 BLOCK = 1 << 22
-"""Numbers that are in hand at a time."""
+"""Weights that are held in memory at a time."""
 
 ROUNDING = 1e-12
-"""By how much draws differ that are the same."""
+"""Draws that differ by less than this are equal."""
 
 
 def bootstrap(
@@ -39,30 +41,31 @@ def bootstrap(
     draws: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """A figure with the bias-corrected and accelerated bootstrap interval (BCa: Efron, JASA 1987).
+    """Return a metric with its bias-corrected and accelerated bootstrap interval (BCa: Efron, JASA 1987).
 
-    Each class keeps its number of images in every draw; with ``groups``, patients are drawn whole, those with images
-    of one class only within their class. The acceleration is the jackknife's, over all strata (Davison & Hinkley,
-    Bootstrap Methods, 1997, eq. 5.27 f.).
+    Each class keeps its number of images in every draw. With ``groups``, patients are drawn whole; patients with images
+    of one class only are drawn within that class. The acceleration is the jackknife's over all strata (Davison and
+    Hinkley, Bootstrap Methods, 1997, eq. 5.27 f.).
 
-    A metric that is the same in every draw, such as an accuracy of 1, has no width to be found here (for proportions
-    :func:`~mobilenet_chest.evaluation.intervals.wilson` has); one that is NaN in a draw has ends of NaN.
+    A metric that is the same in every draw, such as an accuracy of 1, gets an interval without width. For proportions
+    :func:`~mobilenet_chest.evaluation.intervals.wilson` has one. Both ends are NaN if the metric is NaN in any draw.
 
     Args:
         labels: uint8 (n,).
         scores: float64 (n,).
-        metric: Statistic of labels and scores; called ``draws`` times, and once without each image or patient.
-        groups: Patient of each image, (n,); ``None`` for images that are all of different patients.
+        metric: Function of labels and scores, called ``draws`` times, and once without each image or patient.
+        groups: Patient of each image, (n,); ``None`` where every image is of another patient.
         level: Confidence.
-        draws: BootstrapDistribution sets.
-        seed: The same one gives the same interval.
+        draws: Number of resampled sets.
+        seed: The same seed gives the same interval.
 
     Raises:
         DataError: As in :func:`~mobilenet_chest.evaluation.intervals.check_rows`.
     """
     check_rows(labels, scores)
-    (found,) = bootstrap_distributions(labels, [_of_rows(metric, labels, scores)], groups, draws=draws, seed=seed)
-    return found.interval(level)
+    statistics = [_row_statistic(metric, labels, scores)]
+    (distribution,) = bootstrap_distributions(labels, statistics, groups, draws=draws, seed=seed)
+    return distribution.interval(level)
 
 
 def bootstrap_difference(
@@ -76,19 +79,20 @@ def bootstrap_difference(
     draws: int = 2000,
     seed: int = 0,
 ) -> Difference:
-    """A figure of the first model less that of the second, of the same draws: as :func:`bootstrap`.
+    """Return the first model's metric minus the second's, both from the same draws, as :func:`bootstrap` has it.
 
-    p is one less the confidence of the interval that ends at 0. Where no draw reaches 0, which is about 1 / ``draws``
-    and says nothing finer to a correction for many comparisons, it is the normal one of the draws' spread, if smaller.
+    p is 1 minus the confidence of the interval that ends at 0. If no draw reaches 0, that p is about 1 / ``draws``,
+    which is too coarse to be corrected for many comparisons: then a normal p from the draws' spread is used, if it is
+    smaller.
     """
     check_rows(labels, first, second)
-    one, other = _of_rows(metric, labels, first), _of_rows(metric, labels, second)
-    (found,) = bootstrap_distributions(labels, [difference_statistic(one, other)], groups, draws=draws, seed=seed)
-    return found.difference(level)
+    statistic = difference_statistic(_row_statistic(metric, labels, first), _row_statistic(metric, labels, second))
+    (distribution,) = bootstrap_distributions(labels, [statistic], groups, draws=draws, seed=seed)
+    return distribution.difference(level)
 
 
 def mean_statistic(values: Floats | NDArray[np.bool_], among: NDArray[np.bool_] | None = None) -> Statistic:
-    """The mean of a value of each image (n,), of those ``among`` (n,) that count."""
+    """Return the mean of a value of each image (n,) as a statistic, over the images ``among`` (n,) or over all."""
     counted = np.ones(len(values)) if among is None else among.astype(np.float64)
     columns = np.stack([values * counted, counted], axis=1)
 
@@ -99,20 +103,25 @@ def mean_statistic(values: Floats | NDArray[np.bool_], among: NDArray[np.bool_] 
     return mean
 
 
-def ratio(part: Floats, whole: Floats) -> Floats:
-    """NaN where there is nothing."""
-    ratio: Floats = np.divide(part, whole, out=np.full(len(whole), math.nan), where=whole > 0)
-    return ratio
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Return the quotients; NaN where the denominator is 0."""
+    quotient: Floats = np.divide(numerator, denominator, out=np.full(len(denominator), math.nan), where=denominator > 0)
+    return quotient
 
 
 def difference_statistic(first: Statistic, second: Statistic) -> Statistic:
-    """The first figure less the second."""
+    """Return the first statistic minus the second, of the same draws."""
     return lambda weights: first(weights) - second(weights)
 
 
 def patient_clusters(patients: NDArray[np.str_] | None) -> Rows | None:
-    """A number for the patient of each image, (n,), one of its own where nobody is known (empty text); ``None`` where
-    every image is of another patient, or nothing is known."""
+    """Return a number for the patient of each image, (n,), equal where two images are of one patient.
+
+    An image of an unknown patient (empty text) gets a number of its own.
+
+    Returns:
+        ``None`` if no patient has two images, or no patient is known: then images can be resampled one by one.
+    """
     if patients is None:
         return None
     names, numbers = np.unique(patients, return_inverse=True)
@@ -121,19 +130,26 @@ def patient_clusters(patients: NDArray[np.str_] | None) -> Rows | None:
     return numbers.astype(np.int64) if len(np.unique(numbers)) < len(numbers) else None
 
 
-def _of_rows(metric: MetricFunction, labels: Labels, scores: Probabilities) -> Statistic:
-    """Of any metric, one set after the other."""
+def _row_statistic(metric: MetricFunction, labels: Labels, scores: Probabilities) -> Statistic:
+    """Return any metric as a statistic, computed for one resampled set after the other."""
 
-    def figure(weights: Weights) -> Floats:
+    def statistic(weights: Weights) -> Floats:
         sets = (np.repeat(np.arange(len(labels)), times.astype(np.int64)) for times in weights)
         return np.array([metric(labels[rows], scores[rows]) for rows in sets])
 
-    return figure
+    return statistic
 
 
 @dataclass(frozen=True)
 class BootstrapDistribution:
-    """A figure, its values in all draws, and what corrects their quantiles."""
+    """A statistic's bootstrap distribution.
+
+    Attributes:
+        value: The statistic of the images themselves.
+        values: Its values in all draws, (draws,).
+        bias: Median bias of the draws, in standard deviations of a normal (z0 of BCa).
+        acceleration: Change of the standard error with the value (a of BCa).
+    """
 
     value: float
     values: Floats
@@ -141,11 +157,11 @@ class BootstrapDistribution:
     acceleration: float
 
     def interval(self, level: float = LEVEL) -> Interval:
-        """With the ends of BCa."""
+        """Return the value with its BCa interval."""
         return Interval(self.value, *self._ends(level))
 
     def difference(self, level: float = LEVEL) -> Difference:
-        """The same of a difference, with its p."""
+        """Return the value of a difference with its BCa interval and the p of no difference."""
         return Difference(self.value, *self._ends(level), self._p_of_zero())
 
     def _ends(self, level: float) -> tuple[float, float]:
@@ -166,6 +182,7 @@ class BootstrapDistribution:
             return math.nan
         if (self.values == 0).all():
             return 1.0
+        # the level at which one end of the BCa interval is 0: the formula of _ends, solved for the level
         shifted = norm.ppf(_share_below(self.values, 0.0)) - self.bias
         z = abs(shifted / (1 + self.acceleration * shifted) - self.bias)
         spread = float(self.values.std())
@@ -176,39 +193,44 @@ class BootstrapDistribution:
 
 def bootstrap_distributions(
     labels: Labels,
-    figures: Sequence[Statistic],
+    statistics: Sequence[Statistic],
     groups: NDArray[np.generic] | None = None,
     *,
     draws: int = 2000,
     seed: int = 0,
 ) -> list[BootstrapDistribution]:
-    """Several figures of the same draws, each as :func:`bootstrap` has it, and hundreds of times as fast."""
-    if not figures:
+    """Return the distributions of several statistics over the same draws, made as :func:`bootstrap` makes them.
+
+    Statistics take whole blocks of draws at once, which is hundreds of times as fast as a metric of rows.
+    """
+    if not statistics:
         return []
-    strata, unit = _strata(labels, groups)
-    everything, n = np.concatenate(strata), len(labels)
-    left_out = ((unit != everything[rows, None]).astype(np.float64) for rows in _blocks(len(everything), n))
-    values, without = (
-        np.concatenate([np.stack([figure(weights) for figure in figures]) for weights in sets], axis=1)
+    strata, unit_of_row = _strata(labels, groups)
+    units, n = np.concatenate(strata), len(labels)
+    left_out = ((unit_of_row != units[rows, None]).astype(np.float64) for rows in _blocks(len(units), n))
+    drawn, jackknifed = (
+        np.concatenate([np.stack([statistic(weights) for statistic in statistics]) for weights in sets], axis=1)
         for sets in (bootstrap_weights(labels, groups, draws, seed), left_out)
     )
     ends = np.cumsum([len(stratum) for stratum in strata])[:-1]
-    whole = np.ones((1, n))
+    once = np.ones((1, n))
     return [
-        _corrected(float(figure(whole)[0]), own, np.split(jackknifed, ends))
-        for figure, own, jackknifed in zip(figures, values, without, strict=True)
+        _corrected(float(statistic(once)[0]), values, np.split(without, ends))
+        for statistic, values, without in zip(statistics, drawn, jackknifed, strict=True)
     ]
 
 
 def bootstrap_weights(
     labels: Labels, groups: NDArray[np.generic] | None, draws: int, seed: int
 ) -> Iterator[Weights]:  # fmt: skip
-    """How often each of n images is in each resampled set, block by block (r, n); stratified as :func:`bootstrap`."""
-    strata, unit = _strata(labels, groups)
+    """Yield the weights of resampled sets, block by block; stratified as :func:`bootstrap` has it."""
+    strata, unit_of_row = _strata(labels, groups)
     generator = np.random.default_rng(seed)
-    drawn = np.concatenate([one[generator.integers(0, len(one), (draws, len(one)))] for one in strata], axis=1)
+    drawn = np.concatenate(
+        [stratum[generator.integers(0, len(stratum), (draws, len(stratum)))] for stratum in strata], axis=1
+    )
     for rows in _blocks(draws, len(labels)):
-        yield _counts(drawn[rows], drawn.shape[1])[:, unit]
+        yield _counts(drawn[rows], drawn.shape[1])[:, unit_of_row]
 
 
 def _blocks(rows: int, n: int) -> list[slice]:
@@ -217,18 +239,19 @@ def _blocks(rows: int, n: int) -> list[slice]:
 
 
 def _counts(drawn: Rows, units: int) -> Floats:
-    """How often each unit is in each draw, (draws, units)."""
+    """Return how often each unit is in each draw, (draws, units)."""
     places = drawn + units * np.arange(len(drawn))[:, None]
     return np.bincount(places.ravel(), minlength=units * len(drawn)).reshape(-1, units).astype(np.float64)
 
 
-def _corrected(value: float, values: Floats, without: Sequence[Floats]) -> BootstrapDistribution:
+def _corrected(value: float, values: Floats, jackknifed: Sequence[Floats]) -> BootstrapDistribution:
+    """Return the distribution with its corrections; ``jackknifed`` has the values without each unit, by stratum."""
     from scipy.stats import norm
 
     if not np.isfinite(values).all() or np.ptp(values) < ROUNDING:
         return BootstrapDistribution(value, values, 0.0, 0.0)
     squares = cubes = 0.0
-    for stratum in without:
+    for stratum in jackknifed:
         if len(stratum) > 1:
             influence = (len(stratum) - 1) / len(stratum) * (stratum.mean() - stratum)
             squares, cubes = squares + (influence**2).sum(), cubes + (influence**3).sum()
@@ -237,18 +260,21 @@ def _corrected(value: float, values: Floats, without: Sequence[Floats]) -> Boots
 
 
 def _share_below(values: Floats, bound: float) -> float:
-    """Share of draws below ``bound``, half of those equal to it; never quite 0 or 1."""
+    """Return the share of draws below ``bound``, counting half of those equal to it; never quite 0 or 1."""
     share = ((values < bound).sum() + (values == bound).sum() / 2) / len(values)
     return float(np.clip(share, 0.5 / len(values), 1 - 0.5 / len(values)))
 
 
 def _strata(labels: Labels, groups: NDArray[np.generic] | None) -> tuple[list[Rows], Rows]:
-    """What is drawn, by class (patients of both classes by themselves), and which of them each row belongs to."""
+    """Return the units (images or patients) of each stratum, and the unit of each row (n,).
+
+    Strata are the classes; patients with images of both classes are a stratum of their own.
+    """
     if groups is None:
-        kinds = [np.flatnonzero(labels == label) for label in (0, 1)]
-        return [kind for kind in kinds if len(kind)], np.arange(len(labels))
+        strata = [np.flatnonzero(labels == label) for label in (0, 1)]
+        return [stratum for stratum in strata if len(stratum)], np.arange(len(labels))
     check_rows(labels, groups)
     _, patient = np.unique(groups, return_inverse=True)
     share = np.bincount(patient, labels) / np.bincount(patient)
-    kinds = [np.flatnonzero(chosen) for chosen in (share == 0, share == 1, (share > 0) & (share < 1))]
-    return [kind for kind in kinds if len(kind)], patient
+    strata = [np.flatnonzero(chosen) for chosen in (share == 0, share == 1, (share > 0) & (share < 1))]
+    return [stratum for stratum in strata if len(stratum)], patient

@@ -1,7 +1,6 @@
-"""Whether probabilities mean what they say: temperature, calibration error with its bias, proper scores.
+"""Calibration of the probability of class 1: reliability diagram, ECE and its bias, temperature, proper scores.
 
-Everything here is about the probability of class 1. Temperature scaling: Guo et al., On Calibration of Modern Neural
-Networks, ICML 2017.
+Temperature scaling: Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
 """
 
 from __future__ import annotations
@@ -21,26 +20,27 @@ from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 BINS = 10
 
 TEMPERATURES = (0.05, 20.0)
-"""Between these a temperature is looked for. Rows that a threshold tells apart without error have their least log-loss
-at 0, which makes every probability 0 or 1."""
+"""Range in which a temperature is sought. If a threshold separates the classes without error, the log-loss is least at
+a temperature of 0, where every probability becomes 0 or 1."""
 
 CLOSEST = 1e-15
-"""How near to 0 and 1 a probability may come: the logarithm of a difference that float64 does not hold is no figure."""
+"""Distance that a probability keeps from 0 and 1, so that its logit is finite."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """A reliability diagram, and what it comes to.
+    """A reliability diagram and its calibration error.
 
     Attributes:
-        count: int64 (bins,), rows of each bin; none is empty.
+        count: int64 (bins,), images of each bin; no bin is empty.
         predicted: float64 (bins,), mean probability of class 1.
         observed: float64 (bins,), share of class 1.
         low, high: float64 (bins,), Wilson's 95% interval of ``observed``.
-        ece: Expected calibration error: the mean over rows of the distance between the two in a row's bin.
-        bias: The expectation of ``ece`` for rows of just these probabilities, were every one of them true. Shares of
-            few rows are never quite what they should be, so that no model has an error of 0; one that is not
-            calibrated has less of this in its error.
+        ece: Expected calibration error: the mean over images of the distance between ``predicted`` and ``observed`` in
+            the image's bin.
+        bias: The ``ece`` that a perfectly calibrated model with these probabilities would average. It is above 0,
+            because shares of few images are never exactly as predicted. Of the error of a model that is not calibrated,
+            a smaller part is bias.
     """
 
     count: NDArray[np.int64]
@@ -53,22 +53,24 @@ class Reliability:
 
 
 def reliability(labels: Labels, probabilities: Probabilities, bins: int = BINS) -> Reliability:
-    """Predictions and observed shares of class 1 in bins with equally many rows; equal probabilities stay together.
+    """Return predicted and observed shares of class 1 in bins of equally many images.
 
-    Bins of equal width would leave most of them with a handful of rows, and the error with more bias (Roelofs et al.,
-    Mitigating Bias in Calibration Error Estimation, AISTATS 2022). The bias is exact: in each bin the number of rows of
-    class 1 is Poisson-binomial (that such a null is needed: Bröcker and Smith, Weather and Forecasting 22, 2007).
+    Bins of equal width would leave most of them with a handful of images, and the error with more bias (Roelofs et al.,
+    Mitigating Bias in Calibration Error Estimation, AISTATS 2022). Equal probabilities stay in one bin.
+
+    The bias is exact: the number of images of class 1 in a bin is Poisson-binomial. That an error must be compared with
+    such a value: Bröcker and Smith, Weather and Forecasting 22, 2007.
 
     Args:
         labels: uint8 (n,).
         probabilities: float64 (n,), of class 1.
         bins: Number of bins, fewer where many probabilities are equal.
     """
-    places = _bins(probabilities, bins)
-    parts = [places == place for place in range(places.max() + 1)]
-    count = np.array([part.sum() for part in parts])
-    positive = [int(labels[part].sum()) for part in parts]
-    predicted = np.array([probabilities[part].mean() for part in parts])
+    bin_of_image = _bins(probabilities, bins)
+    masks = [bin_of_image == number for number in range(bin_of_image.max() + 1)]
+    count = np.array([mask.sum() for mask in masks])
+    positive = [int(labels[mask].sum()) for mask in masks]
+    predicted = np.array([probabilities[mask].mean() for mask in masks])
     intervals = [wilson(k, int(n)) for k, n in zip(positive, count, strict=True)]
     observed = np.array(positive) / count
     return Reliability(
@@ -78,7 +80,7 @@ def reliability(labels: Labels, probabilities: Probabilities, bins: int = BINS) 
         low=np.array([interval.low for interval in intervals]),
         high=np.array([interval.high for interval in intervals]),
         ece=float((count * np.abs(observed - predicted)).sum() / len(labels)),
-        bias=sum(_mean_deviation(probabilities[part]) for part in parts) / len(labels),
+        bias=sum(_mean_deviation(probabilities[mask]) for mask in masks) / len(labels),
     )
 
 
@@ -88,30 +90,30 @@ def _bins(probabilities: Probabilities, bins: int) -> NDArray[np.int64]:
 
 
 def _mean_deviation(probabilities: Probabilities) -> float:
-    """Expected distance between the number of successes and its mean."""
+    """Return the expected distance between the number of successes and its mean, by their exact distribution."""
     chances = reduce(np.convolve, [np.array([1 - p, p]) for p in probabilities])
     return float(chances @ np.abs(np.arange(len(chances)) - probabilities.sum()))
 
 
 def fit_temperature(labels: Labels, probabilities: Probabilities) -> float:
-    """The temperature by which logits are divided for the least log-loss; above 1 where a model is too sure of itself.
+    """Return the temperature whose division of the logits gives the least log-loss; above 1 for a model too confident.
 
-    The logit of a mean over an image and its mirror is that of the mean probability.
+    With TTA the logit is that of the mean probability of the image and its mirror image.
     """
-    from scipy.optimize import minimize_scalar  # takes long
+    from scipy.optimize import minimize_scalar  # slow to import
 
     logits = _logits(probabilities)
-    found = minimize_scalar(
+    minimum = minimize_scalar(
         lambda log: _cross_entropies(labels, logits / np.exp(log)).mean(),
         bounds=tuple(np.log(TEMPERATURES)),
         method="bounded",
         options={"xatol": 1e-8},
     )
-    return float(np.exp(found.x))
+    return float(np.exp(minimum.x))
 
 
 def apply_temperature(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Probabilities whose logits are those given, divided by ``temperature``."""
+    """Return the probabilities whose logits are the given ones divided by ``temperature``."""
     from scipy.special import expit
 
     scaled: Probabilities = expit(_logits(probabilities) / temperature)
@@ -119,7 +121,10 @@ def apply_temperature(probabilities: Probabilities, temperature: float) -> Proba
 
 
 def crossfit_calibrated(labels: Labels, probabilities: Probabilities, folds: int, seed: int) -> Probabilities:
-    """Every row at the temperature fitted on the other folds: figures of these are not of rows that chose it."""
+    """Return every probability at the temperature that was fitted on the other folds.
+
+    Calibration scores of these are honest: no image had a say in its own temperature.
+    """
     calibrated = np.empty_like(probabilities)
     for fitting, judged in crossfit_folds(labels, folds, seed):
         temperature = fit_temperature(labels[fitting], probabilities[fitting])
@@ -128,24 +133,24 @@ def crossfit_calibrated(labels: Labels, probabilities: Probabilities, folds: int
 
 
 def log_loss(labels: Labels, probabilities: Probabilities) -> float:
-    """Mean cross-entropy, in nats."""
+    """Return the mean cross-entropy, in nats."""
     return float(image_losses("log_loss", labels, probabilities).mean())
 
 
 def brier(labels: Labels, probabilities: Probabilities) -> float:
-    """Mean squared distance between probability and label (Brier, Monthly Weather Review 78, 1950)."""
+    """Return the mean squared distance between probability and label (Brier, Monthly Weather Review 78, 1950)."""
     return float(image_losses("brier", labels, probabilities).mean())
 
 
 def image_losses(name: str, labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
-    """What :func:`brier`, or else :func:`log_loss`, is the mean of, (n,)."""
+    """Return the loss of each image, (n,): squared distances for ``brier``, cross-entropies for every other name."""
     if name == "brier":
         return np.asarray(np.square(probabilities - labels))
     return _cross_entropies(labels, _logits(probabilities))
 
 
 def ece_statistic(labels: Labels, probabilities: Probabilities) -> Statistic:
-    """The ECE of resampled images, in the bins of these."""
+    """Return the ECE as a statistic of resampled images, in the bins of the images themselves."""
     gaps = _gaps(labels, probabilities)
     return lambda weights: np.asarray(abs(weights @ gaps).sum(axis=1) / weights.sum(axis=1))
 
@@ -153,23 +158,23 @@ def ece_statistic(labels: Labels, probabilities: Probabilities) -> Statistic:
 def ece_interval(
     labels: Labels, probabilities: Probabilities, groups: NDArray[np.int64] | None = None
 ) -> Interval:  # fmt: skip
-    """ECE with a 95% interval.
+    """Return the ECE with a 95% interval.
 
-    The error of few rows is too large, and that of resampled ones larger still. So the lower end is what is left of it
-    without the 97.5% quantile of what chance alone adds, by the bootstrap: 0, where chance may be all of it. The upper
-    one is the quantile of resampled errors. It is wide: at 305 images it held the error of 200,000 in 97 % of samples
-    of a calibrated model and in 98 to 100 % of others.
+    The ECE of few images is too large, and that of resampled images is larger still. So the lower end is the ECE minus
+    the 97.5% quantile of what chance adds in a bootstrap; it is 0 where chance may be all of it. The upper end is the
+    97.5% quantile of the resampled errors. The interval is wide: with 305 images it held the error of 200,000 images in
+    97% of samples of a calibrated model, and in 98 to 100% of samples of others.
 
     Args:
         labels: uint8 (n,).
         probabilities: float64 (n,), of class 1.
-        groups: As in :func:`~mobilenet_chest.evaluation.bootstrap.bootstrap`.
+        groups: Patient of each image, as in :func:`~mobilenet_chest.evaluation.bootstrap.bootstrap`.
     """
     gaps = _gaps(labels, probabilities)
-    own = gaps.mean(axis=0)
+    mean_gaps = gaps.mean(axis=0)
 
     def chance(weights: Weights) -> NDArray[np.float64]:
-        return np.asarray(abs(weights @ gaps / weights.sum(axis=1, keepdims=True) - own).sum(axis=1))
+        return np.asarray(abs(weights @ gaps / weights.sum(axis=1, keepdims=True) - mean_gaps).sum(axis=1))
 
     error, added = bootstrap_distributions(labels, [ece_statistic(labels, probabilities), chance], groups)
     low = error.value - float(np.quantile(added.values, (1 + LEVEL) / 2))
@@ -178,19 +183,19 @@ def ece_interval(
 
 
 def _gaps(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
-    """Label less probability of each row in the column of its bin, (n, bins)."""
-    places = _bins(probabilities, BINS)
-    gaps = np.zeros((len(labels), places.max() + 1))
-    gaps[np.arange(len(labels)), places] = labels - probabilities
+    """Return label minus probability of each image, in the column of its bin, (n, bins)."""
+    bin_of_image = _bins(probabilities, BINS)
+    gaps = np.zeros((len(labels), bin_of_image.max() + 1))
+    gaps[np.arange(len(labels)), bin_of_image] = labels - probabilities
     return gaps
 
 
 def calibration_scores(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
-    """``ece``, its ``ece_bias``, ``brier`` and ``log_loss``."""
-    found = reliability(labels, probabilities)
+    """Return ``ece``, its ``ece_bias``, ``brier`` and ``log_loss``."""
+    diagram = reliability(labels, probabilities)
     return {
-        "ece": found.ece,
-        "ece_bias": found.bias,
+        "ece": diagram.ece,
+        "ece_bias": diagram.bias,
         "brier": brier(labels, probabilities),
         "log_loss": log_loss(labels, probabilities),
     }
@@ -199,19 +204,19 @@ def calibration_scores(labels: Labels, probabilities: Probabilities) -> dict[str
 def calibration_metrics(
     labels: Labels, probabilities: Probabilities, config: EvaluationConfig, seed: int
 ) -> dict[str, float]:
-    """``temperature``, and scores of the validation split as it is (``val_ece``, …) and, cross-fitted, at that
-    temperature (``val_ece_calibrated``, …)."""
+    """Return ``temperature``, the scores of the validation split as it is (``val_ece``, …) and at that temperature,
+    cross-fitted (``val_ece_calibrated``, …)."""
     calibrated = crossfit_calibrated(labels, probabilities, config.folds, seed)
-    found = {"temperature": fit_temperature(labels, probabilities)}
-    found |= {f"val_{name}": value for name, value in calibration_scores(labels, probabilities).items()}
-    return found | {f"val_{name}_calibrated": v for name, v in calibration_scores(labels, calibrated).items()}
+    metrics = {"temperature": fit_temperature(labels, probabilities)}
+    metrics |= {f"val_{name}": value for name, value in calibration_scores(labels, probabilities).items()}
+    return metrics | {f"val_{name}_calibrated": v for name, v in calibration_scores(labels, calibrated).items()}
 
 
 def _logits(probabilities: Probabilities) -> NDArray[np.float64]:
-    from scipy.special import logit  # takes long
+    from scipy.special import logit  # slow to import
 
-    found: NDArray[np.float64] = logit(probabilities.clip(CLOSEST, 1 - CLOSEST))
-    return found
+    logits: NDArray[np.float64] = logit(probabilities.clip(CLOSEST, 1 - CLOSEST))
+    return logits
 
 
 def _cross_entropies(labels: Labels, logits: NDArray[np.float64]) -> NDArray[np.float64]:

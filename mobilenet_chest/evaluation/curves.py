@@ -12,9 +12,10 @@ from mobilenet_chest.evaluation.bootstrap import bootstrap_weights
 from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 
 CurveValues = NDArray[np.float64]
+"""Values of a curve over :data:`GRID`, (101,)."""
 
 GRID: CurveValues = np.linspace(0, 1, 101)
-"""Where curves are given: false positive rates of a ROC curve, recalls of a precision-recall curve."""
+"""Abscissas of all curves: false positive rates of a ROC curve, recalls of a precision-recall curve."""
 
 DRAWS = 1000
 
@@ -28,38 +29,41 @@ class Band(NamedTuple):
 
 
 def roc(labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None = None) -> CurveValues:
-    """The highest sensitivity that any threshold has at a false positive rate of at most each of :data:`GRID`.
+    """Return the highest sensitivity of any threshold with a false positive rate of at most each of :data:`GRID`.
 
     Args:
         labels: uint8 (n,), 0 or 1, both present.
         scores: float64 (n,), higher for class 1.
-        weights: int64 (n,), how often each row counts; once by default.
+        weights: int64 (n,), how often each image counts; once by default.
     """
     true, false = _rates(labels, scores, weights)
-    # a rate that equals the grid's but for rounding counts as equal
+    # a rate that differs from the grid's by rounding alone counts as equal
     return true[np.searchsorted(false, GRID + 1e-9, side="right") - 1]
 
 
 def precision_recall(labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None = None) -> CurveValues:
-    """Precision at the highest threshold that reaches a recall of at least each of :data:`GRID`, as in :func:`roc`."""
+    """Return the precision at the highest threshold with a recall of at least each of :data:`GRID`.
+
+    Arguments are those of :func:`roc`.
+    """
     weights = np.ones(len(labels), np.int64) if weights is None else weights
     true, false = _rates(labels, scores, weights)
     positive, negative = weights[labels == 1].sum(), weights[labels == 0].sum()
-    found, alarms = true[1:] * positive, false[1:] * negative
+    hits, alarms = true[1:] * positive, false[1:] * negative
     reached = np.searchsorted(true[1:], GRID - 1e-9, side="left")
-    with np.errstate(invalid="ignore"):  # 0 of 0 at a threshold above every row that counts
-        precision: CurveValues = found / (found + alarms)
+    with np.errstate(invalid="ignore"):  # 0 of 0 at a threshold above every image that counts
+        precision: CurveValues = hits / (hits + alarms)
     # recall 0 is reached by the highest score that counts
-    first = int(np.flatnonzero(found + alarms > 0)[0])
-    reading: CurveValues = precision[np.maximum(reached, first)]
-    return reading
+    first = int(np.flatnonzero(hits + alarms > 0)[0])
+    on_grid: CurveValues = precision[np.maximum(reached, first)]
+    return on_grid
 
 
 def average_precision(labels: Labels, scores: Probabilities) -> float:
-    """Mean precision over recalls, each threshold's weighted by the recall that it adds; as scikit-learn's."""
+    """Return the mean precision over thresholds, each weighted by the recall it adds, as scikit-learn defines it."""
     true, false = _rates(labels, scores, None)
-    found, alarms = true[1:] * (labels == 1).sum(), false[1:] * (labels == 0).sum()
-    return float((np.diff(true) * found / (found + alarms)).sum())
+    hits, alarms = true[1:] * (labels == 1).sum(), false[1:] * (labels == 0).sum()
+    return float((np.diff(true) * hits / (hits + alarms)).sum())
 
 
 def bootstrap_band(
@@ -71,21 +75,32 @@ def bootstrap_band(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Band:
-    """A curve with its pointwise percentile band over stratified bootstrap draws.
+    """Return a curve with its pointwise percentile band over stratified bootstrap draws.
 
-    Each class keeps its number of rows, so that the prevalence, which precision depends on, stays that of the split
-    (of patients, by ``groups``, as in :func:`~mobilenet_chest.evaluation.bootstrap.bootstrap`).
-    At any one abscissa the band covers with about ``level``; as a whole it covers less (Macskassy and Provost, 2004).
+    Each class keeps its number of images (or of patients, with ``groups``), so that the prevalence, on which precision
+    depends, stays that of the split. At any one abscissa the band covers with about ``level``; as a whole it covers
+    less (Macskassy and Provost, 2004).
+
+    Args:
+        labels: uint8 (n,), 0 or 1, both present.
+        scores: float64 (n,), higher for class 1.
+        curve: :func:`roc` or :func:`precision_recall`.
+        groups: Patient of each image, as in :func:`~mobilenet_chest.evaluation.bootstrap.bootstrap`.
+        level: Confidence at each abscissa.
+        draws: Number of resampled sets.
+        seed: The same seed gives the same band.
     """
-    ones = np.ones(len(labels), np.int64)
+    once = np.ones(len(labels), np.int64)
     sets = (weights.astype(np.int64) for block in bootstrap_weights(labels, groups, draws, seed) for weights in block)
     drawn = np.stack([curve(labels, scores, weights) for weights in sets])
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Band(curve(labels, scores, ones), low, high)
+    return Band(curve(labels, scores, once), low, high)
 
 
-def _rates(labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None) -> tuple[CurveValues, CurveValues]:
-    """True and false positive rates from the threshold above all scores, (0, 0), down to the lowest score, (1, 1)."""
+def _rates(
+    labels: Labels, scores: Probabilities, weights: NDArray[np.int64] | None
+) -> tuple[CurveValues, CurveValues]:  # fmt: skip
+    """Return true and false positive rates from the threshold above all scores, (0, 0), down to the lowest, (1, 1)."""
     weights = np.ones(len(labels), np.int64) if weights is None else weights
     order = np.argsort(-scores, kind="stable")
     last_of_ties = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)

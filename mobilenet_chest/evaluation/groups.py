@@ -1,4 +1,4 @@
-"""Figures of groups of images, such as those of one sex or one view, each with its interval."""
+"""Metrics of groups of images, such as those of one sex or one view, each with its interval."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from mobilenet_chest.evaluation.intervals import Interval, wilson
 from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 
 FEW = 10
-"""Images of a class, below which a group's figures are said to rest on few."""
+"""Images of a class; with fewer, a group's note says so."""
 
 NOT_GIVEN = "not given"
 
 
 @dataclass(frozen=True)
 class GroupMetrics:
-    """Figures of the images with one value of one column.
+    """Metrics of the images with one value of one column.
 
     Attributes:
         name: The column; ``all`` for all images.
-        value: What they have in common; ``not given`` where the column is empty.
-        rows: Images.
-        positive: Those of class 1.
-        patients: People, where they are known.
-        figures: ``auc``, and ``accuracy``, ``sensitivity`` and ``specificity`` at the threshold; without those that
-            need a class of which there is no image.
-        note: What to beware of; empty where there is nothing.
+        value: Of the column; ``not given`` where it is empty.
+        rows: Number of images.
+        positive: Number of images of class 1.
+        patients: Number of patients, if patients are known.
+        figures: ``auc``, and ``accuracy``, ``sensitivity`` and ``specificity`` at the threshold. Metrics of a class
+            without an image are left out.
+        note: A warning about few or no images of a class, or empty text.
     """
 
     name: str
@@ -53,24 +53,23 @@ def group_metrics(
     patients: NDArray[np.str_] | None,
     classes: tuple[str, str],
 ) -> list[GroupMetrics]:
-    """Figures of all images, and of each group.
+    """Return the metrics of all images, and of each group.
 
-    Intervals are Wilson's, and for the AUC those of
-    :func:`~mobilenet_chest.evaluation.delong.auc_interval`. In a group in which a patient has more than one image they
-    are bootstrapped, patients drawn whole; where that finds no width, as for an accuracy of 1, they are Wilson's of the
-    number of patients, for the AUC of the class with fewer.
+    Intervals are Wilson's, and for the AUC those of :func:`~mobilenet_chest.evaluation.delong.auc_interval`. In a group
+    where a patient has more than one image they are bootstrapped, with patients drawn whole, and
+    :func:`wilson_if_constant` gives a width to metrics without one.
 
     Args:
         labels: uint8 (n,), 0 or 1.
         probabilities: float64 (n,), of class 1.
         threshold: From which class 1 is predicted.
-        groups: By name, text (n,); empty text is "not given".
-        patients: Whose images these are, text (n,), where it is known; images of empty text are of people of their own.
+        groups: Column name -> text (n,); empty text is "not given".
+        patients: Patient of each image, text (n,), if known; images of empty text are of different patients.
         classes: Names of class 0 and class 1.
     """
-    chosen = [("all", "", np.ones(len(labels), bool))]
+    masks = [("all", "", np.ones(len(labels), bool))]
     for name, values in groups.items():
-        chosen += [(name, value, values == value) for value in sorted(set(values.tolist()), key=_in_order)]
+        masks += [(name, value, values == value) for value in sorted(set(values.tolist()), key=_sort_key)]
     return [
         GroupMetrics(
             name=name,
@@ -78,37 +77,45 @@ def group_metrics(
             rows=int(mask.sum()),
             positive=int(labels[mask].sum()),
             patients=None if patients is None else _count(patients[mask]),
-            figures=_figures(
+            figures=_metrics(
                 labels[mask], probabilities[mask], threshold, None if patients is None else patients[mask]
             ),
             note=_note(labels[mask], classes),
         )
-        for name, value, mask in chosen
+        for name, value, mask in masks
     ]
 
 
-def _figures(
+def _metrics(
     labels: Labels, scores: Probabilities, threshold: float, patients: NDArray[np.str_] | None
 ) -> dict[str, Interval]:
-    clusters, right = patient_clusters(patients), (scores >= threshold) == (labels == 1)
+    clusters, correct = patient_clusters(patients), (scores >= threshold) == (labels == 1)
     masks = {"accuracy": labels >= 0, "sensitivity": labels == 1, "specificity": labels == 0}
     masks = {name: mask for name, mask in masks.items() if mask.any()}
-    ranked = len(masks) == 3
+    both_classes = len(masks) == 3
     if clusters is None:
-        found = {"auc": auc_interval(labels, scores)} if ranked else {}
-        return found | {name: wilson(int(right[mask].sum()), int(mask.sum())) for name, mask in masks.items()}
-    figures = {"auc": auc_statistic(labels, scores)} if ranked else {}
-    figures |= {name: mean_statistic(right, mask) for name, mask in masks.items()}
-    intervals = bootstrap_distributions(labels, list(figures.values()), clusters)
+        aucs = {"auc": auc_interval(labels, scores)} if both_classes else {}
+        return aucs | {name: wilson(int(correct[mask].sum()), int(mask.sum())) for name, mask in masks.items()}
+    statistics = {"auc": auc_statistic(labels, scores)} if both_classes else {}
+    statistics |= {name: mean_statistic(correct, mask) for name, mask in masks.items()}
+    distributions = bootstrap_distributions(labels, list(statistics.values()), clusters)
     return {
-        name: wilson_if_constant(one.interval(), labels[mask], clusters[mask])
-        for (name, one) in zip(figures, intervals, strict=True)
+        name: wilson_if_constant(distribution.interval(), labels[mask], clusters[mask])
+        for (name, distribution) in zip(statistics, distributions, strict=True)
         for mask in [masks.get(name, labels >= 0)]
     }
 
 
 def wilson_if_constant(interval: Interval, labels: Labels, clusters: NDArray[np.int64]) -> Interval:
-    """Wilson's of so many clusters, of the class with fewer, for a share that is the same in every draw, as 1 is."""
+    """Return a bootstrapped interval, or Wilson's where the metric was the same in every draw, as an accuracy of 1 is.
+
+    Wilson's is of as many patients as the class with fewer patients has.
+
+    Args:
+        interval: Of a share, or of an AUC.
+        labels: uint8 (n,), of the images that the metric is of.
+        clusters: int64 (n,), patient of each of these images.
+    """
     if interval.low < interval.high or not math.isfinite(interval.value):
         return interval
     count = min(len(np.unique(clusters[labels == label])) for label in np.unique(labels))
@@ -121,8 +128,8 @@ def _count(patients: NDArray[np.str_]) -> int:
     return len(patients) if clusters is None else len(np.unique(clusters))
 
 
-def _in_order(value: str) -> tuple[bool, bool, int, str]:
-    """Numbers by size before text by letters; what is not given last."""
+def _sort_key(value: str) -> tuple[bool, bool, int, str]:
+    """Sort numbers by size before text by letters, and what is not given last."""
     number = value.removeprefix("-").isdecimal()
     return not value, not number, int(value) if number else 0, value
 

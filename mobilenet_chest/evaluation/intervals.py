@@ -1,4 +1,4 @@
-"""What a figure's uncertainty consists of, and what its data must be like to have one."""
+"""Confidence intervals and differences as values, and Wilson's interval of a proportion."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.predictions import Labels
 
 LEVEL = 0.95
-"""Confidence of an interval, where nothing else is asked for."""
+"""Confidence of an interval where no other is asked for."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and its confidence interval.
+    """A value and its confidence interval.
 
     Attributes:
         value: As measured; NaN where the data do not define it.
@@ -32,13 +32,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure of a first model less that of a second one, on the same images.
+    """A first model's metric minus a second model's, on the same images.
 
     Attributes:
         value: As measured; NaN where the data do not define it.
         low: Lower end of the confidence interval.
         high: Upper end.
-        p: Two-sided, of "no difference".
+        p: Two-sided p of no difference.
     """
 
     value: float
@@ -48,7 +48,7 @@ class Difference:
 
 
 def check_level(level: float) -> None:
-    """Refuse a confidence that is none.
+    """Refuse a confidence level outside 0 to 1.
 
     Raises:
         ValueError: It is not between 0 and 1.
@@ -58,35 +58,44 @@ def check_level(level: float) -> None:
 
 
 def check_rows(labels: Labels, *columns: NDArray[np.generic]) -> None:
-    """Refuse labels and scores that do not go together.
+    """Refuse labels (n,) and columns of scores or groups (n,) that do not fit together.
 
     Raises:
         DataError: Lengths differ, a label is neither 0 nor 1, or a score is NaN or infinite.
     """
     for column in columns:
         if column.shape != labels.shape or labels.ndim != 1:
-            raise DataError(f"{labels.shape} labels and {column.shape} scores: there must be one for each image")
+            raise DataError(f"{labels.shape} labels and {column.shape} scores: give one score for each label")
         if column.dtype.kind == "f" and not np.isfinite(column).all():
-            raise DataError("a score is NaN or infinite: figures of such predictions mean nothing")
+            raise DataError("a score is NaN or infinite: metrics of such predictions mean nothing")
     if not np.isin(labels, (0, 1)).all():
-        raise DataError(f"labels {np.unique(labels).tolist()}: only 0 and 1 are")
+        raise DataError(f"labels {np.unique(labels).tolist()}: only 0 and 1 are allowed")
 
 
 def wilson(successes: int, n: int, level: float = LEVEL) -> Interval:
-    """A proportion with Wilson's score interval (JASA 1927), which holds near 0 and 1 too.
+    """Return a proportion with Wilson's score interval (JASA 1927), which also holds near 0 and 1.
 
-    Of no observations nothing is known: NaN, 0 and 1.
+    Args:
+        successes: From 0 to ``n``.
+        n: Observations; of none the value is NaN and the ends are 0 and 1.
+        level: Confidence.
 
     Raises:
-        ValueError: More successes than observations, or fewer than none.
+        ValueError: More successes than observations, or a negative number of them.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     check_level(level)
     if not 0 <= successes <= n:
-        raise ValueError(f"{successes} successes of {n}: there are 0 to {n}")
+        raise ValueError(f"{successes} successes of {n} observations: give 0 to {n}")
     if n == 0:
         return Interval(math.nan, 0.0, 1.0)
+    low, high = wilson_ends(successes, n, level)
+    # rounding would leave the ends at 0 and 1 slightly off
+    return Interval(successes / n, low if successes else 0.0, high if successes < n else 1.0)
+
+
+def wilson_ends(successes: float, n: int, level: float = LEVEL) -> tuple[float, float]:
+    """Return the ends of Wilson's interval where ``successes`` may be a fraction, as of a mean over folds."""
+    from statsmodels.stats.proportion import proportion_confint
+
     low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
-    # rounding leaves the ends a hair's breadth off
-    return Interval(successes / n, float(low) if successes else 0.0, float(high) if successes < n else 1.0)
+    return float(low), float(high)

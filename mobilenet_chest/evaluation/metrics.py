@@ -1,4 +1,4 @@
-"""The figures of a run, from its stored predictions."""
+"""The metrics of an epoch, of a run's validation split and of its test split, from predictions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold
 
 
 def epoch_metrics(labels: Labels, logits: NDArray[np.float64]) -> dict[str, float]:
-    """``val_loss`` (mean cross-entropy in nats), ``val_accuracy`` (at 0.5) and ``val_auc`` of raw logits (n,).
+    """Return ``val_loss`` (mean cross-entropy in nats), ``val_accuracy`` (at 0.5) and ``val_auc`` of logits (n,).
 
-    NaN logits give NaN, which the training loop refuses.
+    If a logit is NaN or infinite all three are NaN, which the training loop refuses.
     """
     if not np.isfinite(logits).all():
         return {"val_loss": float("nan"), "val_accuracy": float("nan"), "val_auc": float("nan")}
@@ -29,14 +29,20 @@ def epoch_metrics(labels: Labels, logits: NDArray[np.float64]) -> dict[str, floa
     }
 
 
-def selection_metrics(predicted: Predictions, config: EvaluationConfig, seed: int) -> dict[str, float]:
-    """Everything about the validation split: the threshold, figures with and without it and TTA, calibration and
-    operating points of the TTA probabilities.
+def selection_metrics(predictions: Predictions, config: EvaluationConfig, seed: int) -> dict[str, float]:
+    """Return all metrics of a run's validation split.
 
-    ``threshold`` is chosen on the TTA probabilities and is what a promoted model uses; sensitivity (of class 1) and
-    specificity are those of that model. ``val_accuracy_threshold`` has a threshold of its own, ``threshold_plain``.
+    These are the thresholds, accuracies and AUCs with and without threshold and TTA, and of the TTA probabilities
+    calibration and operating points. A promoted model uses ``threshold``, which is chosen on the TTA probabilities;
+    sensitivity (of class 1) and specificity are those of that model. ``val_accuracy_threshold`` has a threshold of its
+    own, ``threshold_plain``.
+
+    Args:
+        predictions: Of the validation split.
+        config: Grid of thresholds and folds.
+        seed: Of the folds.
     """
-    labels, plain, tta = predicted.label, predicted.probability, predicted.probability_tta
+    labels, plain, tta = predictions.label, predictions.probability, predictions.probability_tta
     threshold = choose_threshold(labels, tta, config)
     threshold_plain = choose_threshold(labels, plain, config)
     return {
@@ -55,9 +61,15 @@ def selection_metrics(predicted: Predictions, config: EvaluationConfig, seed: in
     }
 
 
-def split_metrics(prefix: str, predicted: Predictions, threshold: float) -> dict[str, float]:
-    """Figures of a split that chose nothing, such as test: everything at a threshold given from outside."""
-    labels, plain, tta = predicted.label, predicted.probability, predicted.probability_tta
+def split_metrics(prefix: str, predictions: Predictions, threshold: float) -> dict[str, float]:
+    """Return the metrics of a split on which nothing was chosen, such as test, at a given threshold.
+
+    Args:
+        prefix: Of the metrics' names, such as ``test``.
+        predictions: Of the split.
+        threshold: As validation chose it.
+    """
+    labels, plain, tta = predictions.label, predictions.probability, predictions.probability_tta
     return {
         f"{prefix}_accuracy": accuracy_at(labels, plain, 0.5),
         f"{prefix}_accuracy_tta": accuracy_at(labels, tta, 0.5),
@@ -71,7 +83,7 @@ def split_metrics(prefix: str, predicted: Predictions, threshold: float) -> dict
 def sensitivity_specificity(
     prefix: str, labels: Labels, probabilities: Probabilities, threshold: float
 ) -> dict[str, float]:
-    """Share of class 1 and of class 0 that is recognised at ``threshold``."""
+    """Return ``<prefix>_sensitivity`` and ``<prefix>_specificity``: shares of class 1 and 0 judged correctly."""
     positive = probabilities >= threshold
     return {
         f"{prefix}_sensitivity": float(positive[labels == 1].mean()),

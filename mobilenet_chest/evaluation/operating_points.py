@@ -1,7 +1,7 @@
-"""Operating points: what a threshold gives, the thresholds that give what is wanted, and other prevalences.
+"""Operating points: thresholds, their sensitivity and specificity, and what they give at other prevalences.
 
-A row counts as class 1 where its probability is at least the threshold. Sensitivity is the share of class 1 that is
-recognised, specificity that of class 0, prevalence the share of class 1 among all.
+An image is predicted as class 1 if its probability is at least the threshold. Sensitivity is the share of class 1 that
+is recognised, specificity that of class 0. Prevalence is the share of class 1 among all images.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from mobilenet_chest.evaluation.intervals import LEVEL, Interval
 from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 
 TARGETS = (0.90, 0.95)
-"""Sensitivities and specificities at which every run says what the other one is."""
+"""Every run logs the sensitivity at these specificities, and the specificity at these sensitivities."""
 
 THRESHOLDS = np.round(np.arange(101) / 100, 2)
+
+TOLERANCE = 1e-12
+"""A rate that misses its target by less than this reaches it."""
 
 
 @dataclass(frozen=True, eq=False)
 class ThresholdCurve:
-    """What each threshold gives, float64 (m,) each; PPV is NaN where nothing counts as class 1, NPV likewise."""
+    """Metrics over m thresholds, float64 (m,) each; PPV is NaN where no image is predicted as class 1, NPV likewise."""
 
     threshold: NDArray[np.float64]
     accuracy: NDArray[np.float64]
@@ -35,7 +38,7 @@ class ThresholdCurve:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold and what it gives."""
+    """A threshold with its sensitivity and specificity."""
 
     threshold: float
     sensitivity: float
@@ -44,10 +47,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class PrevalenceMetrics:
-    """What sensitivity and specificity come to among rows with another share of class 1.
-
-    A PPV or NPV of no rows is NaN.
-    """
+    """Accuracy, PPV and NPV at another prevalence; a PPV or NPV of no images is NaN."""
 
     accuracy: Interval
     ppv: Interval
@@ -57,7 +57,7 @@ class PrevalenceMetrics:
 def threshold_curve(
     labels: Labels, probabilities: Probabilities, thresholds: NDArray[np.float64] = THRESHOLDS
 ) -> ThresholdCurve:  # fmt: skip
-    """Accuracy, sensitivity, specificity, PPV and NPV over thresholds; by default 0, 0.01, … 1.
+    """Return accuracy, sensitivity, specificity, PPV and NPV over thresholds; by default 0, 0.01, … 1.
 
     Args:
         labels: uint8 (n,), both classes.
@@ -67,64 +67,65 @@ def threshold_curve(
     hits, right = _counts(labels, probabilities, thresholds)
     ones, rows = int(labels.sum()), len(labels)
     zeros = rows - ones
-    with np.errstate(invalid="ignore"):  # 0 of 0 rows
+    with np.errstate(invalid="ignore"):  # 0 of 0 images
         ppv, npv = hits / (hits + zeros - right), right / (right + ones - hits)
     return ThresholdCurve(thresholds, (hits + right) / rows, hits / ones, right / zeros, ppv, npv)
 
 
 def point_at(labels: Labels, probabilities: Probabilities, threshold: float) -> OperatingPoint:
-    """Sensitivity and specificity at a threshold."""
+    """Return sensitivity and specificity at a threshold."""
     curve = threshold_curve(labels, probabilities, np.array([threshold]))
     return OperatingPoint(threshold, float(curve.sensitivity[0]), float(curve.specificity[0]))
 
 
 def point_at_specificity(labels: Labels, probabilities: Probabilities, specificity: float) -> OperatingPoint:
-    """The point with the highest sensitivity among those with at least this specificity."""
+    """Return the point with the highest sensitivity among those with at least this specificity."""
     curve = threshold_curve(labels, probabilities, _cuts(probabilities))
-    # specificity rises with the threshold and sensitivity falls: the lowest threshold that will do
-    return _of(curve, int(np.argmax(curve.specificity >= specificity - 1e-12)))
+    # specificity rises with the threshold and sensitivity falls, so the lowest threshold that reaches the target is it
+    return _point(curve, int(np.argmax(curve.specificity >= specificity - TOLERANCE)))
 
 
 def point_at_sensitivity(labels: Labels, probabilities: Probabilities, sensitivity: float) -> OperatingPoint:
-    """The point with the highest specificity among those with at least this sensitivity."""
+    """Return the point with the highest specificity among those with at least this sensitivity."""
     curve = threshold_curve(labels, probabilities, _cuts(probabilities))
-    return _of(curve, int(np.flatnonzero(curve.sensitivity >= sensitivity - 1e-12)[-1]))
+    return _point(curve, int(np.flatnonzero(curve.sensitivity >= sensitivity - TOLERANCE)[-1]))
 
 
 def operating_metrics(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
-    """``val_sensitivity_at_specificity_90`` and so on, for each of :data:`TARGETS` and both ways round.
+    """Return ``val_sensitivity_at_specificity_90`` and so on, for each of :data:`TARGETS` and both ways round.
 
-    Points of the ROC curve of the rows that are scored: another sample at the same thresholds gives somewhat less.
+    The thresholds were chosen on the scored images themselves: another sample at the same thresholds gives a little
+    less.
     """
-    found = {}
+    metrics = {}
     for target in TARGETS:
         percent = round(100 * target)
         point, reverse = (
             point_at_specificity(labels, probabilities, target),
             point_at_sensitivity(labels, probabilities, target),
         )
-        found[f"val_sensitivity_at_specificity_{percent}"] = point.sensitivity
-        found[f"val_specificity_at_sensitivity_{percent}"] = reverse.specificity
-    return found
+        metrics[f"val_sensitivity_at_specificity_{percent}"] = point.sensitivity
+        metrics[f"val_specificity_at_sensitivity_{percent}"] = reverse.specificity
+    return metrics
 
 
 def metrics_at_prevalence(
     hits: int, ones: int, right: int, zeros: int, prevalence: float, level: float = LEVEL, draws: int = 20_000
 ) -> PrevalenceMetrics:
-    """Accuracy, PPV and NPV where the share of class 1 is ``prevalence``, by Bayes' theorem, with intervals.
+    """Return accuracy, PPV and NPV at another prevalence, by Bayes' theorem, with intervals.
 
-    Sensitivity and specificity stay what they are as long as the images of each class do. How sure the two are is drawn
-    from their Jeffreys posteriors, which have a width also where there is no mistake (Mossman and Berger, Intervals for
-    Posttest Probabilities, Medical Decision Making 21, 2001). The prevalence is taken as known.
+    Sensitivity and specificity do not depend on the prevalence. Their uncertainty is drawn from their Jeffreys
+    posteriors, which have a width even where there is no mistake (Mossman and Berger, Intervals for Posttest
+    Probabilities, Medical Decision Making 21, 2001). The prevalence is taken as known.
 
     Args:
-        hits: Rows of class 1 that are recognised.
-        ones: Rows of class 1.
-        right: Rows of class 0 that are recognised.
-        zeros: Rows of class 0.
+        hits: Images of class 1 that are recognised.
+        ones: Images of class 1.
+        right: Images of class 0 that are recognised.
+        zeros: Images of class 0.
         prevalence: Between 0 and 1.
         level: Confidence.
-        draws: From each posterior, always the same ones.
+        draws: Draws from each posterior; always the same ones, by a fixed seed.
     """
     generator = np.random.default_rng(0)
     sensitivity = np.append(generator.beta(hits + 0.5, ones - hits + 0.5, draws), hits / ones)
@@ -134,43 +135,43 @@ def metrics_at_prevalence(
 
 
 def prevalence_statistics(sensitivity: Statistic, specificity: Statistic, prevalence: float) -> list[Statistic]:
-    """The three figures of :func:`metrics_at_prevalence`, of resampled images."""
+    """Return accuracy, PPV and NPV at a prevalence as statistics of resampled images."""
 
-    def figure(which: int) -> Statistic:
-        return lambda weights: _by_bayes(sensitivity(weights), specificity(weights), prevalence)[which]
+    def statistic(index: int) -> Statistic:
+        return lambda weights: _by_bayes(sensitivity(weights), specificity(weights), prevalence)[index]
 
-    return [figure(which) for which in range(3)]
+    return [statistic(index) for index in range(3)]
 
 
 def _by_bayes(sensitivity: Floats, specificity: Floats, prevalence: float) -> tuple[Floats, Floats, Floats]:
-    """Accuracy, PPV and NPV."""
-    found, missed = prevalence * sensitivity, prevalence * (1 - sensitivity)
-    passed, false = (1 - prevalence) * specificity, (1 - prevalence) * (1 - specificity)
-    with np.errstate(invalid="ignore"):  # 0 of 0 rows
-        return found + passed, found / (found + false), passed / (passed + missed)
+    """Return accuracy, PPV and NPV."""
+    true_positive, false_negative = prevalence * sensitivity, prevalence * (1 - sensitivity)
+    true_negative, false_positive = (1 - prevalence) * specificity, (1 - prevalence) * (1 - specificity)
+    with np.errstate(invalid="ignore"):  # 0 of 0 images
+        ppv, npv = true_positive / (true_positive + false_positive), true_negative / (true_negative + false_negative)
+    return true_positive + true_negative, ppv, npv
 
 
 def _interval(drawn: NDArray[np.float64], value: float, level: float) -> Interval:
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    # at 0 or 1 the posterior lies to one side of the figure
+    # at 0 or 1 the posterior lies to one side of the value
     return Interval(value, float(np.minimum(low, value)), float(np.maximum(high, value)))
 
 
 def threshold_at_prevalence(threshold: float, before: float, after: float, temperature: float = 1.0) -> float:
-    """The threshold that is to a prevalence ``after`` what ``threshold`` is to ``before``.
+    """Return the threshold at prevalence ``after`` that corresponds to ``threshold`` at prevalence ``before``.
 
-    A probability's odds contain those of the prevalence it was calibrated at, and change by the same factor (Saerens
-    et al., Neural Computation 14, 2002). Instead of every probability the threshold is moved, the other way. With a
-    temperature it is the calibrated probabilities whose odds are right, and the threshold remains one of those that the
-    model gives: its logit moves ``temperature`` times as far.
+    The odds of a probability contain the odds of the prevalence and change by the same factor (Saerens et al., Neural
+    Computation 14, 2002). Instead of every probability, the threshold is moved the other way. That holds for calibrated
+    odds. The threshold is one of the model's own probabilities, so its logit moves ``temperature`` times as far.
 
     Args:
-        threshold: Of the model's own probabilities, between 0 and 1.
-        before: Prevalence among the rows that the threshold was chosen on, between 0 and 1.
+        threshold: For the model's own probabilities, between 0 and 1.
+        before: Prevalence among the images that the threshold was chosen on, between 0 and 1.
         after: The other prevalence, between 0 and 1.
-        temperature: As :func:`~mobilenet_chest.evaluation.calibration.fit_temperature` found it on the same rows.
+        temperature: As :func:`~mobilenet_chest.evaluation.calibration.fit_temperature` gives it for the same images.
     """
-    from scipy.special import expit, logit  # takes long
+    from scipy.special import expit, logit  # slow to import
 
     return float(expit(logit(threshold) + temperature * (logit(before) - logit(after))))
 
@@ -178,19 +179,21 @@ def threshold_at_prevalence(threshold: float, before: float, after: float, tempe
 def _counts(
     labels: Labels, probabilities: Probabilities, thresholds: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of class 1 at or above each threshold, and of class 0 below."""
+    """Return the images of class 1 at or above each threshold, and of class 0 below it, (m,) each."""
     ones, zeros = np.sort(probabilities[labels == 1]), np.sort(probabilities[labels == 0])
     return len(ones) - np.searchsorted(ones, thresholds), np.searchsorted(zeros, thresholds)
 
 
 def _cuts(probabilities: Probabilities) -> NDArray[np.float64]:
-    """One threshold for each way to divide the rows, rising: midway between neighbours, so that the last digit of a
-    probability decides nothing."""
+    """Return a threshold for each way to divide the images, rising.
+
+    Each lies midway between neighbouring probabilities, so that the last digit of a probability decides nothing.
+    """
     scores = np.unique(probabilities)
     return np.concatenate([[0.0], (scores[:-1] + scores[1:]) / 2, [np.nextafter(1, 2)]])
 
 
-def _of(curve: ThresholdCurve, index: int) -> OperatingPoint:
+def _point(curve: ThresholdCurve, index: int) -> OperatingPoint:
     return OperatingPoint(
         float(curve.threshold[index]), float(curve.sensitivity[index]), float(curve.specificity[index])
     )

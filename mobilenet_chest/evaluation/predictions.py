@@ -1,4 +1,4 @@
-"""The predictions of a split: what ``predictions/*.parquet`` of a run holds."""
+"""The predictions of a split: the columns of a run's ``predictions/*.parquet``."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ Labels = NDArray[np.uint8]
 Probabilities = NDArray[np.float64]
 """Probabilities of class 1 of n images, (n,)."""
 
+OPTIONAL: dict[str, type[np.generic]] = {"patient": np.str_, "fold": np.int64}
+"""Columns that not every file has, with their types."""
+
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """One row for each image of a split.
+    """Predictions of n images of a split.
 
     Attributes:
-        row: int64 (n,), row number in the file.
+        row: int64 (n,), row number in the data file.
         label: uint8 (n,), 0 or 1.
         probability: float64 (n,), of class 1.
-        probability_tta: float64 (n,), mean of the probabilities of the image and its mirror.
-        patient: Whose image it is, text (n,), empty where that is not known; ``None`` where it is of no image.
-        fold: int64 (n,), the fold of data that the image was held out in, where each was scored by the model of its
-            fold and figures are means over the folds; else ``None``.
+        probability_tta: float64 (n,), mean of the probabilities of the image and of its mirror image.
+        patient: Text (n,), the patient of each image, empty where unknown; ``None`` if it is unknown of all.
+        fold: int64 (n,), the fold that held the image out, where each image was scored by the model of its fold and
+            metrics are means over the folds; else ``None``.
     """
 
     row: NDArray[np.int64]
@@ -38,27 +41,24 @@ class Predictions:
     fold: NDArray[np.int64] | None = None
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """Those there are, by name: what ``predictions/*.parquet`` holds."""
+        """Return the columns that are known, by name."""
         return {name: column for name, column in vars(self).items() if column is not None}
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, NDArray[Any]]) -> Predictions:
-        """From what :meth:`columns` has, as a file gives it back.
+        """Return predictions from the columns of a file.
 
         Raises:
-            KeyError: One is missing.
+            KeyError: A column other than those of :data:`OPTIONAL` is missing.
         """
-        found = {name: columns[name] for name in ("row", "label", "probability", "probability_tta")}
-        found |= {name: columns[name].astype(kind) for name, kind in OPTIONAL.items() if name in columns}
-        return cls(**found)
-
-
-OPTIONAL: dict[str, type[np.generic]] = {"patient": np.str_, "fold": np.int64}
+        required = {name: columns[name] for name in ("row", "label", "probability", "probability_tta")}
+        optional = {name: columns[name].astype(kind) for name, kind in OPTIONAL.items() if name in columns}
+        return cls(**required, **optional)
 
 
 def concatenate(predictions: Sequence[Predictions]) -> Predictions:
-    """Predictions of different rows, in the order of the rows."""
-    parts = [one.columns() for one in predictions]
+    """Return predictions of different rows as one, in the order of the rows."""
+    parts = [part.columns() for part in predictions]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.argsort(columns["row"], kind="stable")
     return Predictions(**{name: column[order] for name, column in columns.items()})

@@ -1,7 +1,7 @@
-"""How sure a figure is, and whether two models differ: intervals and tests for predictions of single images.
+"""Tests of whether two models differ in accuracy on the same images, and what several tests need.
 
-Everything is for two classes and two-sided. :mod:`~mobilenet_chest.evaluation.delong` has what concerns the AUC,
-:mod:`~mobilenet_chest.evaluation.bootstrap` what holds for any metric; all of it can be had from here.
+All tests are two-sided. Tests of other metrics: :func:`~mobilenet_chest.evaluation.delong.auc_difference` for AUCs,
+:func:`~mobilenet_chest.evaluation.bootstrap.bootstrap_difference` for all else.
 """
 
 from __future__ import annotations
@@ -17,58 +17,64 @@ from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.intervals import LEVEL, Difference, check_level
 
 
-def mcnemar(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_], level: float = LEVEL) -> Difference:
-    """The first model's accuracy less the second's, on the same images, with McNemar's exact p.
+def mcnemar(first_correct: NDArray[np.bool_], second_correct: NDArray[np.bool_], level: float = LEVEL) -> Difference:
+    """Return the first model's accuracy minus the second's, with the p of McNemar's exact test.
 
     Args:
-        first_right: bool (n,), where the first model is right.
-        second_right: bool (n,), where the second is.
+        first_correct: bool (n,), whether the first model is right about each image.
+        second_correct: bool (n,), the same of the second.
         level: Confidence of the interval, which is that of :func:`paired_proportions`.
 
     Raises:
         DataError: Lengths differ, or there is no image.
     """
-    if first_right.shape != second_right.shape or first_right.size == 0:
-        raise DataError(f"{first_right.shape} and {second_right.shape} images: two models are paired on the same ones")
-    only_first, only_second = int((first_right & ~second_right).sum()), int((second_right & ~first_right).sum())
-    low, high = _paired_proportions(only_first, only_second, len(first_right), level)
-    value = (only_first - only_second) / len(first_right)
+    if first_correct.shape != second_correct.shape or first_correct.size == 0:
+        raise DataError(
+            f"{first_correct.shape} and {second_correct.shape} images: both models need predictions of the same images"
+        )
+    only_first = int((first_correct & ~second_correct).sum())
+    only_second = int((second_correct & ~first_correct).sum())
+    low, high = _paired_proportions(only_first, only_second, len(first_correct), level)
+    value = (only_first - only_second) / len(first_correct)
     return Difference(value, low, high, _exact_p(only_first, only_second))
 
 
 def mcnemar_range(first: int, second: int, n: int) -> tuple[float, float]:
-    """Smallest and largest exact McNemar p that two numbers of right answers leave room for.
+    """Return the smallest and the largest exact McNemar p that two numbers of right answers allow.
 
-    How many images only one of two models gets right cannot be told from their accuracies: at least the difference,
-    where one is right wherever the other is, and at most as many as the wrong answers allow.
+    Two accuracies do not tell how many images only one of the models gets right. It is at least the difference, where
+    the better model is right wherever the other is. It is at most what the numbers of wrong answers allow.
 
     Args:
         first: Right answers of the first model.
-        second: Of the second.
+        second: Right answers of the second model.
         n: Images.
 
     Raises:
-        ValueError: There are more right answers than images, or fewer than none.
+        ValueError: More right answers than images, or a negative number of them.
     """
     if not (0 <= first <= n and 0 <= second <= n):
-        raise ValueError(f"{first} and {second} right of {n}: there are 0 to {n}")
+        raise ValueError(f"{first} and {second} right answers of {n} images: give 0 to {n}")
     most, least = max(first, second), min(first, second)
-    possible = [_exact_p(both, both - (most - least)) for both in range(most - least, min(most, n - least) + 1)]
+    possible = [_exact_p(only, only - (most - least)) for only in range(most - least, min(most, n - least) + 1)]
     return min(possible), max(possible)
 
 
 def paired_proportions(
     only_first: int, only_second: int, n: int, level: float = LEVEL, correction: float = 0.5
 ) -> tuple[float, float]:
-    """Interval of a difference of paired proportions: Tango's score interval (Statistics in Medicine 1998).
+    """Return Tango's score interval of a difference of paired proportions (Statistics in Medicine 1998).
 
     Args:
         only_first: Images that only the first model gets right.
         only_second: Images that only the second does.
         n: All images.
         level: Confidence.
-        correction: For continuity, in images. Half of one keeps a non-inferiority test on this interval at or
-            below its 5 % for every share of disagreement (none: up to 5.3 % at n = 305).
+        correction: For continuity, in images. With half an image a non-inferiority test on this interval stays at or
+            below its 5% for every share of disagreement; without it, up to 5.3% pass at n = 305.
+
+    Returns:
+        The lower and the upper end.
     """
     from scipy.optimize import brentq
     from scipy.stats import norm
@@ -94,10 +100,10 @@ def paired_proportions(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values of several comparisons, raised so that the chance of any false one stays what is asked for.
+    """Return p values of several comparisons, corrected so that any false positive stays as rare as one test's.
 
-    Holm, Scandinavian Journal of Statistics 1979. NaN, a comparison that could not be made, stays NaN and counts for
-    none.
+    Holm, Scandinavian Journal of Statistics 1979. A NaN is a comparison that could not be made: it stays NaN and does
+    not count.
     """
     # statsmodels' multipletests gives the same, and collects garbage in each call: 0.4 s beside hundreds of runs
     adjusted = np.array(p_values, np.float64)
@@ -111,20 +117,20 @@ _paired_proportions = lru_cache(maxsize=4096)(paired_proportions)  # hundreds of
 
 
 def not_inferior(difference: Difference, margin: float) -> bool:
-    """Whether the first model is worse than the second by less than ``margin``, as far as the interval tells.
+    """Return whether the first model is worse than the second by less than ``margin``, judged by the interval.
 
-    Asked of a difference at level 0.90, a model that is worse by exactly the margin passes in at most 5 % of cases.
+    For a difference at level 0.90, a model that is worse by exactly the margin passes in at most 5% of samples.
 
     Raises:
-        ValueError: A margin below 0.
+        ValueError: A negative margin.
     """
     if not margin >= 0:
-        raise ValueError(f"margin {margin}: it is what may be lost, and not below 0")
+        raise ValueError(f"margin {margin}: what may be lost cannot be negative; give 0 or more, such as 0.01")
     return difference.low > -margin
 
 
 def _exact_p(only_first: int, only_second: int) -> float:
     from scipy.special import bdtr
 
-    # equals scipy's binomtest, where a chance of one half makes it twice a tail, and takes hundreds of runs less time
+    # at one half scipy's binomtest is twice a binomial tail, which takes far less time for hundreds of runs
     return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
