@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from helpers.commands import run
 
-from mobilenet_chest.cli.app import app
 from mobilenet_chest.cli.compare import print_comparison
 from mobilenet_chest.config import Config
 from mobilenet_chest.evaluation.intervals import Interval
@@ -35,10 +33,6 @@ ELSEWHERE = Row(
     "elsewhere", "c" * 32, "run", "mobilenet_v2", 3_000_000, {"val_auc": 0.99}, "chestmnist 4567",
     {"speed_ratio": 0.5}, {}, comparable=False, reason="scored on other images than the baseline: 4567, not 0123",
 )  # fmt: skip
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def printed(capsys: pytest.CaptureFixture[str], rows: list[Row], metric: str | None = None) -> list[str]:

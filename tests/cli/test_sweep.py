@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import optuna
 import pytest
+from helpers.commands import ROOT, Write, refused, start
 
 from mobilenet_chest.cli.sweep import print_sweep
 from mobilenet_chest.config import Config, parse
@@ -60,3 +63,50 @@ def test_json_has_them_by_the_trials_numbers(config: Config, capsys: pytest.Capt
     assert document["intervals"] == {"0": [0.9123, 0.9788], "1": [0.9401, 0.9896]}
     assert document["tied"] == [0, 1]
     assert document["best"]["number"] == 1
+
+
+@pytest.mark.parametrize("timeout", ["soon", "2", "h", "-1h", "2 h", "1e3s", "2w", ""])
+def test_a_timeout_is_a_number_and_a_unit(folder: Path, written: Write, timeout: str) -> None:
+    refused(folder, "sweep", written(), f"--timeout={timeout}", wants=f"--timeout {timeout}: ")
+
+
+def test_a_storage_that_cannot_be_used(folder: Path, written: Write) -> None:
+    for storage, wants in (
+        ("mysql://ann:hush@127.0.0.1/x", "mysql://ann:***@127.0.0.1/x: trials can be claimed safely in"),
+        ("optuna.db", "--storage optuna.db: not a database address"),
+        (f"sqlite:///{folder / 'none' / 'optuna.db'}", "cannot write optuna.db"),
+    ):
+        refused(folder, "sweep", written(), "--storage", storage, wants=wants)
+
+
+def test_a_study_of_another_search(folder: Path, written: Write) -> None:
+    storage = optuna.storages.RDBStorage("sqlite:///optuna.db")
+    optuna.create_study(study_name="tiny", storage=storage)
+    optuna.create_study(study_name="other", storage=storage)
+    storage.remove_session()
+    storage.engine.dispose()
+    (folder / "optuna.db.lock").touch()
+    refused(folder, "sweep", written(), wants="study 'tiny' exists with another search or experiment (different: ")
+    refused(folder, "sweep", written(), "--study", "other", "--dry-run", wants="study 'other' exists with another")
+
+
+def test_nothing_to_search(folder: Path, written: Write) -> None:
+    refused(folder, "sweep", written(search={}), wants="tiny: nothing to search; add a search section, or use train.py")
+
+
+@pytest.mark.slow  # three interpreters that import torch, MLflow and Optuna, one after the other
+def test_sweep_py_prints_one_document_and_goes_on(tracking: Path, written: Write) -> None:
+    path = written()
+    first = start(ROOT / "sweep.py", path, "--json", "--trials", "1", cwd=tracking)
+    assert first.returncode == 0, first.stderr
+    document = json.loads(first.stdout)
+    assert {"study", "run_id", "trials", "best"} <= set(document)
+    (trial,) = document["trials"]
+    assert {"number", "state", "value", "run_id", "params"} <= set(trial)
+    assert (document["study"], trial["number"], trial["state"]) == ("tiny", 0, "COMPLETE")
+    assert list(trial["params"]) == ["stage2.lr"]
+    assert document["best"] == {key: trial[key] for key in ("number", "value", "run_id", "params")}
+    assert "Traceback" not in first.stderr
+    # nothing is left to do: the same document again, from another front door
+    again = start("-m", "mobilenet_chest", "sweep", path, "--json", "--trials", "1", cwd=tracking)
+    assert (again.returncode, again.stdout) == (0, first.stdout)

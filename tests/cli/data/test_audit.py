@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from click.testing import Result
-from typer.testing import CliRunner
+from helpers.commands import run
 
-from mobilenet_chest.cli.app import app
 from mobilenet_chest.data import phantom
-from mobilenet_chest.data.dataset import load_train_val
-
-
-@pytest.fixture(autouse=True)
-def _fresh_data_cache() -> Iterator[None]:
-    yield
-    load_train_val.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +43,6 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "copied.yaml"
     path.write_text(yaml.safe_dump(fields), encoding="utf-8")
     return path
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 # --- drop_duplicates -----------------------------------------------------------------------------------------------

@@ -1,0 +1,89 @@
+"""The list of commands, and how fast help answers."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import resource
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from helpers.commands import ROOT, run, start
+
+import mobilenet_chest
+from mobilenet_chest.cli import app, cache, data
+
+HEAVY = ["torch", "mlflow", "optuna", "pandas"]
+GROUPS = {"": app.COMMANDS, "data": data.COMMANDS, "cache": cache.COMMANDS}
+COMMANDS = [f"{group} {name}".strip() for group, commands in GROUPS.items() for name in commands]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_summary_is_the_first_line_of_the_help(command: str) -> None:
+    group, _, name = command.rpartition(" ")
+    module = import_module(f"mobilenet_chest.cli.{command.replace(' ', '.')}")
+    target = getattr(module, name, None)
+    text = module.group.info.help if target is None else inspect.getdoc(target)
+    assert str(text).partition("\n")[0] == GROUPS[group][name]
+
+
+def test_every_file_of_a_command_is_listed() -> None:
+    folder = Path(mobilenet_chest.__file__).parent / "cli"
+    shared = {"__init__", "app", "dry_run", "errors", "format", "lazy", "live", "options"}
+    files = {path.stem for path in folder.glob("*.py")} - shared
+    packages = {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert files | packages == set(app.COMMANDS)
+    for package in packages:
+        inner = {path.stem for path in (folder / package).glob("*.py")} - {"__init__"}
+        assert inner == set(GROUPS[package])
+
+
+def test_the_app_lists_its_commands_in_order() -> None:
+    lines = run("--help").stdout.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "] == list(app.COMMANDS)
+
+
+@pytest.mark.parametrize(("arguments", "nearest"), [(["swep"], "sweep"), (["data", "infos"], "info")])
+def test_a_misspelt_command_names_the_nearest(arguments: list[str], nearest: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"'{nearest}'" in result.stderr
+
+
+FRONT_DOORS = ["", *COMMANDS, "sweep.py", "train.py"]
+
+
+@pytest.mark.parametrize("command", FRONT_DOORS)
+def test_help_answers_at_once(folder: Path, command: str) -> None:
+    """Processor time: that of the clock depends on what else the machine does."""
+    front = [ROOT / command] if command.endswith(".py") else ["-m", "mobilenet_chest", *command.split()]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = start(*front, "--help", cwd=folder)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Usage: " in result.stdout
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < (0.5 if command else 0.3)
+
+
+def test_help_imports_nothing_heavy(folder: Path) -> None:
+    """One process for all commands: what one imports stays."""
+    script = (
+        "import json, sys\n"
+        "from mobilenet_chest.cli.app import app\n"
+        "for command in json.loads(sys.argv[1]):\n"
+        "    try:\n"
+        "        app([*command.split(), '--help'])\n"
+        "    except SystemExit as end:\n"
+        "        assert end.code == 0, command\n"
+        "print(json.dumps([name for name in json.loads(sys.argv[2]) if name in sys.modules]))\n"
+    )
+    result = start("-c", script, json.dumps(["", *COMMANDS]), json.dumps([*HEAVY, "numpy", "yaml"]), cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout.splitlines()[-1]) == []
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert all(f"  {name} " in result.output for name in app.COMMANDS)

@@ -1,0 +1,42 @@
+"""What ``--dry-run`` prints, and that it writes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.commands import Write, contents, run
+
+
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_a_dry_run_writes_nothing(folder: Path, written: Write, command: str) -> None:
+    path = written()
+    result = run(command, path, "--dry-run", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["rows"] == {
+        "train": {"cardiomegaly": 22, "pneumothorax": 46},
+        "val": {"cardiomegaly": 11, "pneumothorax": 23},
+    }
+    assert document["config"]["stage2"]["lr"] == 1e-3
+    # 960 features, 8 hidden units, one logit
+    assert document["parameters_stage1"] == 960 * 8 + 8 + 8 + 1
+    assert document["parameters"] == 5_022_225 - 2_050_561 + document["parameters_stage1"]
+    assert document.get("trials") == {"train": None, "sweep": 2}[command]
+    assert contents(folder) == {}
+    assert "confirmations" not in document
+    text = run(command, path, "stage2.lr=2e-3", "--dry-run")
+    assert text.exit_code == 0
+    assert "train: 22 cardiomegaly, 46 pneumothorax" in text.stdout.splitlines()
+    assert ("trials to come: 2 of 2" in text.stdout) == (command == "sweep")
+    assert contents(folder) == {}
+
+
+def test_a_dry_run_counts_what_a_confirmation_trains(folder: Path, written: Write) -> None:
+    arguments = ("sweep", written(), "study.confirm={top: 3, seeds: 4}", "--dry-run")
+    # of two trials, three cannot lead
+    assert json.loads(run(*arguments, "--json").stdout)["confirmations"] == 8
+    lines = run(*arguments).stdout.splitlines()
+    assert lines[-1].endswith(": 8 (up to 3 trials, 4 new seeds each)")
+    assert contents(folder) == {}

@@ -1,0 +1,51 @@
+"""The experiment file and overrides that commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers.commands import Write, contents, refused, run
+
+
+@pytest.mark.parametrize("command", ["train", "sweep"])
+@pytest.mark.parametrize(
+    ("override", "wants"),
+    [
+        ("modle.name=densenet121", "command line: modle: unknown key; did you mean 'model'?"),
+        ("stage2.lrr=1", "command line: stage2.lrr: unknown key; did you mean 'lr'?"),
+        ("study.metric=val_acu", "unknown metric 'val_acu'; did you mean 'val_auc'?"),
+        ("data.classes=[cardiomegly, pneumothorax]", "no label 'cardiomegly'; did you mean 'cardiomegaly'?"),
+        ("search.stage2.lr={low: 1, high: 0.1}", "search.stage2.lr: low 1 is greater than high 0.1"),
+        ("data.image_size=0", "command line: data.image_size: input should be greater than or equal to 16, not 0"),
+        ("data.path=none.npz", "none.npz"),
+        ("model.weights=none.pt", "none.pt"),
+    ],
+)
+def test_a_wrong_value_is_named(folder: Path, written: Write, command: str, override: str, wants: str) -> None:
+    refused(folder, command, written(), override, wants=wants)
+
+
+def test_an_unknown_key_in_the_file_names_the_file(folder: Path, written: Write) -> None:
+    path = written(augmnt={"hflip": 0.1})
+    line = refused(folder, "train", path, wants="augmnt: unknown key; did you mean 'augment'?")
+    assert line.startswith(f"{path}: ")
+
+
+def test_experiments_are_counted(folder: Path, written: Write) -> None:
+    one, two = written("one.yaml"), written("two.yaml")
+    refused(folder, "sweep", one, two, wants="one experiment file is needed, not 2: ")
+    refused(folder, "train", one, two, wants="one experiment file is needed, not 2: ")
+    refused(folder, "train", wants="one experiment file is needed, not 0")
+    refused(folder, "train", "stage2.lr=1", wants="one experiment file is needed, not 0")
+    for command in ("train", "sweep"):
+        refused(folder, command, folder / "none.yaml", wants="none.yaml: no such experiment file")
+
+
+@pytest.mark.parametrize("arguments", [("--trials", "0"), ("--workers", "0"), ("--trials", "many"), ("--nonsense",)])
+def test_a_wrong_option(folder: Path, written: Write, arguments: tuple[str, ...]) -> None:
+    result = run("sweep", written(), *arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert arguments[0] in result.stderr
+    assert contents(folder) == {}

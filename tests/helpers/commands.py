@@ -1,0 +1,48 @@
+"""Commands run in this process or in one of their own, for tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import Result
+from typer.testing import CliRunner
+
+from mobilenet_chest.cli.app import app
+
+ROOT = Path(__file__).parents[2]
+
+Write = Callable[..., Path]
+"""Writes a tiny experiment, with fields replaced; the fixture ``written`` gives one."""
+
+
+def run(*arguments: object) -> Result:
+    """Run a command of ``mobilenet-chest`` in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def start(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python with arguments in a process of its own."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=200, check=False)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file in a folder, by its path there."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refused(folder: Path, *arguments: object, wants: str) -> str:
+    """Return the one line that a wrong input gives: exit code 2, ``wants`` in the line, and nothing written."""
+    before = contents(folder)
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert wants in lines[0]
+    assert contents(folder) == before
+    return lines[0]
