@@ -17,7 +17,14 @@ from mobilenet_chest.data import phantom
 
 REAL_DATA = "MOBILENET_CHEST_REAL_DATA"
 
-pytest_plugins = ["helpers.experiments", "helpers.servers", "helpers.browsers", "helpers.stores", "helpers.sweeps"]
+pytest_plugins = [
+    "helpers.experiments",
+    "helpers.servers",
+    "helpers.browsers",
+    "helpers.stores",
+    "helpers.sweeps",
+    "helpers.hostile",
+]
 """A module is named after those that it imports: pytest rewrites the assertions of what is not imported yet."""
 
 
