@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import statistics
 import tempfile
 import warnings
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config, StudyConfig
@@ -28,6 +28,14 @@ if TYPE_CHECKING:  # both take long, and are needed when a sweep has ended
     import plotly.graph_objects as go
 
 PAGE = "study.html"
+
+TEMPLATES = Environment(
+    loader=PackageLoader("mobilenet_chest.sweep"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 def log(
@@ -172,58 +180,52 @@ def _target(study: optuna.Study) -> dict[str, Any]:
 
 def _page(
     config: Config, study: optuna.Study, table: pd.DataFrame, importance: dict[str, float],
-    found: Confirmation | None = None,
+    confirmation: Confirmation | None = None,
 ) -> str:  # fmt: skip
-    """A page that opens offline: plotly.js is inside, once."""
-    metric = config.study.metric
-    import plotly.graph_objects as go
-
-    figures: list[tuple[str, go.Figure]] = [
-        ("History", optuna.visualization.plot_optimization_history(study, target_name=metric, **_target(study)))
-    ]
-    if config.study.also:
-        names = [metric, *config.study.also]
-        figures.insert(0, ("Pareto front", optuna.visualization.plot_pareto_front(study, target_names=names)))
-    if importance:
-        bars = go.Figure(go.Bar(x=list(importance.values())[::-1], y=list(importance)[::-1], orientation="h"))
-        figures.append(
-            ("Importance of each parameter", bars.update_layout(xaxis_title=f"share in variance of {metric}"))
-        )
-    with warnings.catch_warnings():
-        # plots of conditional parameters warn about the trials that lack them
-        warnings.simplefilter("ignore")
-        for title, plot in (
-            ("Parallel coordinates", optuna.visualization.plot_parallel_coordinate),
-            ("Slices", optuna.visualization.plot_slice),
-        ):
-            figures.append((title, plot(study, target_name=metric, **_target(study))))
-    sections = []
-    for index, (title, figure) in enumerate(figures):
-        figure.update_layout(title=None)
-        drawn = figure.to_html(full_html=False, include_plotlyjs=index == 0)
-        sections.append(f"<section><h2>{html.escape(title)}</h2>{drawn}</section>")
+    """Return the HTML of a page that opens offline: plotly.js is inside."""
     best = best_trial(study)
     assert best is not None
-    name = html.escape(config.study_name)
-    rows, confirmation = _html(table), "" if found is None else _confirmation(found, config.study.metric)
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Study {name}</title><style>'
-        "body{font-family:system-ui,sans-serif;margin:1.5rem;max-width:1200px}"
-        "table{border-collapse:collapse;font-size:.85rem}td,th{padding:.25rem .6rem;text-align:right;"
-        "border-bottom:1px solid #d0d7de}</style></head><body>"
-        f"<h1>Study {name}</h1><p>{html.escape(metric)}, to {config.study.direction}; "
-        f"best trial {best.number}: {best.values[0]:.4f} {scored_on(config)}.</p>"
-        f"{confirmation}<section><h2>Leaderboard</h2>{rows}</section>{''.join(sections)}</body></html>"
+    confirmed = None if confirmation is None else {
+        "sentences": confirmation_lines(confirmation, config.study.metric),
+        "table": _table(confirmation_table(confirmation, config.study.metric)),
+    }  # fmt: skip
+    return TEMPLATES.get_template("study.html.j2").render(
+        config=config,
+        best=best,
+        scored_on=scored_on(config),
+        confirmation=confirmed,
+        leaderboard=_table(table),
+        plots=_plots(config, study, importance),
     )
 
 
-def _html(table: pd.DataFrame) -> str:
+def _plots(config: Config, study: optuna.Study, importance: dict[str, float]) -> list[tuple[str, go.Figure]]:
+    """Return the interactive plots with their titles."""
+    import plotly.graph_objects as go
+
+    metric = config.study.metric
+    shown = {"target_name": metric, **_target(study)}
+    plots: list[tuple[str, go.Figure]] = []
+    if config.study.also:
+        names = [metric, *config.study.also]
+        plots.append(("Pareto front", optuna.visualization.plot_pareto_front(study, target_names=names)))
+    plots.append(("History", optuna.visualization.plot_optimization_history(study, **shown)))
+    if importance:
+        bars = go.Figure(go.Bar(x=list(importance.values())[::-1], y=list(importance)[::-1], orientation="h"))
+        plots.append(("Importance of each parameter", bars.update_layout(xaxis_title=f"share in variance of {metric}")))
+    with warnings.catch_warnings():
+        # plots of conditional parameters warn about the trials that lack them
+        warnings.simplefilter("ignore")
+        plots.append(("Parallel coordinates", optuna.visualization.plot_parallel_coordinate(study, **shown)))
+        plots.append(("Slices", optuna.visualization.plot_slice(study, **shown)))
+    for _, plot in plots:
+        plot.update_layout(title=None)  # the page has it as a heading
+    return plots
+
+
+def _table(table: pd.DataFrame) -> str:
+    """Return the HTML of a table; pandas escapes what is in it."""
     return str(table.to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="", border=0))
-
-
-def _confirmation(found: Confirmation, metric: str) -> str:
-    said = "</p><p>".join(html.escape(line) for line in confirmation_lines(found, metric))
-    return f"<section><h2>Confirmation</h2><p>{said}</p>{_html(confirmation_table(found, metric))}</section>"
 
 
 def confirmation_lines(found: Confirmation, metric: str) -> list[str]:
