@@ -49,6 +49,11 @@ def counts(trial: FrozenTrial) -> bool:
     return trial.state in FINISHED or failed
 
 
+def counted_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that count, by number."""
+    return [trial for trial in study.get_trials(deepcopy=False) if counts(trial)]
+
+
 def has_claimable(trials: Sequence[FrozenTrial], config: Config) -> bool:
     """Whether a study with these trials has one left that nobody has run or runs."""
     if config.study.sampler == "grid" and not any(t.state == TrialState.WAITING for t in trials):

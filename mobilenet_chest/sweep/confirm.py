@@ -1,7 +1,7 @@
 """Confirmation: the leaders of a study are trained again on fresh seeds, and the one with the best mean is chosen.
 
-The trainings are queued trials of a study of their own, ``STUDY/confirm``, so that what goes for trials goes for them:
-one owner each, going on after a kill, any number of workers and machines.
+The trainings are queued trials of a study of their own, ``STUDY/confirm``. So they get what trials get: one owner each,
+resuming after a kill, any number of workers and machines.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config, Distribution
+from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
-from mobilenet_chest.sweep.attributes import CONFIRMS
+from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.claims import counts, ranked_trials
 from mobilenet_chest.sweep.locks import exclusive
-from mobilenet_chest.sweep.objective import FOLD_RUNS
 from mobilenet_chest.sweep.repair import reconcile
-from mobilenet_chest.sweep.storage import open_storage
-from mobilenet_chest.sweep.stored_study import exists, open_or_create
+from mobilenet_chest.sweep.stored_study import find_study, open_or_create
 from mobilenet_chest.tracking.study_run import prune_checkpoints
 
-Work = Callable[[Config, optuna.Study, int], None]
-"""Has workers do what waits in a study, which is to have so many trials."""
+RunTrials = Callable[[Config, optuna.Study, int], None]
+"""Has workers run the queued trials of a study, which is to have so many."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Leader:
         mean: Of its values on fresh seeds.
         values: One for each seed.
         run_ids: In MLflow, in the same order.
-        median_run: The training whose value is the middle one, of two the worse: neither a lucky nor an unlucky seed.
+        median_run: The training with the middle value, of two middles the worse one: no lucky and no unlucky seed.
     """
 
     number: int
@@ -53,15 +52,15 @@ class Leader:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What the fresh seeds have shown.
+    """The results of the fresh seeds.
 
     Attributes:
         trial: The trial with the best mean.
-        run_id: Its median training: what the study stands for from here on.
+        run_id: Its median training, which from here on is the study's model.
         value: Its mean.
-        crossfit: What that choice is worth, each seed scoring the trial that the others choose.
-        claimant: The trial that the search itself puts first.
-        optimism: What the claimant claimed less what its fresh seeds showed.
+        crossfit: What that choice is worth: each seed scores the trial that the other seeds choose.
+        claimant: The best trial of the search itself.
+        optimism: What the claimant claimed minus the mean of its fresh seeds.
         seeds: The fresh seeds.
         leaders: All that were trained again on each of them, the best mean first.
         left_out: Trials of which a training failed.
@@ -78,8 +77,8 @@ class Confirmation:
     left_out: tuple[int, ...]
 
 
-def confirm(config: Config, study: optuna.Study, url: str, parent_run: str, work: Work) -> list[str]:
-    """Train the leaders of a study that has all its trials on fresh seeds, as far as that is not done.
+def confirm(config: Config, study: optuna.Study, url: str, parent_run: str, run_trials: RunTrials) -> list[str]:
+    """Train the leaders of a complete study on fresh seeds, as far as that was not done before.
 
     Checkpoints are kept of the median trainings of the ``tracking.keep_checkpoints`` best leaders.
 
@@ -88,128 +87,148 @@ def confirm(config: Config, study: optuna.Study, url: str, parent_run: str, work
         study: Its study.
         url: Its storage.
         parent_run: Its run in MLflow.
-        work: Has workers do what waits.
+        run_trials: Has workers run what is queued.
 
     Returns:
-        What is to be said of it, a line each.
+        What happened, a line each.
     """
-    own, confirming = _queued(config, study, url, parent_run)
-    said = reconcile(confirming, url, parent_run)
+    confirm_config, confirming = _queue_trainings(config, study, url, parent_run)
+    lines = reconcile(confirming, url, parent_run)
     if any(not trial.state.is_finished() for trial in confirming.get_trials(deepcopy=False)):
-        work(own, confirming, own.study.trials)
-    found = outcome(config, study, url)
-    if found is None:
-        missing = trainings(config, study, 0, url)
-        why = f"{missing} trainings are still to come" if missing else "of each leader a training has failed"
-        return [*said, f"not confirmed: {why}"]
-    kept = {leader.median_run for leader in found.leaders[: config.tracking.keep_checkpoints]}
-    attributes = [trial.user_attrs for trial in confirming.get_trials(deepcopy=False) if counts(trial)]
-    runs = {one["run_id"]: [one["run_id"], *one.get(FOLD_RUNS, [])] for one in attributes if "run_id" in one}
-    prune_checkpoints({run: own in kept for own, of_trial in runs.items() for run in of_trial})
-    return said
+        run_trials(confirm_config, confirming, confirm_config.study.trials)
+    confirmation = find_confirmation(config, study, url)
+    if confirmation is None:
+        missing = missing_trainings(config, study, 0, url)
+        reason = f"{missing} trainings are missing" if missing else "a training of each leader has failed"
+        return [*lines, f"not confirmed: {reason}"]
+    kept = {leader.median_run for leader in confirmation.leaders[: config.tracking.keep_checkpoints]}
+    keep: dict[str, bool] = {}
+    for trial in confirming.get_trials(deepcopy=False):
+        run_id = trial.user_attrs.get(attributes.RUN_ID)
+        if counts(trial) and run_id is not None:
+            keep |= dict.fromkeys([run_id, *trial.user_attrs.get(attributes.FOLD_RUNS, [])], run_id in kept)
+    prune_checkpoints(keep)
+    return lines
 
 
-def trainings(config: Config, study: optuna.Study | None, total: int, url: str) -> int:
-    """How many :func:`confirm` would begin once the study has all of its ``total`` trials; creates nothing."""
+def missing_trainings(config: Config, study: optuna.Study | None, total: int, url: str) -> int:
+    """Return how many trainings :func:`confirm` would begin once the study has its ``total`` trials; creates nothing.
+
+    Args:
+        config: The experiment.
+        study: Its study, if there is one.
+        total: How many trials it is to have; 0 for as many as it has.
+        url: Its storage.
+    """
     if config.study.confirm is None:
         return 0
-    wanted = min(config.study.confirm.top, total) * config.study.confirm.seeds
     if study is None or sum(map(counts, study.get_trials(deepcopy=False))) < total:
-        return wanted
-    found = _trained(config, study, url)
-    return sum(trial is None for trials in found.values() for trial in trials)
+        return min(config.study.confirm.top, total) * config.study.confirm.seeds
+    return sum(training is None for trainings in _trainings(config, study, url).values() for training in trainings)
 
 
-def outcome(config: Config, study: optuna.Study, url: str) -> Confirmation | None:
-    """What :func:`confirm` gives, from what is there."""
-    found = _trained(config, study, url)
-    if any(trial is None for trials in found.values() for trial in trials):
+def find_confirmation(config: Config, study: optuna.Study, url: str) -> Confirmation | None:
+    """Return the results of the fresh seeds; ``None`` while a training is missing, or if all leaders have failed."""
+    trainings = _trainings(config, study, url)
+    ended = {
+        number: [training for training in row if training is not None] for number, row in trainings.items()
+    }  # fmt: skip
+    if any(len(ended[number]) < len(trainings[number]) for number in trainings):
         return None
-    sign = 1 if config.study.direction == "maximize" else -1
+    direction = config.study.direction
     by_number = {trial.number: trial for trial in ranked_trials(study)}
     leaders = [
-        _leader(by_number[number], [trial for trial in trials if trial is not None], sign)
-        for number, trials in found.items()
-        if all(trial is not None and trial.state == TrialState.COMPLETE for trial in trials)
+        _leader(by_number[number], row, direction)
+        for number, row in ended.items()
+        if all(training.state == TrialState.COMPLETE for training in row)
     ]
     if not leaders:
         return None
-    claimant, best_first = leaders[0], sorted(leaders, key=lambda leader: -sign * leader.mean)
+    claimant, best_first = leaders[0], sorted(leaders, key=lambda leader: -as_score(leader.mean, direction))
     return Confirmation(
         trial=best_first[0].number,
         run_id=best_first[0].median_run,
         value=best_first[0].mean,
-        crossfit=crossfit_mean(np.array([leader.values for leader in leaders]), config.study.direction),
+        crossfit=crossfit_mean(np.array([leader.values for leader in leaders]), direction),
         claimant=claimant.number,
-        optimism=optimism(claimant.claimed, claimant.values, config.study.direction),
+        optimism=optimism(claimant.claimed, claimant.values, direction),
         seeds=tuple(fresh_seeds(config)),
         leaders=tuple(best_first),
-        left_out=tuple(sorted(found.keys() - {leader.number for leader in leaders})),
+        left_out=tuple(sorted(ended.keys() - {leader.number for leader in leaders})),
     )
 
 
 def fresh_seeds(config: Config) -> list[int]:
-    """Seeds of the confirmation, derived from the study's; the same for all leaders, which share stage 1 in each."""
+    """Return the seeds of the confirmation, derived from the study's.
+
+    All leaders have the same: where they agree in stage 1, they share it on each seed.
+    """
     assert config.study.confirm is not None
     texts = (f"{config.seed} confirm {index}" for index in range(config.study.confirm.seeds))
     return [int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") for text in texts]
 
 
-def _queued(config: Config, study: optuna.Study, url: str, parent_run: str) -> tuple[Config, optuna.Study]:
-    """The study of the confirmation, with all that is not there yet queued; machines that share it do so in turn."""
-    own = _own(config)
-    confirming = open_or_create(own, url)
-    with exclusive(url):
-        confirming.set_user_attr(CONFIRMS, config.study_name)
-        confirming.set_user_attr("run_id", parent_run)
-        there = [t.user_attrs[CONFIRMS] for t in confirming.get_trials(deepcopy=False)]
-        for trial in _leaders(config, study):
+def _queue_trainings(config: Config, study: optuna.Study, url: str, parent_run: str) -> tuple[Config, optuna.Study]:
+    """Return experiment and study of the confirmation, with all missing trainings queued."""
+    confirm_config = _confirm_config(config)
+    confirming = open_or_create(confirm_config, url)
+    with exclusive(url):  # machines that share the study queue each training once
+        confirming.set_user_attr(attributes.CONFIRMS, config.study_name)
+        confirming.set_user_attr(attributes.RUN_ID, parent_run)
+        queued = [trial.user_attrs[attributes.CONFIRMS] for trial in confirming.get_trials(deepcopy=False)]
+        for trial in _leading_trials(config, study):
             for seed in fresh_seeds(config):
                 confirms = {"study": config.study_name, "trial": trial.number, "seed": seed}
-                if confirms not in there:
-                    confirming.enqueue_trial(trial.params | _seeded(config, seed), user_attrs={CONFIRMS: confirms})
-        total = sum(counts(trial) or not trial.state.is_finished() for trial in confirming.get_trials(deepcopy=False))
-    return own.model_copy(update={"study": own.study.model_copy(update={"trials": total})}), confirming
+                if confirms not in queued:
+                    values = trial.params | _seed_fields(config, seed)
+                    confirming.enqueue_trial(values, user_attrs={attributes.CONFIRMS: confirms})
+        trials = confirming.get_trials(deepcopy=False)
+        total = sum(counts(trial) or not trial.state.is_finished() for trial in trials)
+    settings = confirm_config.study.model_copy(update={"trials": total})
+    return confirm_config.model_copy(update={"study": settings}), confirming
 
 
-def _own(config: Config) -> Config:
-    """The experiment of the confirmation: all its trials are queued, as those of a grid are, and none is pruned."""
+def _confirm_config(config: Config) -> Config:
+    """Return the experiment of the confirmation: all its trials are queued, as a grid's are, and none is pruned."""
     settings = {"name": f"{config.study_name}/confirm", "sampler": "grid", "pruner": "none", "confirm": None}
     if config.study.resampling == "reshuffle":
-        settings["resampling"] = "holdout"  # by the fresh seed, not anew for each of them
-    again = dict.fromkeys(_seeded(config, 0), Distribution(low=0, high=2**32 - 1))
-    search = {path: distribution for path, distribution in config.search.items() if path not in again} | again
+        settings["resampling"] = "holdout"  # the fresh seed splits the rows, not the number of the training
+    seeds = dict.fromkeys(_seed_fields(config, 0), Distribution(low=0, high=2**32 - 1))
+    search = {path: distribution for path, distribution in config.search.items() if path not in seeds} | seeds
     return config.model_copy(update={"study": config.study.model_copy(update=settings), "search": search})
 
 
-def _seeded(config: Config, seed: int) -> dict[str, int]:
-    """Fields that a fresh seed sets: where trials vary the rows, it does too."""
+def _seed_fields(config: Config, seed: int) -> dict[str, int]:
+    """Return the fields that a fresh seed sets: where trials differ in their rows, it splits the rows too."""
     return {"seed": seed} | ({} if config.study.resampling == "holdout" else {"data.split_seed": seed})
 
 
-def _leaders(config: Config, study: optuna.Study) -> list[FrozenTrial]:
-    """The best trials; of two with the same values, which fresh seeds would not tell apart, the better one."""
+def _leading_trials(config: Config, study: optuna.Study) -> list[FrozenTrial]:
+    """Return the best trials; of several with the same values only the best: fresh seeds would not tell them apart."""
     assert config.study.confirm is not None
-    found: list[FrozenTrial] = []
+    leading: list[FrozenTrial] = []
     for trial in ranked_trials(study):
-        if len(found) < config.study.confirm.top and trial.params not in [other.params for other in found]:
-            found.append(trial)
-    return found
+        if len(leading) < config.study.confirm.top and trial.params not in [leader.params for leader in leading]:
+            leading.append(trial)
+    return leading
 
 
-def _trained(config: Config, study: optuna.Study, url: str) -> dict[int, list[FrozenTrial | None]]:
-    """For each leader, the search's first first, its training on each fresh seed, once that has ended."""
-    name, ended = _own(config).study_name, list[FrozenTrial]()
-    if exists(url, name):
-        confirming = optuna.load_study(study_name=name, storage=open_storage(url))
-        ended = [trial for trial in confirming.get_trials(deepcopy=False) if counts(trial)]
-    there = {(t.user_attrs[CONFIRMS]["trial"], t.user_attrs[CONFIRMS]["seed"]): t for t in ended}
-    return {t.number: [there.get((t.number, seed)) for seed in fresh_seeds(config)] for t in _leaders(config, study)}
+def _trainings(config: Config, study: optuna.Study, url: str) -> dict[int, list[FrozenTrial | None]]:
+    """Return each leader's trainings, one a fresh seed, ``None`` until it has ended; the search's best leader first."""
+    confirming = find_study(url, _confirm_config(config).study_name)
+    trials = [] if confirming is None else confirming.get_trials(deepcopy=False)
+    ended = {}
+    for trial in filter(counts, trials):
+        confirms = trial.user_attrs[attributes.CONFIRMS]
+        ended[confirms["trial"], confirms["seed"]] = trial
+    seeds = fresh_seeds(config)
+    return {leader.number: [ended.get((leader.number, seed)) for seed in seeds]
+            for leader in _leading_trials(config, study)}  # fmt: skip
 
 
-def _leader(trial: FrozenTrial, trainings: Sequence[FrozenTrial], sign: int) -> Leader:
-    values, runs = (tuple(t.values[0] for t in trainings), tuple(t.user_attrs["run_id"] for t in trainings))
-    best_first = sorted(range(len(values)), key=lambda index: -sign * values[index])
-    return Leader(
-        trial.number, trial.values[0], float(np.mean(values)), values, runs, runs[best_first[len(values) // 2]]
-    )
+def _leader(trial: FrozenTrial, trainings: Sequence[FrozenTrial], direction: Direction) -> Leader:
+    values = tuple(training.values[0] for training in trainings)
+    run_ids = tuple(training.user_attrs[attributes.RUN_ID] for training in trainings)
+    best_first = sorted(range(len(values)), key=lambda index: -as_score(values[index], direction))
+    median_run = run_ids[best_first[len(values) // 2]]
+    return Leader(trial.number, trial.values[0], float(np.mean(values)), values, run_ids, median_run)

@@ -1,4 +1,4 @@
-"""A trial of ``study.resampling: kfold``: a training on each fold, and their means as the trial's figures."""
+"""A trial of ``study.resampling: kfold``: a training on each fold, and their means as the trial's results."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.predictions import Predictions, concatenate
-from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking import MlflowTracker, tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point, stored_predictions
 from mobilenet_chest.tracking.runs import nested_runs
 from mobilenet_chest.tracking.store import connect, store_required
-from mobilenet_chest.tracking.tags import FOLDS, OUT_OF_FOLD, RESULT, SCORED_ON
 from mobilenet_chest.tracking.tracker import Status
 
 if TYPE_CHECKING:
@@ -28,11 +27,11 @@ if TYPE_CHECKING:
     Track = Callable[[int, str | None, Callable[[str], None]], MlflowTracker]
     Train = Callable[[Config, MlflowTracker, ResumePoint | None], tuple[dict[str, float], Predictions]]
 
-SUMS = ("train_seconds", "stage1_epochs_trained", "stage1_epochs_reused", "saved_seconds")
-"""Figures of a trial that are sums over its folds, not means."""
+SUMMED_METRICS = ("train_seconds", "stage1_epochs_trained", "stage1_epochs_reused", "saved_seconds")
+"""Metrics of a trial that are sums over its folds, not means."""
 
-OF_EPOCHS = ("train_loss", "train_accuracy", "lr", "epoch_seconds", "images_per_second", "stage")
-"""What a run's metrics have besides the figures of its end."""
+EPOCH_ONLY_METRICS = ("train_loss", "train_accuracy", "lr", "epoch_seconds", "images_per_second", "stage")
+"""Metrics of a run's epochs that are not among its final ones."""
 
 
 def train_folds(
@@ -45,92 +44,97 @@ def train_folds(
 ) -> tuple[dict[str, float], str]:
     """Train one fold after the other, each in a run nested under the trial's.
 
-    Folds whose run has all its results are not trained again, and one that was interrupted goes on after its last
-    epoch. The trial's run has the figures of each fold at its step, the means one step later, and out-of-fold
-    predictions of all rows, each by the network that has not trained on it.
+    A fold whose run has all its results is not trained again, and one that was interrupted resumes after its last
+    epoch. The trial's run has the metrics of each fold at its step, their means one step later, and out-of-fold
+    predictions: each row is predicted by the network that did not train on it.
 
     Args:
         config: The trial's.
         tracker: Of the trial's run.
-        track: Gives the tracker of a fold: its number, the run to go on with, and what is called with its run's id.
-        train: Trains one fold; its figures and predictions.
-        report: Called after each fold with how many there are by now and their means; True ends the trial there,
-            where the next fold is not begun yet.
+        track: Returns the tracker of a fold, given its number, the run to resume, and what to call with its run's id.
+        train: Trains one fold, and returns its metrics and predictions.
+        report: Called after each fold with the number of folds so far and their means. True ends the trial, unless the
+            next fold was begun before.
         on_start: Called with the ids of all folds' runs whenever one is added.
 
     Returns:
-        Means over the folds (sums of :data:`SUMS`), and ``finished`` or ``stopped``.
+        Means over the folds (sums of :data:`SUMMED_METRICS`), and ``finished`` or ``stopped``.
     """
     data = load_train_val(config.data)
     with tracker.run(config, data), interrupts.translated():
         assert tracker.run_id is not None
-        begun = _begun(tracker.run_id)
-        found: list[dict[str, float]] = []
-        predictions, runs, stopped = list[Predictions](), list[str](), False
+        begun = _begun_folds(tracker.run_id)
+        fold_metrics, predictions, runs = list[dict[str, float]](), list[Predictions](), list[str]()
+
+        def on_fold_start(run_id: str) -> None:
+            runs.append(run_id)
+            on_start(runs)
+
+        result = "finished"
         for fold in range(config.study.trainings):
-
-            def started(run_id: str) -> None:
-                runs.append(run_id)
-                on_start(runs)
-
-            metrics, predicted = _one(config, track, train, fold, begun.get(fold), started)
-            found.append(metrics)
+            metrics, predicted = _train_fold(config, track, train, fold, begun.get(fold), on_fold_start)
+            fold_metrics.append(metrics)
             predictions.append(replace(predicted, fold=np.full(len(predicted.row), fold)))
             tracker.log_metrics(metrics, step=fold + 1)
-            if report(fold + 1, _together(found)) and fold + 1 not in begun:
-                stopped = fold + 1 < config.study.trainings
+            # a fold that was begun before is trained to its end: the trial was not pruned then
+            if report(fold + 1, _combined(fold_metrics)) and fold + 1 not in begun:
+                result = "stopped" if fold + 1 < config.study.trainings else "finished"
                 break
-        metrics = _together(found)
+        metrics = _combined(fold_metrics)
         tracker.log_metrics(metrics, step=config.study.trainings + 1)
-        if not stopped:
-            with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
-                file = Path(folder) / "val.parquet"
-                predictions_table(concatenate(predictions)).to_parquet(file, index=False)
-                tracker.log_file(file, "predictions")
-        result = "stopped" if stopped else "finished"
-        tracker.log_tags({RESULT: result})
+        if result == "finished":
+            _log_predictions(tracker, predictions)
+        tracker.log_tags({tags.RESULT: result})
     return metrics, result
 
 
-def tags(config: Config) -> dict[str, str]:
-    """Tags of a trial's run that say what its figures are of."""
+def fold_tags(config: Config) -> dict[str, str]:
+    """Return the tags of a trial's run that say what its metrics were measured on; none without folds."""
     if config.study.resampling != "kfold":
         return {}
-    return {FOLDS: str(config.study.trainings), SCORED_ON: OUT_OF_FOLD}
+    return {tags.FOLDS: str(config.study.trainings), tags.SCORED_ON: tags.OUT_OF_FOLD}
 
 
 def has_all_results(run: Run, config: Config) -> bool:
-    """Whether a run of a trial, or of a fold, was trained to its end and has what the study wants of it."""
-    return RESULT in run.data.tags and {config.study.metric, *config.study.also} <= run.data.metrics.keys()
+    """Whether the run of a trial, or of a fold, was trained to its end and has the metrics that the study wants."""
+    return tags.RESULT in run.data.tags and {config.study.metric, *config.study.also} <= run.data.metrics.keys()
 
 
-def _begun(trial_run: str) -> dict[int, Run]:
+def _begun_folds(trial_run: str) -> dict[int, Run]:
     with store_required():
-        return {int(run.data.tags["fold"]): run for run in nested_runs(connect(), trial_run)}
+        return {int(run.data.tags[tags.FOLD]): run for run in nested_runs(connect(), trial_run)}
 
 
-def _one(
-    config: Config, track: Track, train: Train, fold: int, run: Run | None, started: Callable[[str], None]
+def _train_fold(
+    config: Config, track: Track, train: Train, fold: int, run: Run | None, on_start: Callable[[str], None]
 ) -> tuple[dict[str, float], Predictions]:
-    """Figures and predictions of a fold, trained now or before."""
-    tracker = track(fold, None if run is None else str(run.info.run_id), started)
+    """Return metrics and predictions of a fold, trained now or before."""
+    tracker = track(fold, None if run is None else str(run.info.run_id), on_start)
     if run is not None and has_all_results(run, config):
-        started(str(run.info.run_id))
-        if run.info.status != "FINISHED":  # its worker was killed before it could say so
+        on_start(str(run.info.run_id))
+        if run.info.status != "FINISHED":  # its worker was killed before it could set the status
             tracker.take_over()
             remove_last(tracker)
             tracker.end(Status.FINISHED)
-        metrics = {name: value for name, value in run.data.metrics.items() if not _of_epochs(name)}
+        metrics = {name: value for name, value in run.data.metrics.items() if not _of_epochs_only(name)}
         return metrics, predictions_from_table(stored_predictions(connect(), run, "val"))
-    own = with_values(config, {"data.folds": config.study.trainings, "data.fold": fold})
-    return train(own, tracker, None if run is None else resume_point(connect(), run))
+    fold_config = with_values(config, {"data.folds": config.study.trainings, "data.fold": fold})
+    return train(fold_config, tracker, None if run is None else resume_point(connect(), run))
 
 
-def _of_epochs(name: str) -> bool:
-    return name in OF_EPOCHS or name.startswith("system/")
+def _log_predictions(tracker: MlflowTracker, predictions: Sequence[Predictions]) -> None:
+    with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
+        file = Path(folder) / "val.parquet"
+        predictions_table(concatenate(predictions)).to_parquet(file, index=False)
+        tracker.log_file(file, "predictions")
 
 
-def _together(found: Sequence[dict[str, float]]) -> dict[str, float]:
-    names = [name for name in found[0] if all(name in one for one in found)]
-    sums = {name: sum(one[name] for one in found) for name in names}
-    return {name: total if name in SUMS else total / len(found) for name, total in sums.items()}
+def _of_epochs_only(name: str) -> bool:
+    return name in EPOCH_ONLY_METRICS or name.startswith("system/")
+
+
+def _combined(folds: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the metrics that all folds have: their sums or means."""
+    names = [name for name in folds[0] if all(name in metrics for metrics in folds)]
+    sums = {name: sum(metrics[name] for metrics in folds) for name in names}
+    return {name: total if name in SUMMED_METRICS else total / len(folds) for name, total in sums.items()}

@@ -1,7 +1,8 @@
-"""Worker processes: each claims a trial, runs it, and claims the next."""
+"""Worker processes of this machine: each claims a trial, runs it, and claims the next."""
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -9,26 +10,29 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
 import optuna
 
-from mobilenet_chest import interrupts
+from mobilenet_chest import interrupts, logs
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import MobilenetChestError, WriteFailed
 from mobilenet_chest.sweep.claims import claim
 from mobilenet_chest.sweep.objective import run_trial
-from mobilenet_chest.sweep.space import TrialSeededSampler, build_pruner
+from mobilenet_chest.sweep.pruner import build_pruner
+from mobilenet_chest.sweep.sampler import TrialSeededSampler
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.sweep.supervisor import Forecast, WorkerPool, only_failures
 from mobilenet_chest.tracking.outbox.delivery import flush_all
 from mobilenet_chest.tracking.store import wait_reachable
 
+logger = logging.getLogger(__name__)
+
 END_SECONDS = 120.0
-"""How long an interrupted worker may take to keep its checkpoint before it is killed."""
+"""How long an interrupted worker may take to save its checkpoint before it is killed."""
 
 AWAY_SECONDS = 60.0
 """How long a worker waits for the tracking store before it begins a trial."""
@@ -39,17 +43,23 @@ CANNOT_WRITE = 74
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
+def _log_level() -> int:
+    return logging.getLogger(logs.LOGGER).getEffectiveLevel()
+
+
 @dataclass(frozen=True)
 class Job:
-    """What a worker is told.
+    """What a worker needs to know; it is pickled for processes and actors.
 
     Attributes:
         config: The experiment.
         url: The study's storage.
         parent_run: The study's run in MLflow.
-        deadline: Time (of ``time.time()``) after which no trial is begun, if any.
+        deadline: Time (of ``time.time()``) after which no trial begins, if any.
         threads: CPU threads for torch.
-        first_trial: Number of the first trial of this sweep's present run: earlier failures may have been mended.
+        first_trial: Number of the first trial of this command: the cause of earlier failures may be gone.
+        log_level: Level from which a worker process shows the package's log on stderr: that of the process that makes
+            the job, so warnings only unless its command line or its Python caller asks for more.
     """
 
     config: Config
@@ -58,14 +68,19 @@ class Job:
     deadline: float | None
     threads: int
     first_trial: int = 0
+    log_level: int = field(default_factory=_log_level)
 
 
 Launcher = Callable[[Job, int, Callable[[], Forecast], Callable[[], object]], None]
-"""What runs workers, as :func:`run_workers` does, which has the meaning of the arguments."""
+"""What runs workers; the arguments are those of :func:`run_workers`."""
 
 
 def open_study(config: Config, url: str) -> optuna.Study:
-    """The study of an experiment, which must exist, with its sampler and pruner."""
+    """Return the stored study of an experiment with its sampler and pruner.
+
+    Raises:
+        KeyError: There is no such study.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.load_study(
         study_name=config.study_name,
@@ -79,9 +94,9 @@ def work(job: Job) -> None:
     """Run trials in this process until none is left, time is up, or all fail.
 
     Raises:
-        KeyboardInterrupt: After the trial in hand was ended and queued again.
+        KeyboardInterrupt: After the current trial was ended and queued again.
         TrackingError: The tracking store stays away: a trial cannot begin without it.
-        WriteFailed: A disk is full; the trial in hand was queued again where that could still be written.
+        WriteFailed: A disk is full; the current trial was queued again where that could still be written.
     """
     import torch
 
@@ -89,8 +104,8 @@ def work(job: Job) -> None:
     study = open_study(job.config, job.url)
     while (job.deadline is None or time.time() < job.deadline) and not only_failures(study, job.first_trial):
         wait_reachable(AWAY_SECONDS)
-        for line in flush_all():  # what an earlier trial could not send
-            print(line, file=sys.stderr)
+        for line in flush_all():  # pending writes of earlier trials
+            logger.info("%s", line)
         claimed = claim(study, job.config, job.url)
         if claimed is None:
             return
@@ -98,14 +113,14 @@ def work(job: Job) -> None:
 
 
 def run_workers(job: Job, workers: int, on_tick: Callable[[], Forecast], on_death: Callable[[], object]) -> None:
-    """Run worker processes on this machine until the study has nothing for them; one that dies is replaced.
+    """Run worker processes on this machine until the study has no trial for them; a dead one is replaced.
 
-    Each has the GPU that :func:`assign_gpus` gives it, and its replacement the same.
+    Each has the GPU that :func:`assign_gpus` gives it, and its replacement has the same.
 
     Args:
-        job: What each is told.
+        job: For each worker.
         workers: How many.
-        on_tick: Called about once a second; says what there is to do.
+        on_tick: Called about once a second; returns what is left to do.
         on_death: Called after a worker has died, to free its trial.
 
     Raises:
@@ -118,7 +133,7 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Forecast], on_deat
     def start() -> None:
         place = min(set(range(workers)) - running.keys())
         process = context.Process(target=_worker, args=(job,), name=f"worker-{place}")
-        # workers inherit it: Ctrl-C is for the driver, which ends them in order
+        # workers inherit it: a terminal's Ctrl-C reaches them too, and the driver ends them in order
         with _interrupts_ignored(), _visible(gpus[place]):
             process.start()
         running[place] = process
@@ -127,14 +142,14 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Forecast], on_deat
         for _ in range(workers):
             start()
         while True:
-            pool.look()
+            pool.update()
             for place, process in [(place, process) for place, process in running.items() if not process.is_alive()]:
                 del running[place]
                 if process.exitcode == CANNOT_WRITE:
-                    pool.cannot_write("its last words are above")
+                    pool.stop_unwritable("see its error above")
                 if process.exitcode != 0:
                     on_death()
-                    pool.died(f"ended with exit code {process.exitcode}")
+                    pool.count_death(f"ended with exit code {process.exitcode}")
             for _ in range(pool.missing(len(running))):
                 start()
             if pool.finished(len(running)):
@@ -148,16 +163,19 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Forecast], on_deat
 
 
 def cores() -> int:
-    """CPU cores this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def assign_gpus(device: str, workers: int) -> list[str | None]:
-    """The GPU of each worker of this machine, in turn, as ``CUDA_VISIBLE_DEVICES`` has it; ``None``: none of its own.
+    """Return the GPU of each worker of this machine, in turn, as ``CUDA_VISIBLE_DEVICES`` names it.
 
     Args:
-        device: That of the experiment. With ``cpu`` no GPU is dealt out, and none with ``cuda:N``, which names one.
+        device: That of the experiment. With ``cpu``, and with ``cuda:N``, which names one GPU, none is assigned.
         workers: How many there are.
+
+    Returns:
+        One entry a worker; ``None`` where it has no GPU of its own.
     """
     if device not in ("auto", "cuda"):
         return [None] * workers
@@ -171,12 +189,41 @@ def assign_gpus(device: str, workers: int) -> list[str | None]:
     return [gpus[worker % len(gpus)] if gpus else None for worker in range(workers)]
 
 
+def work_until_terminated(job: Job) -> None:
+    """Run :func:`work` in the main thread of a process of its own, which SIGTERM ends in order.
+
+    Raises:
+        KeyboardInterrupt: After SIGTERM, when the current trial was ended and queued again.
+    """
+    logs.show(job.log_level)
+    signal.signal(signal.SIGTERM, _interrupt_once)
+    interrupts.install()
+    work(job)
+
+
+def _worker(job: Job) -> None:
+    try:
+        work_until_terminated(job)
+    except KeyboardInterrupt:
+        # the trial was ended and queued again; a traceback would tell the user nothing
+        sys.stdout.flush()
+        os._exit(0)
+    except MobilenetChestError as error:
+        logger.error("%s", error)
+        sys.exit(CANNOT_WRITE if isinstance(error, WriteFailed) else 1)
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    interrupts.raise_interrupt(number, frame)
+
+
 def _end(running: list[BaseProcess]) -> None:
     for process in running:
         process.terminate()
         if hasattr(signal, "SIGCONT") and process.pid is not None:
             with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGCONT)  # one that is stopped could not end
+                os.kill(process.pid, signal.SIGCONT)  # a stopped process could not end
     deadline = time.monotonic() + END_SECONDS
     for process in running:
         process.join(timeout=max(0.0, deadline - time.monotonic()))
@@ -187,7 +234,7 @@ def _end(running: list[BaseProcess]) -> None:
 
 @contextmanager
 def _visible(gpu: str | None) -> Iterator[None]:
-    """A process started meanwhile has this GPU from its first moment: whatever asks for CUDA first, asks too late."""
+    """Give processes that start within the block this GPU: set later, the variable could come after CUDA's start."""
     before = os.environ.get(VISIBLE)
     if gpu is not None:
         os.environ[VISIBLE] = gpu
@@ -207,31 +254,3 @@ def _interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _worker(job: Job) -> None:
-    try:
-        work_until_told(job)
-    except KeyboardInterrupt:
-        # the trial is ended and queued again; a traceback would tell the user nothing
-        sys.stdout.flush()
-        os._exit(0)
-    except MobilenetChestError as error:
-        print(error, file=sys.stderr)
-        sys.exit(CANNOT_WRITE if isinstance(error, WriteFailed) else 1)
-
-
-def work_until_told(job: Job) -> None:
-    """:func:`work` in the main thread of a process that SIGTERM ends in order.
-
-    Raises:
-        KeyboardInterrupt: After SIGTERM, when the trial in hand was ended and queued again.
-    """
-    signal.signal(signal.SIGTERM, _interrupt_once)
-    interrupts.install()
-    work(job)
-
-
-def _interrupt_once(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    interrupts.raise_interrupt(number, frame)

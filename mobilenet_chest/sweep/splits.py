@@ -1,4 +1,4 @@
-"""Which rows a trial is trained and scored on: ``study.resampling``."""
+"""The rows that a trial is trained and scored on, by ``study.resampling``."""
 
 from __future__ import annotations
 
@@ -10,33 +10,38 @@ from optuna.trial import Trial
 
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import TrainVal, load_train_val
+from mobilenet_chest.sweep import attributes
 
 
-def division(config: Config, study: optuna.Study, trial: Trial) -> dict[str, Any]:
-    """Fields of the experiment that give a trial rows of its own; none where all trials have the same.
+def split_fields(config: Config, study: optuna.Study, trial: Trial) -> dict[str, Any]:
+    """Return the fields of the experiment that give a trial a split of its own; empty where all trials share one.
 
     With ``reshuffle`` (Nagler et al., 2024, "Reshuffling Resampling Splits Can Improve Generalization of Hyperparameter
-    Optimization") a trial that was queued again has the rows of the one that was interrupted.
+    Optimization") a trial that was queued again has the split of the interrupted one: on other rows its run could not
+    be resumed.
     """
     if config.study.resampling != "reshuffle":
         return {}
     trials, number = study.get_trials(deepcopy=False), trial.number
-    while (earlier := trials[number].user_attrs.get("retry_of")) is not None:
+    while (earlier := trials[number].user_attrs.get(attributes.RETRY_OF)) is not None:
         number = earlier
     return {"data.split_seed": split_seed(config.seed, number)}
 
 
 def split_seed(seed: int, number: int) -> int:
-    """``data.split_seed`` of a trial, from the study's seed and the trial's number: below 2**32."""
+    """Return ``data.split_seed`` of a trial, below 2**32, from the study's seed and the trial's number.
+
+    By number, not by order of the claims: the trial has the same split whichever worker runs it.
+    """
     digest = hashlib.sha256(f"{seed} split {number}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
 
 
-def check_division(config: Config) -> None:
-    """Divide the rows as the first trial will.
+def check_split(config: Config) -> None:
+    """Split the rows as the first trial will.
 
     Raises:
-        DataError: They are too few for that.
+        DataError: There are too few rows.
     """
     first: dict[str, Any] = {
         "reshuffle": {"data.split_seed": split_seed(config.seed, 0)},
@@ -46,19 +51,19 @@ def check_division(config: Config) -> None:
 
 
 def rows_of_trials(config: Config, data: TrainVal) -> str:
-    """What trials do with the rows, for the end of a sentence; empty where all have the file's own split."""
+    """Return what trials do with the rows, to end a sentence; empty where all have the split of the file."""
     rows = f"the {len(data.train) + len(data.val)} rows of train and val"
     return {
         "holdout": "",
-        "reshuffle": f"; each divides {rows} anew, {len(data.val)} for validation",
+        "reshuffle": f"; each splits {rows} differently, {len(data.val)} for validation",
         "kfold": f"; each trains {config.study.trainings} times, on folds of {rows}",
     }[config.study.resampling]
 
 
 def scored_on(config: Config) -> str:
-    """What a trial's value is of, for the end of a sentence."""
+    """Return the rows that a trial's value was measured on, to end a sentence."""
     return {
         "holdout": "on the validation split",
         "reshuffle": "on a split of its own",
-        "kfold": f"in the mean of {config.study.trainings} folds",
+        "kfold": f"on average over {config.study.trainings} folds",
     }[config.study.resampling]

@@ -1,4 +1,4 @@
-"""Which experiment a stored study belongs to: trials of different experiments are never mixed."""
+"""The study in its storage, and the experiment it belongs to: trials of different experiments are never mixed."""
 
 from __future__ import annotations
 
@@ -10,45 +10,53 @@ import optuna
 
 from mobilenet_chest.config import Config, flatten
 from mobilenet_chest.errors import StudyError
-from mobilenet_chest.sweep.attributes import MAX_RETRIES
+from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.local_workers import open_study
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.storage import open_storage
 
+SHOWN = 5
+"""How many differing fields an error names."""
 
-def studies(url: str) -> list[str]:
-    """Names of the studies in a storage; a missing SQLite file is not created by asking."""
+
+def study_names(url: str) -> list[str]:
+    """Return the names of the studies in a storage; a missing SQLite file is not created."""
     if url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).exists():
         return []
     return optuna.get_all_study_names(open_storage(url))
 
 
-def exists(url: str, name: str) -> bool:
-    """Whether the storage has the study."""
-    return name in studies(url)
+def find_study(url: str, name: str) -> optuna.Study | None:
+    """Return a study of a storage, without the experiment's sampler and pruner; ``None`` if there is none."""
+    return optuna.load_study(study_name=name, storage=open_storage(url)) if name in study_names(url) else None
 
 
 def check_same_experiment(config: Config, url: str) -> None:
-    """Refuse to mix trials of different experiments in one study; looks without creating anything."""
-    if not exists(url, config.study_name):
+    """Check that a stored study of that name, if any, belongs to the experiment; nothing is created.
+
+    Raises:
+        StudyError: It belongs to another search or experiment.
+    """
+    study = find_study(url, config.study_name)
+    if study is None:
         return
-    study = optuna.load_study(study_name=config.study_name, storage=open_storage(url))
-    stored = study.user_attrs.get("definition")
-    known = json.loads(stored) if stored else {}
-    now = json.loads(json.dumps(_definition(config)))
-    if known:  # a field that is newer than the study had its default then
-        known = {key: value for key, value in flatten(Config(name="x").resolved()).items() if key in now} | known
-    different = sorted(key for key in known.keys() | now.keys() if known.get(key) != now.get(key))
+    stored = json.loads(study.user_attrs.get(attributes.DEFINITION, "{}"))
+    current = json.loads(json.dumps(_definition(config)))
+    if stored:  # a field that is newer than the study had its default then
+        defaults = flatten(Config(name="x").resolved())
+        stored = {path: value for path, value in defaults.items() if path in current} | stored
+    different = sorted(path for path in stored.keys() | current.keys() if stored.get(path) != current.get(path))
     if different:
-        shown = ", ".join(different[:5]) + (f" and {len(different) - 5} more" if len(different) > 5 else "")
+        hidden = len(different) - SHOWN
+        shown = ", ".join(different[:SHOWN]) + (f" and {hidden} more" if hidden > 0 else "")
         raise StudyError(
-            f"study '{config.study_name}' exists with another search or experiment (different: {shown}); give this one "
-            "a name of its own with --study NAME, or go back to the values the study was begun with"
+            f"study '{config.study_name}' exists with another search or experiment (different: {shown}); name this "
+            "study otherwise with --study NAME, or restore the values that the study was created with"
         )
 
 
 def open_or_create(config: Config, url: str) -> optuna.Study:
-    """The study of an experiment, made with its definition when there is none."""
+    """Return the study of an experiment with its sampler and pruner; a new one gets the experiment's definition."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(url)
     with exclusive(url):
@@ -58,21 +66,21 @@ def open_or_create(config: Config, url: str) -> optuna.Study:
             directions=[config.study.direction] + ["minimize"] * len(config.study.also),
             load_if_exists=True,
         )
-        if "definition" not in study.user_attrs:
-            study.set_user_attr("definition", json.dumps(_definition(config)))
-        study.set_user_attr(MAX_RETRIES, config.study.max_retries)
+        if attributes.DEFINITION not in study.user_attrs:
+            study.set_user_attr(attributes.DEFINITION, json.dumps(_definition(config)))
+        study.set_user_attr(attributes.MAX_RETRIES, config.study.max_retries)
     return open_study(config, url)
 
 
 def _definition(config: Config) -> dict[str, Any]:
-    """What makes trials of one study comparable; names, numbers of trials, folders, tracking and gates may differ."""
+    """Return the fields that make a study's trials comparable: not names, counts, folders, tracking and gates."""
     fields = config.resolved()
     for key in ("name", "tracking", "device", "gates"):
         del fields[key]
     for key in ("name", "trials", "max_retries", "lease_seconds", "confirm"):
         del fields["study"][key]
     del fields["data"]["root"]
-    # a field that is searched is set by the trial: what the file says besides does not matter
+    # the trial sets a searched field: what the file says of it besides does not matter
     flat = flatten({key: value for key, value in fields.items() if key != "search"})
     searched = {f"search.{path}": distribution for path, distribution in fields["search"].items()}
-    return {key: value for key, value in flat.items() if key not in config.search} | searched
+    return {path: value for path, value in flat.items() if path not in config.search} | searched

@@ -13,10 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config, StudyConfig
-from mobilenet_chest.sweep.attributes import CONFIRMED
+from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.claims import best_trial, value_of
 from mobilenet_chest.sweep.confirm import Confirmation
-from mobilenet_chest.sweep.objective import STAGE1
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.tracking.tags import CONFIRMED_RUN
@@ -55,7 +54,7 @@ def log(
     assert best is not None
     parent.log_metrics(metrics | {f"best_{config.study.metric}": best.values[0]}, step=len(table))
     tags = {"best_trial": str(best.number), "best_run": str(best.user_attrs["run_id"])}
-    if study.user_attrs.get(CONFIRMED):
+    if study.user_attrs.get(attributes.CONFIRMED):
         tags[CONFIRMED_RUN] = ""  # it was chosen among fewer trials
     parent.log_tags(tags | ({"pareto_front": ",".join(map(str, front(study)))} if config.study.also else {}))
     with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +111,7 @@ def confirmation_table(found: Confirmation, metric: str) -> pd.DataFrame:
 
 def stage1_totals(study: optuna.Study) -> dict[str, float]:
     """Epochs of stage 1 that all trials together trained and took over, and the seconds that saved."""
-    spent = [trial.user_attrs.get(STAGE1, {}) for trial in study.get_trials(deepcopy=False)]
+    spent = [trial.user_attrs.get(attributes.STAGE1, {}) for trial in study.get_trials(deepcopy=False)]
     return {name: sum(one.get(name, 0.0) for one in spent) for name in StageCost().metrics()}
 
 

@@ -1,15 +1,16 @@
-"""A trial in the contract's words, and a moment of a running sweep."""
+"""A trial in the contract's words, and the state of a running sweep."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from mobilenet_chest.sweep.attributes import CONFIRMS
+from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.claims import best_trial, counts, value_of
 
 
@@ -28,15 +29,15 @@ class TrialSummary:
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """A moment of a running sweep, for a live view.
+    """The state of a running sweep, for a live view.
 
     Attributes:
         total: Trials of the study, or trainings of its confirmation.
-        states: How many have ended how.
-        best: So far; ``None`` during the confirmation.
-        running: Those in hand; during the confirmation with the number of the trial they repeat.
-        seconds: Since the work on it began.
-        seconds_left: As far as can be told.
+        states: State -> how many trials have ended in it.
+        best: The best trial so far; ``None`` during the confirmation.
+        running: The current trials; during the confirmation with the number of the trial that they repeat.
+        seconds: Since this command began to run trials.
+        seconds_left: An estimate, once a trial has ended.
         confirming: Whether the trials are done and their leaders are being confirmed.
     """
 
@@ -50,39 +51,47 @@ class SweepStatus:
 
 
 def summarize(trial: FrozenTrial) -> TrialSummary:
-    """A trial in the contract's words; a pruned trial's value is its last report."""
+    """Return a trial in the contract's words; a pruned trial's value is its last report."""
     value = value_of(trial)
     if trial.state == TrialState.PRUNED and trial.intermediate_values:
         value = trial.intermediate_values[max(trial.intermediate_values)]
     return TrialSummary(
-        trial.number, trial.state.name, value, trial.user_attrs.get("run_id"), dict(trial.params),
-        trial.user_attrs.get("reason"), tuple(trial.values[1:] if trial.values else ()),
-    )  # fmt: skip
+        number=trial.number,
+        state=trial.state.name,
+        value=value,
+        run_id=trial.user_attrs.get(attributes.RUN_ID),
+        params=dict(trial.params),
+        reason=trial.user_attrs.get(attributes.REASON),
+        also=tuple(trial.values[1:] if trial.values else ()),
+    )
 
 
 def status(study: optuna.Study, total: int, started: float, before: int) -> SweepStatus:
-    """Where a study stands.
+    """Return the state of a sweep.
 
     Args:
         study: The study, or that of its confirmation.
         total: How many trials it is to have.
-        started: When the work on it began, of ``time.time()``.
-        before: How many it had then.
+        started: When this command began to run its trials, of ``time.time()``.
+        before: How many trials counted then.
     """
     trials = study.get_trials(deepcopy=False)
     counted = [trial for trial in trials if counts(trial)]
-    states: dict[str, int] = {}
-    for trial in counted:
-        states[trial.state.name] = states.get(trial.state.name, 0) + 1
-    confirming = CONFIRMS in study.user_attrs
+    confirming = attributes.CONFIRMS in study.user_attrs
     best = None if confirming else best_trial(study)
-    running = [_running(trial) for trial in trials if trial.state == TrialState.RUNNING]
     seconds, new = time.time() - started, len(counted) - before
-    left = seconds / new * (total - len(counted)) if new else None
-    return SweepStatus(total, states, summarize(best) if best else None, running, seconds, left, confirming)
+    return SweepStatus(
+        total=total,
+        states=dict(Counter(trial.state.name for trial in counted)),
+        best=summarize(best) if best else None,
+        running=[_summarize_running(trial) for trial in trials if trial.state == TrialState.RUNNING],
+        seconds=seconds,
+        seconds_left=seconds / new * (total - len(counted)) if new else None,
+        confirming=confirming,
+    )
 
 
-def _running(trial: FrozenTrial) -> TrialSummary:
+def _summarize_running(trial: FrozenTrial) -> TrialSummary:
     reports = trial.intermediate_values
-    number = trial.user_attrs.get(CONFIRMS, {}).get("trial", trial.number)
+    number = trial.user_attrs.get(attributes.CONFIRMS, {}).get("trial", trial.number)
     return TrialSummary(number, "RUNNING", reports[max(reports)] if reports else None, None, dict(trial.params))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,15 +17,17 @@ from mobilenet_chest.tracking.scored import load_scored
 from mobilenet_chest.tracking.store import connect, store_required
 from mobilenet_chest.tracking.study_run import ANSWER_SECONDS
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Ties:
-    """What is known of complete trials, by their numbers.
+    """Complete trials, by their numbers.
 
     Attributes:
         intervals: 95% intervals of the metric.
-        tied: The best, and those that cannot be told from it; empty where there is none, or it cannot be tested:
-            predictions that do not give the metric again, or trials of other images.
+        tied: The best trial and those indistinguishable from it. Empty where there are none, or where that cannot be
+            tested: predictions do not reproduce the metric, or trials were scored on different images.
     """
 
     intervals: dict[int, Interval]
@@ -33,33 +35,40 @@ class Ties:
 
 
 def find_ties(metric: str, trials: Sequence[TrialSummary], best: TrialSummary, parent_run: str) -> Ties:
-    """Of a study's trials, from the predictions in their runs; with the store away, nothing, and a line on stderr."""
+    """Return intervals and ties of a study's trials, from the predictions that their runs have stored.
+
+    With the tracking store away both are empty, and a warning is logged.
+
+    Args:
+        metric: The study's.
+        trials: All trials of the study; complete ones count.
+        best: The best of them.
+        parent_run: The study's run in MLflow.
+    """
     complete = {trial.run_id: trial for trial in trials if trial.state == "COMPLETE"}
     try:
         with store_required(ANSWER_SECONDS):
             runs = [run for run in nested_runs(connect(), parent_run) if run.info.run_id in complete]
-            found = {
-                complete[run_id].number: one
-                for run_id, one in load_scored(runs).items()
-                if isinstance(one, RunPredictions)
+            predictions = {
+                complete[run_id].number: stored
+                for run_id, stored in load_scored(runs).items()
+                if isinstance(stored, RunPredictions)
             }
     except TrackingError as error:
-        print(f"trials are shown without intervals: {error}", file=sys.stderr)
+        logger.warning("trials are shown without intervals: %s", error)
         return Ties({}, [])
     values = {trial.number: trial.value for trial in complete.values() if trial.value is not None}
     intervals = {
         number: interval
-        for number, one in found.items()
-        for interval in metric_intervals("val", {metric: values[number]}, one).values()
+        for number, stored in predictions.items()
+        for interval in metric_intervals("val", {metric: values[number]}, stored).values()
     }
-    others = {number: one for number, one in found.items() if number != best.number and number in intervals}
-    first = found.get(best.number)
-    if (
-        first is None
-        or best.number not in intervals
-        or any(one.images_digest != first.images_digest for one in others.values())
-    ):
+    best_predictions = predictions.get(best.number)
+    if best_predictions is None or best.number not in intervals:
         return Ties(intervals, [])
-    told = indistinguishable(metric, first, list(others.values()))
-    tied = [number for number, as_good in zip(others, told, strict=True) if as_good]
+    others = {number: stored for number, stored in predictions.items() if number != best.number and number in intervals}
+    if any(stored.images_digest != best_predictions.images_digest for stored in others.values()):
+        return Ties(intervals, [])
+    as_good = indistinguishable(metric, best_predictions, list(others.values()))
+    tied = [number for number, tie in zip(others, as_good, strict=True) if tie]
     return Ties(intervals, sorted([best.number, *tied]) if tied else [])

@@ -17,6 +17,9 @@ TRIAL = "trial"
 CONFIRM = "confirm"
 """Number of a confirming training in its study: a leader trained again on another seed."""
 
+CONFIRM_SEED = "confirm_seed"
+"""Of a confirming training: its fresh seed."""
+
 FOLD = "fold"
 """Number of the fold that a run's model did not train on."""
 
@@ -41,8 +44,11 @@ BEST_RUN = "best_run"
 CONFIRMED_RUN = "confirmed_run"
 """Of a study's run: the run that its confirmation has chosen; empty or absent while there is none."""
 
+PARETO_FRONT = "pareto_front"
+"""Of a study's run: numbers of the trials on the Pareto front, separated by commas."""
+
 CONFIRMED_TRIAL = "confirmed_trial"
-"""Of a study's run: number of the trial whose training on fresh seeds its confirmation has chosen."""
+"""Of a study's run: the trial that its confirmation has chosen."""
 
 MODEL = "model"
 """Name of the network."""

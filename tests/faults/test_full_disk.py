@@ -51,9 +51,9 @@ def test_full_in_mid_trial(disk: str, tracking: Path, experiment: Path, monkeypa
         last = said.strip().splitlines()[-1]
         if disk == "mlruns":
             assert re.search(r"checkpoints/last-\d\.pt cannot be written \(No space left on device\); make room", said)
-            assert last.startswith("the sweep is ended, as a worker cannot write (its last words are above)")
+            assert last.startswith("the sweep was stopped: a worker cannot write (see its error above)")
         else:
-            assert "the study's database cannot be written (database or disk is full); make room" in said
+            assert "the study's database cannot be written (database or disk is full)" in said
         (tracking / disk / "filler").unlink()
 
         with sqlite3.connect("optuna.db") as database:

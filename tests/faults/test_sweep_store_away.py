@@ -103,7 +103,7 @@ def test_never_back(
         server.kill()
         assert process.wait(timeout=WAIT_SECONDS) == 1, (tracking / "err").read_text()
     said, spool = (tracking / "err").read_text(), tracking / ".mobilenet-chest" / "spool"
-    assert "workers died one after the other before they began a trial" in said
+    assert "workers died in a row before they began a trial" in said
     assert "writes could not be sent to" in said
     assert f"they wait in {spool}" in said
     assert "`mobilenet-chest repair` delivers them when it is back" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import logging
 import math
 import os
 import shutil
@@ -25,7 +26,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from helpers.experiments import tiny_fields
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep import objective, study
+from mobilenet_chest.logs import LOGGER
+from mobilenet_chest.sweep import study, trial_run
 from mobilenet_chest.sweep.local_workers import Job, work
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.sweep.supervisor import Forecast
@@ -195,6 +197,14 @@ def here(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """What the package logs at INFO and above, also where a command of an earlier test shows its log on stderr."""
+    monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
+    caplog.set_level(logging.INFO, LOGGER)
+    return caplog
+
+
+@pytest.fixture
 def driver_dies(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Lets a worker see, after so many epochs, that its driver has been killed; by 0, not any more."""
 
@@ -206,7 +216,7 @@ def driver_dies(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
             return len(seen) != epochs
 
         monkeypatch.setattr(
-            objective, "multiprocessing", SimpleNamespace(parent_process=lambda: SimpleNamespace(is_alive=is_alive))
+            trial_run, "multiprocessing", SimpleNamespace(parent_process=lambda: SimpleNamespace(is_alive=is_alive))
         )
 
     return after

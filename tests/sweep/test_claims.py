@@ -19,7 +19,8 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.sweep.attributes import MAX_RETRIES
 from mobilenet_chest.sweep.claims import claim, counts, fail_trial, reap, requeue
 from mobilenet_chest.sweep.lease import WorkerWatch
-from mobilenet_chest.sweep.space import TrialSeededSampler, grid_points
+from mobilenet_chest.sweep.sampler import TrialSeededSampler
+from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.tracking.provenance import identity
 

@@ -23,9 +23,9 @@ from optuna.trial import TrialState
 from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
-from mobilenet_chest.sweep import SweepResult, SweepStatus, objective, remaining_confirmations, run_sweep
+from mobilenet_chest.sweep import SweepResult, SweepStatus, remaining_confirmations, run_sweep, trial_run
 from mobilenet_chest.sweep.attributes import CONFIRMS
-from mobilenet_chest.sweep.confirm import fresh_seeds, outcome
+from mobilenet_chest.sweep.confirm import find_confirmation, fresh_seeds
 from mobilenet_chest.sweep.repair import reconcile
 from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.tracking import artifact_writer
@@ -175,14 +175,14 @@ def test_a_leader_that_fails_on_a_fresh_seed_is_not_chosen(
 ) -> None:
     config = tiny_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
     made(config, [0.8, 0.9], {})
-    real = objective.train
+    real = trial_run.train
 
     def train(own: Config, *given: Any, **named: Any) -> Any:
         if (own.seed, own.stage2.lr) == (fresh_seeds(config)[0], 2e-3):
             raise RuntimeError("it does not train")
         return real(own, *given, **named)
 
-    monkeypatch.setattr(objective, "train", train)
+    monkeypatch.setattr(trial_run, "train", train)
     result = run_sweep(config)
     assert result.complete
     assert result.confirmed is not None
@@ -252,7 +252,7 @@ def test_who_is_chosen(
     fresh: dict[int, list[float | None]], chosen: int, run_id: str, optimistic: float,
 ) -> None:  # fmt: skip
     config = tiny_search(RANGE, trials=3, metric=metric, direction=direction, confirm={"top": 2, "seeds": 4})
-    found = outcome(config, made(config, claims, fresh), "sqlite:///optuna.db")
+    found = find_confirmation(config, made(config, claims, fresh), "sqlite:///optuna.db")
     assert found is not None
     assert (found.trial, found.run_id) == (chosen, run_id)
     assert found.optimism.value == pytest.approx(optimistic)
@@ -261,7 +261,7 @@ def test_who_is_chosen(
 def test_nothing_is_chosen_where_each_leader_failed_once(tracking: Path, tiny_search: Make) -> None:
     config = tiny_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
     study = made(config, [0.7, 0.9], {0: [0.8, None], 1: [None, 0.8]})
-    assert outcome(config, study, "sqlite:///optuna.db") is None
+    assert find_confirmation(config, study, "sqlite:///optuna.db") is None
     assert remaining_confirmations(config) == 0
 
 

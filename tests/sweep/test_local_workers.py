@@ -76,7 +76,7 @@ def test_a_worker_has_its_gpu_from_its_first_moment_and_its_replacement_the_same
             if gpu == "5" and not killed:
                 child.kill()
                 killed.append(child.pid)
-        return Forecast(open=len(seen) < 3 and bool(killed), busy=len(seen) < 3, begins=True, begun=0)
+        return Forecast(claimable=len(seen) < 3 and bool(killed), running=len(seen) < 3, begins=True, trials=0)
 
     # its time is up before it begins: a worker opens the study, and ends
     job = Job(config, url, parent_run="none", deadline=0.0, threads=1)

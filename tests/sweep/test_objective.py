@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from mobilenet_chest import cache, two_stage
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep import lease, local_workers, objective, run_sweep
+from mobilenet_chest.sweep import lease, local_workers, run_sweep, trial_run
 from mobilenet_chest.tracking import artifact_writer, tags
 from mobilenet_chest.tracking.outbox import delivery, sender, writes
 from mobilenet_chest.tracking.outbox.journal import journals
@@ -81,7 +81,7 @@ def test_an_interrupted_trial_goes_on_in_its_run(
 
 
 def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
-    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
     away, seen, kept = False, list[str](), list[int]()
 
@@ -106,7 +106,7 @@ def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
     assert [run_id for trial in result.trials if (run_id := trial.run_id)] == seen
     assert kept[0] == 0
     assert min(kept[1:]) >= 3  # the result, the run's end, the study's word
-    delivered = capsys.readouterr().err.count("writes that had waited are delivered")
+    delivered = logged.text.count("writes that had waited are delivered")
     assert delivered == len(seen) == 2
     runs = [MlflowClient().get_run(str(trial.run_id)) for trial in result.trials]
     assert [run.info.status for run in runs] == ["FINISHED"] * 2
@@ -139,7 +139,7 @@ def test_a_trial_killed_between_its_runs_end_and_the_study_is_not_trained_again(
         raise SystemExit  # as SIGKILL would: nothing is written any more
 
     with monkeypatch.context() as patch:
-        patch.setattr(objective, "remove_last", killed)
+        patch.setattr(trial_run, "remove_last", killed)
         patch.setattr(two_stage, "remove_last", killed)
         with pytest.raises(SystemExit):
             run_sweep(config)

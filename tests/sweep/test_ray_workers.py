@@ -57,7 +57,7 @@ ONE_GPU_FOR_TWO = """
 import json, sys, ray
 from mobilenet_chest.config import load
 from mobilenet_chest.errors import ClusterError
-from mobilenet_chest.sweep import cluster
+from mobilenet_chest.sweep import ray_cluster
 from mobilenet_chest.sweep.ray_workers import on_ray
 from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.sweep.supervisor import Forecast
@@ -67,15 +67,15 @@ config = load("tiny.yaml", ["device=auto"])
 open_or_create(config, url)
 def look():
     left.append(ray.available_resources().get("GPU", 0))
-    return Forecast(open=0 not in left, busy=False, begins=True, begun=0)
+    return Forecast(claimable=0 not in left, running=False, begins=True, trials=0)
 with on_ray(config, 2, storage=url, address=sys.argv[1]) as launch:
     job = Job(config, url, parent_run="none", deadline=0.0, threads=99)
     launch(job, 2, look, lambda: left.append("lost"))
-    cluster.socket.gethostname = lambda: "elsewhere"
+    ray_cluster.socket.gethostname = lambda: "elsewhere"
     refusals = []
     for storage in ("sqlite:///optuna.db", "postgresql+psycopg://ann:hush@db/x"):
         try:
-            cluster.check_shared(storage)
+            ray_cluster.check_shared(storage)
         except ClusterError as error:
             refusals.append(str(error))
 print(json.dumps({"left": left, "refusals": refusals}))

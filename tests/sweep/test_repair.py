@@ -75,7 +75,7 @@ def test_everything_that_a_kill_can_leave(here: Path, tiny_search: Make) -> None
             f"study tiny: trial {dead.number}: its worker is gone; ended",
             f"study tiny: run {best}: COMPLETE, as its trial in the study",
             f"study tiny: run {nested}: nobody works on its trial any more, KILLED",
-            f"train run {killed}: its process is gone, KILLED; train.py with --resume {killed} goes on with it",
+            f"train run {killed}: its process is gone, KILLED; to continue: train.py --resume {killed}",
         ]
     )
     statuses = {run_id: client.get_run(run_id).info.status for run_id in (best, nested, at_work, killed, busy)}
@@ -88,9 +88,7 @@ def test_everything_that_a_kill_can_leave(here: Path, tiny_search: Make) -> None
     study.tell(living, 0.5)
     client.set_tag(at_work, "trial_state", "COMPLETE")
     client.set_terminated(at_work)
-    assert repair() == [
-        f"study run {result.run_id}: its process is gone, KILLED; the same command again goes on with it"
-    ]
+    assert repair() == [f"study run {result.run_id}: its process is gone, KILLED; to continue: run the same command"]
 
 
 def test_a_run_that_was_deleted_is_named(here: Path, tiny_search: Make) -> None:

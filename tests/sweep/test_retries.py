@@ -38,12 +38,6 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "RETRY_SECONDS", 0.0)
 
 
-@pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(logging.getLogger("mobilenet_chest"), "propagate", True)  # a command may have set it
-    return caplog
-
-
 def test_a_locked_database_is_waited_for_and_said_once(logged: pytest.LogCaptureFixture) -> None:
     wrapped = StorageInternalError("from Optuna")
     wrapped.__cause__ = sqlite_error(sqlite3.SQLITE_LOCKED)

@@ -109,8 +109,11 @@ def test_what_is_said_of_rows(phantom_config: Make) -> None:
         said[how] = (rows_of_trials(config, load_train_val(config.data)), scored_on(config))
     assert said == {
         "holdout": ("", "on the validation split"),
-        "reshuffle": ("; each divides the 102 rows of train and val anew, 34 for validation", "on a split of its own"),
-        "kfold": ("; each trains 5 times, on folds of the 102 rows of train and val", "in the mean of 5 folds"),
+        "reshuffle": (
+            "; each splits the 102 rows of train and val differently, 34 for validation",
+            "on a split of its own",
+        ),
+        "kfold": ("; each trains 5 times, on folds of the 102 rows of train and val", "on average over 5 folds"),
     }
 
 
@@ -193,7 +196,7 @@ def test_a_trial_is_the_mean_of_its_folds(
         trained_model(client, run, run_config(client, run))
     print_sweep(config, result, as_json=False)
     said = capsys.readouterr().out
-    assert f"best: trial 0, val_auc {whole.value:.4f} in the mean of 3 folds" in said
+    assert f"best: trial 0, val_auc {whole.value:.4f} on average over 3 folds" in said
     assert said.endswith("      mobilenet-chest ensemble tiny\n")
     combined = ensemble.run_ensemble([candidate])
     assert combined.members == tuple(fold.info.run_id for fold in folds)

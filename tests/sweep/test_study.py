@@ -17,11 +17,12 @@ from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError, StudyError, SweepFailed
-from mobilenet_chest.sweep import SweepResult, check, objective, remaining_trials, run_sweep, study
+from mobilenet_chest.sweep import SweepResult, check, remaining_trials, run_sweep, trial_run
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.supervisor import FAILURES_LIMIT
 from mobilenet_chest.tracking.runs import nested_runs
 from mobilenet_chest.training.progress import StageCost
+from mobilenet_chest.training.stages import prepare
 
 Make = Callable[..., Config]
 
@@ -191,11 +192,11 @@ def test_nan_is_never_the_best(here: Path, tiny_search: Make, monkeypatch: pytes
     values = iter([math.nan, 0.6, math.inf, 0.7])
 
     def trained(config: Config, tracker: Any, on_epoch: Any, resume: None) -> Any:
-        data = study.prepare(config).data
+        data = prepare(config).data
         with tracker.run(config, data):
             return SimpleNamespace(metrics={"val_auc": next(values)} | StageCost().metrics(), status="finished")
 
-    monkeypatch.setattr(objective, "train", trained)
+    monkeypatch.setattr(trial_run, "train", trained)
     result = run_sweep(tiny_search(RANGE, trials=4))
     assert [(trial.state, trial.value) for trial in result.trials] == [
         ("FAIL", None),

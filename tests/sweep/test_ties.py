@@ -80,9 +80,10 @@ def test_of_a_sweep_and_of_what_its_trials_might_have_been(here: Path, tiny_sear
 
 
 def test_with_the_store_away_there_are_none(
-    tracking: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tracking: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     trial = TrialSummary(0, "COMPLETE", 0.9, "0" * 32, {})
     assert find_ties("val_auc", [trial], trial, "1" * 32) == Ties({}, [])
-    assert capsys.readouterr().err.startswith("trials are shown without intervals: ")
+    (record,) = logged.records
+    assert (record.levelname, record.name) == ("WARNING", "mobilenet_chest.sweep.ties")

@@ -1,0 +1,70 @@
+"""Before a sweep runs: whether it could, and how many trainings are left to do."""
+
+from __future__ import annotations
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.errors import ConfigError
+from mobilenet_chest.sweep.claims import counts
+from mobilenet_chest.sweep.confirm import missing_trainings
+from mobilenet_chest.sweep.space import grid_points
+from mobilenet_chest.sweep.splits import check_split
+from mobilenet_chest.sweep.storage import DEFAULT, check_storage
+from mobilenet_chest.sweep.stored_study import check_same_experiment, find_study
+from mobilenet_chest.tracking.store import check_reachable
+from mobilenet_chest.training.stages import Prepared, prepare
+
+
+def check(config: Config, storage: str | None = None) -> Prepared:
+    """Check all that can be wrong with a sweep short of training, and return what was prepared for it.
+
+    Nothing is left behind.
+
+    Raises:
+        UserError: Space, data, weights, storage or tracking store do not let the sweep run.
+    """
+    if not config.search:
+        raise ConfigError([f"{config.name}: nothing to search; add a search section, or use train.py for one training"])
+    if config.study.sampler == "grid":
+        grid_points(config)
+    check_storage(storage or DEFAULT)
+    check_reachable()
+    prepared = prepare(config)
+    check_split(config)
+    _check_blocks(config, prepared.model.block_count)
+    check_same_experiment(config, storage or DEFAULT)
+    return prepared
+
+
+def total_trials(config: Config) -> int:
+    """Return how many trials the study is to have: with a grid, no more than it has points."""
+    if config.study.sampler == "grid":
+        return min(config.study.trials, len(grid_points(config)))
+    return config.study.trials
+
+
+def remaining_trials(config: Config, storage: str | None = None) -> int:
+    """Return how many trials :func:`~mobilenet_chest.sweep.run_sweep` would begin; creates nothing."""
+    study = find_study(storage or DEFAULT, config.study_name)
+    done = 0 if study is None else sum(map(counts, study.get_trials(deepcopy=False)))
+    return max(0, total_trials(config) - done)
+
+
+def remaining_confirmations(config: Config, storage: str | None = None) -> int:
+    """Return how many trainings on fresh seeds it would begin after the trials; creates nothing."""
+    url = storage or DEFAULT
+    return missing_trainings(config, find_study(url, config.study_name), total_trials(config), url)
+
+
+def _check_blocks(config: Config, count: int) -> None:
+    searched = config.search.get("stage2.unfreeze_from")
+    if searched is None or "model.name" in config.search:
+        return
+    ends = [searched.high] if searched.choices is None else [c[0] for c in searched.choices if isinstance(c, tuple)]
+    highest = max(end for end in ends if isinstance(end, int | float))
+    if highest >= count:
+        raise ConfigError(
+            [
+                f"search.stage2.unfreeze_from: {highest:g}, but {config.model.name} has {count} blocks; allowed: "
+                f"0 to {count - 1}"
+            ]
+        )

@@ -1,0 +1,44 @@
+"""The pruners of a study, by name."""
+
+from __future__ import annotations
+
+import copy
+
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.trial import FrozenTrial
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.sweep.sampler import STARTUP_TRIALS
+
+
+def build_pruner(config: Config) -> BasePruner:
+    """Return the pruner of a study: of trials that report epochs, or with ``kfold`` the mean of the folds so far."""
+    if config.study.pruner == "hyperband":
+        kfold = config.study.resampling == "kfold"
+        steps = config.study.trainings if kfold else config.stage1.epochs + config.stage2.epochs
+        return HyperbandPruner(min_resource=1, max_resource=steps)
+    if config.study.pruner == "none":
+        return NopPruner()
+    if config.study.resampling == "kfold":
+        return MeanSoFarPruner(n_startup_trials=STARTUP_TRIALS)
+    # Prunes in stage 2 only: frozen epochs say little about fine-tuned ones. Epochs count from 1, and Optuna spares the
+    # steps below the warm-up.
+    return MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=config.stage1.epochs + 1)
+
+
+class MeanSoFarPruner(MedianPruner):
+    """Prunes a trial whose current mean is worse than the median of the others' means at the same fold.
+
+    ``MedianPruner`` takes the best value that the trial has ever reported. That suits epochs: there is a checkpoint of
+    the best one. A mean over folds has no such past: after an easy first fold the trial would never be pruned.
+    """
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether to end the trial after its latest report."""
+        step = trial.last_step
+        if step is None:
+            return False
+        latest = copy.copy(trial)
+        latest.intermediate_values = {step: trial.intermediate_values[step]}
+        return super().prune(study, latest)

@@ -1,0 +1,90 @@
+"""The result of a sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import optuna
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.errors import SweepFailed
+from mobilenet_chest.sweep import attributes, study_page
+from mobilenet_chest.sweep.claims import best_trial, counted_trials
+from mobilenet_chest.sweep.confirm import Confirmation, find_confirmation, missing_trainings
+from mobilenet_chest.sweep.preflight import total_trials
+from mobilenet_chest.sweep.summary import TrialSummary, summarize
+from mobilenet_chest.sweep.supervisor import only_failures
+from mobilenet_chest.sweep.ties import Ties, find_ties
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """The result of a sweep.
+
+    Attributes:
+        study: Name of the study.
+        run_id: Its run in MLflow.
+        trials: All that count, by number.
+        best: The best complete trial by the study's metric.
+        front: Numbers of the trials on the Pareto front; empty with a single objective.
+        importances: Share of each parameter in the variance of the metric; empty where it cannot be told.
+        complete: Whether the study has all its trials, and its leaders the trainings that confirm them.
+        new_trials: How many trials this command has run.
+        stage1: ``stage1_epochs_trained``, ``stage1_epochs_reused`` and ``saved_seconds`` of all trials together.
+        confirmed: The leaders' results on fresh seeds, with ``study.confirm``.
+        ties: Intervals of the trials' values, and the trials indistinguishable from the best.
+    """
+
+    study: str
+    run_id: str
+    trials: list[TrialSummary]
+    best: TrialSummary
+    front: list[int]
+    importances: dict[str, float]
+    complete: bool
+    new_trials: int
+    stage1: dict[str, float]
+    confirmed: Confirmation | None = None
+    ties: Ties = field(default_factory=lambda: Ties({}, []))
+
+
+def build_result(config: Config, study: optuna.Study, parent_run: str, new_trials: int) -> SweepResult:
+    """Return the result of a study's trials, without their confirmation.
+
+    Args:
+        config: The experiment.
+        study: Its study.
+        parent_run: Its run in MLflow.
+        new_trials: How many trials this command has run.
+
+    Raises:
+        SweepFailed: No trial was completed.
+    """
+    counted = counted_trials(study)
+    best = best_trial(study)
+    if best is None:
+        reasons = [reason for trial in counted if (reason := trial.user_attrs.get(attributes.REASON))]
+        cause = f"the last failure: {reasons[-1]}" if reasons else "no trial was begun"
+        what = "its first trials all failed" if only_failures(study) else "no trial was completed"
+        raise SweepFailed(f"study '{config.study_name}': {what}; {cause}")
+    trials = [summarize(trial) for trial in counted]
+    return SweepResult(
+        study=config.study_name,
+        run_id=parent_run,
+        trials=trials,
+        best=summarize(best),
+        front=study_page.front(study),
+        importances=study_page.importances(study),
+        complete=len(counted) >= total_trials(config),
+        new_trials=new_trials,
+        stage1=study_page.stage1_totals(study),
+        ties=find_ties(config.study.metric, trials, summarize(best), parent_run),
+    )
+
+
+def with_confirmation(config: Config, study: optuna.Study, url: str, result: SweepResult) -> SweepResult:
+    """Return a result together with its confirmation, where the experiment wants one and all trials are there."""
+    if config.study.confirm is None or not result.complete:
+        return result
+    missing = missing_trainings(config, study, total_trials(config), url)
+    return replace(result, confirmed=find_confirmation(config, study, url), complete=not missing)

@@ -1,0 +1,79 @@
+"""A sampler whose suggestions depend on the study's seed and the trial's number only."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.sweep.space import to_optuna
+
+STARTUP_TRIALS = 4
+"""Trials that TPE samples at random, and that run to their end before the median of others may prune one."""
+
+
+class TrialSeededSampler(BaseSampler):
+    """Draws a trial's random numbers from a seed made of the study's seed and the trial's number.
+
+    An ordinary seeded sampler starts again from its seed in every new worker and at every resume, and so repeats its
+    first suggestions. This one never does, and a study of one worker is repeatable from its seed.
+
+    Args:
+        config: The experiment; a grid's points are queued as trials, so its sampler is never asked.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._kind, self._seed = config.study.sampler, config.seed
+        self._unconditional = {p: to_optuna(p, d) for p, d in config.search.items() if not d.when}
+        self._inner: BaseSampler = self._make(config.seed)
+
+    def _make(self, seed: int) -> BaseSampler:
+        if self._kind == "tpe":
+            return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, constant_liar=True)
+        if self._kind == "qmc":
+            with warnings.catch_warnings():
+                # Optuna warns of the experimental class on every use; the tests would notice a change
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                return QMCSampler(
+                    scramble=True,
+                    seed=self._seed,  # one sequence for the whole study, which stores the position in it
+                    independent_sampler=RandomSampler(seed=seed),
+                    warn_independent_sampling=False,
+                    warn_asynchronous_seeding=False,
+                )
+        return RandomSampler(seed=seed)
+
+    # the methods below are Optuna's interface: each is handed on to the sampler that was seeded for the trial
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        digest = hashlib.sha256(f"{self._seed} {trial.number}".encode()).digest()
+        self._inner = self._make(int.from_bytes(digest[:4], "big"))
+        self._inner.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        if self._kind == "qmc":
+            # QMCSampler takes it from the first finished trial, and samples at random until there is one
+            return {path: d for path, d in self._unconditional.items() if not d.single()}
+        return self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        self._inner.after_trial(study, trial, state, values)

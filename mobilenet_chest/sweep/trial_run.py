@@ -1,0 +1,218 @@
+"""The MLflow run of a trial: begun, resumed after an interrupt, or reused when only the study had not been told."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import optuna
+from optuna.trial import Trial
+
+from mobilenet_chest.config import EPOCH_METRICS, Config
+from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.evaluation.predictions import Predictions
+from mobilenet_chest.sweep import attributes, folds
+from mobilenet_chest.sweep.lease import Lease
+from mobilenet_chest.tracking import MlflowTracker, tags
+from mobilenet_chest.tracking.artifact_writer import remove_last
+from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
+from mobilenet_chest.tracking.runs import run_exists
+from mobilenet_chest.tracking.store import connect, store_required
+from mobilenet_chest.tracking.tracker import Status
+from mobilenet_chest.training.epoch import Record
+from mobilenet_chest.training.predict import latency
+from mobilenet_chest.two_stage import RunResult, train
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+logger = logging.getLogger(__name__)
+
+LATENCY = "latency_1_ms"
+"""Objective: milliseconds that the network takes for one image."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClaimedTrial:
+    """A trial that this process has claimed.
+
+    Attributes:
+        config: The study's experiment.
+        study: The study.
+        url: Its storage.
+        trial: The trial.
+        parent_run: The study's run in MLflow.
+        lease: This process's hold on the trial.
+    """
+
+    config: Config
+    study: optuna.Study
+    url: str
+    trial: Trial
+    parent_run: str
+    lease: Lease
+
+
+def find_earlier_run(trial: Trial, config: Config) -> Run | None:
+    """Return the run of the interrupted trial with the same values, if it can be resumed."""
+    run_id = trial.user_attrs.get(attributes.RUN_ID)
+    if run_id is None:
+        return None
+    client = connect()
+    with store_required():
+        run = client.get_run(run_id) if run_exists(client, run_id) else None
+    if run is None:
+        logger.warning("trial %d restarts: run %s does not exist any more", trial.number, run_id)
+        return None
+    digests = {tags.CONFIG_DIGEST: config.digest(), tags.DATA_DIGEST: load_train_val(config.data).digest}
+    if any(run.data.tags.get(name) != digest for name, digest in digests.items()):
+        logger.warning("trial %d restarts: run %s was made from other settings or rows", trial.number, run_id)
+        return None
+    return run
+
+
+def open_tracker(claimed: ClaimedTrial, earlier: Run | None) -> MlflowTracker:
+    """Return the tracker of the trial's run: a new one, or that of the interrupted trial."""
+    trial = claimed.trial
+    kind, name, labels = _labels(claimed.config, trial)
+    return MlflowTracker(
+        kind,
+        name=name,
+        tags=labels,
+        parent=claimed.parent_run,
+        resume=None if earlier is None else earlier.info.run_id,
+        on_start=lambda run_id: trial.set_user_attr(attributes.RUN_ID, run_id),
+        guard=claimed.lease.held,
+    )
+
+
+def _labels(config: Config, trial: Trial) -> tuple[str, str, dict[str, str]]:
+    """Return kind, name and tags of a trial's run; one of a confirmation names the trial that it repeats."""
+    if (confirms := trial.user_attrs.get(attributes.CONFIRMS)) is None:
+        labels = {tags.STUDY: config.study_name, tags.TRIAL: str(trial.number)}
+        return "trial", f"{config.study_name}-{trial.number}", labels | folds.fold_tags(config)
+    study, number, seed = (str(confirms[name]) for name in ("study", "trial", "seed"))
+    labels = {tags.STUDY: study, tags.TRIAL: number, tags.CONFIRM_SEED: seed, tags.CONFIRM: str(trial.number)}
+    return "confirm", f"{study}-{number}, seed {seed}", labels | folds.fold_tags(config)
+
+
+def train_trial(
+    claimed: ClaimedTrial, trial_config: Config, tracker: MlflowTracker, earlier: Run | None
+) -> tuple[dict[str, float], str]:  # fmt: skip
+    """Train, resuming ``earlier``; return the final metrics, and ``finished`` or ``stopped``."""
+    if earlier is not None and folds.has_all_results(earlier, claimed.config):
+        return _reuse_run(claimed, tracker, earlier)
+    if claimed.config.study.resampling == "kfold":
+        return _train_on_folds(claimed, trial_config, tracker)
+    return _train_once(claimed, trial_config, tracker, earlier)
+
+
+def _train_once(
+    claimed: ClaimedTrial, trial_config: Config, tracker: MlflowTracker, earlier: Run | None
+) -> tuple[dict[str, float], str]:  # fmt: skip
+    study, trial = claimed.config.study, claimed.trial
+    decisive = _phase_ends(trial_config) if study.budget == "phase" else None
+    # what is known only at the end, and several objectives, cannot be pruned by epoch
+    reports_epochs = study.metric in EPOCH_METRICS and not study.also
+
+    def report(epoch: int, record: Record) -> bool:
+        if not reports_epochs or (decisive is not None and epoch not in decisive):
+            return False
+        trial.report(record[study.metric], epoch)
+        return True
+
+    def after_epoch(epoch: int, record: Record) -> bool:
+        _check_driver()
+        return report(epoch, record) and trial.should_prune()
+
+    resume = None
+    if earlier is not None and (resume := resume_point(connect(), earlier)) is not None:
+        reported = _earlier_reports(claimed)
+        for epoch, record in enumerate(resume.progress.history, 1):
+            # all that was reported then, and the last epoch, which may have been saved but not reported any more
+            if epoch in reported or epoch == resume.progress.epoch:
+                report(epoch, record)
+    metrics, result = _train(trial_config, tracker, after_epoch, resume)
+    return metrics, result.status
+
+
+def _train_on_folds(
+    claimed: ClaimedTrial, trial_config: Config, tracker: MlflowTracker
+) -> tuple[dict[str, float], str]:
+    """Train on each fold; the pruner decides after each, by the mean of the folds so far."""
+    config, trial = claimed.config, claimed.trial
+
+    def track(fold: int, resume: str | None, on_start: Callable[[str], None]) -> MlflowTracker:
+        _, name, labels = _labels(trial_config, trial)
+        return MlflowTracker(
+            "fold",
+            name=f"{name}, fold {fold}",
+            tags={tags.STUDY: labels[tags.STUDY], tags.TRIAL: labels[tags.TRIAL], tags.FOLD: str(fold)},
+            parent=tracker.run_id,
+            resume=resume,
+            on_start=on_start,
+            guard=claimed.lease.held,
+        )
+
+    def train_fold(
+        fold_config: Config, tracker: MlflowTracker, resume: ResumePoint | None
+    ) -> tuple[dict[str, float], Predictions]:
+        metrics, result = _train(fold_config, tracker, lambda epoch, record: _check_driver(), resume)
+        return metrics, result.predictions
+
+    def report(done: int, means: dict[str, float]) -> bool:
+        if config.study.also:
+            return False
+        trial.report(means[config.study.metric], done)
+        return trial.should_prune()
+
+    def on_start(runs: Sequence[str]) -> None:
+        trial.set_user_attr(attributes.FOLD_RUNS, list(runs))
+
+    return folds.train_folds(trial_config, tracker, track, train_fold, report, on_start)
+
+
+def _train(
+    config: Config,
+    tracker: MlflowTracker,
+    on_epoch: Callable[[int, Record], bool | None],
+    resume: ResumePoint | None,
+) -> tuple[dict[str, float], RunResult]:
+    result = train(config, tracker, on_epoch, resume=resume)
+    metrics = dict(result.metrics)
+    if LATENCY in config.study.also:
+        metrics[LATENCY] = latency(result.model, load_train_val(config.data).val.images[:1])
+        tracker.log_metrics({LATENCY: metrics[LATENCY]}, step=0)
+    return metrics, result
+
+
+def _check_driver() -> None:
+    """Interrupt this worker if the process that started it was killed: nobody else would end it."""
+    driver = multiprocessing.parent_process()
+    if driver is not None and not driver.is_alive():
+        raise KeyboardInterrupt
+
+
+def _reuse_run(claimed: ClaimedTrial, tracker: MlflowTracker, earlier: Run) -> tuple[dict[str, float], str]:
+    """Return the results of a run whose worker was killed when all was logged, but before it told the study."""
+    for epoch, value in _earlier_reports(claimed).items():
+        claimed.trial.report(value, epoch)
+    tracker.take_over()
+    remove_last(tracker)
+    tracker.end(Status.FINISHED)
+    return dict(earlier.data.metrics), earlier.data.tags[tags.RESULT]
+
+
+def _earlier_reports(claimed: ClaimedTrial) -> dict[int, float]:
+    """Return what the interrupted trial with the same values has reported, by epoch."""
+    earlier = claimed.study.get_trials(deepcopy=False)[claimed.trial.user_attrs[attributes.RETRY_OF]]
+    reports: dict[int, float] = earlier.intermediate_values
+    return reports
+
+
+def _phase_ends(config: Config) -> set[int]:
+    """Return the epochs, counted over both stages, at which a phase of stage 2 ends."""
+    return {config.stage1.epochs + phase.end for phase in config.stage2.phases(config.data.image_size)}
