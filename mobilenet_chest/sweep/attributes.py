@@ -6,7 +6,7 @@ Names and values are part of the contract: studies of earlier versions rely on t
 from __future__ import annotations
 
 DEFINITION = "definition"
-"""Of a study: the experiment that it searches, as JSON; another experiment may not go on with it."""
+"""Of a study: the experiment that it searches, as JSON; another experiment may not continue it."""
 
 RUN_ID = "run_id"
 """Of a study and of a trial: its run in MLflow."""
@@ -33,7 +33,7 @@ DEATHS = "deaths"
 """Of a trial: how many workers have died with these values."""
 
 INTERRUPTED = "interrupted"
-"""Of a failed trial: it was ended from outside, and does not count towards the study's total."""
+"""Of a failed trial: it was ended from outside, and does not count towards the total of the study."""
 
 REASON = "reason"
 """Of a failed trial: why it failed."""

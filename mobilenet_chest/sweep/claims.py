@@ -19,7 +19,7 @@ from mobilenet_chest.sweep.space import Values, suggest
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 DUPLICATE_TRIES = 20
-"""How often a trial is claimed anew because its values were tried before; a small space may have no others left."""
+"""How often a claim is repeated because its values were tried before; a small space may have no others left."""
 
 
 def value_of(trial: FrozenTrial) -> float | None:

@@ -58,7 +58,7 @@ class Lease:
         if self._engine is not None:
             self._engine.dispose()
         else:
-            # The trial has ended: whoever waits for this file, or makes it anew, will see that in the study.
+            # The trial has ended: whoever waits for this file, or creates another, sees that in the study.
             lock_file(self._url, lock_name(self._trial)).unlink(missing_ok=True)
 
     @contextmanager

@@ -39,7 +39,7 @@ def run_trial(
 
     A trial whose values were queued again resumes the run of the interrupted one from its last checkpoint. A worker
     whose trial was revoked, since it was stopped for longer than its lease, writes nothing more. With the tracking
-    store away a trial that trains already goes on, and one that does not is queued again.
+    store away a trial that already trains continues, and one that does not is queued again.
 
     Args:
         config: The study's experiment.

@@ -29,7 +29,7 @@ def check_storage(url: str) -> None:
         address = sqlalchemy.make_url(url)
         backend = address.get_backend_name()
     except (sqlalchemy.exc.ArgumentError, ValueError):
-        # a password in what is no address cannot be told apart from the rest, so nothing of it is shown
+        # in what is no address a password cannot be found and masked, so nothing of it is shown
         given = "(not shown: it may hold a password)" if "@" in url else masked(url)
         raise StudyError(f"--storage {given}: not a database address; for example {DEFAULT}") from None
     if backend == "sqlite" and address.database in (None, "", ":memory:"):

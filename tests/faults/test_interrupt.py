@@ -185,7 +185,7 @@ def assert_taken_from_a_stopped_worker(
     assert before["tags"]["trial_state"] == "COMPLETE"
     assert everything(client, run_id) == before
     log = (folder / "err").read_text()
-    assert f"trial {trial.number}: given to another worker while this one was stopped; left" in log
+    assert f"trial {trial.number}: revoked while this worker was stopped" in log
     assert f"trial {trial.number}: its worker is gone; ended" in log
     assert "Traceback" not in log
     print(f"a stopped worker's trial was taken after {taken_after:.1f} s")

@@ -22,6 +22,7 @@ import optuna
 import psutil
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from optuna.trial import FrozenTrial, TrialState
 
 from helpers.experiments import tiny_fields
@@ -31,6 +32,8 @@ from mobilenet_chest.sweep import study, trial_run
 from mobilenet_chest.sweep.local_workers import Job, work
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.sweep.supervisor import Forecast
+from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.runs import nested_runs
 
 ROOT = Path(__file__).parents[2]
 STUDY = "sqlite:///optuna.db"
@@ -87,6 +90,25 @@ def trials(url: str = STUDY) -> list[FrozenTrial]:
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def stored_trials(name: str = "tiny", url: str = STUDY) -> list[FrozenTrial]:
+    """The trials of a study, as Optuna itself reads them."""
+    storage = optuna.storages.RDBStorage(url)
+    try:
+        return optuna.load_study(study_name=name, storage=storage).get_trials()
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def runs_by_trial(study_run: str) -> dict[int, Run]:
+    """The runs nested under a study's, by number of the trial."""
+    return {int(run.data.tags[tags.TRIAL]): run for run in nested_runs(MlflowClient(), study_run)}
+
+
+def artifact_paths(run_id: str, folder: str = "") -> set[str]:
+    return {entry.path for entry in MlflowClient().list_artifacts(run_id, folder or None)}
 
 
 def wait_until(true: Callable[[], object], process: subprocess.Popen[bytes], folder: Path) -> None:

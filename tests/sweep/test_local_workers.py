@@ -1,16 +1,23 @@
-"""Worker processes of one machine: which GPU each is given."""
+"""Worker processes of one machine: which GPU each is given, and that they log as their driver does."""
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import multiprocessing
 import os
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from mobilenet_chest import interrupts, logs
 from mobilenet_chest.config import Config
+from mobilenet_chest.sweep import local_workers
 from mobilenet_chest.sweep.local_workers import VISIBLE, Job, assign_gpus, run_workers
 from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.sweep.supervisor import Forecast
@@ -84,3 +91,90 @@ def test_a_worker_has_its_gpu_from_its_first_moment_and_its_replacement_the_same
     assert sorted(seen.values()) == ["3", "5", "5"]
     assert killed[1:] == [0]
     assert os.environ[VISIBLE] == "3,5"
+
+
+# --- the log -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def package_logger(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    """The package's logger as a Python caller finds it: without handler and level."""
+    logger = logging.getLogger(logs.LOGGER)
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", True)
+    level = logger.level
+    logger.setLevel(logging.NOTSET)
+    monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
+    yield logger
+    logger.setLevel(level)
+
+
+@pytest.mark.parametrize(
+    ("ask", "level"),
+    [
+        (lambda: None, logging.WARNING),
+        (logs.show, logging.INFO),
+        (lambda: logging.getLogger(logs.LOGGER).setLevel(logging.CRITICAL), logging.CRITICAL),
+        (lambda: logging.getLogger().setLevel(logging.DEBUG), logging.DEBUG),
+    ],
+)
+def test_a_job_carries_the_log_level_of_its_driver(
+    phantom_config: Make, package_logger: logging.Logger, ask: Callable[[], None], level: int
+) -> None:
+    ask()
+    job = Job(phantom_config(), "sqlite:///optuna.db", parent_run="none", deadline=None, threads=1)
+    assert job.log_level == level
+
+
+def test_a_worker_shows_the_log_before_it_works(
+    phantom_config: Make, package_logger: logging.Logger, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Processes and Ray actors both begin here."""
+
+    def work(job: Job) -> None:
+        logging.getLogger("mobilenet_chest.sweep.any").info("of interest")
+        logging.getLogger("mobilenet_chest.sweep.any").warning("of concern")
+
+    monkeypatch.setattr(local_workers, "work", work)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(interrupts, "install", lambda: None)
+    job = Job(phantom_config(), "sqlite:///optuna.db", parent_run="none", deadline=None, threads=1)
+    local_workers.work_until_terminated(job)
+    assert capsys.readouterr().err == "of concern\n"
+    local_workers.work_until_terminated(dataclasses.replace(job, log_level=logging.INFO))
+    assert capsys.readouterr().err == "of interest\nof concern\n"
+
+
+LOGGING = """
+import logging, sys
+from mobilenet_chest import logs
+from mobilenet_chest import interrupts, logs
+from mobilenet_chest.config import Config
+from mobilenet_chest.sweep import local_workers
+from mobilenet_chest.sweep import local_workers
+from mobilenet_chest.sweep.supervisor import Forecast
+
+def work(job):
+    logging.getLogger("mobilenet_chest.sweep.any").info("of interest")
+    logging.getLogger("mobilenet_chest.sweep.any").warning("of concern")
+
+local_workers.work = work  # its workers read this file as well
+if __name__ == "__main__":
+    for level in (None, logging.INFO):
+        if level is not None:
+            logs.show(level)
+        print("level", level, file=sys.stderr, flush=True)
+        job = local_workers.Job(Config(name="x", device="cpu"), "sqlite:///x.db", "none", None, 1)
+        local_workers.run_workers(job, 1, lambda: Forecast(False, False, True, 0), print)
+"""
+
+
+@pytest.mark.slow
+def test_worker_processes_show_the_log_as_their_driver_does(tmp_path: Path) -> None:
+    script = tmp_path / "logging_sweep.py"
+    script.write_text(LOGGING, encoding="utf-8")
+    ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=240, check=True)
+    assert ended.stderr.splitlines() == [
+        "level None", "of concern", f"level {logging.INFO}", "of interest", "of concern"
+    ]  # fmt: skip

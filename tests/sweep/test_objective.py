@@ -1,24 +1,26 @@
-"""A trial that was interrupted goes on in its own run when its values are claimed again."""
+"""One trial: how it ends in the study and in MLflow, and which checkpoints it leaves."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import optuna
 import pytest
 import requests
+from helpers.sweeps import artifact_paths, runs_by_trial
 from mlflow import MlflowClient
-from optuna.trial import TrialState
 
-from mobilenet_chest import cache, two_stage
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep import lease, local_workers, run_sweep, trial_run
-from mobilenet_chest.tracking import artifact_writer, tags
+from mobilenet_chest.sweep import local_workers, remaining_trials, run_sweep, trial_run
+from mobilenet_chest.sweep.space import grid_points
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox import delivery, sender, writes
 from mobilenet_chest.tracking.outbox.journal import journals
-from mobilenet_chest.tracking.runs import nested_runs
+from mobilenet_chest.training.progress import StageCost
+from mobilenet_chest.training.stages import prepare
 
 Make = Callable[..., Config]
 
@@ -28,56 +30,75 @@ FIVE = {
     "stage1": {"epochs": 2},
     "stage2": {"epochs": 3, "patience": None},
 }
-TIMED = ("epoch_seconds", "images_per_second", "train_seconds")
+TOO_HIGH = 1e30
+"""A learning rate after which nothing is finite any more."""
 
 
-def trials(name: str) -> list[optuna.trial.FrozenTrial]:
-    storage = optuna.storages.RDBStorage("sqlite:///optuna.db")
-    found = optuna.load_study(study_name=name, storage=storage).get_trials()
-    storage.remove_session()
-    storage.engine.dispose()
-    return found
+def test_a_failed_trial_keeps_no_checkpoint(here: Path, tiny_search: Make) -> None:
+    """Its first stage went well, and left one behind."""
+    result = run_sweep(tiny_search({"stage2.lr": {"choices": [1e-3, TOO_HIGH]}}, sampler="grid"))
+    (failed,) = [trial for trial in result.trials if trial.state == "FAIL"]
+    assert failed.run_id is not None
+    assert artifact_paths(failed.run_id, "checkpoints") == set()
+    assert artifact_paths(result.best.run_id or "", "checkpoints") != set()
 
 
-def histories(run_id: str) -> dict[str, list[tuple[int, float]]]:
-    client = MlflowClient()
-    return {
-        name: [(point.step, point.value) for point in client.get_metric_history(run_id, name)]
-        for name in client.get_run(run_id).data.metrics
-        if name not in TIMED
-    }
+def test_nan_is_never_the_best(here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The metrics are made up here: a real training stops before it comes to that."""
+    values = iter([math.nan, 0.6, math.inf, 0.7])
+
+    def trained(config: Config, tracker: Any, on_epoch: Any, resume: None) -> Any:
+        data = prepare(config).data
+        with tracker.run(config, data):
+            return SimpleNamespace(metrics={"val_auc": next(values)} | StageCost().metrics(), status="finished")
+
+    monkeypatch.setattr(trial_run, "train", trained)
+    result = run_sweep(tiny_search(RANGE, trials=4))
+    assert [(trial.state, trial.value) for trial in result.trials] == [
+        ("FAIL", None),
+        ("COMPLETE", 0.6),
+        ("FAIL", None),
+        ("COMPLETE", 0.7),
+    ]
+    assert [trial.reason for trial in result.trials[::2]] == [
+        "TrainingDiverged: val_auc is nan",
+        "TrainingDiverged: val_auc is inf",
+    ]
+    assert result.best.number == 3
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 4, 5])
-def test_an_interrupted_trial_goes_on_in_its_run(
-    here: Path, tiny_search: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, epochs: int
-) -> None:
-    monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
-    whole = run_sweep(tiny_search(RANGE, FIVE | {"name": "whole"}, trials=1))
-    cache.clear()  # or the next would have no stage 1 to be interrupted in
-    config = tiny_search(RANGE, FIVE | {"tracking": {"keep_checkpoints": 0}}, trials=1)
-    driver_dies(epochs)
-    with pytest.raises(KeyboardInterrupt):
-        run_sweep(config)
-    (interrupted, queued) = trials("tiny")
-    assert (interrupted.state, queued.state) == (TrialState.FAIL, TrialState.WAITING)
-    client = MlflowClient()
-    run = client.get_run(interrupted.user_attrs["run_id"])
-    assert (run.info.status, run.data.tags["trial_state"]) == ("KILLED", "INTERRUPTED")
+def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny_search: Make) -> None:
+    """The last point of the grid learns nothing: its loss stays above the others' median."""
+    bad = 1e-9
+    search = {"stage2.lr": {"choices": [bad, 1e-3, 1.5e-3, 2e-3, 2.5e-3]}}
+    settings = {"sampler": "grid", "pruner": "median", "metric": "val_loss", "direction": "minimize", "trials": 5}
+    values = {"stage1.epochs": 0, "stage2.epochs": 3, "loss": {"name": "bce"}}
+    seed = next(
+        seed
+        for seed in range(100)
+        if grid_points(tiny_search(search, values | {"seed": seed}, **settings))[-1]["stage2.lr"] == bad
+    )
+    result = run_sweep(tiny_search(search, values | {"seed": seed}, **settings))
+    assert [trial.state for trial in result.trials] == ["COMPLETE"] * 4 + ["PRUNED"]
+    pruned = result.trials[-1]
+    run = runs_by_trial(result.run_id)[4]
+    assert pruned.run_id == run.info.run_id
+    assert (run.info.status, run.data.tags["trial_state"]) == ("FINISHED", "PRUNED")
+    history = MlflowClient().get_metric_history(run.info.run_id, "train_loss")
+    assert 1 <= len(history) < 3
+    assert pruned.value == MlflowClient().get_metric_history(run.info.run_id, "val_loss")[len(history) - 1].value
+    assert artifact_paths(run.info.run_id, "checkpoints") == set()
+    assert artifact_paths(run.info.run_id, "predictions") == {"predictions/val.parquet"}
+    assert remaining_trials(tiny_search(search, values | {"seed": seed}, **settings)) == 0
 
-    driver_dies(0)
-    result = run_sweep(config)
-    (_, done) = trials("tiny")
-    assert (done.state, done.user_attrs["run_id"]) == (TrialState.COMPLETE, run.info.run_id)
-    (nested,) = nested_runs(client, result.run_id)
-    assert nested.info.run_id == run.info.run_id
-    assert (nested.info.status, nested.data.tags["trial"]) == ("FINISHED", "1")
-    assert nested.data.tags["trial_state"] == "COMPLETE"
-    assert whole.best.run_id is not None
-    assert histories(run.info.run_id) == histories(whole.best.run_id)
-    assert done.value == whole.best.value
-    assert done.intermediate_values == trials("whole")[0].intermediate_values
-    assert client.list_artifacts(run.info.run_id, "checkpoints") == []
+
+def test_latency_is_an_objective(here: Path, tiny_search: Make) -> None:
+    result = run_sweep(tiny_search(RANGE, trials=1, also=["latency_1_ms", "train_seconds"]))
+    (trial,) = result.trials
+    metrics = runs_by_trial(result.run_id)[0].data.metrics
+    assert trial.also == (metrics["latency_1_ms"], metrics["train_seconds"])
+    assert 0 < metrics["latency_1_ms"] < 10_000
+    assert result.front == [0]
 
 
 def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
@@ -113,52 +134,3 @@ def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
     assert [run.data.tags["trial_state"] for run in runs] == ["COMPLETE"] * 2
     assert [tags.RESULT in run.data.tags for run in runs] == [True] * 2
     assert journals() == []
-
-
-def test_a_run_that_is_gone_is_begun_anew(here: Path, tiny_search: Make, driver_dies: Callable[[int], None]) -> None:
-    config = tiny_search(RANGE, FIVE, trials=1)
-    driver_dies(3)
-    with pytest.raises(KeyboardInterrupt):
-        run_sweep(config)
-    driver_dies(0)
-    client, gone = MlflowClient(), trials("tiny")[0].user_attrs["run_id"]
-    client.set_tag(gone, "data_digest", "of other rows")
-    result: Any = run_sweep(config)
-    assert result.best.run_id != gone
-    assert client.get_run(gone).info.status == "KILLED"
-    steps = [point.step for point in client.get_metric_history(result.best.run_id, "train_loss")]
-    assert steps == [1, 2, 3, 4, 5]
-
-
-def test_a_trial_killed_between_its_runs_end_and_the_study_is_not_trained_again(
-    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = tiny_search(RANGE, FIVE, trials=1)
-
-    def killed(*_: object) -> None:
-        raise SystemExit  # as SIGKILL would: nothing is written any more
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trial_run, "remove_last", killed)
-        patch.setattr(two_stage, "remove_last", killed)
-        with pytest.raises(SystemExit):
-            run_sweep(config)
-    (left,) = trials("tiny")
-    assert left.state == TrialState.RUNNING
-    run_id = left.user_attrs["run_id"]
-    assert len(MlflowClient().list_artifacts(run_id, "checkpoints")) > 2
-    before = histories(run_id)
-    monkeypatch.setattr(lease, "process_alive", lambda worker: False)
-    monkeypatch.setattr(two_stage, "train_stage2", killed)
-    result = run_sweep(config)
-    assert result.best.run_id == run_id
-    assert histories(run_id) == before
-    (_, done) = trials("tiny")
-    assert (done.state, done.value) == (TrialState.COMPLETE, before["val_auc"][-1][1])
-    assert done.intermediate_values == left.intermediate_values
-    run = MlflowClient().get_run(run_id)
-    assert (run.info.status, run.data.tags["trial"], run.data.tags["trial_state"]) == ("FINISHED", "1", "COMPLETE")
-    assert {file.path for file in MlflowClient().list_artifacts(run_id, "checkpoints")} == {
-        "checkpoints/best.pt",
-        "checkpoints/stage1_best.pt",
-    }

@@ -23,7 +23,9 @@ from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ClusterError, MissingExtraError
+from mobilenet_chest.sweep import ray_workers
 from mobilenet_chest.sweep.claims import counts
+from mobilenet_chest.sweep.local_workers import Job
 from mobilenet_chest.sweep.ray_workers import on_ray
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +103,22 @@ def test_an_address_without_ray_is_a_mistake(tmp_path: Path) -> None:
     assert (said.returncode, said.stdout) == (2, "")
     assert said.stderr.startswith("--address 127.0.0.1:6379 ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_actor_works_as_a_worker_process_does(
+    phantom_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """So it shows the log at the level of its job; Ray passes it on to the driver's stderr."""
+    jobs: list[Job] = []
+    monkeypatch.setattr(ray_workers, "work_until_terminated", jobs.append)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", {**os.environ, "MLFLOW_TRACKING_URI": "of the node", "AWS_REGION": "there"})
+    job = Job(phantom_config(), "sqlite:///optuna.db", parent_run="none", deadline=None, threads=1)
+    actor = ray_workers._Worker({"MLFLOW_TRACKING_URI": "of the driver"}, str(tmp_path))
+    actor.work(job)
+    assert jobs == [job]
+    assert os.environ["MLFLOW_TRACKING_URI"] == "of the driver"
+    assert "AWS_REGION" not in os.environ
 
 
 @pytest.fixture

@@ -1,40 +1,26 @@
-"""Trials on rows of their own, and trials of folds."""
+"""The rows of a trial: one split for all, a split for each, or folds; and what that does to a search."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import optuna
 import pytest
+from helpers.sweeps import runs_by_trial
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from scipy.stats import norm
 
-from mobilenet_chest import cache
-from mobilenet_chest.cli.sweep import print_sweep
-from mobilenet_chest.combine import ensemble
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.errors import DataError, PromotionRefused, StudyError, TrackingError
-from mobilenet_chest.registry.promote import promote
+from mobilenet_chest.errors import DataError
 from mobilenet_chest.sweep import check, run_sweep
 from mobilenet_chest.sweep.splits import rows_of_trials, scored_on, split_seed
-from mobilenet_chest.sweep.storage import open_storage
-from mobilenet_chest.tracking import artifact_writer
-from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
-from mobilenet_chest.tracking.runs import find_runs, nested_runs
+from mobilenet_chest.tracking.artifacts import run_config, stored_predictions
 
 Make = Callable[..., Config]
 
 RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
-
-
-def runs_of(parent: str) -> dict[int, Run]:
-    """The nested runs of a study, by number of the trial."""
-    return {int(run.data.tags["trial"]): run for run in nested_runs(MlflowClient(), parent)}
 
 
 def test_seeds_of_splits_are_the_studys_and_the_trials() -> None:
@@ -55,7 +41,7 @@ def test_each_trial_divides_the_rows_anew_and_a_second_try_as_the_first(
     result = run_sweep(config)
     # trial 2 has the values, the run and the rows of trial 1, which was interrupted
     assert [trial.number for trial in result.trials] == [0, 2, 3]
-    client, runs = MlflowClient(), runs_of(result.run_id)
+    client, runs = MlflowClient(), runs_by_trial(result.run_id)
     assert sorted(runs) == [0, 2, 3]
     whole = load_train_val(config.data)
     assert client.get_run(result.run_id).data.tags["data_digest"] == whole.digest
@@ -72,22 +58,6 @@ def test_each_trial_divides_the_rows_anew_and_a_second_try_as_the_first(
         )
         rows.add(tuple(table["row"]))
     assert len(rows) == 3
-
-
-def test_a_study_from_before_there_was_resampling_goes_on(here: Path, tiny_search: Make) -> None:
-    config = tiny_search(RANGE, trials=1)
-    run_sweep(config)
-    storage = open_storage("sqlite:///optuna.db")
-    study = optuna.load_study(study_name="tiny", storage=storage)
-    definition = json.loads(study.user_attrs["definition"])
-    for key in ("study.resampling", "study.folds", "data.split_seed"):
-        del definition[key]
-    study.set_user_attr("definition", json.dumps(definition))
-    storage.remove_session()
-    storage.engine.dispose()
-    check(config)
-    with pytest.raises(StudyError, match=r"\(different: study\.resampling\)"):
-        check(tiny_search(RANGE, trials=2, resampling="reshuffle"))
 
 
 def test_rows_that_cannot_be_divided_are_refused_before_anything_is_trained(tracking: Path, tiny_search: Make) -> None:
@@ -117,124 +87,55 @@ def test_what_is_said_of_rows(phantom_config: Make) -> None:
     }
 
 
-# --- folds ---------------------------------------------------------------------------------------------------------
+# --- simulated studies, without training -----------------------------------------------------------------------
 
 
-def folds_of(run_id: str | None) -> list[Run]:
-    """The runs nested under a trial's, by fold."""
-    return sorted(nested_runs(MlflowClient(), str(run_id)), key=lambda run: int(run.data.tags["fold"]))
+ROWS, VALIDATION, TRIALS, SHARED = 2611, 305, 20, 0.5
+"""Train and val of ChestMNIST's two classes; ``SHARED`` of what makes an image hard is the same for all networks."""
 
 
-def history(run_id: str | None, metric: str) -> list[tuple[int, float]]:
-    return [(point.step, point.value) for point in MlflowClient().get_metric_history(str(run_id), metric)]
+def studies(count: int, spread: float, seed: int = 0) -> dict[str, tuple[float, float]]:
+    """For each ``study.resampling``: by how much the chosen trial's true accuracy is below the best one's, and by how
+    much its value is above its true accuracy, both in points and in the mean of the studies.
+
+    Args:
+        count: Studies.
+        spread: Standard deviation of the trials' true accuracies, whose mean is 0.89.
+        seed: Of all chance.
+    """
+    random = np.random.default_rng(seed)
+    found: dict[str, list[tuple[float, float]]] = {"holdout": [], "reshuffle": [], "kfold": []}
+    for _ in range(count):
+        true = np.clip(random.normal(0.89, spread, TRIALS), 0, 0.999)
+        hard = np.sqrt(SHARED) * random.normal(size=ROWS)
+        right = hard + np.sqrt(1 - SHARED) * random.normal(size=(TRIALS, ROWS)) < norm.ppf(true)[:, None]
+        values = {
+            "holdout": right[:, random.permutation(ROWS)[:VALIDATION]].mean(axis=1),
+            "reshuffle": np.array([random.permutation(of_trial)[:VALIDATION].mean() for of_trial in right]),
+            "kfold": right.mean(axis=1),
+        }
+        for how, value in values.items():
+            chosen = int(value.argmax())
+            found[how].append((true.max() - true[chosen], value[chosen] - true[chosen]))
+    behind_and_claimed = {how: 100 * np.mean(pairs, axis=0) for how, pairs in found.items()}
+    return {how: (float(behind), float(claimed)) for how, (behind, claimed) in behind_and_claimed.items()}
 
 
-def trials_of(name: str) -> list[optuna.trial.FrozenTrial]:
-    storage = open_storage("sqlite:///optuna.db")
-    found = optuna.load_study(study_name=name, storage=storage).get_trials()
-    storage.remove_session()
-    storage.engine.dispose()
-    return found
+@pytest.mark.slow
+def test_one_split_for_all_is_a_fairer_race_than_a_split_for_each_and_folds_fairer_still() -> None:
+    found = studies(300, spread=0.01)
+    behind, claimed = ({how: pair[place] for how, pair in found.items()} for place in (0, 1))
+    assert behind["kfold"] < 0.5 * behind["holdout"]
+    assert behind["holdout"] < behind["reshuffle"]
+    assert claimed["kfold"] < 0.5 * claimed["holdout"]
+    assert claimed["holdout"] < claimed["reshuffle"]
 
 
-def test_a_trial_is_the_mean_of_its_folds(
-    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(optuna.trial.Trial, "should_prune", lambda trial: trial.number == 1)
-    config = tiny_search(
-        RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=2, pruner="median", resampling="kfold", folds=3
-    )
-    result = run_sweep(config)
-    client, (whole, pruned) = MlflowClient(), result.trials
-    assert [trial.state for trial in result.trials] == ["COMPLETE", "PRUNED"]
-    data = load_train_val(config.data)
-
-    folds, run = folds_of(whole.run_id), client.get_run(str(whole.run_id))
-    values = [fold.data.metrics["val_auc"] for fold in folds]
-    assert [fold.data.tags["kind"] for fold in folds] == ["fold"] * 3
-    assert [fold.info.status for fold in folds] == ["FINISHED"] * 3
-    assert [(fold.data.params["data.folds"], fold.data.params["data.fold"]) for fold in folds] == [
-        ("3", "0"), ("3", "1"), ("3", "2")
-    ]  # fmt: skip
-    assert len({fold.data.tags["data_digest"] for fold in folds}) == 3
-    assert whole.value == run.data.metrics["val_auc"] == pytest.approx(np.mean(values), abs=1e-12)
-    assert history(whole.run_id, "val_auc") == [*enumerate(values, 1), (4, whole.value)]
-    assert trials_of("tiny")[0].intermediate_values == pytest.approx(
-        {1: values[0], 2: np.mean(values[:2]), 3: np.mean(values)}, abs=1e-12
-    )
-    assert run.data.metrics["train_seconds"] == pytest.approx(sum(f.data.metrics["train_seconds"] for f in folds))
-    assert run.data.metrics["parameters"] == folds[0].data.metrics["parameters"]
-    assert "train_loss" not in run.data.metrics
-    assert (run.data.tags["folds"], run.data.tags["data_digest"]) == ("3", data.digest)
-    out_of_fold = stored_predictions(client, run, "val")
-    assert len(out_of_fold) == len(data.train) + len(data.val)
-    assert out_of_fold["row"].is_monotonic_increasing
-    for fold in folds:
-        own, number = stored_predictions(client, fold, "val"), int(fold.data.tags["fold"])
-        of_it = out_of_fold[out_of_fold["fold"] == number].drop(columns="fold")
-        assert own.equals(of_it.reset_index(drop=True))
-    interval = result.ties.intervals[0]
-    assert interval.value == pytest.approx(whole.value)
-    assert interval.low < whole.value < interval.high
-
-    # a trial that is pruned ends after the fold that decided, and keeps no checkpoint
-    (only,) = folds_of(pruned.run_id)
-    assert pruned.value == only.data.metrics["val_auc"]
-    assert "predictions" not in {entry.path for entry in client.list_artifacts(str(pruned.run_id))}
-    assert client.list_artifacts(only.info.run_id, "checkpoints") == []
-    assert {entry.path for entry in client.list_artifacts(folds[0].info.run_id, "checkpoints")} == {
-        "checkpoints/best.pt", "checkpoints/stage1_best.pt"
-    }  # fmt: skip
-
-    # it has no model, and says what makes one of it
-    (candidate,) = find_runs(client, "tiny")
-    assert candidate.run_id == whole.run_id
-    way_out = f"trained on 3 folds, each with a model of its own; `mobilenet-chest ensemble {whole.run_id}`"
-    with pytest.raises(PromotionRefused, match=way_out):
-        promote("tiny")
-    with pytest.raises(TrackingError, match=way_out):
-        trained_model(client, run, run_config(client, run))
-    print_sweep(config, result, as_json=False)
-    said = capsys.readouterr().out
-    assert f"best: trial 0, val_auc {whole.value:.4f} on average over 3 folds" in said
-    assert said.endswith("      mobilenet-chest ensemble tiny\n")
-    combined = ensemble.run_ensemble([candidate])
-    assert combined.members == tuple(fold.info.run_id for fold in folds)
-    made = client.get_run(combined.run_id)
-    assert made.data.tags["scored_on"] == run.data.tags["scored_on"]
-    assert made.data.tags["data_digest"] == data.digest
-    assert stored_predictions(client, made, "val").equals(out_of_fold.drop(columns="fold"))
-
-
-def test_folds_that_were_done_are_not_trained_again(
-    here: Path, tiny_search: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
-    settings: dict[str, Any] = {"trials": 1, "resampling": "kfold", "folds": 2}
-    whole = run_sweep(tiny_search(RANGE, {"name": "whole"}, **settings))
-    cache.clear()  # or the folds would have no stage 1 to be interrupted in
-    config = tiny_search(RANGE, **settings)
-    driver_dies(3)  # two epochs in each fold
-    with pytest.raises(KeyboardInterrupt):
-        run_sweep(config)
-    (interrupted, _) = trials_of("tiny")
-    before = folds_of(interrupted.user_attrs["run_id"])
-    assert [fold.info.status for fold in before] == ["FINISHED", "KILLED"]
-    driver_dies(0)
-    result = run_sweep(config)
-    assert result.best.run_id == interrupted.user_attrs["run_id"]
-    after = folds_of(result.best.run_id)
-    assert [fold.info.run_id for fold in after] == [fold.info.run_id for fold in before]
-    assert after[0].info.end_time == before[0].info.end_time
-    assert [fold.data.tags["trial"] for fold in after] == ["0", "1"]
-    assert [history(fold.info.run_id, "train_loss") for fold in after] == [
-        history(fold.info.run_id, "train_loss") for fold in folds_of(whole.best.run_id)
-    ]
-    client = MlflowClient()
-    found, expected = (client.get_run(str(one.best.run_id)).data.metrics for one in (result, whole))
-    assert result.best.value == whole.best.value
-    timed = ("train_seconds", "stage1_epochs_reused", "stage1_epochs_trained", "saved_seconds")
-    assert {name: value for name, value in found.items() if name not in timed} == {
-        name: value for name, value in expected.items() if name not in timed
-    }
-    assert trials_of("tiny")[1].intermediate_values == trials_of("whole")[0].intermediate_values
+@pytest.mark.slow
+def test_of_equal_trials_the_value_of_the_best_is_too_good_by_what_the_rows_differ() -> None:
+    found = studies(300, spread=0.0)
+    assert {how: behind for how, (behind, _) in found.items()} == {"holdout": 0, "reshuffle": 0, "kfold": 0}
+    # the largest of 20 normal deviates is at 1.87 standard deviations
+    alone = 187 * np.sqrt(0.89 * 0.11 / VALIDATION)
+    assert found["reshuffle"][1] == pytest.approx(alone, abs=0.25)
+    assert found["kfold"][1] < found["holdout"][1] < found["reshuffle"][1]

@@ -1,0 +1,36 @@
+"""What is found wrong with a sweep before anything is trained, and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.errors import ConfigError
+from mobilenet_chest.sweep import check, remaining_trials, run_sweep
+
+Make = Callable[..., Config]
+
+RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+TOO_HIGH = 1e30
+"""A learning rate after which nothing is finite any more."""
+
+
+@pytest.mark.parametrize("search", [{"low": 0, "high": 17}, {"choices": [0, [20, 3]]}])
+def test_a_block_that_the_network_lacks(here: Path, tiny_search: Make, search: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"search\.stage2\.unfreeze_from: (17|20), but .* has 17 blocks"):
+        check(tiny_search({"stage2.unfreeze_from": search}, {"stage2.epochs": 2, "model.name": "mobilenet_v3_large"}))
+    check(tiny_search({"stage2.unfreeze_from": {"low": 0, "high": 16}}, {"model.name": "mobilenet_v3_large"}))
+
+
+def test_what_cannot_be_searched_is_refused_before_anything_is_created(here: Path, tiny_search: Make) -> None:
+    before = sorted(path.name for path in here.iterdir())
+    with pytest.raises(ConfigError, match="tiny: nothing to search"):
+        check(tiny_search({}))
+    with pytest.raises(ConfigError, match="sampler grid needs choices"):
+        run_sweep(tiny_search(RANGE, sampler="grid"))
+    assert remaining_trials(tiny_search(RANGE)) == 2
+    assert sorted(path.name for path in here.iterdir()) == before

@@ -1,0 +1,133 @@
+"""The run of a trial: an interrupted one is resumed, a finished one is reused, and epochs are reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.sweeps import stored_trials
+from mlflow import MlflowClient
+from optuna.trial import TrialState
+
+from mobilenet_chest import cache, two_stage
+from mobilenet_chest.config import Config
+from mobilenet_chest.sweep import lease, run_sweep, trial_run
+from mobilenet_chest.tracking import artifact_writer
+from mobilenet_chest.tracking.runs import nested_runs
+
+Make = Callable[..., Config]
+
+RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+FIVE = {
+    "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
+    "stage1": {"epochs": 2},
+    "stage2": {"epochs": 3, "patience": None},
+}
+TIMED = ("epoch_seconds", "images_per_second", "train_seconds")
+
+
+def histories(run_id: str) -> dict[str, list[tuple[int, float]]]:
+    client = MlflowClient()
+    return {
+        name: [(point.step, point.value) for point in client.get_metric_history(run_id, name)]
+        for name in client.get_run(run_id).data.metrics
+        if name not in TIMED
+    }
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 4, 5])
+def test_an_interrupted_trial_resumes_its_run(
+    here: Path, tiny_search: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, epochs: int
+) -> None:
+    monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
+    whole = run_sweep(tiny_search(RANGE, FIVE | {"name": "whole"}, trials=1))
+    cache.clear()  # or the next would have no stage 1 to be interrupted in
+    config = tiny_search(RANGE, FIVE | {"tracking": {"keep_checkpoints": 0}}, trials=1)
+    driver_dies(epochs)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(config)
+    (interrupted, queued) = stored_trials()
+    assert (interrupted.state, queued.state) == (TrialState.FAIL, TrialState.WAITING)
+    client = MlflowClient()
+    run = client.get_run(interrupted.user_attrs["run_id"])
+    assert (run.info.status, run.data.tags["trial_state"]) == ("KILLED", "INTERRUPTED")
+
+    driver_dies(0)
+    result = run_sweep(config)
+    (_, done) = stored_trials()
+    assert (done.state, done.user_attrs["run_id"]) == (TrialState.COMPLETE, run.info.run_id)
+    (nested,) = nested_runs(client, result.run_id)
+    assert nested.info.run_id == run.info.run_id
+    assert (nested.info.status, nested.data.tags["trial"]) == ("FINISHED", "1")
+    assert nested.data.tags["trial_state"] == "COMPLETE"
+    assert whole.best.run_id is not None
+    assert histories(run.info.run_id) == histories(whole.best.run_id)
+    assert done.value == whole.best.value
+    assert done.intermediate_values == stored_trials("whole")[0].intermediate_values
+    assert client.list_artifacts(run.info.run_id, "checkpoints") == []
+
+
+def test_a_trial_whose_run_was_of_other_rows_restarts(
+    here: Path, tiny_search: Make, driver_dies: Callable[[int], None]
+) -> None:
+    config = tiny_search(RANGE, FIVE, trials=1)
+    driver_dies(3)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(config)
+    driver_dies(0)
+    client, gone = MlflowClient(), stored_trials()[0].user_attrs["run_id"]
+    client.set_tag(gone, "data_digest", "of other rows")
+    result: Any = run_sweep(config)
+    assert result.best.run_id != gone
+    assert client.get_run(gone).info.status == "KILLED"
+    steps = [point.step for point in client.get_metric_history(result.best.run_id, "train_loss")]
+    assert steps == [1, 2, 3, 4, 5]
+
+
+def test_a_trial_killed_between_its_runs_end_and_the_study_is_not_trained_again(
+    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_search(RANGE, FIVE, trials=1)
+
+    def killed(*_: object) -> None:
+        raise SystemExit  # as SIGKILL would: nothing is written any more
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trial_run, "remove_last", killed)
+        patch.setattr(two_stage, "remove_last", killed)
+        with pytest.raises(SystemExit):
+            run_sweep(config)
+    (left,) = stored_trials()
+    assert left.state == TrialState.RUNNING
+    run_id = left.user_attrs["run_id"]
+    assert len(MlflowClient().list_artifacts(run_id, "checkpoints")) > 2
+    before = histories(run_id)
+    monkeypatch.setattr(lease, "process_alive", lambda worker: False)
+    monkeypatch.setattr(two_stage, "train_stage2", killed)
+    result = run_sweep(config)
+    assert result.best.run_id == run_id
+    assert histories(run_id) == before
+    (_, done) = stored_trials()
+    assert (done.state, done.value) == (TrialState.COMPLETE, before["val_auc"][-1][1])
+    assert done.intermediate_values == left.intermediate_values
+    run = MlflowClient().get_run(run_id)
+    assert (run.info.status, run.data.tags["trial"], run.data.tags["trial_state"]) == ("FINISHED", "1", "COMPLETE")
+    assert {file.path for file in MlflowClient().list_artifacts(run_id, "checkpoints")} == {
+        "checkpoints/best.pt",
+        "checkpoints/stage1_best.pt",
+    }
+
+
+@pytest.mark.parametrize(("budget", "steps"), [("epoch", [1, 2, 3, 4]), ("phase", [2, 4])])
+def test_when_the_pruner_is_asked(here: Path, tiny_search: Make, budget: str, steps: list[int]) -> None:
+    values = {"stage1.epochs": 0, "stage2": {"epochs": 4, "resolutions": [16, 32]}}
+    run_sweep(tiny_search({"stage2.lr": {"choices": [1e-4]}}, values, budget=budget, trials=1))
+    assert sorted(stored_trials()[0].intermediate_values) == steps
+
+
+def test_reused_epochs_are_not_reported(here: Path, tiny_search: Make) -> None:
+    search = {"stage2.lr": {"choices": [1e-4, 1e-3]}}
+    run_sweep(tiny_search(search, {"stage1.epochs": 2}, sampler="grid", trials=2))
+    assert [sorted(trial.intermediate_values) for trial in stored_trials()] == [[1, 2, 3], [3]]
