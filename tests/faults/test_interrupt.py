@@ -64,7 +64,7 @@ def assert_ends_whole(experiment: Path, folder: Path) -> None:
     complete = [t for t in found if t.state == TrialState.COMPLETE]
     assert len(complete) == TRIALS, [trial.user_attrs.get("reason") for trial in found]
     assert len({t.params["stage2.lr"] for t in complete}) == TRIALS
-    # what was in hand has been done by another, with the same values
+    # what was interrupted was done by another trial, with the same values
     for trial in found:
         if trial.state == TrialState.FAIL and trial.params:
             assert trial.params in [t.params for t in complete]
@@ -76,7 +76,7 @@ def assert_ends_whole(experiment: Path, folder: Path) -> None:
     done = [run for run in runs if run.data.tags.get("trial_state") == "COMPLETE"]
     assert sorted(int(run.data.tags["trial"]) for run in done) == sorted(t.number for t in complete)
     assert {t.user_attrs["run_id"] for t in complete} == {run.info.run_id for run in done}
-    # each goes on in the run that was begun for its values
+    # each was resumed in the run that was begun for its values
     begun = {t.user_attrs["run_id"] for t in found if t.state == TrialState.FAIL and "run_id" in t.user_attrs}
     assert begun
     assert begun <= {run.info.run_id for run in done}
@@ -117,7 +117,7 @@ def test_everything_killed_in_mid_trial(tracking: Path, experiment: Path) -> Non
 @pytest.mark.timeout(600)
 def test_a_worker_that_was_stopped_beyond_its_lease_writes_nothing(tracking: Path, experiment: Path) -> None:
     with started(sweep_line(experiment), tracking) as process:
-        number = assert_taken_from_a_stopped_worker(process, tracking)
+        number = assert_revoked_from_a_stopped_worker(process, tracking)
     assert [t.user_attrs["retry_of"] for t in trials() if "retry_of" in t.user_attrs] == [number]
     assert_ends_whole(experiment, tracking)
 
@@ -148,7 +148,7 @@ def test_a_worker_that_was_stopped_while_it_trained_the_frozen_stage_for_all(
         return is_held(file)
 
     with started([sys.executable, str(script), *sweep_line(path)[2:]], tracking) as process:
-        assert_taken_from_a_stopped_worker(process, tracking, stop_if=is_training_it)
+        assert_revoked_from_a_stopped_worker(process, tracking, stop_if=is_training_it)
     complete = [trial for trial in trials() if trial.state == TrialState.COMPLETE]
     assert [steps(trial.user_attrs["run_id"]) for trial in complete] == [list(range(1, frozen + 3))] * 3
     # by the one who had waited, by the one who went on where the stopped one had been, and by nobody else
@@ -157,14 +157,14 @@ def test_a_worker_that_was_stopped_while_it_trained_the_frozen_stage_for_all(
     assert [entry.key.partition("-")[2] for entry in cache.entries() if entry.kind == "stage1"] == ["1"]
 
 
-def assert_taken_from_a_stopped_worker(
+def assert_revoked_from_a_stopped_worker(
     process: subprocess.Popen[bytes], folder: Path, stop_if: Callable[[], bool] = lambda: True
 ) -> int:
     """Stop a worker of a sweep until another one has ended its trial; returns the number of that trial."""
     trial = wait_for_running_trials(process, folder)[0]
     worker, begun = psutil.Process(trial.user_attrs["worker"]["pid"]), time.monotonic()
     while trials()[trial.number].state == TrialState.RUNNING:
-        # stopped in the midst of a write it keeps its trial, or a database, from all others until it goes on
+        # stopped in the midst of a write it keeps a lock on its trial, or a database, until it is resumed
         worker.suspend()
         owned = is_held(lock_file(STUDY, lock_name(trial)))
         if not owned and can_be_written(folder / "optuna.db") and can_be_written(folder / "mlflow.db") and stop_if():
@@ -245,7 +245,7 @@ def everything(client: MlflowClient, run_id: str) -> dict[str, Any]:
 
 @pytest.mark.timeout(600)
 def test_killed_in_the_second_fold_of_a_trial(tracking: Path, fields: Callable[..., dict[str, Any]]) -> None:
-    """The first is not trained again, and the second goes on after its last epoch."""
+    """The first is not trained again, and the second resumes after its last epoch."""
     path, client = tracking / "tiny.yaml", MlflowClient()
     values = fields(8, trials=1, resampling="kfold", folds=2)
     path.write_text(yaml.safe_dump(values), encoding="utf-8")

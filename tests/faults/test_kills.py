@@ -91,7 +91,7 @@ def sweeping(experiment: Path, url: str, folder: Path) -> Iterator[Sweep]:
         sweep.end()
 
 
-def wait_for_a_trial_in_hand(sweep: Sweep, url: str) -> None:
+def wait_for_a_running_trial(sweep: Sweep, url: str) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         living = {one.pid for one in sweep.living()}
@@ -120,7 +120,7 @@ def test_random_kills(tracking: Path, experiment: Path, empty_database: Callable
             if chance.random() < 0.3:  # while processes start, mostly
                 time.sleep(chance.uniform(0.5, 3.0))
             else:
-                wait_for_a_trial_in_hand(sweep, url)
+                wait_for_a_running_trial(sweep, url)
                 time.sleep(chance.uniform(0.0, 2.0))
             assert sweep.process.poll() is None, (tracking / "sweep.log").read_text()
             living = sorted(sweep.living(), key=lambda one: (one.create_time(), one.pid))
@@ -137,7 +137,7 @@ def test_random_kills(tracking: Path, experiment: Path, empty_database: Callable
                 drivers += 1
                 sweep.start(trials=1000)
         sweep.end()
-    # all that was in hand or queued again, and one more
+    # all that was running or queued again, and one more
     total = len([trial for trial in trials(url) if not trial.user_attrs.get("interrupted")]) + 1
     again = subprocess.run(
         Sweep(experiment, url, tracking).command(total),
@@ -176,7 +176,7 @@ def test_the_same_line_typed_twice_joins_one_study(tracking: Path, experiment: P
     with sweeping(experiment, url, tracking) as first, sweeping(experiment, url, tracking) as second:
         first.start(trials=6)
         second.start(trials=6)
-        wait_for_a_trial_in_hand(second, url)
+        wait_for_a_running_trial(second, url)
         second.end()
         assert first.process is not None
         assert first.process.wait(timeout=200) == 0, (tracking / "sweep.log").read_text()
@@ -224,7 +224,7 @@ def at_call(number: int, real: Callable[..., Any]) -> Callable[..., Any]:
 def test_killed_at(
     here: Path, tiny_search: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, point: str, epochs: int
 ) -> None:
-    """At most the epoch in hand is lost; ``epochs`` are trained by the sweep that goes on."""
+    """At most the current epoch is lost; ``epochs`` are trained by the sweep that continues."""
     config = tiny_search(RANGE, FIVE, trials=2)
     monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
 

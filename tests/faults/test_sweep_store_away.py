@@ -71,7 +71,7 @@ def assert_all_there(url: str, folder: Path) -> None:
 def test_killed_in_mid_trial_and_back_after_trials_have_ended(
     tracking: Path, server: MlflowServer, experiment: Path
 ) -> None:
-    """Trials in hand go on and end; the next one waits until the server is back."""
+    """Running trials continue to their end; the next one waits until the server is back."""
     url = f"sqlite:///{tracking / 'optuna.db'}"
     with started(sweep_line(experiment, "--storage", url), tracking) as process:
         wait_for_running_trials(process, tracking, url, least=3, most=22)
@@ -92,7 +92,7 @@ def test_killed_in_mid_trial_and_back_after_trials_have_ended(
 def test_never_back(
     tracking: Path, server: MlflowServer, experiment: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was in hand ends, the sweep with it, and says where it lies; ``repair`` and the same line do the rest."""
+    """Running trials end, then the sweep, which says where pending writes are; ``repair`` and a second run deliver."""
     url = postgres.create()
     script = tracking / "impatient.py"
     script.write_text(IMPATIENT, encoding="utf-8")

@@ -143,7 +143,7 @@ def steps(run_id: str) -> list[int]:
 
 @contextmanager
 def mounted(folder: Path, megabytes: int) -> Iterator[Callable[[str], None]]:
-    """A file system of its own in memory; gives what mounts it anew as ``ro`` or ``rw``."""
+    """Mount a file system in memory; yield what remounts it as ``ro`` or ``rw``."""
 
     def mount(*words: str) -> None:
         subprocess.run(["mount", *words, str(folder)], check=True, capture_output=True, timeout=30)

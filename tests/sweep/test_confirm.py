@@ -1,45 +1,33 @@
-"""The leaders of a study again on fresh seeds: what is trained, what is chosen, and what survives a kill."""
+"""The leaders of a study again on fresh seeds: what is trained, what is chosen, and how it is resumed."""
 
 from __future__ import annotations
 
-import itertools
-import multiprocessing
-import os
-import signal
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 import pandas as pd
 import pytest
+from helpers.confirmations import CountedEpochs, confirm_runs, store_study
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
-from mlflow.entities import Run
-from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
-from mobilenet_chest.sweep import SweepResult, SweepStatus, remaining_confirmations, run_sweep, trial_run
+from mobilenet_chest.sweep import SweepStatus, remaining_confirmations, run_sweep, trial_run
 from mobilenet_chest.sweep.attributes import CONFIRMS
 from mobilenet_chest.sweep.confirm import find_confirmation, fresh_seeds
 from mobilenet_chest.sweep.repair import reconcile
 from mobilenet_chest.sweep.stored_study import open_or_create
-from mobilenet_chest.tracking import artifact_writer
 from mobilenet_chest.tracking.runs import best_of_study, find_runs, nested_runs
 from mobilenet_chest.training import loop
 
 Make = Callable[..., Config]
 
 RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
-
-
-def confirm_runs(result: SweepResult) -> list[Run]:
-    nested = nested_runs(MlflowClient(), result.run_id)
-    return [run for run in nested if run.data.tags["kind"] == "confirm"]
 
 
 def checkpoints(run_id: str) -> list[str]:
@@ -110,7 +98,7 @@ def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_
 
 
 def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tiny_search: Make) -> None:
-    made(tiny_search(RANGE, trials=1, confirm={"seeds": 2}), [0.0], {})
+    store_study(tiny_search(RANGE, trials=1, confirm={"seeds": 2}), [0.0], {})
     plain = run_sweep(tiny_search(RANGE, trials=1))
     assert (plain.confirmed, plain.complete) == (None, True)
     first = run_sweep(tiny_search(RANGE, trials=1, confirm={"top": 3, "seeds": 2}))  # there is one leader only
@@ -126,7 +114,7 @@ def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tin
     assert before < {run.info.run_id for run in confirm_runs(second)} == set(new.run_ids)
     client = MlflowClient()
     assert client.get_run(plain.run_id).data.tags["confirmed_run"] == second.confirmed.run_id
-    # with a trial more it is to be seen anew who leads; the single leader may be another one
+    # with one more trial the leader may be another one, and is not confirmed yet
     third = run_sweep(tiny_search(RANGE, trials=2))
     assert (third.confirmed, third.new_trials) == (None, 1)
     assert client.get_run(plain.run_id).data.tags["confirmed_run"] == ""
@@ -135,9 +123,9 @@ def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tin
 
 def test_an_interrupted_confirmation_goes_on(here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_search(RANGE, trials=1, confirm={"top": 1, "seeds": 2})
-    made(config, [0.9], {})
+    store_study(config, [0.9], {})
     # there are two epochs: the first training on a fresh seed has ended, and the second one's first epoch
-    counting = Counting(stop_at=4)
+    counting = CountedEpochs(stop_at=4)
     monkeypatch.setattr(loop, "train_epoch", counting)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(config)
@@ -149,7 +137,7 @@ def test_an_interrupted_confirmation_goes_on(here: Path, tiny_search: Make, monk
     assert "confirmed_run" not in study.data.tags
     counting.stop_at = None
     result = run_sweep(config)
-    # what was in hand, and its epoch that was kept is not trained again
+    # only the interrupted training, without its saved epoch
     assert counting.calls == 5
     assert result.complete
     assert {run.info.status for run in confirm_runs(result)} == {"FINISHED"}
@@ -157,24 +145,11 @@ def test_an_interrupted_confirmation_goes_on(here: Path, tiny_search: Make, monk
     assert MlflowClient().get_run(result.run_id).info.status == "FINISHED"
 
 
-class Counting:
-    """Trains epochs, and counts them; interrupted at one."""
-
-    def __init__(self, stop_at: int | None) -> None:
-        self.calls, self.stop_at, self._real = 0, stop_at, loop.train_epoch
-
-    def __call__(self, *given: Any, **named: Any) -> Any:
-        self.calls += 1
-        if self.calls == self.stop_at:
-            raise KeyboardInterrupt
-        return self._real(*given, **named)
-
-
 def test_a_leader_that_fails_on_a_fresh_seed_is_not_chosen(
     here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
-    made(config, [0.8, 0.9], {})
+    store_study(config, [0.8, 0.9], {})
     real = trial_run.train
 
     def train(own: Config, *given: Any, **named: Any) -> Any:
@@ -194,7 +169,7 @@ def test_a_leader_that_fails_on_a_fresh_seed_is_not_chosen(
 def test_where_trials_vary_the_rows_fresh_seeds_do_too(here: Path, tiny_search: Make, resampling: str) -> None:
     folds = {"folds": 2} if resampling == "kfold" else {}
     config = tiny_search(RANGE, trials=1, resampling=resampling, confirm={"top": 1, "seeds": 2}, **folds)
-    made(config, [0.9], {})
+    store_study(config, [0.9], {})
     result = run_sweep(config)
     assert result.confirmed is not None
     client, runs = MlflowClient(), confirm_runs(result)
@@ -210,28 +185,6 @@ def test_where_trials_vary_the_rows_fresh_seeds_do_too(here: Path, tiny_search: 
     # the chosen one can be made a model of: its folds have their checkpoints, and the others' have not
     kept = {run.info.run_id for own in of_folds for run in own if checkpoints(run.info.run_id)}
     assert kept == {run.info.run_id for run in nested_runs(client, result.confirmed.run_id)}
-
-
-def made(config: Config, claims: list[float], fresh: dict[int, list[float | None]]) -> optuna.Study:
-    """A study and its confirmation as they are when all was trained; ``None``: that training failed."""
-    url = "sqlite:///optuna.db"
-    study = open_or_create(config, url)
-    floats = optuna.distributions.FloatDistribution(1e-4, 1e-2, log=True)
-    for place, claim in enumerate(claims, 1):
-        trial = optuna.create_trial(
-            params={"stage2.lr": place * 1e-3}, distributions={"stage2.lr": floats}, value=claim,
-            user_attrs={"run_id": f"trial-{place - 1}"},
-        )  # fmt: skip
-        study.add_trial(trial)
-    settings = {"name": "tiny/confirm"}
-    again = open_or_create(config.model_copy(update={"study": config.study.model_copy(update=settings)}), url)
-    for number, values in fresh.items():
-        for seed, value in zip(fresh_seeds(config), values, strict=True):
-            confirms = {"study": "tiny", "trial": number, "seed": seed}
-            state = TrialState.FAIL if value is None else TrialState.COMPLETE
-            attributes = {CONFIRMS: confirms, "run_id": f"{number}-{value}"}
-            again.add_trial(optuna.create_trial(state=state, value=value, user_attrs=attributes))
-    return study
 
 
 FRESH = {1: [0.6, 0.7, 0.8, 0.65], 2: [0.8, 0.7, 0.9, 0.8]}
@@ -252,7 +205,7 @@ def test_who_is_chosen(
     fresh: dict[int, list[float | None]], chosen: int, run_id: str, optimistic: float,
 ) -> None:  # fmt: skip
     config = tiny_search(RANGE, trials=3, metric=metric, direction=direction, confirm={"top": 2, "seeds": 4})
-    found = find_confirmation(config, made(config, claims, fresh), "sqlite:///optuna.db")
+    found = find_confirmation(config, store_study(config, claims, fresh), "sqlite:///optuna.db")
     assert found is not None
     assert (found.trial, found.run_id) == (chosen, run_id)
     assert found.optimism.value == pytest.approx(optimistic)
@@ -260,7 +213,7 @@ def test_who_is_chosen(
 
 def test_nothing_is_chosen_where_each_leader_failed_once(tracking: Path, tiny_search: Make) -> None:
     config = tiny_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
-    study = made(config, [0.7, 0.9], {0: [0.8, None], 1: [None, 0.8]})
+    study = store_study(config, [0.7, 0.9], {0: [0.8, None], 1: [None, 0.8]})
     assert find_confirmation(config, study, "sqlite:///optuna.db") is None
     assert remaining_confirmations(config) == 0
 
@@ -281,13 +234,10 @@ def test_a_study_and_its_confirmation_look_after_runs_of_their_own(tracking: Pat
     assert reconcile(confirming, url, parent) == [f"run {runs['confirm']}: nobody works on its trial any more, KILLED"]
 
 
-# --- processes of their own ----------------------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 def test_two_workers_share_a_confirmation(tracking: Path, tiny_search: Make) -> None:
     config = tiny_search(RANGE, trials=2, confirm={"top": 1, "seeds": 3})
-    made(config, [0.9, 0.8], {})
+    store_study(config, [0.9, 0.8], {})
     seen: list[SweepStatus] = []
     result = run_sweep(config, workers=2, on_status=seen.append)
     assert (result.complete, result.new_trials) == (True, 0)
@@ -296,36 +246,3 @@ def test_two_workers_share_a_confirmation(tracking: Path, tiny_search: Make) -> 
     assert all(status.confirming and status.total == 3 for status in seen)
     assert {trial.number for status in seen for trial in status.running} == {0}
     assert seen[-1].states == {"COMPLETE": 3}
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
-def test_killed_in_mid_confirmation(here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was done is not done again, what was in hand goes on after its last epoch."""
-    config = tiny_search(RANGE, {"stage2.epochs": 3, "stage2.patience": None}, trials=1, confirm={"top": 1, "seeds": 2})
-    made(config, [0.9], {})
-    real = loop.train_epoch
-    calls = itertools.count(1)
-    monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
-
-    def until_the_seventh(*given: Any, **named: Any) -> Any:  # the third epoch of the second fresh seed
-        return os.kill(os.getpid(), signal.SIGKILL) if next(calls) == 7 else real(*given, **named)
-
-    def sweep() -> None:
-        monkeypatch.setattr(loop, "train_epoch", until_the_seventh)
-        run_sweep(config)
-
-    process = multiprocessing.get_context("fork").Process(target=sweep)
-    process.start()
-    process.join(timeout=120)
-    assert process.exitcode == -signal.SIGKILL
-    counting = Counting(stop_at=None)
-    monkeypatch.setattr(loop, "train_epoch", counting)
-    result = run_sweep(config)
-    assert counting.calls == 2
-    assert result.complete
-    runs = confirm_runs(result)
-    assert [run.info.status for run in runs] == ["FINISHED"] * 2
-    assert {run.data.tags["trial_state"] for run in runs} == {"COMPLETE"}
-    assert MlflowClient().get_run(result.run_id).data.tags["confirmed_run"] in {run.info.run_id for run in runs}

@@ -63,7 +63,7 @@ def test_everything_that_a_kill_can_leave(here: Path, tiny_search: Make) -> None
     living.set_user_attr("worker", identity())
     tags["trial"] = str(living.number)
     at_work = MlflowTracker("trial", tags=tags, parent=result.run_id).start(config, data)
-    # a sweep, a training that was killed, and one that goes on
+    # a sweep, a training that was killed, and one that still runs
     client.update_run(result.run_id, status="RUNNING")
     killed, busy = MlflowTracker().start(config, data), MlflowTracker().start(config, data)
     for run_id in (result.run_id, killed):

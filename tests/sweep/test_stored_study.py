@@ -75,7 +75,7 @@ def test_another_search_or_experiment_is_refused(study: optuna.Study, url: str, 
     with pytest.raises(StudyError, match=r"different: data\.image_size\)"):
         check_same_experiment(tiny_search(RANGE, {"data.image_size": 48}), url)
     values = {"data.image_size": 48, "model.stem": "sum", "optimizer.batch_size": 4, "stage1.epochs": 4, "seed": 1,
-              "model.dropout": 0.3, "stage2.weight_decay": 0.5}  # fmt: skip
+              "model.dropout": 0.3, "optimizer.weight_decay": 0.5}  # fmt: skip
     with pytest.raises(StudyError, match=f"and {len(values) - SHOWN} more"):
         check_same_experiment(tiny_search(RANGE, values), url)
 
