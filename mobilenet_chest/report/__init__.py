@@ -39,7 +39,7 @@ def report(references: Sequence[str], out: Path, baseline: str | None = None, re
         references: Names as :func:`~mobilenet_chest.tracking.runs.find_runs` takes them.
         out: File to write; what is there is replaced when the new page is whole.
         baseline: Run or study to set the others against.
-        reported: Add the source report's figures, as reported and not reproduced.
+        reported: Add the source report's results, as reported and not reproduced.
 
     Raises:
         UserError: ``out`` cannot be written.

@@ -15,18 +15,18 @@ from mobilenet_chest.tracking.runs import get_run
 
 TEST_METRICS = ("test_auc_tta", "test_accuracy_tta_threshold", "test_sensitivity", "test_specificity")
 
-HEADINGS = ("opening", "when", "by whom", "AUC with TTA", "accuracy, TTA, threshold", "sensitivity", "specificity",
-            "run", "digest of the rows")  # fmt: skip
+HEADINGS = ("access", "when", "by", "AUC with TTA", "accuracy, TTA, threshold", "sensitivity", "specificity",
+            "run", "row digest")  # fmt: skip
 
 
 def access_log(client: MlflowClient, run: Run) -> list[Element]:
     """Return every access to the test split for a run, or for a study, which is given by its run."""
     logged = accesses(client, run)
     if not logged:
-        return [Paragraph("The test split has not been opened for this: there are no test figures.", "missing")]
+        return [Paragraph("The test split has not been opened, so there are no test results.", "missing")]
     times = "once" if len(logged) == 1 else f"{len(logged)} times"
-    first = f"The test split was opened {times}. Only the first look is at images that had no say in anything."
-    caption = "Openings of the test split, and what they showed, with 95% intervals"
+    first = f"The test split was opened {times}. Only the first access is unbiased: later choices may depend on it."
+    caption = "Accesses to the test split and their results, with 95% intervals"
     rows = [_row(client, place, access) for place, access in enumerate(logged, 1)]
     return [Paragraph(first), Table("ledger", caption, HEADINGS, rows, text_columns=3)]
 

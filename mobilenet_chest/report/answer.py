@@ -43,8 +43,10 @@ def _optimism(subject: Subject) -> list[str]:
     if subject.study is None or not subject.is_confirmed:
         return []
     metrics = subject.study.data.metrics
-    ends = f"{signed(metrics['optimism_low'], 3)} to {signed(metrics['optimism_high'], 3)}"
-    return [f"What the search itself claimed was too good by {signed(metrics['optimism'], 3)} ({ends})."]
+    optimism_ends = f"{signed(metrics['optimism_low'], 3)} to {signed(metrics['optimism_high'], 3)}"
+    return [
+        f"The search's own value was optimistic by {signed(metrics['optimism'], 3)} (95% interval {optimism_ends})."
+    ]
 
 
 def _among_others(subject: Subject) -> list[str]:
@@ -55,18 +57,18 @@ def _among_others(subject: Subject) -> list[str]:
     same = [row for row in others if row.dataset == leader.dataset and row.comparable]
     sentences = []
     if (best := next((row for row in same if row.best), None)) is not None:
-        apart = "cannot be told from it" if leader.tied else "is better beyond chance"
+        apart = "the two are indistinguishable" if leader.tied else "it is significantly better"
         highest = f"{label(PRIMARY_METRIC)}, {best.metrics[PRIMARY_METRIC]:.3f}"
-        sentences.append(f"The highest {highest}, is that of {best.name}, which {apart}.")
+        sentences.append(f"{best.name} has the highest {highest}; {apart}.")
     elif ties := [row.name for row in same if row.tied]:
         named = ", ".join(ties[:NAMED]) + (f" and {len(ties) - NAMED} more" if len(ties) > NAMED else "")
         counts = f"{len(ties)} of {len(same)} others"
-        sentences.append(f"By {label(PRIMARY_METRIC)} it cannot be told from {counts}: {named}.")
+        sentences.append(f"By {label(PRIMARY_METRIC)} it is indistinguishable from {counts}: {named}.")
     elif same:
         beaten = f"the {len(same)} others" if len(same) > 1 else same[0].name
-        sentences.append(f"By {label(PRIMARY_METRIC)} it is better beyond chance than {beaten}.")
+        sentences.append(f"By {label(PRIMARY_METRIC)} it is significantly better than {beaten}.")
     if elsewhere := len(others) - len(same):
-        sentences.append(f"Against {elsewhere} more nothing can be said: they were scored on other images.")
+        sentences.append(f"{elsewhere} more cannot be compared: scored on other images.")
     return sentences
 
 
@@ -76,10 +78,10 @@ def _against_baseline(subject: Subject) -> list[str]:
         return []
     verdict = leader.differences.get(subject.metric)
     if verdict is None:
-        return [f"It cannot be set against the baseline {base.name}: {leader.reason}."]
+        return [f"It cannot be compared with the baseline {base.name}: {leader.reason}."]
     words = {"better": "is better than", "worse": "is worse than", "not inferior": "is not inferior to"}
-    told = words.get(verdict.verdict, "cannot be told from")
-    unequal = [f"The two were not chosen from equally much: {leader.selection}."] if leader.selection else []
+    told = words.get(verdict.verdict, "is indistinguishable from")
+    unequal = [f"The two selections were unequal: {leader.selection}."] if leader.selection else []
     metric = label(subject.metric)
     return [f"It {told} the baseline {base.name}: {metric} {difference(verdict)}.", *unequal]
 

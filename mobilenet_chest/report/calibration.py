@@ -39,14 +39,13 @@ def _reliability(run: RunDetails) -> tuple[Figure, Table]:
     description = "Bins: " + "; ".join(f"{x:.2f} predicted, {y:.2f} observed" for x, y, *_ in bins) + "."
     error = ece_interval(run.labels, run.probability_tta, run.scored.clusters)
     caption = (
-        f"Expected calibration error {diagram.ece:.3f} (95% interval {error.low:.3f} to {error.high:.3f}), of which "
-        f"{diagram.bias:.3f} would be there by chance were every probability true. "
-        f"{len(bins)} bins of about equally many rows, of {run.images_scored}; whiskers are "
-        "Wilson's 95% intervals, the dashed line is perfect calibration."
+        f"Expected calibration error (ECE) {diagram.ece:.3f} (95% interval {error.low:.3f} to {error.high:.3f}); a "
+        f"perfectly calibrated model would average {diagram.bias:.3f}. {run.images_scored} in {len(bins)} bins of "
+        "about equal size. Whiskers are 95% Wilson intervals; the dashed line is perfect calibration."
     )
     temperature, calibrated = run.metrics.get("temperature"), run.metrics.get("val_ece_calibrated")
     if temperature is not None and calibrated is not None:
-        caption += f" With temperature {temperature:.2f}, cross-fitted, the error is {calibrated:.3f}."
+        caption += f" After calibration at temperature {temperature:.2f} the cross-fitted ECE is {calibrated:.3f}."
     rows = [[f"{x:.3f}", f"{y:.3f}", f"{low:.3f} to {high:.3f}", str(count)] for x, y, low, high, count in bins]
     headings = ["mean predicted", "observed", "95% interval", "images"]
     return (
@@ -70,8 +69,8 @@ def _threshold(run: RunDetails) -> tuple[Figure, Table]:
         for place in THRESHOLDS[1::4]
     )
     caption = (
-        f"With TTA, {run.images_scored}. The dashed line is the run's threshold, {run.threshold:.2f}, which was "
-        "chosen on these images: its accuracy here is too good; the cross-fitted one in the leaderboard is not."
+        f"With TTA, {run.images_scored}. The dashed line is the run's threshold, {run.threshold:.2f}. It was chosen on "
+        "these images, so its accuracy here is optimistic; the cross-fitted accuracy in the leaderboard is not."
     )
     plot = drawing("thresholds", "Threshold curve", description[:1].upper() + description[1:] + ".", shapes)
     names = ("accuracy", "sensitivity", "specificity", "ppv", "npv")
@@ -80,5 +79,5 @@ def _threshold(run: RunDetails) -> tuple[Figure, Table]:
         for place in THRESHOLDS
     ]
     headings = ["threshold", "accuracy", "sensitivity", "specificity", "PPV", "NPV"]
-    table = Table("threshold-rows", f"What each threshold gives, of {run.name}", headings, rows)
+    table = Table("threshold-rows", f"Metrics of {run.name} at each threshold", headings, rows)
     return Figure(caption, plot, "Threshold", legend), table

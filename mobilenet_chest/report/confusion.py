@@ -24,8 +24,8 @@ def confusion_matrix(run: RunDetails) -> Figure:
         interval = run.intervals[name]
         texts.append(f"{name} {correct}/{images} = {interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})")
     caption = (
-        f"With TTA at threshold {run.threshold:.2f}, {run.images_scored}: {', '.join(texts)}; 95% "
-        "intervals, too good by what the choice of the threshold on these images gives."
+        f"With TTA at threshold {run.threshold:.2f}, {run.images_scored}: {', '.join(texts)}; in "
+        "brackets 95% intervals. The threshold was chosen on these images, so the values are optimistic."
     )
     headings = ["truth", f"predicted {classes[0]}", f"predicted {classes[1]}", "all"]
     return Figure(caption, Table("confusion", f"Predictions of {run.name}", headings, rows), "Confusion matrix")

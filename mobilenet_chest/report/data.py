@@ -32,7 +32,7 @@ def data(run: RunDetails) -> list[Element]:
     caption = "Rows of the two classes, as the file has them; brightness and contrast in gray values from 0 to 255"
     table = Table("rows", caption, ["split", "rows", *classes, "brightness", "contrast"], rows)
     if not audited.findings:
-        return [table, Paragraph("The audit finds nothing that speaks against these data.")]
+        return [table, Paragraph("The audit found no problem in these data.")]
     return [table, Findings([_finding(finding) for finding in audited.findings])]
 
 
@@ -41,5 +41,5 @@ def _finding(finding: AuditFinding) -> Finding:
         return Finding(finding.severity, finding.text)
     images: list[Element] = [Items(finding.images[:IMAGES])]
     if (more := len(finding.images) - IMAGES) > 0:
-        images.append(Paragraph(f"and {more} more: mobilenet-chest data audit lists all", "soft"))
-    return Finding(finding.severity, finding.text, Folded("Which", images))
+        images.append(Paragraph(f"and {more} more; mobilenet-chest data audit lists all", "soft"))
+    return Finding(finding.severity, finding.text, Folded("Show the images", images))

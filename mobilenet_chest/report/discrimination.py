@@ -47,10 +47,10 @@ def curves(run: RunDetails, baseline: RunDetails | None) -> Figures:
         run: The run.
         baseline: A run that was scored on the same images, drawn as a second line.
     """
-    patients = "" if run.scored.clusters is None else ", patients whole"
+    patients = "" if run.scored.clusters is None else ", patients drawn whole"
     how = (
-        f"Probabilities with TTA, {run.images_scored}; band: {DRAWS:,} bootstrap draws stratified by "
-        f"class{patients}, pointwise. The dashed line is chance"
+        f"Probabilities with TTA, {run.images_scored}. The band holds 95% of {DRAWS:,} bootstrap draws at each point, "
+        f"stratified by class{patients}. The dashed line is chance"
     )
     return Figures([_roc(run, baseline, how), _precision_recall(run, baseline, how)])
 

@@ -49,7 +49,7 @@ def leaderboard(subject: Subject, reported: bool) -> list[Element]:
         "run",
         f"{label(subject.metric)} (95% interval)",
         "" if ends is None else Scale(*(f"{end:.3f}" for end in ends)),
-        *(f"{label(name)}, less the baseline's" for name in compared),
+        *(f"{label(name)} minus baseline" for name in compared),
         "cross-fitted accuracy", "threshold", "parameters", "training", "run id",
     ]  # fmt: skip
     caption = f"By {label(subject.metric)}, {subject.leader.images_scored}"
@@ -62,18 +62,18 @@ def leaderboard(subject: Subject, reported: bool) -> list[Element]:
 def _note(subject: Subject, reported: bool) -> str:
     """Return how to read the table."""
     note = (
-        "Bar: the interval, DeLong's of an AUC, Wilson's of a share, the bootstrap's of the rest and where patients "
-        "have several images; dot: the figure; dashed line: the first "
-        f"row's. ★ has the highest {label(PRIMARY_METRIC)}, ≈ cannot be told from it (paired DeLong, corrected "
-        "for all pairs)."
+        "Bar: 95% interval (DeLong for an AUC, Wilson for a share of images, bootstrap for all else and where patients "
+        "have several images). Dot: the value. Dashed line: the value of the first row. "
+        f"★ has the highest {label(PRIMARY_METRIC)}; ≈ is indistinguishable from it (paired DeLong, corrected for all "
+        "pairs)."
     )
     if subject.base is not None:
         note += (
-            " Against the baseline: the difference, its 95% interval and p after Holm's correction for all rows, by "
-            "paired DeLong of an AUC, exact McNemar of a share, the paired bootstrap of the rest."
+            " Against the baseline: the difference, its 95% interval, and p for no difference (paired DeLong for an "
+            "AUC, exact McNemar for a share, paired bootstrap for all else), Holm-corrected over the rows."
         )
     if reported:
-        note += " Rows of the source report are reported, not reproduced: of other images, and without an interval."
+        note += " Rows of the source report are reported, not reproduced: they are of other images, without intervals."
     return note
 
 

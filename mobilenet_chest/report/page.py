@@ -74,26 +74,26 @@ def page(client: MlflowClient, subject: Subject, reported: bool) -> Page:
     leader, study = subject.leader, subject.study
     names = [leader.name] if subject.kind == "run" else subject.names
     baseline, reason = drawn_baseline(leader, subject.baseline)
-    curves_of = Paragraph(f"Of {leader.name}" + (f". {reason}" if reason else "."), "soft")
+    curves_of = Paragraph(f"Curves of {leader.name}" + (f". {reason}" if reason else "."), "soft")
     sections = [
         Section("leaderboard", "Leaderboard", leaderboard(subject, reported)),
         Section("training", "Training", learning_curves(leader)),
-        Section("discrimination", "Telling the classes apart", [curves_of, curves(leader, baseline)]),
+        Section("discrimination", "Discrimination", [curves_of, curves(leader, baseline)]),
         Section("calibration", "Calibration and threshold",
                 [*reliability_and_threshold(leader), confusion_matrix(leader)]),
-        Section("predictions", "Predictions at random", random_predictions(leader)),
+        Section("predictions", "Random predictions", random_predictions(leader)),
         Section("mistakes", "Confident mistakes", confident_mistakes(leader)),
         *([] if study is None else [Section("search", "The search", search(subject, study))]),
         Section("data", "The data", data(leader)),
         Section("test", "The sealed test split", access_log(client, study or leader.run)),
-        Section("provenance", "Where this comes from", provenance(leader)),
+        Section("provenance", "Provenance", provenance(leader)),
     ]  # fmt: skip
     class0, class1 = leader.classes
     return Page(
         title=f"{KINDS[subject.kind]} {', '.join(names)}",
         answer=answer(subject),
-        about=f"Task: {class1} (class 1) or {class0} (class 0), {leader.config.data.dataset}. All figures are of the "
-        "validation split, on which epoch and threshold were chosen, unless they are said to be of test.",
+        about=f"Task: {class1} (class 1) or {class0} (class 0), {leader.config.data.dataset}. Results are of the "
+        "validation split unless they say test. Epoch and threshold were chosen on the same split.",
         sections=sections,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )

@@ -21,8 +21,8 @@ SIDE = 128
 """Pixels of a picture in the page at most: larger ones are reduced, so that the page stays small."""
 
 HOW = (
-    "The prediction is the one with TTA at the run's threshold, confidence the probability of the predicted class. A "
-    "solid green border and ✓ are right, a dashed red one and ✗ wrong."
+    "The prediction uses TTA and the run's threshold; the percentage is the probability of the predicted class. A "
+    "solid green border and ✓ mark a right prediction, a dashed red border and ✗ a wrong one."
 )
 
 
@@ -31,7 +31,7 @@ def random_predictions(run: RunDetails) -> list[Element]:
     count = len(run.labels)
     chosen = np.sort(np.random.default_rng(run.config.seed).permutation(count)[:COUNT])
     correct = int(run.correct[chosen].sum())
-    text = f"{len(chosen)} of {count} at random; {correct} of these are right. {HOW}"
+    text = f"{len(chosen)} random images of {count}; {correct} are predicted correctly. {HOW}"
     return [Paragraph(text), _pictures(run, chosen)]
 
 
@@ -41,7 +41,7 @@ def confident_mistakes(run: RunDetails) -> list[Element]:
     if not len(wrong):
         return [Paragraph(f"None of the {len(run.labels)} images is predicted wrongly.", "missing")]
     chosen = wrong[np.argsort(-run.confidence[wrong], kind="stable")][:MISTAKES]
-    text = f"The surest {len(chosen)} of {len(wrong)} wrong predictions, of {len(run.labels)} images."
+    text = f"The {len(chosen)} most confident of {len(wrong)} wrong predictions on {len(run.labels)} images."
     return [Paragraph(text), _pictures(run, chosen)]
 
 

@@ -10,9 +10,9 @@ UNCOMMITTED = {"true": ", with uncommitted changes"}
 """What the page says of :data:`~mobilenet_chest.tracking.tags.GIT_DIRTY`."""
 
 INTERVALS = (
-    "95%: DeLong for AUC (DeLong et al., 1988), Wilson for shares (Wilson, 1927), stratified BCa bootstrap for "
-    "the rest (Efron, 1987), and for all of them where patients have several images, which are drawn whole. "
-    "They say what other images would give this model, not what another seed would."
+    "95%. AUC: DeLong (DeLong et al., 1988). Shares of images: Wilson (Wilson, 1927). All else: stratified BCa "
+    "bootstrap (Efron, 1987). Where patients have several images, every metric takes the bootstrap, which draws whole "
+    "patients. An interval is about other images for this model, not about another seed."
 )
 
 

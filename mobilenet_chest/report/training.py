@@ -17,10 +17,10 @@ HEADINGS = ("epoch", "stage", "training loss", "validation loss", "training accu
 def learning_curves(run: RunDetails) -> list[Element]:
     """Return plots of loss and accuracy by epoch with the best epoch marked, and their table."""
     if not run.history:
-        return [Paragraph(f"{run.name} was not trained by itself: it is made of other runs.", "missing")]
+        return [Paragraph(f"{run.name} has no training of its own: it is made of other runs.", "missing")]
     quantities = (("loss", "loss, nats"), ("accuracy", "accuracy at 0.5"))
     figures = Figures([_figure(run, quantity, unit) for quantity, unit in quantities])
-    return [figures, Folded("The training as a table", [_table(run)])]
+    return [figures, Folded("The learning curves as a table", [_table(run)])]
 
 
 def _figure(run: RunDetails, quantity: str, unit: str) -> Figure:
@@ -46,12 +46,14 @@ def _figure(run: RunDetails, quantity: str, unit: str) -> Figure:
         axes.dot(best, reached, "wrong"),
     ]
     description = (
-        f"Training {quantity} goes from {train[0][1]:.3f} to {train[-1][1]:.3f}, validation {quantity} from "
+        f"Training {quantity} goes from {train[0][1]:.3f} to {train[-1][1]:.3f}. Validation {quantity} goes from "
         f"{val[0][1]:.3f} to {val[-1][1]:.3f}; at the best epoch, {where}, it is {reached:.3f}."
     )
-    caption = f"Of {run.name}. The dot is the best epoch, {where}: validation {quantity} {reached:.3f}."
+    caption = (
+        f"Learning curve of {run.name}. The dot marks the best epoch, {where}: validation {quantity} {reached:.3f}."
+    )
     if two_stages:
-        caption += " The dashed line is the end of stage 1."
+        caption += " The dashed line marks the end of stage 1."
     title = f"{quantity.capitalize()} by epoch"
     plot = drawing(f"training-{quantity}", title, description, shapes)
     return Figure(caption, plot, quantity.capitalize(), [("first", "validation"), ("third", "training")])

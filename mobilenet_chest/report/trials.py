@@ -38,7 +38,7 @@ def search(subject: Subject, study: Run) -> list[Element]:
         study: The study's run.
     """
     if subject.trials is None:
-        unknown = "The sweep has not come to its end: what it cost, and which parameters mattered, is summed up then."
+        unknown = "The sweep has not finished. Its cost and the importance of its parameters are known at its end."
         return [*confirmation(subject, study), Paragraph(unknown, "missing")]
     return [
         *confirmation(subject, study),
@@ -54,13 +54,13 @@ def cost(study: Run, board: pd.DataFrame) -> Table:
         ["trials complete", number(metrics["trials_complete"], 0)],
         ["trials pruned", number(metrics["trials_pruned"], 0)],
         ["trials failed", number(metrics["trials_fail"], 0)],
-        ["time in trials, all together", duration(float(board["seconds"].sum()))],
+        ["time in trials, total", duration(float(board["seconds"].sum()))],
         ["of that in pruned trials", duration(float(board.loc[board["state"] == "PRUNED", "seconds"].sum()))],
         ["stage-1 epochs trained", number(metrics["stage1_epochs_trained"], 0)],
-        ["stage-1 epochs shared between trials", number(metrics["stage1_epochs_reused"], 0)],
-        ["time that sharing saved", duration(metrics["saved_seconds"])],
+        ["stage-1 epochs reused", number(metrics["stage1_epochs_reused"], 0)],
+        ["time saved by sharing", duration(metrics["saved_seconds"])],
     ]
-    return Table("cost", "What the sweep cost and saved", ["what", "how much"], rows)
+    return Table("cost", "Cost of the sweep, and what it saved", ["what", "how much"], rows)
 
 
 def importances(subject: Subject, study: Run) -> Element:
@@ -71,12 +71,12 @@ def importances(subject: Subject, study: Run) -> Element:
         if name.startswith(IMPORTANCE)
     }
     if not shares:
-        return Paragraph("Importance of the parameters needs four complete trials with different results.", "missing")
+        return Paragraph("Parameter importance needs four complete trials with different results.", "missing")
     largest_first = sorted(shares.items(), key=lambda item: -item[1])
     rows: list[list[Cell]] = [[path, f"{share:.1%}", meter(share)] for path, share in largest_first]
     caption = (
         f"Share of each parameter in the variance of {subject.metric} over the complete trials (fANOVA; Hutter et "
-        "al., 2014). Of few trials it is a hint, no more."
+        "al., 2014). With few trials this is only a hint."
     )
     table = Table("importances", "Importance of each searched parameter", ["parameter", "share", "bar"], rows)
     return Figure(caption, table, "Parameter importance")
@@ -89,7 +89,7 @@ def meter(share: float) -> Bar:
 
 
 def confirmation(subject: Subject, study: Run) -> list[Element]:
-    """Return what the best trial reached in the search and on fresh seeds, and which trial the fresh seeds chose."""
+    """Return the value of the best trial in the search and on fresh seeds, and which trial the fresh seeds chose."""
     metrics, study_tags, metric = study.data.metrics, study.data.tags, subject.metric
     if not study_tags.get(tags.CONFIRMED_RUN):
         return [Paragraph(_unconfirmed(subject), "missing")]
@@ -97,30 +97,29 @@ def confirmation(subject: Subject, study: Run) -> list[Element]:
     reached = claimed - as_score(optimism, subject.direction)
     paragraphs: list[Element] = [
         Paragraph(
-            f"Trial {study_tags[tags.BEST_TRIAL]} claimed {metric} {number(claimed, 4)}; trained again on fresh seeds "
-            f"it reached {number(reached, 4)} in the mean. Optimism: {signed(optimism)} (95% interval "
+            f"Trial {study_tags[tags.BEST_TRIAL]} had {metric} {number(claimed, 4)} in the search, and on average "
+            f"{number(reached, 4)} when trained again on fresh seeds. Optimism: {signed(optimism)} (95% interval "
             f"{signed(metrics['optimism_low'])} to {signed(metrics['optimism_high'])})."
         ),
         Paragraph(
             f"The fresh seeds chose trial {study_tags[tags.CONFIRMED_TRIAL]}: {metric} "
-            f"{number(metrics[f'confirmed_{metric}'], 4)} in the mean, "
-            f"{number(metrics[f'confirmed_{metric}_crossfit'], 4)} cross-fitted over that choice."
+            f"{number(metrics[f'confirmed_{metric}'], 4)} on average, "
+            f"{number(metrics[f'confirmed_{metric}_crossfit'], 4)} when cross-fitted over that choice."
         ),
     ]
     if subject.confirmation is None:
         return paragraphs
-    caption = "Trials that were trained again, on each fresh seed"
+    caption = "Leaders trained again, on each fresh seed"
     return [*paragraphs, Folded("All fresh seeds", [_frame("confirmation", caption, subject.confirmation)])]
 
 
 def _unconfirmed(subject: Subject) -> str:
     count = len(subject.rows) - (subject.base is not None)
     if count == 1:
-        return "One trial is complete: nothing has been chosen yet."
+        return "One trial is complete, so nothing has been chosen yet."
     return (
-        f"The best of {count} complete trials looks better than it is, "
-        "because it was chosen for that. By how much is not known: no confirmation (study.confirm) has trained the "
-        "best ones again on fresh seeds."
+        f"Best of {count} complete trials, so its value is optimistic. By how much is unknown: no confirmation "
+        "(study.confirm) has trained the best trials again on fresh seeds."
     )
 
 

@@ -113,7 +113,7 @@ class TestConfirmed:
     def test_it_gives_the_optimism_of_the_search(self) -> None:
         first, optimism = answer(subject([row("one", 0.95)], tags=self.TAGS, **self.METRICS))
         assert "confirmed on fresh seeds" in first
-        assert numbers(optimism) == ["+0.021", "−0.004", "+0.038"]
+        assert numbers(optimism) == ["+0.021", "95", "−0.004", "+0.038"]
 
     def test_a_comparison_does_not(self) -> None:
         made = replace(subject([row("one", 0.95)]), kind="comparison", study=None)

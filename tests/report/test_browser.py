@@ -77,7 +77,7 @@ def test_it_loads_nothing_and_complains_of_nothing(page: Path, browser: Browser)
     for kind in ("browser", "performance"):
         browser.log(kind)
     shown(browser, page)
-    browser.wait_for("dropout-study", "Where this comes from")
+    browser.wait_for("dropout-study", "Provenance")
     assert browser.log("browser") == []
     messages = [json.loads(entry["message"])["message"] for entry in browser.log("performance")]
     asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
