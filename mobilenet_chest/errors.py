@@ -5,24 +5,24 @@
     MobilenetChestError               exit code 1: the work failed
     ├── TrainingDiverged              loss or logits stopped being finite
     ├── SweepFailed                   no trial of a sweep could be finished
-    ├── WriteFailed                   a disk is full, or a folder cannot be written any more
-    ├── TrackingLost                  MLflow went away, or said no, in the midst of the work
-    ├── NotDelivered                  what a run was told waits on the disk for a tracking store that is away
-    ├── OwnershipLost                 a run was given to another process while this one was stopped
+    ├── WriteFailed                   a disk is full, or a folder became read-only
+    ├── TrackingLost                  MLflow became unreachable, or refused a write, during the work
+    ├── NotDelivered                  writes to an unreachable tracking store are pending on the disk
+    ├── OwnershipLost                 another process owns the run now
     ├── UserError                     exit code 2: the input is wrong; nothing was started
     │   ├── ConfigError               experiment file or key=value override
-    │   ├── CacheError                the cache of features, stage-1 results and read data cannot be used
+    │   ├── CacheError                the cache of features, stage-1 results and data cannot be used
     │   ├── DataError                 data file, dataset name, classes, rows
-    │   ├── WeightsError              pretrained weights that cannot be had
+    │   ├── WeightsError              pretrained weights that cannot be loaded or downloaded
     │   ├── MissingExtraError         an optional package that is not installed
-    │   ├── TrackingError             MLflow cannot be reached or written, no such run
-    │   ├── StudyError                Optuna storage, or a study that does not fit the experiment
-    │   ├── SealedError               the test split was opened for the study before
+    │   ├── TrackingError             MLflow cannot be reached or written, or has no such run
+    │   ├── StudyError                Optuna's storage, or a study of another experiment
+    │   ├── SealedError               the study's test split was opened before
     │   └── ClusterError              a Ray cluster that cannot be reached, or cannot run the sweep
-    └── PromotionRefused              exit code 3: a gate said no
+    └── PromotionRefused              exit code 3: a gate failed
 
-The command line prints ``str(error)`` and leaves with ``error.exit_code``: messages name the bad value, the
-allowed ones and the next step, in one line (a :class:`ConfigError` has one line for each problem).
+The command line prints ``str(error)`` and exits with ``error.exit_code``. A message names the bad value, the allowed
+values and the next step in one line; a :class:`ConfigError` has a line for each problem.
 """
 
 from __future__ import annotations
@@ -47,32 +47,32 @@ class SweepFailed(MobilenetChestError):
 
 
 class WriteFailed(MobilenetChestError):
-    """What a training leaves cannot be written, in the midst of it; what it had left before is whole."""
+    """A training cannot write its files any more; the files that it wrote before are complete."""
 
 
 class TrackingLost(MobilenetChestError):
-    """The tracking store answered at first, and then did not any more, or said no to what it was told."""
+    """The tracking store became unreachable during the work, or refused a write."""
 
 
 class NotDelivered(MobilenetChestError):
-    """The work is done, but the tracking store was away: what it has not got waits on the disk, to be delivered."""
+    """The work is done, but writes to an unreachable tracking store are pending on the disk."""
 
 
 class OwnershipLost(MobilenetChestError):
-    """What this process was writing has been given to another one: nothing more may be written into it from here."""
+    """Another process owns the run now: this process may not write to it any more."""
 
 
 class UserError(MobilenetChestError):
-    """What was asked for cannot be done as asked; nothing has been started."""
+    """The request cannot be done as asked; nothing was started."""
 
     exit_code = 2
 
 
 class ConfigError(UserError):
-    """One or more things wrong with an experiment file or its overrides.
+    """One or more problems of an experiment file or its overrides.
 
     Args:
-        problems: One line each, all of them, so that a file is mended in one go.
+        problems: One line for each problem; all of them, so that a file is corrected in one go.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -81,15 +81,15 @@ class ConfigError(UserError):
 
 
 class CacheError(UserError):
-    """The cache's folder cannot be written, or its size is no number."""
+    """The cache's folder cannot be written, or its size limit is not a number."""
 
 
 class DataError(UserError):
-    """A data file or a choice of rows that cannot be used."""
+    """A data file, or a choice of rows, cannot be used."""
 
 
 class WeightsError(UserError):
-    """Pretrained weights that are not on this machine and cannot be downloaded, or do not fit the model."""
+    """Pretrained weights are not on this machine and cannot be downloaded, or do not fit the model."""
 
 
 class MissingExtraError(UserError):
@@ -97,7 +97,7 @@ class MissingExtraError(UserError):
 
     Args:
         what: What was asked for.
-        extra: The extra of this package that brings it.
+        extra: The extra of this package that installs it.
     """
 
     def __init__(self, what: str, extra: str) -> None:
@@ -109,15 +109,15 @@ class TrackingError(UserError):
 
 
 class StudyError(UserError):
-    """The study's storage cannot be used, or the stored study does not fit the experiment."""
+    """The study's storage cannot be used, or the stored study is of another experiment."""
 
 
 class SealedError(UserError):
-    """The test split was opened for the same study before, and a further opening was not asked for."""
+    """The study's test split was opened before, and opening it again was not asked for."""
 
 
 class ClusterError(UserError):
-    """A Ray cluster cannot be reached, has no room for a worker, or cannot share what the sweep would keep in files."""
+    """A Ray cluster cannot be reached, has no room for a worker, or cannot share the files of the sweep."""
 
 
 class PromotionRefused(MobilenetChestError):
@@ -136,7 +136,14 @@ class PromotionRefused(MobilenetChestError):
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` for the closest allowed name, or an empty string when none is close."""
+    """Return ``"; did you mean 'x'?"`` for the closest allowed name, or an empty string when none is close."""
     by_folded = {str(option).casefold(): str(option) for option in allowed}
     close = difflib.get_close_matches(str(name).casefold(), by_folded, n=1, cutoff=0.6)
     return f"; did you mean '{by_folded[close[0]]}'?" if close else ""
+
+
+def allowed_names(name: str, allowed: Iterable[str]) -> str:
+    """Return how a message on a wrong name ends: the closest allowed name, if there is one, and all allowed names."""
+    options = list(allowed)
+    hint = nearest(name, options)
+    return f"{hint} Allowed: {', '.join(options)}" if hint else f"; allowed: {', '.join(options)}"

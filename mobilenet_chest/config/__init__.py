@@ -1,7 +1,8 @@
 """The experiment schema and the reading of experiment files."""
 
-from mobilenet_chest.config.loading import active, flatten, is_integer_field, load, parse, to_yaml, with_values
+from mobilenet_chest.config.loading import load, parse, to_yaml, with_values
 from mobilenet_chest.config.metrics import EPOCH_METRICS, FINAL_METRICS, best_direction
+from mobilenet_chest.config.paths import flatten, is_integer_field
 from mobilenet_chest.config.recipe import (
     AugmentConfig,
     LossConfig,
@@ -20,6 +21,7 @@ from mobilenet_chest.config.schema import (
     TrackingConfig,
 )
 from mobilenet_chest.config.search import Choice, ConfirmConfig, Distribution, Scalar, StudyConfig
+from mobilenet_chest.config.search_space import active
 
 __all__ = [
     "EPOCH_METRICS", "FINAL_METRICS", "MODEL_NAMES", "AugmentConfig", "Choice", "Config", "ConfirmConfig",

@@ -1,4 +1,4 @@
-"""What a run must prove before it is promoted."""
+"""The section ``gates``: what a run must prove before it is promoted."""
 
 from __future__ import annotations
 
@@ -10,32 +10,44 @@ from mobilenet_chest.config.section import Section
 
 
 class NotInferior(Section):
-    """A run may be worse than another one by less than a margin, as far as the same validation images tell."""
+    """A gate: on the same validation images, a run must be worse than another run by less than a margin."""
 
-    metric: Literal["val_auc_tta", "val_accuracy_crossfit"] = Field("val_auc_tta", description="What is compared.")
-    margin: float = Field(ge=0, lt=1, description="What may be lost; 0.01 is one point.")
+    metric: Literal["val_auc_tta", "val_accuracy_crossfit"] = Field(
+        "val_auc_tta", description="The metric that is compared."
+    )
+    margin: float = Field(ge=0, lt=1, description="What the metric may lose; 0.01 is one point.")
     confidence: float = Field(
-        0.95, ge=0.8, lt=1, description="One-sided: a run that is worse by just the margin is refused this often."
+        0.95, ge=0.8, lt=1, description="One-sided: a run that is worse by exactly the margin is refused this often."
     )
 
 
 class NotInferiorTo(NotInferior):
-    """The same, to a run that is named."""
+    """The same gate against a named run."""
 
-    reference: str = Field(min_length=1, description="A study, which stands for its best trial, or a run id.")
+    reference: str = Field(min_length=1, description="A run id, or a study, which stands for its best trial.")
 
 
 class GatesConfig(Section):
-    """Gates for promotion; none by default. They change no training, and no digest."""
+    """Gates for promotion; none by default. They change neither a training nor its digest."""
 
-    champion: NotInferior | None = Field(None, description="Not inferior to the version that the alias stands at.")
+    champion: NotInferior | None = Field(None, description="Not inferior to the version that has the alias now.")
     baseline: NotInferiorTo | None = Field(None, description="Not inferior to a named study or run.")
-    sensitivity: float | None = Field(None, gt=0, lt=1, description="Least, for the lower end of the 95% interval.")
-    specificity: float | None = Field(None, gt=0, lt=1, description="Least, for the lower end of the 95% interval.")
-    ece: float | None = Field(None, gt=0, lt=1, description="Largest calibration error on the validation images.")
-    latency_ms: float | None = Field(None, gt=0, description="Longest for one image on this machine's CPU.")
-    clean_git: bool = Field(False, description="Only a run of committed code.")
-    same_data: bool = Field(False, description="Only a run of the rows that the alias's version was made from.")
+    sensitivity: float | None = Field(
+        None, gt=0, lt=1, description="Smallest allowed lower end of the sensitivity's 95% interval."
+    )
+    specificity: float | None = Field(
+        None, gt=0, lt=1, description="Smallest allowed lower end of the specificity's 95% interval."
+    )
+    ece: float | None = Field(
+        None, gt=0, lt=1, description="Largest allowed calibration error (ECE) on the validation images."
+    )
+    latency_ms: float | None = Field(
+        None, gt=0, description="Largest allowed milliseconds for one image on this machine's CPU."
+    )
+    clean_git: bool = Field(False, description="Promote only runs of committed code.")
+    same_data: bool = Field(
+        False, description="Promote only runs of the same rows as the version that has the alias now."
+    )
     test_openings: int | None = Field(
-        None, ge=1, description="At most so many openings of the test split, the promotion's own included."
+        None, ge=1, description="Largest allowed number of test-set accesses, the promotion's included."
     )

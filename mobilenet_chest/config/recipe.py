@@ -10,7 +10,7 @@ from mobilenet_chest.config.section import Section
 
 
 def _listed(value: object) -> object:
-    """A single number as a list of one."""
+    """Return a single number as a list."""
     return [value] if isinstance(value, int) else value
 
 
@@ -23,69 +23,82 @@ class AugmentConfig(Section):
     scale: float = Field(0, ge=0, lt=1, description="Largest change of size, either way, as a share of it.")
     brightness: float = Field(0, ge=0, le=1, description="Largest change of all pixels, either way; 1 is white.")
     contrast: float = Field(
-        0, ge=0, le=1, description="Largest change, either way, of the distance from the image's mean, as a share."
+        0,
+        ge=0,
+        le=1,
+        description="Largest change, either way, of each pixel's distance from the image's mean, as a share.",
     )
     blur: float = Field(0, ge=0, le=10, description="Largest standard deviation of a Gaussian blur, in pixels.")
     noise: float = Field(0, ge=0, le=1, description="Largest standard deviation of added noise; 1 is white.")
-    erasing: float = Field(0, ge=0, le=1, description="Probability that a rectangle takes the image's mean.")
+    erasing: float = Field(0, ge=0, le=1, description="Probability that a rectangle is filled with the image's mean.")
     policy: Literal["trivial", "rand"] | None = Field(
-        None, description="TrivialAugment or RandAugment, of the operations that mean something on a radiograph."
+        None, description="trivial (TrivialAugment) or rand (RandAugment), with operations that suit radiographs."
     )
-    mixup: float = Field(0, ge=0, description="Alpha of mixup; 0: none. With cutmix, each batch has one of the two.")
-    cutmix: float = Field(0, ge=0, description="Alpha of cutmix; 0: none.")
+    mixup: float = Field(
+        0, ge=0, description="Alpha of mixup; 0: no mixup. With cutmix as well, each batch gets one of the two."
+    )
+    cutmix: float = Field(0, ge=0, description="Alpha of cutmix; 0: no cutmix.")
 
     @property
     def mixes(self) -> bool:
-        """Whether labels become shares between 0 and 1."""
+        """Return whether images are mixed, so that labels are shares between 0 and 1."""
         return self.mixup > 0 or self.cutmix > 0
 
 
 class LossConfig(Section):
     """The training loss on the logit."""
 
-    name: Literal["bce", "focal"] = Field("bce", description="Binary cross-entropy, or focal loss.")
+    name: Literal["bce", "focal"] = Field("bce", description="bce (binary cross-entropy) or focal (focal loss).")
     focal_gamma: float | None = Field(None, ge=0, description="Focusing parameter of the focal loss; 2 when unset.")
     pos_weight: Literal["auto"] | Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Weight of class 1 relative to class 0; auto: as class 0's rows to class 1's."
+        None, description="Weight of class 1 relative to class 0; auto: rows of class 0 per row of class 1."
     )
     label_smoothing: float = Field(0, ge=0, lt=1, description="Share of each label that is spread over both classes.")
 
     distill_weight: float = Field(
-        0, ge=0, le=1, description="Share of the loss that compares with a teacher (command distill); 0: none."
+        0, ge=0, le=1, description="Share of the loss that compares with a teacher (command distill); 0: no teacher."
     )
-    distill_temperature: float = Field(2, gt=0, description="Divides the logits of both where they are compared.")
+    distill_temperature: float = Field(
+        2, gt=0, description="Divides the logits of student and teacher before they are compared."
+    )
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
         if self.name != "focal" and self.focal_gamma is not None:
-            raise ValueError(f"focal_gamma belongs to name: focal, not to '{self.name}'")
+            raise ValueError(
+                f"focal_gamma belongs to name: focal, not to '{self.name}'; set it with loss.name: focal only"
+            )
         if self.name == "focal" and self.label_smoothing:
-            raise ValueError("label_smoothing needs name: bce; the focal loss is defined for labels 0 and 1 alone")
+            raise ValueError(
+                f"label_smoothing {self.label_smoothing:g} needs name: bce; focal loss takes labels 0 and 1 only"
+            )
         return self
 
 
 class OptimizerConfig(Section):
-    """Everything about the update step that both stages share."""
+    """The update step, the same in both stages."""
 
     name: Literal["adamw", "sgd", "schedulefree_adamw"] = Field(
-        "adamw", description="AdamW, SGD with Nesterov momentum, or schedule-free AdamW (extra schedulefree)."
+        "adamw", description="adamw, sgd (with Nesterov momentum) or schedulefree_adamw (extra schedulefree)."
     )
-    momentum: float | None = Field(None, gt=0, lt=1, description="Of SGD; 0.9 when unset.")
-    weight_decay: float = Field(0.01, ge=0)
+    momentum: float | None = Field(None, gt=0, lt=1, description="Momentum of SGD; 0.9 when unset.")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay, decoupled in AdamW.")
     sam_rho: float = Field(
-        0, ge=0, description="Radius of sharpness-aware minimisation, which doubles the cost of a step; 0: none."
+        0, ge=0, description="Radius of sharpness-aware minimisation, which doubles the cost of a step; 0: off."
     )
     batch_size: int = Field(48, ge=1, description="Images in one forward pass.")
-    accumulation: int = Field(2, ge=1, description="Batches whose gradients make one step.")
+    accumulation: int = Field(2, ge=1, description="Batches whose gradients are added for one step.")
     clip_norm: float | None = Field(1.0, gt=0, description="Largest L2 norm of the gradient; null for no clipping.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="auto is fp16 with loss scaling on CUDA and fp32 elsewhere; fp16 needs CUDA."
+        "auto", description="auto: fp16 with loss scaling on CUDA, fp32 elsewhere. fp16 needs CUDA."
     )
 
     @model_validator(mode="after")
     def _momentum_needs_sgd(self) -> Self:
         if self.name != "sgd" and self.momentum is not None:
-            raise ValueError(f"momentum belongs to name: sgd, not to '{self.name}'")
+            raise ValueError(
+                f"momentum belongs to name: sgd, not to '{self.name}'; set it with optimizer.name: sgd only"
+            )
         return self
 
 
@@ -96,16 +109,20 @@ class StageConfig(Section):
     lr: float = Field(gt=0, description="Learning rate after warm-up.")
     schedule: Literal["constant", "cosine", "onecycle"] = Field(
         "constant",
-        description="cosine falls to 0 at the last step; onecycle rises from lr/25 over the warm-up, or 30% of the "
-        "steps without one, and falls to lr/250,000.",
+        description="Learning rate over the steps. cosine: falls to 0 at the last step; onecycle: rises from lr/25 "
+        "over the warm-up (without one, over 30% of the steps), then falls to lr/250,000.",
     )
-    warmup_epochs: float = Field(0, ge=0, description="Epochs of warm-up, fractions allowed; linear but for onecycle.")
-    patience: int | None = Field(None, ge=1, description="Epochs without a new best before the stage ends.")
+    warmup_epochs: float = Field(
+        0, ge=0, description="Epochs of warm-up, fractions allowed; linear, except for onecycle."
+    )
+    patience: int | None = Field(
+        None, ge=1, description="Epochs without a new best value before the stage ends; null: no early stop."
+    )
     ema: float = Field(
         0,
         ge=0,
         lt=1,
-        description="Decay per step of the moving average of weights that is kept; 0: none.",
+        description="Decay per step of the moving average of the weights, which is kept instead; 0: no average.",
     )
 
     @model_validator(mode="after")
@@ -116,10 +133,10 @@ class StageConfig(Section):
 
 
 class Phase(NamedTuple):
-    """Epochs of a stage that train the same blocks at the same size.
+    """Successive epochs of a stage that train the same blocks at the same image size.
 
     Attributes:
-        end: Epochs of the stage done at its end.
+        end: Number of the stage's epochs that are done at the end of the phase.
         block: First backbone block that learns.
         size: Side in pixels of the training images.
     """
@@ -137,20 +154,22 @@ class Stage1Config(StageConfig):
 
 
 class Stage2Config(StageConfig):
-    """Full fine-tuning from the best state of stage 1."""
+    """Full fine-tuning, which starts from the best state of stage 1."""
 
     epochs: int = Field(120, ge=0, description="0 leaves the stage out.")
     lr: float = Field(1e-4, gt=0, description="Learning rate after warm-up.")
-    patience: int | None = Field(40, ge=1, description="Epochs without a new best before the stage ends.")
+    patience: int | None = Field(
+        40, ge=1, description="Epochs without a new best value before the stage ends; null: no early stop."
+    )
     lr_decay: float = Field(
-        1, gt=0, le=1, description="Factor on the learning rate from each block to the one before; 1: the same for all."
+        1, gt=0, le=1, description="Factor on the learning rate from each block to the block before it; 1: equal rates."
     )
     batchnorm: Literal["learn", "frozen"] = Field(
-        "learn", description="frozen: running statistics stay as they are; weights and biases learn all the same."
+        "learn", description="frozen: running statistics stay as they are, while weights and biases learn."
     )
     unfreeze_from: Annotated[
         tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_listed, json_schema_input_type=int | list[int])
-    ] = Field((0,), description="First backbone block that learns; 0: all do. A list unfreezes phase by phase.")
+    ] = Field((0,), description="First backbone block that learns; 0: all learn. A list unfreezes phase by phase.")
     resolutions: tuple[Annotated[int, Field(ge=16)], ...] | None = Field(
         None, min_length=1, description="Side in pixels of the training images, phase by phase; ends at image_size."
     )
@@ -159,17 +178,26 @@ class Stage2Config(StageConfig):
     def _phases_fit(self) -> Self:
         blocks, sizes = self.unfreeze_from, self.resolutions or (0,)
         if not blocks or list(blocks) != sorted(blocks, reverse=True):
-            raise ValueError(f"unfreeze_from {list(blocks)} must fall: a block that has learned is not frozen again")
+            raise ValueError(
+                f"unfreeze_from {list(blocks)} must fall, as [13, 0] does, and not be empty: a block that has learned "
+                "is not frozen again"
+            )
         if list(sizes) != sorted(sizes):
-            raise ValueError(f"resolutions {list(sizes)} must rise")
+            raise ValueError(f"resolutions {list(sizes)} must rise; write them from small to large")
         if 1 < len(blocks) != len(sizes) > 1:
-            raise ValueError(f"unfreeze_from has {len(blocks)} phases, resolutions {len(sizes)}; give equally many")
+            raise ValueError(f"unfreeze_from has {len(blocks)} phases, resolutions {len(sizes)}; give equal numbers")
         if 0 < self.epochs < max(len(blocks), len(sizes)):
-            raise ValueError(f"{self.epochs} epochs are too few for {max(len(blocks), len(sizes))} phases")
+            raise ValueError(
+                f"epochs {self.epochs}: too few for {max(len(blocks), len(sizes))} phases; give at least as many"
+            )
         return self
 
     def phases(self, image_size: int) -> tuple[Phase, ...]:
-        """The stage's phases, of equal length (later ones take the remainder)."""
+        """Return the stage's phases, of equal length; later phases take the remainder.
+
+        Args:
+            image_size: Side in pixels where ``resolutions`` is not set.
+        """
         blocks, sizes = self.unfreeze_from, self.resolutions or (image_size,)
         count = max(len(blocks), len(sizes))
         blocks, sizes = (values * count if len(values) == 1 else values for values in (blocks, sizes))

@@ -1,7 +1,7 @@
-"""The experiment schema: every field a YAML experiment can set, its type, range and default.
+"""The experiment schema: every field of a YAML experiment, with its type, range and default.
 
-Defaults are the source report's recipe (section 8.1), so an experiment file states only what differs. Models are
-frozen and refuse unknown keys; checks that involve more than one field stand beside the fields they involve.
+Defaults are the source report's recipe (section 8.1), so an experiment file states only what differs. Sections are
+frozen and refuse unknown keys. A check of several fields is in the smallest section that has them all.
 """
 
 from __future__ import annotations
@@ -18,50 +18,50 @@ from mobilenet_chest.config.metrics import EpochMetric
 from mobilenet_chest.config.recipe import AugmentConfig, LossConfig, OptimizerConfig, Stage1Config, Stage2Config
 from mobilenet_chest.config.search import Distribution, StudyConfig
 from mobilenet_chest.config.section import Section
-from mobilenet_chest.errors import nearest
+from mobilenet_chest.errors import allowed_names
 
 MODEL_NAMES = (
     "mobilenet_v3_large", "mobilenet_v3_small", "mobilenet_v2", "densenet121", "resnet50", "efficientnet_b0",
     "efficientnet_lite0",
 )  # fmt: skip
-"""Architectures of the zoo; ``timm:<name>`` is accepted besides."""
+"""Architectures of the zoo; ``timm:<name>`` is allowed as well."""
 
 DROP_PATH_MODELS = ("efficientnet_b0", "efficientnet_lite0")
-"""Those of them that can leave out residual branches; of timm's, many can."""
+"""Architectures of the zoo that can skip residual branches; many of timm's can."""
 
 NEWER_DATA_FIELDS: dict[str, Any] = {"split_seed": None, "drop_duplicates": False}
-"""Fields of ``data`` that are no part of the digest at these values, so that older experiments keep theirs."""
+"""Fields of ``data`` that are left out of the digest at these values, so that older experiments keep their digest."""
 
 
 class DataConfig(Section):
-    """Which images, which two classes, at which size."""
+    """The images, the two classes, the image size, and the rows of train and val."""
 
     dataset: str = Field("chestmnist", description="A 2D MedMNIST name, or 'phantom' for embedded synthetic data.")
     classes: tuple[str, str] | None = Field(
-        None, description="Names of class 0 and class 1; needed for sets with more than two labels."
+        None, description="Names of class 0 and class 1; required for datasets with more than two labels."
     )
     source_size: Literal[28, 64, 128, 224] = Field(28, description="Side in pixels of the stored images.")
-    image_size: int = Field(128, ge=16, le=1024, description="Side in pixels the network sees (bicubic resize).")
-    path: Path | None = Field(None, description="A local .npz in MedMNIST layout, used instead of a download.")
-    root: Path = Field(Path("~/.medmnist"), description="Folder of downloaded files; the one medmnist uses.")
+    image_size: int = Field(128, ge=16, le=1024, description="Side in pixels of the network's input (bicubic resize).")
+    path: Path | None = Field(None, description="A local .npz file in MedMNIST layout, used instead of a download.")
+    root: Path = Field(Path("~/.medmnist"), description="Folder of downloaded files; medmnist uses the same.")
     sampling: Literal["all", "oversample", "balanced"] = Field(
         "all",
-        description="Training rows of an epoch. all: each once; oversample: those of the smaller class again, until "
-        "both have as many; balanced: as many as there are, half of each batch from each class.",
+        description="Training rows of an epoch. all: each row once; oversample: rows of the smaller class are repeated "
+        "until both classes have as many; balanced: half of each batch from each class.",
     )
     folds: int | None = Field(
-        None, ge=2, description="Divide train and val anew, together, into so many folds; null: as the file has them."
+        None, ge=2, description="Divide train and val together into this many folds; null: keep the file's split."
     )
-    fold: int = Field(0, ge=0, description="Fold to validate on, from 0.")
+    fold: int = Field(0, ge=0, description="Fold to validate on, counted from 0.")
     drop_duplicates: bool = Field(
-        False, description="Leave out training rows whose image stands in validation, or in an earlier training row."
+        False, description="Leave out training rows whose image is also in val or in an earlier training row."
     )
     split_seed: int | None = Field(
         None,
         ge=0,
         lt=2**32,
-        description="Divide train and val anew, together, by this seed: into folds, or without folds into a train and "
-        "a val as large as the file's; null: folds by seed 0, or as the file has them.",
+        description="Seed that divides train and val together: into folds, or without folds into splits as large as "
+        "the file's. null: seed 0 for folds, else the file's split.",
     )
 
     @field_validator("path", "root")
@@ -73,18 +73,19 @@ class DataConfig(Section):
     @model_validator(mode="after")
     def _phantom_has_no_file(self) -> Self:
         if self.dataset == "phantom" and self.path is not None:
-            raise ValueError("dataset 'phantom' is generated; remove path, or name the MedMNIST set it imitates")
+            raise ValueError(f"dataset 'phantom' is generated; remove path {self.path}, or name the file's dataset")
         return self
 
     @model_validator(mode="after")
     def _one_of_the_folds(self) -> Self:
         if self.fold >= (self.folds or 1):
-            raise ValueError(f"fold {self.fold} is not one of {self.folds or 'no'} folds, counted from 0")
+            allowed = f"0 to {self.folds - 1}" if self.folds else "0, unless folds is set"
+            raise ValueError(f"fold {self.fold} is not one of {self.folds or 'no'} folds; allowed: {allowed}")
         return self
 
     @property
     def divided(self) -> bool:
-        """Whether train and val are divided anew, together, and not as the file has them."""
+        """Return whether train and val are divided together, instead of keeping the file's split."""
         return self.folds is not None or self.split_seed is not None
 
 
@@ -92,22 +93,22 @@ class ModelConfig(Section):
     """The network: a pretrained backbone and a fully connected head with one logit."""
 
     name: str = Field("mobilenet_v3_large", description=f"One of {', '.join(MODEL_NAMES)}, or timm:<name>.")
-    weights: str = Field("imagenet", min_length=1, description="'imagenet', 'none', or a path to a state dict.")
+    weights: str = Field("imagenet", min_length=1, description="'imagenet', 'none', or the path of a state dict.")
     stem: Literal["mean", "sum", "repeat"] = Field(
-        "mean", description="How a three-channel stem takes one gray channel; RGB sets keep the stem as it is."
+        "mean", description="How a three-channel stem is adapted to one gray channel; unused for RGB datasets."
     )
     hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (1280, 640), description="Widths of the head's hidden layers; [] is one linear layer."
+        (1280, 640), description="Widths of the head's hidden layers; []: a single linear layer."
     )
     dropout: float = Field(0.5, ge=0, lt=1, description="Dropout before the next layer, halved at each layer.")
     pooling: Literal["avg", "max", "gem"] = Field(
-        "avg", description="How maps become features; gem: generalised mean, whose exponent learns with the head."
+        "avg", description="How feature maps become features; gem: generalised mean with a learned exponent."
     )
     attention: Literal["none", "se", "cbam"] = Field(
-        "none", description="Attention on the last maps, before pooling; learns with the head."
+        "none", description="Attention on the last feature maps, before pooling; learns with the head."
     )
     drop_path: float | None = Field(
-        None, ge=0, lt=1, description="Largest probability to leave out a residual branch; null: the backbone's own."
+        None, ge=0, lt=1, description="Largest probability of skipping a residual branch; null: the backbone's default."
     )
 
     @field_validator("name")
@@ -115,55 +116,57 @@ class ModelConfig(Section):
     def _known_model(cls, value: str) -> str:
         if value in MODEL_NAMES or (value.startswith("timm:") and len(value) > len("timm:")):
             return value
-        raise ValueError(
-            f"unknown model '{value}'{nearest(value, MODEL_NAMES)} Allowed: {', '.join(MODEL_NAMES)}, timm:<name>"
-        )
+        raise ValueError(f"unknown model '{value}'{allowed_names(value, [*MODEL_NAMES, 'timm:<name>'])}")
 
     @model_validator(mode="after")
     def _backbone_can(self) -> Self:
         of_timm = self.name.startswith("timm:")
         if of_timm and (self.pooling != "avg" or self.attention != "none"):
-            raise ValueError(f"{self.name} pools by itself: pooling avg and attention none alone are allowed")
+            raise ValueError(f"{self.name} pools by itself; allowed: pooling: avg with attention: none")
         if self.drop_path is not None and not of_timm and self.name not in DROP_PATH_MODELS:
             raise ValueError(
-                f"drop_path: {self.name} has no residual branches to leave out at random; allowed for "
-                f"{', '.join(DROP_PATH_MODELS)} and many of timm:<name>"
+                f"drop_path {self.drop_path:g}: {self.name} has no residual branches to skip; remove it, or use "
+                f"{', '.join(DROP_PATH_MODELS)} or one of timm:<name>"
             )
         return self
 
 
 class EvaluationConfig(Section):
-    """How the best epoch and the threshold are chosen, always on the validation split."""
+    """How the best epoch and the threshold are chosen; always on the validation split."""
 
-    metric: EpochMetric = Field("val_accuracy", description="Chooses the best epoch; patience counts on it.")
-    threshold_low: float = Field(0.30, gt=0, lt=1)
-    threshold_high: float = Field(0.70, gt=0, lt=1)
-    threshold_step: float = Field(0.01, gt=0, lt=1)
-    folds: int = Field(5, ge=2, description="Folds of the cross-fitted accuracy.")
+    metric: EpochMetric = Field(
+        "val_accuracy", description="Metric that chooses the best epoch; patience counts epochs without a new best."
+    )
+    threshold_low: float = Field(0.30, gt=0, lt=1, description="Lowest threshold that is tried.")
+    threshold_high: float = Field(0.70, gt=0, lt=1, description="Highest threshold that is tried.")
+    threshold_step: float = Field(0.01, gt=0, lt=1, description="Distance between thresholds.")
+    folds: int = Field(5, ge=2, description="Folds of cross-fitted metrics.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.threshold_low > self.threshold_high:
             raise ValueError(
-                f"threshold_low {self.threshold_low:g} must not exceed threshold_high {self.threshold_high:g}"
+                f"threshold_low {self.threshold_low:g} is above threshold_high {self.threshold_high:g}; swap them"
             )
         return self
 
 
 class TrackingConfig(Section):
-    """What goes to MLflow besides what always does; where to is up to MLflow's own environment variables."""
+    """What is logged to MLflow in addition; MLflow's environment variables say where to."""
 
-    experiment: str | None = Field(None, min_length=1, description="MLflow experiment; the file's name when unset.")
+    experiment: str | None = Field(None, min_length=1, description="Name of the MLflow experiment; `name` when unset.")
     keep_checkpoints: int = Field(3, ge=0, description="A sweep keeps the checkpoints of this many best trials.")
     system_metrics: bool = Field(False, description="Log CPU, memory and GPU use of each run.")
 
 
 class Config(Section):
-    """One experiment, resolved: what :func:`mobilenet_chest.train` and a sweep take."""
+    """A resolved experiment, which :func:`mobilenet_chest.train` and a sweep take."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=120, description="Name of the experiment.")
-    seed: int = Field(2024, ge=0, lt=2**32)
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
+    seed: int = Field(2024, ge=0, lt=2**32, description="Seed of weights, batches, augmentation and folds.")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto (CUDA if there is one), cpu, cuda or cuda:N."
+    )
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -173,14 +176,16 @@ class Config(Section):
     stage2: Stage2Config = Stage2Config()
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
-    search: dict[str, Distribution] = Field({}, description="Dotted path of a field -> the values a sweep may give it.")
+    search: dict[str, Distribution] = Field(
+        {}, description="Dotted path of a field -> the values that a sweep tries for it."
+    )
     study: StudyConfig = StudyConfig()
     gates: GatesConfig = GatesConfig()
 
     @model_validator(mode="after")
     def _something_to_train(self) -> Self:
         if self.stage1.epochs + self.stage2.epochs == 0:
-            raise ValueError("stage1.epochs and stage2.epochs are both 0: nothing to train")
+            raise ValueError("stage1.epochs and stage2.epochs are both 0: nothing to train; give one of them 1 or more")
         return self
 
     @model_validator(mode="after")
@@ -197,32 +202,36 @@ class Config(Section):
     @model_validator(mode="after")
     def _rows_are_the_studys_choice(self) -> Self:
         if not self.search:
-            return self  # one training, or a trial, which has its rows by now
+            return self  # a single training, or a trial, whose rows are fixed already
         for name in ("folds", "fold", "split_seed"):
             if f"data.{name}" in self.search:
                 raise ValueError(
-                    f"search.data.{name}: a trial would choose the rows it is scored on; leave it out, and let "
-                    "study.resampling (reshuffle, kfold) vary them"
+                    f"search.data.{name}: a trial would choose the rows it is scored on; remove it, and vary the rows "
+                    "by study.resampling: reshuffle or kfold"
                 )
         given = {"reshuffle": ("folds", "split_seed"), "kfold": ("folds",)}.get(self.study.resampling, ())
         for name in given:
             if getattr(self.data, name) is not None:
                 raise ValueError(
                     f"data.{name} {getattr(self.data, name)} divides the rows, and so does study.resampling: "
-                    f"{self.study.resampling}; leave one of them out"
+                    f"{self.study.resampling}; remove one of them"
                 )
         return self
 
     @model_validator(mode="after")
     def _choices_go_together(self) -> Self:
         if self.loss.name == "focal" and self.augment.mixes:
-            raise ValueError("augment.mixup and cutmix need loss.name: bce; focal loss is defined for labels 0 and 1")
+            raise ValueError(
+                "augment.mixup and cutmix need loss.name: bce; focal loss is defined for labels 0 and 1 only"
+            )
         if self.loss.distill_weight and self.augment.mixes:
-            raise ValueError("loss.distill_weight must be 0 with augment.mixup or cutmix: a teacher knows whole images")
+            raise ValueError(
+                "loss.distill_weight must be 0 with augment.mixup or cutmix: a teacher has scored unmixed images"
+            )
         if self.loss.pos_weight is not None and self.data.sampling != "all":
             raise ValueError(
                 f"loss.pos_weight {self.loss.pos_weight} and data.sampling {self.data.sampling} correct for the same "
-                "imbalance; choose one"
+                "imbalance; remove one of them"
             )
         if self.optimizer.name == "schedulefree_adamw":
             for name, stage in (("stage1", self.stage1), ("stage2", self.stage2)):
@@ -234,26 +243,26 @@ class Config(Section):
 
     @property
     def experiment(self) -> str:
-        """Name of the MLflow experiment."""
+        """Return the name of the MLflow experiment."""
         return self.tracking.experiment or self.name
 
     @property
     def study_name(self) -> str:
-        """Name of the Optuna study and of its MLflow parent run."""
+        """Return the name of the Optuna study and of its MLflow parent run."""
         return self.study.name or self.name
 
     def resolved(self) -> dict[str, Any]:
-        """The whole experiment as plain JSON-compatible values, defaults included."""
+        """Return all fields as JSON-compatible values, defaults included."""
         return self.model_dump(mode="json")
 
     def training_fields(self) -> dict[str, Any]:
-        """The resolved experiment without ``search``, ``study`` and ``gates``: what one training is made of."""
+        """Return the fields of a single training: all but ``search``, ``study`` and ``gates``."""
         return self.model_dump(mode="json", exclude={"search", "study", "gates"})
 
     def digest(self) -> str:
-        """SHA-256 (first 16 hex digits) of what determines a training's numbers.
+        """Return the SHA-256 (first 16 hex digits) of the fields that determine a training's results.
 
-        Names, tracking, search, gates, the device and the place of the data are left out: the same training under
+        Names, tracking, search, gates, the device and the place of the data are left out. So the same training under
         another name, or from a file in another folder, has the same digest. The pixels have a digest of their own.
         """
         fields = self.model_dump(

@@ -1,4 +1,4 @@
-"""What all sections of an experiment have in common."""
+"""The base class of all sections of an experiment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """Base of all sections: frozen, no unknown keys, no NaN or infinity."""
+    """A section: frozen, without unknown keys, NaN or infinity; defaults are validated too."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)

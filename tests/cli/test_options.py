@@ -17,7 +17,7 @@ from helpers.commands import Write, contents, refused, run
         ("study.metric=val_acu", "unknown metric 'val_acu'; did you mean 'val_auc'?"),
         ("data.classes=[cardiomegly, pneumothorax]", "no label 'cardiomegly'; did you mean 'cardiomegaly'?"),
         ("search.stage2.lr={low: 1, high: 0.1}", "search.stage2.lr: low 1 is greater than high 0.1"),
-        ("data.image_size=0", "command line: data.image_size: input should be greater than or equal to 16, not 0"),
+        ("data.image_size=0", "command line: data.image_size: must be greater than or equal to 16, not 0"),
         ("data.path=none.npz", "none.npz"),
         ("model.weights=none.pt", "none.pt"),
     ],

@@ -39,5 +39,5 @@ def test_a_diverged_training_is_exit_code_1(tracking: Path, written: Write) -> N
 def test_train_py_says_what_is_wrong_in_one_line(folder: Path, written: Write) -> None:
     result = start(ROOT / "train.py", written(), "data.image_size=0", cwd=folder)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == ("command line: data.image_size: input should be greater than or equal to 16, not 0\n")
+    assert result.stderr == ("command line: data.image_size: must be greater than or equal to 16, not 0\n")
     assert contents(folder) == {}

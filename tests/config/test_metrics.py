@@ -84,3 +84,8 @@ def test_names_for_people(name: str, words: str, short: str) -> None:
 )
 def test_values_for_people(name: str, value: float | None, text: str) -> None:
     assert formatted(name, value) == text
+
+
+def test_losses_fall_and_everything_else_rises() -> None:
+    assert [best_direction(metric) for metric in EPOCH_METRICS] == ["minimize", "maximize", "maximize"]
+    assert {best_direction(metric) for metric in FINAL_METRICS if metric != "val_loss"} == {"maximize"}

@@ -1,0 +1,96 @@
+"""Dotted paths of fields, such as ``stage2.lr``: setting, flattening, and the type of the field at a path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from mobilenet_chest.config.schema import Config
+from mobilenet_chest.config.search import Distribution
+from mobilenet_chest.errors import ConfigError
+
+SEARCHABLE_SECTIONS = ("data", "model", "augment", "loss", "optimizer", "stage1", "stage2", "evaluation")
+
+
+def assign(fields: dict[str, Any], path: str, value: Any) -> None:
+    """Set ``fields[a][b] = value`` for the path ``a.b``.
+
+    Below ``search`` the key is a path itself and keeps its dots: ``search.stage2.lr`` sets ``search["stage2.lr"]``.
+
+    Raises:
+        ConfigError: The path leads through a value that is no section.
+    """
+    if path.startswith("search."):
+        parents, leaf = ["search"], path.removeprefix("search.")
+    else:
+        *parents, leaf = path.split(".")
+    section = fields
+    for parent in parents:
+        nested = section.get(parent)
+        if nested is None:
+            nested = section[parent] = {}
+        if not isinstance(nested, dict):
+            raise ConfigError([f"'{path}={value}': '{parent}' is not a section, so it has no '{leaf}'"])
+        section = nested
+    section[leaf] = value
+
+
+def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one mapping of dotted paths; lists and scalars are leaves."""
+    flat: dict[str, Any] = {}
+    for key, value in fields.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def overlap(first: str, second: str) -> bool:
+    """Return whether two paths are equal, or one is a section that contains the other."""
+    return first == second or first.startswith(second + ".") or (first != "" and second.startswith(first + "."))
+
+
+def section_at(names: Sequence[str]) -> type[BaseModel] | None:
+    """Return the class of the section at a path of section names, or ``None``; entries of ``search`` are
+    distributions."""
+    if names and names[0] == "search":
+        return Distribution if len(names) == 2 else None
+    section: type[BaseModel] = Config
+    for name in names:
+        field = section.model_fields.get(name)
+        # a section that may be null is a union
+        kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        nested = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+        if nested is None:
+            return None
+        section = nested
+    return section
+
+
+def searchable_paths() -> list[str]:
+    """Return the paths of all fields that a sweep may search."""
+    paths = ["seed"]
+    for name in SEARCHABLE_SECTIONS:
+        section = section_at([name])
+        assert section is not None
+        paths += [f"{name}.{field}" for field in section.model_fields]
+    return paths
+
+
+def is_integer_field(path: str) -> bool:
+    """Return whether the field at a path holds whole numbers."""
+    return _field_type(path) in (int, int | None) or path == "stage2.unfreeze_from"
+
+
+def is_number_field(path: str) -> bool:
+    """Return whether the field at a path holds numbers."""
+    return is_integer_field(path) or _field_type(path) in (float, float | None)
+
+
+def _field_type(path: str) -> Any:
+    *parents, leaf = path.split(".")
+    section = section_at(parents)
+    return None if section is None else section.model_fields[leaf].annotation

@@ -1,0 +1,41 @@
+"""Validation errors as lines that say where the problem is, what the value is, and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic_core import ErrorDetails
+
+from mobilenet_chest.config.paths import overlap, section_at
+from mobilenet_chest.errors import allowed_names
+
+
+def problem(detail: ErrorDetails, source: str, overridden: Sequence[str] = ()) -> str:
+    """Return one of pydantic's errors as one line.
+
+    Args:
+        detail: The error.
+        source: Where the fields are from, such as the path of a file.
+        overridden: Paths that the command line set; their errors name the command line as the source.
+    """
+    names = [part for part in detail["loc"] if isinstance(part, str) and not part.startswith("function-")]
+    path = ".".join(names)
+    where = "command line" if any(overlap(path, override) for override in overridden) else source
+    if detail["type"] == "extra_forbidden":
+        section = section_at(names[:-1])
+        return f"{where}: {path}: unknown key{allowed_names(names[-1], section.model_fields if section else ())}"
+    if detail["type"] == "missing" and any(isinstance(part, int) for part in detail["loc"]):
+        return f"{where}: {path}: one more entry is needed; `mobilenet-chest schema` shows the form"
+    if detail["type"] == "missing":
+        return f"{where}: {path}: missing; add it, every experiment needs it"
+    if detail["type"] == "value_error":
+        message = detail["msg"].removeprefix("Value error, ")
+        return f"{where}: {path + ': ' if path else ''}{message}"
+    requirement = "must be a section with fields" if detail["type"] == "model_type" else _requirement(detail["msg"])
+    return f"{where}: {path}: {requirement}, not {detail['input']!r}"
+
+
+def _requirement(message: str) -> str:
+    """Return pydantic's "Input should be …" as "must be …", without the part on parsing strings."""
+    message = message.split(", unable to parse")[0].replace("Input should", "must").replace("String should", "must")
+    return message[0].lower() + message[1:]

@@ -1,0 +1,73 @@
+"""Distributions and the study: what a sweep can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mobilenet_chest.config import Config, Distribution, StudyConfig
+
+SEARCH = {"stage2.lr": {"low": 1e-4, "high": 1e-3}}
+
+
+def config(**fields: Any) -> Config:
+    return Config.model_validate({"name": "x"} | fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({"metric": "val_acuracy"}, "unknown metric 'val_acuracy'; did you mean 'val_accuracy'?"),
+        ({"metric": "val_loss"}, "set direction: minimize"),
+        ({"direction": "minimize"}, "set direction: maximize"),
+        ({"metric": "val_accuracy_crossfit"}, "pruner 'median' needs a metric known after every epoch"),
+        ({"metric": "test_auc"}, "unknown metric 'test_auc'"),
+        ({"also": ["parameters"]}, "pruner 'median' cannot prune with several objectives (also: parameters)"),
+        ({"also": ["parameters", "parameters"], "pruner": "none"}, "twice: parameters, parameters"),
+        ({"also": ["speed"], "pruner": "none"}, "'latency_1_ms', 'parameters' or 'train_seconds'"),
+        ({"folds": 3}, "folds 3 are for resampling: kfold, not holdout"),
+        ({"folds": 3, "resampling": "reshuffle"}, "folds 3 are for resampling: kfold, not reshuffle"),
+        ({"folds": 1, "resampling": "kfold"}, "greater than or equal to 2"),
+        ({"resampling": "kfold", "budget": "phase"}, "with resampling: kfold"),
+        ({"resampling": "reshuffle", "metric": "val_sensitivity"}, "needs a metric known after every epoch"),
+        ({"resampling": "bootstrap"}, "'holdout', 'reshuffle' or 'kfold'"),
+        ({"confirm": {"top": 0}}, "greater than or equal to 1"),
+        ({"confirm": {"seeds": 1}}, "greater than or equal to 2"),
+    ],
+)
+def test_a_study_that_cannot_be(fields: dict[str, Any], part: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        StudyConfig.model_validate(fields)
+    assert part in str(caught.value)
+
+
+def test_trainings_of_a_trial() -> None:
+    found = {
+        how: config(search=SEARCH, data={"split_seed": 2} if how == "kfold" else {}, study={"resampling": how})
+        for how in ("holdout", "reshuffle", "kfold")
+    }
+    assert {how: one.study.trainings for how, one in found.items()} == {"holdout": 1, "reshuffle": 1, "kfold": 5}
+    assert config(study={"resampling": "kfold", "folds": 3, "metric": "val_sensitivity"}).study.trainings == 3
+    # what a trial has become of: one training
+    assert config(data={"split_seed": 2}, study={"resampling": "reshuffle"}).data.divided
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({}, "low and high"),
+        ({"low": 2, "high": 1}, "low 2 is greater than high 1"),
+        ({"low": 0, "high": 1, "log": True}, "low above 0, not 0"),
+        ({"low": 1, "high": 2, "log": True, "step": 0.1}, "log and step 0.1"),
+        ({"low": 1, "high": 2, "choices": [1]}, "choices and a range"),
+        ({"choices": [1, 2, 1]}, "choices [1, 2, 1]"),
+        ({"choices": []}, "choices"),
+        ({"low": 1, "high": 2, "step": 0}, "step"),
+    ],
+)
+def test_a_distribution_that_cannot_be(fields: dict[str, Any], part: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Distribution.model_validate(fields)
+    assert part in str(caught.value)
