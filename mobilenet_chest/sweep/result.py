@@ -8,9 +8,10 @@ import optuna
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import SweepFailed
-from mobilenet_chest.sweep import attributes, study_page
+from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.claims import best_trial, counted_trials
 from mobilenet_chest.sweep.confirm import Confirmation, find_confirmation, missing_trainings
+from mobilenet_chest.sweep.leaderboard import front, importances, stage1_totals
 from mobilenet_chest.sweep.preflight import total_trials
 from mobilenet_chest.sweep.summary import TrialSummary, summarize
 from mobilenet_chest.sweep.supervisor import only_failures
@@ -73,11 +74,11 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
         run_id=parent_run,
         trials=trials,
         best=summarize(best),
-        front=study_page.front(study),
-        importances=study_page.importances(study),
+        front=front(study),
+        importances=importances(study),
         complete=len(counted) >= total_trials(config),
         new_trials=new_trials,
-        stage1=study_page.stage1_totals(study),
+        stage1=stage1_totals(study),
         ties=find_ties(config.study.metric, trials, summarize(best), parent_run),
     )
 

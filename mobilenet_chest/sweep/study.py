@@ -184,7 +184,7 @@ def _report_trials(config: Config, study: optuna.Study, url: str, parent: Mlflow
     with exclusive(url):  # machines that share the study end at the same time
         result = build_result(config, study, parent.run_id, new_trials=len(counted_trials(study)) - before)
         if study.user_attrs.get(attributes.REPORTED_TRIALS) != len(result.trials):
-            study_page.log(config, study, parent, result.importances, result.ties)
+            study_page.log_trials(config, study, parent, result.importances, result.ties)
             study.set_user_attr(attributes.REPORTED_TRIALS, len(result.trials))
             study.set_user_attr(attributes.CONFIRMED, None)
     return result

@@ -6,21 +6,20 @@ import statistics
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import optuna
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from optuna.trial import TrialState
 
-from mobilenet_chest.config import Config, StudyConfig
+from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import attributes
-from mobilenet_chest.sweep.claims import best_trial, value_of
+from mobilenet_chest.sweep.claims import best_trial
 from mobilenet_chest.sweep.confirm import Confirmation
+from mobilenet_chest.sweep.leaderboard import front, leaderboard, metric_target, stage1_totals, with_ties
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.ties import Ties
-from mobilenet_chest.tracking.tags import CONFIRMED_RUN
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.tracker import MlflowTracker
-from mobilenet_chest.training.progress import StageCost
 
 if TYPE_CHECKING:  # both take long, and are needed when a sweep has ended
     import pandas as pd
@@ -37,14 +36,18 @@ TEMPLATES = Environment(
 )
 
 
-def log(
-    config: Config,
-    study: optuna.Study,
-    parent: MlflowTracker,
-    importance: dict[str, float],
-    known: Ties,
+def log_trials(
+    config: Config, study: optuna.Study, parent: MlflowTracker, importance: dict[str, float], ties: Ties
 ) -> None:
-    """Log ``leaderboard.csv``, ``plots/study.html``, counts and the best trial to the study's run."""
+    """Log counts, the best trial, ``leaderboard.csv`` and ``plots/study.html`` to the study's run.
+
+    Args:
+        config: The experiment.
+        study: Its study, with a complete trial.
+        parent: The study's run.
+        importance: Share of each parameter in the metric's variance.
+        ties: Intervals of the trials' values, and ties with the best.
+    """
     table = leaderboard(study, config.study)
     states = table["state"].value_counts()
     metrics = {f"trials_{name.lower()}": float(states.get(name, 0)) for name in ("COMPLETE", "PRUNED", "FAIL")}
@@ -53,47 +56,56 @@ def log(
     best = best_trial(study)
     assert best is not None
     parent.log_metrics(metrics | {f"best_{config.study.metric}": best.values[0]}, step=len(table))
-    tags = {"best_trial": str(best.number), "best_run": str(best.user_attrs["run_id"])}
+    labels = {tags.BEST_TRIAL: str(best.number), tags.BEST_RUN: str(best.user_attrs[attributes.RUN_ID])}
     if study.user_attrs.get(attributes.CONFIRMED):
-        tags[CONFIRMED_RUN] = ""  # it was chosen among fewer trials
-    parent.log_tags(tags | ({"pareto_front": ",".join(map(str, front(study)))} if config.study.also else {}))
-    with tempfile.TemporaryDirectory() as folder:
-        csv, page = Path(folder) / "leaderboard.csv", Path(folder) / PAGE
-        with_ties(table, known, config.study.metric).to_csv(csv, index=False)
-        page.write_text(_page(config, study, table, importance), encoding="utf-8")
-        parent.log_file(csv)
-        parent.log_file(page, "plots")
+        labels[tags.CONFIRMED_RUN] = ""  # it was chosen among fewer trials
+    if config.study.also:
+        labels[tags.PARETO_FRONT] = ",".join(map(str, front(study)))
+    parent.log_tags(labels)
+    _log_files(
+        parent, "leaderboard.csv", with_ties(table, ties, config.study.metric), _page(config, study, table, importance)
+    )
 
 
 def log_confirmation(
-    config: Config, study: optuna.Study, parent: MlflowTracker, importance: dict[str, float], found: Confirmation | None
+    config: Config,
+    study: optuna.Study,
+    parent: MlflowTracker,
+    importance: dict[str, float],
+    confirmation: Confirmation | None,
 ) -> None:
-    """Log what the leaders came to on fresh seeds: figures and the chosen run, ``confirmation.csv``, the page anew.
+    """Log the results on fresh seeds to the study's run: metrics, chosen run, ``confirmation.csv``, the page again.
 
-    ``None``, since of each leader a training has failed: the study stands for its best trial.
+    Args:
+        config: The experiment.
+        study: Its study.
+        parent: The study's run.
+        importance: Share of each parameter in the metric's variance.
+        confirmation: ``None`` where a training of each leader has failed: the best trial stays the study's model.
     """
-    if found is None:
-        parent.log_tags({CONFIRMED_RUN: ""})
+    if confirmation is None:
+        parent.log_tags({tags.CONFIRMED_RUN: ""})
         return
-    confirmed = f"confirmed_{config.study.metric}"
-    step = len(study.get_trials(deepcopy=False))
-    figures = {confirmed: found.value, f"{confirmed}_crossfit": found.crossfit, "optimism": found.optimism.value}
-    figures |= {"optimism_low": found.optimism.low, "optimism_high": found.optimism.high}
-    parent.log_metrics(figures, step=step)
-    table = confirmation_table(found, config.study.metric)
-    with tempfile.TemporaryDirectory() as folder:
-        csv, page = Path(folder) / "confirmation.csv", Path(folder) / PAGE
-        table.to_csv(csv, index=False)
-        page.write_text(_page(config, study, leaderboard(study, config.study), importance, found), encoding="utf-8")
-        parent.log_file(csv)
-        parent.log_file(page, "plots")
-    # last: from here on the study stands for that run
-    parent.log_tags({"confirmed_trial": str(found.trial), CONFIRMED_RUN: found.run_id})
+    name, optimism = f"confirmed_{config.study.metric}", confirmation.optimism
+    metrics = {
+        name: confirmation.value,
+        f"{name}_crossfit": confirmation.crossfit,
+        "optimism": optimism.value,
+        "optimism_low": optimism.low,
+        "optimism_high": optimism.high,
+    }
+    parent.log_metrics(metrics, step=len(study.get_trials(deepcopy=False)))
+    page = _page(config, study, leaderboard(study, config.study), importance, confirmation)
+    _log_files(parent, "confirmation.csv", confirmation_table(confirmation, config.study.metric), page)
+    # last: from here on that run is the study's model
+    parent.log_tags({tags.CONFIRMED_TRIAL: str(confirmation.trial), tags.CONFIRMED_RUN: confirmation.run_id})
 
 
-def confirmation_table(found: Confirmation, metric: str) -> pd.DataFrame:
-    """One row for each leader, the best mean first: trial, what it claimed, mean and SD of the fresh seeds, each of
-    them, the median run."""
+def confirmation_table(confirmation: Confirmation, metric: str) -> pd.DataFrame:
+    """Return one row for each leader, the best mean first.
+
+    Columns: trial, the value that it claimed, mean and SD of the fresh seeds, each of them, the median run.
+    """
     import pandas as pd
 
     return pd.DataFrame(
@@ -102,79 +114,27 @@ def confirmation_table(found: Confirmation, metric: str) -> pd.DataFrame:
             f"claimed_{metric}": leader.claimed,
             "mean": leader.mean,
             "sd": statistics.stdev(leader.values),
-            **{f"seed_{seed}": value for seed, value in zip(found.seeds, leader.values, strict=True)},
+            **{f"seed_{seed}": value for seed, value in zip(confirmation.seeds, leader.values, strict=True)},
             "median_run": leader.median_run,
         }
-        for leader in found.leaders
+        for leader in confirmation.leaders
     )
 
 
-def stage1_totals(study: optuna.Study) -> dict[str, float]:
-    """Epochs of stage 1 that all trials together trained and took over, and the seconds that saved."""
-    spent = [trial.user_attrs.get(attributes.STAGE1, {}) for trial in study.get_trials(deepcopy=False)]
-    return {name: sum(one.get(name, 0.0) for one in spent) for name in StageCost().metrics()}
-
-
-def front(study: optuna.Study) -> list[int]:
-    """Numbers of the trials on the Pareto front; none with a single objective."""
-    return [trial.number for trial in study.best_trials] if len(study.directions) > 1 else []
-
-
-def leaderboard(study: optuna.Study, objectives: StudyConfig) -> pd.DataFrame:
-    """One row for each trial, the best first, then pruned and failed ones: number, state, objectives, whether it is on
-    their front, run, parameters."""
-    import pandas as pd
-
-    order = {TrialState.COMPLETE: 0, TrialState.PRUNED: 1, TrialState.FAIL: 2}
-    sign = -1 if study.directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1
-    on_front = front(study)
-    trials = [
-        t for t in study.get_trials(deepcopy=False) if t.state in order and not t.user_attrs.get("interrupted")
-    ]  # fmt: skip
-    trials.sort(key=lambda t: (order[t.state], sign * (value_of(t) or 0), t.number))
-    return pd.DataFrame(
-        {
-            "trial": t.number,
-            "state": t.state.name,
-            objectives.metric: value_of(t),
-            **{name: t.values[place] if t.values else None for place, name in enumerate(objectives.also, 1)},
-            **({"on_front": t.number in on_front} if objectives.also else {}),
-            "seconds": t.duration.total_seconds() if t.duration else None,
-            "run_id": t.user_attrs.get("run_id"),
-            **t.params,
-        }
-        for t in trials
-    )
-
-
-def with_ties(table: pd.DataFrame, known: Ties, metric: str) -> pd.DataFrame:
-    """The leaderboard with the ends of each value's 95% interval, and which trials cannot be told from the best."""
-    low, high = ({number: getattr(one, end) for number, one in known.intervals.items()} for end in ("low", "high"))
-    place = list(table.columns).index(metric) + 1
-    wider = table.copy()
-    wider.insert(place, f"{metric}_low", table["trial"].map(low))
-    wider.insert(place + 1, f"{metric}_high", table["trial"].map(high))
-    wider.insert(place + 2, "tied", table["trial"].isin(known.tied))
-    return wider
-
-
-def importances(study: optuna.Study) -> dict[str, float]:
-    """Share of each parameter in the metric's variance (fANOVA, Hutter et al., 2014), largest first.
-
-    Empty with fewer than four complete trials, or where all came out equal: there is nothing to share then.
-    """
-    values = {value_of(t) for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}
-    if len(values) < 4:
-        return {}
-    found = optuna.importance.get_param_importances(
-        study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0), **_target(study)
-    )
-    return {path: float(share) for path, share in found.items()}
-
-
-def _target(study: optuna.Study) -> dict[str, Any]:
-    """What Optuna has to be told where it cannot guess which objective is meant."""
-    return {} if len(study.directions) == 1 else {"target": lambda trial: trial.values[0]}
+def confirmation_lines(confirmation: Confirmation, metric: str) -> list[str]:
+    """Return a confirmation in sentences: the choice, the optimism, and the trials that were left out."""
+    claimant = next(leader for leader in confirmation.leaders if leader.number == confirmation.claimant)
+    optimism, leaders = confirmation.optimism, len(confirmation.leaders)
+    lines = [
+        f"confirmed: trial {confirmation.trial}, {metric} {confirmation.value:.4f} on average over "
+        f"{len(confirmation.seeds)} fresh seeds ({confirmation.crossfit:.4f} if each seed scores the choice that the "
+        f"others make among {leaders}); run {confirmation.run_id}",
+        f"optimism: trial {claimant.number} claimed {claimant.claimed:.4f}, and its fresh seeds average "
+        f"{claimant.mean:.4f}: {optimism.value:+.4f}, 95% interval {optimism.low:+.4f} to {optimism.high:+.4f}",
+    ]
+    if confirmation.left_out:
+        lines.append(f"left out because a training failed: trial {', '.join(map(str, confirmation.left_out))}")
+    return lines
 
 
 def _page(
@@ -198,12 +158,21 @@ def _page(
     )
 
 
+def _log_files(parent: MlflowTracker, name: str, table: pd.DataFrame, page: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        csv, html = Path(folder) / name, Path(folder) / PAGE
+        table.to_csv(csv, index=False)
+        html.write_text(page, encoding="utf-8")
+        parent.log_file(csv)
+        parent.log_file(html, "plots")
+
+
 def _plots(config: Config, study: optuna.Study, importance: dict[str, float]) -> list[tuple[str, go.Figure]]:
     """Return the interactive plots with their titles."""
     import plotly.graph_objects as go
 
     metric = config.study.metric
-    shown = {"target_name": metric, **_target(study)}
+    shown = {"target_name": metric, **metric_target(study)}
     plots: list[tuple[str, go.Figure]] = []
     if config.study.also:
         names = [metric, *config.study.also]
@@ -225,19 +194,3 @@ def _plots(config: Config, study: optuna.Study, importance: dict[str, float]) ->
 def _table(table: pd.DataFrame) -> str:
     """Return the HTML of a table; pandas escapes what is in it."""
     return str(table.to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="", border=0))
-
-
-def confirmation_lines(found: Confirmation, metric: str) -> list[str]:
-    """What a confirmation says, in sentences: the choice, the optimism, and who was left out."""
-    claimant = next(leader for leader in found.leaders if leader.number == found.claimant)
-    one, seeds = found.optimism, len(found.seeds)
-    lines = [
-        f"confirmed: trial {found.trial}, {metric} {found.value:.4f} in the mean of {seeds} fresh seeds "
-        f"({found.crossfit:.4f} cross-fitted over the choice among {len(found.leaders)}); run {found.run_id}",
-        f"optimism: trial {found.claimant} claimed {claimant.claimed:.4f} and showed {claimant.mean:.4f}: "
-        f"{one.value:+.4f}, 95% interval {one.low:+.4f} to {one.high:+.4f}",
-    ]
-    if found.left_out:
-        left_out = ", ".join(map(str, found.left_out))
-        lines.append(f"left out, as a training on a fresh seed failed: trial {left_out}")
-    return lines

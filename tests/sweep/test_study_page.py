@@ -1,4 +1,4 @@
-"""The page and the tables that a study leaves in MLflow."""
+"""The page that a study leaves in MLflow."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mobilenet_chest.config import Config, load
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.sweep import study_page
 from mobilenet_chest.sweep.confirm import Confirmation, Leader
+from mobilenet_chest.sweep.leaderboard import importances, leaderboard
 
 LR = optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True)
 DROPOUT = optuna.distributions.CategoricalDistribution([0.2, "<b>&"])
@@ -44,8 +45,8 @@ def config(name: str) -> Config:
 
 def page_of(study: optuna.Study, name: str, confirmation: Confirmation | None) -> Page:
     named = config(name)
-    table = study_page.leaderboard(study, named.study)
-    return Page(study_page._page(named, study, table, study_page.importances(study), confirmation))
+    table = leaderboard(study, named.study)
+    return Page(study_page._page(named, study, table, importances(study), confirmation))
 
 
 def test_the_page_opens_offline_and_has_every_trial(study: optuna.Study) -> None:
@@ -77,19 +78,3 @@ def test_a_confirmation_is_shown_with_its_leaders(study: optuna.Study) -> None:
     assert list(table["trial"]) == [1, 0]
     assert list(table["median_run"]) == ["median1", "median0"]
     assert {"median1", "median0"} <= {cell.text for cell in page.all("td")}
-
-
-def test_the_leaderboard_has_the_best_first_and_failed_ones_last(study: optuna.Study) -> None:
-    table = study_page.leaderboard(study, config("tiny").study)
-    assert list(table["trial"]) == [0, 1, 2, 3, 4, 5, 6]
-    assert list(table["state"]) == ["COMPLETE"] * 6 + ["FAIL"]
-    assert list(table.columns)[-2:] == ["lr", "dropout"]
-
-
-def test_importances_need_four_trials_of_different_values(study: optuna.Study) -> None:
-    shares = study_page.importances(study)
-    assert sum(shares.values()) == pytest.approx(1)
-    assert list(shares.values()) == sorted(shares.values(), reverse=True)
-    few = optuna.create_study(direction="maximize")
-    few.add_trials(study.get_trials()[:3])
-    assert study_page.importances(few) == {}
