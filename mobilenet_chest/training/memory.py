@@ -15,7 +15,7 @@ def keep_freed_memory() -> None:
     A training step frees and allocates the same large activations again and again. By default glibc returns them, and
     the kernel hands out zeroed pages one by one: 100,000 page faults and more in a step of MobileNetV3-Large (2 times
     48 images of 128 pixels). The arithmetic is the same bit for bit; between uses the process stays as large as it
-    once was. ``experiments/README.md`` has what it gains.
+    once was. ``experiments/results/speed.md`` has what it gains.
     """
     if sys.platform != "linux":
         return

@@ -20,7 +20,7 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.training.losses import build_loss
 from mobilenet_chest.two_stage import prepare, train
 
-FOLDER = Path(__file__).parents[1] / "experiments" / "benchmarks"
+FOLDER = Path(__file__).parents[2] / "experiments" / "benchmarks"
 PLAIN: dict[str, Any] = {"model.dropout": 0.0, "augment": {"hflip": 0.0}}
 """Nothing random but the order of the rows."""
 

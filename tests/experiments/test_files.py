@@ -11,7 +11,7 @@ import pytest
 from mobilenet_chest.config import flatten, load, with_values
 from mobilenet_chest.sweep.space import suggest, to_optuna
 
-FOLDER = Path(__file__).parents[1] / "experiments"
+FOLDER = Path(__file__).parents[2] / "experiments"
 FILES = sorted(FOLDER.rglob("*.yaml")) + sorted(FOLDER.rglob("*.yml"))
 SWEEPS = {
     "quickstart.yaml", "mobilenet_v3_large_sweep.yaml", "efficientnet_lite0_sweep.yaml",
