@@ -12,21 +12,22 @@ from contextlib import contextmanager
 from types import FrameType
 
 AGAIN_SECONDS = 0.05
+"""Time after which an interrupt that Python has swallowed is raised again."""
 
 END_SECONDS = 10.0
-"""So long after an interrupt a further one is taken for the same: the work is ending, and what it keeps is not to be
-cut short by an impatient hand."""
+"""Seconds after an interrupt in which a further one is ignored: an impatient second Ctrl-C must not cut short the
+saving of the current epoch."""
 
 _struck_at: float | None = None
-_uncut, _waiting = 0, False
+_deferring, _waiting = 0, False
 
 
 def install(*signals: signal.Signals) -> None:
     """Let signals raise KeyboardInterrupt in the main thread, and see that Python does not swallow it.
 
-    A signal handler runs between any two instructions, so also inside finalizers and weakref callbacks (SQLAlchemy has
-    many), and what is raised there is only printed as "Exception ignored": the interrupt would be lost and the work go
-    on. It is raised again a moment later; where there are no interval timers (Windows) it stays lost.
+    A signal handler runs between any two instructions, so also inside finalizers and weakref callbacks, of which
+    SQLAlchemy has many. Python prints what is raised there as "Exception ignored", and the work would go on. So the
+    interrupt is raised again a moment later, except on Windows, which has no interval timers.
     """
     for number in signals:
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup: whoever ignored it meant it
@@ -35,30 +36,30 @@ def install(*signals: signal.Signals) -> None:
         return
     report = sys.unraisablehook
 
-    def again(unraisable: sys.UnraisableHookArgs, /) -> None:
+    def raise_later(unraisable: sys.UnraisableHookArgs, /) -> None:
         if not issubclass(unraisable.exc_type, KeyboardInterrupt):
             report(unraisable)
             return
-        # not at once, or it would strike inside this very hook
+        # not at once: it would strike inside this very hook
         signal.signal(signal.SIGALRM, _raise_again)
         signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
 
-    sys.unraisablehook = again
+    sys.unraisablehook = raise_later
 
 
 def raise_interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """Signal handler.
+    """Handle a signal.
 
     Raises:
-        KeyboardInterrupt: Always, but for a second signal within :data:`END_SECONDS`.
+        KeyboardInterrupt: Unless the last signal came less than :data:`END_SECONDS` ago, or :func:`deferred` waits.
     """
     global _struck_at, _waiting
     now = time.monotonic()
     if _struck_at is not None and now - _struck_at < END_SECONDS:
-        os.write(2, b"ending; what is in hand is being kept\n")  # print() may be what was interrupted
+        os.write(2, b"stopping: saving the current epoch\n")  # the interrupt may have struck inside print() or a log
         return
     _struck_at = now
-    if _uncut:
+    if _deferring:
         _waiting = True
         return
     raise KeyboardInterrupt
@@ -68,36 +69,42 @@ def _raise_again(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def caused(error: BaseException) -> bool:
+    """Return whether an error is an interrupt, or came after one.
+
+    Libraries turn an interrupt inside them into errors of their own. torch's file writer, for one, finds its file cut
+    short while it closes it, and raises RuntimeError.
+    """
+    return isinstance(error, KeyboardInterrupt) or (isinstance(error, Exception) and _struck_at is not None)
+
+
 @contextmanager
 def deferred() -> Iterator[None]:
-    """An interrupt waits for the end of the block.
+    """Let an interrupt wait for the end of the block.
 
-    For what must not be left half done: a database's transaction that is neither committed nor rolled back keeps the
-    database locked, also for whoever wants to write down that there was an interrupt.
+    A transaction that is neither committed nor rolled back keeps its database locked, also for the process that wants
+    to write down that it was interrupted.
 
     Raises:
-        KeyboardInterrupt: On leaving, if a signal of :func:`install` came meanwhile.
+        KeyboardInterrupt: At the end, if a signal of :func:`install` came meanwhile.
     """
-    global _uncut, _waiting
+    global _deferring, _waiting
     if threading.current_thread() is not threading.main_thread():  # signals do not strike there
         yield
         return
-    _uncut += 1
+    _deferring += 1
     try:
         yield
     finally:
-        _uncut -= 1
-        if _waiting and not _uncut:
+        _deferring -= 1
+        if _waiting and not _deferring:
             _waiting = False
             raise KeyboardInterrupt
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """An error that an interrupt has caused counts as the interrupt.
-
-    Libraries turn what strikes inside them into errors of their own: torch's file writer, for one, finds its file cut
-    short while it closes it, and raises RuntimeError.
+    """Raise an error that an interrupt has caused, by :func:`caused`, as the interrupt.
 
     Raises:
         KeyboardInterrupt: In place of any exception, once a signal of :func:`install` has struck.
@@ -105,6 +112,6 @@ def translated() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _struck_at is not None:
+        if caused(error):
             raise KeyboardInterrupt from error
         raise

@@ -108,7 +108,7 @@ def test_other_exceptions_of_finalizers_are_reported_as_ever() -> None:
 def test_a_second_interrupt_is_the_same_for_a_while() -> None:
     done = run("twice")
     assert done.stdout == "interrupted again\n"
-    assert done.stderr == "ending; what is in hand is being kept\n"
+    assert done.stderr == "stopping: saving the current epoch\n"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")

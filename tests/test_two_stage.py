@@ -72,7 +72,7 @@ class FolderTracker:
     def stands(self) -> ResumePoint:
         """Where the run stands, by the newer of its two checkpoints."""
         files = [self.folder / "checkpoints" / name for name in LAST_FILES]
-        found = [(Progress(**checkpoint.load(file)["progress"]), file.name) for file in files if file.exists()]
+        found = [(Progress.from_state(checkpoint.load(file)["progress"]), file.name) for file in files if file.exists()]
         return ResumePoint(*max(found, key=lambda one: one[0].epoch))
 
     def log_file(self, path: Path, folder: str = "") -> None:

@@ -16,7 +16,7 @@ from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.tracking.plots import prediction_grid, reliability_diagram, threshold_picture, training_curves
 from mobilenet_chest.tracking.tracker import NullTracker, Tracker
 from mobilenet_chest.training import checkpoint
-from mobilenet_chest.training.progress import Progress
+from mobilenet_chest.training.progress import BestEpoch, Progress
 
 if TYPE_CHECKING:
     import pandas as pd  # takes long, and is needed when a training has ended
@@ -50,7 +50,7 @@ class ArtifactWriter:
         self,
         name: str,
         progress: Progress,
-        best: Mapping[str, Any] | None = None,
+        best: BestEpoch,
         metrics: Mapping[str, float] | None = None,
     ) -> None:
         """Best weights with everything the contract lists; optimiser state and so on are those of the last epoch."""
@@ -58,10 +58,10 @@ class ArtifactWriter:
             return
         metrics = metrics or {}
         contents = {
-            "model": (best or {"best_model": progress.best_model})["best_model"],
+            "model": best.model,
             "optimizer": progress.resume.get("optimizer", {}),
             "history": progress.history,
-            "best_epoch": (best or {"best_epoch": progress.best_epoch})["best_epoch"],
+            "best_epoch": best.epoch,
             "best_val_accuracy": max((record["val_accuracy"] for record in progress.history), default=float("nan")),
             "threshold": metrics.get("threshold"),
             "val_accuracy_tta": metrics.get("val_accuracy_tta"),
@@ -83,11 +83,11 @@ class ArtifactWriter:
         if isinstance(self.tracker, NullTracker) or progress.epoch == self._kept:
             return
         name = LAST_FILES[self._next]
-        self._checkpoint(name, {"progress": vars(progress)})
+        self._checkpoint(name, {"progress": progress.state()})
         self._next = 1 - self._next
         self._kept, self._kept_at = progress.epoch, time.monotonic()
 
-    def save_interrupted(self, progress: Progress, best: Mapping[str, Any]) -> None:
+    def save_interrupted(self, progress: Progress, best: BestEpoch) -> None:
         """The best checkpoint so far, and where the run stands."""
         if isinstance(self.tracker, NullTracker) or not progress.epoch:
             return

@@ -55,7 +55,7 @@ def resume_point(client: MlflowClient, run: Run) -> ResumePoint | None:
             continue
         with artifact(client, run, f"{CHECKPOINTS}/{name}") as path:
             try:
-                found.append(ResumePoint(Progress(**checkpoint.load(path)["progress"]), name))
+                found.append(ResumePoint(Progress.from_state(checkpoint.load(path)["progress"]), name))
             except DataError:
                 print(f"run {run.info.run_id}: {CHECKPOINTS}/{name} is damaged; it is set aside", file=sys.stderr)
     return max(found, key=lambda one: one.progress.epoch, default=None)

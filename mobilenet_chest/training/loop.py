@@ -1,21 +1,25 @@
-"""One stage of training: epochs, gradient accumulation, best state, early stopping, exact resume."""
+"""One stage of training: epochs, best epoch, early stopping, exact resume."""
 
 from __future__ import annotations
 
 import copy
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from mobilenet_chest.config import StageConfig, best_direction
+from mobilenet_chest.config import StageConfig
 from mobilenet_chest.errors import TrainingDiverged
 from mobilenet_chest.training.epoch import (
     Record,
     StageSetup,
+    Validation,
     accumulation_groups,
     epoch_order,
     recompute_batchnorm,
@@ -23,6 +27,37 @@ from mobilenet_chest.training.epoch import (
 )
 from mobilenet_chest.training.optim import build_optimizer, build_schedule, set_averaged
 from mobilenet_chest.training.progress import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class _Learner:
+    """All that changes in a step of a stage.
+
+    Attributes:
+        model: The network that is trained.
+        optimizer: Over its parameters that learn.
+        schedule: Of the learning rate.
+        scaler: Of the gradients; does nothing unless in float16.
+        average: Moving average of the model, with ``ema``.
+        generator: Of the epoch order and the augmentation.
+    """
+
+    model: nn.Module
+    optimizer: Optimizer
+    schedule: LRScheduler
+    scaler: torch.amp.GradScaler
+    average: AveragedModel | None
+    generator: torch.Generator
+
+    @property
+    def validated(self) -> nn.Module:
+        """The network that is validated and stored: the average, if there is one."""
+        return self.model if self.average is None else self.average.module
+
+    def stateful(self) -> dict[str, Any]:
+        """Return what has a state dict, by its name in a checkpoint."""
+        parts = {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule, "scaler": self.scaler}
+        return parts if self.average is None else parts | {"average": self.average}
 
 
 def fit(
@@ -33,16 +68,16 @@ def fit(
     on_epoch: Callable[[Record], bool],
     epochs: range | None = None,
 ) -> bool:
-    """Run, or go on with, the stage ``progress`` stands in, updating ``progress`` after every epoch.
+    """Run, or resume, the stage that ``progress`` is in; ``progress`` is updated after every epoch.
 
-    A stage of several phases is a call for each: the next takes up optimiser, schedule and random states as a resumed
-    training does.
+    A stage of several phases is one call for each: the next phase takes over optimiser, schedule and random states as
+    a resumed training does.
 
     Args:
         model: On the device of the inputs; it has ``from_block`` where they are those of an inner block.
         stage: Epochs, learning rate, schedule, patience. Patience ends nothing but the last phase.
         setup: Data and choices.
-        progress: Start or middle of the stage; always holds the last whole epoch, also when an exception leaves.
+        progress: Start or middle of the stage. It holds the last whole epoch, also when an exception is raised.
         on_epoch: Called with each epoch's record; True ends the training.
         epochs: Epochs of the stage, from 0, that are this phase; all of them by default.
 
@@ -53,65 +88,67 @@ def fit(
         TrainingDiverged: A loss or the metric is NaN or infinite.
     """
     epochs = epochs or range(stage.epochs)
-    order = epoch_order(setup, torch.Generator())
-    steps = len(accumulation_groups(order, setup.optimizer))
-    groups = setup.groups or [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad]}]
-    optimizer = build_optimizer(groups, setup.optimizer, stage.lr)
-    schedule = build_schedule(optimizer, stage, steps)
-    scaler = torch.amp.GradScaler(setup.labels.device.type, enabled=setup.precision == torch.float16)
-    stateful = {"model": model, "optimizer": optimizer, "schedule": schedule, "scaler": scaler}
-    average = None
-    if stage.ema:
-        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(stage.ema), use_buffers=True)
-        stateful["average"] = average
-    kept: nn.Module = model if average is None else average.module
+    rows = epoch_order(setup, torch.Generator())
+    learner = _build_learner(model, stage, setup, steps=len(accumulation_groups(rows, setup.optimizer)))
     if progress.resume:
-        _restore(stateful, setup.generator, progress.resume)
+        _restore(learner, progress.resume)
     fixed = _fixed_state(model)
     while progress.stage_epoch < epochs.stop and not _out_of_patience(stage, progress, epochs):
-        started = time.perf_counter()
-        lr = optimizer.param_groups[0]["lr"]
-        set_averaged(optimizer, False)
-        trained = train_epoch(model, setup, optimizer, schedule, scaler, average)
-        train_seconds = time.perf_counter() - started
-        if set_averaged(optimizer, True):
-            recompute_batchnorm(model, setup)
-        validated = setup.validate(kept)
-        record = trained | validated.record
+        record, validation = _run_epoch(learner, setup, len(rows))
         epoch = progress.epoch + 1
         if not torch.isfinite(torch.tensor([record["train_loss"], record[setup.metric]])).all():
             raise TrainingDiverged(
                 f"epoch {epoch}: train_loss is {record['train_loss']}, {setup.metric} is {record[setup.metric]}; "
                 "lower the learning rate or set optimizer.clip_norm"
             )
-        seconds = time.perf_counter() - started
-        record |= {
-            "lr": lr,
-            "epoch_seconds": seconds,
-            "images_per_second": len(order) / train_seconds,
-            "stage": float(progress.stage),
-        }
-        after: dict[str, Any] = {
-            "resume": _snapshot(stateful, setup.generator, fixed),
+        record["stage"] = float(progress.stage)
+        changes: dict[str, Any] = {
+            "resume": _snapshot(learner, fixed),
             "epoch": epoch,
             "stage_epoch": progress.stage_epoch + 1,
-            "elapsed": progress.elapsed + seconds,
+            "elapsed": progress.elapsed + record["epoch_seconds"],
             "history": [*progress.history, record],
-            "val_logits": [*progress.val_logits, validated.logits],
+            "val_logits": [*progress.val_logits, validation.logits],
         }
-        if _better(record[setup.metric], progress, setup.metric):
-            best = after["resume"]["model"] if average is None else _on_cpu(kept.state_dict())
-            after |= {"best_epoch": epoch, "best_value": record[setup.metric], "best_model": best}
-        vars(progress).update(after)  # in one step: an interrupt may strike between any two
+        if progress.improves(record[setup.metric], setup.metric):
+            best = changes["resume"]["model"] if learner.average is None else _on_cpu(learner.validated.state_dict())
+            changes |= {"best_epoch": epoch, "best_value": record[setup.metric], "best_model": best}
+        progress.update(**changes)
         if on_epoch(record):
             return True
     return False
 
 
-def _better(value: float, progress: Progress, metric: str) -> bool:
-    if progress.best_epoch == 0:
-        return True
-    return value < progress.best_value if best_direction(metric) == "minimize" else value > progress.best_value
+def _build_learner(model: nn.Module, stage: StageConfig, setup: StageSetup, steps: int) -> _Learner:
+    groups = setup.groups or [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad]}]
+    optimizer = build_optimizer(groups, setup.optimizer, stage.lr)
+    schedule = build_schedule(optimizer, stage, steps)
+    scaler = torch.amp.GradScaler(setup.labels.device.type, enabled=setup.precision == torch.float16)
+    average = None
+    if stage.ema:
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(stage.ema), use_buffers=True)
+    return _Learner(model, optimizer, schedule, scaler, average, setup.generator)
+
+
+def _run_epoch(learner: _Learner, setup: StageSetup, rows: int) -> tuple[Record, Validation]:
+    """Train and validate once; return the epoch's record, without its stage, and what the validation gave."""
+    started = time.perf_counter()
+    lr = learner.optimizer.param_groups[0]["lr"]
+    set_averaged(learner.optimizer, False)
+    trained = train_epoch(
+        learner.model, setup, learner.optimizer, learner.schedule, learner.scaler, learner.average
+    )  # fmt: skip
+    train_seconds = time.perf_counter() - started
+    if set_averaged(learner.optimizer, True):
+        recompute_batchnorm(learner.model, setup)
+    validation = setup.validate(learner.validated)
+    record = trained | validation.record
+    record |= {
+        "lr": lr,
+        "epoch_seconds": time.perf_counter() - started,
+        "images_per_second": rows / train_seconds,
+    }
+    return record, validation
 
 
 def _out_of_patience(stage: StageConfig, progress: Progress, phase: range) -> bool:
@@ -122,8 +159,11 @@ def _out_of_patience(stage: StageConfig, progress: Progress, phase: range) -> bo
 
 
 def _fixed_state(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of what training does not change: of the modules that stay in evaluation mode, but for parameters that
-    learn all the same."""
+    """Return copies of what training does not change, so that a snapshot copies only the rest.
+
+    That is the state of modules that stay in evaluation mode, frozen BatchNorm among them, without their parameters
+    that learn all the same.
+    """
     model.train()
     state = model.state_dict()
     learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -131,30 +171,29 @@ def _fixed_state(model: nn.Module) -> dict[str, Tensor]:
     return {n: _on_cpu(value) for n, value in state.items() if not owners[n].training and n not in learning}
 
 
-def _snapshot(
-    stateful: Mapping[str, Any], generator: torch.Generator, fixed: Mapping[str, Tensor]
-) -> dict[str, Any]:  # fmt: skip
-    state = {name: _on_cpu(thing.state_dict()) for name, thing in stateful.items() if name != "model"}
-    learned = {name: value for name, value in stateful["model"].state_dict().items() if name not in fixed}
+def _snapshot(learner: _Learner, fixed: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return all that the next epoch depends on, the states of all random generators included."""
+    state = {name: _on_cpu(part.state_dict()) for name, part in learner.stateful().items() if name != "model"}
+    learned = {name: value for name, value in learner.model.state_dict().items() if name not in fixed}
     state["model"] = {**fixed, **_on_cpu(learned)}
-    state["random"] = {"order": generator.get_state(), "global": torch.get_rng_state()}
+    state["random"] = {"order": learner.generator.get_state(), "global": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["random"]["cuda"] = torch.cuda.get_rng_state_all()
     return state
 
 
-def _restore(stateful: Mapping[str, Any], generator: torch.Generator, state: Mapping[str, Any]) -> None:
-    for name, thing in stateful.items():
+def _restore(learner: _Learner, state: Mapping[str, Any]) -> None:
+    for name, part in learner.stateful().items():
         if name in state:  # at the start of stage 2 only the random generators carry over
-            thing.load_state_dict(copy.deepcopy(state[name]))
-    generator.set_state(state["random"]["order"])
+            part.load_state_dict(copy.deepcopy(state[name]))
+    learner.generator.set_state(state["random"]["order"])
     torch.set_rng_state(state["random"]["global"])
     if "cuda" in state["random"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["random"]["cuda"])
 
 
 def _on_cpu(value: Any) -> Any:
-    """A deep copy with its tensors on the CPU: state dicts share memory with what they describe."""
+    """Return a deep copy with its tensors on the CPU: state dicts share memory with what they describe."""
     if isinstance(value, Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, Mapping):

@@ -1,8 +1,8 @@
-"""The two stages of a training, each from where it stands to its end."""
+"""Prepare a training, and run its two stages, each from its start or from where a checkpoint left it."""
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,14 +29,25 @@ from mobilenet_chest.training.optim import Group, build_optimizer, layer_groups,
 from mobilenet_chest.training.predict import predict_logits
 from mobilenet_chest.training.progress import Progress, StageCost
 
+logger = logging.getLogger(__name__)
+
 _FILE = "progress.pt"
 
 AfterEpoch = Callable[[Record], bool]
+"""Called with the record of each epoch trained; True ends the training."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Everything a training needs, checked before a run exists."""
+    """Everything a training needs, checked before a run exists.
+
+    Attributes:
+        data: Training and validation rows.
+        model: With its initial weights, on the CPU.
+        device: Where to train.
+        precision: Type of the forward pass's arithmetic.
+        teacher: Of a distillation.
+    """
 
     data: TrainVal
     model: Classifier
@@ -46,22 +57,23 @@ class Prepared:
 
 
 class _Stopped(Exception):
-    """The caller has ended stage 1 early: there is no result to share."""
+    """``after_epoch`` has ended stage 1 early: there is no result to share."""
 
 
 def prepare(config: Config, teacher_logits: Tensor | None = None) -> Prepared:
-    """Read the data, build the seeded model, find the device: all that can be wrong with the input shows here.
+    """Read the data, build the seeded model and pick the device: all that can be wrong with the input shows here.
 
     Args:
         config: The experiment.
-        teacher_logits: (n,) for the training rows, where ``loss.distill_weight`` is not 0.
+        teacher_logits: float (n,) for the training rows, where ``loss.distill_weight`` is not 0.
 
     Raises:
-        UserError: Data, weights, device or precision are not to be had, or the model has fewer blocks.
+        UserError: Data, weights, device or precision are missing, or the model has fewer blocks than are asked for.
+        ValueError: There are more or fewer teacher logits than training rows.
     """
     device = pick_device(config.device)
     precision = pick_precision(config.optimizer, device)
-    build_optimizer([{"params": [torch.zeros(1)]}], config.optimizer, lr=1.0)  # its package may be missing
+    build_optimizer([{"params": [torch.zeros(1)]}], config.optimizer, lr=1.0)  # shows now if its package is missing
     data = load_train_val(config.data)
     torch.manual_seed(config.seed)
     model = build_model(config.model, data.channels)
@@ -86,48 +98,57 @@ def _teacher(config: Config, data: TrainVal, logits: Tensor | None, device: torc
             ]
         )
     if logits.shape != data.train.labels.shape:
-        raise ValueError(f"{tuple(logits.shape)} logits of a teacher for {len(data.train)} training rows")
+        raise ValueError(
+            f"teacher_logits has shape {tuple(logits.shape)}, but there are {len(data.train)} training rows"
+        )
     return Teacher(logits.float().to(device), config.loss.distill_weight, config.loss.distill_temperature)
 
 
-def train_stage1(
-    config: Config, prepared: Prepared, progress: Progress, after_epoch: AfterEpoch
-) -> tuple[bool, StageCost]:  # fmt: skip
-    """The frozen stage, or the result of an earlier one that was the same in everything it depends on.
+def train_stage1(config: Config, prepared: Prepared, progress: Progress, after_epoch: AfterEpoch) -> bool:
+    """Train the head on the frozen backbone, or reuse an earlier stage 1 equal in everything it depends on.
 
-    Trials, workers and studies share one: the first trains, others wait for it. ``after_epoch`` is called for epochs
-    that are trained here, not for those taken over.
+    Trials, workers and studies share one result: the first trains, others wait for it. ``after_epoch`` is called for
+    epochs that are trained here, not for reused ones. What it cost is ``progress.stage1`` afterwards.
 
     Returns:
-        Whether ``after_epoch`` ended it, and what it cost.
+        Whether ``after_epoch`` ended it.
     """
-    model, before = prepared.model, progress.epoch
 
-    def run() -> bool:
-        model.freeze(model.block_count)
+    def fit_head() -> bool:
+        prepared.model.freeze(prepared.model.block_count)
         setup = build_setup(config, prepared, config.data.image_size)
-        return fit(model, config.stage1, setup, progress, after_epoch)
+        return fit(prepared.model, config.stage1, setup, progress, after_epoch)
 
-    if cache.folder() is None or before or not config.stage1.epochs:
-        return run(), StageCost(progress.epoch)
+    if cache.folder() is None or progress.epoch or not config.stage1.epochs:
+        stopped, cost = fit_head(), StageCost(progress.epoch)
+    else:
+        stopped, cost = _shared_stage1(config, prepared, progress, fit_head)
+    progress.stage1 = cost
+    return stopped
+
+
+def _shared_stage1(
+    config: Config, prepared: Prepared, progress: Progress, fit_head: Callable[[], bool]
+) -> tuple[bool, StageCost]:  # fmt: skip
+    """Fit the head, or load ``progress`` from the cache; return whether it was stopped, and what it cost."""
+    model = prepared.model
 
     def make(folder: Path) -> dict[str, float]:
         started = time.perf_counter()
-        if run():
+        if fit_head():
             raise _Stopped
+        # the frozen blocks are as they were built: storing them for each result would take a hundred times the space
         head = {name: value for name, value in progress.best_model.items() if name.startswith("head.")}
         resume = {name: state for name, state in progress.resume.items() if name not in ("model", "average")}
         with cache.writing():
-            checkpoint.save(folder / _FILE, {"progress": vars(progress) | {"best_model": head, "resume": resume}})
+            checkpoint.save(folder / _FILE, {"progress": progress.state() | {"best_model": head, "resume": resume}})
         return {"seconds": time.perf_counter() - started}
 
     def load(folder: Path, known: dict[str, Any]) -> float:
         if not progress.epoch:
-            found = checkpoint.load(folder / _FILE)["progress"]
-            # the rest of the network is as it was built
-            built = {n: v.detach().to("cpu", copy=True) for n, v in model.state_dict().items()}
-            # in one step: an interrupt in between would keep a state with half a network
-            vars(progress).update(found | {"best_model": built | found["best_model"]})
+            stored = Progress.from_state(checkpoint.load(folder / _FILE)["progress"])
+            built = {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
+            progress.update(**vars(stored) | {"best_model": built | stored.best_model})
         return float(known["seconds"])
 
     about = f"{config.model.name}, {config.stage1.epochs} epochs, lr {config.stage1.lr:g}, seed {config.seed}"
@@ -139,8 +160,18 @@ def train_stage1(
 
 
 def train_stage2(config: Config, prepared: Prepared, progress: Progress, after_epoch: AfterEpoch) -> bool:
-    """Fine-tuning, phase by phase; returns whether ``after_epoch`` ended it."""
-    phases, model = config.stage2.phases(config.data.image_size), prepared.model
+    """Fine-tune from the best state of stage 1, phase by phase.
+
+    Returns:
+        Whether ``after_epoch`` ended it.
+    """
+    model = prepared.model
+    if progress.stage == 1:
+        progress.start_stage2()
+    if progress.stage_epoch == 0 and progress.previous_best is not None:
+        model.load_state_dict(progress.previous_best.model)
+    phases = config.stage2.phases(config.data.image_size)
+    # the optimiser is built with all that learns in the last phase, so that one schedule and one state span all phases
     model.freeze(phases[-1].block)
     model.fixed_statistics = config.stage2.batchnorm == "frozen"
     groups = layer_groups(model.layers(), config.stage2.lr, config.stage2.lr_decay)
@@ -156,18 +187,18 @@ def train_stage2(config: Config, prepared: Prepared, progress: Progress, after_e
 
 
 def build_setup(config: Config, prepared: Prepared, size: int, groups: Sequence[Group] | None = None) -> StageSetup:
-    """Data on the device, loss, and a validation that looks at nothing but the validation rows at full size.
+    """Return what a stage or phase needs besides the model: data on the device, loss, validation, choices.
 
     Args:
         config: The experiment.
-        prepared: With its model frozen as far as it is to be.
-        size: Side in pixels of the training images.
+        prepared: With its model frozen as the stage or phase wants it.
+        size: Side in pixels of the training images. Validation images keep their full size.
         groups: As in :class:`~mobilenet_chest.training.epoch.StageSetup`.
     """
     data, device = prepared.data, prepared.device
     inputs = prepare_inputs(prepared.model, data, config.augment, size, device, prepared.precision)
     if inputs.why is not None:
-        _say(f"the frozen blocks are computed in every epoch: {inputs.why}")
+        _log_once(f"the frozen blocks are computed in every epoch: {inputs.why}")
     val_labels = data.val.labels.numpy()
 
     def validate(model: nn.Module) -> Validation:
@@ -192,7 +223,7 @@ def build_setup(config: Config, prepared: Prepared, size: int, groups: Sequence[
 
 
 def _stage1_parts(config: Config, prepared: Prepared) -> dict[str, Any]:
-    """All that stage 1 depends on, down to the number of threads, which changes the order of sums."""
+    """Return all that stage 1 depends on, down to the number of threads, which changes the order of sums."""
     return {
         "fields": config.model_dump(mode="json", include={"seed", "model", "augment", "loss", "optimizer", "stage1"}),
         "metric": config.evaluation.metric,
@@ -210,6 +241,6 @@ def _stage1_parts(config: Config, prepared: Prepared) -> dict[str, Any]:
 
 
 @once
-def _say(line: str) -> None:
-    """Once in a process, not once in each phase of each trial."""
-    print(line, file=sys.stderr)
+def _log_once(message: str) -> None:
+    """Log a message once in a process, not once in each phase of each trial."""
+    logger.info(message)

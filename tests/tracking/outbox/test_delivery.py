@@ -336,7 +336,7 @@ def test_a_training_goes_on_from_what_waits(store: Store, phantom_config: Make, 
     def interrupted() -> None:
         with tracker.run(config, load_train_val(config.data)):
             store.away = True
-            checkpoint.save(file, {"progress": vars(Progress(epoch=2))})
+            checkpoint.save(file, {"progress": Progress(epoch=2).state()})
             tracker.log_file(file, "checkpoints")
             tracker.log_metrics({"val_auc": 0.1}, 1)
             tracker.log_metrics({"val_auc": 0.2}, 2)
