@@ -1,4 +1,4 @@
-"""Whether data are fit for a comparison: copies, patients in two splits, shifts between splits, damaged images."""
+"""An audit of data: duplicates, patients in two splits, shifts between splits, damaged images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data import audit_findings, medmnist
 from mobilenet_chest.data.audit_findings import AuditFinding, Image, Near, Shared, Shift
-from mobilenet_chest.data.audit_scan import Scan, scan
+from mobilenet_chest.data.audit_scan import Scan, scan_split
 from mobilenet_chest.data.columns import Values, read_patients
 from mobilenet_chest.data.dataset import open_file
 from mobilenet_chest.data.duplicates import MOST_PAIRS, NEAR, equal_groups, near_pairs
@@ -22,19 +22,19 @@ from mobilenet_chest.errors import DataError
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found in the rows that an experiment uses, in the splits as the file has them.
+    """What an audit found in the rows of an experiment's two classes, in the splits as the file has them.
 
     Attributes:
         source: The file, or the dataset's name.
-        counts: Rows of each split and class.
-        brightness: Of each split, the mean of all gray values, 0 to 255.
-        contrast: Of each split, the mean over images of the standard deviation of gray values.
-        exact: Images with the same pixels, together: two or more in each list.
-        near: Pairs with a correlation of ``NEAR`` or more that do not have the same pixels.
-        shared: Patients in two splits; ``None`` where the file does not say whose the images are.
-        shifts: Every test that was made, whatever it says.
+        counts: Number of rows by split and class name.
+        brightness: Mean of all gray values of each split, 0 to 255.
+        contrast: Standard deviation of an image's gray values, averaged over each split.
+        exact: Groups of two or more images with the same pixels.
+        near: Pairs with a correlation of ``NEAR`` or more, but other pixels.
+        shared: Patients in two splits; ``None`` where the file does not name patients.
+        shifts: All tests made, significant or not.
         damaged: What is wrong (``blank``, ``cut off``, ``saturated``), and with which image.
-        findings: All that is worth a sentence, the serious first.
+        findings: In sentences, the serious ones first.
     """
 
     source: str
@@ -49,7 +49,7 @@ class Audit:
     findings: list[AuditFinding]
 
     def as_dict(self) -> dict[str, Any]:
-        """In JSON's types; images are ``{"split", "row", "label"}``, and findings without theirs."""
+        """Return the audit as JSON types: an image is ``{"split", "row", "label"}``; findings come without images."""
         return {
             "source": self.source,
             "splits": {
@@ -67,17 +67,17 @@ class Audit:
 
 
 def audit(config: DataConfig, test: bool = False, table: Path | None = None) -> Audit:
-    """Look at the rows of an experiment's two classes, in the splits as the file has them, whatever ``folds`` says.
+    """Audit the rows of an experiment's two classes, in the splits as the file has them, whatever ``folds`` says.
 
     Args:
         config: The data.
-        test: Look at the sealed test split, too. No model sees it: what comes out is which rows are copies or
-            damaged, whose they are, counts, and tests of shifts; no score.
-        table: A CSV that says whose images the rows are: :func:`~mobilenet_chest.data.columns.read_patients`.
+        test: Audit the sealed test split, too. No model sees it. The audit says which of its rows are duplicates or
+            damaged, whose they are and how many, and tests for shifts; it gives no score.
+        table: A CSV with the patient of each row, as :func:`~mobilenet_chest.data.columns.read_patients` takes it.
 
     Raises:
-        DataError: The file is missing, damaged or of another layout, a class name is wrong, a split has no rows,
-            or the table is not such as it must be.
+        DataError: The file is missing, damaged or of another layout, a class name is wrong, a split has no rows, or
+            the table has other columns or rows than it must have.
     """
     file, info = open_file(config), medmnist.dataset_info(config.dataset)
     columns, classes = medmnist.class_indices(info, config.classes)
@@ -90,7 +90,7 @@ def audit(config: DataConfig, test: bool = False, table: Path | None = None) -> 
         rows, targets[split] = medmnist.select_rows(file.labels(split), info, columns)
         if not len(rows):
             raise DataError(f"{file.name}: no row of '{split}' is of {' or '.join(classes)}; choose other data.classes")
-        scans[split] = scan(file, split, rows)
+        scans[split] = scan_split(file, split, rows)
         images += [Image(split, row, classes[label]) for row, label in zip(rows.tolist(), targets[split], strict=True)]
         if split in patients:
             patients[split] = patients[split][rows]
@@ -100,14 +100,14 @@ def audit(config: DataConfig, test: bool = False, table: Path | None = None) -> 
     }
     damage = [scans[split].damage.get(position) for split in splits for position in range(len(targets[split]))]
     damaged = [(what, image) for what, image in zip(damage, images, strict=True) if what is not None]
-    exact, near, cut_short = _copies(list(scans.values()), images, [what != "blank" for what in damage])
+    exact, near, cut_short = _duplicates(list(scans.values()), images, [what != "blank" for what in damage])
     shared = _shared(patients) if len(patients) > 1 else None
     shifts = [shift for pair in combinations(splits, 2) for shift in _shifts(pair, scans, counts)]
     return Audit(
         source=str(config.path or config.dataset),
         counts=counts,
-        brightness={split: float(found.brightness.mean()) for split, found in scans.items()},
-        contrast={split: float(found.contrast.mean()) for split, found in scans.items()},
+        brightness={split: float(scan.brightness.mean()) for split, scan in scans.items()},
+        contrast={split: float(scan.contrast.mean()) for split, scan in scans.items()},
         exact=exact,
         near=near,
         shared=shared,
@@ -125,43 +125,45 @@ def audit(config: DataConfig, test: bool = False, table: Path | None = None) -> 
     )
 
 
-def _copies(scans: list[Scan], images: list[Image], visible: list[bool]) -> tuple[list[list[Image]], list[Near], bool]:
-    """Exact groups, near pairs, and whether there are more of these."""
-    groups = equal_groups([key for found in scans for key in found.prints])
-    # one of each group stands for it: a thousand copies would make half a million pairs
+def _duplicates(
+    scans: list[Scan], images: list[Image], visible: list[bool]
+) -> tuple[list[list[Image]], list[Near], bool]:
+    """Return groups of equal images, near pairs, and whether there are more of these than were searched for."""
+    groups = equal_groups([fingerprint for scan in scans for fingerprint in scan.fingerprints])
+    # one image represents its group in the search for pairs: a thousand equal ones would make half a million pairs
     members = {group[0]: group for group in groups}
     others = {position for group in groups for position in group[1:]}
-    standing = np.array([n for n, seen in enumerate(visible) if seen and n not in others], np.int64)
-    pairs, correlations = near_pairs(np.concatenate([found.thumbs for found in scans])[standing])
+    searched = np.array([n for n, seen in enumerate(visible) if seen and n not in others], np.int64)
+    pairs, correlations = near_pairs(np.concatenate([scan.thumbs for scan in scans])[searched])
     near = [
-        Near(images[min(one, other)], images[max(one, other)], float(correlation))
-        for (first, second), correlation in zip(standing[pairs].tolist(), correlations, strict=True)
-        for one in members.get(first, [first])
-        for other in members.get(second, [second])
+        Near(images[min(a, b)], images[max(a, b)], float(correlation))
+        for (first, second), correlation in zip(searched[pairs].tolist(), correlations, strict=True)
+        for a in members.get(first, [first])
+        for b in members.get(second, [second])
     ]
     return [[images[position] for position in group] for group in groups], near, len(pairs) == MOST_PAIRS
 
 
 def _shared(patients: dict[str, Values]) -> list[Shared]:
-    """For each two splits that have any in common."""
-    found = []
+    """Return one entry for each two splits that have patients in common."""
+    shared = []
     for first, second in combinations(patients, 2):
         both = np.setdiff1d(np.intersect1d(patients[first], patients[second]), "")
         if len(both):
             in_first, in_second = (int(np.isin(patients[split], both).sum()) for split in (first, second))
-            found.append(Shared((first, second), len(both), (in_first, in_second)))
-    return found
+            shared.append(Shared((first, second), len(both), (in_first, in_second)))
+    return shared
 
 
 def _shifts(pair: tuple[str, str], scans: dict[str, Scan], counts: dict[str, dict[str, int]]) -> list[Shift]:
     from scipy.stats import chi2_contingency, ks_2samp
 
     table = np.array([list(counts[split].values()) for split in pair])
-    found = []
-    if table.any(axis=0).all():  # else all are of one class, in both
+    shifts = []
+    if table.any(axis=0).all():  # else both splits have one class only, the same
         test = chi2_contingency(table, correction=False)
-        found.append(Shift("labels", pair, float(test.statistic), float(test.pvalue)))
+        shifts.append(Shift("labels", pair, float(test.statistic), float(test.pvalue)))
     for what in ("brightness", "contrast"):
         test = ks_2samp(*(getattr(scans[split], what) for split in pair))
-        found.append(Shift(what, pair, float(test.statistic), float(test.pvalue)))
-    return found
+        shifts.append(Shift(what, pair, float(test.statistic), float(test.pvalue)))
+    return shifts

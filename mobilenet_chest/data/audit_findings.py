@@ -1,4 +1,4 @@
-"""What an audit of data can find, and what it says about it."""
+"""The findings of an audit: what it can find, and the sentences about it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from mobilenet_chest.data.duplicates import NEAR
 Severity = Literal["serious", "notable", "note"]
 
 SHIFT_P = 0.001
-"""Below it two splits are said to differ: nine tests, as of three splits, do so by chance in one audit of a hundred."""
+"""Two splits are reported to differ where p is lower. The nine tests of three splits then report a difference by chance
+in one audit of a hundred."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """One row of a split; ``label`` is the name of its class."""
+    """A row of a split; ``label`` is the name of its class."""
 
     split: str
     row: int
@@ -30,7 +31,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Near:
-    """Two images that are nearly one, and their correlation."""
+    """Two nearly equal images, and the correlation of their thumbnails."""
 
     first: Image
     second: Image
@@ -42,7 +43,7 @@ class Near:
 
 @dataclass(frozen=True)
 class Shared:
-    """Patients of two splits, and how many rows of either show them."""
+    """How many patients are in both of two splits, and how many rows of each split show them."""
 
     splits: tuple[str, str]
     patients: int
@@ -51,11 +52,11 @@ class Shared:
 
 @dataclass(frozen=True)
 class Shift:
-    """A test of whether two splits are alike.
+    """A test of whether two splits have the same distribution.
 
-    ``labels``: Pearson's chi-square, without continuity correction. ``brightness`` and ``contrast``, the mean and the
-    standard deviation of an image's gray values: Kolmogorov and Smirnov's, whose statistic is the largest distance of
-    the two distribution functions.
+    ``labels`` are compared by Pearson's chi-square test, without continuity correction. ``brightness`` and
+    ``contrast``, the mean and standard deviation of an image's gray values, are compared by the Kolmogorov-Smirnov
+    test, whose statistic is the largest distance between the two distribution functions.
     """
 
     what: Literal["labels", "brightness", "contrast"]
@@ -66,27 +67,29 @@ class Shift:
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """What a reader should know, in a sentence, and the images that it is about, in words."""
+    """A finding in a sentence, with the images that it is about as text."""
 
     severity: Severity
     text: str
     images: tuple[str, ...] = ()
 
 
-def by_severity(found: Iterable[AuditFinding]) -> list[AuditFinding]:
-    """The serious ones first; otherwise in the order given."""
+def by_severity(findings: Iterable[AuditFinding]) -> list[AuditFinding]:
+    """Return the findings, the serious ones first, otherwise in the given order."""
     order: dict[Severity, int] = {"serious": 0, "notable": 1, "note": 2}
-    return sorted(found, key=lambda finding: order[finding.severity])
+    return sorted(findings, key=lambda finding: order[finding.severity])
 
 
 def of_exact(groups: Sequence[Sequence[Image]], splits: Sequence[str]) -> Iterable[AuditFinding]:
-    """About images with the same pixels: between splits, within splits, and with both labels."""
+    """Yield findings about equal images: between splits, with both labels, and within splits."""
     for first, second in combinations(splits, 2):
         both = [group for group in groups if {first, second} <= {image.split for image in group}]
         if both:
-            here, there = (sum(image.split == split for group in both for image in group) for split in (first, second))
-            text = f"{_of(there, 'image')} of {second} {_is(there)} in {first} as well, pixel for pixel"
-            yield AuditFinding("serious", f"{text} ({_of(here, 'row')} there)", _each(both))
+            in_first, in_second = (
+                sum(image.split == split for group in both for image in group) for split in (first, second)
+            )
+            text = f"{_of(in_second, 'image')} of {second} {_is(in_second)} in {first} as well, pixel for pixel"
+            yield AuditFinding("serious", f"{text} ({_of(in_first, 'row')} there)", _each(both))
     differing = [group for group in groups if len({image.label for image in group}) > 1]
     if differing:
         yield AuditFinding("serious", f"{_of(len(differing), 'image')} with both labels", _each(differing))
@@ -103,7 +106,7 @@ def of_exact(groups: Sequence[Sequence[Image]], splits: Sequence[str]) -> Iterab
 
 
 def of_near(pairs: Sequence[Near], splits: Sequence[str], cut_short: bool) -> Iterable[AuditFinding]:
-    """About images that are nearly the same; ``cut_short`` where there may be more."""
+    """Yield findings about nearly equal images; ``cut_short`` says that there may be more pairs."""
     for first, second in combinations(splits, 2):
         both = [pair for pair in pairs if (pair.first.split, pair.second.split) == (first, second)]
         if both:
@@ -120,19 +123,19 @@ def of_near(pairs: Sequence[Near], splits: Sequence[str], cut_short: bool) -> It
 
 
 def of_patients(shared: Sequence[Shared] | None, unknown: Sequence[str]) -> Iterable[AuditFinding]:
-    """About patients in two splits, and where that cannot be known; ``unknown`` are splits without patients."""
-    for found in shared or []:
-        first, second = found.splits
-        text = f"{_of(found.patients, 'patient')} {_is(found.patients)} in {first} and in {second}"
-        yield AuditFinding("serious", f"{text} ({found.rows[0]} and {found.rows[1]} rows)")
+    """Yield findings about patients in two splits; ``unknown`` are the splits without patients."""
+    for overlap in shared or []:
+        first, second = overlap.splits
+        text = f"{_of(overlap.patients, 'patient')} {_is(overlap.patients)} in {first} and in {second}"
+        yield AuditFinding("serious", f"{text} ({overlap.rows[0]} and {overlap.rows[1]} rows)")
     if unknown:
         keys = ", ".join(f"{split}_patient" for split in unknown)
-        text = f"the file does not say whose images these are (no {keys}): a patient may be in two splits"
+        text = f"the file does not name the patients (no {keys}): a patient may be in two splits"
         yield AuditFinding("note", text)
 
 
 def of_shifts(shifts: Sequence[Shift], counts: Mapping[str, Mapping[str, int]]) -> Iterable[AuditFinding]:
-    """About splits that differ by more than chance."""
+    """Yield findings about splits that differ by more than chance explains."""
     for shift in shifts:
         if shift.p >= SHIFT_P:
             continue
@@ -149,7 +152,7 @@ def of_shifts(shifts: Sequence[Shift], counts: Mapping[str, Mapping[str, int]]) 
 
 
 def of_damage(damaged: Sequence[tuple[str, Image]]) -> Iterable[AuditFinding]:
-    """About images in which there is nothing, or not all, to be seen."""
+    """Yield findings about damaged images."""
     meaning = {
         "blank": "of one gray value, or nearly",
         "cut off": "cut off: the lowest quarter is of one value",
@@ -165,7 +168,7 @@ def _of(count: int, what: str) -> str:
 
 
 def _dropped(group: Sequence[Image]) -> int:
-    """Rows of train that ``data.drop_duplicates`` leaves out."""
+    """Return how many rows of train ``data.drop_duplicates`` leaves out."""
     labels = [image.label for image in group if image.split == "train"]
     return len(labels) if any(image.split == "val" for image in group) else len(labels) - len(set(labels))
 

@@ -1,4 +1,4 @@
-"""What is known of the people behind the rows: from further keys of the data file, or from a table beside it."""
+"""Further columns of the rows, such as sex, age or patient: from the data file, or from a table beside it."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ from mobilenet_chest.data.npz import SPLITS, NpzFile
 from mobilenet_chest.errors import DataError, nearest
 
 MOST_GROUPS = 20
-"""Values of a column, beyond which a figure of each says nothing."""
+"""Different values of a column at most: metrics of smaller groups say nothing."""
 
 MOST_DIGITS = 19
-"""Of a row number in a table: one that is longer is none."""
+"""Digits of a row number in a table, fewer than this: 64 bits hold no more."""
 
 PATIENT = ("patient", "patients")
-"""Names under which patients are looked for."""
+"""Names that the column of patients may have."""
 
 Values = NDArray[np.str_]
+"""Text (n,), one value for each row, empty where it is unknown."""
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Text for each row that predictions may name; empty where nothing is known.
+    """Columns of all rows that predictions may name.
 
     Attributes:
-        groups: The columns asked for, by name, each (n,).
-        patients: Whose image each row is, (n,), where that is known.
+        groups: The columns asked for, by name, each text (n,), empty where a value is unknown.
+        patients: Patient of each row, text (n,), where patients are known.
     """
 
     groups: dict[str, Values]
     patients: Values | None
 
     def of(self, rows: NDArray[np.int64]) -> Columns:
-        """Of these rows only, in their order."""
+        """Return the columns of some rows, in their order."""
         groups = {name: values[rows] for name, values in self.groups.items()}
         return Columns(groups, None if self.patients is None else self.patients[rows])
 
@@ -49,47 +50,47 @@ class Columns:
 def read_columns(
     config: DataConfig, split: Literal["val", "test"], names: Sequence[str], table: Path | None = None
 ) -> Columns:
-    """Columns of a split, by the row numbers of predictions. Pixels and labels of test stay closed.
+    """Return columns of a split, by the row numbers of predictions. Pixels and labels of test stay unread.
 
     Args:
         config: The data. Where train and val are divided anew, the columns of val are those of both.
         split: Which rows.
         names: Columns that make groups.
-        table: A CSV with the columns ``split`` and ``row`` (from 0, in the file) and further ones, which go before the
-            keys ``{split}_{name}`` of the file.
+        table: A CSV with the columns ``split`` and ``row`` (from 0, in the file) and further ones, which take
+            precedence over the keys ``{split}_{name}`` of the file.
 
     Raises:
-        DataError: The file has no such split; a column is nowhere, or has too many values; the table or a key is not
-            such as it must be, or the table has neither patients nor is asked for anything else.
+        DataError: The file has no such split, a column is missing or has too many values, the table or a key has
+            another form than it must have, or the table has nothing that is asked for.
     """
     file = open_file(config)
     if split not in file.splits:
         raise DataError(f"{config.path or config.dataset}: has no {split}_images and {split}_labels to score")
     parts = ("train", "val") if split == "val" and config.divided else (split,)
     lengths = {part: file.row_count(part) for part in parts}
-    given = {} if table is None else _read_table(table, lengths)
+    in_table = {} if table is None else _read_table(table, lengths)
     groups = {}
     for name in names:
-        values = given[name] if name in given else _of_file(file, parts, name)
+        values = in_table[name] if name in in_table else _of_file(file, parts, name)
         if values is None:
-            known = sorted({*given, *_names(file, parts)})
-            has = f"there are: {', '.join(known) or 'none'}"
+            present = sorted({*in_table, *_names(file, parts)})
+            has = f"there are: {', '.join(present) or 'none'}"
             raise DataError(
                 f"--groups {name}: no '{parts[0]}_{name}' in {config.path or config.dataset}"
                 + (f" and no column '{name}' in {table}" if table is not None else "")
-                + f"{nearest(name, known)}; {has}; a CSV with the columns split, row, {name} is taken by --groups-from"
+                + f"{nearest(name, present)}; {has}; or give a CSV with the columns split, row, {name} to --groups-from"
             )
         count = len(np.unique(values))
         if count > MOST_GROUPS:
             raise DataError(
-                f"--groups {name}: {count} different values; at most {MOST_GROUPS} make groups that say something: put "
-                "them into ranges, in a CSV for --groups-from"
+                f"--groups {name}: {count} different values; at most {MOST_GROUPS} are allowed: put them into ranges, "
+                "in a CSV for --groups-from"
             )
         groups[name] = values
-    patients = next((given[name] for name in PATIENT if name in given), None)
+    patients = next((in_table[name] for name in PATIENT if name in in_table), None)
     if table is not None and patients is None and not names:
         raise DataError(
-            f"--groups-from {table}: its columns are {', '.join(given) or 'none'} besides split and row; name "
+            f"--groups-from {table}: its columns are {', '.join(in_table) or 'none'} besides split and row; name "
             "some with --groups, or give patients in the column patient"
         )
     for name in PATIENT:
@@ -99,7 +100,7 @@ def read_columns(
 
 
 def read_patients(file: NpzFile, splits: Sequence[str], table: Path | None = None) -> dict[str, Values]:
-    """Whose image each row of a split is, text (n,), empty where that is not known; without splits of which nothing is.
+    """Return the patient of each row, text (n,), for each split in which any patient is known.
 
     Args:
         file: The data.
@@ -107,25 +108,25 @@ def read_patients(file: NpzFile, splits: Sequence[str], table: Path | None = Non
         table: As in :func:`read_columns`, with a column ``patient``.
 
     Raises:
-        DataError: The table or a key is not such as it must be.
+        DataError: The table or a key has another form than it must have.
     """
     if table is None:
-        known = {split: file.patients(split) for split in splits}
-        return {split: values.astype(np.str_) for split, values in known.items() if values is not None}
+        in_file = {split: file.patients(split) for split in splits}
+        return {split: values.astype(np.str_) for split, values in in_file.items() if values is not None}
     lengths = {split: file.row_count(split) for split in splits}
-    given = _read_table(table, lengths)
-    patients = next((given[name] for name in PATIENT if name in given), None)
+    in_table = _read_table(table, lengths)
+    patients = next((in_table[name] for name in PATIENT if name in in_table), None)
     if patients is None:
         raise DataError(
-            f"--groups-from {table}: its columns are {', '.join(given) or 'none'} besides split and row; patients are "
-            "looked for in the column patient"
+            f"--groups-from {table}: its columns are {', '.join(in_table) or 'none'} besides split and row; give "
+            "patients in the column patient"
         )
     parts = np.split(patients, np.cumsum(list(lengths.values()))[:-1])
     return {split: values for split, values in zip(lengths, parts, strict=True) if (values != "").any()}
 
 
 def _names(file: NpzFile, parts: Sequence[str]) -> set[str]:
-    """What the file says of all the parts."""
+    """Return the names of the columns that the file has for all the parts."""
     names = [{key.removeprefix(f"{part}_") for key in file.keys if key.startswith(f"{part}_")} for part in parts]
     return set.intersection(*names) - {"images", "labels"}
 
@@ -137,7 +138,7 @@ def _of_file(file: NpzFile, parts: Sequence[str], name: str) -> Values | None:
 
 
 def _read_table(path: Path, lengths: dict[str, int]) -> dict[str, Values]:
-    """All columns but ``split`` and ``row``, the parts one after the other."""
+    """Return all columns of a table except ``split`` and ``row``, for the rows of the parts one after the other."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
@@ -158,7 +159,7 @@ def _read_table(path: Path, lengths: dict[str, int]) -> dict[str, Values]:
         if problem is None and line["split"] in lengths:
             position = starts[line["split"]] + int(line["row"])
             if position in where:
-                problem = f"{line['split']} {line['row']} stands there before"
+                problem = f"{line['split']} {line['row']} is in an earlier line, too"
             where[position] = line
         if problem is not None:
             raise DataError(f"--groups-from {path}, line {number}: {problem}")
@@ -173,7 +174,7 @@ def _read_table(path: Path, lengths: dict[str, int]) -> dict[str, Values]:
 
 
 def _problem(line: dict[Any, Any], lengths: dict[str, int]) -> str | None:
-    """What is wrong with a line of a table, if anything; rows of splits that are not asked for may be any number."""
+    """Return what is wrong with a line of a table, if anything; rows of splits not asked for may have any number."""
     if None in line or None in line.values():
         return "another number of values than columns"
     split, row = line["split"], line["row"]

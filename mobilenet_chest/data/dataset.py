@@ -1,10 +1,9 @@
-"""Splits of the two-class task as tensors, read by one path for downloaded, local and synthetic files."""
+"""Splits of the two-class task as tensors, read in one way from downloaded, local and synthetic files."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,18 +27,19 @@ from mobilenet_chest.errors import DataError
 
 SplitName = Literal["train", "val", "test"]
 
+_FILE = "split.safetensors"
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The wanted rows of one split.
+    """The rows of one split that belong to the two classes.
 
     Attributes:
         images: uint8 (n, c, image_size, image_size), c 1 or 3, resized.
         labels: uint8 (n,), 0 or 1.
         rows: int64 (n,), row numbers in the file, ascending.
         digest: SHA-256 (hex) of the stored pixels of these rows, before resizing, and their labels.
-        patients: Whose image each row is, text (n,), empty where that is not known; ``None`` where the file says of
-            none.
+        patients: Patient of each row, text (n,), empty where it is unknown; ``None`` where the file names none.
     """
 
     images: Tensor
@@ -50,23 +52,23 @@ class Split:
         return len(self.rows)
 
     def rows_of_classes(self) -> dict[int, int]:
-        """How many rows are of class 0 and 1."""
+        """Return how many rows are of class 0 and 1."""
         positive = int(self.labels.sum())
         return {0: len(self) - positive, 1: positive}
 
 
 @dataclass(frozen=True, eq=False)
 class TrainVal:
-    """What training and selection may see: never the test split.
+    """The rows that training and selection may see: never those of the test split.
 
-    With ``data.folds`` or ``data.split_seed`` the two are the file's train and val rows, divided anew; in ``rows``
-    val's come after train's.
+    With ``data.folds`` or ``data.split_seed`` they are the file's train and val rows, divided anew. Then ``rows``
+    counts val's rows after train's.
 
     Attributes:
         classes: Names of class 0 and class 1.
-        digest: SHA-256 (first 16 hex digits) over the digests of both splits.
-        source: Where the rows came from, for people: a path, or ``phantom``.
-        dropped: Training rows that ``data.drop_duplicates`` has left out.
+        digest: SHA-256 (first 16 hex digits) of the digests of both splits.
+        source: Where the rows came from: a path, or the dataset's name.
+        dropped: How many training rows ``data.drop_duplicates`` has left out.
     """
 
     train: Split
@@ -82,22 +84,22 @@ class TrainVal:
         return int(self.train.images.shape[1])
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Rows per split and class name."""
+        """Return the number of rows of each split and class name."""
         return {name: class_counts(split, self.classes) for name, split in (("train", self.train), ("val", self.val))}
 
 
 def class_counts(split: Split, classes: tuple[str, str]) -> dict[str, int]:
-    """Rows of each class."""
+    """Return the number of rows of each class, by its name."""
     return {classes[label]: rows for label, rows in split.rows_of_classes().items()}
 
 
 @lru_cache(maxsize=1)
 def load_train_val(config: DataConfig) -> TrainVal:
-    """Read, filter and resize the training and validation rows; the same object for the same config again.
+    """Read, filter and resize the training and validation rows; return the same object for the same config.
 
     Raises:
-        DataError: When the file is missing, damaged or of another layout, a class name is wrong, or a split has no
-            row of one class.
+        DataError: The file is missing, damaged or of another layout, a class name is wrong, or a split has no row of
+            one class.
     """
     source = _source_file(config)
     columns, classes = medmnist.class_indices(medmnist.dataset_info(config.dataset), config.classes)
@@ -110,27 +112,27 @@ def load_train_val(config: DataConfig) -> TrainVal:
         train, val = _divided(_open(source, config), config, train, val)
     rows = len(train)
     if config.drop_duplicates:
-        train = _without_copies(train, val, classes)
+        train = _without_duplicates(train, val, classes)
     digest = hashlib.sha256(f"{train.digest} {val.digest}".encode()).hexdigest()[:16]
     return TrainVal(train, val, classes, digest, _name(config), rows - len(train))
 
 
 def open_file(config: DataConfig) -> NpzFile:
-    """The file that the experiment reads, downloaded if need be.
+    """Return the file that the experiment reads, downloaded if need be.
 
     Raises:
-        DataError: It cannot be had, or is not a zip.
+        DataError: It is missing and cannot be downloaded, or is not a zip.
     """
     return _open(_source_file(config), config)
 
 
 def has_test_split(config: DataConfig) -> bool:
-    """Whether the file holds ``test_images`` and ``test_labels``; opens neither."""
+    """Return whether the file holds ``test_images`` and ``test_labels``, without opening either."""
     return "test" in _open(_source_file(config), config).splits
 
 
 def load_test(config: DataConfig) -> Split:
-    """Read the sealed test rows. Only ``evaluate`` and ``promote`` call this, after selection is over.
+    """Read the sealed test rows. Only ``evaluate`` and ``promote`` may call this, after selection is over.
 
     Raises:
         DataError: As :func:`load_train_val`, and when the file has no test split.
@@ -140,7 +142,7 @@ def load_test(config: DataConfig) -> Split:
 
 
 def stored_validation_images(config: DataConfig, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Images by the ``row`` of validation predictions, ascending, as stored: (n, h, w) or (n, h, w, 3)."""
+    """Return images as stored, uint8 (n, h, w) or (n, h, w, 3), by the ascending ``row`` of validation predictions."""
     file = _open(_source_file(config), config)
     if not config.divided:
         return file.rows("val", rows)
@@ -151,7 +153,7 @@ def stored_validation_images(config: DataConfig, rows: NDArray[np.int64]) -> NDA
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """Bicubic, antialiased resize of uint8 (n, c, h, w) to uint8 (n, c, size, size); the served model repeats it."""
+    """Resize uint8 (n, c, h, w) to uint8 (n, c, size, size), bicubic and antialiased, as the served model does."""
     if images.shape[-2:] == (size, size):
         return images
     chunks = [
@@ -173,7 +175,7 @@ def _phantom_bytes(size: int) -> bytes:
 
 
 def _source_file(config: DataConfig) -> Path | None:
-    """The file to read, downloaded if need be; none for the phantom, which is generated when it is opened."""
+    """Return the file to read, downloaded if need be; ``None`` for the phantom, which is generated when opened."""
     if config.path is not None or config.dataset == medmnist.PHANTOM:
         return config.path
     return medmnist.fetch_dataset(config.dataset, config.source_size, config.root)
@@ -186,9 +188,9 @@ def _open(source: Path | None, config: DataConfig) -> NpzFile:
 def _cached_split(
     source: Path | None, name: SplitName, config: DataConfig, columns: tuple[int, int], classes: tuple[str, str]
 ) -> Split:
-    """As :func:`_read_split`, decoded once: the next start finds the selection in the cache.
+    """Return what :func:`_read_split` does, decoded once: the next start memory-maps the rows from the cache.
 
-    A file counts as unchanged while its path, size and time of change are the same; the phantom's, while the code is.
+    A file counts as unchanged while its path, size and time of change are the same; the phantom, while the code is.
     """
     if cache.folder() is None or (source is not None and not source.exists()):
         return _read_split(_open(source, config), name, config, columns, classes)
@@ -204,29 +206,25 @@ def _cached_split(
 
     def make(folder: Path) -> dict[str, Any]:
         split = _read_split(_open(source, config), name, config, columns, classes)
-        for part in ("images", "labels"):
-            cache.write(folder / part, [getattr(split, part).contiguous().flatten().numpy().data])
-        cache.write(folder / "rows", [split.rows.data])
-        text = None
-        if split.patients is not None:
-            text = split.patients.dtype.str
-            cache.write(folder / "patients", [split.patients.tobytes()])
-        return {"shape": list(split.images.shape), "digest": split.digest, "patients": text}
+        tensors = {"images": split.images, "labels": split.labels, "rows": torch.from_numpy(split.rows)}
+        if split.patients is not None:  # text as code points, (n, characters): a tensor holds numbers only
+            tensors["patients"] = torch.from_numpy(split.patients.view(np.int32).reshape(len(split), -1))
+        cache.write(folder / _FILE, [save(tensors)])
+        return {"digest": split.digest}
 
     def load(folder: Path, known: dict[str, Any]) -> Split:
-        shape = known["shape"]
-        images = torch.from_file(str(folder / "images"), shared=False, size=math.prod(shape), dtype=torch.uint8)
-        labels = torch.from_file(str(folder / "labels"), shared=False, size=shape[0], dtype=torch.uint8)
-        rows, text = np.fromfile(folder / "rows", np.int64), known["patients"]
-        patients = None if text is None else np.fromfile(folder / "patients", np.uint8).view(text)
-        return Split(images.reshape(shape), labels, rows, known["digest"], patients)
+        with safe_open(folder / _FILE, "pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        patients = tensors.get("patients")
+        text = None if patients is None else patients.numpy().view(np.dtype(("U", patients.shape[1])))[:, 0]
+        return Split(tensors["images"], tensors["labels"], tensors["rows"].numpy(), known["digest"], text)
 
     about = f"{name} of {_name(config)}, {config.image_size} pixels"
     return cache.cached("data", about, parts, make, load)[0]
 
 
 def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tuple[Split, Split]:
-    """All rows but those held out, a fold's or as many as val has, and those."""
+    """Divide the rows of both splits into those to train on and those held out: a fold, or as many as val has."""
     rows = np.concatenate([train.rows, val.rows + len(file.labels("train"))])
     of_train, of_val = file.patients("train"), file.patients("val")
     patients = None
@@ -234,8 +232,8 @@ def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tup
         patients = np.concatenate([of_train[train.rows], of_val[val.rows]])
     elif of_train is not None or of_val is not None:
         raise DataError(
-            f"{file.name}: patients are known for one of train and val only; to divide them anew takes "
-            "'train_patient' and 'val_patient', or neither"
+            f"{file.name}: only one of 'train_patient' and 'val_patient' is there; to divide the rows anew, the file "
+            "must have both, or neither"
         )
     images, labels = torch.cat([train.images, val.images]), torch.cat([train.labels, val.labels])
     names = None
@@ -256,7 +254,7 @@ def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tup
     return part(~held_out), part(held_out)
 
 
-def _without_copies(train: Split, val: Split, classes: tuple[str, str]) -> Split:
+def _without_duplicates(train: Split, val: Split, classes: tuple[str, str]) -> Split:
     kept = not_duplicated(train.images.numpy(), train.labels.numpy(), val.images.numpy())
     if kept.all():
         return train
@@ -265,8 +263,8 @@ def _without_copies(train: Split, val: Split, classes: tuple[str, str]) -> Split
     for label, name in enumerate(classes):
         if not (labels == label).any():
             raise DataError(
-                f"data.drop_duplicates: no training row of '{name}' is left, all are copies of validation rows; set it "
-                "to false, or choose another file"
+                f"data.drop_duplicates: no training row of '{name}' is left, as all are duplicates of validation rows; "
+                "set it to false, or choose another file"
             )
     digest = hashlib.sha256(f"{train.digest} ".encode() + kept.tobytes()).hexdigest()
     patients = None if train.patients is None else train.patients[kept]
@@ -279,10 +277,10 @@ def _read_split(
     rows, target = medmnist.select_rows(file.labels(name), medmnist.dataset_info(config.dataset), columns)
     for label, class_name in enumerate(classes):
         if not (target == label).any():
-            only = " alone (the rows must carry exactly one label)" if config.dataset == "chestmnist" else ""
+            only = ", counting rows with exactly one label" if config.dataset == "chestmnist" else ""
             raise DataError(
-                f"{file.name}: no row of '{name}' is '{class_name}'{only}, of {len(rows)} rows kept; both classes need "
-                "rows: choose other data.classes or another file"
+                f"{file.name}: no row of '{name}' is '{class_name}'{only}; the other class has {len(rows)} rows, and "
+                "both need some: choose other data.classes or another file"
             )
     stored = file.rows(name, rows)
     digest = hashlib.sha256(str(stored.shape).encode())
@@ -291,6 +289,7 @@ def _read_split(
     pixels = torch.from_numpy(stored)
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
     images = resize(pixels.contiguous(), config.image_size)
-    known = file.patients(name)
-    patients = None if known is None else known[rows].astype(np.str_)
+    patients = file.patients(name)
+    if patients is not None:
+        patients = patients[rows].astype(np.str_)
     return Split(images, torch.from_numpy(target), rows.astype(np.int64), digest.hexdigest(), patients)

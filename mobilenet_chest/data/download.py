@@ -1,4 +1,4 @@
-"""A file from the web: fetched once, resumed when broken off, and never used before its checksum is right."""
+"""Download a file once: resume it when the connection breaks, and use it only if its checksum is right."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from mobilenet_chest.errors import DataError
+from mobilenet_chest.files import sync_folder
 
 RETRIES = 3
-"""How often a connection that broke in mid-body is taken up again."""
+"""How often a download is resumed after its connection broke."""
 
 PAUSE_SECONDS = 1.0
-"""Wait before each of those retries, so that a server that drops connections is not hammered."""
+"""Pause before each retry, so that a server that drops connections is not flooded."""
 
 CHUNK_BYTES = 1 << 16
-"""Read, and written, at a time. urllib3 drops the piece that it is reading when the connection breaks."""
+"""Bytes read and written at a time. urllib3 drops the piece that it is reading when the connection breaks."""
 
 
 def fetch(
@@ -35,27 +36,27 @@ def fetch(
 ) -> Path:
     """Make sure that ``target`` holds the file of ``url``.
 
-    The bytes go to ``<target>.part`` first, which outlives a failure and is resumed by the next call; only a file
-    whose checksum is right is renamed to ``target``. ``<target>.lock`` lets one process download at a time: the
-    others wait and find the file done. The lock file stays, since removing it would let two holders in.
+    The bytes go to ``<target>.part``, which stays after a failure and is resumed by the next call. Only a file with
+    the right checksum is renamed to ``target``. A lock on ``<target>.lock`` lets one process download at a time, and
+    the others wait for the file. The lock file stays: removing it would let two processes hold the lock.
 
     Args:
         url: ``http`` or ``https`` address.
         target: Where the file goes. Missing folders are made.
         md5: Hexadecimal MD5 of the whole file.
         sha256_prefix: First hexadecimal digits of the file's SHA-256, as ``torch.hub`` puts them into file names.
-        timeout: Seconds without an answer, or without a byte, after which the server is taken for dead.
+        timeout: Seconds without an answer, or without a byte, after which the download fails.
 
     Returns:
         ``target``.
 
     Raises:
-        DataError: The file cannot be downloaded or written, or its checksum is wrong. A ``target`` that was there
-            before with a wrong checksum is left as it is: it may be the user's own.
+        DataError: The file cannot be downloaded or written, or its checksum is wrong. An existing ``target`` with a
+            wrong checksum is left as it is: it may be the user's own.
     """
     part = target.with_name(target.name + ".part")
     try:
-        if target.exists():  # asked without the lock first, whose file a read-only folder would not take
+        if target.exists():  # first without the lock, whose file cannot be made in a read-only folder
             return _existing(target, md5, sha256_prefix)
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.with_name(target.name + ".lock")):
@@ -66,10 +67,11 @@ def fetch(
             if wrong is not None:
                 part.unlink()
                 raise DataError(
-                    f"{target.name} came damaged or changed from {url}: {wrong}; it was removed: try again, or "
-                    f"put the right file at {target} by hand"
+                    f"{target.name} from {url} is damaged or was changed: {wrong}; it was removed: try again, or put "
+                    f"the right file at {target} by hand"
                 )
-            part.replace(target)  # os.replace: whole or not at all
+            part.replace(target)
+            sync_folder(target.parent)
     except OSError as error:
         raise DataError(
             f"cannot write {target.name} in the folder {target.parent} ({error.strerror or error}); make the folder "
@@ -79,7 +81,7 @@ def fetch(
 
 
 def file_digest(path: Path, algorithm: str) -> str:
-    """Hexadecimal digest of a file, read in pieces.
+    """Return the hexadecimal digest of a file, read in pieces.
 
     Args:
         path: The file.
@@ -97,32 +99,30 @@ def _existing(target: Path, md5: str | None, sha256_prefix: str | None) -> Path:
         wrong = _mismatch(target, md5, sha256_prefix)
     except OSError as error:
         raise DataError(
-            f"{target} cannot be read ({error.strerror or error}); mend its permissions, or delete it to download "
+            f"{target} cannot be read ({error.strerror or error}); change its permissions, or delete it to download "
             "it again"
         ) from error
     if wrong is not None:
-        raise DataError(
-            f"{target} is not the published file: {wrong}; move it away, or delete it, to download it again"
-        )
+        raise DataError(f"{target} is not the published file: {wrong}; move or delete it to download it again")
     return target
 
 
 def _mismatch(path: Path, md5: str | None, sha256_prefix: str | None) -> str | None:
-    """What is wrong with the checksum of a file, in words, or ``None``."""
+    """Return what is wrong with the checksum of a file, or ``None``."""
     for algorithm, expected in (("md5", md5), ("sha256", sha256_prefix)):
         if expected is not None:
-            found = file_digest(path, algorithm)
-            if found[: len(expected)] != expected.lower():
-                return f"{algorithm} should be {expected} but is {found}"
+            actual = file_digest(path, algorithm)
+            if actual[: len(expected)] != expected.lower():
+                return f"{algorithm} should be {expected} but is {actual}"
     return None
 
 
 def _download(url: str, part: Path, target: Path, timeout: float) -> None:
-    """Bring ``part`` to the full length of the file, going on from the bytes that it has."""
+    """Download the bytes that ``part`` still lacks."""
     broken = 0
     while True:
         have = part.stat().st_size if part.exists() else 0
-        # Any other encoding than identity would make the offsets of Range those of the compressed bytes.
+        # with any other encoding than identity the offsets of Range would count compressed bytes
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         try:
             response = requests.get(url, headers=headers, stream=True, timeout=timeout)
@@ -134,7 +134,7 @@ def _download(url: str, part: Path, target: Path, timeout: float) -> None:
                 response.status_code == requests.codes.requested_range_not_satisfiable
                 or (resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"))
             ):
-                part.unlink()  # so the next request asks for the whole file: this branch is taken once
+                part.unlink()  # the next request asks for the whole file, so this branch is taken once
                 continue
             try:
                 response.raise_for_status()
@@ -152,7 +152,7 @@ def _download(url: str, part: Path, target: Path, timeout: float) -> None:
 
 
 def _receive(response: requests.Response, part: Path, have: int, name: str) -> None:
-    """Write the body of a response behind the first ``have`` bytes of ``part``."""
+    """Append the body of a response to the first ``have`` bytes of ``part``."""
     length = response.headers.get("Content-Length", "")
     progress = Progress(
         TextColumn("{task.description}"),
@@ -173,7 +173,7 @@ def _receive(response: requests.Response, part: Path, have: int, name: str) -> N
 
 
 def _reason(error: requests.RequestException, timeout: float) -> str:
-    # str(error) is a nest of urllib3's objects with addresses in memory; the kind of error says what matters.
+    # not str(error), which shows urllib3's nested objects with addresses in memory
     if isinstance(error, requests.Timeout):
         return f"no answer within {timeout:g} s"
     return f"no connection: {type(error).__name__}"

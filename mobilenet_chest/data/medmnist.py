@@ -1,7 +1,7 @@
-"""Which dataset, which file, which two classes, which rows: MedMNIST's own catalogue, asked by name.
+"""MedMNIST's catalogue: which file a dataset is, which two labels are the classes, and which rows belong to them.
 
-MedMNIST v2: Yang et al., Scientific Data 2023; the native 64, 128 and 224 pixel files are MedMNIST+.
-Of ``medmnist`` its catalogue alone is read: the package brings torch and scikit-learn along, which takes seconds.
+MedMNIST v2: Yang et al., Scientific Data 2023. Its native files of 64, 128 and 224 pixels are called MedMNIST+.
+Only the catalogue of ``medmnist`` is read: importing the package brings in scikit-learn and more, which takes seconds.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from mobilenet_chest.data.download import fetch
 from mobilenet_chest.errors import DataError, nearest
 
 PHANTOM = "phantom"
-"""Name of the synthetic dataset, which has ChestMNIST's labels and is not downloaded."""
+"""Name of the synthetic dataset. It has ChestMNIST's labels, and is generated."""
 
 MULTI_LABEL = "multi-label, binary-class"
-"""MedMNIST's word for a task where a row carries any number of labels, none included."""
+"""MedMNIST's name of a task in which a row has any number of labels, or none."""
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What the catalogue says of a dataset.
+    """A dataset in the catalogue.
 
     Attributes:
-        name: As in file names, for instance ``"chestmnist"``.
+        name: As in file names, such as ``"chestmnist"``.
         label_names: Name of each label, in the order of the label columns (multi-label) or of the label values.
         channels: 1 (gray) or 3 (RGB).
-        task: MedMNIST's word: ``"multi-label, binary-class"``, ``"binary-class"``, ``"multi-class"`` or
+        task: MedMNIST's name of it: ``"multi-label, binary-class"``, ``"binary-class"``, ``"multi-class"`` or
             ``"ordinal-regression"``.
         sizes: Side lengths, in pixels, of the square images that can be downloaded; empty for the phantom.
     """
@@ -47,7 +47,7 @@ class DatasetInfo:
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """Look a 2D dataset of MedMNIST, or the phantom, up by name.
+    """Return a 2D dataset of MedMNIST, or the phantom, by name.
 
     Raises:
         DataError: There is no 2D dataset of that name.
@@ -67,15 +67,15 @@ def dataset_info(name: str) -> DatasetInfo:
 
 
 def dataset_names() -> tuple[str, ...]:
-    """All names that :func:`dataset_info` knows."""
+    """Return all names that :func:`dataset_info` knows."""
     return (*_planar(), PHANTOM)
 
 
 def fetch_dataset(name: str, size: int, root: Path) -> Path:
-    """Path of a dataset's ``.npz``, downloaded when it is not there yet.
+    """Return the path of a dataset's ``.npz``, downloaded if it is missing.
 
-    Address, MD5 and file name are MedMNIST's, so that a file it has downloaded into ``root`` (by default
-    ``~/.medmnist``) is found and not fetched again.
+    Address, MD5 and file name are MedMNIST's. So a file that MedMNIST has downloaded into ``root`` (by default
+    ``~/.medmnist``) is used as it is.
 
     Args:
         name: A 2D dataset of MedMNIST.
@@ -87,7 +87,7 @@ def fetch_dataset(name: str, size: int, root: Path) -> Path:
     """
     info = dataset_info(name)
     if not info.sizes:
-        raise DataError(f"{name} is made, not downloaded; choose a dataset of MedMNIST to download")
+        raise DataError(f"{name} is generated, not downloaded; choose a dataset of MedMNIST to download")
     if size not in info.sizes:
         raise DataError(f"{name} has no images of {size} pixels; set data.source_size to one of: {_listed(info.sizes)}")
     entry = _catalogue(name)
@@ -99,7 +99,7 @@ def fetch_dataset(name: str, size: int, root: Path) -> Path:
 
 
 def class_indices(info: DatasetInfo, classes: tuple[str, str] | None) -> tuple[tuple[int, int], tuple[str, str]]:
-    """The two labels to tell apart.
+    """Return the two labels to tell apart.
 
     Args:
         info: The dataset.
@@ -138,19 +138,19 @@ def class_indices(info: DatasetInfo, classes: tuple[str, str] | None) -> tuple[t
 def select_rows(
     labels: NDArray[np.uint8], info: DatasetInfo, columns: tuple[int, int]
 ) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
-    """The rows that belong to one of two classes and to nothing else.
+    """Return the rows that belong to one of two classes and to nothing else.
 
     Args:
-        labels: (n, k): k = ``len(info.label_names)`` flags of 0 or 1 for a multi-label task, where a row counts
-            only if exactly one of all k is set; k = 1 label value otherwise.
+        labels: uint8 (n, k). A multi-label task has k = ``len(info.label_names)`` flags, and a row counts only if
+            exactly one of its k flags is set. Other tasks have k = 1 label value.
         info: The dataset.
-        columns: Label of class 0 and of class 1, from :func:`class_indices`.
+        columns: Indices of the labels of class 0 and class 1, from :func:`class_indices`.
 
     Returns:
-        Row numbers, ascending, and for each the target: 0 or 1.
+        Row numbers (m,), ascending, and the targets uint8 (m,), 0 or 1.
 
     Raises:
-        DataError: The labels are not such as the dataset's.
+        DataError: The labels have another shape or other values than the dataset's.
     """
     names = len(info.label_names)
     multi_label = info.task == MULTI_LABEL
@@ -162,8 +162,8 @@ def select_rows(
         )
     if labels.max(initial=0) > highest:
         raise DataError(
-            f"{info.name} has label values from 0 to {highest}, but there is a {labels.max()}; set data.dataset to the "
-            "dataset that the file holds"
+            f"{info.name} has label values from 0 to {highest}, but the file has {labels.max()}; set data.dataset to "
+            "the dataset that the file holds"
         )
     if multi_label:
         single = labels.sum(axis=1, dtype=np.intp) == 1
@@ -175,7 +175,7 @@ def select_rows(
 
 
 def _catalogue(name: str) -> Mapping[str, Any]:
-    """MedMNIST's own entry of a 2D dataset."""
+    """Return MedMNIST's own entry of a 2D dataset."""
     planar = _planar()
     if name not in planar:
         allowed = [*planar, PHANTOM]
@@ -186,8 +186,8 @@ def _catalogue(name: str) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=1)
 def _planar() -> dict[str, Any]:
-    """MedMNIST's entries of its 2D datasets."""
-    # its info.py alone: the package itself imports scikit-learn and more, which takes longer than all else in a dry run
+    """Return MedMNIST's entries of its 2D datasets."""
+    # info.py alone: importing the package would take longer than all else in a dry run
     package = find_spec("medmnist")
     assert package is not None
     assert package.submodule_search_locations is not None
@@ -200,10 +200,10 @@ def _planar() -> dict[str, Any]:
 
 
 def _suffix(size: int) -> str:
-    """MedMNIST writes no size for 28 pixels, neither in file names nor in its catalogue's keys."""
+    """Return the size as in file names and keys of the catalogue; MedMNIST writes none for 28 pixels."""
     return "" if size == 28 else f"_{size}"
 
 
 def _listed(values: tuple[object, ...] | list[str]) -> str:
-    # Quoted, because label names hold commas: BreastMNIST's second is 'normal, benign'.
+    # quoted, because label names contain commas: BreastMNIST's second is 'normal, benign'
     return ", ".join(repr(value) for value in values)

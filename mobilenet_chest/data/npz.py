@@ -1,7 +1,7 @@
-"""Reads the wanted rows of a MedMNIST ``.npz`` in bounded memory, and trusts nothing that the file says.
+"""Read selected rows of a MedMNIST ``.npz`` in bounded memory, trusting nothing that the file says.
 
-``numpy.load`` decodes a member whole: 4 GB for ChestMNIST's training images at 224 pixels, of which a pair of
-classes needs 3 %. Here the compressed member is decoded in chunks, and each chunk gives its wanted rows.
+``numpy.load`` decodes a whole member: 4 GB for ChestMNIST's training images at 224 pixels, of which two classes need
+3%. Here the compressed member is decoded in chunks, and each chunk gives its selected rows.
 
 File layout: an ``.npz`` is a zip of ``<key>.npy`` members; the ``.npy`` header is that of ``numpy.lib.format``.
 """
@@ -32,22 +32,22 @@ SPLITS = ("train", "val", "test")
 CHUNK_BYTES = 1 << 20
 
 MAX_HEADER_BYTES = 1 << 14
-"""A header of an array of plain numbers has about 100 bytes; numpy itself stops at 10,000."""
+"""Bytes read of a header. That of an array of plain numbers has about 100; numpy itself stops at 10,000."""
 
 MAX_DEFLATE_RATIO = 1032
-"""Deflate spends at least two bits on at most 258 bytes (RFC 1951): a member that claims more is lying."""
+"""Deflate spends at least two bits on at most 258 bytes (RFC 1951): a member that claims a higher ratio is forged."""
 
 _MEND = "download it again, or save it again with numpy.savez_compressed"
 
-# What zipfile, zlib and numpy's header parser raise on damaged bytes. RuntimeError and its child NotImplementedError
-# are zipfile's for a flag or a method that it does not know, which is what a flipped bit there looks like.
+# What zipfile, zlib and numpy's header parser raise on damaged bytes. zipfile raises RuntimeError and its child
+# NotImplementedError for an unknown flag or method, which a flipped bit may make.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, OverflowError)
 _BAD_HEADER = (ValueError, TypeError, SyntaxError, tokenize.TokenError, struct.error, OverflowError, MemoryError)
 
 
 @dataclass(frozen=True)
 class _Header:
-    """Of one array in the file: ``offset`` is the number of bytes before the first value."""
+    """Header of an array in the file; ``offset`` is the number of bytes before the first value."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -57,9 +57,8 @@ class _Header:
 class NpzFile:
     """A file with ``{train,val,test}_{images,labels}``: uint8 images (n, h, w) or (n, h, w, 3), integer labels (n, k).
 
-    Further keys ``{split}_<name>`` may say more of each row, such as ``train_patient`` or ``val_sex``.
-
-    The zip is opened anew for every call, so there is nothing to close.
+    Further keys ``{split}_<name>`` may hold columns of the rows, such as ``train_patient`` or ``val_sex``. The zip is
+    opened for each call, so there is nothing to close.
 
     Args:
         source: A path, or a seekable binary file object, which is left open.
@@ -76,11 +75,11 @@ class NpzFile:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Those of train, val and test that have both images and labels."""
+        """The splits that have both images and labels, in the order train, val, test."""
         return tuple(split for split in SPLITS if {f"{split}_images", f"{split}_labels"} <= set(self.keys))
 
     def row_count(self, split: str) -> int:
-        """How many rows a split has, by its headers.
+        """Return how many rows a split has, by its headers.
 
         Raises:
             DataError: A key is missing, damaged, or of another layout.
@@ -89,7 +88,7 @@ class NpzFile:
             return self._headers(archive, split)[0].shape[0]
 
     def labels(self, split: str) -> NDArray[np.uint8]:
-        """All labels of a split: (n, k) uint8. Any integers, or booleans, of 0..255 are taken; (n,) becomes (n, 1).
+        """Return all labels of a split, uint8 (n, k), of any integers of 0..255 or booleans; (n,) becomes (n, 1).
 
         Raises:
             DataError: A key is missing, damaged, or of another layout.
@@ -104,7 +103,7 @@ class NpzFile:
         return values.astype(np.uint8).reshape(header.shape if len(header.shape) == 2 else (-1, 1))
 
     def patients(self, split: str) -> NDArray[Any] | None:
-        """The patient of each row of a split, (n,), where the file says: the key ``{split}_patient`` or ``…_patients``.
+        """Return the patient of each row, (n,), from the key ``{split}_patient`` or ``…_patients``; ``None`` without.
 
         Raises:
             DataError: As :meth:`column`.
@@ -115,7 +114,7 @@ class NpzFile:
         return None
 
     def column(self, split: str, name: str) -> NDArray[Any]:
-        """What the key ``{split}_{name}`` says of each row: (n,), int64 of integers or booleans, or text.
+        """Return the column ``{split}_{name}``, (n,): int64 for integers or booleans, otherwise text.
 
         Raises:
             DataError: The key is missing, damaged, or of another layout.
@@ -136,17 +135,17 @@ class NpzFile:
             raise self._unusable(key, "text with numbers that are no characters")
         return text
 
-    def rows(self, split: str, wanted: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """The images of some rows; memory goes to them and a few chunks of 1 MiB (or of one row, if that is more).
+    def rows(self, split: str, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Return the images of some rows. It takes their memory and a few chunks of 1 MiB, or of a row if larger.
 
-        The member is always decoded to its end, so that its CRC has been checked.
+        The member is always decoded to its end, so that its CRC is checked.
 
         Args:
             split: One of :attr:`splits`.
-            wanted: (m,) row numbers, in any order.
+            rows: (m,) row numbers, in any order.
 
         Returns:
-            (m, h, w) or (m, h, w, 3) uint8, in the order of ``wanted``.
+            uint8 (m, h, w) or (m, h, w, 3), in the order of ``rows``.
 
         Raises:
             DataError: A key is missing, damaged, or of another layout; a row number is out of range.
@@ -154,21 +153,21 @@ class NpzFile:
         with self._opened() as archive:
             header, _ = self._headers(archive, split)
         count, *shape = header.shape
-        if wanted.size and not (wanted.min() >= 0 and wanted.max() < count):
+        if rows.size and not (rows.min() >= 0 and rows.max() < count):
             raise DataError(
-                f"{self.name}: '{split}_images' has {count} rows, but rows {wanted.min()} to {wanted.max()} are "
-                "wanted; choose rows by the labels of the same file"
+                f"{self.name}: '{split}_images' has {count} rows, but rows {rows.min()} to {rows.max()} are asked for; "
+                "choose rows by the labels of the same file"
             )
-        order = np.argsort(wanted, kind="stable")
-        ascending = wanted[order]
-        images = np.empty((len(wanted), *shape), np.uint8)
+        order = np.argsort(rows, kind="stable")
+        ascending = rows[order]
+        images = np.empty((len(rows), *shape), np.uint8)
         for start, chunk in self.chunks(split):
             low, high = np.searchsorted(ascending, (start, start + len(chunk)))
             images[order[low:high]] = chunk[ascending[low:high] - start]
         return images
 
     def chunks(self, split: str) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """All images of a split, about 1 MiB at a time: the first one's row number, and (m, h, w) or (m, h, w, 3).
+        """Yield all images of a split, about 1 MiB at a time: first row number, and uint8 (m, h, w) or (m, h, w, 3).
 
         Raises:
             DataError: A key is missing, damaged, or of another layout.
@@ -186,7 +185,7 @@ class NpzFile:
 
     @contextmanager
     def _blaming(self, what: str) -> Iterator[None]:
-        """Whatever damage shows inside becomes a :class:`DataError` about ``what``."""
+        """Raise any sign of damage in the block as a :class:`DataError` about ``what``."""
         try:
             yield
         except _DAMAGE as error:
@@ -208,7 +207,7 @@ class NpzFile:
                 ) from error
 
     def _headers(self, archive: zipfile.ZipFile, split: str) -> tuple[_Header, _Header]:
-        """Headers of a split's images and labels, all of what they claim checked."""
+        """Return the headers of a split's images and labels, with all that they claim checked."""
         key = f"{split}_images"
         images = self._header(archive, key)
         if images.dtype != np.uint8:
@@ -237,7 +236,7 @@ class NpzFile:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise self._unusable(key, f"a zip compression of type {member.compress_type}, not stored or deflated")
         with self._blaming(f"'{key}'"), archive.open(member) as stream:
-            # Parsed from a bounded piece: a header may claim a length of 4 GiB.
+            # parsed from a bounded piece: a header may claim a length of 4 GiB
             head = io.BytesIO(stream.read(MAX_HEADER_BYTES))
         try:
             version = npy.read_magic(head)
@@ -262,9 +261,9 @@ class NpzFile:
         return _Header(shape, dtype, head.tell())
 
     def _payload(self, archive: zipfile.ZipFile, key: str, offset: int, step: int) -> Iterator[bytes]:
-        """What follows the header, ``step`` bytes at a time (the last piece may be shorter), to the member's end.
+        """Yield what follows the header, ``step`` bytes at a time, to the member's end; the last piece may be shorter.
 
-        With the last byte zipfile compares the CRC, and raises BadZipFile when it differs.
+        At the last byte zipfile compares the CRC, and raises BadZipFile when it differs.
         """
         member = archive.getinfo(f"{key}.npy")
         left = member.file_size - offset
@@ -273,9 +272,9 @@ class NpzFile:
             while left:
                 raw = stream.read(min(step, left))
                 if len(raw) != min(step, left):
-                    raise EOFError(f"the data end {left - len(raw)} bytes early")
+                    raise EOFError(f"the data end {left - len(raw)} bytes too early")
                 left -= len(raw)
                 yield raw
 
-    def _unusable(self, key: str, found: str) -> DataError:
-        return DataError(f"{self.name}: '{key}' has {found}; {_MEND}")
+    def _unusable(self, key: str, content: str) -> DataError:
+        return DataError(f"{self.name}: '{key}' has {content}; {_MEND}")

@@ -1,4 +1,4 @@
-"""Which training rows an epoch shows, and in which order; and the division of rows into folds."""
+"""Which training rows an epoch shows, in which order, and how rows are divided into folds."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from mobilenet_chest.errors import DataError
 Sampling = Literal["all", "oversample", "balanced"]
 
 FOLD_SEED = 0
-"""Of the shuffle before rows are divided, without ``data.split_seed``: the same folds for all seeds of a training."""
+"""Seed of the division into folds where ``data.split_seed`` is not set: the same folds for all seeds of a training."""
 
 
 def epoch_rows(labels: Tensor, sampling: Sampling, batch_size: int, generator: torch.Generator) -> Tensor:
-    """Row numbers of an epoch in random order; how many is the same in every epoch.
+    """Return the row numbers of an epoch, int64, in random order; their count is the same in every epoch.
 
     Args:
         labels: (n,), 0 or 1, on the CPU.
-        sampling: ``all``: every row once. ``oversample``: rows of the smaller class again, until both have as many.
-            ``balanced``: n rows, as many of each class in each batch, give or take one where a batch is odd.
+        sampling: ``all``: every row once. ``oversample``: rows of the smaller class repeated, until both have equally
+            many. ``balanced``: n rows, equally many of each class in each batch, plus one where a batch is odd.
         batch_size: Images in a batch.
-        generator: Chance.
+        generator: Of the order.
     """
     if sampling == "all":
         return torch.randperm(len(labels), generator=generator)
@@ -37,13 +37,13 @@ def epoch_rows(labels: Tensor, sampling: Sampling, batch_size: int, generator: t
     half = (len(labels) + 1) // 2
     pairs = torch.stack([_repeated(rows, half, generator) for rows in classes], dim=1)
     order = pairs.flatten()[: len(labels)]
-    # shuffled within the batches: alternating classes would meet each other only in mixup
+    # shuffled within the batches: mixup would otherwise always mix an image with one of the other class
     batches = order.split(batch_size)
     return torch.cat([batch[torch.randperm(len(batch), generator=generator)] for batch in batches])
 
 
 def _repeated(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """``count`` of ``rows`` at random, each as often as the others, give or take one."""
+    """Return ``count`` of ``rows`` at random, each equally often, plus or minus one."""
     rounds = -(-count // len(rows))
     shuffled = [rows[torch.randperm(len(rows), generator=generator)] for _ in range(rounds)]
     return torch.cat(shuffled)[:count]
@@ -57,14 +57,14 @@ def divide(
     name: str,
     seed: int = FOLD_SEED,
 ) -> NDArray[np.bool_]:
-    """Whether each row is of one fold: stratified by class, and with all rows of a patient in the same fold.
+    """Return, bool (n,), whether each row is of one fold: stratified by class, all rows of a patient in one fold.
 
     Args:
         labels: (n,), 0 or 1.
         patients: (n,) numbers or text, where they are known.
-        folds: How many.
-        fold: Which, from 0.
-        name: Of the data, for errors.
+        folds: Number of folds.
+        fold: Which fold, from 0.
+        name: Name of the data, for errors.
         seed: Of the shuffle.
 
     Raises:
@@ -80,8 +80,8 @@ def divide(
                 f"{name}: data.folds: {folds}, but class {label} has {units} "
                 f"{'rows' if patients is None else 'patients'} in train and val; allowed: 2 to {units}"
             )
-    kind = StratifiedKFold if patients is None else StratifiedGroupKFold
-    parts = kind(folds, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels, patients)
+    splitter = StratifiedKFold if patients is None else StratifiedGroupKFold
+    parts = splitter(folds, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels, patients)
     chosen = np.zeros(len(labels), bool)
     chosen[list(parts)[fold][1]] = True
     return chosen
@@ -90,17 +90,17 @@ def divide(
 def hold_out(
     labels: NDArray[np.uint8], patients: NDArray[Any] | None, count: int, seed: int, name: str
 ) -> NDArray[np.bool_]:
-    """Whether each row is one of about ``count`` that are held out: stratified by class, no patient on both sides.
+    """Return, bool (n,), whether each row is held out: about ``count``, stratified by class, no patient on both sides.
 
-    Without patients it is ``count`` rows exactly. With them, as many as whole patients fill, taken in random order; one
-    with rows of both classes counts with the class that it has more of (class 1 where it has as many).
+    Without patients exactly ``count`` rows are held out. With patients, whole patients are taken in random order while
+    their rows fit. A patient with rows of both classes counts with the class of most of them (class 1 if equal).
 
     Args:
         labels: (n,), 0 or 1.
         patients: (n,) numbers, where they are known.
-        count: How many rows.
+        count: Number of rows.
         seed: Of the shuffle.
-        name: Of the data, for errors.
+        name: Name of the data, for errors.
 
     Raises:
         DataError: A class would have no row on one of the sides.
@@ -111,14 +111,15 @@ def hold_out(
     of_class_1 = round(count * float(labels.mean()))
     chance, taken = np.random.default_rng(seed), np.zeros(len(rows), bool)
     for of_class, room in ((~positive, count - of_class_1), (positive, of_class_1)):
-        for one in chance.permutation(np.flatnonzero(of_class)):
-            if rows[one] <= room:
-                taken[one] = True
-                room -= rows[one]
+        for patient in chance.permutation(np.flatnonzero(of_class)):
+            if rows[patient] <= room:
+                taken[patient] = True
+                room -= rows[patient]
     chosen = taken[unit]
     if any(len(np.unique(labels[side])) < 2 for side in (chosen, ~chosen)):
+        and_patients = "" if patients is None else " and each patient on one"
         raise DataError(
-            f"{name}: data.split_seed: {seed}, but of {len(labels)} rows in train and val no {count} can be held out "
-            f"with both classes on both sides{'' if patients is None else ' and every patient on one'}; leave it out"
+            f"{name}: data.split_seed: {seed}, but {count} of {len(labels)} rows of train and val cannot be held out "
+            f"with both classes on both sides{and_patients}; remove it"
         )
     return chosen

@@ -230,7 +230,7 @@ def test_patients_of_one_split_alone(phantom_config: Make, own_file: Path) -> No
     np.savez(own_file, **arrays, train_patients=np.arange(len(arrays["train_labels"])))
     loaded(phantom_config({"data.path": str(own_file)}))  # without folds nobody asks
     for how in ({"data.folds": 3}, {"data.split_seed": 1}):
-        with pytest.raises(DataError, match="patients are known for one of train and val only"):
+        with pytest.raises(DataError, match="train_patient"):
             loaded(phantom_config({"data.path": str(own_file)} | how))
 
 
@@ -317,7 +317,7 @@ def test_a_class_of_copies_alone(phantom_config: Make, own_file: Path) -> None:
     arrays["train_images"][:2] = arrays["val_images"][heart]
     np.savez(own_file, **arrays)
     config = phantom_config({"data.path": str(own_file), "data.drop_duplicates": True})
-    with pytest.raises(DataError, match="drop_duplicates: no training row of 'cardiomegaly' is left"):
+    with pytest.raises(DataError, match="data.drop_duplicates: .*'cardiomegaly'"):
         loaded(config)
 
 

@@ -264,10 +264,9 @@ def test_progress_goes_to_a_terminal_only(
 def test_wrong_bytes_are_removed(server: Server, tmp_path: Path) -> None:
     wrong = "0" * 32
     message = refusal(server.url, tmp_path / "set.npz", md5=wrong)
-    assert message == (
-        f"set.npz came damaged or changed from {server.url}: md5 should be {wrong} but is {MD5}; it was removed: "
-        f"try again, or put the right file at {tmp_path / 'set.npz'} by hand"
-    )
+    assert message.startswith(f"set.npz from {server.url} ")
+    assert f"md5 should be {wrong} but is {MD5}" in message
+    assert str(tmp_path / "set.npz") in message
     assert names(tmp_path) == ["set.npz.lock"]
 
 
@@ -283,10 +282,8 @@ def test_an_existing_wrong_file_is_left_alone(server: Server, tmp_path: Path) ->
     target = tmp_path / "set.npz"
     target.write_bytes(b"mine")
     message = refusal(server.url, target)
-    assert message == (
-        f"{target} is not the published file: md5 should be {MD5} but is {hashlib.md5(b'mine').hexdigest()}; move it "
-        "away, or delete it, to download it again"
-    )
+    assert message.startswith(f"{target} ")
+    assert f"md5 should be {MD5} but is {hashlib.md5(b'mine').hexdigest()}" in message
     assert target.read_bytes() == b"mine"
     assert server.ranges == []
 

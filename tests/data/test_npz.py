@@ -313,7 +313,7 @@ def test_other_compressions_are_refused(compression: int) -> None:
 def test_rows_out_of_range(wanted: list[int]) -> None:
     file = with_train(npy_bytes(np.zeros((4, 5, 5), np.uint8)))
     message = refusal(lambda: file.rows("train", np.array(wanted)))
-    assert f"'train_images' has 4 rows, but rows {min(wanted)} to {max(wanted)} are wanted" in message
+    assert f"'train_images' has 4 rows, but rows {min(wanted)} to {max(wanted)} are asked for" in message
 
 
 def noise_file(save: Save) -> tuple[bytes, Arrays]:
@@ -383,7 +383,7 @@ def test_a_member_that_is_shorter_than_the_directory_says() -> None:
     size = struct.unpack_from("<I", content, entry + 24)[0]
     struct.pack_into("<I", content, entry + 24, size + 100)
     message = refusal(lambda: NpzFile(io.BytesIO(bytes(content))).rows("train", np.array([0])))
-    assert "'train_images' cannot be read as .npz (the data end 100 bytes early)" in message
+    assert "'train_images' cannot be read as .npz (the data end 100 bytes too early)" in message
 
 
 def test_a_size_that_deflate_cannot_reach() -> None:

@@ -106,9 +106,7 @@ def test_whole_patients_are_held_out() -> None:
 
 
 def test_nothing_to_hold_out() -> None:
-    with pytest.raises(DataError, match="x: data.split_seed: 1, but of 31 rows in train and val no 1 can be held out"):
+    with pytest.raises(DataError, match=r"^x: data.split_seed: 1, but 1 of 31 rows"):
         hold_out(LABELS.numpy(), None, 1, 1, "x")
-    with pytest.raises(
-        DataError, match="no 4 can be held out with both classes on both sides and every patient on one"
-    ):
+    with pytest.raises(DataError, match=r"but 4 of 31 rows .* patient"):
         hold_out(LABELS.numpy(), np.arange(31) // 8, 4, 1, "x")  # four patients, each of more rows than that
