@@ -12,9 +12,9 @@ from torch.nn import functional
 NEAR = 0.99
 """Correlation of two thumbnails from which they count as the same image.
 
-Measured (experiments/results/data.md): the 17 million pairs of different PneumoniaMNIST images reach 0.975 at most, and the
-10,153 pairs of 143 NIH radiographs 0.983. Each of those images still has 0.992 with itself after a change of contrast
-or gamma, and 0.997 after JPEG at quality 75."""
+Measured (experiments/results/data.md): the 17 million pairs of different PneumoniaMNIST images reach 0.975 at most, and
+the 10,153 pairs of 143 NIH radiographs 0.983. Each of those images still has 0.992 with itself after a change of
+contrast or gamma, and 0.997 after JPEG at quality 75."""
 
 THUMBNAIL = 28
 """Side in pixels; the smallest at which MedMNIST stores images."""
