@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.auc import auc
@@ -155,3 +156,26 @@ class TestDifferences:
         whole = bootstrap_difference(labels, first, second, auc, groups=patients)
         assert (whole.low, whole.high) == pytest.approx((single.low, single.high), abs=0.004)
         assert whole.p == pytest.approx(single.p, abs=0.05)
+
+
+@pytest.mark.slow
+def test_the_bootstrap_covers_an_accuracy_and_a_sensitivity() -> None:
+    generator = np.random.default_rng(9)
+    distance, repeats = float(norm.ppf(0.9)), 200
+    held = np.zeros(2)
+    for repeat in range(repeats):
+        scores = generator.normal(np.where(LABELS == 1, distance, -distance), 1)
+        for which, metric in enumerate((_accuracy, _sensitivity)):
+            interval = bootstrap(LABELS, scores, metric, draws=300, seed=repeat)
+            held[which] += interval.low <= 0.9 <= interval.high
+    # 200 repetitions tell 95 % to 3 points
+    assert (held / repeats >= 0.92).all()
+    assert (held / repeats <= 0.98).all()
+
+
+def _accuracy(labels: np.ndarray, scores: np.ndarray) -> float:
+    return float(((scores >= 0) == (labels == 1)).mean())
+
+
+def _sensitivity(labels: np.ndarray, scores: np.ndarray) -> float:
+    return float((scores >= 0)[labels == 1].mean())

@@ -8,7 +8,13 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from mobilenet_chest.config import EvaluationConfig
-from mobilenet_chest.evaluation.crossfit import choose_epoch, crossfit_accuracy, crossfit_all_accuracy, epoch_values
+from mobilenet_chest.evaluation.crossfit import (
+    choose_epoch,
+    crossfit_accuracy,
+    crossfit_all_accuracy,
+    crossfit_folds,
+    epoch_values,
+)
 from mobilenet_chest.evaluation.metrics import epoch_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold
@@ -24,6 +30,47 @@ def sample(epochs: int, rows: int, seed: int = 3) -> tuple[np.ndarray, np.ndarra
 
 def predictions(labels: np.ndarray, plain: np.ndarray, tta: np.ndarray) -> Predictions:
     return Predictions(np.arange(len(labels)), labels, plain, tta)
+
+
+def arrays(pairs: list[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities of pairs."""
+    return np.array([label for label, _ in pairs], np.uint8), np.array([p for _, p in pairs], np.float64)
+
+
+def test_crossfit_by_hand() -> None:
+    """Class sizes below the folds, so four folds of one row each: thresholds .3, .3, .7, .3 and two rows right."""
+    labels, probabilities = arrays([(0, 0.2), (0, 0.6), (1, 0.4), (1, 0.9)])
+    config = EvaluationConfig(threshold_low=0.3, threshold_high=0.7, threshold_step=0.1, folds=10)
+    assert accuracy_at(labels, probabilities, choose_threshold(labels, probabilities, config)) == 0.75
+    assert [crossfit_accuracy(labels, probabilities, config, seed) for seed in range(3)] == [0.5] * 3
+
+
+def test_crossfit_of_separated_classes_is_perfect() -> None:
+    labels, probabilities = arrays([(0, 0.1)] * 6 + [(1, 0.9)] * 9)
+    assert crossfit_accuracy(labels, probabilities, EvaluationConfig(), 1) == 1.0
+
+
+def test_crossfit_repeats_with_its_seed_and_promises_less_on_noise() -> None:
+    generator = np.random.default_rng(3)
+    labels = np.tile(np.array([0, 1], np.uint8), 100)
+    apparent, honest = [], []
+    for seed in range(20):
+        noise = generator.uniform(0.3, 0.7, 200)
+        apparent.append(accuracy_at(labels, noise, choose_threshold(labels, noise, EvaluationConfig())))
+        honest.append(crossfit_accuracy(labels, noise, EvaluationConfig(), seed))
+        assert honest[-1] == crossfit_accuracy(labels, noise, EvaluationConfig(), seed)
+    assert min(apparent) >= 0.5
+    assert np.mean(apparent) > 0.53
+    assert abs(np.mean(honest) - 0.5) < 0.02
+
+
+def test_folds_hold_every_row_out_once_and_both_classes() -> None:
+    labels = (np.arange(40) % 4 == 0).astype(np.uint8)
+    folds = list(crossfit_folds(labels, 5, 3))
+    assert sorted(np.concatenate([judged for _, judged in folds]).tolist()) == list(range(40))
+    for fitting, judged in folds:
+        assert not set(fitting.tolist()) & set(judged.tolist())
+        assert labels[judged].sum() == 2
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -7,11 +7,12 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.evaluation.auc import auc
 from mobilenet_chest.evaluation.delong import auc_difference, auc_differences, auc_interval, auc_intervals, delong
+from mobilenet_chest.evaluation.significance import mcnemar, not_inferior
 
 # aSAH, which comes with pROC (Turck et al., Intensive Care Medicine 2010): 113 patients with a subarachnoid
 # haemorrhage, whose outcome was good (G) or poor (P); the WFNS grade, and S100β and NDKA in µg/l
@@ -74,7 +75,6 @@ class TestByHand:
     def test_four_images(self) -> None:
         """Class 1 at .4 and .9, class 0 at .1 and .6: three of four pairs in order."""
         labels, scores = np.array([1, 1, 0, 0], np.uint8), np.array([0.4, 0.9, 0.1, 0.6])
-        assert auc(labels, scores) == 0.75
         # placements .5, 1 and 1, .5: variance .125 / 2 of each class
         areas, covariance = delong(labels, scores)
         assert (areas[0], covariance[0, 0]) == (0.75, pytest.approx(0.125))
@@ -84,8 +84,7 @@ class TestByHand:
         for _ in range(20):
             labels = generator.integers(0, 2, 60).astype(np.uint8)
             scores = generator.integers(0, 9, 60) / 8
-            assert auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
-            assert auc_interval(labels, scores).value == pytest.approx(auc(labels, scores), abs=1e-12)
+            assert auc_interval(labels, scores).value == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
 
     def test_order_and_scale_do_not_matter(self) -> None:
         order = np.random.default_rng(1).permutation(len(POOR))
@@ -127,7 +126,6 @@ class TestDegenerate:
 
     def test_one_class_only_has_no_area(self) -> None:
         labels, scores = np.ones(5, np.uint8), np.linspace(0, 1, 5)
-        assert math.isnan(auc(labels, scores))
         for found in (auc_interval(labels, scores), auc_difference(labels, scores, scores)):
             assert math.isnan(found.value)
             assert math.isnan(found.low)
@@ -174,3 +172,77 @@ def test_many_at_once_are_each_as_alone() -> None:
         assert dataclasses.astuple(interval) == pytest.approx(
             dataclasses.astuple(auc_interval(labels, first)), abs=1e-14
         )
+
+
+NEGATIVE, POSITIVE = 97, 208
+IMAGES = NEGATIVE + POSITIVE
+LABELS = np.repeat(np.array([0, 1], np.uint8), [NEGATIVE, POSITIVE])
+
+
+def shift(auc: float, spread: float = 1.0) -> float:
+    """How far apart two normal classes are, with deviations 1 and ``spread``, for an AUC."""
+    return float(norm.ppf(auc) * math.sqrt(1 + spread**2))
+
+
+def pair(generator: np.random.Generator, first: float, second: float, shared: float) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of two models with these AUCs, whose noise has the correlation ``shared``."""
+    common, own, others = generator.normal(size=(3, IMAGES))
+    noise = (math.sqrt(shared) * common + math.sqrt(1 - shared) * each for each in (own, others))
+    one, other = (shift(auc) * LABELS + each for auc, each in zip((first, second), noise, strict=True))
+    return one, other
+
+
+def missed(auc: float, spread: float) -> tuple[float, float]:
+    """How often the 95% interval of an AUC lies above it, and below."""
+    generator = np.random.default_rng(305)
+    scores = generator.normal(shift(auc, spread) * LABELS, np.where(LABELS == 1, spread, 1.0), (10_000, IMAGES))
+    found = auc_intervals(LABELS, *scores)
+    return float(np.mean([each.low > auc for each in found])), float(np.mean([each.high < auc for each in found]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("auc", "spread"), [(0.9, 1.0), (0.958, 1.0), (0.99, 1.0), (0.958, 0.6)])
+def test_the_auc_interval_covers(auc: float, spread: float) -> None:
+    above, below = missed(auc, spread)
+    assert 0.93 <= 1 - above - below <= 0.97
+    # and misses to both sides alike
+    assert 0.01 <= above <= 0.04
+    assert 0.01 <= below <= 0.04
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("auc", [0.99, 0.997])
+def test_it_covers_where_a_few_images_of_class_0_carry_all(auc: float) -> None:
+    assert 1 - sum(missed(auc, 0.6)) >= 0.93
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("champion", "margin", "shared"),
+    [(0.9, 0.02, 0.8), (0.958, 0.02, 0.8), (0.99, 0.01, 0.8), (0.99, 0.01, 0.3), (0.99, 0.01, 0.0)],
+)
+def test_an_auc_at_the_margin_passes_at_most_1_time_in_20(champion: float, margin: float, shared: float) -> None:
+    """Eight challengers to each of 1,500 champions: the Monte Carlo error is that of 9,000 pairs or more."""
+    generator = np.random.default_rng(20)
+    passed = []
+    for _ in range(1500):
+        noise, own = generator.normal(size=IMAGES), generator.normal(size=(8, IMAGES))
+        firsts = shift(champion - margin) * LABELS + shared * noise + math.sqrt(1 - shared**2) * own
+        found = auc_differences(LABELS, list(firsts), shift(champion) * LABELS + noise, level=0.9)
+        passed += [not_inferior(each, margin) for each in found]
+    assert 0.01 < np.mean(passed) <= 0.05
+
+
+@pytest.mark.slow
+def test_a_better_model_passes_and_a_worse_one_does_not() -> None:
+    generator = np.random.default_rng(7)
+    better, worse, right = 0, 0, 0
+    for _ in range(200):
+        first, second = pair(generator, 0.97, 0.958, 0.8)
+        better += not_inferior(auc_difference(LABELS, first, second, level=0.9), 0.02)
+        worse += not_inferior(auc_difference(LABELS, second - 0.6 * LABELS, first, level=0.9), 0.02)
+        at = shift(0.958) / 2
+        right += mcnemar((first >= at) == (LABELS == 1), (first >= at) == (LABELS == 1), 0.9).low > -0.02
+    assert better >= 160
+    assert worse <= 2
+    assert right == 200

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.evaluation.bootstrap import bootstrap
-from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.evaluation.intervals import Difference, Interval, wilson
 from mobilenet_chest.evaluation.significance import holm, mcnemar, mcnemar_range, not_inferior, paired_proportions
 
@@ -21,54 +19,6 @@ def answers(both: int, only_first: int, only_second: int, neither: int) -> tuple
     """Where two models are right, from the four cells of their table."""
     counts = (both, only_first, only_second, neither)
     return np.repeat([True, True, False, False], counts), np.repeat([True, False, True, False], counts)
-
-
-class TestProportions:
-    @pytest.mark.parametrize(
-        ("successes", "n", "low", "high"),
-        [
-            # Newcombe, Statistics in Medicine 1998, table I, method 3
-            (81, 263, 0.2553, 0.3662),
-            (15, 148, 0.0624, 0.1605),
-            (0, 20, 0.0, 0.1611),
-            (1, 29, 0.0061, 0.1718),
-        ],
-    )
-    def test_the_values_of_newcombes_table(self, successes: int, n: int, low: float, high: float) -> None:
-        found = wilson(successes, n)
-        assert (round(found.low, 4), round(found.high, 4)) == (low, high)
-        assert found.value == successes / n
-
-    def test_the_values_of_scipy(self) -> None:
-        for successes, n, level in ((273, 305, 0.95), (282, 305, 0.9), (305, 305, 0.95), (1, 2, 0.99)):
-            expected = binomtest(successes, n).proportion_ci(level, method="wilson")
-            found = wilson(successes, n, level)
-            assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-    def test_ends_stay_in_range_and_nothing_is_known_of_none(self) -> None:
-        assert wilson(7, 7).high == 1.0
-        assert wilson(0, 7).low == 0.0
-        nothing = wilson(0, 0)
-        assert math.isnan(nothing.value)
-        assert (nothing.low, nothing.high) == (0.0, 1.0)
-
-    @pytest.mark.parametrize(("successes", "n"), [(4, 3), (-1, 3), (1, 0)])
-    def test_more_than_all_is_refused(self, successes: int, n: int) -> None:
-        with pytest.raises(ValueError, match=f"{successes} successes of {n}"):
-            wilson(successes, n)
-
-    @pytest.mark.parametrize("level", [0.0, 1.0, 95.0, math.nan])
-    def test_a_level_that_is_none_is_refused(self, level: float) -> None:
-        labels, scores = np.array([0, 0, 1, 1], np.uint8), np.array([0.1, 0.6, 0.4, 0.9])
-        asked: list[Callable[[], object]] = [
-            lambda: wilson(1, 2, level),
-            lambda: auc_interval(labels, scores, level),
-            lambda: mcnemar(labels == 1, labels == 0, level),
-            lambda: bootstrap(labels, scores, lambda _, given: float(given.mean()), level=level, draws=20),
-        ]
-        for ask in asked:
-            with pytest.raises(ValueError, match=f"level {level}"):
-                ask()
 
 
 class TestMcNemar:
@@ -182,3 +132,37 @@ class TestDecisions:
 
     def test_what_is_found_is_plain_values(self) -> None:
         assert wilson(1, 2) == Interval(0.5, pytest.approx(0.0945, abs=5e-5), pytest.approx(0.9055, abs=5e-5))
+
+
+IMAGES = 305
+
+
+@pytest.mark.parametrize("margin", [0.01, 0.02, 0.03, 0.05])
+def test_an_accuracy_at_the_margin_passes_at_most_1_time_in_20(margin: float) -> None:
+    """Exactly, over every likely number of images that only one of the two gets right, for rare to frequent ones."""
+    for disagreement in (margin + 0.005, margin + 0.03, margin + 0.1, margin + 0.2):
+        shares = (disagreement - margin) / 2, (disagreement + margin) / 2
+        only_first, only_second = (
+            range(int(binom.ppf(1e-6, IMAGES, share)), int(binom.ppf(1 - 1e-6, IMAGES, share)) + 1) for share in shares
+        )
+        passed = 0.0
+        for gains, losses in itertools.product(only_first, only_second):
+            # the further one is behind, the less it passes: no need to ask once it is behind by more than the margin
+            if losses - gains >= margin * IMAGES:
+                continue
+            low, high = paired_proportions(gains, losses, IMAGES, level=0.9)
+            if not_inferior(Difference((gains - losses) / IMAGES, low, high, math.nan), margin):
+                share = shares[1] / (1 - shares[0])
+                passed += binom.pmf(gains, IMAGES, shares[0]) * binom.pmf(losses, IMAGES - gains, share)
+        assert 0.01 < passed <= 0.05
+
+
+def test_the_interval_of_paired_accuracies_covers() -> None:
+    """The same way, for a difference of 0.03 at a disagreement of one image in eight."""
+    shares, covered = ((0.125 - 0.03) / 2, (0.125 + 0.03) / 2), 0.0
+    for gains, losses in itertools.product(range(1, 40), range(3, 50)):
+        low, high = paired_proportions(gains, losses, IMAGES)
+        if low <= -0.03 <= high:
+            share = shares[1] / (1 - shares[0])
+            covered += binom.pmf(gains, IMAGES, shares[0]) * binom.pmf(losses, IMAGES - gains, share)
+    assert 0.95 <= covered <= 0.97

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from mobilenet_chest.config import EvaluationConfig
-from mobilenet_chest.evaluation.crossfit import crossfit_accuracy
 from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold, threshold_grid
 
 COARSE = EvaluationConfig(threshold_low=0.3, threshold_high=0.7, threshold_step=0.1)
@@ -71,30 +70,3 @@ def test_the_best_of_the_grid_by_search() -> None:
     chosen = choose_threshold(labels, probabilities, EvaluationConfig())
     best = max(accuracy_at(labels, probabilities, round(0.30 + 0.01 * i, 2)) for i in range(41))
     assert accuracy_at(labels, probabilities, chosen) == best
-
-
-def test_crossfit_by_hand() -> None:
-    """Class sizes below the folds, so four folds of one row each: thresholds .3, .3, .7, .3 and two rows right."""
-    labels, probabilities = arrays([(0, 0.2), (0, 0.6), (1, 0.4), (1, 0.9)])
-    config = COARSE.model_copy(update={"folds": 10})
-    assert accuracy_at(labels, probabilities, choose_threshold(labels, probabilities, config)) == 0.75
-    assert [crossfit_accuracy(labels, probabilities, config, seed) for seed in range(3)] == [0.5] * 3
-
-
-def test_crossfit_of_separated_classes_is_perfect() -> None:
-    labels, probabilities = arrays([(0, 0.1)] * 6 + [(1, 0.9)] * 9)
-    assert crossfit_accuracy(labels, probabilities, EvaluationConfig(), 1) == 1.0
-
-
-def test_crossfit_repeats_with_its_seed_and_promises_less_on_noise() -> None:
-    generator = np.random.default_rng(3)
-    labels = np.tile(np.array([0, 1], np.uint8), 100)
-    apparent, honest = [], []
-    for seed in range(20):
-        noise = generator.uniform(0.3, 0.7, 200)
-        apparent.append(accuracy_at(labels, noise, choose_threshold(labels, noise, EvaluationConfig())))
-        honest.append(crossfit_accuracy(labels, noise, EvaluationConfig(), seed))
-        assert honest[-1] == crossfit_accuracy(labels, noise, EvaluationConfig(), seed)
-    assert min(apparent) >= 0.5
-    assert np.mean(apparent) > 0.53
-    assert abs(np.mean(honest) - 0.5) < 0.02
