@@ -168,7 +168,6 @@ def test_the_bootstrap_covers_an_accuracy_and_a_sensitivity() -> None:
         for which, metric in enumerate((_accuracy, _sensitivity)):
             interval = bootstrap(LABELS, scores, metric, draws=300, seed=repeat)
             held[which] += interval.low <= 0.9 <= interval.high
-    # 200 repetitions tell 95 % to 3 points
     assert (held / repeats >= 0.92).all()
     assert (held / repeats <= 0.98).all()
 

@@ -112,14 +112,12 @@ def test_the_interval_of_the_error() -> None:
     assert ece_interval(labels, probabilities, patients) != sure
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sureness", [1.0, 1.3, 3.0])
 def test_the_interval_of_the_error_covers(sureness: float) -> None:
     """The error of 200,000 rows."""
     truth = reliability(*sample(200_000, sureness, seed=1)).ece
-    found = [ece_interval(*sample(305, sureness, seed)) for seed in range(200)]
-    held = np.mean([one.low <= truth <= one.high for one in found])
-    print(f"sureness {sureness}: {held:.3f} cover {truth:.4f}")
+    intervals = [ece_interval(*sample(305, sureness, seed)) for seed in range(40)]
+    held = np.mean([interval.low <= truth <= interval.high for interval in intervals])
     assert held >= 0.95
 
 

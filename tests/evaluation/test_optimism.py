@@ -94,9 +94,8 @@ def chances(odds: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1 / (1 + np.exp(-odds))
 
 
-@pytest.mark.slow
 def test_of_50_equal_configurations_it_is_unbiased() -> None:
-    studies = Studies(2024, 2000)
+    studies = Studies(2024, 400)
     too_good = studies.claims.mean() - studies.truth
     assert too_good > 3.5 * POINTS
     assert studies.stated == pytest.approx(too_good, abs=0.2 * POINTS)
@@ -110,12 +109,11 @@ def test_of_50_equal_configurations_it_is_unbiased() -> None:
     assert 0.93 <= np.mean([one.low <= part <= one.high for part, one in pairs]) <= 0.97
 
 
-@pytest.mark.slow
 def test_what_the_images_add_is_seen_on_new_splits_only() -> None:
-    same = Studies(2024, 1000, taste=1.0)
+    same = Studies(2024, 250, taste=1.0)
     too_good = same.claims.mean() - same.truth
     suited = same.expected.mean() - same.truth
     assert suited > 0.5 * POINTS
     assert same.stated == pytest.approx(too_good - suited, abs=0.1 * POINTS)
-    new = Studies(2024, 1000, taste=1.0, fresh_splits=True)
+    new = Studies(2024, 250, taste=1.0, fresh_splits=True)
     assert new.stated == pytest.approx(new.claims.mean() - new.truth, abs=0.2 * POINTS)

@@ -153,7 +153,7 @@ def test_the_best_of_equal_models_is_told_from_hardly_any() -> None:
     """
     generator = np.random.default_rng(1)
     said = 0
-    samples = 200
+    samples = 60
     for _ in range(samples):
         signal = generator.normal(2.2 * LABELS, 1)
         models = [scored(signal + 0.5 * generator.normal(size=len(LABELS))) for _ in range(50)]
