@@ -42,13 +42,13 @@ def promote(
     with exit_codes():
         if rollback:
             if even_if_worse or again or (name and reference not in (None, name)):
-                raise UserError("promote: name the registered model, promote --rollback NAME, and nothing else")
+                raise UserError("promote: name the registered model: promote --rollback NAME, and nothing else")
             reference = name = name or reference
         if reference is None:
             raise UserError(
-                "promote: name the registered model, promote --rollback NAME"
+                "promote: name the registered model: promote --rollback NAME"
                 if rollback
-                else "promote: name a study or run, promote STUDY|RUN_ID"
+                else "promote: name a study or run: promote STUDY|RUN_ID"
             )
         try:
             if rollback:

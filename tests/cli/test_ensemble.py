@@ -1,4 +1,4 @@
-"""``ensemble``, ``soup``, ``distill``, ``ablate`` and ``baselines`` from the outside."""
+"""``ensemble``, and trainings that are combined by one command after the other."""
 
 from __future__ import annotations
 
@@ -21,16 +21,6 @@ def test_combining_what_cannot_be_combined(tracking: Path, written: Write) -> No
         (("ensemble", "none"), "no run, study or experiment 'none'"),
         (("ensemble", "none", "--top", "3"), "no study 'none'"),
         (("ensemble", "one", "two", "--top", "3"), "--top takes one study, not 2: one, two"),
-        (("soup", "none"), "no run, study or experiment 'none'"),
-        (("distill", file, "--teacher", "none"), "no run, study or experiment 'none'"),
-        (("ablate", file, "--over", "augment.mixupp"), "did you mean 'augment.mixup'?"),
-        (("ablate", file, "--over", "stage2.ema", "--seeds", "2", "--folds", "2"), "exclude each other"),
-        (("ablate", file, "--over", "seed=3"), "runs on other rows or seeds have no pairs"),
-        (("ablate", file, "--over", "stage2.ema=2"), "less than 1"),
-        (("baselines", file, "--ensemble", "densenet121"), "a model and a number from 2 on"),
-        (("baselines", file, "--ensemble", "densenet121=5"), "none of the experiments is of it"),
-        (("baselines", "none.yaml"), "none.yaml: no such experiment file"),
-        (("train", file, "loss.distill_weight=0.5"), "but there is no teacher"),
     ):
         result = run(*arguments)
         assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), (arguments, result.output)

@@ -34,9 +34,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def refused(folder: Path, *arguments: object, wants: str) -> str:
-    """Return the one line that a wrong input gives: exit code 2, ``wants`` in the line, and nothing written."""
-    before = contents(folder)
+def one_line(*arguments: object, wants: str) -> str:
+    """Return the one line on stderr that a wrong input gives: exit code 2, and ``wants`` in the line."""
     result = run(*arguments)
     assert result.exit_code == 2, result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
@@ -44,5 +43,12 @@ def refused(folder: Path, *arguments: object, wants: str) -> str:
     lines = result.stderr.splitlines()
     assert len(lines) == 1, result.stderr
     assert wants in lines[0]
-    assert contents(folder) == before
     return lines[0]
+
+
+def refused(folder: Path, *arguments: object, wants: str) -> str:
+    """Return the line of :func:`one_line`; nothing may have been written in a folder."""
+    before = contents(folder)
+    line = one_line(*arguments, wants=wants)
+    assert contents(folder) == before
+    return line
