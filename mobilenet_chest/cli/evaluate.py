@@ -28,7 +28,9 @@ GROUP_METRICS = ("auc", "accuracy", "sensitivity", "specificity")
 
 def evaluate(
     run_id: RunId,
-    split: Annotated[Literal["val", "test"], typer.Option(help="test is sealed: each access is recorded.")],
+    split: Annotated[
+        Literal["val", "test"], typer.Option(help="Split to score; test is sealed, and each access is recorded.")
+    ],
     groups: Annotated[
         str | None, typer.Option(metavar="NAME,…", help="Add the results of each group, such as sex,view.")
     ] = None,

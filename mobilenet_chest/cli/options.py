@@ -25,7 +25,7 @@ Baseline = Annotated[
     str | None, typer.Option(metavar="RUN_ID|STUDY", help="Compare all others with this run or study.")
 ]
 Reported = Annotated[bool, typer.Option(help="Add the source report's results, which are not reproduced here.")]
-Top = Annotated[int | None, typer.Option(min=2, help="Take the best trials of the study, this many.")]
+Top = Annotated[int | None, typer.Option(min=2, help="Take this many of the study's best trials.")]
 Teacher = Annotated[str, typer.Option(metavar="RUN_ID|STUDY", help="A finished run, or an ensemble.")]
 GroupsFrom = Annotated[
     Path | None,
