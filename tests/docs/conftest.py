@@ -1,0 +1,136 @@
+"""The settings in which examples of the manual run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.shell import run_line
+from helpers.examples import Setting
+from helpers.manual import ROOT
+from helpers.stores import Store, copied, working_in
+from mlflow import MlflowClient
+
+from mobilenet_chest.config import load
+from mobilenet_chest.data import phantom
+from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.two_stage import train
+
+EXPERIMENT = """\
+name: small
+seed: 7
+data: {dataset: chestmnist, classes: [cardiomegaly, pneumothorax], path: mine.npz, image_size: 32}
+model: {name: "timm:mobilenetv2_050", weights: none, hidden: [16]}
+optimizer: {batch_size: 16, accumulation: 1}
+stage1: {epochs: 12, lr: 1.0e-2}
+stage2: {epochs: 2, batchnorm: frozen}
+evaluation: {metric: val_auc}
+search:
+  stage2.lr: {low: 3.0e-4, high: 3.0e-3, log: true}
+study: {trials: 3, pruner: none}
+"""
+
+
+@pytest.fixture(scope="session")
+def easy_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data file whose classes differ by a gradient under noise: a tiny network learns it within seconds."""
+    arrays, generator = phantom.generate(32, {"train": 240, "val": 120, "test": 120}), np.random.default_rng(0)
+    ramp = np.linspace(-1, 1, 32)[None, :, None]
+    for split in ("train", "val", "test"):
+        sign = arrays[f"{split}_labels"][:, 7] * 2.0 - 1.0
+        strength = sign * 60 + generator.normal(size=len(sign)) * 40
+        images = arrays[f"{split}_images"] + strength[:, None, None] * ramp
+        arrays[f"{split}_images"] = np.clip(images, 0, 255).astype(np.uint8)
+    path = tmp_path_factory.mktemp("easy") / "mine.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+def _make_folder(folder: Path, data: Path, database: Path) -> None:
+    """Fill a working folder: data, an experiment, an empty MLflow database and what the repository has at its root."""
+    folder.mkdir()
+    shutil.copy(data, folder / "mine.npz")
+    shutil.copy(database, folder / "mlflow.db")
+    (folder / "small.yaml").write_text(EXPERIMENT, encoding="utf-8")
+    for name in ("sweep.py", "train.py", "experiments"):
+        (folder / name).symlink_to(ROOT / name)
+
+
+@pytest.fixture(scope="session")
+def manual_store(tmp_path_factory: pytest.TempPathFactory, easy_file: Path, _empty_database: Path) -> Store:
+    """A study of three trials, its stage 1 alone as a single training, and one interrupted after its second epoch."""
+    folder = tmp_path_factory.mktemp("manual") / "store"
+    _make_folder(folder, easy_file, _empty_database)
+    with working_in(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOBILENET_CHEST_CACHE", str(folder / ".cache"))
+        run_line("python sweep.py small.yaml --workers 2")  # one thread each
+        frozen = train(load(Path("small.yaml"), ["name=frozen", "stage2.epochs=0"]), MlflowTracker(name="frozen"))
+
+        def stop(epoch: int, _record: object) -> None:
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+        interrupted = MlflowTracker(name="small")
+        with pytest.raises(KeyboardInterrupt):
+            train(load(Path("small.yaml"), ["seed=8"]), interrupted, stop)
+        client = MlflowClient()
+        (experiment,) = client.search_experiments(filter_string="name = 'small'")
+        runs = client.search_runs([experiment.experiment_id])
+    study = next(run.info.run_id for run in runs if run.data.tags.get("kind") == "study")
+    trials = sorted(
+        (run for run in runs if run.data.tags.get("kind") == "trial"), key=lambda run: run.data.tags["trial"]
+    )
+    assert len(trials) == 3
+    best = max(range(3), key=lambda number: trials[number].data.metrics["val_auc"])
+    assert trials[best].data.metrics["val_auc"] > 0.9
+    ids = tuple(run.info.run_id for run in trials)
+    return Store(folder, study, ids, best, str(frozen.run_id), str(interrupted.run_id))
+
+
+@pytest.fixture(scope="session")
+def manual_promoted(manual_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The same store with its study promoted."""
+    store = copied(manual_store, tmp_path_factory.mktemp("manual_promoted") / "store")
+    with working_in(store.folder):
+        assert "champion of 'small' is version 1" in run_line("mobilenet-chest promote small")
+    return store
+
+
+@pytest.fixture
+def prepare(
+    request: pytest.FixtureRequest, tmp_path: Path, _empty_database: Path
+) -> Iterator[Callable[[str], Setting]]:
+    """Return the maker of settings; the one made last is the working folder until the test ends.
+
+    ``empty`` has no runs; ``store`` a finished study ``small`` (best run: BEST_RUN_ID), a single training ``frozen``
+    (RUN_ID) and an interrupted one (INTERRUPTED_ID); in ``promoted`` the study is promoted. All have ``mine.npz``,
+    ``small.yaml``, and ``sweep.py``, ``train.py`` and ``experiments`` as at the root of the repository.
+    """
+    with ExitStack() as stack:
+        numbers = iter(range(100))
+
+        def make(name: str) -> Setting:
+            stack.close()
+            folder, names = tmp_path / f"setting{next(numbers)}", {}
+            if name == "empty":
+                _make_folder(folder, request.getfixturevalue("easy_file"), _empty_database)
+            elif name in ("store", "promoted"):
+                original: Store = request.getfixturevalue(f"manual_{name}")
+                store = copied(original, folder)
+                names = {
+                    "BEST_RUN_ID": store.trials[store.best],
+                    "INTERRUPTED_ID": store.interrupted,
+                    "RUN_ID": store.single,
+                }
+            else:
+                raise ValueError(f"no setting '{name}'; allowed: empty, store, promoted")
+            stack.enter_context(working_in(folder))
+            cache = stack.enter_context(pytest.MonkeyPatch.context())
+            cache.setenv("MOBILENET_CHEST_CACHE", str(folder / ".cache"))
+            return Setting(folder, names)
+
+        yield make

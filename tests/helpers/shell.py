@@ -1,0 +1,89 @@
+"""Command lines as a reader of the manual types them, run in this process: nothing heavy is imported twice."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import re
+import runpy
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mobilenet_chest.data.dataset import load_train_val
+
+ROOT = Path(__file__).parents[2]
+SHELL_SYNTAX = re.compile(r"[|<>;&`$]")
+
+
+def run_line(line: str) -> str:
+    """Run a line of a shell and return what it prints on both streams, in the order in which it prints it.
+
+    ``mobilenet-chest …``, ``python sweep.py …`` and ``python train.py …`` run in this process, all else in a shell.
+    """
+    words = shlex.split(line)
+    variables = {}
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        name, _, variables[name] = words.pop(0).partition("=")
+    script = None
+    if words[0] == "mobilenet-chest":
+        script = "mobilenet_chest"
+    elif words[0] == "python" and words[1] in ("sweep.py", "train.py"):
+        words = words[1:]
+        script = str(ROOT / words[0])
+    if script is None or SHELL_SYNTAX.search(re.sub(r"'[^']*'", "", line)):
+        return _in_shell(line)
+    return _in_process(script, words, variables)
+
+
+def _in_shell(line: str) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PATH": path},
+    )
+    return done.stdout
+
+
+def _in_process(script: str, words: list[str], variables: dict[str, str]) -> str:
+    printed = io.StringIO()
+    with _unchanged_process(), pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", words)
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), contextlib.suppress(SystemExit):
+            if script == "mobilenet_chest":
+                from mobilenet_chest.cli import main
+
+                main()
+            else:
+                runpy.run_path(script, run_name="__main__")
+    load_train_val.cache_clear()
+    return printed.getvalue()
+
+
+@contextlib.contextmanager
+def _unchanged_process() -> Iterator[None]:
+    """Take back what a command line sets for its whole process: signal handlers, hooks and the logger."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
+    logger, hook = logging.getLogger("mobilenet_chest"), sys.unraisablehook
+    level, propagate, before = logger.level, logger.propagate, list(logger.handlers)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        sys.unraisablehook = hook
+        logger.setLevel(level)
+        logger.propagate = propagate
+        logger.handlers[:] = before
