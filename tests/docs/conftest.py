@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.shell import run_line
 from helpers.examples import Setting
 from helpers.manual import ROOT
+from helpers.shell import run_line
 from helpers.stores import Store, copied, working_in
 from mlflow import MlflowClient
 
@@ -106,9 +106,9 @@ def prepare(
 ) -> Iterator[Callable[[str], Setting]]:
     """Return the maker of settings; the one made last is the working folder until the test ends.
 
-    ``empty`` has no runs; ``store`` a finished study ``small`` (best run: BEST_RUN_ID), a single training ``frozen``
-    (RUN_ID) and an interrupted one (INTERRUPTED_ID); in ``promoted`` the study is promoted. All have ``mine.npz``,
-    ``small.yaml``, and ``sweep.py``, ``train.py`` and ``experiments`` as at the root of the repository.
+    ``empty`` has no runs. ``store`` has a finished study ``small`` (best run: BEST_RUN_ID; another: OTHER_RUN_ID), a
+    single training ``frozen`` (RUN_ID) and an interrupted one (INTERRUPTED_ID). In ``promoted`` the study is promoted.
+    All have ``mine.npz``, ``small.yaml``, and ``sweep.py``, ``train.py`` and ``experiments`` of the repository.
     """
     with ExitStack() as stack:
         numbers = iter(range(100))
@@ -123,6 +123,7 @@ def prepare(
                 store = copied(original, folder)
                 names = {
                     "BEST_RUN_ID": store.trials[store.best],
+                    "OTHER_RUN_ID": store.trials[store.best - 1],
                     "INTERRUPTED_ID": store.interrupted,
                     "RUN_ID": store.single,
                 }

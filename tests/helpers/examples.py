@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.shell import run_line
 from helpers.manual import Block, blocks
+from helpers.shell import run_line
 
 WIDTH = 118
 """Columns of an output line that a page shows."""
