@@ -1,4 +1,4 @@
-"""The model card and the tags: what a registered version says of itself."""
+"""The model card and the tags: what a registered version says about itself."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.registry.gates import GateResult, gate_table
 from mobilenet_chest.selection.ledger import Access, access_lines
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.runs import Candidate
-from mobilenet_chest.tracking.tags import SCORED_ON, TEST_EVALUATIONS
+
+_COPIED_TAGS = (
+    tags.MODEL, tags.WEIGHTS, tags.DATASET, tags.CONFIG_DIGEST, tags.DATA_DIGEST, tags.GIT_COMMIT, tags.GIT_DIRTY,
+    tags.STUDY, tags.TRIAL,
+)  # fmt: skip
+"""Tags of the run that its version carries too."""
 
 
 def model_card(
@@ -19,86 +25,100 @@ def model_card(
     classes: tuple[str, str],
     test: dict[str, float],
     difference: float,
-    openings: Sequence[Access],
-    verdicts: Sequence[GateResult],
+    accesses: Sequence[Access],
+    gate_results: Sequence[GateResult],
     intervals: Mapping[str, Interval],
 ) -> str:
-    """The version's description, in Markdown: what it is, on what it was measured, and what it must not be used for."""
+    """Return the version's description, in Markdown: what it is, how it was measured, what it must not be used for.
+
+    Args:
+        candidate: The promoted run.
+        config: Its experiment.
+        classes: Names of class 0 and class 1.
+        test: Its ``test_*`` metrics.
+        difference: Largest difference in probability between the registered model and the run.
+        accesses: Every access to the test split for the run's study.
+        gate_results: Results of the experiment's gates.
+        intervals: 95% intervals of the ``val_*`` and ``test_*`` metrics, by name.
+    """
     run, metrics = candidate.run, candidate.run.data.metrics
-    what = f"{run.data.tags.get('model', config.model.name)} ({config.model.weights} weights)"
-    if "members" in run.data.tags:
-        kind = {"ensemble": "An ensemble", "soup": "A soup"}[run.data.tags["kind"]]
-        what = f"{kind} of {len(run.data.tags['members'].split(','))} runs of {what}"
-    scored = run.data.tags.get(SCORED_ON, "chose epoch and threshold")
-
-    def figures(prefix: str) -> str:
-        names = ("auc_tta", "accuracy_tta_threshold", "sensitivity", "specificity")
-        return " | ".join(figure(f"{prefix}_{name}") for name in names)
-
-    def figure(name: str) -> str:
-        interval = intervals.get(name)
-        ends = f" ({interval.low:.3f}–{interval.high:.3f})" if interval else ""
-        return f"{metrics.get(name, test.get(name, math.nan)):.4f}{ends}"
-
-    opened = "\n".join(f"- {line}" for line in access_lines(openings))
+    network = f"{run.data.tags.get(tags.MODEL, config.model.name)} ({config.model.weights} weights)"
+    if tags.MEMBERS in run.data.tags:
+        kind = {"ensemble": "An ensemble", "soup": "A soup"}[run.data.tags[tags.KIND]]
+        network = f"{kind} of {len(run.data.tags[tags.MEMBERS].split(','))} runs of {network}"
+    scored_on = run.data.tags.get(tags.SCORED_ON, "chose epoch and threshold")
+    access_list = "\n".join(f"- {line}" for line in access_lines(accesses))
     return f"""# {config.name}
 
-{what} tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
+{network} tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
 Input: uint8 images of any size, shape (n, height, width) or (n, height, width, 3) for colour. Output: probability of
 {classes[1]}, label name, label. Resize to {config.data.image_size}×{config.data.image_size}, normalisation, mirror
 averaging and the threshold {metrics["threshold"]:.2f} are inside.
 
 | split | AUC | accuracy | sensitivity | specificity |
 |---|---|---|---|---|
-| validation ({scored}) | {figures("val")} |
-| test (openings: {len(openings)}) | {figures("test")} |
+| validation ({scored_on}) | {_metrics("val", metrics, intervals)} |
+| test (accesses: {len(accesses)}) | {_metrics("test", test, intervals)} |
 
-In brackets: 95% intervals, of what other images of the same kind would change.
+In brackets: 95% intervals. They show how much other images of the same kind would change the value.
 
-Every opening of the test split for this {"study" if run.data.tags.get("study") else "run"}:
+Every access to the test split for this {"study" if run.data.tags.get(tags.STUDY) else "run"}:
 
-{opened}
+{access_list}
 
-{gate_table(verdicts)}
+{gate_table(gate_results)}
 Cross-fitted validation accuracy: {metrics["val_accuracy_crossfit"]:.4f}{_crossfit_all(metrics)}.{_calibration(metrics)}
 
 Run `{candidate.run_id}`, experiment digest
-`{run.data.tags.get("config_digest")}`, data digest `{run.data.tags.get("data_digest")}`, commit
-`{run.data.tags.get("git_commit")}` (uncommitted changes: {run.data.tags.get("git_dirty")}).
+`{run.data.tags.get(tags.CONFIG_DIGEST)}`, data digest `{run.data.tags.get(tags.DATA_DIGEST)}`, commit
+`{run.data.tags.get(tags.GIT_COMMIT)}` (uncommitted changes: {run.data.tags.get(tags.GIT_DIRTY)}).
 
-Checked at promotion: loaded from the registry in a fresh process, its probabilities on the validation images equal
-the run's to within {difference:.1e}.
+Checked at promotion: a fresh process loaded the model from the registry, and its probabilities on the validation
+images equal the run's to within {difference:.1e}.
 
 A research model, measured on {config.data.dataset} only: not a medical device, not for diagnosis.
 """
 
 
-def _crossfit_all(metrics: Mapping[str, float]) -> str:
-    """Nothing of runs that have no epochs of their own, or are older than the figure."""
-    if "val_accuracy_crossfit_all" not in metrics:
-        return ""
-    return f", {metrics['val_accuracy_crossfit_all']:.4f} with the epoch and TTA left to the other folds as well"
-
-
 def version_tags(
-    candidate: Candidate, test: Mapping[str, float], difference: float, openings: Sequence[Access]
+    candidate: Candidate, test: Mapping[str, float], difference: float, accesses: Sequence[Access]
 ) -> dict[str, str]:
-    """The version's tags: its figures, where it comes from, and who has opened the test split."""
+    """Return the version's tags: its metrics, its origin, and every access to the test split."""
     run = candidate.run
     chosen = ("val_", "threshold", "temperature")
     metrics = {name: value for name, value in run.data.metrics.items() if name.startswith(chosen)}
-    tags = {name: f"{value:.6g}" for name, value in {**metrics, **test}.items()}
-    kept = ("model", "weights", "dataset", "config_digest", "data_digest", "git_commit", "git_dirty", "study", "trial")
-    tags |= {name: run.data.tags[name] for name in kept if name in run.data.tags}
-    tags |= {"run_id": candidate.run_id, "verified_difference": f"{difference:.3g}"}
-    own = sum(opening.run_id == candidate.run_id for opening in openings)
-    return tags | {TEST_EVALUATIONS: str(own), "test_openings": "; ".join(access_lines(openings))}
+    return {
+        **{name: f"{value:.6g}" for name, value in {**metrics, **test}.items()},
+        **{name: run.data.tags[name] for name in _COPIED_TAGS if name in run.data.tags},
+        tags.RUN_ID: candidate.run_id,
+        tags.VERIFIED_DIFFERENCE: f"{difference:.3g}",
+        tags.TEST_EVALUATIONS: str(sum(access.run_id == candidate.run_id for access in accesses)),
+        tags.TEST_OPENINGS: "; ".join(access_lines(accesses)),
+    }
+
+
+def _metrics(split: str, metrics: Mapping[str, float], intervals: Mapping[str, Interval]) -> str:
+    """Return the cells of a row of the card's table."""
+    cells = []
+    for name in ("auc_tta", "accuracy_tta_threshold", "sensitivity", "specificity"):
+        interval = intervals.get(f"{split}_{name}")
+        ends = f" ({interval.low:.3f}–{interval.high:.3f})" if interval else ""
+        cells.append(f"{metrics.get(f'{split}_{name}', math.nan):.4f}{ends}")
+    return " | ".join(cells)
+
+
+def _crossfit_all(metrics: Mapping[str, float]) -> str:
+    """Return nothing for runs that have no epochs (ensembles, soups), or that are older than this metric."""
+    if "val_accuracy_crossfit_all" not in metrics:
+        return ""
+    value = metrics["val_accuracy_crossfit_all"]
+    return f"; {value:.4f} where the other folds choose the epoch and TTA as well"
 
 
 def _calibration(metrics: Mapping[str, float]) -> str:
-    """Nothing of runs that are older than these figures."""
+    """Return nothing for runs that are older than these metrics."""
     if "temperature" not in metrics:
         return ""
-    return f""" The probabilities are given as trained; divided by the
-temperature {metrics["temperature"]:.3f}, fitted on validation, their logits have an expected calibration error there of
-{metrics["val_ece_calibrated"]:.4f} instead of {metrics["val_ece"]:.4f}."""
+    return f""" The probabilities are not calibrated. Divide their
+logits by the temperature {metrics["temperature"]:.3f}, fitted on validation: the expected calibration error there is
+then {metrics["val_ece_calibrated"]:.4f} instead of {metrics["val_ece"]:.4f}."""

@@ -1,8 +1,8 @@
-"""What a registered version consists of, by SHA-256, and a local copy of it in which nothing has changed.
+"""SHA-256 digests of a registered version's files, and a local copy that is checked against them.
 
-The digests stand in a tag of the version, in the registry's database: who can only write artifact files cannot change
-them. Loading a model runs code (its own file, what its ``MLmodel`` names, pickles that a ``.pt2`` may hold), so a copy
-is compared before anything of it is opened, and is itself what is loaded.
+The digests are a tag of the version, in the registry's database: a person who can only write artifact files cannot
+change them. Loading a model runs code: its own file, what its ``MLmodel`` names, pickles that a ``.pt2`` may hold. So
+the files are copied, the copy is checked before any of it is opened, and the copy is what is loaded.
 """
 
 from __future__ import annotations
@@ -21,39 +21,37 @@ from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.data.download import file_digest
 from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.store import reason
-
-DIGESTS = "sha256"
-"""Version tag: JSON of relative path -> SHA-256 (hex) of every file of the model's folder."""
 
 _URI = re.compile(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))")
 
 
 def folder_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 (hex) of every file below ``folder``, by path relative to it with ``/``.
+    """Return the SHA-256 (hex) of every file below ``folder``, by path relative to it with ``/``.
 
     Raises:
-        TrackingError: It holds something else than files and folders.
+        TrackingError: The folder holds something other than files and folders.
     """
-    found = {}
+    digests = {}
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise TrackingError(f"{path.relative_to(folder).as_posix()} is neither a file nor a folder")
         if path.is_file():
-            found[path.relative_to(folder).as_posix()] = file_digest(path, "sha256")
-    return found
+            digests[path.relative_to(folder).as_posix()] = file_digest(path, "sha256")
+    return digests
 
 
 def digests_tag(digests: dict[str, str]) -> str:
-    """The tag's value."""
+    """Return the value of the version tag ``sha256``."""
     return json.dumps(digests, sort_keys=True)
 
 
 def find_version(client: MlflowClient, model_uri: str) -> ModelVersion:
-    """The version that ``models:/NAME@ALIAS`` or ``models:/NAME/NUMBER`` stands for.
+    """Return the version that ``models:/NAME@ALIAS`` or ``models:/NAME/NUMBER`` names.
 
     Raises:
-        TrackingError: Another form, or there is no such version.
+        TrackingError: The address has another form, or there is no such version.
     """
     form = "the form is models:/NAME@champion or models:/NAME/VERSION"
     match = _URI.fullmatch(model_uri)
@@ -63,50 +61,49 @@ def find_version(client: MlflowClient, model_uri: str) -> ModelVersion:
     try:
         return client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
     except MlflowException as error:
-        raise TrackingError(f"model {model_uri}: there is none ({reason(error)}); {form}") from error
+        raise TrackingError(f"model {model_uri}: does not exist ({reason(error)}); {form}") from error
 
 
 @contextmanager
 def verified_copy(client: MlflowClient, version: ModelVersion) -> Iterator[Path]:
-    """A local copy of a version's model folder, for the length of the block: exactly the files that were promoted.
+    """Copy a version's model folder for the block, and check that it holds exactly the files that were promoted.
 
     Raises:
-        TrackingError: A file is changed, missing or was added, the version has no digests, or it cannot be fetched.
+        TrackingError: A file was changed, removed or added; or the version has no digests, or cannot be downloaded.
     """
-    what = f"model models:/{version.name}/{version.version}"
+    model = f"model models:/{version.name}/{version.version}"
     expected = _expected(version)
     if expected is None:
         raise TrackingError(
-            f"{what}: carries no digests of its files, so they cannot be checked before they are loaded; promote the "
+            f"{model}: has no digests of its files, so they cannot be checked before loading; promote the "
             f"run{f' {version.run_id}' if version.run_id else ''} again"
         )
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as target:
         try:
             uri = client.get_model_version_download_uri(version.name, version.version)
             folder = Path(download_artifacts(artifact_uri=uri, dst_path=target))
-            found = folder_digests(folder)
+            actual = folder_digests(folder)
         except (MlflowException, OSError) as error:
-            raise TrackingError(
-                f"{what}: its files cannot be fetched ({reason(error)}); promote the run again"
-            ) from error
+            message = f"{model}: its files cannot be downloaded ({reason(error)}); promote the run again"
+            raise TrackingError(message) from error
         except TrackingError as error:
-            raise TrackingError(f"{what}: {error}; it is not loaded") from error
+            raise TrackingError(f"{model}: {error}; it was not loaded") from error
         wrong = [
-            *(f"{path} was changed" for path in expected if path in found and found[path] != expected[path]),
-            *(f"{path} is missing" for path in sorted(expected.keys() - found.keys())),
-            *(f"{path} was added" for path in sorted(found.keys() - expected.keys())),
+            *(f"{path} was changed" for path in expected if path in actual and actual[path] != expected[path]),
+            *(f"{path} is missing" for path in sorted(expected.keys() - actual.keys())),
+            *(f"{path} was added" for path in sorted(actual.keys() - expected.keys())),
         ]
         if wrong:
             raise TrackingError(
-                f"{what}: not the files that were promoted ({'; '.join(wrong)}); it is not loaded: see who can write "
-                "the artifact store, then promote the run again"
+                f"{model}: not the files that were promoted ({'; '.join(wrong)}); it was not loaded; check who can "
+                "write to the artifact store, then promote the run again"
             )
         yield folder
 
 
 def _expected(version: ModelVersion) -> dict[str, str] | None:
     try:
-        expected = json.loads(version.tags.get(DIGESTS, "null"))
+        expected = json.loads(version.tags.get(tags.FILE_DIGESTS, "null"))
     except ValueError:
         return None
     return expected if isinstance(expected, dict) else None

@@ -1,6 +1,6 @@
-"""The gates of an experiment: what each asks of a run, what was found, and whether it lets the run pass.
+"""The gates of an experiment: what each requires of a run, and whether the run passes.
 
-Everything is judged on the run's stored predictions of the validation images, never on test.
+Gates read the run's stored predictions of the validation images, never the test split.
 """
 
 from __future__ import annotations
@@ -22,23 +22,22 @@ from mobilenet_chest.evaluation.paired import paired_difference
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.evaluation.significance import not_inferior
 from mobilenet_chest.selection.rank import compare_with_champion, existing_run
-from mobilenet_chest.tracking.artifacts import trained_model
-from mobilenet_chest.tracking.runs import Candidate, find_run, rows_digest
-from mobilenet_chest.tracking.scored import load_scored
-from mobilenet_chest.tracking.tags import SCORED_ON
+from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.runs import Candidate, find_one, images_digest, trained_model
+from mobilenet_chest.tracking.scored import scored
 from mobilenet_chest.training.predict import latency
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """What a gate found.
+    """The result of one gate. The attributes are the keys of ``promote --json``.
 
     Attributes:
         gate: Its name in the experiment file.
-        figure: What was judged; ``None`` where there is no such figure.
-        bound: What it was held against.
-        passed: Whether the run may pass.
-        detail: The same for a reader, with where it comes from.
+        figure: The value that was judged; ``None`` where there is none.
+        bound: The limit.
+        passed: Whether the run passes.
+        detail: Value, limit and what they are, for a reader.
     """
 
     gate: str
@@ -48,54 +47,56 @@ class GateResult:
     detail: str
 
     def __str__(self) -> str:
-        return f"gate {self.gate} {'passed' if self.passed else 'failed'}: {self.detail}"
+        return f"gate {self.gate} {self._word}: {self.detail}"
+
+    @property
+    def tag(self) -> str:
+        """Value of the version's tag."""
+        return f"{self._word}: {_short(self.figure)}, bound {_short(self.bound)}"
+
+    @property
+    def table_row(self) -> str:
+        """Row of the model card's table, in Markdown."""
+        return f"| {self.gate} | {_short(self.figure)} | {_short(self.bound)} | {self._word} | {self.detail} |"
+
+    @property
+    def _word(self) -> str:
+        return "passed" if self.passed else "failed"
 
 
-def judge_run(client: MlflowClient, candidate: Candidate, config: Config, openings: int) -> list[GateResult]:
-    """The gates that a run passes or fails whatever the alias stands at.
+def judge_run(client: MlflowClient, candidate: Candidate, config: Config, accesses: int) -> list[GateResult]:
+    """Judge a run by the gates that do not depend on the version that the alias points to.
 
     Args:
-        client: Of the tracking store.
+        client: Client of the tracking store.
         candidate: The run that would be promoted.
-        config: Its experiment, whose gates these are.
-        openings: Of the test split, once it is promoted.
+        config: Its experiment, with the gates.
+        accesses: Number of accesses to the test split, the promotion's own included.
 
     Raises:
-        TrackingError: The baseline is not to be found, or the run's predictions cannot be read.
+        TrackingError: The baseline is not found, or the run's predictions cannot be read.
     """
     gates, run = config.gates, candidate.run
-    verdicts = []
+    results = []
     if gates.baseline is not None:
-        try:
-            other = find_run(client, gates.baseline.reference)
-        except TrackingError as error:
-            raise TrackingError(f"gates.baseline.reference: {error}") from error
-        what = f"baseline {gates.baseline.reference}"
-        verdicts.append(_not_inferior("baseline", gates.baseline, run, other.run, what))
+        results.append(_baseline(client, run, gates.baseline.reference, gates.baseline))
     if gates.sensitivity is not None or gates.specificity is not None or gates.ece is not None:
-        own = _predictions(run)
-        for gate, least in (("sensitivity", gates.sensitivity), ("specificity", gates.specificity)):
-            if least is not None:
-                verdicts.append(_recognised(gate, own, least))
+        predictions = _predictions(run)
+        if gates.sensitivity is not None:
+            results.append(_recognised("sensitivity", predictions, gates.sensitivity))
+        if gates.specificity is not None:
+            results.append(_recognised("specificity", predictions, gates.specificity))
         if gates.ece is not None:
-            found = reliability(own.predictions.label, own.predictions.probability_tta)
-            detail = f"{found.ece:.4f}, of which {found.bias:.4f} chance alone would give; at most {gates.ece:g}"
-            verdicts.append(GateResult("ece", found.ece, gates.ece, found.ece <= gates.ece, detail))
+            results.append(_calibration(predictions, gates.ece))
     if gates.latency_ms is not None:
-        images = load_train_val(config.data).val.images[:1]
-        took = latency(trained_model(client, run, config), images)
-        detail = f"{took:.1f} ms for one image on this machine's CPU; at most {gates.latency_ms:g}"
-        verdicts.append(GateResult("latency_ms", took, gates.latency_ms, took <= gates.latency_ms, detail))
+        results.append(_latency(client, run, config, gates.latency_ms))
     if gates.clean_git:
-        dirty = run.data.tags.get("git_dirty", "unknown")
-        said = {"true": "had uncommitted changes", "false": "was committed"}.get(dirty, "is of no known commit")
-        detail = f"the run's code {said}"
-        verdicts.append(GateResult("clean_git", dirty, "false", dirty == "false", detail))
+        results.append(_clean_git(run))
     if gates.test_openings is not None:
-        detail = f"{openings} with this promotion's; at most {gates.test_openings}"
-        passed = openings <= gates.test_openings
-        verdicts.append(GateResult("test_openings", float(openings), float(gates.test_openings), passed, detail))
-    return verdicts
+        detail = f"test split opened {accesses} times, this promotion included; limit {gates.test_openings}"
+        passed = accesses <= gates.test_openings
+        results.append(GateResult("test_openings", float(accesses), float(gates.test_openings), passed, detail))
+    return results
 
 
 def check_promotable(
@@ -104,123 +105,155 @@ def check_promotable(
     config: Config,
     name: str,
     current: str | None,
-    known: Sequence[GateResult],
+    run_results: Sequence[GateResult],
     even_if_worse: bool,
 ) -> tuple[list[str], list[GateResult]]:
-    """Hold a run against what the alias stands at, and see that every gate lets it pass.
+    """Compare a run with the current champion, and check that every gate passes.
 
     Args:
-        client: Of tracking store and registry.
+        client: Client of tracking store and registry.
         candidate: The run that would take the alias.
         config: Its experiment.
         name: Registered model.
-        current: The version that the alias stands at; ``None`` for none.
-        known: What :func:`judge_run` found.
-        even_if_worse: A worse figure alone is no reason to refuse; the gates stand.
+        current: The version that the alias points to; ``None`` for none.
+        run_results: What :func:`judge_run` returned.
+        even_if_worse: A worse metric alone is no reason to refuse; the gates still are.
 
     Returns:
-        What was found of the comparison, a line; and all verdicts.
+        The result of the comparison in one line, and the results of all gates.
 
     Raises:
-        PromotionRefused: With every gate that says no.
+        PromotionRefused: The run is worse, or gates failed; it names each.
     """
-    verdicts = [*_of_the_alias(client, candidate.run, config, name, current), *known]
-    said: list[str] = []
+    results = [*_judge_against_alias(client, candidate.run, config, name, current), *run_results]
+    lines: list[str] = []
     reasons: list[str] = []
     try:
-        said = compare_with_champion(client, candidate, name, current, even_if_worse)
+        lines = compare_with_champion(client, candidate, name, current, even_if_worse)
     except PromotionRefused as refusal:
         reasons += refusal.reasons
-    reasons += [str(verdict) for verdict in verdicts if not verdict.passed]
+    reasons += [str(result) for result in results if not result.passed]
     if reasons:
-        raise PromotionRefused(reasons, verdicts)
-    return said, verdicts
+        raise PromotionRefused(reasons, results)
+    return lines, results
 
 
-def gate_tags(verdicts: Sequence[GateResult]) -> dict[str, str]:
-    """Tags of a version, one for each gate."""
-    return {
-        f"gate_{one.gate}": f"{'passed' if one.passed else 'failed'}: {_short(one.figure)}, bound {_short(one.bound)}"
-        for one in verdicts
-    }
+def gate_tags(results: Sequence[GateResult]) -> dict[str, str]:
+    """Return the tags of a version, one for each gate."""
+    return {f"{tags.GATE_PREFIX}{result.gate}": result.tag for result in results}
 
 
-def gate_table(verdicts: Sequence[GateResult]) -> str:
-    """A section of a model card, in Markdown; empty without gates."""
-    if not verdicts:
+def gate_table(results: Sequence[GateResult]) -> str:
+    """Return a section of a model card, in Markdown; empty without gates."""
+    if not results:
         return ""
-    rows = [f"| {one.gate} | {_short(one.figure)} | {_short(one.bound)} | {'passed' if one.passed else 'failed'} | "
-            f"{one.detail} |" for one in verdicts]  # fmt: skip
-    return (
-        "Gates of the run's experiment file:\n\n"
-        + "\n".join(["| gate | figure | bound | verdict | |", "|---|---|---|---|---|", *rows])
-        + "\n"
-    )
+    head = ["Gates of the run's experiment file:", "", "| gate | value | limit | result | |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *(result.table_row for result in results)]) + "\n"
 
 
 def _short(value: float | str | None) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _of_the_alias(client: MlflowClient, run: Run, config: Config, name: str, current: str | None) -> list[GateResult]:
-    gates, verdicts = config.gates, []
+def _judge_against_alias(
+    client: MlflowClient, run: Run, config: Config, name: str, current: str | None
+) -> list[GateResult]:  # fmt: skip
+    """Judge a run by the gates that depend on the version that the alias points to."""
+    gates, results = config.gates, []
     version = None if current is None else client.get_model_version(name, current)
     if gates.champion is not None:
         if version is None:
-            detail = "there is no version yet to be inferior to"
-            verdicts.append(GateResult("champion", None, -gates.champion.margin, True, detail))
+            detail = "there is no earlier version to compare with"
+            results.append(GateResult("champion", None, -gates.champion.margin, True, detail))
         else:
-            what = f"version {current}"
-            verdicts.append(_not_inferior("champion", gates.champion, run, existing_run(client, version.run_id), what))
+            champion = existing_run(client, version.run_id)
+            results.append(_not_inferior("champion", gates.champion, run, champion, f"version {current}"))
     if gates.same_data:
-        own = run.data.tags["data_digest"]
-        expected = own if version is None else version.tags.get("data_digest", "unknown")
-        where = "there is no version yet to differ from" if version is None else f"version {current} has {expected}"
-        verdicts.append(GateResult("same_data", own, expected, own == expected, f"rows with digest {own}; {where}"))
-    return verdicts
+        digest = run.data.tags[tags.DATA_DIGEST]
+        expected = digest if version is None else version.tags.get(tags.DATA_DIGEST, "unknown")
+        other = "there is no earlier version" if version is None else f"version {current} has {expected}"
+        detail = f"rows with digest {digest}; {other}"
+        results.append(GateResult("same_data", digest, expected, digest == expected, detail))
+    return results
 
 
-def _not_inferior(gate: str, asked: NotInferior, run: Run, other: Run | None, what: str) -> GateResult:
-    def refused(why: str) -> GateResult:
-        return GateResult(gate, None, -asked.margin, False, f"cannot be compared with {what}: {why}")
+def _baseline(client: MlflowClient, run: Run, reference: str, gate: NotInferior) -> GateResult:
+    try:
+        baseline = find_one(client, reference)
+    except TrackingError as error:
+        raise TrackingError(f"gates.baseline.reference: {error}") from error
+    return _not_inferior("baseline", gate, run, baseline.run, f"baseline {reference}")
 
+
+def _not_inferior(name: str, gate: NotInferior, run: Run, other: Run | None, what: str) -> GateResult:
     if other is None:
-        return refused("its run is gone, or it was made from none")
-    if other.info.run_id == run.info.run_id:
-        return GateResult(gate, 0.0, -asked.margin, True, f"{what} is this run")
-    digest, others_digest = rows_digest(run), rows_digest(other)
-    if digest != others_digest:
-        return refused(f"it was scored on rows with digest {others_digest}, this run on {digest}")
-    parts = [one.data.tags.get(SCORED_ON) for one in (other, run)]
-    if parts[0] != parts[1]:
-        return refused(f"its {SCORED_ON} is {parts[0]}, this run's {parts[1]}")
-    own, others = _predictions(run), load_scored([other])[str(other.info.run_id)]
-    if isinstance(others, str):
-        return refused(others)
+        paired: tuple[RunPredictions, RunPredictions] | str = "its run was deleted, or it was made without a run"
+    elif other.info.run_id == run.info.run_id:
+        return GateResult(name, 0.0, -gate.margin, True, f"{what} is this run")
+    else:
+        paired = _paired_predictions(run, other)
+    if isinstance(paired, str):
+        return GateResult(name, None, -gate.margin, False, f"cannot be compared with {what}: {paired}")
+    # a one-sided bound is the lower end of the two-sided interval with twice the error
+    found = paired_difference(gate.metric, *paired, level=2 * gate.confidence - 1)
+    detail = (
+        f"{gate.metric} {abs(found.value):.4f} {'lower' if found.value < 0 else 'higher'} than {what}; one-sided "
+        f"{gate.confidence:.0%} lower bound {found.low:.4f}, required above {-gate.margin:g}"
+    )
+    return GateResult(name, found.low, -gate.margin, not_inferior(found, gate.margin), detail)
+
+
+def _paired_predictions(run: Run, other: Run) -> tuple[RunPredictions, RunPredictions] | str:
+    """Return the predictions of two runs for the same images, or why there are none."""
+    digest, other_digest = images_digest(run), images_digest(other)
+    if digest != other_digest:
+        return f"it was scored on rows with digest {other_digest}, this run on rows with digest {digest}"
+    part, other_part = run.data.tags.get(tags.SCORED_ON), other.data.tags.get(tags.SCORED_ON)
+    if part != other_part:
+        return f"its {tags.SCORED_ON} is {other_part}, that of this run {part}"
+    predictions, other_predictions = _predictions(run), scored([other])[str(other.info.run_id)]
+    if isinstance(other_predictions, str):
+        return other_predictions
     for column in ("row", "label"):
-        if not np.array_equal(getattr(own.predictions, column), getattr(others.predictions, column)):
-            return refused("the two were not scored on the same images")
-    # one-sided confidence is the lower end of a two-sided interval with twice the error
-    found = paired_difference(asked.metric, own, others, level=2 * asked.confidence - 1)
-    detail = (
-        f"{asked.metric} {found.value:+.4f} against {what}, with {asked.confidence:.0%} confidence above "
-        f"{found.low:+.4f}; must be above {-asked.margin:g}"
-    )
-    return GateResult(gate, found.low, -asked.margin, not_inferior(found, asked.margin), detail)
+        if not np.array_equal(getattr(predictions.predictions, column), getattr(other_predictions.predictions, column)):
+            return "the two were not scored on the same images"
+    return predictions, other_predictions
 
 
-def _recognised(gate: str, own: RunPredictions, least: float) -> GateResult:
-    right = own.correct(gate)
-    found = metric_intervals("val", {f"val_{gate}": float(right.mean())}, own)[f"val_{gate}"]
+def _recognised(name: str, predictions: RunPredictions, limit: float) -> GateResult:
+    correct = predictions.correct(name)
+    interval = metric_intervals("val", {f"val_{name}": float(correct.mean())}, predictions)[f"val_{name}"]
     detail = (
-        f"{right.sum()} of {len(right)} images, {found.value:.4f}, 95% interval {found.low:.4f} to {found.high:.4f}; "
-        f"the lower end must reach {least:g}"
+        f"{name} {interval.value:.4f} ({correct.sum()} of {len(correct)} images), 95% interval {interval.low:.4f} to "
+        f"{interval.high:.4f}; its lower end must reach {limit:g}"
     )
-    return GateResult(gate, found.low, least, found.low >= least, detail)
+    return GateResult(name, interval.low, limit, interval.low >= limit, detail)
+
+
+def _calibration(predictions: RunPredictions, limit: float) -> GateResult:
+    found = reliability(predictions.predictions.label, predictions.predictions.probability_tta)
+    detail = f"ECE {found.ece:.4f} (a perfectly calibrated model would average {found.bias:.4f}), limit {limit:g}"
+    return GateResult("ece", found.ece, limit, found.ece <= limit, detail)
+
+
+def _latency(client: MlflowClient, run: Run, config: Config, limit: float) -> GateResult:
+    images = load_train_val(config.data).val.images[:1]
+    milliseconds = latency(trained_model(client, run, config), images)
+    detail = f"{milliseconds:.1f} ms for one image on this machine's CPU, limit {limit:g} ms"
+    return GateResult("latency_ms", milliseconds, limit, milliseconds <= limit, detail)
+
+
+def _clean_git(run: Run) -> GateResult:
+    dirty = run.data.tags.get(tags.GIT_DIRTY, "unknown")
+    detail = {
+        "true": "the run's code had uncommitted changes",
+        "false": "the run's code was committed",
+    }.get(dirty, "the commit of the run's code is unknown")
+    return GateResult("clean_git", dirty, "false", dirty == "false", detail)
 
 
 def _predictions(run: Run) -> RunPredictions:
-    found = load_scored([run])[str(run.info.run_id)]
-    if isinstance(found, str):
-        raise TrackingError(f"run {run.info.run_id}: {found}; its gates cannot be judged without")
-    return found
+    predictions = scored([run])[str(run.info.run_id)]
+    if isinstance(predictions, str):
+        raise TrackingError(f"run {run.info.run_id}: {predictions}; its gates need these predictions")
+    return predictions

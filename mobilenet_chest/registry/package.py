@@ -1,4 +1,4 @@
-"""From a trained network to a model folder that runs without this project, and the proof that it does."""
+"""The model folder that MLflow registers: written, loaded, and shown to run without this project."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RUNTIME = ("mlflow", "numpy", "pandas", "torch")
 
 
 class _WithAugmentation(nn.Module):
-    """Mean probability of images and their mirrors: uint8 (n, c, s, s) to float (n,)."""
+    """Mean probability of images and their mirror images: uint8 (n, c, s, s) to float (n,)."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -49,15 +49,15 @@ class _WithAugmentation(nn.Module):
 def build(
     model: nn.Module, image_size: int, channels: int, classes: tuple[str, str], threshold: float, folder: Path
 ) -> None:
-    """Write a complete MLflow model folder. It holds an exported program and plain text: no pickle.
+    """Write a complete MLflow model folder of an exported program and plain text, without pickles.
 
     Args:
         model: Trained, on the CPU.
-        image_size: What the program takes; the served code resizes to it.
+        image_size: Height and width that the program takes; the served code resizes to it.
         channels: 1 or 3.
         classes: Names of class 0 and class 1.
-        threshold: Probability from which on an image is class 1.
-        folder: To be created.
+        threshold: Smallest probability at which an image is class 1.
+        folder: Folder to create.
     """
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as work:
         program, settings = Path(work) / "program.pt2", Path(work) / "settings.json"
@@ -67,7 +67,7 @@ def build(
             # torch.export warns about its own use of deprecated parts of torch
             warnings.simplefilter("ignore")
             exported = torch.export.export(_WithAugmentation(model.eval()), (example,), dynamic_shapes=shapes)
-            exported.example_inputs = None  # they would be stored as a pickle
+            exported.example_inputs = None  # torch would store them as a pickle
             torch.export.save(exported, program)
         settings.write_text(
             json.dumps(
@@ -82,7 +82,7 @@ def build(
             ),
         )
         with warnings.catch_warnings():
-            # it misses an input example, which would be validated against a signature that is given
+            # MLflow asks for an input example to infer the signature from, but the signature is given
             warnings.simplefilter("ignore")
             mlflow.pyfunc.save_model(
                 path=str(folder),
@@ -91,17 +91,17 @@ def build(
                 signature=signature,
                 pip_requirements=[f"{name}=={version(name)}" for name in RUNTIME],
             )
-    _forget_paths(folder)
+    _remove_local_paths(folder)
 
 
 @as_tracking_lost()
 def load_registered(model_uri: str) -> tuple[PyFuncModel, int]:
-    """A registered model of this package, and the number of channels it takes.
+    """Load a registered model of this package; return it and the number of channels it takes.
 
-    Its files are copied and compared with the digests in the registry first, and it is the copy that is loaded.
+    Its files are copied, the copy is compared with the digests in the registry, and the copy is loaded.
 
     Raises:
-        TrackingError: There is no such model, it was changed, or it was not promoted by this tool.
+        TrackingError: There is no such model, it was changed, or mobilenet-chest did not promote it.
     """
     client = connect()
     version = digests.find_version(client, model_uri)
@@ -110,10 +110,10 @@ def load_registered(model_uri: str) -> tuple[PyFuncModel, int]:
 
 
 def check_loads(client: MlflowClient, version: ModelVersion) -> None:
-    """See that a version's files are those promoted, and that it predicts.
+    """Check that a version's files are those promoted, and that the model predicts.
 
     Raises:
-        TrackingError: It does not.
+        TrackingError: A file differs, or the model cannot be loaded, or gives no probability.
     """
     uri = f"models:/{version.name}/{version.version}"
     with digests.verified_copy(client, version) as folder:
@@ -121,7 +121,7 @@ def check_loads(client: MlflowClient, version: ModelVersion) -> None:
     blank = np.zeros((1, 32, 32) if channels == 1 else (1, 32, 32, 3), np.uint8)
     probability = float(cast(pd.DataFrame, model.predict(blank))["probability"].iloc[0])
     if not 0 <= probability <= 1:
-        raise TrackingError(f"model {uri}: gives {probability} for a blank image, which is no probability")
+        raise TrackingError(f"model {uri}: gives {probability} for a blank image, which is not a probability")
 
 
 def _load(folder: Path, model_uri: str) -> tuple[PyFuncModel, int]:
@@ -134,13 +134,13 @@ def _load(folder: Path, model_uri: str) -> tuple[PyFuncModel, int]:
     shape = inputs.inputs[0].shape if inputs is not None and inputs.is_tensor_spec() else ()
     if len(shape) not in (3, 4):
         raise TrackingError(
-            f"model {model_uri}: takes no uint8 images (n, height, width); was it promoted by this tool?"
+            f"model {model_uri}: does not take uint8 images (n, height, width); mobilenet-chest did not promote it"
         )
     return model, 1 if len(shape) == 3 else 3
 
 
-def _forget_paths(folder: Path) -> None:
-    """Take this machine's paths out of the MLmodel file; MLflow reads the copies inside the folder."""
+def _remove_local_paths(folder: Path) -> None:
+    """Remove this machine's paths from the MLmodel file; MLflow reads the copies inside the folder."""
     path = folder / "MLmodel"
     description = yaml.safe_load(path.read_text(encoding="utf-8"))
     function = description["flavors"]["python_function"]
@@ -151,31 +151,35 @@ def _forget_paths(folder: Path) -> None:
 
 
 def predict_in_fresh_process(model: Path, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Probabilities from a model folder, loaded where this project cannot be imported and pickle is refused.
+    """Return a model folder's probabilities (n,), float64, from a process that can import neither project nor pickle.
+
+    Args:
+        model: Folder of the model.
+        images: uint8 (n, height, width) or (n, height, width, 3).
 
     Raises:
         PromotionRefused: The process could not load the model or predict with it.
     """
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
-        given, answer = Path(folder) / "images.npy", Path(folder) / "probabilities.npy"
-        np.save(given, images)
-        # an address of its own for MLflow: the model is all there, and a password is nothing for other processes
+        input_file, output_file = Path(folder) / "images.npy", Path(folder) / "probabilities.npy"
+        np.save(input_file, images)
+        # the process needs no tracking store, and must not see a password in the address of the real one
         environment = os.environ | {
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/none.db",
             "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         }
-        command = [sys.executable, "-I", "-c", _FRESH, str(model), str(given), str(answer)]
+        command = [sys.executable, "-I", "-c", _FRESH, str(model), str(input_file), str(output_file)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise PromotionRefused([f"the registered model cannot be used in a fresh process: {last}"])
-        found: NDArray[np.float64] = np.load(answer, allow_pickle=False)
-        return found
+        probabilities: NDArray[np.float64] = np.load(output_file, allow_pickle=False)
+        return probabilities
 
 
 _FRESH = """
 import sys
-sys.modules["mobilenet_chest"] = None  # importing the project would prove nothing about a machine without it
+sys.modules["mobilenet_chest"] = None  # the model must run on a machine without this project
 import mlflow, numpy
 model = mlflow.pyfunc.load_model(sys.argv[1])
 table = model.predict(numpy.load(sys.argv[2], allow_pickle=False))

@@ -1,4 +1,4 @@
-"""Predictions of a registered model for files of images."""
+"""Predictions of a registered model for image files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def predict_files(model_uri: str, source: Path, out: Path) -> int:
     Columns: ``source`` (file or split), ``row`` (number in it), ``probability``, ``label_name``, ``label``.
 
     Args:
-        model_uri: Registered model, as MLflow writes it.
+        model_uri: Registered model: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
         source: ``.npz`` in MedMNIST layout, ``.npy`` of uint8 images, or a picture or folder of pictures.
         out: ``.csv`` or ``.parquet``.
 
     Returns:
-        Number of images.
+        Number of images predicted.
 
     Raises:
         DataError: Input or output cannot be used.
@@ -43,8 +43,9 @@ def predict_files(model_uri: str, source: Path, out: Path) -> int:
     model, channels = load_registered(model_uri)
     tables = []
     for name, images in batches:
-        found = cast(pd.DataFrame, model.predict(_with_channels(images, channels)))
-        tables.append(pd.concat([pd.DataFrame({"source": name, "row": range(len(images))}), found], axis=1))
+        predicted = cast(pd.DataFrame, model.predict(_with_channels(images, channels)))
+        origin = pd.DataFrame({"source": name, "row": range(len(images))})
+        tables.append(pd.concat([origin, predicted], axis=1))
     table = pd.concat(tables, ignore_index=True)
     if out.suffix == ".csv":
         table.to_csv(out, index=False)
@@ -54,10 +55,11 @@ def predict_files(model_uri: str, source: Path, out: Path) -> int:
 
 
 def _batches(source: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Yield name and images (n, h, w) or (n, h, w, 3) of each picture, array or split of ``source``."""
     if source.is_dir():
         pictures = sorted(path for path in source.iterdir() if path.suffix.lower() in PICTURES)
         if not pictures:
-            raise DataError(f"{source}: no picture in this folder; it reads {', '.join(PICTURES)}")
+            raise DataError(f"{source}: no picture in this folder; it can hold {', '.join(PICTURES)}")
         for path in pictures:
             yield path.name, _picture(path)
     elif not source.is_file():
@@ -77,9 +79,10 @@ def _batches(source: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
 
 
 def _picture(path: Path) -> NDArray[np.uint8]:
+    """Return a picture as (1, h, w) where it is grey, as (1, h, w, 3) otherwise."""
     try:
         with Image.open(path) as image:
-            if image.mode.startswith("I"):  # 16 bit, which Pillow would clip at 255 instead of scaling
+            if image.mode.startswith("I"):  # 16 bits: Pillow clips them at 255 instead of scaling
                 pixels = np.round(np.asarray(image, dtype=np.float64) / 257).astype(np.uint8)
             else:
                 gray = image.mode in ("L", "1", "LA")
@@ -90,17 +93,27 @@ def _picture(path: Path) -> NDArray[np.uint8]:
 
 
 def _array(path: Path) -> NDArray[np.uint8]:
+    """Return the uint8 images of a .npy file.
+
+    Raises:
+        DataError: It holds anything else; a float image in 0…1 must be scaled before it is cast.
+    """
     try:
         images = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read as .npy ({error}); save it again with numpy.save") from error
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
-        raise DataError(f"{path}: holds {images.dtype} {images.shape}; needed are uint8 (n, h, w) or (n, h, w, 3)")
+        advice = ""
+        if images.dtype.kind == "f":
+            advice = '; if its values are 0 to 1, save (images * 255).round().astype("uint8") instead'
+        raise DataError(
+            f"{path}: holds {images.dtype} {images.shape}; uint8 (n, h, w) or (n, h, w, 3) is needed{advice}"
+        )
     return np.asarray(images)
 
 
 def _with_channels(images: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """Gray for a gray model (ITU-R 601 weights, as PIL has them), repeated gray for a colour one."""
+    """Return grey images for a grey model (ITU-R 601 weights, as in Pillow), three equal channels for a colour one."""
     if channels == 1 and images.ndim == 4:
         return np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in images])
     if channels == 3 and images.ndim == 3:

@@ -22,35 +22,35 @@ from mobilenet_chest.registry.gates import GateResult, check_promotable, gate_ta
 from mobilenet_chest.registry.queue import QueueSlot, alias_version, queue_slot, revoke_dead
 from mobilenet_chest.selection.evaluate import check_same_rows, evaluate_run, stored_intervals, stored_test_metrics
 from mobilenet_chest.selection.ledger import Access, accesses, check_unopened
-from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model, why_no_model
-from mobilenet_chest.tracking.runs import Candidate, find_run
-from mobilenet_chest.tracking.store import as_tracking_lost, connect
-from mobilenet_chest.tracking.tags import FOLDS
+from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.artifacts import of_folds
+from mobilenet_chest.tracking.runs import Candidate, find_one, run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.store import connect, told
 
 TOLERANCE = 1e-4
-"""Largest difference in probability between a run's stored predictions and the registered model's: the exported
-program rounds float32 sums in another order, which is about 1e-6."""
+"""Largest difference allowed in probability between a run's stored predictions and the registered model. The exported
+program rounds float32 sums in another order, which changes about 1e-6."""
 
 
 Judge = Callable[[str | None], tuple[list[str], list[GateResult]]]
-"""What is found, and the gates' verdicts, where the alias stands at a version; it refuses."""
+"""Judges the run against the version that the alias points to, as :func:`check_promotable` does; it may refuse."""
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came of a promotion.
+    """The result of a promotion. The attributes are the keys of ``promote --json``.
 
     Attributes:
         name: Registered model.
         version: Its version; ``None`` for a dry run.
         alias: The alias, moved if ``promoted``.
         run_id: The promoted run.
-        promoted: Whether the alias now stands at ``version``.
+        promoted: Whether the alias now points to ``version``.
         reasons: For a dry run, what would happen; otherwise what was done.
-        test: Figures on the sealed test split.
-        openings: Every opening of the test split for the run's study, or the run itself where it has none.
-        intervals: 95% intervals of the test figures, by their names.
-        gates: Verdicts of the experiment's gates.
+        test: Metrics of the sealed test split, by name.
+        openings: Every access to the test split for the run's study, or for the run itself without a study.
+        intervals: 95% intervals of the test metrics, by name.
+        gates: Results of the experiment's gates.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Promotion:
     gates: list[GateResult] = field(default_factory=list)
 
 
-@as_tracking_lost()
+@told()
 def promote(
     reference: str,
     name: str | None = None,
@@ -76,72 +76,65 @@ def promote(
 ) -> Promotion:
     """Register the best finished run of a study, or a given run, and move the alias once the version is proven.
 
-    In order: gates on the run, those of its own experiment included; the turn among all who promote to this model; the
-    run is held against the one that the alias stands at, again; the model is packed and registered with the digests of
-    its files; a fresh process without this project loads it from the registry and must predict the validation images as
-    the run did; the sealed test split is evaluated, once for a run; tags and model card are written; the alias moves.
-    A refusal takes the new version back, and so does the next promotion to this model where this one was killed.
+    1. The gates judge the run, and it is compared with the champion.
+    2. The promotion queues behind all others to this model; then the comparison is made again.
+    3. The model is packed and registered with the digests of its files. A fresh process without this project loads it
+       from the registry, and must predict the validation images as the run did.
+    4. The sealed test split is evaluated, once for a run. Tags and model card are written. The alias moves.
+
+    A refusal deletes the new version. Where the process was killed, the next promotion to this model deletes it.
 
     Args:
         reference: Study or run id.
-        name: Registered model; the experiment file's name by default.
+        name: Registered model; by default the experiment file's name.
         alias: The alias to move.
-        dry_run: Only say what would happen.
-        even_if_worse: Promote although the alias stands at a better run.
+        dry_run: Only report what would happen.
+        even_if_worse: Promote although the alias points to a better run.
         again: Open the test split although it was opened for the same study before.
 
     Raises:
-        UserError: No such run, or the data file is gone, changed, or without a test split; or that was opened before.
-        PromotionRefused: A gate said no; aliases and versions are as they were.
+        UserError: There is no such run; or the data file is gone, changed, or without a test split; or the test split
+            was opened before.
+        PromotionRefused: A gate failed; aliases and versions are as they were.
         OwnershipLost: This process was stopped for so long that another promotion went ahead.
     """
     client = connect()
-    candidate = find_run(client, reference)
+    candidate = find_one(client, reference)
     config = run_config(client, candidate.run)
     model_name = name or config.name
     check_names(model_name, alias)
-    _refuse_unfit(candidate)
+    _check_finished(candidate)
     check_same_rows(candidate.run, config)
-    if not has_test_split(config.data):
-        raise DataError(
-            f"{config.data.path or config.data.dataset}: has no test_images and test_labels, which promotion evaluates "
-            "once; add the test split to the file, and promote again"
-        )
+    _check_test_split(config)
     if not dry_run:
         revoke_dead(client, model_name)
     current = alias_version(client, model_name, alias)
-    if (already := _already(client, candidate, model_name, alias, current)) is not None:
-        return already
-    opened, known = accesses(client, candidate.run), stored_test_metrics(client, candidate.run_id)
-    own = judge_run(client, candidate, config, len(opened) + (not known))
+    if (promotion := _already_promoted(client, candidate, model_name, alias, current)) is not None:
+        return promotion
+    earlier, test = accesses(client, candidate.run), stored_test_metrics(client, candidate.run_id)
+    run_results = judge_run(client, candidate, config, len(earlier) + (not test))
 
     def judge(current: str | None) -> tuple[list[str], list[GateResult]]:
-        return check_promotable(client, candidate, config, model_name, current, own, even_if_worse)
+        return check_promotable(client, candidate, config, model_name, current, run_results, even_if_worse)
 
-    said, verdicts = judge(current)
-    if not known:
-        check_unopened(candidate.run, opened, again)
+    comparison, results = judge(current)
+    if not test:
+        check_unopened(candidate.run, earlier, again)
     if dry_run:
-        steps = [
-            f"run {candidate.run_id} ({candidate.name}) would be registered as a new version of '{model_name}'",
-            "a fresh process would load it and compare its predictions on the validation images with the run's",
-            f"the test split would be evaluated (openings so far: {len(opened)})" if not known
-            else f"the test figures of the opening on record would be used (openings so far: {len(opened)})",
-            f"the alias '{alias}' would move from {'no version' if current is None else f'version {current}'} to it",
-        ]  # fmt: skip
-        return Promotion(model_name, None, alias, candidate.run_id, False, steps + said, openings=opened,
-                         gates=verdicts)  # fmt: skip
-    with queue_slot(client, model_name, candidate.run_id) as mine:
-        # again, now that nobody else can move it: the one before may have promoted a better run, or this very one
+        steps = _planned_steps(candidate, model_name, alias, current, len(earlier), bool(test))
+        return Promotion(model_name, None, alias, candidate.run_id, False, steps + comparison, openings=earlier,
+                         gates=results)  # fmt: skip
+    with queue_slot(client, model_name, candidate.run_id) as slot:
+        # while this promotion waited, an earlier one may have moved the alias: to a better run, or to this very run
         current = alias_version(client, model_name, alias)
-        if (already := _already(client, candidate, model_name, alias, current)) is not None:
-            return already
-        _, verdicts = judge(current)
-        return _promote(mine, candidate, config, alias, verdicts, judge, again)
+        if (promotion := _already_promoted(client, candidate, model_name, alias, current)) is not None:
+            return promotion
+        _, results = judge(current)
+        return _promote(slot, candidate, config, alias, results, judge, again)
 
 
 def check_names(name: str, alias: str) -> None:
-    """Refuse a registered model's name, or an alias, that could not stand in ``models:/NAME@ALIAS``.
+    """Refuse a registered model's name, or an alias, that cannot be part of ``models:/NAME@ALIAS``.
 
     Raises:
         TrackingError: It says what is allowed.
@@ -158,96 +151,19 @@ def check_names(name: str, alias: str) -> None:
         )
 
 
-def _already(
-    client: MlflowClient, candidate: Candidate, name: str, alias: str, current: str | None
-) -> Promotion | None:
-    version = None if current is None else client.get_model_version(name, current)
-    if version is None or version.run_id != candidate.run_id:
-        return None
-    try:
-        with digests.verified_copy(client, version):
-            figures = stored_test_metrics(client, candidate.run_id)
-            said, opened = [f"{alias} already is this run"], accesses(client, candidate.run)
-            intervals = stored_intervals(client, candidate.run, "test", figures)
-            return Promotion(name, current, alias, candidate.run_id, True, said, figures, opened, intervals)
-    except TrackingError:
-        return None  # changed, or without digests: packed again, which is what its refusal tells the user to do
-
-
-def _promote(
-    mine: QueueSlot,
-    candidate: Candidate,
-    config: Config,
-    alias: str,
-    verdicts: list[GateResult],
-    judge: Judge,
-    again: bool,
-) -> Promotion:
-    client, name, version = mine.client, mine.name, mine.version
-    run_id, threshold = candidate.run_id, candidate.run.data.metrics["threshold"]
-    data = load_train_val(config.data)
-    with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
-        path = Path(folder) / mine.folder
-        model = trained_model(client, candidate.run, config)
-        package.build(model, config.data.image_size, data.channels, data.classes, threshold, path)
-        client.set_model_version_tag(name, version, digests.DIGESTS, digests.digests_tag(digests.folder_digests(path)))
-        client.log_artifacts(run_id, str(path), mine.folder)
-    difference, compared = _verify(mine, candidate, config)
-    test = stored_test_metrics(client, run_id)
-    if not test:
-        test = evaluate_run(client, candidate.run, config, "test", again=again, command="promote").metrics
-    opened, intervals = accesses(client, candidate.run), stored_intervals(client, candidate.run, "test", test)
-    known = intervals | stored_intervals(client, candidate.run, "val", candidate.run.data.metrics)
-    for key, value in version_tags(candidate, test, difference, opened).items():
-        client.set_model_version_tag(name, version, key, value)
-
-    def record(verdicts: list[GateResult]) -> None:
-        for key, value in gate_tags(verdicts).items():
-            client.set_model_version_tag(name, version, key, value)
-        card = model_card(candidate, config, data.classes, test, difference, opened, verdicts, known)
-        client.update_model_version(name, version, description=card)
-        client.log_text(run_id, card, "model_card.md")
-
-    record(verdicts)
-    said, verdicts = _move(mine, alias, verdicts, judge, record)
-    mine.close()
-    done = [f"predictions of the registered model equal the run's on {compared} validation images "
-            f"(largest difference {difference:.1e})"]  # fmt: skip
-    return Promotion(name, version, alias, run_id, True, done + said, test, opened, intervals, verdicts)
-
-
-def _move(
-    mine: QueueSlot, alias: str, recorded: list[GateResult], judge: Judge, record: Callable[[list[GateResult]], None]
-) -> tuple[list[str], list[GateResult]]:
-    """Compare and set. Who sets aliases without taking turns (MLflow's pages, other tools) makes it decide again."""
-    client, name = mine.client, mine.name
-    while True:
-        current = alias_version(client, name, alias)
-        said, verdicts = judge(current)
-        if verdicts != recorded:
-            record(recorded := verdicts)
-        client.set_model_version_tag(name, mine.version, previous_tag(alias), current or "")
-        mine.check()
-        if alias_version(client, name, alias) != current:
-            continue
-        client.set_registered_model_alias(name, alias, mine.version)
-        if alias_version(client, name, alias) == mine.version:
-            return said, verdicts
-
-
 def previous_tag(alias: str) -> str:
-    """Version tag: the version that the alias stood at before; empty where there was none."""
-    return f"previous_{alias}"
+    """Return the name of the version tag that holds the version the alias pointed to before."""
+    return f"{tags.PREVIOUS_PREFIX}{alias}"
 
 
-def _refuse_unfit(candidate: Candidate) -> None:
+def _check_finished(candidate: Candidate) -> None:
     run, reasons = candidate.run, []
     if run.info.status != "FINISHED":
         reasons.append(f"the run is {run.info.status}, not FINISHED")
-    if run.data.tags.get("trial_state", "COMPLETE") != "COMPLETE":
-        reasons.append(f"its trial is {run.data.tags['trial_state']}, not COMPLETE")
-    if FOLDS in run.data.tags:
-        reasons.append(why_no_model(run))
+    if run.data.tags.get(tags.TRIAL_STATE, "COMPLETE") != "COMPLETE":
+        reasons.append(f"its trial is {run.data.tags[tags.TRIAL_STATE]}, not COMPLETE")
+    if tags.FOLDS in run.data.tags:
+        reasons.append(of_folds(run))
     for metric in ("val_auc", "threshold"):
         if not math.isfinite(run.data.metrics.get(metric, math.nan)):
             reasons.append(f"{metric} is missing or not finite")
@@ -255,19 +171,117 @@ def _refuse_unfit(candidate: Candidate) -> None:
         raise PromotionRefused(reasons)
 
 
-def _verify(mine: QueueSlot, candidate: Candidate, config: Config) -> tuple[float, int]:
-    """Largest difference in probability on the validation images that the run has predictions of, and how many those
-    are; refuses more than the tolerance."""
-    client = mine.client
-    # the validation rows of an ensemble of folds were scored by one member each, not by what is registered
-    split = "served" if candidate.run.data.tags.get("members_are") == "folds" else "val"
+def _check_test_split(config: Config) -> None:
+    if not has_test_split(config.data):
+        raise DataError(
+            f"{config.data.path or config.data.dataset}: has no test_images and test_labels, which promotion evaluates "
+            "once; add the test split to the file, and promote again"
+        )
+
+
+def _already_promoted(
+    client: MlflowClient, candidate: Candidate, name: str, alias: str, current: str | None
+) -> Promotion | None:
+    """Return the promotion that made the current version, where that is of this run and its files are unchanged."""
+    version = None if current is None else client.get_model_version(name, current)
+    if version is None or version.run_id != candidate.run_id:
+        return None
+    try:
+        with digests.verified_copy(client, version):
+            test = stored_test_metrics(client, candidate.run_id)
+            reasons = [f"the alias '{alias}' already points to this run"]
+            intervals = stored_intervals(client, candidate.run, "test", test)
+            return Promotion(name, current, alias, candidate.run_id, True, reasons, test,
+                             accesses(client, candidate.run), intervals)  # fmt: skip
+    except TrackingError:
+        return None  # changed, or without digests: promoting again is what its refusal tells the user to do
+
+
+def _planned_steps(
+    candidate: Candidate, name: str, alias: str, current: str | None, earlier: int, tested: bool
+) -> list[str]:  # fmt: skip
+    """Return what a promotion would do, a step a line."""
+    test = "the stored test metrics would be used" if tested else "the test split would be opened and evaluated"
+    before = "no version" if current is None else f"version {current}"
+    return [
+        f"run {candidate.run_id} ({candidate.name}) would be registered as a new version of '{name}'",
+        "a fresh process would load it and compare its predictions on the validation images with the run's",
+        f"{test} (accesses so far: {earlier})",
+        f"the alias '{alias}' would move from {before} to it",
+    ]
+
+
+def _promote(
+    slot: QueueSlot,
+    candidate: Candidate,
+    config: Config,
+    alias: str,
+    results: list[GateResult],
+    judge: Judge,
+    again: bool,
+) -> Promotion:
+    """Fill the version of the queue slot, prove it, and move the alias to it."""
+    client, name, version, run_id = slot.client, slot.name, slot.version, candidate.run_id
+    _pack(slot, candidate, config)
+    difference, compared = _verify(slot, candidate, config)
+    test = stored_test_metrics(client, run_id)
+    if not test:
+        test = evaluate_run(client, candidate.run, config, "test", again=again, command="promote").metrics
+    opened, intervals = accesses(client, candidate.run), stored_intervals(client, candidate.run, "test", test)
+    val_intervals = stored_intervals(client, candidate.run, "val", candidate.run.data.metrics)
+    classes = load_train_val(config.data).classes
+    for key, value in version_tags(candidate, test, difference, opened).items():
+        client.set_model_version_tag(name, version, key, value)
+
+    def record(results: list[GateResult]) -> None:
+        for key, value in gate_tags(results).items():
+            client.set_model_version_tag(name, version, key, value)
+        card = model_card(candidate, config, classes, test, difference, opened, results, intervals | val_intervals)
+        client.update_model_version(name, version, description=card)
+        client.log_text(run_id, card, "model_card.md")
+
+    record(results)
+    comparison, results = _move_alias(slot, alias, results, judge, record)
+    slot.complete()
+    verified = (
+        f"predictions of the registered model equal the run's on {compared} validation images (largest difference "
+        f"{difference:.1e})"
+    )
+    return Promotion(name, version, alias, run_id, True, [verified, *comparison], test, opened, intervals, results)
+
+
+def _pack(slot: QueueSlot, candidate: Candidate, config: Config) -> None:
+    """Write the model folder, put its digests into the registry, and upload it."""
+    client, data = slot.client, load_train_val(config.data)
+    threshold = candidate.run.data.metrics["threshold"]
+    with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
+        path = Path(folder) / slot.folder
+        model = trained_model(client, candidate.run, config)
+        package.build(model, config.data.image_size, data.channels, data.classes, threshold, path)
+        file_digests = digests.digests_tag(digests.folder_digests(path))
+        client.set_model_version_tag(slot.name, slot.version, tags.FILE_DIGESTS, file_digests)
+        client.log_artifacts(candidate.run_id, str(path), slot.folder)
+
+
+def _verify(slot: QueueSlot, candidate: Candidate, config: Config) -> tuple[float, int]:
+    """Compare the registered model's probabilities with the run's on the validation images.
+
+    Returns:
+        Largest difference, and number of images.
+
+    Raises:
+        PromotionRefused: The difference exceeds :data:`TOLERANCE`.
+    """
+    client = slot.client
+    # each validation row of an ensemble of folds was scored by one member, not by the model that is registered
+    split = "served" if candidate.run.data.tags.get(tags.MEMBERS_ARE) == "folds" else "val"
     table = stored_predictions(client, candidate.run, split)
     stored, images = table["probability_tta"].to_numpy(), stored_validation_images(config.data, table["row"].to_numpy())
-    with digests.verified_copy(client, client.get_model_version(mine.name, mine.version)) as folder:
-        found = package.predict_in_fresh_process(folder, images)
-    if found.shape != stored.shape:
-        raise PromotionRefused([f"the registered model gives {found.shape} probabilities for {stored.shape} images"])
-    difference = float(np.abs(found - stored).max())
+    with digests.verified_copy(client, client.get_model_version(slot.name, slot.version)) as folder:
+        served = package.predict_in_fresh_process(folder, images)
+    if served.shape != stored.shape:
+        raise PromotionRefused([f"the registered model gives {served.shape} probabilities for {stored.shape} images"])
+    difference = float(np.abs(served - stored).max())
     if not difference <= TOLERANCE:
         raise PromotionRefused(
             [
@@ -276,3 +290,29 @@ def _verify(mine: QueueSlot, candidate: Candidate, config: Config) -> tuple[floa
             ]
         )
     return difference, len(stored)
+
+
+def _move_alias(
+    slot: QueueSlot,
+    alias: str,
+    recorded: list[GateResult],
+    judge: Judge,
+    record: Callable[[list[GateResult]], None],
+) -> tuple[list[str], list[GateResult]]:
+    """Move the alias by compare and set, and return the final comparison and gate results.
+
+    Tools that do not queue (MLflow's pages, scripts) may move the alias at any time: then the run is judged again.
+    """
+    client, name = slot.client, slot.name
+    while True:
+        current = alias_version(client, name, alias)
+        comparison, results = judge(current)
+        if results != recorded:
+            record(recorded := results)
+        client.set_model_version_tag(name, slot.version, previous_tag(alias), current or "")
+        slot.check_held()
+        if alias_version(client, name, alias) != current:
+            continue
+        client.set_registered_model_alias(name, alias, slot.version)
+        if alias_version(client, name, alias) == slot.version:
+            return comparison, results

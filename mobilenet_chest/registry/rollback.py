@@ -1,4 +1,4 @@
-"""An alias goes back to where it stood before."""
+"""Rollback: an alias returns to the version that it pointed to before."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
 @as_tracking_lost()
 def rollback(name: str, alias: str = "champion", dry_run: bool = False) -> Promotion:
-    """Move an alias back to the version that it stood at before the one it stands at.
+    """Move an alias back to the version that it pointed to before the current one.
 
-    Each promotion notes in its version what it took the alias from, so doing it twice goes back two; a promotion
-    after it notes the version gone back to. The version's files are compared with their digests, and it is loaded
-    and predicts, before the alias moves. The one that is left stays in the registry.
+    Each promotion records in its version which version the alias pointed to before. So two rollbacks go back two
+    versions, and a promotion after a rollback records the version that the rollback chose. Before the alias moves,
+    the version's files are compared with their digests, and the model must load and predict. The version that loses
+    the alias stays in the registry.
 
     Args:
         name: Registered model.
         alias: The alias to move.
-        dry_run: Check the version, and only say what would happen.
+        dry_run: Check the version, and only report what would happen.
 
     Raises:
-        TrackingError: No such model or alias, or the version's files are not those that were promoted.
+        TrackingError: There is no such model or alias, or the version's files are not those that were promoted.
         PromotionRefused: There is no version to go back to.
     """
     client = connect()
@@ -43,45 +44,55 @@ def rollback(name: str, alias: str = "champion", dry_run: bool = False) -> Promo
             f"no registered model '{name}' with the alias '{alias}'{nearest(name, names)} (registered: "
             f"{', '.join(sorted(names)) or 'none yet'})"
         )
-    target = _before(client, name, alias, current)
+    target = _previous_version(client, name, alias, current)
     if dry_run:
         package.check_loads(client, target)
-        would = f"the alias '{alias}' would go back from version {current} to version {target.version}"
-        return Promotion(name, None, alias, str(target.run_id), False, [would])
-    # its own version in the queue is never filled: leaving the block takes it back
-    with queue_slot(client, name, str(target.run_id)) as mine:
+        plan = f"the alias '{alias}' would go back from version {current} to version {target.version}"
+        return Promotion(name, None, alias, str(target.run_id), False, [plan])
+    current, target = _move_back(client, name, alias, str(target.run_id))
+    run_id = str(target.run_id)
+    done = f"the alias '{alias}' went back from version {current} to version {target.version}, whose files are intact"
+    test, run = stored_test_metrics(client, run_id), client.get_run(run_id)
+    intervals = stored_intervals(client, run, "test", test) if test else {}
+    return Promotion(name, str(target.version), alias, run_id, True, [done], test, accesses(client, run), intervals)
+
+
+def _move_back(client: MlflowClient, name: str, alias: str, run_id: str) -> tuple[str, ModelVersion]:
+    """Move the alias by compare and set; return the version that it left and the version that it points to now."""
+    # this slot's version is never filled: leaving the block deletes it
+    with queue_slot(client, name, run_id) as slot:
         while True:
             current = alias_version(client, name, alias)
             if current is None:
-                raise PromotionRefused([f"the alias '{alias}' of '{name}' was removed in this moment"])
-            target = _before(client, name, alias, current)
+                raise PromotionRefused([f"the alias '{alias}' of '{name}' was removed meanwhile"])
+            target = _previous_version(client, name, alias, current)
             package.check_loads(client, target)
-            mine.check()
+            slot.check_held()
             if alias_version(client, name, alias) != current:
                 continue
             client.set_registered_model_alias(name, alias, target.version)
             if alias_version(client, name, alias) == str(target.version):
-                break
-    done = [f"{alias} went back from version {current} to version {target.version}, which is whole and loads"]
-    run = client.get_run(str(target.run_id))
-    figures = stored_test_metrics(client, str(target.run_id))
-    intervals = stored_intervals(client, run, "test", figures) if figures else {}
-    return Promotion(name, str(target.version), alias, str(target.run_id), True, done, figures, accesses(client, run),
-                     intervals)  # fmt: skip
+                return current, target
 
 
-def _before(client: MlflowClient, name: str, alias: str, current: str) -> ModelVersion:
+def _previous_version(client: MlflowClient, name: str, alias: str, current: str) -> ModelVersion:
     previous = client.get_model_version(name, current).tags.get(previous_tag(alias))
     if not previous:
-        raise PromotionRefused([f"version {current} is the first that was promoted to {alias} of '{name}': there is "
-                                "none to go back to"])  # fmt: skip
+        raise PromotionRefused(
+            [f"version {current} is the first that the alias '{alias}' of '{name}' pointed to: there is none to go "
+             "back to"]
+        )  # fmt: skip
     try:
         target = client.get_model_version(name, previous)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        raise PromotionRefused([f"version {previous} of '{name}', which was {alias} before version {current}, is no "
-                                "longer registered"]) from error  # fmt: skip
+        raise PromotionRefused(
+            [f"version {previous} of '{name}', which the alias '{alias}' pointed to before version {current}, was "
+             "deleted"]
+        ) from error  # fmt: skip
     if not target.run_id:
-        raise PromotionRefused([f"version {previous} of '{name}' was made from no run: not promoted by this tool"])
+        raise PromotionRefused(
+            [f"version {previous} of '{name}' was made from no run: mobilenet-chest did not promote it"]
+        )
     return target

@@ -1,4 +1,4 @@
-"""The registered model's own code: MLflow copies this file beside the weights, so it imports nothing of the project.
+"""The code inside a registered model. MLflow copies this file beside the weights, so it must not import this project.
 
 Input: uint8 images (n, height, width), or (n, height, width, 3) for colour, of any size. Output: a table with the
 columns ``probability`` (of class 1, mean of the image and its mirror), ``label_name`` and ``label`` (0 or 1).
@@ -15,10 +15,11 @@ from mlflow.pyfunc.model import PythonModel
 from torch.nn import functional
 
 PREDICT_BATCH = 64
+"""Images predicted at once."""
 
 
 class ChestClassifier(PythonModel):
-    """Resize, then the exported program (normalisation, network, TTA), then the threshold."""
+    """Resizes images, runs the exported program (normalisation, network, TTA), and applies the threshold."""
 
     def load_context(self, context) -> None:  # type: ignore[no-untyped-def]
         self.settings = json.loads(Path(context.artifacts["settings"]).read_text(encoding="utf-8"))
@@ -29,15 +30,15 @@ class ChestClassifier(PythonModel):
         channels = self.settings["channels"]
         shape_is_right = images.ndim == 3 if channels == 1 else images.ndim == 4 and images.shape[3] == 3
         if images.dtype != np.uint8 or not shape_is_right:
-            wanted = "(n, height, width)" if channels == 1 else "(n, height, width, 3)"
-            raise ValueError(f"expected uint8 images {wanted}, got {images.dtype} {images.shape}")
-        found = [np.zeros(0)]
+            expected = "(n, height, width)" if channels == 1 else "(n, height, width, 3)"
+            raise ValueError(f"expected uint8 images {expected}, got {images.dtype} {images.shape}")
+        parts = [np.zeros(0)]
         for start in range(0, len(images), PREDICT_BATCH):
             pixels = torch.tensor(images[start : start + PREDICT_BATCH])
             pixels = pixels[:, None] if channels == 1 else pixels.permute(0, 3, 1, 2).contiguous()
             with torch.inference_mode():
-                found.append(self.program(self._resize(pixels)).double().numpy())
-        probability = np.concatenate(found)
+                parts.append(self.program(self._resize(pixels)).double().numpy())
+        probability = np.concatenate(parts)
         label = (probability >= self.settings["threshold"]).astype(np.int64)
         names = np.asarray(self.settings["classes"], dtype=object)[label]
         return pd.DataFrame({"probability": probability, "label_name": names, "label": label})

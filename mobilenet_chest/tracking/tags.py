@@ -121,3 +121,27 @@ PROMOTION = "promotion"
 
 PROMOTER = "promoter"
 """Of a model version that is being filled: the process that fills it and its heartbeat, as JSON."""
+
+TEST_DIGEST = "test_digest"
+"""Digest of the test rows that the run's ``test_*`` metrics are of; set once metrics and predictions are stored."""
+
+SOUP = "soup"
+"""How the members of a soup were chosen: ``greedy`` or ``uniform``."""
+
+TEST_OPENINGS = "test_openings"
+"""Of a model version: every access to the test split, a line each, separated by semicolons."""
+
+FILE_DIGESTS = "sha256"
+"""Of a model version: JSON of relative path -> SHA-256 (hex) of every file of the model's folder."""
+
+RUN_ID = "run_id"
+"""Of a model version: the run that it was made from."""
+
+VERIFIED_DIFFERENCE = "verified_difference"
+"""Of a model version: largest difference in probability between the registered model and its run."""
+
+GATE_PREFIX = "gate_"
+"""Of a model version, before the name of a gate: its result, value and limit."""
+
+PREVIOUS_PREFIX = "previous_"
+"""Of a model version, before an alias: the version that the alias pointed to before; empty where there was none."""

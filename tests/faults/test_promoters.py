@@ -163,7 +163,7 @@ def race(runs: list[str], folder: Path) -> None:
         outcome = outcomes[run]
         assert outcome is not None
         assert outcome["code"] in (0, 3), outcome
-        assert outcome["code"] == 0 or "worse than what the alias stands at" in outcome["reasons"][0]
+        assert outcome["code"] == 0 or "the run is worse" in outcome["reasons"][0]
     best = max(finished, key=runs.index)
     assert outcomes[best] is not None
     assert champion() in (best, victim.run)
@@ -171,7 +171,7 @@ def race(runs: list[str], folder: Path) -> None:
     assert_it_loads()
     before = champion()
     again = promote(str(before))
-    assert again.reasons == ["champion already is this run"]
+    assert again.reasons == ["the alias 'champion' already points to this run"]
     assert champion() == before
     assert_nothing_is_half_done(folder)
     assert MlflowClient().get_registered_model("tiny").aliases.keys() == {"champion"}
@@ -212,7 +212,7 @@ def test_killed_at_every_step(runs: list[str]) -> None:
         assert champion() == there, step
         assert_it_loads()
         # the next promotion, of a run that is champion already, clears away what was left
-        assert promote(there).reasons == ["champion already is this run"]
+        assert promote(there).reasons == ["the alias 'champion' already points to this run"]
         assert_nothing_is_half_done(tracking, besides={packed.name})
         if moved:
             assert rollback("tiny").version == "1"
@@ -229,7 +229,7 @@ def test_killed_at_every_step(runs: list[str]) -> None:
 def test_stopped_beyond_its_lease(runs: list[str]) -> None:
     """What wakes up after another promotion went ahead moves nothing, and says so."""
     tracking = Path.cwd()
-    seconds = {"LEASE_SECONDS": 2.0, "BEAT_SECONDS": 0.2, "POLL_SECONDS": 0.1}
+    seconds = {"LEASE_SECONDS": 2.0, "HEARTBEAT_SECONDS": 0.2, "POLL_SECONDS": 0.1}
     sleeper = Promoter(
         runs[7], tracking / "sleeper.json", seconds=seconds, strike=("set_registered_model_alias", "before"),
         signal="SIGSTOP",
@@ -245,7 +245,7 @@ def test_stopped_beyond_its_lease(runs: list[str]) -> None:
     late = sleeper.ended()
     assert late is not None
     assert late["code"] == 1
-    assert f"version {theirs} of 'tiny' was taken back" in late["reasons"][0]
+    assert f"version {theirs} of 'tiny'" in late["reasons"][0]
     assert champion() == runs[2]
     assert_nothing_is_half_done(tracking)
 

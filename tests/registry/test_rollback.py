@@ -1,4 +1,4 @@
-"""An alias goes back, as often as there is something to go back to, and only to what is whole."""
+"""Rollback: to each earlier version in turn, and only to one whose files are intact."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 from mobilenet_chest.cli.app import app
 from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.registry import queue
-from mobilenet_chest.registry.digests import DIGESTS
 from mobilenet_chest.registry.promote import Promotion, previous_tag
 from mobilenet_chest.registry.rollback import rollback
 from mobilenet_chest.tracking import tags
@@ -30,7 +29,7 @@ def champion(store: Store) -> str | None:
 def promoted_again(store: Store) -> str:
     """A further version of the same files, as a promotion leaves it."""
     first, before = store.client.get_model_version("tiny", "1"), champion(store)
-    version_tags = {tags.PROMOTION: queue.DONE, DIGESTS: first.tags[DIGESTS], previous_tag("champion"): str(before)}
+    version_tags = {tags.PROMOTION: queue.DONE, "sha256": first.tags["sha256"], previous_tag("champion"): str(before)}
     version = str(store.client.create_model_version("tiny", first.source, first.run_id, tags=version_tags).version)
     store.client.set_registered_model_alias("tiny", "champion", version)
     return version
@@ -43,10 +42,10 @@ def test_back_one_by_one_and_on_again(promoted: Promoted) -> None:
     back = rollback("tiny")
     assert (back.name, back.version, back.alias, back.run_id) == ("tiny", "2", "champion", promotion.run_id)
     assert back.promoted
-    assert back.reasons == ["champion went back from version 3 to version 2, which is whole and loads"]
+    assert back.reasons == ["the alias 'champion' went back from version 3 to version 2, whose files are intact"]
     assert back.test == promotion.test
     assert rollback("tiny").version == "1"
-    with pytest.raises(PromotionRefused, match="version 1 is the first that was promoted to champion of 'tiny'"):
+    with pytest.raises(PromotionRefused, match="version 1 .*'champion' of 'tiny'"):
         rollback("tiny")
     assert champion(store) == "1"
     # numbers 4 and 5, and that of the refused third, were places in the queue
@@ -60,9 +59,9 @@ def test_back_one_by_one_and_on_again(promoted: Promoted) -> None:
 def test_a_dry_run_says_where_to(promoted: Promoted) -> None:
     store, _ = promoted
     promoted_again(store)
-    said = rollback("tiny", dry_run=True)
-    assert (said.version, said.promoted) == (None, False)
-    assert said.reasons == ["the alias 'champion' would go back from version 2 to version 1"]
+    plan = rollback("tiny", dry_run=True)
+    assert (plan.version, plan.promoted) == (None, False)
+    assert plan.reasons == ["the alias 'champion' would go back from version 2 to version 1"]
     assert champion(store) == "2"
 
 
@@ -71,7 +70,7 @@ def test_not_to_changed_files(promoted: Promoted) -> None:
     promoted_again(store)
     (code,) = (path for path in store.folder.glob("mlruns/*/*/artifacts/model-*/served.py"))
     code.write_text(code.read_text() + "\n")
-    with pytest.raises(TrackingError, match="models:/tiny/1: not the files that were promoted .served.py was changed"):
+    with pytest.raises(TrackingError, match="models:/tiny/1: .*served.py was changed"):
         rollback("tiny")
     assert champion(store) == "2"
     assert {str(v.version) for v in store.client.search_model_versions("name = 'tiny'")} == {"1", "2"}
@@ -81,7 +80,7 @@ def test_not_to_a_version_that_is_gone(promoted: Promoted) -> None:
     store, _ = promoted
     promoted_again(store)
     store.client.delete_model_version("tiny", "1")
-    with pytest.raises(PromotionRefused, match="version 1 of 'tiny', which was champion before version 2, is no"):
+    with pytest.raises(PromotionRefused, match="version 1 of 'tiny'.*'champion'.*version 2"):
         rollback("tiny")
     assert champion(store) == "2"
 
@@ -108,7 +107,7 @@ def test_on_the_command_line(words: list[str], promoted: Promoted) -> None:
     assert (found["version"], found["run_id"], found["promoted"]) == ("1", promotion.run_id, True)
     none = CliRunner().invoke(app, ["promote", *words])
     assert none.exit_code == 3
-    assert "there is none to go back to" in none.stderr
+    assert "version 1 is the first" in none.stderr
 
 
 @pytest.mark.parametrize(
