@@ -19,7 +19,7 @@ from mobilenet_chest.config.metrics import heading
 from mobilenet_chest.errors import UserError
 
 if TYPE_CHECKING:
-    from mobilenet_chest.selection.compare import Row
+    from mobilenet_chest.selection.rows import Row
 
 METRICS = ("val_accuracy", "val_accuracy_tta_threshold", "val_auc")
 

@@ -20,7 +20,7 @@ from mobilenet_chest.selection.compare import compare as compare_runs
 
 if TYPE_CHECKING:
     from mobilenet_chest.evaluation.paired import PairedComparison
-    from mobilenet_chest.selection.compare import Row
+    from mobilenet_chest.selection.rows import Row
 
 METRICS = ("val_auc", "val_accuracy", "val_accuracy_crossfit", "val_accuracy_tta_threshold")
 

@@ -11,7 +11,8 @@ from mobilenet_chest.combine.members import ProgressDisplay, no_display, train_m
 from mobilenet_chest.config import MODEL_NAMES, Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, nearest
-from mobilenet_chest.selection.compare import Row, compare
+from mobilenet_chest.selection.compare import compare
+from mobilenet_chest.selection.rows import Row
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.artifacts import run_config, trained_model
 from mobilenet_chest.tracking.runs import get_run

@@ -220,9 +220,9 @@ def _paired_predictions(run: Run, other: Run) -> tuple[RunPredictions, RunPredic
     return predictions, other_predictions
 
 
-def _recognised(name: str, predictions: RunPredictions, limit: float) -> GateResult:
-    correct = predictions.correct(name)
-    interval = metric_intervals("val", {f"val_{name}": float(correct.mean())}, predictions)[f"val_{name}"]
+def _recognised(name: str, run_predictions: RunPredictions, limit: float) -> GateResult:
+    correct = run_predictions.correct(name)
+    interval = metric_intervals("val", {f"val_{name}": float(correct.mean())}, run_predictions)[f"val_{name}"]
     detail = (
         f"{name} {interval.value:.4f} ({correct.sum()} of {len(correct)} images), 95% interval {interval.low:.4f} to "
         f"{interval.high:.4f}; its lower end must reach {limit:g}"
@@ -230,8 +230,8 @@ def _recognised(name: str, predictions: RunPredictions, limit: float) -> GateRes
     return GateResult(name, interval.low, limit, interval.low >= limit, detail)
 
 
-def _calibration(predictions: RunPredictions, limit: float) -> GateResult:
-    found = reliability(predictions.predictions.label, predictions.predictions.probability_tta)
+def _calibration(run_predictions: RunPredictions, limit: float) -> GateResult:
+    found = reliability(run_predictions.predictions.label, run_predictions.predictions.probability_tta)
     detail = f"ECE {found.ece:.4f} (a perfectly calibrated model would average {found.bias:.4f}), limit {limit:g}"
     return GateResult("ece", found.ece, limit, found.ece <= limit, detail)
 

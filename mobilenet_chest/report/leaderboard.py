@@ -23,7 +23,7 @@ from mobilenet_chest.report.elements import (
     Table,
 )
 from mobilenet_chest.report.subject import Subject
-from mobilenet_chest.selection.compare import REPORTED, Row
+from mobilenet_chest.selection.rows import REPORTED, Row
 
 SHOWN = 25
 """Rows of the leaderboard at most; the bars of more would not be compared by eye."""

@@ -1,4 +1,4 @@
-"""Scoring a finished run's best weights on a split; for test, with the opening on record."""
+"""Scoring a finished run's best weights on a split; every access to the test split goes on record first."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from mobilenet_chest.evaluation.groups import GroupMetrics, group_metrics
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.metrics import split_metrics
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.selection.ledger import Access, accesses, record_access
-from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table
-from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
-from mobilenet_chest.tracking.runs import get_run
+from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.artifact_writer import predictions_of, predictions_table
+from mobilenet_chest.tracking.runs import get_run, run_config, stored_predictions, trained_model
 from mobilenet_chest.tracking.scored import scored_by
 from mobilenet_chest.tracking.store import connect
-from mobilenet_chest.tracking.tags import SCORED_ON, TEST_EVALUATIONS
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.predict import predict
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one split.
+    """Metrics of one split. The attributes are the keys of ``evaluate --json``.
 
     Attributes:
         run_id: The run.
         split: val or test.
-        rows: Images scored.
-        metrics: ``<split>_auc`` and so on, at the threshold that validation chose.
-        test_evaluations: How often this run has been scored on the test split, this time included.
-        openings: Every opening of its study, or of the run itself where it has none, this one included.
-        groups: Figures of all images and of each group, with TTA at the threshold, where groups were asked for.
-        intervals: 95% intervals of the figures, by their names; where patients are known and some have several images,
-            with patients drawn whole.
+        rows: Number of images scored.
+        metrics: ``<split>_auc`` and so on, at the threshold that was chosen on validation.
+        test_evaluations: How often this run was scored on the test split, this time included.
+        openings: Every access to the test split for the run's study, or for the run itself without a study.
+        groups: Metrics of all images and of each group, with TTA at the threshold, where groups were asked for.
+        intervals: 95% intervals of the metrics, by name. Where patients are known and some have several images, the
+            bootstrap draws whole patients.
     """
 
     run_id: str
@@ -64,18 +64,18 @@ def evaluate(
     groups: Sequence[str] = (),
     groups_from: Path | None = None,
 ) -> Evaluation:
-    """Score a run. Test figures and predictions are logged to the run, and the opening to the ledger.
+    """Score a run. Test metrics and predictions are logged to the run, and the access to the access log.
 
     Args:
         run_id: The run.
         split: val or test.
         again: Open the test split although it was opened for the same study before.
-        groups: Columns of which each value makes a group.
+        groups: Columns whose values divide the images into groups.
         groups_from: A table of columns, or of patients alone: :func:`~mobilenet_chest.data.columns.read_columns`.
 
     Raises:
-        TrackingError: No such finished run, or without checkpoint.
-        DataError: The file is gone, its rows changed, it has no test split, or a column is not to be had.
+        TrackingError: There is no such finished run, or it has no checkpoint.
+        DataError: The file is gone, its rows changed, it has no test split, or a column cannot be found.
         SealedError: The test split was opened before, and not ``again``.
     """
     client = connect()
@@ -95,74 +95,106 @@ def evaluate_run(
     command: str = "evaluate",
     columns: Columns | None = None,
 ) -> Evaluation:
-    """As :func:`evaluate`, for a run that has been read already; ``command`` goes on record."""
+    """Score a run that was already read, as :func:`evaluate` does.
+
+    Args:
+        client: Client of the tracking store.
+        run: The run.
+        config: Its experiment.
+        split: val or test.
+        again: Open the test split although it was opened for the same study before.
+        command: Command to record with an access to the test split.
+        columns: Groups and patients of the images.
+    """
     run_id = str(run.info.run_id)
-    if "threshold" not in run.data.metrics:
-        raise TrackingError(f"run {run_id} has not finished: it has no threshold; resume or repeat it first")
-    check_same_rows(run, config)
-    if split == "val" and SCORED_ON in run.data.tags:
-        raise TrackingError(
-            f"run {run_id} was trained or chosen on some of the validation rows; its val_* figures are of "
-            f"{run.data.tags[SCORED_ON]}, and there are no honest ones of all"
-        )
+    _check_scorable(run, config, split)
     model = trained_model(client, run, config)
+    record = None
     if split == "test":
         if not has_test_split(config.data):
             raise DataError(f"{config.data.path or config.data.dataset}: has no test_images and test_labels to score")
-        # on record before the first look: a crash from here on has still opened it
-        look = record_access(client, run, command, again)
+        # on record before any image is read: a process that crashes from here on has still opened the split
+        record = record_access(client, run, command, again)
         rows = load_test(config.data)
-        look.digest(rows.digest[:16])
+        record.log_digest(rows.digest[:16])
     else:
         rows = load_train_val(config.data).val
     predictions = predict(model, rows, torch.device("cpu"))
-    known = None if columns is None else columns.of(predictions.row)
-    if known is not None and known.patients is not None:
-        predictions = replace(predictions, patient=known.patients)
-    metrics = split_metrics(split, predictions, run.data.metrics["threshold"])
-    if split == "test":
-        look.result(metrics)
-        tracker = MlflowTracker(resume=run_id)
-        tracker.log_metrics(metrics, step=0)
-        with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
-            path = Path(folder) / "test.parquet"
-            predictions_table(predictions).to_parquet(path, index=False)
-            tracker.log_file(path, "predictions")
-        tracker.log_tags({"test_digest": rows.digest[:16]})  # last: it says that the rest is there
-    opened = int(client.get_run(run_id).data.tags.get(TEST_EVALUATIONS, 0))
+    row_columns = None if columns is None else columns.of(predictions.row)
+    if row_columns is not None and row_columns.patients is not None:
+        predictions = replace(predictions, patient=row_columns.patients)
+    threshold = run.data.metrics["threshold"]
+    metrics = split_metrics(split, predictions, threshold)
+    if record is not None:
+        record.log_result(metrics)
+        _log_test(run_id, metrics, predictions, rows.digest[:16])
+    test_evaluations = int(client.get_run(run_id).data.tags.get(tags.TEST_EVALUATIONS, 0))
     intervals, groups = metric_intervals(split, metrics, scored_by(run, predictions)), list[GroupMetrics]()
-    if known is not None and known.groups:
-        classes, threshold = load_train_val(config.data).classes, run.data.metrics["threshold"]
-        labels, tta = predictions.label, predictions.probability_tta
-        groups = group_metrics(labels, tta, threshold, known.groups, predictions.patient, classes)
-    return Evaluation(run_id, split, len(rows), metrics, opened, accesses(client, run), groups, intervals)
+    if row_columns is not None and row_columns.groups:
+        classes = load_train_val(config.data).classes
+        labels, probabilities = predictions.label, predictions.probability_tta
+        groups = group_metrics(labels, probabilities, threshold, row_columns.groups, predictions.patient, classes)
+    return Evaluation(run_id, split, len(rows), metrics, test_evaluations, accesses(client, run), groups, intervals)
 
 
 def stored_test_metrics(client: MlflowClient, run_id: str) -> dict[str, float]:
-    """What a finished opening of the test split left on the run; empty if there was none."""
+    """Return the ``test_*`` metrics that a finished access to the test split logged; empty if there are none."""
     run = client.get_run(run_id)
-    if "test_digest" not in run.data.tags:
+    if tags.TEST_DIGEST not in run.data.tags:
         return {}
     return {name: value for name, value in run.data.metrics.items() if name.startswith("test_")}
 
 
 def stored_intervals(
-    client: MlflowClient, run: Run, split: Literal["val", "test"], figures: Mapping[str, float]
+    client: MlflowClient, run: Run, split: Literal["val", "test"], metrics: Mapping[str, float]
 ) -> dict[str, Interval]:
-    """95% intervals of a split's figures, from the predictions that lie in the run."""
-    predicted = predictions_from_table(stored_predictions(client, run, split))
-    return metric_intervals(split, figures, scored_by(run, predicted))
+    """Return the 95% intervals of a split's metrics, by name, from the run's stored predictions."""
+    predictions = predictions_of(stored_predictions(client, run, split))
+    return metric_intervals(split, metrics, scored_by(run, predictions))
+
+
+def check_finished(run: Run) -> None:
+    """Check that a run has a threshold, which is chosen when a training ends.
+
+    Raises:
+        TrackingError: It has none.
+    """
+    if "threshold" not in run.data.metrics:
+        raise TrackingError(
+            f"run {run.info.run_id} has not finished: it has no threshold; resume it, or train it again"
+        )
 
 
 def check_same_rows(run: Run, config: Config) -> None:
-    """Refuse a data file whose training or validation rows are not those the run was made with.
+    """Check that a data file still has the training and validation rows that the run was made from.
 
     Raises:
         TrackingError: They differ.
     """
-    digest = load_train_val(config.data).digest
-    if digest != run.data.tags.get("data_digest"):
+    digest, run_digest = load_train_val(config.data).digest, run.data.tags.get(tags.DATA_DIGEST)
+    if digest != run_digest:
         raise TrackingError(
-            f"run {run.info.run_id} was made from rows with digest {run.data.tags.get('data_digest')}, but "
-            f"{config.data.path or config.data.dataset} now has {digest}; put the original file back, or train again"
+            f"run {run.info.run_id} was made from rows with digest {run_digest}, but "
+            f"{config.data.path or config.data.dataset} now has {digest}; restore the original file, or train again"
         )
+
+
+def _check_scorable(run: Run, config: Config, split: str) -> None:
+    check_finished(run)
+    check_same_rows(run, config)
+    if split == "val" and tags.SCORED_ON in run.data.tags:
+        raise TrackingError(
+            f"run {run.info.run_id} was trained or chosen on some of the validation rows, so metrics of all of them "
+            f"would be too good; its val_* metrics are of {run.data.tags[tags.SCORED_ON]}"
+        )
+
+
+def _log_test(run_id: str, metrics: Mapping[str, float], predictions: Predictions, digest: str) -> None:
+    """Log metrics and predictions of the test split to the run; the digest last, as it says that both are complete."""
+    tracker = MlflowTracker(resume=run_id)
+    tracker.log_metrics(metrics, step=0)
+    with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
+        path = Path(folder) / "test.parquet"
+        predictions_table(predictions).to_parquet(path, index=False)
+        tracker.log_file(path, "predictions")
+    tracker.log_tags({tags.TEST_DIGEST: digest})

@@ -1,4 +1,4 @@
-"""What a run's stored predictions say of its calibration, its operating points, and other prevalences."""
+"""Calibration and operating points of a run, from its stored predictions, and at other prevalences."""
 
 from __future__ import annotations
 
@@ -31,27 +31,29 @@ from mobilenet_chest.evaluation.operating_points import (
     threshold_at_prevalence,
 )
 from mobilenet_chest.evaluation.predictions import Labels, Probabilities
+from mobilenet_chest.selection.evaluate import check_finished
 from mobilenet_chest.selection.ledger import Access, accesses
-from mobilenet_chest.tracking.artifact_writer import predictions_from_table
-from mobilenet_chest.tracking.artifacts import run_config, stored_predictions
-from mobilenet_chest.tracking.runs import get_run
+from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.artifact_writer import predictions_of
+from mobilenet_chest.tracking.runs import get_run, run_config, stored_predictions
 from mobilenet_chest.tracking.store import connect
 
 Fixed = Literal["specificity", "sensitivity"]
 
 FIXED: tuple[Fixed, ...] = ("specificity", "sensitivity")
+"""What a target point holds fixed; its value is the other of the two."""
 
 
 @dataclass(frozen=True)
 class TargetPoint:
-    """What one of sensitivity and specificity is where the other is at least so much; its threshold is of these rows.
+    """Sensitivity at a fixed specificity, or specificity at a fixed sensitivity.
 
     Attributes:
-        fixed: The one that is given: sensitivity or specificity.
-        at: How much it is to be.
-        threshold: That gives it.
-        value: The other one, with the interval of a bootstrap that chooses the threshold anew in every draw, or
-            Wilson's where that is wider.
+        fixed: The rate that is fixed: sensitivity or specificity.
+        at: Its least value.
+        threshold: The threshold that reaches it on these rows.
+        value: The other rate, with a 95% interval: the wider of Wilson's and a bootstrap's that chooses the threshold
+            in every draw.
     """
 
     fixed: Fixed
@@ -62,9 +64,12 @@ class TargetPoint:
 
 @dataclass(frozen=True)
 class ThresholdMetrics:
-    """What a threshold gives at a prevalence, with 95% intervals: Wilson's of sensitivity and specificity, those of
-    :func:`~mobilenet_chest.evaluation.operating_points.metrics_at_prevalence` of the others; of all the bootstrap's
-    where patients have more than one image."""
+    """Metrics at a threshold and a prevalence, with 95% intervals.
+
+    The intervals of sensitivity and specificity are Wilson's, those of the others come from
+    :func:`~mobilenet_chest.evaluation.operating_points.metrics_at_prevalence`. Where patients have more than one image,
+    all come from the bootstrap.
+    """
 
     threshold: float
     prevalence: float
@@ -77,20 +82,21 @@ class ThresholdMetrics:
 
 @dataclass(frozen=True)
 class OperatingPoints:
-    """Calibration and operating points of a run on one split.
+    """Calibration and operating points of a run on one split. The attributes are the keys of ``points --json``.
 
     Attributes:
         run_id: The run.
         split: val or test.
-        rows: Images.
-        temperature: As fitted on validation.
+        rows: Number of images.
+        temperature: Temperature fitted on validation.
         scores: ``ece``, ``ece_bias``, ``brier``, ``log_loss`` of the run's probabilities.
-        calibrated: The same at the temperature; on validation each row at that of the other folds.
-        intervals: Of ``ece``, ``brier``, ``log_loss`` and their ``_calibrated`` forms, by the bootstrap.
+        calibrated: The same of calibrated probabilities; on validation, each row has the temperature of the other
+            folds.
+        intervals: 95% intervals of ``ece``, ``brier``, ``log_loss`` and their ``_calibrated`` forms, by the bootstrap.
         targets: Points at fixed specificity, and at fixed sensitivity.
-        figures: At the run's threshold as the rows are; then, where another prevalence was asked for, at that
-            prevalence, and there at the threshold moved by the odds.
-        openings: Of the test split, for the run's study, where the figures are of it.
+        figures: Metrics at the run's threshold and the prevalence of the rows. Where another prevalence was asked for,
+            two more: at that prevalence with the run's threshold, and with the threshold moved by the odds.
+        openings: Every access to the test split for the run's study, where the split is test.
     """
 
     run_id: str
@@ -106,45 +112,49 @@ class OperatingPoints:
 
 
 def check_prevalence(prevalence: float | None) -> None:
-    """Refuse what is no prevalence.
+    """Check that a prevalence lies between 0 and 1.
 
     Raises:
-        UserError: It is not between 0 and 1.
+        UserError: It does not.
     """
     if prevalence is not None and not 0 < prevalence < 1:
         raise UserError(f"--prevalence {prevalence:g}: a share of class 1 above 0 and below 1, such as 0.05")
 
 
 def operating_points(run_id: str, split: Literal["val", "test"], prevalence: float | None = None) -> OperatingPoints:
-    """Read a run's predictions back: no model is run, and the test split is not opened.
+    """Return calibration and operating points from a run's stored predictions; the test split is not opened.
+
+    Args:
+        run_id: The run.
+        split: val or test.
+        prevalence: A further share of class 1, between 0 and 1, to give metrics for.
 
     Raises:
-        UserError: ``prevalence`` is none.
-        TrackingError: No such finished run, or its test split was never opened.
+        UserError: ``prevalence`` is not between 0 and 1.
+        TrackingError: There is no such finished run, or it was never scored on the test split.
     """
     check_prevalence(prevalence)
     client = connect()
     run = get_run(client, run_id)
-    if "threshold" not in run.data.metrics:
-        raise TrackingError(f"run {run_id} has not finished: it has no threshold; resume or repeat it first")
-    if split == "test" and "test_digest" not in run.data.tags:
+    check_finished(run)
+    if split == "test" and tags.TEST_DIGEST not in run.data.tags:
         raise TrackingError(
-            f"run {run_id} has no predictions of the test split; `mobilenet-chest evaluate {run_id} --split test` "
-            "opens it, once"
+            f"run {run_id} has no predictions of the test split; type `mobilenet-chest evaluate {run_id} --split "
+            "test`, which opens it, once and on record"
         )
     config, threshold = run_config(client, run), run.data.metrics["threshold"]
-    val = predicted = predictions_from_table(stored_predictions(client, run, "val"))
+    val = predicted = predictions_of(stored_predictions(client, run, "val"))
     temperature = fit_temperature(val.label, val.probability_tta)
     if split == "val":
         calibrated = crossfit_calibrated(val.label, val.probability_tta, config.evaluation.folds, config.seed)
     else:
-        predicted = predictions_from_table(stored_predictions(client, run, "test"))
+        predicted = predictions_of(stored_predictions(client, run, "test"))
         calibrated = apply_temperature(predicted.probability_tta, temperature)
     labels, probabilities, clusters = predicted.label, predicted.probability_tta, patient_clusters(predicted.patient)
-    figures = [_figures(labels, probabilities, clusters, threshold, float(labels.mean()))]
+    points = [(threshold, float(labels.mean()))]
     if prevalence is not None:
         moved = threshold_at_prevalence(threshold, float(val.label.mean()), prevalence, temperature)
-        figures += [_figures(labels, probabilities, clusters, at, prevalence) for at in (threshold, moved)]
+        points += [(threshold, prevalence), (moved, prevalence)]
     return OperatingPoints(
         run_id=run_id,
         split=split,
@@ -154,7 +164,7 @@ def operating_points(run_id: str, split: Literal["val", "test"], prevalence: flo
         calibrated=calibration_scores(labels, calibrated),
         intervals=_score_intervals(labels, {"": probabilities, "_calibrated": calibrated}, clusters),
         targets=[_target(labels, probabilities, clusters, fixed, at) for fixed in FIXED for at in TARGETS],
-        figures=figures,
+        figures=[_threshold_metrics(labels, probabilities, clusters, *point) for point in points],
         openings=accesses(client, run) if split == "test" else [],
     )
 
@@ -162,46 +172,48 @@ def operating_points(run_id: str, split: Literal["val", "test"], prevalence: flo
 def _score_intervals(
     labels: Labels, kinds: Mapping[str, Probabilities], clusters: NDArray[np.int64] | None
 ) -> dict[str, Interval]:
-    """By the names of calibration scores with a suffix for each kind of probabilities."""
-    figures = {f"{score}{suffix}": mean_statistic(image_losses(score, labels, probabilities))
-               for suffix, probabilities in kinds.items() for score in ("brier", "log_loss")}  # fmt: skip
-    drawn = bootstrap_distributions(labels, list(figures.values()), clusters)
-    found = {name: one.interval() for name, one in zip(figures, drawn, strict=True)}
-    return found | {f"ece{suffix}": ece_interval(labels, kinds[suffix], clusters) for suffix in kinds}
+    """Return the intervals by the scores' names, with the suffix of each kind of probabilities."""
+    statistics = {f"{score}{suffix}": mean_statistic(image_losses(score, labels, probabilities))
+                  for suffix, probabilities in kinds.items() for score in ("brier", "log_loss")}  # fmt: skip
+    drawn = bootstrap_distributions(labels, list(statistics.values()), clusters)
+    intervals = {name: distribution.interval() for name, distribution in zip(statistics, drawn, strict=True)}
+    return intervals | {f"ece{suffix}": ece_interval(labels, kinds[suffix], clusters) for suffix in kinds}
 
 
 def _target(
     labels: Labels, probabilities: Probabilities, clusters: NDArray[np.int64] | None, fixed: Fixed, at: float
 ) -> TargetPoint:
-    find = point_at_specificity if fixed == "specificity" else point_at_sensitivity
+    find_point = point_at_specificity if fixed == "specificity" else point_at_sensitivity
 
-    def other(some: Labels, of_them: Probabilities) -> float:
-        point = find(some, of_them, at)
+    def other_rate(drawn_labels: Labels, drawn_probabilities: Probabilities) -> float:
+        point = find_point(drawn_labels, drawn_probabilities, at)
         return point.sensitivity if fixed == "specificity" else point.specificity
 
-    drawn, shown = bootstrap(labels, probabilities, other, groups=clusters), labels == (fixed == "specificity")
-    # of a figure that is the same in every draw the bootstrap has no interval
-    rows = int(shown.sum()) if clusters is None else len(np.unique(clusters[shown]))
-    least = wilson(round(drawn.value * rows), rows)
+    drawn = bootstrap(labels, probabilities, other_rate, groups=clusters)
+    # a rate that is the same in every draw has a bootstrap interval of no width: Wilson's is then the honest one
+    of_class = labels == (fixed == "specificity")
+    units = int(of_class.sum()) if clusters is None else len(np.unique(clusters[of_class]))
+    least = wilson(round(drawn.value * units), units)
     value = Interval(drawn.value, min(drawn.low, least.low), max(drawn.high, least.high))
-    return TargetPoint(fixed, at, find(labels, probabilities, at).threshold, value)
+    return TargetPoint(fixed, at, find_point(labels, probabilities, at).threshold, value)
 
 
-def _figures(
+def _threshold_metrics(
     labels: Labels,
     probabilities: Probabilities,
     clusters: NDArray[np.int64] | None,
     threshold: float,
     prevalence: float,
 ) -> ThresholdMetrics:
-    point, ones = point_at(labels, probabilities, threshold), int(labels.sum())
-    zeros = len(labels) - ones
-    hits, right = round(point.sensitivity * ones), round(point.specificity * zeros)
-    there = metrics_at_prevalence(hits, ones, right, zeros, prevalence)
+    point, positives = point_at(labels, probabilities, threshold), int(labels.sum())
+    negatives = len(labels) - positives
+    hits, rejections = round(point.sensitivity * positives), round(point.specificity * negatives)
     if clusters is None:
-        return ThresholdMetrics(threshold, prevalence, wilson(hits, ones), wilson(right, zeros), **vars(there))
-    positive = probabilities >= threshold
-    rates = mean_statistic(positive, labels == 1), mean_statistic(~positive, labels == 0)
-    figures = [*rates, *prevalence_statistics(*rates, prevalence)]
-    drawn = [one.interval() for one in bootstrap_distributions(labels, figures, clusters)]
-    return ThresholdMetrics(threshold, prevalence, *(wilson_if_constant(one, labels, clusters) for one in drawn))
+        rates = wilson(hits, positives), wilson(rejections, negatives)
+        others = metrics_at_prevalence(hits, positives, rejections, negatives, prevalence)
+        return ThresholdMetrics(threshold, prevalence, *rates, **vars(others))
+    predicted = probabilities >= threshold
+    statistics = mean_statistic(predicted, labels == 1), mean_statistic(~predicted, labels == 0)
+    drawn = bootstrap_distributions(labels, [*statistics, *prevalence_statistics(*statistics, prevalence)], clusters)
+    intervals = (wilson_if_constant(distribution.interval(), labels, clusters) for distribution in drawn)
+    return ThresholdMetrics(threshold, prevalence, *intervals)

@@ -16,7 +16,7 @@ from mobilenet_chest.cli.compare import print_comparison
 from mobilenet_chest.config import Config
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.paired import PairedComparison
-from mobilenet_chest.selection.compare import REPORTED, Row
+from mobilenet_chest.selection.rows import REPORTED, Row
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.two_stage import train
 

@@ -34,8 +34,8 @@ client = MlflowClient()
 run = client.get_run(given["run"])
 time.sleep(max(0.0, given["at"] - time.time()))
 try:
-    look = ledger.record_access(client, run, f"process {os.getpid()}", given["again"])
-    look.result({"test_auc": float(os.getpid())})
+    record = ledger.record_access(client, run, f"process {os.getpid()}", given["again"])
+    record.log_result({"test_auc": float(os.getpid())})
     outcome = {"code": 0}
 except MobilenetChestError as error:
     outcome = {"code": error.exit_code}

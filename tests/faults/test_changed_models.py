@@ -44,7 +44,7 @@ def registered(built: Path, tracking: Path) -> Path:
     run_id = client.create_run(client.create_experiment("e")).info.run_id
     client.log_artifacts(run_id, str(built), "model")
     client.create_registered_model("tiny")
-    tags = {digests.DIGESTS: digests.digests_tag(digests.folder_digests(built))}
+    tags = {"sha256": digests.digests_tag(digests.folder_digests(built))}
     client.create_model_version("tiny", f"runs:/{run_id}/model", run_id, tags=tags)
     client.set_registered_model_alias("tiny", "champion", "1")
     np.save(tracking / "images.npy", np.full((1, 8, 8), 200, np.uint8))
@@ -106,10 +106,10 @@ def test_a_model_as_it_was_promoted(registered: Path, tracking: Path) -> None:
     [
         (lambda folder: (folder / "extra.txt").write_text("x"), "extra.txt was added"),
         (lambda folder: (folder / "artifacts" / "settings.json").unlink(), "artifacts/settings.json is missing"),
-        (lambda folder: shutil.rmtree(folder), "its files cannot be fetched"),
-        (lambda folder: MlflowClient().delete_model_version_tag("tiny", "1", digests.DIGESTS), "carries no digests"),
-        (lambda folder: MlflowClient().set_model_version_tag("tiny", "1", digests.DIGESTS, "{}"), "was added"),
-        (lambda folder: MlflowClient().set_model_version_tag("tiny", "1", digests.DIGESTS, "nonsense"), "carries no"),
+        (lambda folder: shutil.rmtree(folder), "its files cannot be downloaded"),
+        (lambda folder: MlflowClient().delete_model_version_tag("tiny", "1", "sha256"), "has no digests"),
+        (lambda folder: MlflowClient().set_model_version_tag("tiny", "1", "sha256", "{}"), "was added"),
+        (lambda folder: MlflowClient().set_model_version_tag("tiny", "1", "sha256", "nonsense"), "has no"),
     ],
     ids=["added", "missing", "gone", "no digests", "other digests", "damaged digests"],
 )

@@ -131,7 +131,7 @@ def test_a_listing_of_artifacts(listed: str, tracking: Path, tmp_path: Path) -> 
     listing = json.dumps({"files": [{"path": listed, "is_dir": False, "file_size": 4}]}).encode()
     with serving({"?path": listing, "&path": listing, "artifacts/": b"evil"}) as address:
         source = f"mlflow-artifacts://{address}/0/{'0' * 32}/artifacts/model"
-        client.create_model_version("tiny", source, tags={digests.DIGESTS: "{}"})
+        client.create_model_version("tiny", source, tags={"sha256": "{}"})
         before = snapshot(tmp_path.parent)
         with pytest.raises(TrackingError, match="models:/tiny/1") as caught:
             package.load_registered("models:/tiny/1")

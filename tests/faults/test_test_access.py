@@ -1,4 +1,4 @@
-"""Openings of the test split that race and die: real processes, real signals, an SQLite store and a server."""
+"""Accesses to the test split that race and die: real processes, real signals, an SQLite store and a server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def opener(run_id: str, answer: Path, *, again: bool = False, dies: bool = False
 
 
 def race(run_ids: list[str], folder: Path, again: bool) -> list[int]:
-    """Exit codes of as many processes as there are runs, which open the test split for them at once."""
+    """Return the exit codes of as many processes as there are runs, which open the test split for them at once."""
     answers = [folder / f"{'again' if again else 'first'}{place}.json" for place in range(len(run_ids))]
     at = time.time() + HEAD_START
     processes = [opener(run, answer, again=again, at=at) for run, answer in zip(run_ids, answers, strict=True)]
@@ -78,18 +78,18 @@ def test_six_at_once(
     assert race(trials * (RACERS // 2), tracking, again=True) == [0] * RACERS
     found = accesses(client, study)
     assert len(found) == 1 + RACERS
-    assert [one.again for one in found] == [False] + [True] * RACERS
+    assert [access.again for access in found] == [False] + [True] * RACERS
     assert found[0] == first
-    assert len({one.who for one in found}) == 1 + RACERS
-    for one in found:  # each result stands by the one who saw it
-        assert str(one.who).endswith(f", process {one.result['test_auc']:.0f}")
-    own = [sum(one.run_id == trial for one in found) for trial in trials]
-    assert [client.get_run(trial).data.tags["test_evaluations"] for trial in trials] == [str(n) for n in own]
+    assert len({access.who for access in found}) == 1 + RACERS
+    for access in found:  # each result is that of the process that logged the access
+        assert str(access.who).endswith(f", process {access.result['test_auc']:.0f}")
+    counts = [sum(access.run_id == trial for access in found) for trial in trials]
+    assert [client.get_run(trial).data.tags["test_evaluations"] for trial in trials] == [str(n) for n in counts]
     numbers = {name for name in client.get_run(study.info.run_id).data.params if name.count("_") == 2}
     assert numbers == {f"test_opening_{number}" for number in range(1, 2 + RACERS)}
 
 
-def test_killed_after_the_look(tracking: Path, phantom_config: Callable[..., Config]) -> None:
+def test_killed_after_the_rows_were_read(tracking: Path, phantom_config: Callable[..., Config]) -> None:
     """It is on record, without a result, and counts."""
     model = {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]}
     run_id = str(train(phantom_config({"model": model}), MlflowTracker()).run_id)
@@ -97,15 +97,15 @@ def test_killed_after_the_look(tracking: Path, phantom_config: Callable[..., Con
     process.join(WAIT_SECONDS)
     assert process.exitcode == -signal.SIGKILL, (tracking / "killed.log").read_text()
     run = MlflowClient().get_run(run_id)
-    (opening,) = accesses(MlflowClient(), run)
-    assert (opening.result, opening.again) == ({}, False)
-    assert len(str(opening.digest)) == 16
+    (access,) = accesses(MlflowClient(), run)
+    assert (access.result, access.again) == ({}, False)
+    assert len(str(access.digest)) == 16
     assert run.data.tags["test_evaluations"] == "1"
     assert not [name for name in run.data.metrics if name.startswith("test_")]
-    with pytest.raises(SealedError, match=r"once .*: no result on record"):
+    with pytest.raises(SealedError, match="once"):
         evaluate(run_id, "test")
     found = evaluate(run_id, "test", again=True)
-    assert [(bool(one.result), one.again, one.digest) for one in found.openings] == [
-        (False, False, opening.digest), (True, True, opening.digest),
+    assert [(bool(entry.result), entry.again, entry.digest) for entry in found.openings] == [
+        (False, False, access.digest), (True, True, access.digest),
     ]  # fmt: skip
     assert found.test_evaluations == 2

@@ -11,7 +11,7 @@ from typing import Any
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.paired import PairedComparison
 from mobilenet_chest.report.subject import Subject
-from mobilenet_chest.selection.compare import Row
+from mobilenet_chest.selection.rows import Row
 
 VOID = {"meta", "img", "br", "path", "circle", "rect", "polyline", "polygon"}
 

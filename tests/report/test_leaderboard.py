@@ -10,7 +10,8 @@ from helpers.pages import BETTER, row, subject
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.report.elements import Comparison, Element, Figure, Paragraph, Table
 from mobilenet_chest.report.leaderboard import BAR_MARGIN, BAR_WIDTH, SHOWN, across, bar, leaderboard
-from mobilenet_chest.selection.compare import REPORTED, compare
+from mobilenet_chest.selection.compare import compare
+from mobilenet_chest.selection.rows import REPORTED
 
 if TYPE_CHECKING:
     from report.conftest import Written

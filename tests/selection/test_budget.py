@@ -67,13 +67,17 @@ def test_the_store_is_asked_once_for_all(store: Store, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "said"),
+    ("first", "second", "difference"),
     [
         (Budget(), Budget(), None),
         (Budget(50), Budget(50), None),
-        (Budget(50), Budget(), "chosen from 50 trials, the baseline from 1 trial: its figures are flattered"),
-        (Budget(), Budget(20), "chosen from 1 trial, the baseline from 20 trials: the baseline's are flattered"),
-        # fresh seeds are no part of what the choice has flattered
+        (Budget(50), Budget(), "chosen from 50 trials, the baseline from 1 trial: its metrics are optimistic"),
+        (
+            Budget(),
+            Budget(20),
+            "chosen from 1 trial, the baseline from 20 trials: the baseline's metrics are optimistic",
+        ),
+        # fresh seeds measure the chosen trial anew: no optimism
         (Budget(50, seeds=5), Budget(), "chosen from 50 trials and 5 fresh seeds, the baseline from 1 trial"),
         (
             Budget(20, seeds=5),
@@ -89,13 +93,13 @@ def test_the_store_is_asked_once_for_all(store: Store, monkeypatch: pytest.Monke
         (Budget(resampling="kfold"), Budget(), "resampling kfold, the baseline holdout"),
     ],
 )
-def test_what_is_said_where_they_differ(first: Budget, second: Budget, said: str | None) -> None:
-    assert budget_difference(first, second) == said
+def test_how_two_budgets_differ(first: Budget, second: Budget, difference: str | None) -> None:
+    assert budget_difference(first, second) == difference
 
 
-def test_compare_says_it_of_each_row(store: Store) -> None:
+def test_compare_gives_it_for_each_row(store: Store) -> None:
     base, best = compare([store.study_run], baseline=store.single)
     assert base.selection is None
-    assert best.selection == "chosen from 2 trials, the baseline from 1 trial: its figures are flattered"
-    # without a baseline there is nothing to be unequal to
+    assert best.selection == "chosen from 2 trials, the baseline from 1 trial: its metrics are optimistic"
+    # without a baseline there is nothing to compare with
     assert compare([store.study_run])[0].selection is None

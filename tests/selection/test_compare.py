@@ -1,4 +1,4 @@
-"""Rows of a comparison, differences from a baseline, and the source report's figures."""
+"""Comparisons: rows, intervals, differences from a baseline, and ties."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from mobilenet_chest.evaluation.calibration import brier
 from mobilenet_chest.evaluation.delong import auc_difference, auc_interval
 from mobilenet_chest.evaluation.intervals import wilson
 from mobilenet_chest.evaluation.significance import holm
-from mobilenet_chest.selection.compare import REPORTED, Row, compare
+from mobilenet_chest.selection.compare import compare
+from mobilenet_chest.selection.rows import REPORTED, Row
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -33,7 +34,7 @@ def test_everything_is_the_studies_best_and_the_finished_trainings(store: Store)
     assert {(row.name, row.kind) for row in rows.values()} == {("dropout-study", "study"), ("single", "run")}
 
 
-def test_a_row_carries_the_run_s_own_figures(store: Store) -> None:
+def test_a_row_carries_the_run_s_metrics(store: Store) -> None:
     (row,) = compare([store.single])
     run = store.run(store.single)
     stored = run.data.metrics
@@ -58,7 +59,7 @@ def test_system_metrics_are_left_out(store: Store) -> None:
     assert not [name for name in row.metrics if name.startswith("system/")]
 
 
-def test_the_baseline_is_first_and_the_others_are_set_against_it(store: Store) -> None:
+def test_the_baseline_is_first_and_the_others_are_compared_with_it(store: Store) -> None:
     first, second = compare(["tiny-runs"], baseline=store.single)
     assert (first.run_id, second.run_id) == (store.single, store.trials[store.best])
     assert first.baseline == {"speed_ratio": 1, "val_auc": 0, "val_accuracy_crossfit": 0}
@@ -90,12 +91,12 @@ def test_runs_on_other_rows_have_no_differences(store: Store) -> None:
 
 
 def test_a_baseline_must_be_one_run(store: Store) -> None:
-    with pytest.raises(TrackingError, match="'tiny-runs' stands for 2 runs"):
+    with pytest.raises(TrackingError, match="'tiny-runs'.* 2 runs"):
         compare([], baseline="tiny-runs")
 
 
 def test_an_unknown_reference_is_refused(store: Store) -> None:
-    with pytest.raises(TrackingError, match="did you mean 'dropout-study'"):
+    with pytest.raises(TrackingError, match="'dropout-study'"):
         compare([store.single, "dropout-stud"])
 
 
@@ -157,7 +158,7 @@ class TestIntervals:
 
     def test_a_metric_that_is_none(self, store: Store) -> None:
         for metric, meant in (("val_briar", "val_brier"), ("val_acc", "val_auc"), ("val_AUC", "val_auc")):
-            with pytest.raises(UserError, match=f"--metric {metric}; did you mean '{meant}'.; allowed: val_auc, "):
+            with pytest.raises(UserError, match=f"--metric {metric}; .*'{meant}'.*: val_auc, "):
                 compare([store.single], metric=metric)
 
     def test_what_tta_gains(self, store: Store) -> None:
@@ -205,11 +206,11 @@ class TestDifferences:
         assert found["val_auc"].verdict == "better"
         table = pd.read_parquet(predictions_file(store, store.single))
         label, own = table["label"].to_numpy(), separating(store, better, 0.0)["probability"]
-        wanted = auc_difference(label, own, table["probability"].to_numpy())
-        given = found["val_auc"]
-        assert (given.value, given.low, given.high, given.p) == (wanted.value, wanted.low, wanted.high, wanted.p)
+        expected = auc_difference(label, own, table["probability"].to_numpy())
+        auc = found["val_auc"]
+        assert (auc.value, auc.low, auc.high, auc.p) == (expected.value, expected.low, expected.high, expected.p)
         both = [rows[run_id].differences["val_auc"] for run_id in (better, worse)]
-        assert [one.p_holm for one in both] == holm([one.p for one in both])
+        assert [comparison.p_holm for comparison in both] == holm([comparison.p for comparison in both])
 
     def test_with_a_margin(self, store: Store) -> None:
         rewrite(store, store.trials[0], **separating(store, store.single, 0.25))
@@ -224,11 +225,11 @@ class TestDifferences:
 
     @pytest.mark.parametrize("margin", [0.0, 1.0, -0.1, float("nan")])
     def test_a_margin_that_is_none(self, store: Store, margin: float) -> None:
-        with pytest.raises(UserError, match=f"--margin {margin:g}: a share between 0 and 1"):
+        with pytest.raises(UserError, match=f"--margin {margin:g}: .*0 and 1"):
             compare([], baseline=store.single, margin=margin)
 
     def test_a_margin_against_nothing(self, tracking: Path) -> None:
-        with pytest.raises(UserError, match="name one with --baseline"):
+        with pytest.raises(UserError, match="--baseline"):
             compare([], margin=0.01)
 
     def test_other_data_are_refused_with_both_digests(self, store: Store) -> None:
@@ -279,39 +280,7 @@ class TestTied:
         assert [(row.best, row.tied, row.comparable) for row in rows] == [(False, False, True)] * 2
 
 
-class TestReported:
-    def test_they_follow_the_runs_on_request(self, store: Store) -> None:
-        rows = compare([store.single], baseline=store.single, reported=True)
-        assert [row.kind for row in rows] == ["run", *["reported"] * len(REPORTED)]
-        assert rows[1:] == list(REPORTED)
-
-    def test_none_claims_a_run_or_is_set_against_a_baseline(self) -> None:
-        assert {(row.kind, row.run_id, row.dataset) for row in REPORTED} == {
-            ("reported", None, "chestmnist (as reported)")
-        }
-        assert all(row.baseline == {} for row in REPORTED)
-
-    @pytest.mark.parametrize(
-        ("name", "model", "parameters", "metrics"),
-        [
-            ("MobileNetV3-Large, stage 1", "mobilenet_v3_large", 5_022_225, (0.7475, None, 2.8)),
-            ("MobileNetV3-Large, stage 2", "mobilenet_v3_large", 5_022_225, (0.8918, None, 8.3)),
-            ("MobileNetV3-Large, TTA + threshold", "mobilenet_v3_large", 5_022_225, (None, 0.8951, 11.1)),
-            ("DenseNet121, best of five seeds", "densenet121", 7_600_000, (0.9246, None, 19.6)),
-            ("DenseNet121, single", "densenet121", 7_600_000, (0.9180, None, None)),
-            ("DenseNet121, five-seed ensemble", "densenet121", 38_000_000, (0.9213, None, 72.0)),
-        ],
-    )
-    def test_they_carry_the_report_s_figures(
-        self, name: str, model: str, parameters: int, metrics: tuple[float | None, float | None, float | None]
-    ) -> None:
-        (row,) = [row for row in REPORTED if row.name == name]
-        plain, best, minutes = metrics
-        assert (row.model, row.parameters) == (model, parameters)
-        assert row.metrics.get("val_accuracy") == plain
-        assert row.metrics.get("val_accuracy_tta_threshold") == best
-        assert row.metrics.get("train_seconds") == (None if minutes is None else pytest.approx(minutes * 60))
-        assert row.metrics.get("threshold") == (0.67 if best else None)
-
-    def test_there_are_no_others(self) -> None:
-        assert len(REPORTED) == 6
+def test_reported_rows_follow_the_runs_on_request(store: Store) -> None:
+    rows = compare([store.single], baseline=store.single, reported=True)
+    assert [row.kind for row in rows] == ["run", *["reported"] * len(REPORTED)]
+    assert rows[1:] == list(REPORTED)

@@ -1,4 +1,4 @@
-"""Groups of a finished run's images: asked for with its score, refused before the test split is opened."""
+"""Groups of a finished run's images: scored with the run, and refused before the test split is opened."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_groups_of_validation(store: Store, rewrite_data: Rewrite) -> None:
         assert group.figures["auc"].low == pytest.approx(auc_interval(labels, scores).low)
 
 
-def test_without_groups_nothing_is_said_of_them(store: Store) -> None:
+def test_without_groups_there_are_none(store: Store) -> None:
     assert evaluate(store.single, "val").groups == []
 
 
@@ -56,7 +56,7 @@ def test_patients_of_the_file_widen_the_intervals(store: Store, rewrite_data: Re
     assert found[0].figures != alone[0].figures
 
 
-def test_intervals_of_the_run_s_figures_know_of_patients(store: Store, rewrite_data: Rewrite) -> None:
+def test_intervals_of_the_run_s_metrics_draw_whole_patients(store: Store, rewrite_data: Rewrite) -> None:
     alone = evaluate(store.single, "val")
     path = store.folder / "patients.csv"
     path.write_text("split,row,patient\n" + "".join(f"val,{row},p{row // 5}\n" for row in range(40)), encoding="utf-8")
@@ -75,15 +75,15 @@ def test_intervals_of_the_run_s_figures_know_of_patients(store: Store, rewrite_d
 
 
 @pytest.mark.parametrize("wrong", ["name", "table"])
-def test_what_is_wrong_with_groups_is_said_before_the_test_split_is_opened(store: Store, wrong: str) -> None:
+def test_wrong_groups_are_refused_before_the_test_split_is_opened(store: Store, wrong: str) -> None:
     path = store.folder / "groups.csv"
     path.write_text("split,row,sex\ntest,4000,F\n", encoding="utf-8")
-    with pytest.raises(DataError, match="--groups age: no 'test_age'" if wrong == "name" else "row 4000, but test has"):
+    with pytest.raises(DataError, match="test_age" if wrong == "name" else "row 4000"):
         evaluate(store.single, "test", groups=["age"], groups_from=path if wrong == "table" else None)
     assert "test_evaluations" not in store.run(store.single).data.tags
 
 
-def test_groups_of_test_come_with_its_one_opening(store: Store, rewrite_data: Rewrite) -> None:
+def test_groups_of_test_come_with_its_one_access(store: Store, rewrite_data: Rewrite) -> None:
     rewrite_data(test_view=np.array(["PA", "AP"] * 20))
     found = evaluate(store.single, "test", groups=["view"])
     assert (found.test_evaluations, len(found.openings)) == (1, 1)

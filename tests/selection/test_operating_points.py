@@ -35,10 +35,10 @@ def stored(store: Store, split: str) -> tuple[np.ndarray, np.ndarray]:
     return table["label"].to_numpy(), table["probability_tta"].to_numpy()
 
 
-def given_back(
+def replace_stored(
     monkeypatch: pytest.MonkeyPatch, labels: np.ndarray, probabilities: np.ndarray, patient: np.ndarray | None = None
 ) -> None:
-    """These instead of what the run has stored."""
+    """Let runs have these stored predictions."""
     predicted = Predictions(np.arange(len(labels)), labels, probabilities, probabilities, patient)
     monkeypatch.setattr(module, "stored_predictions", lambda client, run, split: predictions_table(predicted))
 
@@ -49,7 +49,7 @@ def shown(*arguments: str) -> str:
     return result.stdout
 
 
-def test_validation_gives_what_the_run_has_logged(store: Store) -> None:
+def test_validation_gives_what_the_run_logged(store: Store) -> None:
     logged = store.run(store.single).data.metrics
     found = operating_points(store.single, "val")
     labels, probabilities = stored(store, "val")
@@ -85,7 +85,7 @@ def test_validation_gives_what_the_run_has_logged(store: Store) -> None:
 
 def test_a_target_s_interval_is_never_narrower_than_wilson_s(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     labels, probabilities = np.array([0] * 20 + [1] * 10, np.uint8), np.linspace(0, 1, 30)
-    given_back(monkeypatch, labels, probabilities)
+    replace_stored(monkeypatch, labels, probabilities)
     for target in operating_points(store.single, "val").targets:
         rows = 10 if target.fixed == "specificity" else 20
         assert target.value == Interval(1.0, wilson(rows, rows).low, 1.0)
@@ -95,7 +95,7 @@ def test_another_prevalence(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     generator = np.random.default_rng(2)
     labels = (generator.random(200) < 0.6).astype(np.uint8)
     probabilities = expit(2 * generator.normal(labels * 2.0 - 1, 1.0))
-    given_back(monkeypatch, labels, probabilities)
+    replace_stored(monkeypatch, labels, probabilities)
     found = operating_points(store.single, "val", 0.05)
     here, there, moved = found.figures
     assert (here.prevalence, there.prevalence, moved.prevalence) == (labels.mean(), 0.05, 0.05)
@@ -137,25 +137,27 @@ def test_patients_with_several_images_are_drawn_whole(store: Store, monkeypatch:
     labels = (generator.random(120) < 0.6).astype(np.uint8)
     probabilities = expit(1.5 * generator.normal(labels * 2.0 - 1, 1.0))
     thrice, three_times = np.repeat(labels, 3), np.repeat(probabilities, 3)
-    given_back(monkeypatch, labels, probabilities)
+    replace_stored(monkeypatch, labels, probabilities)
     single = operating_points(store.single, "val", 0.2)
-    given_back(monkeypatch, thrice, three_times, np.repeat(np.arange(120), 3).astype(str))
-    whole = operating_points(store.single, "val", 0.2)
-    given_back(monkeypatch, thrice, three_times)
-    apart = operating_points(store.single, "val", 0.2)
+    replace_stored(monkeypatch, thrice, three_times, np.repeat(np.arange(120), 3).astype(str))
+    clustered = operating_points(store.single, "val", 0.2)
+    replace_stored(monkeypatch, thrice, three_times)
+    independent = operating_points(store.single, "val", 0.2)
 
     def widths(found: module.OperatingPoints) -> np.ndarray:
         figures = [getattr(found.figures[1], name) for name in ("sensitivity", "specificity", "accuracy", "ppv", "npv")]
         proper = [found.intervals[name] for name in ("brier", "log_loss")]
         targets = [target.value for target in found.targets]
-        return np.array([one.high - one.low for one in (*figures, *proper, *targets)])
+        return np.array([interval.high - interval.low for interval in (*figures, *proper, *targets)])
 
-    assert widths(whole) == pytest.approx(widths(single), rel=0.3)
-    assert (widths(apart)[:7] < 0.65 * widths(whole)[:7]).all()
-    assert (widths(apart) < widths(whole)).all()  # of few thresholds that reach a target, widths come in steps
+    assert widths(clustered) == pytest.approx(widths(single), rel=0.3)
+    assert (widths(independent)[:7] < 0.65 * widths(clustered)[:7]).all()
+    assert (
+        widths(independent) < widths(clustered)
+    ).all()  # of few thresholds that reach a target, widths come in steps
 
 
-def test_what_cannot_be_had(store: Store) -> None:
+def test_runs_without_the_predictions(store: Store) -> None:
     with pytest.raises(TrackingError, match=rf"`mobilenet-chest evaluate {store.single} --split test` opens it"):
         operating_points(store.single, "test")
     with pytest.raises(TrackingError, match=f"run {store.interrupted} has not finished"):
@@ -166,7 +168,7 @@ def test_what_cannot_be_had(store: Store) -> None:
 
 
 @pytest.mark.parametrize("prevalence", [0.0, 1.0, -0.1, 5.0, float("nan")])
-def test_what_is_no_prevalence(store: Store, prevalence: float) -> None:
+def test_a_prevalence_out_of_range(store: Store, prevalence: float) -> None:
     wants = f"--prevalence {prevalence:g}: a share of class 1 above 0 and below 1, such as 0.05"
     with pytest.raises(UserError, match=wants):
         operating_points(store.single, "val", prevalence)
@@ -176,14 +178,14 @@ def test_what_is_no_prevalence(store: Store, prevalence: float) -> None:
     assert "test_evaluations" not in store.run(store.single).data.tags
 
 
-def test_the_command_prints_and_writes_nothing(store: Store) -> None:
+def test_the_command_prints_tables_and_writes_nothing(store: Store) -> None:
     before = store.run(store.single).data.to_dictionary()
     found = operating_points(store.single, "val", 0.05)
     printed = shown("points", store.single, "--prevalence", "0.05")
     assert store.run(store.single).data.to_dictionary() == before
     assert printed.startswith(f"run {store.single}, val: 34 images; temperature {found.temperature:.3f}\n")
     interval = found.figures[1].ppv
-    for told in (
+    for text in (
         "{0.value:.3f} ({0.low:.3f}–{0.high:.3f})".format(found.intervals["ece"]),
         "{0.value:.3f} ({0.low:.3f}–{0.high:.3f})".format(found.intervals["log_loss_calibrated"]),
         "calibrated, cross-fitted",
@@ -192,7 +194,7 @@ def test_the_command_prints_and_writes_nothing(store: Store) -> None:
         f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})",
         f"{found.figures[2].threshold:.4f}",
     ):
-        assert told in printed
+        assert text in printed
     document = json.loads(shown("points", store.single, "--json"))
     assert document.keys() == {
         "run_id", "split", "rows", "temperature", "scores", "calibrated", "intervals", "targets", "figures", "openings"
@@ -200,9 +202,9 @@ def test_the_command_prints_and_writes_nothing(store: Store) -> None:
     assert document["figures"][0]["ppv"].keys() == {"value", "low", "high"}
 
 
-def test_evaluate_adds_them_where_a_prevalence_is_given(store: Store) -> None:
+def test_evaluate_adds_them_with_a_prevalence(store: Store) -> None:
     document = json.loads(shown("evaluate", store.single, "--split", "val", "--prevalence", "0.05", "--json"))
-    assert [one["prevalence"] for one in document["points"]["figures"]][1:] == [0.05, 0.05]
+    assert [figures["prevalence"] for figures in document["points"]["figures"]][1:] == [0.05, 0.05]
     assert document["metrics"]["val_auc"] == store.run(store.single).data.metrics["val_auc"]
     assert "points" not in json.loads(shown("evaluate", store.single, "--split", "val", "--json"))
     printed = shown("evaluate", store.single, "--split", "test", "--prevalence", "0.05")

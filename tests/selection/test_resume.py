@@ -1,4 +1,4 @@
-"""Which runs a training may be resumed from, and where they stand."""
+"""Which runs can be resumed, and from which point."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def checkpoints(store: Store, run_id: str) -> Path:
     return folder
 
 
-def test_an_interrupted_run_stands_where_it_was_interrupted(store: Store) -> None:
-    stands = find_resume_point(store.interrupted, store.config())
-    assert stands is not None
-    progress = stands.progress
+def test_an_interrupted_run_is_resumed_where_it_was_interrupted(store: Store) -> None:
+    point = find_resume_point(store.interrupted, store.config())
+    assert point is not None
+    progress = point.progress
     assert (progress.epoch, progress.stage, progress.stage_epoch) == (2, 2, 1)
     assert len(progress.history) == 2
 
@@ -41,7 +41,7 @@ def test_another_name_or_place_of_the_data_is_still_the_same_experiment(store: S
 
 
 def test_a_finished_run_is_refused(store: Store) -> None:
-    with pytest.raises(TrackingError, match=f"--resume {store.single}: the run is finished"):
+    with pytest.raises(TrackingError, match=f"--resume {store.single}: .*finished"):
         find_resume_point(store.single, store.config({"seed": 12}))
     assert {file.name for file in checkpoints(store, store.single).iterdir()} == {"best.pt", "stage1_best.pt"}
 
@@ -64,29 +64,27 @@ def test_changed_rows_are_refused(store: Store, rewrite_data: Callable[..., None
         images = file["train_images"]
     images ^= 1
     rewrite_data(train_images=images)
-    with pytest.raises(TrackingError, match="put the original file back, or train again"):
+    with pytest.raises(TrackingError, match=str(store.run(store.interrupted).data.tags["data_digest"])):
         find_resume_point(store.interrupted, store.config())
 
 
-def test_a_trial_goes_on_with_its_study(store: Store) -> None:
+def test_a_trial_is_refused(store: Store) -> None:
     store.client.update_run(store.trials[0], status="KILLED")
-    with pytest.raises(
-        TrackingError, match=r"a trial, not a training; a study goes on with the same sweep\.py command"
-    ):
+    with pytest.raises(TrackingError, match=rf"{store.trials[0]}: is a trial.*sweep\.py"):
         find_resume_point(store.trials[0], store.config())
 
 
-def test_a_run_in_living_hands_is_refused(store: Store) -> None:
+def test_a_run_of_a_living_process_is_refused(store: Store) -> None:
     store.client.update_run(store.interrupted, status="RUNNING")
-    with pytest.raises(TrackingError, match=rf"process {identity()['pid']} on .* is training it; wait for it"):
+    with pytest.raises(TrackingError, match=rf"process {identity()['pid']} on "):
         find_resume_point(store.interrupted, store.config())
-    # the owner has been killed: there is nobody of its number who started then
+    # the owner was killed: no process of this pid started at that time
     gone = identity() | {"started": psutil.boot_time() - 1000}
     store.client.set_tag(store.interrupted, OWNER, json.dumps(gone))
     assert find_resume_point(store.interrupted, store.config()) is not None
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(store: Store) -> None:
+def test_a_run_that_was_killed_before_its_first_checkpoint_has_no_resume_point(store: Store) -> None:
     for file in checkpoints(store, store.interrupted).glob("last-*.pt"):
         file.unlink()
     assert find_resume_point(store.interrupted, store.config()) is None
