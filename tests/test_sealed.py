@@ -1,4 +1,4 @@
-"""The test split is sealed: whatever trains or selects gives the same numbers whatever the test rows are."""
+"""The test split is sealed: training and selection give the same numbers whatever the test rows are."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.experiments import SMALL_MODEL, tiny_fields
+from helpers.stores import work_here, working_in
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
 import mobilenet_chest
 from mobilenet_chest.combine.ablate import ablate
@@ -26,11 +26,10 @@ from mobilenet_chest.combine.distill import distill
 from mobilenet_chest.combine.ensemble import run_ensemble
 from mobilenet_chest.combine.soup import soup
 from mobilenet_chest.config import Config, parse
-from mobilenet_chest.data.dataset import load_test, load_train_val
+from mobilenet_chest.data.dataset import load_test
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep import study as study_module
-from mobilenet_chest.sweep.local_workers import Job, work
 from mobilenet_chest.tracking import MlflowTracker, artifact_writer
 from mobilenet_chest.tracking.artifacts import artifact, stored_predictions
 from mobilenet_chest.tracking.runs import find_study, search_runs, top_trials
@@ -42,20 +41,20 @@ from mobilenet_chest.two_stage import train
 PACKAGE = Path(mobilenet_chest.__file__).parent
 
 OPENERS = {"data/dataset.py", "selection/evaluate.py"}
-"""Where the test rows are read from the file, and the one place that asks for them; promotion goes through it."""
+"""The module that reads the test rows, and the only one that asks for them; promotion calls it."""
 
-UNKNOWING = (
-    "combine/", "config/", "data/augment", "data/sampling", "evaluation/", "models/", "stages", "sweep/", "tracking/",
+BLIND = (
+    "combine/", "config/", "data/augment", "data/sampling", "evaluation/", "models/", "sweep/", "tracking/",
     "training/", "two_stage",
 )  # fmt: skip
-"""Beginnings of the names of modules that train or select."""
+"""Beginnings of the paths of modules that train or select: they do not even name the split."""
 
 TIMES = ("seconds", "per_second", "latency", "hours", "time")
-"""Parts of names of figures that no two trainings have in common."""
+"""Parts of the names of metrics that differ between any two trainings."""
 
 
 def replace_rows(path: Path) -> None:
-    """Other pixels, other labels, and more rows."""
+    """Replace the test rows by more rows with other pixels and labels."""
     rng = np.random.default_rng(1)
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
@@ -71,7 +70,7 @@ def remove_rows(path: Path) -> None:
 
 
 def damage_rows(path: Path) -> None:
-    """Overwrite what the file holds of the test split, headers and all."""
+    """Overwrite the test arrays in the file, headers included."""
     content = bytearray(path.read_bytes())
     for member in zipfile.ZipFile(path).infolist():
         if member.filename.startswith("test_"):
@@ -85,44 +84,29 @@ def experiment(data: Path, **values: Any) -> Config:
     fields: dict[str, Any] = {
         "name": "sealed",
         "seed": 3,
-        "device": "cpu",
-        "data": {"dataset": "chestmnist", "classes": ["cardiomegaly", "pneumothorax"], "path": str(data),
-                 "image_size": 32},
-        "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
         "optimizer": {"batch_size": 16, "accumulation": 1},
-        "stage1": {"epochs": 1},
         "stage2": {"epochs": 2, "lr": 2e-3},
         "evaluation": {"metric": "val_loss"},
         "tracking": {"keep_checkpoints": 2},
-    }  # fmt: skip
-    return parse(fields | values)
+    }
+    return parse(tiny_fields(data, SMALL_MODEL, fields, values))
 
 
 @contextmanager
-def apart(folder: Path, database: Path) -> Iterator[None]:
-    """A store, a study's database and a cache of their own: nothing of another file's results can be found."""
+def separate_store(folder: Path, database: Path) -> Iterator[None]:
+    """Use a store, a study's database and a cache of their own, so that no results of another file are found."""
     folder.mkdir()
     shutil.copy(database, folder / "mlflow.db")
-    load_train_val.cache_clear()
-    _artifact_repos_cache.clear()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    with working_in(folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOBILENET_CHEST_CACHE", str(folder / "cache"))
-        patch.setattr(study_module, "run_workers", _work_here)
+        patch.setattr(study_module, "run_workers", work_here)
         for draw in ("training_curves", "prediction_grid"):  # half of the time of trainings as small as these
             patch.setattr(artifact_writer, draw, lambda *given: given[-1].touch())
         yield
-    load_train_val.cache_clear()
-    _artifact_repos_cache.clear()
 
 
-def _work_here(job: Job, *_: object, **__: object) -> None:
-    work(replace(job, threads=1))
-
-
-def everything(data: Path) -> list[dict[str, Any]]:
-    """Train, sweep, confirm, average, teach, compare; what each run has left."""
+def run_everything(data: Path) -> list[dict[str, Any]]:
+    """Train, sweep, confirm, average, teach and compare; return the results of every run."""
     config = experiment(data)
     train(config, MlflowTracker())
     for study in (
@@ -140,17 +124,17 @@ def everything(data: Path) -> list[dict[str, Any]]:
     distill(config, ensemble.run_id)
     ablate(config, [{"stage2.ema": 0.5}], seeds=1)
     baselines([config], {})
-    return everything_left()
+    return all_results()
 
 
-def everything_left() -> list[dict[str, Any]]:
+def all_results() -> list[dict[str, Any]]:
     client = MlflowClient()
     runs = search_runs(client, all_experiment_ids(client), "")
-    return [left(client, run) for run in sorted(runs, key=lambda run: int(run.info.start_time))]
+    return [results(client, run) for run in sorted(runs, key=lambda run: int(run.info.start_time))]
 
 
-def left(client: MlflowClient, run: Run) -> dict[str, Any]:
-    """Everything of a run that two trainings with the same numbers have in common, bit for bit."""
+def results(client: MlflowClient, run: Run) -> dict[str, Any]:
+    """Return all results of a run that must be equal, bit for bit, in two trainings with the same numbers."""
     metrics = {
         name: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
         for name in sorted(run.data.metrics)
@@ -158,19 +142,19 @@ def left(client: MlflowClient, run: Run) -> dict[str, Any]:
     }
     found = {"kind": run.data.tags["kind"], "status": run.info.status, "metrics": metrics, "params": run.data.params}
     found |= {name: run.data.tags[name] for name in ("config_digest", "data_digest")}
-    there = {
+    artifacts = {
         file.path
         for folder in ("predictions", "checkpoints")
         for file in client.list_artifacts(run.info.run_id, folder)
     }
-    if "predictions/val.parquet" in there:
+    if "predictions/val.parquet" in artifacts:
         table = stored_predictions(client, run, "val")
         found["predictions"] = hashlib.sha256(table.to_numpy().tobytes()).hexdigest()
-    if "checkpoints/best.pt" in there:
+    if "checkpoints/best.pt" in artifacts:
         with artifact(client, run, "checkpoints/best.pt") as path:
             contents = checkpoint.load(path)
         found["weights"] = [state_digest(member["model"]) for member in contents.get("members", [contents])]
-    return found | {"artifacts": sorted(there)}
+    return found | {"artifacts": sorted(artifacts)}
 
 
 @pytest.fixture(scope="module")
@@ -182,25 +166,25 @@ def database(_empty_database: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_no_number_depends_on_the_test_rows(chest_file: Path, database: Path, tmp_path: Path) -> None:
-    """Two files that differ in their test rows alone: one has others, in the other they cannot be read."""
+    """Two files differ only in their test rows: one has other rows, the other has rows that cannot be read."""
     data, found = tmp_path / "chest.npz", []
     for change in (damage_rows, replace_rows):
         shutil.copy(chest_file, data)
         change(data)
-        with apart(tmp_path / change.__name__, database):
+        with separate_store(tmp_path / change.__name__, database):
             config = experiment(data).data
             if change is damage_rows:
                 with pytest.raises(DataError):
                     load_test(config)
             else:
                 assert load_test(config).digest != load_test(config.model_copy(update={"path": chest_file})).digest
-            found.append(everything(data))
+            found.append(run_everything(data))
     kinds = {run["kind"] for run in found[0]}
     assert kinds == {"train", "study", "trial", "fold", "confirm", "soup", "ensemble"}
     assert sum("predictions" in run for run in found[0]) >= 12
     assert sum("weights" in run for run in found[0]) >= 10
-    for one, other in zip(*found, strict=True):
-        assert one == other
+    for first, second in zip(*found, strict=True):
+        assert first == second
 
 
 def test_no_number_depends_on_there_being_test_rows(chest_file: Path, database: Path, tmp_path: Path) -> None:
@@ -209,22 +193,22 @@ def test_no_number_depends_on_there_being_test_rows(chest_file: Path, database: 
         shutil.copy(chest_file, data)
         if change is not None:
             change(data)
-        with apart(tmp_path / str(change), database):
+        with separate_store(tmp_path / str(change), database):
             train(experiment(data), MlflowTracker())
-            found += everything_left()
+            found += all_results()
     assert found[0] == found[1]
 
 
 def test_only_evaluation_asks_for_the_test_rows() -> None:
-    """Nobody else names the function that reads them, and what trains or selects does not name the split at all."""
+    """No other module names the function that reads them; modules that train or select do not name the split at all."""
     asking, naming = set(), set()
     for path in PACKAGE.rglob("*.py"):
         place = path.relative_to(PACKAGE)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if "load_test" in {getattr(node, field, None) for field in ("id", "attr", "name")}:
                 asking.add(place.as_posix())
-            spoken = isinstance(node, ast.Constant) and node.value == "test"
-            if spoken or (isinstance(node, ast.keyword) and node.arg == "test"):
+            literal = isinstance(node, ast.Constant) and node.value == "test"
+            if literal or (isinstance(node, ast.keyword) and node.arg == "test"):
                 naming.add(place.as_posix())
     assert asking == OPENERS
-    assert [place for place in sorted(naming) if place.startswith(UNKNOWING)] == []
+    assert [place for place in sorted(naming) if place.startswith(BLIND)] == []

@@ -1,1 +1,1 @@
-"""From several trainings to one result: ensembles, soups, taught students, ablations, tables of baselines."""
+"""Several trainings combined or compared: ensembles, soups, distillation, ablations and baselines."""

@@ -1,4 +1,4 @@
-"""Which of several choices helps: each turned on alone, against the same baseline, in several seeds or folds."""
+"""Ablation: each of several choices is turned on alone and compared with the same baseline, in seeds or folds."""
 
 from __future__ import annotations
 
@@ -42,29 +42,32 @@ USUAL_VALUES: Mapping[str, Any] = {
     "stage2.ema": 0.99,
     "stage2.batchnorm": "frozen",
 }
-"""What a field is set to where only its name is given."""
+"""Value of a field where only its name is given."""
 
 PAIRING_FIELDS = (
     "data.dataset", "data.classes", "data.path", "data.root", "data.folds", "data.fold", "data.split_seed", "seed"
 )  # fmt: skip
-"""Fields that would set figures of other images against each other, or the seeds that make the pairs."""
+"""Fields that decide the rows or the seed. Two trainings that differ in one of them are no pair."""
 
 ABLATION_METRICS = ("val_auc", "val_accuracy_crossfit", "val_loss")
+"""Metrics whose differences are given."""
 
 CONFIDENCE = 0.95
+"""Level of the intervals."""
 
 Settings = dict[str, Any]
+"""Dotted path of a field -> value."""
 
 
 @dataclass(frozen=True)
 class MeanDifference:
-    """Of a metric, with a choice less without it, paired by seed or fold.
+    """Difference that a choice makes to a metric: with it minus without it, paired by seed or fold.
 
     Attributes:
-        mean: Over the pairs.
+        mean: Mean over the pairs.
         low: Lower end of the 95% interval of the mean (Student's t); NaN for one pair.
         high: Upper end.
-        each: For each pair.
+        each: The difference of each pair.
     """
 
     mean: float
@@ -75,14 +78,14 @@ class MeanDifference:
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One choice.
+    """The result of one choice. The attributes are the keys of ``ablate --json``.
 
     Attributes:
-        choice: Its settings, ``{}`` for the baseline.
-        metrics: Means over seeds or folds.
-        differences: Of each metric, to the baseline; empty for the baseline itself.
-        times_slower: Training time over the baseline's, the median over the pairs.
-        run_ids: One for each seed or fold.
+        choice: Its settings; ``{}`` for the baseline.
+        metrics: Means of the metrics over seeds or folds.
+        differences: Difference of each metric from the baseline; empty for the baseline itself.
+        times_slower: Training time divided by the baseline's, the median over the pairs.
+        run_ids: The run of each seed or fold.
     """
 
     choice: Settings
@@ -93,10 +96,13 @@ class AblationRow:
 
 
 def parse_choices(text: str) -> list[Settings]:
-    """``a.b,c.d=1+e.f=2`` as ``[{a.b: its usual value}, {c.d: 1, e.f: 2}]``; values in YAML notation.
+    """Parse choices: ``a.b,c.d=1+e.f=2`` gives ``[{a.b: its usual value}, {c.d: 1, e.f: 2}]``.
+
+    Args:
+        text: Choices separated by commas, settings of one choice by ``+``, values in YAML notation.
 
     Raises:
-        ConfigError: A name without a value has no usual one.
+        ConfigError: A value is not valid YAML, or a field without a value has no usual value.
     """
     choices, problems = [], []
     for part in re.split(r",(?![^\[]*\])", text):
@@ -112,8 +118,8 @@ def parse_choices(text: str) -> list[Settings]:
                 choice[path] = USUAL_VALUES[path]
             else:
                 problems.append(
-                    f"--over {path}: no usual value to turn on{nearest(path, USUAL_VALUES)} Write {path}=VALUE, or one "
-                    f"of: {', '.join(USUAL_VALUES)}"
+                    f"--over {path}: has no usual value{nearest(path, USUAL_VALUES)}; write {path}=VALUE, or one of: "
+                    f"{', '.join(USUAL_VALUES)}"
                 )
         choices.append(choice)
     if problems:
@@ -129,57 +135,59 @@ def ablate(
     display: ProgressDisplay = no_display,
     teacher: str | None = None,
 ) -> list[AblationRow]:
-    """Train the experiment and each choice in the same seeds, or on the same folds; the first row is the baseline.
+    """Train the experiment and each choice with the same seeds, or on the same folds; the first row is the baseline.
 
-    Finished runs that are the same in data, settings and code are taken over, so that a choice can be added later.
+    Finished runs of the same data, settings and code are reused, so that a choice can be added later.
 
     Args:
         config: The experiment.
-        choices: Settings to turn on, each alone.
-        seeds: How many, consecutive, from the experiment's own on.
-        folds: Folds of train and val together, in the experiment's seed, instead of seeds.
+        choices: Settings to turn on, each choice alone.
+        seeds: Number of consecutive seeds, starting with the experiment's.
+        folds: Number of folds of train and val together, with the experiment's seed, instead of seeds.
         display: Shows the trainings.
-        teacher: Run, study or ensemble, for those with ``loss.distill_weight``; not with folds.
+        teacher: Run, study or ensemble that teaches the trainings with ``loss.distill_weight``; not with folds.
 
     Raises:
-        ConfigError: A choice does not fit the experiment, or is what the experiment has anyway.
-        UserError: Whatever else a training refuses, before the first one starts.
+        ConfigError: A choice does not fit the experiment, or changes nothing in it.
+        UserError: A training cannot be started; raised before the first one starts.
     """
     base = with_values(config, {})
     resolved = flatten(base.resolved())
     for choice in choices:
-        if other := [path for path in choice if path in PAIRING_FIELDS]:
-            raise ConfigError([f"--over {other[0]}: runs on other rows or seeds have no pairs; choose another field"])
+        if pairing := [path for path in choice if path in PAIRING_FIELDS]:
+            raise ConfigError([f"--over {pairing[0]}: decides the rows or the seed, which pairs must share; choose "
+                               "another field"])  # fmt: skip
         changed = with_values(base, choice)
         if flatten(changed.resolved()) == resolved:
             raise ConfigError(
-                [f"--over {settings_text(choice)}: the experiment has that already; choose another value"]
+                [f"--over {settings_text(choice)}: the experiment has this value already; choose another"]
             )
     places: list[Settings] = [{"seed": config.seed + offset} for offset in range(seeds)]
     if folds is not None:
         places = [{"data.folds": folds, "data.fold": fold} for fold in range(folds)]
     configs = [with_values(base, choice | place) for choice in ({}, *choices) for place in places]
     if teacher is not None:
-        _can_teach(configs, teacher)
+        _check_teacher(configs, teacher)
     runs = train_members(configs, display, None if teacher is None else teacher_logits(base, teacher))
     groups = [runs[start : start + len(places)] for start in range(0, len(runs), len(places))]
+    # a fold is tested on 1/k of the rows and trained on the other (k - 1)/k
     test_share = 0 if folds is None else 1 / (folds - 1)
     return [_row(choice, group, groups[0], test_share) for choice, group in zip(({}, *choices), groups, strict=True)]
 
 
 def settings_text(choice: Settings) -> str:
-    """As on the command line."""
+    """Return settings as on the command line; ``baseline`` for none."""
     return "+".join(f"{path}={value}" for path, value in choice.items()) or "baseline"
 
 
 def mean_difference(differences: Sequence[float], test_share: float = 0) -> MeanDifference:
-    """Mean and interval of paired differences.
+    """Return mean and 95% interval of paired differences.
 
     Args:
-        differences: One for each pair.
-        test_share: Rows of a fold over rows that its training has, which widens the interval: trainings on
-            overlapping rows are not independent (Nadeau and Bengio, Inference for the Generalization Error, 2003,
-            section 5). 0 for seeds: the interval is then about the seeds, on these rows.
+        differences: The difference of each pair.
+        test_share: Tested rows of a fold divided by trained rows. It widens the interval, as trainings on overlapping
+            rows are not independent (Nadeau and Bengio, Inference for the Generalization Error, 2003, section 5). 0 for
+            seeds: then the interval says how much seeds change the difference on these rows.
     """
     from scipy.stats import t
 
@@ -192,24 +200,25 @@ def mean_difference(differences: Sequence[float], test_share: float = 0) -> Mean
     return MeanDifference(mean, mean - half, mean + half, tuple(values.tolist()))
 
 
-def _can_teach(configs: Sequence[Config], teacher: str) -> None:
+def _check_teacher(configs: Sequence[Config], teacher: str) -> None:
     if any(config.data.folds for config in configs):
-        raise ConfigError([f"--teacher {teacher}: a teacher has seen rows of every fold; compare in seeds instead"])
+        raise ConfigError([f"--teacher {teacher}: was trained on rows of every fold; use --seeds instead of --folds"])
     if not any(config.loss.distill_weight for config in configs):
-        raise ConfigError([f"--teacher {teacher}: has nobody to teach; add --over loss.distill_weight, or remove it"])
+        raise ConfigError(
+            [f"--teacher {teacher}: no training uses it; add --over loss.distill_weight, or leave --teacher out"]
+        )
 
 
 def _row(choice: Settings, group: Sequence[Member], baseline: Sequence[Member], test_share: float) -> AblationRow:
-    pairs = [(own.run.data.metrics, base.run.data.metrics) for own, base in zip(group, baseline, strict=True)]
+    pairs = [(member.run.data.metrics, base.run.data.metrics) for member, base in zip(group, baseline, strict=True)]
+    differences = {
+        name: mean_difference([metrics[name] - base[name] for metrics, base in pairs], test_share)
+        for name in ABLATION_METRICS
+    }
     return AblationRow(
         choice,
-        {name: float(np.mean([own[name] for own, _ in pairs])) for name in ABLATION_METRICS},
-        {
-            name: mean_difference([own[name] - base[name] for own, base in pairs], test_share)
-            for name in ABLATION_METRICS
-        }
-        if choice
-        else {},
-        float(np.median([own["train_seconds"] / base["train_seconds"] for own, base in pairs])),
-        tuple(member.run_id for member in group),
+        metrics={name: float(np.mean([metrics[name] for metrics, _ in pairs])) for name in ABLATION_METRICS},
+        differences=differences if choice else {},
+        times_slower=float(np.median([metrics["train_seconds"] / base["train_seconds"] for metrics, base in pairs])),
+        run_ids=tuple(member.run_id for member in group),
     )

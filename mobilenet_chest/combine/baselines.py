@@ -1,4 +1,4 @@
-"""Several experiments trained one after the other, with the same budget, for one table."""
+"""Baselines: several experiments trained one after the other with the same budget, side by side in one table."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training.predict import latency
 
 LATENCY_BATCH = 64
-"""Images of the larger of the two batches whose time is taken."""
+"""Number of images in the larger of the two batches whose latency is measured."""
 
 SPEED_REFERENCE = "densenet121"
-"""What the others' training time is set against, as in the source report (section 3.4)."""
+"""Architecture that the speed ratio refers to, as in the source report (section 3.4)."""
 
 
 def baselines(
     configs: Sequence[Config], ensembles: Mapping[str, int], display: ProgressDisplay = no_display
 ) -> list[Row]:
-    """Train what is not there yet, and set all of it side by side, with the source report's figures.
+    """Train the experiments that were not trained yet, and compare all of them with the source report's values.
 
     Args:
-        configs: One for each row.
-        ensembles: Architecture -> how many seeds of its first experiment make a further row.
+        configs: The experiments, one for each row.
+        ensembles: Architecture -> number of seeds of its first experiment, whose ensemble is a further row.
         display: Shows the trainings.
 
     Returns:
@@ -41,13 +41,13 @@ def baselines(
         metrics.
 
     Raises:
-        UserError: Whatever a training refuses, before the first one starts.
+        UserError: A training cannot be started; raised before the first one starts.
     """
     names = [config.model.name for config in configs]
     if unknown := [name for name in ensembles if name not in names]:
         raise ConfigError(
-            [f"--ensemble {unknown[0]}: none of the experiments is of it{nearest(unknown[0], MODEL_NAMES)} There are: "
-             f"{', '.join(dict.fromkeys(names))}"]
+            [f"--ensemble {unknown[0]}: no experiment has this architecture{nearest(unknown[0], MODEL_NAMES)}; the "
+             f"experiments have: {', '.join(dict.fromkeys(names))}"]
         )  # fmt: skip
     run_ids = [member.run_id for member in train_members(configs, display)]
     reference = next((run_ids[index] for index, name in enumerate(names) if name == SPEED_REFERENCE), run_ids[0])
@@ -59,6 +59,7 @@ def baselines(
 
 
 def _log_latency(run_id: str) -> None:
+    """Measure the network's latency for 1 and 64 images on this machine's CPU, unless the run has it already."""
     client = connect()
     run = get_run(client, run_id)
     if "latency_1_ms" in run.data.metrics:

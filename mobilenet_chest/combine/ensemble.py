@@ -1,9 +1,9 @@
-"""Several trained networks as one: the mean of their probabilities."""
+"""Ensembles: the mean of the probabilities of several trained networks, as a run."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,29 +27,28 @@ from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.metrics import selection_metrics
 from mobilenet_chest.evaluation.predictions import Predictions, concatenate
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
-from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking import MlflowTracker, tags
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.artifacts import ensemble_of_members, trained_model
 from mobilenet_chest.tracking.plots import prediction_grid
 from mobilenet_chest.tracking.runs import Candidate, find_finished_runs, nested_runs
 from mobilenet_chest.tracking.store import connect
-from mobilenet_chest.tracking.tags import FOLDS, OUT_OF_FOLD, SCORED_ON
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.predict import predict
 
 SERVED_PREDICTIONS = "served"
-"""Name of the predictions of the ensemble itself, where those of ``val`` are each of one member only."""
+"""Name of the predictions of the whole ensemble, where each row of ``val`` is predicted by one member only."""
 
 
 @dataclass(frozen=True)
 class Combined:
-    """A run that stands for several.
+    """A run that combines several.
 
     Attributes:
-        run_id: Of the new run.
-        members: Ids of the runs it was made from.
-        metrics: Its figures on the validation rows.
-        intervals: 95% intervals of them, by their names.
+        run_id: The new run.
+        members: Run ids of its members.
+        metrics: Its metrics on the validation rows.
+        intervals: 95% intervals of the metrics, by name.
     """
 
     run_id: str
@@ -59,73 +58,99 @@ class Combined:
 
 
 def seed_ensemble(config: Config, seeds: int, display: ProgressDisplay = no_display) -> Combined:
-    """An ensemble of trainings with consecutive seeds, from the experiment's own on."""
+    """Train with consecutive seeds, starting with the experiment's, and average the probabilities."""
     configs = [with_values(config, {"seed": config.seed + offset}) for offset in range(seeds)]
     return log_ensemble(train_members(configs, display), "seeds")
 
 
 def fold_ensemble(config: Config, folds: int, display: ProgressDisplay = no_display) -> Combined:
-    """An ensemble of trainings on all but one of the folds of train and val together.
+    """Train on all but one of the folds of train and val together, each fold in turn, and average the probabilities.
 
-    Its validation figures are out of fold: each row is scored by the one member that has not trained on it.
+    Its validation metrics are out of fold: each row is scored by the one member that was not trained on it.
     """
     configs = [with_values(config, {"data.folds": folds, "data.fold": fold}) for fold in range(folds)]
     return log_ensemble(train_members(configs, display), "folds")
 
 
 def run_ensemble(candidates: Sequence[Candidate]) -> Combined:
-    """An ensemble of finished runs, such as the best trials of a study; of one trial of folds, that of its folds."""
-    if len(candidates) == 1 and FOLDS in candidates[0].run.data.tags:
-        folds = [run for run in nested_runs(connect(), candidates[0].run_id) if run.data.tags.get("kind") == "fold"]
-        folds.sort(key=lambda run: int(run.data.tags["fold"]))
-        return log_ensemble(load_members([Candidate(run) for run in folds]), "folds")
+    """Average the probabilities of finished runs, such as the best trials of a study.
+
+    A single trial on folds stands for the trainings on its folds.
+    """
+    if len(candidates) == 1 and tags.FOLDS in candidates[0].run.data.tags:
+        fold_runs = [
+            run for run in nested_runs(connect(), candidates[0].run_id) if run.data.tags.get(tags.KIND) == "fold"
+        ]
+        fold_runs.sort(key=lambda run: int(run.data.tags[tags.FOLD]))
+        return log_ensemble(load_members([Candidate(run) for run in fold_runs]), "folds")
     return log_ensemble(load_members(candidates), "runs")
 
 
-def log_ensemble(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"]) -> Combined:
-    """Log the ensemble of ``parts`` as a run with checkpoint, predictions and figures of its own, or find it there.
+def log_ensemble(parts: Sequence[Member], kind: Literal["seeds", "folds", "runs"]) -> Combined:
+    """Log the ensemble of ``parts`` as a run with checkpoint, predictions and metrics, or find the run that has it.
+
+    Args:
+        parts: The members.
+        kind: What the members are.
 
     Raises:
-        UserError: There are fewer than two, or they do not belong together.
-        TrackingError: One has no checkpoint any more.
+        UserError: There are fewer than two members, or they are of different images.
+        TrackingError: A member has no checkpoint any more.
     """
     if len(parts) < 2:
         raise UserError(f"an ensemble needs two members or more, not {len(parts)}")
-    client, config = connect(), with_values(parts[0].config, {"data.folds": None, "data.fold": 0})
-    _belong_together(parts, of)
+    config = with_values(parts[0].config, {"data.folds": None, "data.fold": 0})
+    _check_same_images(parts, kind)
     data = load_train_val(config.data)
-    if of == "folds":
+    if kind == "folds":
         rows = _all_rows(data, config)
         predictions = concatenate([part.predictions() for part in parts])
     else:
         rows, predictions = data.val, mean_predictions([part.predictions() for part in parts])
     metrics = selection_metrics(predictions, config.evaluation, config.seed)
     metrics |= {name: sum(part.run.data.metrics[name] for part in parts) for name in ("parameters", "train_seconds")}
-    scored = RunPredictions(predictions, metrics, config.evaluation, config.seed)
-    run_ids, intervals = tuple(part.run_id for part in parts), metric_intervals("val", metrics, scored)
-    tags = {"members": ",".join(run_ids), "members_are": of}
-    if of == "folds":
-        tags[SCORED_ON] = OUT_OF_FOLD
-    if known := find_finished_runs(client, config.experiment, {"kind": "ensemble"} | tags):
-        return Combined(str(known[0].info.run_id), run_ids, metrics, intervals)
-    tracker = MlflowTracker("ensemble", name=f"{config.name}, {len(parts)} {of}", tags=tags)
+    run_ids = tuple(part.run_id for part in parts)
+    run_predictions = RunPredictions(predictions, metrics, config.evaluation, config.seed)
+    intervals = metric_intervals("val", metrics, run_predictions)
+    run_tags = {tags.MEMBERS: ",".join(run_ids), tags.MEMBERS_ARE: kind}
+    if kind == "folds":
+        run_tags[tags.SCORED_ON] = tags.OUT_OF_FOLD
+    if existing := find_finished_runs(connect(), config.experiment, {tags.KIND: "ensemble"} | run_tags):
+        return Combined(str(existing[0].info.run_id), run_ids, metrics, intervals)
+    tracker = MlflowTracker("ensemble", name=f"{config.name}, {len(parts)} {kind}", tags=run_tags)
+    run_id = _log_run(tracker, parts, config, data, rows, predictions, metrics)
+    return Combined(run_id, run_ids, metrics, intervals)
+
+
+def _log_run(
+    tracker: MlflowTracker,
+    parts: Sequence[Member],
+    config: Config,
+    data: TrainVal,
+    rows: Split,
+    predictions: Predictions,
+    metrics: Mapping[str, float],
+) -> str:
+    """Log the ensemble's metrics, predictions, checkpoint and picture; return its run id."""
+    client = connect()
     states = [{"config": part.config.resolved(), "model": trained_model(client, part.run, part.config).state_dict()}
               for part in parts]  # fmt: skip
     with tracker.run(config, data), tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as name:
         folder = Path(name)
-        tracker.log_tags({"model": " + ".join(dict.fromkeys(part.config.model.name for part in parts))})
+        tracker.log_tags({tags.MODEL: " + ".join(dict.fromkeys(part.config.model.name for part in parts))})
         tracker.log_metrics(metrics, step=1)
         _log_predictions(tracker, predictions, "val", folder)
         checkpoint.save(folder / "best.pt", {"members": states, "threshold": metrics["threshold"]})
         tracker.log_file(folder / "best.pt", "checkpoints")
-        if of == "folds":
+        if rows is not data.val:
+            # out-of-fold predictions are each of one member: promotion is proven on those of the whole ensemble
             model = ensemble_of_members(states, data.channels)
             _log_predictions(tracker, predict(model, data.val, torch.device("cpu")), SERVED_PREDICTIONS, folder)
         grid = folder / "val_predictions.png"
         prediction_grid(rows, predictions, data.classes, metrics["threshold"], config.seed, grid)
         tracker.log_file(grid, "plots")
     assert tracker.run_id is not None
-    return Combined(tracker.run_id, run_ids, metrics, intervals)
+    return tracker.run_id
 
 
 def _log_predictions(tracker: MlflowTracker, predictions: Predictions, name: str, folder: Path) -> None:
@@ -134,30 +159,30 @@ def _log_predictions(tracker: MlflowTracker, predictions: Predictions, name: str
     tracker.log_file(path, "predictions")
 
 
-def _belong_together(parts: Sequence[Member], of: Literal["seeds", "folds", "runs"]) -> None:
+def _check_same_images(parts: Sequence[Member], kind: str) -> None:
     first = parts[0]
     for part in parts[1:]:
         for field in ("dataset", "classes", "path", "source_size", "image_size"):
-            own, other = getattr(first.config.data, field), getattr(part.config.data, field)
-            if own != other:
+            value, first_value = getattr(part.config.data, field), getattr(first.config.data, field)
+            if value != first_value:
                 raise UserError(
-                    f"run {part.run_id} has data.{field} {other}, run {first.run_id} has {own}; members of an ensemble "
-                    "look at the same images"
+                    f"run {part.run_id} has data.{field} {value}, run {first.run_id} has {first_value}; members of an "
+                    "ensemble must have the same images"
                 )
-        digests = [member.run.data.tags.get("data_digest") for member in (first, part)]
-        if of != "folds" and digests[0] != digests[1]:
+        digest, first_digest = (member.run.data.tags.get(tags.DATA_DIGEST) for member in (part, first))
+        if kind != "folds" and digest != first_digest:
             raise TrackingError(
-                f"run {part.run_id} was validated on other rows (digest {digests[1]}) than run {first.run_id} "
-                f"({digests[0]}); the mean of their predictions would be of rows that one has trained on"
+                f"run {part.run_id} was validated on rows with digest {digest}, run {first.run_id} on rows with digest "
+                f"{first_digest}; the mean of their predictions would include rows that one was trained on"
             )
 
 
 def _all_rows(data: TrainVal, config: Config) -> Split:
-    """Train and val together, as folds divide them."""
-    whole = load_train_val(config.data.model_copy(update={"folds": 2, "drop_duplicates": False}))
-    rows = np.concatenate([whole.train.rows, whole.val.rows])
+    """Return the rows of train and val together, in the order of the file, as the folds have them."""
+    halves = load_train_val(config.data.model_copy(update={"folds": 2, "drop_duplicates": False}))
+    rows = np.concatenate([halves.train.rows, halves.val.rows])
     images, labels = (
-        torch.cat([getattr(whole.train, part), getattr(whole.val, part)]) for part in ("images", "labels")
+        torch.cat([getattr(halves.train, part), getattr(halves.val, part)]) for part in ("images", "labels")
     )
     order = np.argsort(rows)
     return Split(images[order], labels[order], rows[order], data.digest)

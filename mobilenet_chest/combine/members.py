@@ -1,8 +1,8 @@
-"""The runs that are combined: trained where they are not there yet, and what they left read back."""
+"""The members of a combination: found among finished runs, resumed, or trained; and their stored predictions."""
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from torch import Tensor
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.predictions import Predictions
-from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking import MlflowTracker, tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
 from mobilenet_chest.tracking.artifacts import resume_point, run_config, stored_predictions
 from mobilenet_chest.tracking.outbox.delivery import flush, flush_all
@@ -27,12 +27,14 @@ from mobilenet_chest.two_stage import train
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+logger = logging.getLogger(__name__)
+
 ProgressDisplay = Callable[[Config], AbstractContextManager[Callable[[int, Record], bool | None] | None]]
-"""Shows a training while it runs; gives what is called after each epoch."""
+"""Shows a training for the length of a block; yields the function to call after each epoch."""
 
 
 def no_display(config: Config) -> AbstractContextManager[None]:
-    """Shows nothing."""
+    """Show nothing."""
     return nullcontext()
 
 
@@ -45,19 +47,19 @@ class Member:
 
     @property
     def run_id(self) -> str:
-        """In MLflow."""
+        """The run's id in MLflow."""
         return str(self.run.info.run_id)
 
     def predictions(self) -> Predictions:
-        """Of its validation rows, as stored."""
+        """Return the stored predictions of its validation rows."""
         return predictions_from_table(stored_predictions(connect(), self.run, "val"))
 
 
 def load_members(candidates: Sequence[Candidate]) -> list[Member]:
-    """Finished runs with their experiments.
+    """Return finished runs with their experiments.
 
     Raises:
-        TrackingError: One has not finished.
+        TrackingError: A run has not finished.
     """
     client = connect()
     for candidate in candidates:
@@ -69,49 +71,55 @@ def load_members(candidates: Sequence[Candidate]) -> list[Member]:
 def train_members(
     configs: Sequence[Config], display: ProgressDisplay = no_display, teacher: tuple[str, Tensor] | None = None
 ) -> list[Member]:
-    """One finished run for each experiment: an earlier one that was the same in data, settings and code, or a new one.
+    """Return a finished run for each experiment: an earlier one of the same data, settings and code, or a new one.
 
-    An equal one that was interrupted or killed goes on from its last checkpoint.
+    An earlier one that was interrupted or killed is resumed from its last checkpoint.
 
     Args:
-        configs: The experiments; whatever is wrong with one of them is said before the first is trained.
+        configs: The experiments; all are checked before the first is trained.
         display: Shows the trainings.
-        teacher: Run id and logits for the training rows, for those whose ``loss.distill_weight`` is not 0.
+        teacher: Run id, and logits (n,) for the training rows, of the teacher of all experiments whose
+            ``loss.distill_weight`` is not 0.
 
     Raises:
         UserError: An experiment cannot be trained.
-        TrainingDiverged: One did.
+        TrainingDiverged: A training diverged.
     """
-    client = connect()
-    for line in flush_all():  # how an earlier one ended may wait on the disk
-        print(line, file=sys.stderr)
-
-    def teaching(config: Config) -> tuple[str | None, Tensor | None]:
-        return teacher if teacher is not None and config.loss.distill_weight else (None, None)
-
-    digests = [prepare(config, teaching(config)[1]).data.digest for config in configs]
-    found = []
-    for config, digest in zip(configs, digests, strict=True):
-        teacher_id, logits = teaching(config)
-        run = find_finished_training(client, config, digest, teacher_id)
-        if run is None:
-            tags = {} if teacher_id is None else {"teacher": teacher_id}
-            left = find_unfinished_training(client, config, digest, teacher_id)
-            tracker = MlflowTracker(tags=tags, resume=None if left is None else left.info.run_id)
-            stands = None if left is None else resume_point(client, left)
-            with display(config) as on_epoch:
-                result = train(config, tracker, on_epoch, resume=stands, teacher_logits=logits)
-            assert result.run_id is not None
-            flush()
-            run = get_run(client, result.run_id)
-        found.append(Member(run, config))
-    return found
+    for line in flush_all():  # how an earlier member ended may be a pending write on this disk
+        logger.info("%s", line)
+    teachers = [teacher if config.loss.distill_weight else None for config in configs]
+    # prepares all: what is wrong with the last experiment shows before the first is trained
+    digests = [prepare(config, None if taught is None else taught[1]).data.digest
+               for config, taught in zip(configs, teachers, strict=True)]  # fmt: skip
+    return [
+        _train_member(config, digest, taught, display)
+        for config, digest, taught in zip(configs, digests, teachers, strict=True)
+    ]
 
 
 def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:
-    """Means of probabilities for the same rows."""
-    first = predictions[0]
+    """Return the mean probabilities of several predictions for the same rows."""
     plain, tta = (
-        np.mean([getattr(one, column) for one in predictions], axis=0) for column in ("probability", "probability_tta")
+        np.mean([getattr(part, column) for part in predictions], axis=0)
+        for column in ("probability", "probability_tta")
     )
-    return replace(first, probability=plain, probability_tta=tta)
+    return replace(predictions[0], probability=plain, probability_tta=tta)
+
+
+def _train_member(config: Config, digest: str, teacher: tuple[str, Tensor] | None, display: ProgressDisplay) -> Member:
+    client = connect()
+    teacher_id, logits = (None, None) if teacher is None else teacher
+    run = find_finished_training(client, config, digest, teacher_id)
+    if run is None:
+        unfinished = find_unfinished_training(client, config, digest, teacher_id)
+        tracker = MlflowTracker(
+            tags={} if teacher_id is None else {tags.TEACHER: teacher_id},
+            resume=None if unfinished is None else unfinished.info.run_id,
+        )
+        point = None if unfinished is None else resume_point(client, unfinished)
+        with display(config) as on_epoch:
+            result = train(config, tracker, on_epoch, resume=point, teacher_logits=logits)
+        assert result.run_id is not None
+        flush()
+        run = get_run(client, result.run_id)
+    return Member(run, config)

@@ -23,8 +23,9 @@ from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.evaluation.significance import not_inferior
 from mobilenet_chest.selection.rank import compare_with_champion, existing_run
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.runs import Candidate, find_one, images_digest, trained_model
-from mobilenet_chest.tracking.scored import scored
+from mobilenet_chest.tracking.artifacts import trained_model
+from mobilenet_chest.tracking.runs import Candidate, find_run, rows_digest
+from mobilenet_chest.tracking.scored import load_scored
 from mobilenet_chest.training.predict import latency
 
 
@@ -179,7 +180,7 @@ def _judge_against_alias(
 
 def _baseline(client: MlflowClient, run: Run, reference: str, gate: NotInferior) -> GateResult:
     try:
-        baseline = find_one(client, reference)
+        baseline = find_run(client, reference)
     except TrackingError as error:
         raise TrackingError(f"gates.baseline.reference: {error}") from error
     return _not_inferior("baseline", gate, run, baseline.run, f"baseline {reference}")
@@ -205,13 +206,13 @@ def _not_inferior(name: str, gate: NotInferior, run: Run, other: Run | None, wha
 
 def _paired_predictions(run: Run, other: Run) -> tuple[RunPredictions, RunPredictions] | str:
     """Return the predictions of two runs for the same images, or why there are none."""
-    digest, other_digest = images_digest(run), images_digest(other)
+    digest, other_digest = rows_digest(run), rows_digest(other)
     if digest != other_digest:
         return f"it was scored on rows with digest {other_digest}, this run on rows with digest {digest}"
     part, other_part = run.data.tags.get(tags.SCORED_ON), other.data.tags.get(tags.SCORED_ON)
     if part != other_part:
         return f"its {tags.SCORED_ON} is {other_part}, that of this run {part}"
-    predictions, other_predictions = _predictions(run), scored([other])[str(other.info.run_id)]
+    predictions, other_predictions = _predictions(run), load_scored([other])[str(other.info.run_id)]
     if isinstance(other_predictions, str):
         return other_predictions
     for column in ("row", "label"):
@@ -253,7 +254,7 @@ def _clean_git(run: Run) -> GateResult:
 
 
 def _predictions(run: Run) -> RunPredictions:
-    predictions = scored([run])[str(run.info.run_id)]
+    predictions = load_scored([run])[str(run.info.run_id)]
     if isinstance(predictions, str):
         raise TrackingError(f"run {run.info.run_id}: {predictions}; its gates need these predictions")
     return predictions

@@ -23,9 +23,9 @@ from mobilenet_chest.registry.queue import QueueSlot, alias_version, queue_slot,
 from mobilenet_chest.selection.evaluate import check_same_rows, evaluate_run, stored_intervals, stored_test_metrics
 from mobilenet_chest.selection.ledger import Access, accesses, check_unopened
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifacts import of_folds
-from mobilenet_chest.tracking.runs import Candidate, find_one, run_config, stored_predictions, trained_model
-from mobilenet_chest.tracking.store import connect, told
+from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model, why_no_model
+from mobilenet_chest.tracking.runs import Candidate, find_run
+from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
 TOLERANCE = 1e-4
 """Largest difference allowed in probability between a run's stored predictions and the registered model. The exported
@@ -65,7 +65,7 @@ class Promotion:
     gates: list[GateResult] = field(default_factory=list)
 
 
-@told()
+@as_tracking_lost()
 def promote(
     reference: str,
     name: str | None = None,
@@ -99,7 +99,7 @@ def promote(
         OwnershipLost: This process was stopped for so long that another promotion went ahead.
     """
     client = connect()
-    candidate = find_one(client, reference)
+    candidate = find_run(client, reference)
     config = run_config(client, candidate.run)
     model_name = name or config.name
     check_names(model_name, alias)
@@ -163,7 +163,7 @@ def _check_finished(candidate: Candidate) -> None:
     if run.data.tags.get(tags.TRIAL_STATE, "COMPLETE") != "COMPLETE":
         reasons.append(f"its trial is {run.data.tags[tags.TRIAL_STATE]}, not COMPLETE")
     if tags.FOLDS in run.data.tags:
-        reasons.append(of_folds(run))
+        reasons.append(why_no_model(run))
     for metric in ("val_auc", "threshold"):
         if not math.isfinite(run.data.metrics.get(metric, math.nan)):
             reasons.append(f"{metric} is missing or not finite")

@@ -28,7 +28,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mobilenet_chest.errors import OwnershipLost
 from mobilenet_chest.liveness import Heartbeat, Watch
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.provenance import identity, is_alive
+from mobilenet_chest.tracking.provenance import identity, may_be_alive
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ def queue_slot(client: MlflowClient, name: str, run_id: str) -> Iterator[QueueSl
 def revoke_dead(client: MlflowClient, name: str) -> None:
     """Delete, or complete, the versions that killed promoters of this machine left in progress."""
     for version in _versions(client, name):
-        if tags.PROMOTER not in version.tags or is_alive(_promoter(version.tags)):
+        if tags.PROMOTER not in version.tags or may_be_alive(_promoter(version.tags)):
             continue
         if version.tags.get(tags.PROMOTION) == IN_PROGRESS:
             _revoke(client, version)
@@ -215,7 +215,7 @@ def _acquire(slot: QueueSlot) -> bool:
             promoter = _promoter(version.tags)
             # a version with this slot's token: the reply to its registration was lost, and MLflow sent it again
             duplicate = promoter.get("token") == slot.token
-            if duplicate or not is_alive(promoter) or watch.stale(str(version.version), LEASE_SECONDS):
+            if duplicate or not may_be_alive(promoter) or watch.stale(str(version.version), LEASE_SECONDS):
                 _revoke(slot.client, version)
             elif not announced:
                 process = f"process {promoter['pid']} on {promoter['host']}"

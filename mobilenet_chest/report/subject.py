@@ -15,8 +15,8 @@ from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.report.details import RunDetails, run_details
 from mobilenet_chest.selection.compare import compare
-from mobilenet_chest.selection.rows import Row
 from mobilenet_chest.selection.rank import DEFAULT_RANKING
+from mobilenet_chest.selection.rows import Row
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import artifact
 from mobilenet_chest.tracking.runs import Candidate, find_run, find_runs, ranked_trials

@@ -21,8 +21,8 @@ from mobilenet_chest.selection.budget import budget_difference, budgets
 from mobilenet_chest.selection.ledger import all_accesses
 from mobilenet_chest.selection.rows import REPORTED, Row
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.runs import Candidate, everything, find, find_one, images_digest
-from mobilenet_chest.tracking.scored import scored
+from mobilenet_chest.tracking.runs import Candidate, find_all, find_run, find_runs, rows_digest
+from mobilenet_chest.tracking.scored import load_scored
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
 
 COMPARED_METRICS = tuple(f"val_{name}" for name in RECOMPUTABLE)
@@ -39,7 +39,7 @@ def compare(
     """Return a row for each run, study and experiment, with intervals and differences from their stored predictions.
 
     Args:
-        references: Names that :func:`~mobilenet_chest.tracking.runs.find` takes; none means all runs.
+        references: Names that :func:`~mobilenet_chest.tracking.runs.find_runs` takes; none means all runs.
         baseline: Run or study to compare the others with; it becomes the first row.
         reported: Add the values of the source report.
         margin: Largest loss, in AUC and in accuracy, with which a row is still not inferior to the baseline.
@@ -58,12 +58,12 @@ def compare(
     client = connect()
     candidates: list[Candidate] = []
     if not references:
-        candidates = everything(client, all_experiment_ids(client))
+        candidates = find_all(client, all_experiment_ids(client))
     for reference in references:
-        candidates += find(client, reference)
-    base = None if baseline is None else find_one(client, baseline)
+        candidates += find_runs(client, reference)
+    base = None if baseline is None else find_run(client, baseline)
     by_id = {candidate.run_id: candidate for candidate in [*([base] if base else []), *candidates]}
-    predictions = scored([candidate.run for candidate in by_id.values()])
+    predictions = load_scored([candidate.run for candidate in by_id.values()])
     rows = [_row(candidate, predictions[run_id], metric) for run_id, candidate in by_id.items()]
     rows = _mark_ties(rows, predictions)
     rows.sort(key=lambda row: (base is None or row.run_id != base.run_id, -row.metrics.get(PRIMARY_METRIC, 0)))
@@ -89,7 +89,7 @@ def _row(candidate: Candidate, predictions: RunPredictions | str, metric: str | 
     if "tta_gain" in metrics and not isinstance(predictions, str):
         intervals["tta_gain"] = tta_gain(predictions)
     parameters = metrics.get("parameters")
-    dataset = (run_tags.get(tags.DATASET), images_digest(run), run_tags.get(tags.SCORED_ON))
+    dataset = (run_tags.get(tags.DATASET), rows_digest(run), run_tags.get(tags.SCORED_ON))
     return Row(
         name=candidate.name,
         run_id=candidate.run_id,

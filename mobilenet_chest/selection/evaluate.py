@@ -23,8 +23,9 @@ from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.selection.ledger import Access, accesses, record_access
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifact_writer import predictions_of, predictions_table
-from mobilenet_chest.tracking.runs import get_run, run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table
+from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.tracking.scored import scored_by
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -149,7 +150,7 @@ def stored_intervals(
     client: MlflowClient, run: Run, split: Literal["val", "test"], metrics: Mapping[str, float]
 ) -> dict[str, Interval]:
     """Return the 95% intervals of a split's metrics, by name, from the run's stored predictions."""
-    predictions = predictions_of(stored_predictions(client, run, split))
+    predictions = predictions_from_table(stored_predictions(client, run, split))
     return metric_intervals(split, metrics, scored_by(run, predictions))
 
 

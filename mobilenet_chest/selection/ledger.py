@@ -20,12 +20,12 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import SealedError, TrackingError
+from mobilenet_chest.selection.rank import existing_run
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.description import user
 from mobilenet_chest.tracking.provenance import identity
-from mobilenet_chest.tracking.runs import RUN_ID, find_study, get_run
+from mobilenet_chest.tracking.runs import RUN_ID, find_study, get_run, search_runs
 from mobilenet_chest.tracking.store import all_experiment_ids
-from mobilenet_chest.tracking.study_run import search_all
 
 BEFORE_LEDGER = "test_openings_before_ledger"
 """Parameter of every scored run: how many of its accesses are older than the access log."""
@@ -114,7 +114,7 @@ def find_accesses(client: MlflowClient, reference: str) -> list[Access]:
 
 def all_accesses(client: MlflowClient) -> list[Access]:
     """Return every access in the tracking store, the oldest first."""
-    record_runs = search_all(client, all_experiment_ids(client), "params.test_opening_1 != ''")
+    record_runs = search_runs(client, all_experiment_ids(client), "params.test_opening_1 != ''")
     return _before_ledger(client, None) + _in_order(record_runs)
 
 
@@ -190,7 +190,7 @@ def _record_runs(client: MlflowClient, run: Run) -> dict[str, Run]:
 
 
 def _add_record_runs(client: MlflowClient, run_id: str, record_runs: dict[str, Run], visited: set[str]) -> None:
-    run = _run_or_deleted(client, run_id)
+    run = existing_run(client, run_id)  # also a deleted one: it keeps its record until it is gone for good
     if run is None or run_id in visited:
         return
     visited.add(run_id)
@@ -204,22 +204,12 @@ def _add_record_runs(client: MlflowClient, run_id: str, record_runs: dict[str, R
         record_runs[run_id] = run
 
 
-def _run_or_deleted(client: MlflowClient, run_id: str) -> Run | None:
-    """Return a run, also a deleted one, which keeps its record; ``None`` if it is gone for good."""
-    try:
-        return client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
-
-
 def _add_entry(record: AccessRecord, run: Run, record_run: str, command: str, again: bool) -> None:
     """Log the access under the next free number of one study."""
     while True:
         record_runs = _record_runs(record.client, run)
-        keeper = record_runs[record_run]
-        if keeper.info.lifecycle_stage != "active":
+        study_run = record_runs[record_run]
+        if study_run.info.lifecycle_stage != "active":
             record._withdraw()
             raise TrackingError(
                 f"run {record_run}, which keeps the access log of run {record.run_id}, is deleted; restore it with "
@@ -234,7 +224,7 @@ def _add_entry(record: AccessRecord, run: Run, record_run: str, command: str, ag
         studies = sorted({kept.data.tags[tags.STUDY] for kept in record_runs.values() if tags.STUDY in kept.data.tags})
         who = f"{user()}@{identity()['host']}, {command}"
         access = Access(record.run_id, ", ".join(studies) or None, record.when, None, who, {}, bool(earlier))
-        entry = f"test_opening_{1 + max(_numbers(keeper), default=0)}"
+        entry = f"test_opening_{1 + max(_numbers(study_run), default=0)}"
         # another process may log the same number first: then the loop reads the record again
         if _log_once(record.client, record_run, entry, json.dumps({"token": record.token} | asdict(access))):
             record.entries.append((record_run, entry))
@@ -294,7 +284,7 @@ def _in_order(record_runs: Collection[Run]) -> list[Access]:
 def _before_ledger(client: MlflowClient, record_runs: Iterable[str] | None) -> list[Access]:
     """Return the accesses older than the access log, for all or these studies: runs carry only their number."""
     runs: list[Run] = []
-    for run in reversed(search_all(client, all_experiment_ids(client), f"tags.{tags.TEST_EVALUATIONS} != ''")):
+    for run in reversed(search_runs(client, all_experiment_ids(client), f"tags.{tags.TEST_EVALUATIONS} != ''")):
         number = int(run.data.params.get(BEFORE_LEDGER, run.data.tags[tags.TEST_EVALUATIONS]))
         if number and (record_runs is None or set(record_runs) & _record_runs(client, run).keys()):
             runs += [run] * number

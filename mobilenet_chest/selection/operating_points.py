@@ -34,8 +34,9 @@ from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 from mobilenet_chest.selection.evaluate import check_finished
 from mobilenet_chest.selection.ledger import Access, accesses
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifact_writer import predictions_of
-from mobilenet_chest.tracking.runs import get_run, run_config, stored_predictions
+from mobilenet_chest.tracking.artifact_writer import predictions_from_table
+from mobilenet_chest.tracking.artifacts import run_config, stored_predictions
+from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.tracking.store import connect
 
 Fixed = Literal["specificity", "sensitivity"]
@@ -143,12 +144,12 @@ def operating_points(run_id: str, split: Literal["val", "test"], prevalence: flo
             "test`, which opens it, once and on record"
         )
     config, threshold = run_config(client, run), run.data.metrics["threshold"]
-    val = predicted = predictions_of(stored_predictions(client, run, "val"))
+    val = predicted = predictions_from_table(stored_predictions(client, run, "val"))
     temperature = fit_temperature(val.label, val.probability_tta)
     if split == "val":
         calibrated = crossfit_calibrated(val.label, val.probability_tta, config.evaluation.folds, config.seed)
     else:
-        predicted = predictions_of(stored_predictions(client, run, "test"))
+        predicted = predictions_from_table(stored_predictions(client, run, "test"))
         calibrated = apply_temperature(predicted.probability_tta, temperature)
     labels, probabilities, clusters = predicted.label, predicted.probability_tta, patient_clusters(predicted.patient)
     points = [(threshold, float(labels.mean()))]

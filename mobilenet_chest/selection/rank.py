@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.errors import PromotionRefused
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.runs import Candidate, images_digest
+from mobilenet_chest.tracking.runs import Candidate, rows_digest
 
 DEFAULT_RANKING = ("val_auc", "maximize")
 """Metric and direction that rank runs without a study; ``compare`` uses the same."""
@@ -72,7 +72,7 @@ def _incomparable(run: Run, champion: Run | None, metric: str) -> str | None:
     """Return why two runs cannot be compared by a metric; ``None`` where they can."""
     if champion is None:
         return "its run was deleted, or it was made without a run"
-    digest, champion_digest = images_digest(run), images_digest(champion)
+    digest, champion_digest = rows_digest(run), rows_digest(champion)
     if digest != champion_digest:
         return f"its run was scored on rows with digest {champion_digest}, this run on rows with digest {digest}"
     if champion.data.tags.get(tags.SCORED_ON) != run.data.tags.get(tags.SCORED_ON):
@@ -84,7 +84,7 @@ def _incomparable(run: Run, champion: Run | None, metric: str) -> str | None:
 
 
 def existing_run(client: MlflowClient, run_id: str | None) -> Run | None:
-    """Return a run; ``None`` where it was deleted for good, or there is no run id."""
+    """Return a run, also one in the trash; ``None`` where it was deleted for good, or there is no run id."""
     try:
         return client.get_run(run_id) if run_id else None
     except MlflowException as error:

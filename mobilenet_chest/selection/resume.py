@@ -6,14 +6,14 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.selection.evaluate import check_same_rows
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifacts import Standing, standing
-from mobilenet_chest.tracking.outbox.delivery import deliver_run
+from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
+from mobilenet_chest.tracking.outbox.delivery import flush_run
 from mobilenet_chest.tracking.run_owners import living_owner
 from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.tracking.store import connect
 
 
-def find_resume_point(run_id: str, config: Config) -> Standing | None:
+def find_resume_point(run_id: str, config: Config) -> ResumePoint | None:
     """Return the resume point of an unfinished run; ``None`` where it died before its first checkpoint.
 
     Args:
@@ -26,7 +26,7 @@ def find_resume_point(run_id: str, config: Config) -> Standing | None:
         ConfigError: The run was made from another experiment.
     """
     client = connect()
-    deliver_run(run_id)  # how the run ended may be a pending write on this disk
+    flush_run(run_id)  # how the run ended may be a pending write on this disk
     run = get_run(client, run_id)
     if run.info.status == "FINISHED":
         raise TrackingError(f"--resume {run_id}: the run is finished; there is nothing to resume")
@@ -49,4 +49,4 @@ def find_resume_point(run_id: str, config: Config) -> Standing | None:
             ]
         )
     check_same_rows(run, config)
-    return standing(client, run)
+    return resume_point(client, run)

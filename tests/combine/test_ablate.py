@@ -27,8 +27,10 @@ def test_choices() -> None:
     assert settings_text(choice) == "optimizer.name=sgd+stage2.lr=0.01"
     with pytest.raises(ConfigError) as caught:
         parse_choices("augment.mixupp,stage2.lr")
-    assert "--over augment.mixupp: no usual value to turn on; did you mean 'augment.mixup'?" in str(caught.value)
-    assert "--over stage2.lr: no usual value" in str(caught.value)
+    first, second = caught.value.problems
+    assert first.startswith("--over augment.mixupp: ")
+    assert "'augment.mixup'?" in first
+    assert second.startswith("--over stage2.lr: ")
 
 
 @pytest.mark.parametrize("path", USUAL_VALUES)
@@ -38,7 +40,7 @@ def test_every_usual_value_fits(path: str, tiny: Make) -> None:
     assert with_values(config, {path: USUAL_VALUES[path]}) != config
 
 
-def test_the_interval_is_students() -> None:
+def test_the_interval_is_student_s() -> None:
     """Of 1, 2 and 6: mean 3, standard deviation sqrt(7), t(0.975, 2) = 4.3027."""
     found = mean_difference([1.0, 2.0, 6.0])
     assert found.mean == 3
@@ -68,9 +70,8 @@ def test_an_ablation(tiny: Make) -> None:
     assert rows[0].differences == {}
     assert rows[0].times_slower == 1
     for row, group in zip(rows[1:], runs[1:], strict=True):
-        each = [
-            own.data.metrics["val_auc"] - base.data.metrics["val_auc"] for own, base in zip(group, runs[0], strict=True)
-        ]
+        pairs = [(run.data.metrics, base.data.metrics) for run, base in zip(group, runs[0], strict=True)]
+        each = [metrics["val_auc"] - base["val_auc"] for metrics, base in pairs]
         assert row.differences["val_auc"].each == pytest.approx(each)
     assert [run.data.params["augment.mixup"] for run in runs[1]] == ["0.2", "0.2"]
     again = ablate(config, parse_choices("stage2.ema=0.5"), seeds=2)
@@ -87,7 +88,7 @@ def test_folds_instead_of_seeds(tiny: Make) -> None:
 
 
 def test_a_teacher_for_one_choice(tiny: Make) -> None:
-    """The baseline is the plain training that was there before the teacher."""
+    """The baseline is the plain training from before the teacher."""
     config = tiny()
     plain = train_members([with_values(config, {"seed": seed}) for seed in (7, 8)])
     teacher = seed_ensemble(config, 2)
@@ -97,25 +98,25 @@ def test_a_teacher_for_one_choice(tiny: Make) -> None:
     assert [run.data.tags["teacher"] for run in taught] == [teacher.run_id] * 2
     assert [run.data.params["loss.distill_weight"] for run in taught] == ["0.5"] * 2
     assert 0 not in rows[1].differences["val_loss"].each
-    # what `distill` has trained is the same run
+    # `distill` finds the same run
     assert distill(config, teacher.run_id).run_id == rows[1].run_ids[0]
-    for choices, more, words in (
-        ("stage2.ema", {}, f"--teacher {teacher.run_id}: has nobody to teach"),
-        ("loss.distill_weight", {"folds": 2}, "a teacher has seen rows of every fold; compare in seeds"),
+    for choices, more, named in (
+        ("stage2.ema", {}, "--over loss.distill_weight"),
+        ("loss.distill_weight", {"folds": 2}, "--seeds"),
     ):
-        with pytest.raises(ConfigError, match=words):
+        with pytest.raises(ConfigError, match=f"--teacher {teacher.run_id}: .*{named}"):
             ablate(config, parse_choices(choices), teacher=teacher.run_id, **more)
-    with pytest.raises(ConfigError, match="there is no teacher; give --teacher RUN_ID"):
+    with pytest.raises(ConfigError, match="--teacher RUN_ID"):
         ablate(config, parse_choices("loss.distill_weight"), seeds=1)
 
 
-def test_choices_that_cannot_be(tiny: Make) -> None:
-    for choice, words in (
-        ({"stage2.epochs": 2}, "the experiment has that already"),
-        ({"data.fold": 1}, "runs on other rows or seeds have no pairs"),
-        ({"seed": 3}, "runs on other rows or seeds have no pairs"),
-        ({"stage2.emma": 3}, "unknown key; did you mean 'ema'?"),
+def test_choices_that_are_refused(tiny: Make) -> None:
+    for choice, named in (
+        ({"stage2.epochs": 2}, "--over stage2.epochs=2: "),
+        ({"data.fold": 1}, "--over data.fold: "),
+        ({"seed": 3}, "--over seed: "),
+        ({"stage2.emma": 3}, "'ema'"),
     ):
-        with pytest.raises(ConfigError, match=words.replace("?", r"\?")):
+        with pytest.raises(ConfigError, match=named):
             ablate(tiny(), [choice], seeds=1)
     assert MlflowClient().get_experiment_by_name("members") is None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from helpers.registry import compared_images
 from torch.nn import functional
 
 from mobilenet_chest.combine.distill import distill, teacher_logits
@@ -15,6 +16,7 @@ from mobilenet_chest.combine.members import train_members
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, TrackingError
+from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.training.losses import Teacher
 from mobilenet_chest.two_stage import train
 
@@ -72,12 +74,21 @@ def test_a_student_of_an_ensemble(tiny: Make) -> None:
 def test_teachers_that_know_the_rows_otherwise(tiny: Make) -> None:
     config = tiny()
     folds = fold_ensemble(config, 2)
-    with pytest.raises(TrackingError, match="is an ensemble of folds: its members have seen all rows"):
+    with pytest.raises(TrackingError, match=f"run {folds.run_id} is an ensemble of folds"):
         distill(config, folds.run_id)
-    with pytest.raises(TrackingError, match="a teacher needs the same file and the same division"):
+    with pytest.raises(TrackingError, match="rows with digest"):
         distill(config, folds.members[0])
 
 
 def test_a_weight_needs_a_teacher(tiny: Make) -> None:
-    with pytest.raises(ConfigError, match=r"loss\.distill_weight: 0\.5, but there is no teacher"):
+    with pytest.raises(ConfigError, match=r"loss\.distill_weight: 0\.5"):
         train(with_values(tiny(), {"loss.distill_weight": 0.5}))
+
+
+@pytest.mark.slow
+def test_a_student_is_promoted(tiny: Make) -> None:
+    config = tiny({"evaluation": {"metric": "val_loss"}})
+    run_id = distill(config, seed_ensemble(config, 2).run_id).run_id
+    promotion = promote(run_id)
+    assert (promotion.promoted, promotion.run_id, compared_images(promotion)) == (True, run_id, 34)
+    assert promotion.test["test_auc"] > 0

@@ -8,15 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.registry import compared_images
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from mobilenet_chest.combine.ensemble import fold_ensemble, log_ensemble, run_ensemble, seed_ensemble
+from mobilenet_chest.combine.ensemble import Combined, fold_ensemble, log_ensemble, run_ensemble, seed_ensemble
 from mobilenet_chest.combine.members import train_members
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.models.classifier import Ensemble
+from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
@@ -46,11 +48,11 @@ def test_an_ensemble_of_seeds(tiny: Make) -> None:
     assert run.data.tags["members"] == ",".join(result.members)
     assert {MlflowClient().get_run(member).data.params["seed"] for member in result.members} == {"7", "8"}
 
-    own, parts = table(result.run_id), [table(member) for member in result.members]
+    mean, parts = table(result.run_id), [table(member) for member in result.members]
     for column in ("probability", "probability_tta"):
-        np.testing.assert_allclose(own[column], (parts[0][column] + parts[1][column]) / 2)
+        np.testing.assert_allclose(mean[column], (parts[0][column] + parts[1][column]) / 2)
     assert not np.allclose(parts[0]["probability"], parts[1]["probability"])
-    assert own["row"].tolist() == parts[0]["row"].tolist()
+    assert mean["row"].tolist() == parts[0]["row"].tolist()
 
     single = MlflowClient().get_run(result.members[0]).data.metrics
     assert run.data.metrics["parameters"] == 2 * single["parameters"]
@@ -65,7 +67,7 @@ def test_an_ensemble_of_seeds(tiny: Make) -> None:
 
 
 def test_what_is_stored_is_the_ensemble(tiny: Make) -> None:
-    """The network read back predicts as stored, and evaluating it gives the run's figures."""
+    """The loaded network gives the stored predictions, and its evaluation the run's metrics."""
     result = seed_ensemble(tiny(), 2)
     client = MlflowClient()
     run = client.get_run(result.run_id)
@@ -81,35 +83,44 @@ def test_an_ensemble_of_folds_is_validated_out_of_fold(tiny: Make) -> None:
     config = tiny()
     result = fold_ensemble(config, 3)
     data = load_train_val(config.data)
-    own = table(result.run_id)
-    assert len(own) == len(data.train) + len(data.val)
-    assert own["row"].is_unique
+    out_of_fold = table(result.run_id)
+    assert len(out_of_fold) == len(data.train) + len(data.val)
+    assert out_of_fold["row"].is_unique
     parts = pd.concat([table(member) for member in result.members])
-    merged = own.merge(parts, on="row", suffixes=("", "_part"))
-    assert len(merged) == len(own)
+    merged = out_of_fold.merge(parts, on="row", suffixes=("", "_part"))
+    assert len(merged) == len(out_of_fold)
     assert (merged["probability"] == merged["probability_part"]).all()
     assert (merged["label"] == merged["label_part"]).all()
     assert len(table(result.run_id, "served")) == len(data.val)
-    with pytest.raises(TrackingError, match="its val_\\* figures are of train and val, each row by the member"):
+    with pytest.raises(TrackingError, match="train and val, each row by the member"):
         evaluate(result.run_id, "val")
     assert evaluate(result.run_id, "test").test_evaluations == 1
 
 
-def test_members_that_do_not_belong_together(tiny: Make) -> None:
+def test_members_of_different_images(tiny: Make) -> None:
     config = tiny()
     parts = train_members(
         [config, with_values(config, {"data.folds": 3}), with_values(config, {"data.image_size": 24})]
     )
-    with pytest.raises(UserError, match="an ensemble needs two members or more, not 1"):
+    with pytest.raises(UserError, match="not 1"):
         log_ensemble(parts[:1], "runs")
-    with pytest.raises(TrackingError, match="was validated on other rows"):
+    with pytest.raises(TrackingError, match=str(parts[1].run.data.tags["data_digest"])):
         run_ensemble([Candidate(part.run) for part in parts[:2]])
-    with pytest.raises(UserError, match=r"has data\.image_size 24, run \w+ has 32"):
+    with pytest.raises(UserError, match=r"data\.image_size 24, run \w+ has 32"):
         run_ensemble([Candidate(parts[0].run), Candidate(parts[2].run)])
 
 
-def test_what_is_wrong_shows_before_the_first_training(tiny: Make) -> None:
+def test_all_experiments_are_checked_before_the_first_training(tiny: Make) -> None:
     wrong = with_values(tiny(), {"stage2.unfreeze_from": 5})
-    with pytest.raises(UserError, match="has 1 blocks"):
+    with pytest.raises(UserError, match="1 block"):
         train_members([tiny(), wrong])
     assert MlflowClient().get_experiment_by_name("members") is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [seed_ensemble, fold_ensemble], ids=["seeds", "folds"])
+def test_an_ensemble_is_promoted(make: Callable[[Config, int], Combined], tiny: Make) -> None:
+    run_id = make(tiny({"evaluation": {"metric": "val_loss"}}), 2).run_id
+    promotion = promote(run_id)
+    assert (promotion.promoted, promotion.run_id, compared_images(promotion)) == (True, run_id, 34)
+    assert promotion.test["test_auc"] > 0

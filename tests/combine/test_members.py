@@ -1,4 +1,4 @@
-"""Trainings that were interrupted among others go on where they stood."""
+"""Members that were interrupted are resumed, and a living process keeps its run."""
 
 from __future__ import annotations
 
@@ -20,45 +20,47 @@ from mobilenet_chest.training.epoch import Record
 Make = Callable[..., Config]
 
 
-def watching(seen: list[int], stop_at: int | None = None) -> Callable[..., object]:
+def recording(epochs: list[int], stop_at: int | None = None) -> Callable[..., object]:
+    """Return a display that records epochs, and interrupts the training after one."""
+
     @contextmanager
-    def watch(config: Config) -> Iterator[Callable[[int, Record], None]]:
+    def display(config: Config) -> Iterator[Callable[[int, Record], None]]:
         def on_epoch(epoch: int, record: Record) -> None:
-            seen.append(epoch)
+            epochs.append(epoch)
             if epoch == stop_at:
                 raise KeyboardInterrupt
 
         yield on_epoch
 
-    return watch
+    return display
 
 
-def test_an_interrupted_member_goes_on(tiny: Make) -> None:
+def test_an_interrupted_member_is_resumed(tiny: Make) -> None:
     config = tiny()
-    whole = train_members([tiny({"tracking": {"experiment": "whole"}})])[0].predictions()
-    cache.clear()  # or there would be no stage 1 to be seen
-    seen: list[int] = []
+    uninterrupted = train_members([tiny({"tracking": {"experiment": "uninterrupted"}})])[0].predictions()
+    cache.clear()  # a cached stage 1 would have no epochs
+    epochs: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        train_members([config], watching(seen, stop_at=2))
+        train_members([config], recording(epochs, stop_at=2))
     client = MlflowClient()
     (run,) = client.search_runs([client.get_experiment_by_name("members").experiment_id])
-    assert (run.info.status, seen) == ("KILLED", [1, 2])
-    # as a kill leaves it: running, and in the hands of nobody
+    assert (run.info.status, epochs) == ("KILLED", [1, 2])
+    # as a kill leaves it: running, and its owner is gone
     client.update_run(run.info.run_id, status="RUNNING")
     client.set_tag(run.info.run_id, OWNER, json.dumps(identity() | {"started": psutil.boot_time() - 1000}))
     # other settings are another training
     (other,) = train_members([with_values(config, {"seed": 8})])
     assert other.run_id != run.info.run_id
-    (member,) = train_members([config], watching(seen))
-    assert (member.run_id, seen) == (run.info.run_id, [1, 2, 3])
+    (member,) = train_members([config], recording(epochs))
+    assert (member.run_id, epochs) == (run.info.run_id, [1, 2, 3])
     assert member.run.info.status == "FINISHED"
-    assert member.predictions().probability.tolist() == whole.probability.tolist()
+    assert member.predictions().probability.tolist() == uninterrupted.probability.tolist()
 
 
-def test_a_run_in_living_hands_is_left_alone(tiny: Make) -> None:
+def test_a_run_of_a_living_process_is_left_alone(tiny: Make) -> None:
     config = tiny()
     with pytest.raises(KeyboardInterrupt):
-        train_members([config], watching([], stop_at=1))
+        train_members([config], recording([], stop_at=1))
     client = MlflowClient()
     (run,) = client.search_runs([client.get_experiment_by_name("members").experiment_id])
     client.update_run(run.info.run_id, status="RUNNING")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from helpers.registry import compared_images
 from mlflow import MlflowClient
 
 from mobilenet_chest.combine.members import Member, train_members
@@ -14,6 +15,7 @@ from mobilenet_chest.combine.soup import average, soup, stratified_halves
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
+from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.tracking.artifacts import stored_predictions, trained_model
@@ -49,20 +51,20 @@ def test_halves_are_stratified_and_disjoint(tiny: Make) -> None:
 
 
 def test_a_soup_of_one_is_the_model(tiny: Make) -> None:
-    """Its figures are of the rows that chose nothing."""
+    """Its metrics are of the half that did not choose."""
     (member,) = train_members([tiny()])
     result = soup(candidates([member]))
     client = MlflowClient()
     run = client.get_run(result.run_id)
-    own, original = (stored_predictions(client, one, "val") for one in (run, member.run))
+    stored, original = (stored_predictions(client, entry, "val") for entry in (run, member.run))
     _, reporting = stratified_halves(load_train_val(member.config.data).val, member.config.seed)
-    np.testing.assert_allclose(own["probability"], original["probability"].to_numpy()[reporting], atol=1e-6)
-    assert own["row"].tolist() == original["row"].to_numpy()[reporting].tolist()
-    states = [trained_model(client, one, member.config).state_dict() for one in (run, member.run)]
+    np.testing.assert_allclose(stored["probability"], original["probability"].to_numpy()[reporting], atol=1e-6)
+    assert stored["row"].tolist() == original["row"].to_numpy()[reporting].tolist()
+    states = [trained_model(client, entry, member.config).state_dict() for entry in (run, member.run)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
-    with pytest.raises(TrackingError, match="of the half of val that did not choose"):
+    with pytest.raises(TrackingError, match="the half of val that did not choose"):
         evaluate(result.run_id, "val")
-    # half of the rows are no match for all of them
+    # metrics of half of the rows are not compared with metrics of all
     soup_row, member_row = compare([result.run_id, member.run_id])
     assert soup_row.dataset != member_row.dataset
 
@@ -101,9 +103,16 @@ def test_statistics_are_those_of_the_average(tiny: Make) -> None:
 
 def test_another_start_has_no_soup(tiny: Make) -> None:
     config = tiny()
-    for other, words in (
-        ({"seed": 8}, "begin stage 2 with different weights; a soup needs one start"),
-        ({"model.hidden": [4]}, "are of different models or data"),
-    ):
-        with pytest.raises(UserError, match=words):
+    for other, reason in (({"seed": 8}, "different weights"), ({"model.hidden": [4]}, "different models or data")):
+        with pytest.raises(UserError, match=reason):
             soup(candidates(train_members([config, with_values(config, other)])))
+
+
+@pytest.mark.slow
+def test_a_soup_is_promoted(tiny: Make) -> None:
+    config = tiny({"evaluation": {"metric": "val_loss"}})
+    run_id = soup(candidates(train_members([with_values(config, {"stage2.lr": lr}) for lr in (1e-4, 2e-4)]))).run_id
+    promotion = promote(run_id)
+    # the soup has predictions of the half that did not choose
+    assert (promotion.promoted, promotion.run_id, compared_images(promotion)) == (True, run_id, 17)
+    assert promotion.test["test_auc"] > 0

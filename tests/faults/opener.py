@@ -1,4 +1,4 @@
-"""What a process of the tests runs that opens a test split, in a child of a fork server that has the imports behind it.
+"""The script of a process that opens a test split, in a child of a fork server that has imported the package already.
 
 The global ``given`` holds: ``folder`` to work in, ``environment``, ``run`` to open the split for, ``again``, ``answer``
 (file for what came of it), ``at`` (time at which all of them begin), and ``dies``: whether it evaluates the run and is

@@ -1,8 +1,9 @@
-"""What a promoting process of the tests runs, in a child of a fork server that has the imports behind it.
+"""The script of a promoting process: it runs in a child of a fork server that has imported the package already.
 
-The global ``given`` holds: ``folder`` to work in, ``run`` to promote, ``answer`` (file for what came of it),
-``environment``, and ``options``: ``strike`` (a step, and whether to be struck before or after it), ``signal`` (to be
-struck with), ``packed`` (a folder to pack instead of exporting anew), ``seconds`` (constants of the turns).
+The global ``given`` holds: ``folder`` to work in, ``run`` to promote, ``answer`` (file for the outcome),
+``environment``, and ``options``: ``strike`` (a step, and whether the process signals itself before or after it),
+``signal`` (which signal), ``packed`` (a model folder to copy instead of exporting), ``seconds`` (constants of the
+queue).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ answer = Path(given["answer"])
 
 
 def strike_at(step: str, when: str, sign: int) -> None:
-    """``step`` is a method of the client, a tag that it sets, or a function of the promotion."""
+    """Signal this process at ``step``: a method of the client, a tag that it sets, or a function of promotion."""
     name, _, tag = step.partition(":")
     owner: Any = next(o for o in (MlflowClient, promotion, package) if hasattr(o, name))
     original = getattr(owner, name)
@@ -46,7 +47,7 @@ def strike_at(step: str, when: str, sign: int) -> None:
 
 
 def strike(sign: int) -> None:
-    """Not in the midst of a beat: a process that is stopped there keeps SQLite's lock, and everybody waiting."""
+    """Signal between two heartbeats: a process that is stopped while it writes one holds SQLite's lock."""
     with beating:
         os.kill(os.getpid(), sign)
 

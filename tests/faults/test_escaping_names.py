@@ -20,7 +20,7 @@ from mobilenet_chest.config import Config, parse
 from mobilenet_chest.data.download import fetch
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import ConfigError, DataError, TrackingError
-from mobilenet_chest.registry import digests, package
+from mobilenet_chest.registry import package
 from mobilenet_chest.registry.promote import check_names
 
 Make = Callable[..., Config]

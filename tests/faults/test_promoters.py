@@ -38,7 +38,7 @@ SEED = 5
 
 
 class Promoter:
-    """One process that promotes a run; ``options`` as in ``promoter.py``."""
+    """A process that promotes a run; ``options`` as in ``promoter.py``."""
 
     def __init__(self, run: str, answer: Path, **options: Any) -> None:
         self.run, self.answer = run, answer
@@ -61,7 +61,7 @@ class Promoter:
         return self.process.pid
 
     def ended(self) -> dict[str, Any] | None:
-        """What came of it; nothing of a killed one."""
+        """Wait for its end and return the outcome; ``None`` if it was killed."""
         self.process.join(WAIT_SECONDS)
         assert self.process.exitcode is not None, "still promoting"
         if self.process.exitcode == -signal.SIGKILL:
@@ -107,7 +107,7 @@ def until(true: Callable[[], Any]) -> None:
 
 
 def versions() -> dict[str, str]:
-    """State by version."""
+    """Return version -> state."""
     return {str(v.version): v.tags[tags.PROMOTION] for v in MlflowClient().search_model_versions("name = 'tiny'")}
 
 
@@ -121,7 +121,7 @@ def assert_it_loads() -> None:
     assert len(model.predict(np.zeros((2, 9, 9), np.uint8))) == 2
 
 
-def assert_nothing_is_half_done(folder: Path, besides: Collection[str] = ()) -> None:
+def assert_nothing_in_progress(folder: Path, besides: Collection[str] = ()) -> None:
     client = MlflowClient()
     found = client.search_model_versions("name = 'tiny'")
     assert {version.tags[tags.PROMOTION] for version in found} == {queue.DONE}
@@ -155,7 +155,7 @@ def race(runs: list[str], folder: Path) -> None:
     for promoter in promoters:
         outcomes[promoter.run] = promoter.ended()
         seen.append(str(champion()))
-    # what stands there only ever gets better
+    # the champion only ever gets better
     assert [runs.index(run) for run in seen if run in runs] == sorted(runs.index(run) for run in seen if run in runs)
     finished = [run for run, outcome in outcomes.items() if outcome is not None]
     assert len(finished) >= 7
@@ -173,7 +173,7 @@ def race(runs: list[str], folder: Path) -> None:
     again = promote(str(before))
     assert again.reasons == ["the alias 'champion' already points to this run"]
     assert champion() == before
-    assert_nothing_is_half_done(folder)
+    assert_nothing_in_progress(folder)
     assert MlflowClient().get_registered_model("tiny").aliases.keys() == {"champion"}
 
 
@@ -197,7 +197,7 @@ STEPS = [
 
 @pytest.mark.timeout(600)
 def test_killed_at_every_step(runs: list[str]) -> None:
-    """The old champion or the new one, loadable; the next promotion leaves nothing half done."""
+    """The champion is the old version or the new one, and loads; the next promotion removes what was in progress."""
     old, new, tracking = runs[3], runs[5], Path.cwd()
     assert promote(old).version == "1"
     promote(new, name="other")
@@ -208,12 +208,12 @@ def test_killed_at_every_step(runs: list[str]) -> None:
             client.delete_tag(new, "test_digest")  # so that there is something to evaluate
         dying = Promoter(new, tracking / f"{number}.json", packed=str(packed), strike=(step, when))
         assert dying.ended() is None, f"{step} was not reached"
-        there = new if moved else old
-        assert champion() == there, step
+        expected = new if moved else old
+        assert champion() == expected, step
         assert_it_loads()
-        # the next promotion, of a run that is champion already, clears away what was left
-        assert promote(there).reasons == ["the alias 'champion' already points to this run"]
-        assert_nothing_is_half_done(tracking, besides={packed.name})
+        # the next promotion, here of the champion itself, deletes what the killed one left
+        assert promote(expected).reasons == ["the alias 'champion' already points to this run"]
+        assert_nothing_in_progress(tracking, besides={packed.name})
         if moved:
             assert rollback("tiny").version == "1"
         assert champion() == old
@@ -222,12 +222,12 @@ def test_killed_at_every_step(runs: list[str]) -> None:
     assert last["code"] == 0, last
     assert champion() == new
     assert_it_loads()
-    assert_nothing_is_half_done(tracking, besides={packed.name})
+    assert_nothing_in_progress(tracking, besides={packed.name})
 
 
 @pytest.mark.timeout(600)
 def test_stopped_beyond_its_lease(runs: list[str]) -> None:
-    """What wakes up after another promotion went ahead moves nothing, and says so."""
+    """A promoter that wakes up after another promotion went ahead moves nothing and reports it."""
     tracking = Path.cwd()
     seconds = {"LEASE_SECONDS": 2.0, "HEARTBEAT_SECONDS": 0.2, "POLL_SECONDS": 0.1}
     sleeper = Promoter(
@@ -247,7 +247,7 @@ def test_stopped_beyond_its_lease(runs: list[str]) -> None:
     assert late["code"] == 1
     assert f"version {theirs} of 'tiny'" in late["reasons"][0]
     assert champion() == runs[2]
-    assert_nothing_is_half_done(tracking)
+    assert_nothing_in_progress(tracking)
 
 
 def stopped(pid: int) -> bool:

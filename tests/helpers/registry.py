@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +60,9 @@ def set_gates(store: Store, run_id: str, gates: dict[str, Any]) -> None:
 def predict_here(model: Path, images: Any) -> Any:
     """Do in this process what :func:`package.predict_in_fresh_process` does in another."""
     return mlflow.pyfunc.load_model(str(model)).predict(images)["probability"].to_numpy()
+
+
+def compared_images(promotion: Promotion) -> int:
+    """Return the number of validation images on which the registered model was compared with its run."""
+    match = re.search(r"on (\d+) validation images", promotion.reasons[0])
+    return 0 if match is None else int(match[1])

@@ -1,4 +1,4 @@
-"""One finished tiny sweep, a training and an interrupted one, trained once; each test gets a copy of the store."""
+"""A store with a finished tiny sweep, a training and an interrupted one: made once, and copied for each test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mobilenet_chest.two_stage import train
 
 STUDY, EXPERIMENT, NAME = "dropout-study", "tiny-runs", "tiny"
 
-# every column of MLflow's database in which a path stands
+# the columns of MLflow's database that hold paths
 PATH_COLUMNS = {
     "experiments": ("artifact_location",),
     "runs": ("artifact_uri",),
@@ -50,40 +50,40 @@ class Store:
 
     @property
     def data(self) -> Path:
-        """The .npz that every run of the store was trained on."""
+        """The .npz file that every run of the store was trained on."""
         return self.folder / "chest.npz"
 
     @property
     def client(self) -> MlflowClient:
-        """Of the store that the environment names."""
+        """A client of the store that the environment names."""
         return MlflowClient()
 
     def run(self, run_id: str) -> Run:
-        """A run as it stands now."""
+        """Return a run, freshly read."""
         return self.client.get_run(run_id)
 
     def config(self, values: dict[str, Any] | None = None) -> Config:
-        """The experiment of the single training."""
+        """Return the experiment of the interrupted training; with ``seed`` 12, that of the single one."""
         return experiment(self.data, values)
 
 
 def experiment(data: Path, values: dict[str, Any] | None = None) -> Config:
-    """The tiniest experiment on ``data``; ``values`` replaces whole sections' fields by dotted path."""
-    own = {
+    """Return the tiniest experiment on ``data``; ``values`` replaces sections, or fields by dotted path."""
+    fields = {
         "name": NAME,
         "seed": 11,
         "optimizer": {"batch_size": 16, "accumulation": 1},
         "stage2": {"epochs": 5, "lr": 2e-3},
         "tracking": {"experiment": EXPERIMENT, "keep_checkpoints": 1},
     }
-    return parse(tiny_fields(data, SMALL_MODEL, own, values or {}))
+    return parse(tiny_fields(data, SMALL_MODEL, fields, values or {}))
 
 
 @contextmanager
 def working_in(folder: Path) -> Iterator[None]:
-    """``folder`` is the working folder, its database the store, and nothing of the data read before is remembered."""
+    """Make ``folder`` the working folder and its database the store, and forget all data that was read before."""
     load_train_val.cache_clear()
-    # MLflow remembers by run id where its artifacts are, and copies of a run share its id
+    # MLflow caches by run id where artifacts are, and copies of a run share its id
     _artifact_repos_cache.clear()
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
@@ -97,7 +97,7 @@ def working_in(folder: Path) -> Iterator[None]:
 
 
 def copied(store: Store, target: Path) -> Store:
-    """``store`` in another folder: every path in it leads to the copy, none back to the original."""
+    """Copy a store to another folder, with every path in it changed to the copy."""
     shutil.copytree(store.folder, target, copy_function=_link_checkpoints, dirs_exist_ok=True)
     old, new = str(store.folder), str(target)
     for config in target.glob("mlruns/**/config.yaml"):
@@ -112,15 +112,15 @@ def copied(store: Store, target: Path) -> Store:
 
 
 def _link_checkpoints(source: str, target: str) -> str:
-    """Copy, but link what is large and never written to again."""
+    """Copy a file, or link one that is large and never written again."""
     if source.endswith((".pt", ".pt2")):
         os.link(source, target)
         return target
     return shutil.copy2(source, target)
 
 
-def _work_here(job: Job, *_: object, **__: object) -> None:
-    """The sweep's workers, in this process and on one thread."""
+def work_here(job: Job, *_: object, **__: object) -> None:
+    """Run a sweep's work in this process and on one thread, in place of its workers."""
     work(replace(job, threads=1))
 
 
@@ -133,7 +133,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, _empty_database: Path, ch
     shutil.copy(chest_file, data)
     torch.set_num_threads(1)
     with working_in(folder), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study_module, "run_workers", _work_here)
+        patch.setattr(study_module, "run_workers", work_here)
         searched = experiment(
             data,
             {
@@ -167,7 +167,7 @@ def store(finished: Store, tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="session")
 def promoted_original(finished: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Promotion]:
-    """A copy in which the study has been promoted, once for all tests: packing takes a while."""
+    """A copy in which the study was promoted, once for all tests, as packing takes a while."""
     copy = copied(finished, tmp_path_factory.mktemp("promoted"))
     with working_in(copy.folder):
         return copy, promote(STUDY)
@@ -200,7 +200,7 @@ def _eight(tmp_path_factory: pytest.TempPathFactory, _empty_database: Path, ches
 
 @pytest.fixture
 def runs(_eight: Store, tmp_path: Path) -> Iterator[list[str]]:
-    """Eight finished trainings in a store of their own, the one with the lowest validation AUC first."""
+    """Eight finished trainings in a store of their own, in ascending order of validation AUC."""
     copy = copied(_eight, tmp_path / "eight")
     with working_in(copy.folder):
         yield list(copy.trials)
@@ -208,7 +208,7 @@ def runs(_eight: Store, tmp_path: Path) -> Iterator[list[str]]:
 
 @pytest.fixture
 def rewrite_data(store: Store) -> Callable[..., None]:
-    """Replaces arrays of the store's data file; ``None`` takes one out."""
+    """Return a function that replaces arrays of the store's data file, or removes those that are ``None``."""
     import numpy as np
 
     def rewrite(**changes: Any) -> None:

@@ -7,7 +7,7 @@ from helpers.registry import Promoted
 
 from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.selection.ledger import access_lines
-from mobilenet_chest.tracking import runs
+from mobilenet_chest.tracking import artifacts
 
 
 def test_the_version_carries_its_origin_and_metrics(promoted: Promoted) -> None:
@@ -32,7 +32,7 @@ def test_the_card_says_what_the_model_is_and_is_not(promoted: Promoted) -> None:
     card = store.client.get_model_version("tiny", "1").description
     run = store.run(promotion.run_id)
     metrics = run.data.metrics
-    table = runs.stored_predictions(store.client, run, "val")
+    table = artifacts.stored_predictions(store.client, run, "val")
     val_interval = auc_interval(table["label"].to_numpy(), table["probability_tta"].to_numpy())
     cells = [
         (promotion.test["test_auc_tta"], promotion.intervals["test_auc_tta"]),
@@ -54,5 +54,5 @@ def test_the_card_says_what_the_model_is_and_is_not(promoted: Promoted) -> None:
     ):
         assert text in card
     assert "nan" not in card.lower().replace("nano", "")
-    with runs.artifact(store.client, run, "model_card.md") as path:
+    with artifacts.artifact(store.client, run, "model_card.md") as path:
         assert path.read_text(encoding="utf-8") == card

@@ -23,7 +23,7 @@ from mobilenet_chest.evaluation.intervals import wilson
 from mobilenet_chest.evaluation.significance import mcnemar
 from mobilenet_chest.registry.gates import GateResult, check_promotable, gate_table, gate_tags, judge_run
 from mobilenet_chest.registry.promote import promote
-from mobilenet_chest.tracking import runs
+from mobilenet_chest.tracking import artifacts, runs
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -33,14 +33,14 @@ def judged(store: Store, run_id: str, gates: dict[str, Any], accesses: int = 1) 
     """Return the results of the gates that judge the run alone."""
     set_gates(store, run_id, gates)
     run = store.run(run_id)
-    return judge_run(store.client, runs.Candidate(run), runs.run_config(store.client, run), accesses)
+    return judge_run(store.client, runs.Candidate(run), artifacts.run_config(store.client, run), accesses)
 
 
 def held_against(store: Store, run_id: str, gates: dict[str, Any], current: str | None) -> list[GateResult]:
     """Return the results of the gates that compare the run with the current version."""
     set_gates(store, run_id, gates)
     run = store.run(run_id)
-    candidate, config = runs.Candidate(run), runs.run_config(store.client, run)
+    candidate, config = runs.Candidate(run), artifacts.run_config(store.client, run)
     try:
         return check_promotable(store.client, candidate, config, "tiny", current, (), even_if_worse=True)[1]
     except PromotionRefused as refusal:
@@ -48,14 +48,14 @@ def held_against(store: Store, run_id: str, gates: dict[str, Any], current: str 
 
 
 def predictions(store: Store, run_id: str) -> tuple[np.ndarray, np.ndarray]:
-    table = runs.stored_predictions(store.client, store.run(run_id), "val")
+    table = artifacts.stored_predictions(store.client, store.run(run_id), "val")
     return table["label"].to_numpy(), table["probability_tta"].to_numpy()
 
 
 class TestRunAlone:
     def test_without_gates_nothing_is_judged(self, store: Store) -> None:
         run = store.run(store.single)
-        assert judge_run(store.client, runs.Candidate(run), runs.run_config(store.client, run), 1) == []
+        assert judge_run(store.client, runs.Candidate(run), artifacts.run_config(store.client, run), 1) == []
 
     @pytest.mark.parametrize(("gate", "label"), [("sensitivity", 1), ("specificity", 0)])
     def test_the_lower_end_of_the_interval_counts(self, store: Store, gate: str, label: int) -> None:
@@ -134,9 +134,9 @@ class TestBaseline:
 
     def test_confidence_and_accuracy(self, store: Store) -> None:
         best = store.trials[store.best]
-        config = runs.run_config(store.client, store.run(store.single))
+        config = artifacts.run_config(store.client, store.run(store.single))
         (labels, own), (_, others) = predictions(store, store.single), predictions(store, best)
-        seed = runs.run_config(store.client, store.run(best)).seed
+        seed = artifacts.run_config(store.client, store.run(best)).seed
         expected = mcnemar(
             crossfit_correct(labels, own, config.evaluation, config.seed),
             crossfit_correct(labels, others, config.evaluation, seed),

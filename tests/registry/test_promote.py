@@ -16,7 +16,7 @@ from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.registry import package
 from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.selection import evaluate as evaluate_module
-from mobilenet_chest.tracking import runs
+from mobilenet_chest.tracking import artifacts
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -42,7 +42,7 @@ class TestPromoted:
         assert (access.study, access.run_id, access.result) == ("dropout-study", promotion.run_id, promotion.test)
         assert str(access.who).endswith(", promote")
         assert {"test_auc", "test_accuracy_tta_threshold", "test_sensitivity"} <= promotion.test.keys()
-        table = runs.stored_predictions(store.client, run, "test")
+        table = artifacts.stored_predictions(store.client, run, "test")
         np.testing.assert_array_equal(table["row"], load_test(store.config().data).rows)
         assert promotion.intervals.keys() == promotion.test.keys()
         assert promotion.intervals["test_auc"] == auc_interval(

@@ -11,7 +11,7 @@ import torch
 from helpers.registry import Promoted
 
 from mobilenet_chest.data.dataset import load_train_val, resize, stored_validation_images
-from mobilenet_chest.tracking import runs
+from mobilenet_chest.tracking import artifacts
 
 
 def test_it_predicts_the_validation_images_as_the_run_did(promoted: Promoted) -> None:
@@ -20,7 +20,7 @@ def test_it_predicts_the_validation_images_as_the_run_did(promoted: Promoted) ->
     data = store.config().data
     table = model.predict(stored_validation_images(data, load_train_val(data).val.rows))
     run = store.run(promotion.run_id)
-    stored = runs.stored_predictions(store.client, run, "val")["probability_tta"].to_numpy()
+    stored = artifacts.stored_predictions(store.client, run, "val")["probability_tta"].to_numpy()
     np.testing.assert_allclose(table["probability"].to_numpy(), stored, atol=1e-4, rtol=0)
     assert list(table) == ["probability", "label_name", "label"]
     np.testing.assert_array_equal(table["label"], table["probability"] >= run.data.metrics["threshold"])
@@ -35,7 +35,7 @@ def test_it_takes_images_of_any_size_and_number(promoted: Promoted, monkeypatch:
     table = model.predict(images)
     assert [str(kind) for kind in table.dtypes][::2] == ["float64", "int64"]
     run = store.run(promotion.run_id)
-    network = runs.trained_model(store.client, run, runs.run_config(store.client, run))
+    network = artifacts.trained_model(store.client, run, artifacts.run_config(store.client, run))
     pixels = resize(torch.from_numpy(images)[:, None], 32)
     with torch.inference_mode():
         expected = (network(pixels).sigmoid() + network(pixels.flip(-1)).sigmoid()) / 2
