@@ -18,7 +18,7 @@ from mobilenet_chest.registry.rollback import rollback as move_back
 
 if TYPE_CHECKING:
     from mobilenet_chest.registry.gates import GateResult
-    from mobilenet_chest.registry.promote import Promotion
+    from mobilenet_chest.registry.promotion import Promotion
 
 
 def promote(

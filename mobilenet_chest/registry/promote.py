@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +13,13 @@ from mlflow import MlflowClient
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_validation_images
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
-from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.registry import digests, package
 from mobilenet_chest.registry.card import model_card, version_tags
 from mobilenet_chest.registry.gates import GateResult, check_promotable, gate_tags, judge_run
+from mobilenet_chest.registry.promotion import Promotion, check_names, previous_tag
 from mobilenet_chest.registry.queue import QueueSlot, alias_version, queue_slot, revoke_dead
 from mobilenet_chest.selection.evaluate import check_same_rows, evaluate_run, stored_intervals, stored_test_metrics
-from mobilenet_chest.selection.ledger import Access, accesses, check_unopened
+from mobilenet_chest.selection.ledger import accesses, check_unopened
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model, why_no_model
 from mobilenet_chest.tracking.runs import Candidate, find_run
@@ -34,35 +32,6 @@ program rounds float32 sums in another order, which changes about 1e-6."""
 
 Judge = Callable[[str | None], tuple[list[str], list[GateResult]]]
 """Judges the run against the version that the alias points to, as :func:`check_promotable` does; it may refuse."""
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """The result of a promotion. The attributes are the keys of ``promote --json``.
-
-    Attributes:
-        name: Registered model.
-        version: Its version; ``None`` for a dry run.
-        alias: The alias, moved if ``promoted``.
-        run_id: The promoted run.
-        promoted: Whether the alias now points to ``version``.
-        reasons: For a dry run, what would happen; otherwise what was done.
-        test: Metrics of the sealed test split, by name.
-        openings: Every access to the test split for the run's study, or for the run itself without a study.
-        intervals: 95% intervals of the test metrics, by name.
-        gates: Results of the experiment's gates.
-    """
-
-    name: str
-    version: str | None
-    alias: str
-    run_id: str
-    promoted: bool
-    reasons: list[str] = field(default_factory=list)
-    test: dict[str, float] = field(default_factory=dict)
-    openings: list[Access] = field(default_factory=list)
-    intervals: dict[str, Interval] = field(default_factory=dict)
-    gates: list[GateResult] = field(default_factory=list)
 
 
 @as_tracking_lost()
@@ -104,8 +73,7 @@ def promote(
     model_name = name or config.name
     check_names(model_name, alias)
     _check_finished(candidate)
-    check_same_rows(candidate.run, config)
-    _check_test_split(config)
+    _check_data(candidate, config)
     if not dry_run:
         revoke_dead(client, model_name)
     current = alias_version(client, model_name, alias)
@@ -125,35 +93,7 @@ def promote(
         return Promotion(model_name, None, alias, candidate.run_id, False, steps + comparison, openings=earlier,
                          gates=results)  # fmt: skip
     with queue_slot(client, model_name, candidate.run_id) as slot:
-        # while this promotion waited, an earlier one may have moved the alias: to a better run, or to this very run
-        current = alias_version(client, model_name, alias)
-        if (promotion := _already_promoted(client, candidate, model_name, alias, current)) is not None:
-            return promotion
-        _, results = judge(current)
-        return _promote(slot, candidate, config, alias, results, judge, again)
-
-
-def check_names(name: str, alias: str) -> None:
-    """Refuse a registered model's name, or an alias, that cannot be part of ``models:/NAME@ALIAS``.
-
-    Raises:
-        TrackingError: It says what is allowed.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,119}", name):
-        raise TrackingError(
-            f"--name {name!r}: not a name for a registered model; letters, digits, '_', '.', '-' and spaces are "
-            "allowed, at most 120, the first a letter or digit"
-        )
-    if not re.fullmatch(r"(?![vV]\d+$|latest$)[A-Za-z][A-Za-z0-9_-]{0,99}", alias):
-        raise TrackingError(
-            f"--alias {alias!r}: not an alias; letters, digits, '_' and '-' are allowed, at most 100, the first a "
-            "letter, and neither 'latest' nor 'v1' and the like"
-        )
-
-
-def previous_tag(alias: str) -> str:
-    """Return the name of the version tag that holds the version the alias pointed to before."""
-    return f"{tags.PREVIOUS_PREFIX}{alias}"
+        return _promote(slot, candidate, config, alias, judge, again)
 
 
 def _check_finished(candidate: Candidate) -> None:
@@ -171,7 +111,8 @@ def _check_finished(candidate: Candidate) -> None:
         raise PromotionRefused(reasons)
 
 
-def _check_test_split(config: Config) -> None:
+def _check_data(candidate: Candidate, config: Config) -> None:
+    check_same_rows(candidate.run, config)
     if not has_test_split(config.data):
         raise DataError(
             f"{config.data.path or config.data.dataset}: has no test_images and test_labels, which promotion evaluates "
@@ -212,16 +153,15 @@ def _planned_steps(
 
 
 def _promote(
-    slot: QueueSlot,
-    candidate: Candidate,
-    config: Config,
-    alias: str,
-    results: list[GateResult],
-    judge: Judge,
-    again: bool,
-) -> Promotion:
+    slot: QueueSlot, candidate: Candidate, config: Config, alias: str, judge: Judge, again: bool
+) -> Promotion:  # fmt: skip
     """Fill the version of the queue slot, prove it, and move the alias to it."""
     client, name, version, run_id = slot.client, slot.name, slot.version, candidate.run_id
+    # while this promotion waited, an earlier one may have moved the alias: to a better run, or to this very run
+    current = alias_version(client, name, alias)
+    if (promotion := _already_promoted(client, candidate, name, alias, current)) is not None:
+        return promotion
+    _, results = judge(current)
     _pack(slot, candidate, config)
     difference, compared = _verify(slot, candidate, config)
     test = stored_test_metrics(client, run_id)

@@ -8,7 +8,7 @@ from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import PromotionRefused, TrackingError, nearest
 from mobilenet_chest.registry import package
-from mobilenet_chest.registry.promote import Promotion, check_names, previous_tag
+from mobilenet_chest.registry.promotion import Promotion, check_names, previous_tag
 from mobilenet_chest.registry.queue import alias_version, queue_slot, revoke_dead
 from mobilenet_chest.selection.evaluate import stored_intervals, stored_test_metrics
 from mobilenet_chest.selection.ledger import accesses

@@ -21,7 +21,7 @@ from mobilenet_chest.data.download import fetch
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import ConfigError, DataError, TrackingError
 from mobilenet_chest.registry import package
-from mobilenet_chest.registry.promote import check_names
+from mobilenet_chest.registry.promotion import check_names
 
 Make = Callable[..., Config]
 

@@ -12,7 +12,7 @@ import yaml
 from mlflow import MlflowClient
 
 from helpers.stores import Store
-from mobilenet_chest.registry.promote import Promotion
+from mobilenet_chest.registry.promotion import Promotion
 
 Promoted = tuple[Store, Promotion]
 """A store in which the study was promoted, and that promotion."""

@@ -20,7 +20,8 @@ from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from helpers.experiments import SMALL_MODEL, tiny_fields
 from mobilenet_chest.config import Config, parse
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.registry.promote import Promotion, promote
+from mobilenet_chest.registry.promote import promote
+from mobilenet_chest.registry.promotion import Promotion
 from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep import study as study_module
 from mobilenet_chest.sweep.local_workers import Job, work

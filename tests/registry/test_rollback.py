@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from mobilenet_chest.cli.app import app
 from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.registry import queue
-from mobilenet_chest.registry.promote import Promotion, previous_tag
+from mobilenet_chest.registry.promotion import Promotion, previous_tag
 from mobilenet_chest.registry.rollback import rollback
 from mobilenet_chest.tracking import tags
 
