@@ -46,7 +46,7 @@ def test_an_ensemble_counts_its_members(store: Store) -> None:
 
 
 def test_the_store_is_asked_once_for_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, asked, real = store.client, [], module.search_all
+    client, asked, real = store.client, [], module.search_runs
     candidates = [find_run(client, run_id) for run_id in (*store.trials, store.single)] * 100
 
     def search(*given: Any) -> Any:
@@ -57,7 +57,7 @@ def test_the_store_is_asked_once_for_all(store: Store, monkeypatch: pytest.Monke
         def get_run(self, run_id: str) -> Any:
             raise AssertionError(f"asked for run {run_id}")
 
-    monkeypatch.setattr(module, "search_all", search)
+    monkeypatch.setattr(module, "search_runs", search)
     assert len(budgets(Silent(), candidates)) == len(candidates)
     assert len(asked) == 1
     # runs that have their study with them, or none, need not be asked for at all
