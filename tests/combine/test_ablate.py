@@ -42,11 +42,11 @@ def test_every_usual_value_fits(path: str, tiny: Make) -> None:
 
 def test_the_interval_is_student_s() -> None:
     """Of 1, 2 and 6: mean 3, standard deviation sqrt(7), t(0.975, 2) = 4.3027."""
-    found = mean_difference([1.0, 2.0, 6.0])
-    assert found.mean == 3
+    difference = mean_difference([1.0, 2.0, 6.0])
+    assert difference.mean == 3
     half = 4.302653 * math.sqrt(7) / math.sqrt(3)
-    assert (found.low, found.high) == (pytest.approx(3 - half), pytest.approx(3 + half))
-    assert found.each == (1.0, 2.0, 6.0)
+    assert (difference.low, difference.high) == (pytest.approx(3 - half), pytest.approx(3 + half))
+    assert difference.each == (1.0, 2.0, 6.0)
     # five folds of which each trains on four: 1/5 becomes 1/5 + 1/4
     plain, wide = (
         mean_difference([1.0, 2.0, 6.0, 4.0, 3.0]),

@@ -27,11 +27,11 @@ def test_the_teachers_share() -> None:
     logits = torch.tensor([0.4, -1.0], requires_grad=True)
     teacher = Teacher(torch.tensor([9.0, 2.0, -3.0]), weight=0.25, temperature=2.0)
     rows = torch.tensor([1, 2])
-    own = functional.binary_cross_entropy_with_logits(logits, torch.tensor([1.0, 0.0]), reduction="sum")
+    loss = functional.binary_cross_entropy_with_logits(logits, torch.tensor([1.0, 0.0]), reduction="sum")
     soft = torch.sigmoid(torch.tensor([1.0, -1.5]))
     p = torch.sigmoid(logits.detach() / 2)
     compared = -(soft * p.log() + (1 - soft) * (1 - p).log()).sum()
-    torch.testing.assert_close(teacher.mixed(own, logits, rows).detach(), (0.75 * own + 0.25 * 4 * compared).detach())
+    torch.testing.assert_close(teacher.mixed(loss, logits, rows).detach(), (0.75 * loss + 0.25 * 4 * compared).detach())
     # a student that agrees has nothing to learn from the teacher
     agreeing = torch.tensor([2.0, -3.0], requires_grad=True)
     taught = Teacher(teacher.logits, 1.0, 2.0).mixed(torch.zeros(()), agreeing, rows)

@@ -74,8 +74,8 @@ def test_what_is_stored_is_the_ensemble(tiny: Make) -> None:
     config = run_config(client, run)
     model = trained_model(client, run, config)
     assert isinstance(model, Ensemble)
-    found = predict(model, load_train_val(config.data).val, torch.device("cpu"))
-    np.testing.assert_allclose(found.probability_tta, table(result.run_id)["probability_tta"], atol=1e-6)
+    predictions = predict(model, load_train_val(config.data).val, torch.device("cpu"))
+    np.testing.assert_allclose(predictions.probability_tta, table(result.run_id)["probability_tta"], atol=1e-6)
     assert evaluate(result.run_id, "val").metrics["val_auc"] == pytest.approx(result.metrics["val_auc"])
 
 

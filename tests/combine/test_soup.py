@@ -82,9 +82,9 @@ def test_a_soup_of_fine_tunings_from_one_start(tiny: Make) -> None:
     assert run.data.metrics["best_member_val_auc"] > 0
     by_id = {part.run_id: part for part in parts}
     states = [trained_model(client, by_id[i].run, config).state_dict() for i in result.members]
-    expected, found = average(states), trained_model(client, run, config).state_dict()
+    expected, actual = average(states), trained_model(client, run, config).state_dict()
     learned = [name for name in expected if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
-    assert all(torch.equal(found[name], expected[name]) for name in learned)
+    assert all(torch.equal(actual[name], expected[name]) for name in learned)
 
 
 def test_statistics_are_those_of_the_average(tiny: Make) -> None:

@@ -65,12 +65,17 @@ class TestRunAlone:
         table.assign(probability_tta=np.where((table["label"] == 1) != wrong, 0.9, 0.1)).to_parquet(path, index=False)
         shown = (table["label"] == label).to_numpy()
         right, images = int((shown & ~wrong).sum()), int(shown.sum())
-        found = wilson(right, images)
+        interval = wilson(right, images)
         # a limit between the lower end and the value: refused
-        (refused,) = judged(store, store.single, {gate: (found.low + found.value) / 2})
-        (passed,) = judged(store, store.single, {gate: found.low - 1e-6})
-        assert (refused.gate, refused.figure, refused.passed) == (gate, found.low, False)
-        assert (passed.gate, passed.figure, passed.bound, passed.passed) == (gate, found.low, found.low - 1e-6, True)
+        (refused,) = judged(store, store.single, {gate: (interval.low + interval.value) / 2})
+        (passed,) = judged(store, store.single, {gate: interval.low - 1e-6})
+        assert (refused.gate, refused.figure, refused.passed) == (gate, interval.low, False)
+        assert (passed.gate, passed.figure, passed.bound, passed.passed) == (
+            gate,
+            interval.low,
+            interval.low - 1e-6,
+            True,
+        )
         assert f"{right} of {images} images" in passed.detail
 
     def test_patients_with_several_images_are_drawn_whole(self, store: Store) -> None:
@@ -82,10 +87,12 @@ class TestRunAlone:
         table.to_parquet(path, index=False)
         (alone,) = judged(store, store.single, {"sensitivity": 0.1})
         table.assign(patient=patients.astype(str)).to_parquet(path, index=False)
-        (found,) = judged(store, store.single, {"sensitivity": 0.1})
+        (result,) = judged(store, store.single, {"sensitivity": 0.1})
         labels, scores = table["label"].to_numpy(), table["probability_tta"].to_numpy()
-        expected = bootstrap(labels, scores, lambda own, of_it: float((of_it[own == 1] > 0.5).mean()), groups=patients)
-        assert found.figure == expected.low
+        expected = bootstrap(
+            labels, scores, lambda drawn, drawn_scores: float((drawn_scores[drawn == 1] > 0.5).mean()), groups=patients
+        )
+        assert result.figure == expected.low
         assert isinstance(alone.figure, float)
         assert expected.low < alone.figure - 0.05
 
@@ -108,20 +115,20 @@ class TestRunAlone:
     @pytest.mark.parametrize(("tag", "passed"), [("false", True), ("true", False), ("unknown", False)])
     def test_committed_code(self, store: Store, tag: str, passed: bool) -> None:
         store.client.set_tag(store.single, "git_dirty", tag)
-        (found,) = judged(store, store.single, {"clean_git": True})
-        assert (found.figure, found.passed) == (tag, passed)
+        (result,) = judged(store, store.single, {"clean_git": True})
+        assert (result.figure, result.passed) == (tag, passed)
 
     @pytest.mark.parametrize(("accesses", "passed"), [(1, True), (2, True), (3, False)])
     def test_accesses_to_the_test_split(self, store: Store, accesses: int, passed: bool) -> None:
-        (found,) = judged(store, store.single, {"test_openings": 2}, accesses)
-        assert (found.figure, found.bound, found.passed) == (accesses, 2, passed)
+        (result,) = judged(store, store.single, {"test_openings": 2}, accesses)
+        assert (result.figure, result.bound, result.passed) == (accesses, 2, passed)
 
 
 class TestBaseline:
     def test_a_baseline_by_its_study_and_by_its_run(self, store: Store) -> None:
         best = store.trials[store.best]
-        (labels, own), (_, others) = predictions(store, store.single), predictions(store, best)
-        expected = auc_difference(labels, own, others, level=0.9)
+        (labels, scores), (_, other_scores) = predictions(store, store.single), predictions(store, best)
+        expected = auc_difference(labels, scores, other_scores, level=0.9)
         for reference in ("dropout-study", best):
             asked = {"reference": reference, "margin": -expected.low + 1e-6}
             (passed,) = judged(store, store.single, {"baseline": asked})
@@ -135,17 +142,17 @@ class TestBaseline:
     def test_confidence_and_accuracy(self, store: Store) -> None:
         best = store.trials[store.best]
         config = artifacts.run_config(store.client, store.run(store.single))
-        (labels, own), (_, others) = predictions(store, store.single), predictions(store, best)
+        (labels, scores), (_, other_scores) = predictions(store, store.single), predictions(store, best)
         seed = artifacts.run_config(store.client, store.run(best)).seed
         expected = mcnemar(
-            crossfit_correct(labels, own, config.evaluation, config.seed),
-            crossfit_correct(labels, others, config.evaluation, seed),
+            crossfit_correct(labels, scores, config.evaluation, config.seed),
+            crossfit_correct(labels, other_scores, config.evaluation, seed),
             level=0.98,
         )
         asked = {"reference": best, "margin": 0.1, "confidence": 0.99, "metric": "val_accuracy_crossfit"}
-        (found,) = judged(store, store.single, {"baseline": asked})
-        assert found.figure == pytest.approx(expected.low)
-        assert "one-sided 99% lower bound" in found.detail
+        (result,) = judged(store, store.single, {"baseline": asked})
+        assert result.figure == pytest.approx(expected.low)
+        assert "one-sided 99% lower bound" in result.detail
 
     def test_an_unknown_baseline(self, store: Store) -> None:
         asked = {"reference": "dropout-studi", "margin": 0.02}
@@ -153,26 +160,26 @@ class TestBaseline:
             judged(store, store.single, {"baseline": asked})
 
     def test_the_run_itself_is_not_inferior(self, store: Store) -> None:
-        (found,) = judged(store, store.single, {"baseline": {"reference": store.single, "margin": 0}})
-        assert (found.figure, found.passed, found.detail) == (0.0, True, f"baseline {store.single} is this run")
+        (result,) = judged(store, store.single, {"baseline": {"reference": store.single, "margin": 0}})
+        assert (result.figure, result.passed, result.detail) == (0.0, True, f"baseline {store.single} is this run")
 
     def test_other_rows_are_not_compared(self, store: Store) -> None:
         asked = {"baseline": {"reference": store.trials[0], "margin": 0.5}}
         path = artifact(store, store.trials[0], "predictions/val.parquet")
         table = pd.read_parquet(path)
         table.assign(row=table["row"] + 1).to_parquet(path, index=False)
-        (found,) = judged(store, store.single, asked)
-        assert (found.figure, found.passed) == (None, False)
-        assert "the two were not scored on the same images" in found.detail
+        (result,) = judged(store, store.single, asked)
+        assert (result.figure, result.passed) == (None, False)
+        assert "the two were not scored on the same images" in result.detail
         store.client.set_tag(store.trials[0], "val_digest", "0123456789abcdef")
-        (found,) = judged(store, store.single, asked)
-        assert not found.passed
-        assert "scored on rows with digest 0123456789abcdef" in found.detail
+        (result,) = judged(store, store.single, asked)
+        assert not result.passed
+        assert "scored on rows with digest 0123456789abcdef" in result.detail
         path.unlink()
         store.client.set_tag(store.trials[0], "val_digest", store.run(store.single).data.tags["val_digest"])
-        (found,) = judged(store, store.single, asked)
-        assert not found.passed
-        assert "no predictions/val.parquet that can be read" in found.detail
+        (result,) = judged(store, store.single, asked)
+        assert not result.passed
+        assert "no predictions/val.parquet that can be read" in result.detail
 
 
 class TestChampion:
@@ -186,12 +193,12 @@ class TestChampion:
 
     def test_a_champion(self, promoted: Promoted) -> None:
         store, promotion = promoted
-        (labels, own), (_, others) = predictions(store, store.single), predictions(store, promotion.run_id)
-        expected = auc_difference(labels, own, others, level=0.9)
+        (labels, scores), (_, other_scores) = predictions(store, store.single), predictions(store, promotion.run_id)
+        expected = auc_difference(labels, scores, other_scores, level=0.9)
         for margin, passed in ((-expected.low + 1e-6, True), (-expected.low - 1e-6, False)):
-            (found,) = held_against(store, store.single, {"champion": {"margin": margin}}, "1")
-            assert (found.gate, found.figure, found.passed) == ("champion", expected.low, passed)
-            assert "than version 1" in found.detail
+            (result,) = held_against(store, store.single, {"champion": {"margin": margin}}, "1")
+            assert (result.gate, result.figure, result.passed) == ("champion", expected.low, passed)
+            assert "than version 1" in result.detail
 
     def test_other_data_than_the_champion(self, promoted: Promoted) -> None:
         store, _ = promoted

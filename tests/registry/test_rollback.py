@@ -100,11 +100,11 @@ def test_on_the_command_line(words: list[str], promoted: Promoted) -> None:
     promoted_again(store)
     result = CliRunner().invoke(app, ["promote", *words, "--json"])
     assert result.exit_code == 0, result.stderr
-    found = json.loads(result.stdout)
-    assert {"name", "version", "alias", "run_id", "promoted", "reasons", "test", "openings"} <= found.keys()
-    assert found["test"] == promotion.test
-    assert [opening["result"] for opening in found["openings"]] == [promotion.test]
-    assert (found["version"], found["run_id"], found["promoted"]) == ("1", promotion.run_id, True)
+    document = json.loads(result.stdout)
+    assert {"name", "version", "alias", "run_id", "promoted", "reasons", "test", "openings"} <= document.keys()
+    assert document["test"] == promotion.test
+    assert [opening["result"] for opening in document["openings"]] == [promotion.test]
+    assert (document["version"], document["run_id"], document["promoted"]) == ("1", promotion.run_id, True)
     none = CliRunner().invoke(app, ["promote", *words])
     assert none.exit_code == 3
     assert "version 1 is the first" in none.stderr

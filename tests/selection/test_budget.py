@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 def test_a_study_s_best_is_chosen_from_its_trials(store: Store) -> None:
     client = store.client
-    found = budget(client, find_run(client, store.study_run))
+    selected_from = budget(client, find_run(client, store.study_run))
     tried = len(store.trials)
-    assert found == Budget(trials=tried, members=1, seeds=0, epochs=6, thresholds=41, resampling="holdout")
+    assert selected_from == Budget(trials=tried, members=1, seeds=0, epochs=6, thresholds=41, resampling="holdout")
     # a trial that is named by itself was chosen all the same
-    assert budget(client, find_run(client, store.trials[0])) == found
+    assert budget(client, find_run(client, store.trials[0])) == selected_from
 
 
 def test_a_training_of_its_own_is_chosen_from_nothing_but_epochs_and_thresholds(store: Store) -> None:
-    found = budget(store.client, find_run(store.client, store.single))
-    assert (found.trials, found.seeds, found.members) == (1, 0, 1)
-    assert (found.epochs, found.thresholds) == (6, 41)
+    selected_from = budget(store.client, find_run(store.client, store.single))
+    assert (selected_from.trials, selected_from.seeds, selected_from.members) == (1, 0, 1)
+    assert (selected_from.epochs, selected_from.thresholds) == (6, 41)
 
 
 def test_a_confirmed_study_says_on_how_many_seeds(store: Store) -> None:

@@ -151,9 +151,11 @@ class TestIntervals:
         assert "val_brier" not in plain[worse].intervals
         assert plain[worse].differences.keys() == {"val_auc", "val_accuracy_crossfit"}
         assert vars(asked[worse].intervals["val_brier"]) == pytest.approx(vars(bootstrap(label, second, brier)))
-        found, expected = asked[worse].differences["val_brier"], bootstrap_difference(label, second, first, brier)
-        assert [found.value, found.low, found.high, found.p] == pytest.approx(list(vars(expected).values()))
-        assert found.verdict == "worse"
+        comparison, expected = asked[worse].differences["val_brier"], bootstrap_difference(label, second, first, brier)
+        assert [comparison.value, comparison.low, comparison.high, comparison.p] == pytest.approx(
+            list(vars(expected).values())
+        )
+        assert comparison.verdict == "worse"
         assert asked[worse].baseline["val_brier"] == pytest.approx(expected.value)
 
     def test_a_metric_that_is_none(self, store: Store) -> None:
@@ -202,12 +204,12 @@ class TestDifferences:
         for metric in ("val_auc", "val_accuracy_crossfit"):
             assert rows[worse].differences[metric].verdict == "worse"
             assert rows[worse].differences[metric].not_inferior is None
-        found = rows[better].differences
-        assert found["val_auc"].verdict == "better"
+        comparisons = rows[better].differences
+        assert comparisons["val_auc"].verdict == "better"
         table = pd.read_parquet(predictions_file(store, store.single))
-        label, own = table["label"].to_numpy(), separating(store, better, 0.0)["probability"]
-        expected = auc_difference(label, own, table["probability"].to_numpy())
-        auc = found["val_auc"]
+        label, scores = table["label"].to_numpy(), separating(store, better, 0.0)["probability"]
+        expected = auc_difference(label, scores, table["probability"].to_numpy())
+        auc = comparisons["val_auc"]
         assert (auc.value, auc.low, auc.high, auc.p) == (expected.value, expected.low, expected.high, expected.p)
         both = [rows[run_id].differences["val_auc"] for run_id in (better, worse)]
         assert [comparison.p_holm for comparison in both] == holm([comparison.p for comparison in both])
@@ -234,11 +236,11 @@ class TestDifferences:
 
     def test_other_data_are_refused_with_both_digests(self, store: Store) -> None:
         store.client.set_tag(store.trials[0], "val_digest", "0123456789abcdef")
-        own = store.run(store.single).data.tags["val_digest"]
+        digest = store.run(store.single).data.tags["val_digest"]
         row = by_id(compare([*store.trials], baseline=store.single))[store.trials[0]]
         assert not row.comparable
         assert row.reason == (
-            f"scored on other images than the baseline: chestmnist 0123456789abcdef, not chestmnist {own}"
+            f"scored on other images than the baseline: chestmnist 0123456789abcdef, not chestmnist {digest}"
         )
         assert row.differences == {}
         assert row.intervals

@@ -23,13 +23,18 @@ if TYPE_CHECKING:
 
 def test_validation_gives_the_metrics_of_the_run(store: Store) -> None:
     run = store.run(store.single)
-    found = evaluate(store.single, "val")
-    assert (found.run_id, found.split, found.rows, found.test_evaluations) == (store.single, "val", 34, 0)
-    assert found.metrics.keys() == {
+    evaluation = evaluate(store.single, "val")
+    assert (evaluation.run_id, evaluation.split, evaluation.rows, evaluation.test_evaluations) == (
+        store.single,
+        "val",
+        34,
+        0,
+    )
+    assert evaluation.metrics.keys() == {
         "val_accuracy", "val_accuracy_tta", "val_accuracy_tta_threshold", "val_auc", "val_auc_tta",
         "val_sensitivity", "val_specificity",
     }  # fmt: skip
-    assert found.metrics == pytest.approx({name: run.data.metrics[name] for name in found.metrics}, abs=1e-9)
+    assert evaluation.metrics == pytest.approx({name: run.data.metrics[name] for name in evaluation.metrics}, abs=1e-9)
 
 
 def test_validation_writes_nothing(store: Store) -> None:

@@ -27,18 +27,18 @@ Rewrite = Callable[..., None]
 def test_groups_of_validation(store: Store, rewrite_data: Rewrite) -> None:
     sex = np.where(np.arange(40) % 3, "F", "M")
     rewrite_data(val_sex=sex)
-    found = evaluate(store.single, "val", groups=["sex"])
+    evaluation = evaluate(store.single, "val", groups=["sex"])
     run = store.run(store.single)
     table, threshold = stored_predictions(store.client, run, "val"), run.data.metrics["threshold"]
-    assert [(group.name, group.value) for group in found.groups] == [("all", ""), ("sex", "F"), ("sex", "M")]
-    assert found.groups[0].figures["sensitivity"].value == found.metrics["val_sensitivity"]
-    assert found.groups[0].figures["auc"].value == pytest.approx(found.metrics["val_auc_tta"])
-    for group in found.groups[1:]:
-        own = table[sex[table["row"]] == group.value]
-        labels, scores = own["label"].to_numpy(np.uint8), own["probability_tta"].to_numpy()
+    assert [(group.name, group.value) for group in evaluation.groups] == [("all", ""), ("sex", "F"), ("sex", "M")]
+    assert evaluation.groups[0].figures["sensitivity"].value == evaluation.metrics["val_sensitivity"]
+    assert evaluation.groups[0].figures["auc"].value == pytest.approx(evaluation.metrics["val_auc_tta"])
+    for group in evaluation.groups[1:]:
+        group_table = table[sex[table["row"]] == group.value]
+        labels, scores = group_table["label"].to_numpy(np.uint8), group_table["probability_tta"].to_numpy()
         right = (scores >= threshold) == (labels == 1)
-        assert (group.rows, group.positive) == (len(own), labels.sum())
-        assert group.figures["accuracy"] == wilson(int(right.sum()), len(own))
+        assert (group.rows, group.positive) == (len(group_table), labels.sum())
+        assert group.figures["accuracy"] == wilson(int(right.sum()), len(group_table))
         assert group.figures["auc"].low == pytest.approx(auc_interval(labels, scores).low)
 
 
@@ -50,10 +50,10 @@ def test_patients_of_the_file_widen_the_intervals(store: Store, rewrite_data: Re
     alone = evaluate(store.single, "val", groups=["view"], groups_from=_table(store.folder)).groups
     assert alone[0].patients is None
     rewrite_data(val_patients=np.arange(40) // 5)
-    found = evaluate(store.single, "val", groups=["view"], groups_from=_table(store.folder)).groups
-    assert found[0].patients == 8
-    assert found[0].figures["auc"].value == pytest.approx(alone[0].figures["auc"].value)
-    assert found[0].figures != alone[0].figures
+    groups = evaluate(store.single, "val", groups=["view"], groups_from=_table(store.folder)).groups
+    assert groups[0].patients == 8
+    assert groups[0].figures["auc"].value == pytest.approx(alone[0].figures["auc"].value)
+    assert groups[0].figures != alone[0].figures
 
 
 def test_intervals_of_the_run_s_metrics_draw_whole_patients(store: Store, rewrite_data: Rewrite) -> None:
@@ -85,10 +85,10 @@ def test_wrong_groups_are_refused_before_the_test_split_is_opened(store: Store, 
 
 def test_groups_of_test_come_with_its_one_access(store: Store, rewrite_data: Rewrite) -> None:
     rewrite_data(test_view=np.array(["PA", "AP"] * 20))
-    found = evaluate(store.single, "test", groups=["view"])
-    assert (found.test_evaluations, len(found.openings)) == (1, 1)
-    assert [group.value for group in found.groups] == ["", "AP", "PA"]
-    assert sum(group.rows for group in found.groups[1:]) == found.rows
+    evaluation = evaluate(store.single, "test", groups=["view"])
+    assert (evaluation.test_evaluations, len(evaluation.openings)) == (1, 1)
+    assert [group.value for group in evaluation.groups] == ["", "AP", "PA"]
+    assert sum(group.rows for group in evaluation.groups[1:]) == evaluation.rows
 
 
 def _table(folder: Path) -> Path:

@@ -42,22 +42,22 @@ def count(run: Run) -> int:
 def test_an_access_is_on_record_before_anything_is_read() -> None:
     run, before = made("train"), datetime.now(UTC) - timedelta(milliseconds=1)
     record = record_access(MlflowClient(), run, "promote", again=False)
-    (found,) = accesses(MlflowClient(), run)
-    assert (found.run_id, found.study, found.digest, found.result, found.again) == (
+    (access,) = accesses(MlflowClient(), run)
+    assert (access.run_id, access.study, access.digest, access.result, access.again) == (
         run.info.run_id, None, None, {}, False,
     )  # fmt: skip
-    assert before <= datetime.fromisoformat(str(found.when)) <= datetime.now(UTC)
-    assert re.fullmatch(r"\S+@\S+, promote", str(found.who))
+    assert before <= datetime.fromisoformat(str(access.when)) <= datetime.now(UTC)
+    assert re.fullmatch(r"\S+@\S+, promote", str(access.who))
     assert MlflowClient().get_run(run.info.run_id).data.tags["test_evaluations"] == "1"
     record.log_digest("0123456789abcdef")
     record.log_result({"test_auc_tta": 0.875, "test_accuracy_tta_threshold": 0.75})
-    (found,) = accesses(MlflowClient(), run)
-    assert (found.digest, found.result) == (
+    (access,) = accesses(MlflowClient(), run)
+    assert (access.digest, access.result) == (
         "0123456789abcdef", {"test_auc_tta": 0.875, "test_accuracy_tta_threshold": 0.75},
     )  # fmt: skip
-    when = str(found.when).replace("T", " ")[:16]
-    (line,) = access_lines([found])
-    for fact in (when, found.who, found.run_id, "test_auc_tta 0.8750", "test_accuracy_tta_threshold 0.7500"):
+    when = str(access.when).replace("T", " ")[:16]
+    (line,) = access_lines([access])
+    for fact in (when, access.who, access.run_id, "test_auc_tta 0.8750", "test_accuracy_tta_threshold 0.7500"):
         assert str(fact) in line
 
 
@@ -184,11 +184,11 @@ def test_an_entry_cannot_be_changed() -> None:
 def test_accesses_older_than_the_access_log() -> None:
     study = made("study", study="s")
     old, new = made("trial", study, study="s", test_evaluations="2"), made("trial", study, study="s")
-    found = accesses(MlflowClient(), new)
-    assert [(access.run_id, access.when, access.who, access.again) for access in found] == [
+    recorded = accesses(MlflowClient(), new)
+    assert [(access.run_id, access.when, access.who, access.again) for access in recorded] == [
         (old.info.run_id, None, None, again) for again in (False, True)
     ]
-    assert f"run {old.info.run_id} of study 's'" in access_lines(found)[0]
+    assert f"run {old.info.run_id} of study 's'" in access_lines(recorded)[0]
     with pytest.raises(SealedError, match=f"study 's' 2 times .*{old.info.run_id}"):
         open_split(new)
     open_split(old, again=True)

@@ -51,20 +51,20 @@ def shown(*arguments: str) -> str:
 
 def test_validation_gives_what_the_run_logged(store: Store) -> None:
     logged = store.run(store.single).data.metrics
-    found = operating_points(store.single, "val")
+    points = operating_points(store.single, "val")
     labels, probabilities = stored(store, "val")
-    assert (found.run_id, found.split, found.rows) == (store.single, "val", 34)
-    assert found.temperature == pytest.approx(logged["temperature"])
-    assert found.scores == pytest.approx({name: logged[f"val_{name}"] for name in SCORES})
-    assert found.calibrated == pytest.approx({name: logged[f"val_{name}_calibrated"] for name in SCORES})
-    for name, value in found.intervals.items():
+    assert (points.run_id, points.split, points.rows) == (store.single, "val", 34)
+    assert points.temperature == pytest.approx(logged["temperature"])
+    assert points.scores == pytest.approx({name: logged[f"val_{name}"] for name in SCORES})
+    assert points.calibrated == pytest.approx({name: logged[f"val_{name}_calibrated"] for name in SCORES})
+    for name, value in points.intervals.items():
         assert value.value == pytest.approx(logged[f"val_{name}"])
         assert value.low <= value.value < value.high
-    assert vars(found.intervals["brier"]) == pytest.approx(vars(bootstrap(labels, probabilities, brier)))
-    assert found.intervals["ece"] == ece_interval(labels, probabilities)
-    assert found.intervals.keys() == {f"{name}{kind}" for name in ("ece", "brier", "log_loss")
+    assert vars(points.intervals["brier"]) == pytest.approx(vars(bootstrap(labels, probabilities, brier)))
+    assert points.intervals["ece"] == ece_interval(labels, probabilities)
+    assert points.intervals.keys() == {f"{name}{kind}" for name in ("ece", "brier", "log_loss")
                                       for kind in ("", "_calibrated")}  # fmt: skip
-    (figures,) = found.figures
+    (figures,) = points.figures
     assert figures.threshold == logged["threshold"]
     assert figures.prevalence == labels.mean()
     ones = int(labels.sum())
@@ -72,14 +72,14 @@ def test_validation_gives_what_the_run_logged(store: Store) -> None:
     assert figures.specificity == wilson(round(logged["val_specificity"] * (34 - ones)), 34 - ones)
     assert figures.accuracy.value == pytest.approx(logged["val_accuracy_tta_threshold"])
     assert figures.accuracy.low < figures.accuracy.value < figures.accuracy.high
-    kinds = [(target.fixed, target.at) for target in found.targets]
+    kinds = [(target.fixed, target.at) for target in points.targets]
     assert kinds == [("specificity", 0.9), ("specificity", 0.95), ("sensitivity", 0.9), ("sensitivity", 0.95)]
-    first, last = found.targets[0], found.targets[3]
+    first, last = points.targets[0], points.targets[3]
     assert first.threshold == point_at_specificity(labels, probabilities, 0.9).threshold
     assert first.value.value == logged["val_sensitivity_at_specificity_90"]
     assert last.threshold == point_at_sensitivity(labels, probabilities, 0.95).threshold
     assert last.value.value == logged["val_specificity_at_sensitivity_95"]
-    for target in found.targets:
+    for target in points.targets:
         assert 0 <= target.value.low < target.value.high <= 1
 
 
@@ -96,8 +96,8 @@ def test_another_prevalence(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     labels = (generator.random(200) < 0.6).astype(np.uint8)
     probabilities = expit(2 * generator.normal(labels * 2.0 - 1, 1.0))
     replace_stored(monkeypatch, labels, probabilities)
-    found = operating_points(store.single, "val", 0.05)
-    here, there, moved = found.figures
+    points = operating_points(store.single, "val", 0.05)
+    here, there, moved = points.figures
     assert (here.prevalence, there.prevalence, moved.prevalence) == (labels.mean(), 0.05, 0.05)
     assert (there.threshold, there.sensitivity, there.specificity) == (
         here.threshold, here.sensitivity, here.specificity
@@ -106,7 +106,7 @@ def test_another_prevalence(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     assert there.accuracy.value == pytest.approx(0.05 * s + 0.95 * c)
     assert there.ppv.value == pytest.approx(0.05 * s / (0.05 * s + 0.95 * (1 - c)))
     assert there.npv.value == pytest.approx(0.95 * c / (0.95 * c + 0.05 * (1 - s)))
-    shift = found.temperature * (logit(labels.mean()) - logit(0.05))
+    shift = points.temperature * (logit(labels.mean()) - logit(0.05))
     assert logit(moved.threshold) == pytest.approx(logit(here.threshold) + shift)
     assert moved.specificity.value > here.specificity.value
     assert moved.accuracy.value > there.accuracy.value
@@ -116,15 +116,15 @@ def test_the_test_split_is_scored_at_what_validation_chose_and_not_opened_again(
     opened = evaluate(store.single, "test").openings
     val_labels, _ = stored(store, "val")
     labels, probabilities = stored(store, "test")
-    found = operating_points(store.single, "test", 0.3)
-    assert found.temperature == operating_points(store.single, "val").temperature
-    assert found.calibrated == calibration_scores(labels, apply_temperature(probabilities, found.temperature))
+    points = operating_points(store.single, "test", 0.3)
+    assert points.temperature == operating_points(store.single, "val").temperature
+    assert points.calibrated == calibration_scores(labels, apply_temperature(probabilities, points.temperature))
     run = store.run(store.single)
-    assert found.figures[0].sensitivity.value == pytest.approx(run.data.metrics["test_sensitivity"])
-    shift = found.temperature * (logit(val_labels.mean()) - logit(0.3))
-    assert logit(found.figures[2].threshold) == pytest.approx(logit(run.data.metrics["threshold"]) + shift)
+    assert points.figures[0].sensitivity.value == pytest.approx(run.data.metrics["test_sensitivity"])
+    shift = points.temperature * (logit(val_labels.mean()) - logit(0.3))
+    assert logit(points.figures[2].threshold) == pytest.approx(logit(run.data.metrics["threshold"]) + shift)
     assert run.data.tags["test_evaluations"] == "1"
-    assert found.openings == opened
+    assert points.openings == opened
     assert operating_points(store.single, "val").openings == []
     assert f"accesses to the test split:\n  {access_lines(opened)[0]}\n" in shown(
         "points", store.single, "--split", "test"
@@ -144,10 +144,12 @@ def test_patients_with_several_images_are_drawn_whole(store: Store, monkeypatch:
     replace_stored(monkeypatch, thrice, three_times)
     independent = operating_points(store.single, "val", 0.2)
 
-    def widths(found: module.OperatingPoints) -> np.ndarray:
-        figures = [getattr(found.figures[1], name) for name in ("sensitivity", "specificity", "accuracy", "ppv", "npv")]
-        proper = [found.intervals[name] for name in ("brier", "log_loss")]
-        targets = [target.value for target in found.targets]
+    def widths(points: module.OperatingPoints) -> np.ndarray:
+        figures = [
+            getattr(points.figures[1], name) for name in ("sensitivity", "specificity", "accuracy", "ppv", "npv")
+        ]
+        proper = [points.intervals[name] for name in ("brier", "log_loss")]
+        targets = [target.value for target in points.targets]
         return np.array([interval.high - interval.low for interval in (*figures, *proper, *targets)])
 
     assert widths(clustered) == pytest.approx(widths(single), rel=0.3)
@@ -158,7 +160,7 @@ def test_patients_with_several_images_are_drawn_whole(store: Store, monkeypatch:
 
 
 def test_runs_without_the_predictions(store: Store) -> None:
-    with pytest.raises(TrackingError, match=rf"`mobilenet-chest evaluate {store.single} --split test` opens it"):
+    with pytest.raises(TrackingError, match=rf"`mobilenet-chest evaluate {store.single} --split test`"):
         operating_points(store.single, "test")
     with pytest.raises(TrackingError, match=f"run {store.interrupted} has not finished"):
         operating_points(store.interrupted, "val")
@@ -180,19 +182,19 @@ def test_a_prevalence_out_of_range(store: Store, prevalence: float) -> None:
 
 def test_the_command_prints_tables_and_writes_nothing(store: Store) -> None:
     before = store.run(store.single).data.to_dictionary()
-    found = operating_points(store.single, "val", 0.05)
+    points = operating_points(store.single, "val", 0.05)
     printed = shown("points", store.single, "--prevalence", "0.05")
     assert store.run(store.single).data.to_dictionary() == before
-    assert printed.startswith(f"run {store.single}, val: 34 images; temperature {found.temperature:.3f}\n")
-    interval = found.figures[1].ppv
+    assert printed.startswith(f"run {store.single}, val: 34 images; temperature {points.temperature:.3f}\n")
+    interval = points.figures[1].ppv
     for text in (
-        "{0.value:.3f} ({0.low:.3f}–{0.high:.3f})".format(found.intervals["ece"]),
-        "{0.value:.3f} ({0.low:.3f}–{0.high:.3f})".format(found.intervals["log_loss_calibrated"]),
+        "{0.value:.3f} ({0.low:.3f}–{0.high:.3f})".format(points.intervals["ece"]),
+        "{0.value:.3f} ({0.low:.3f}–{0.high:.3f})".format(points.intervals["log_loss_calibrated"]),
         "calibrated, cross-fitted",
         "specificity 0.90",
-        f"sensitivity {found.targets[0].value.value:.3f} (",
+        f"sensitivity {points.targets[0].value.value:.3f} (",
         f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})",
-        f"{found.figures[2].threshold:.4f}",
+        f"{points.figures[2].threshold:.4f}",
     ):
         assert text in printed
     document = json.loads(shown("points", store.single, "--json"))
