@@ -157,9 +157,9 @@ class WorkerWatch:
     def alive(self, trial: FrozenTrial) -> bool:
         """Whether the worker of a running trial counts as alive after the last look; no worker at all is a dead one."""
         worker = trial.user_attrs.get(attributes.WORKER)
-        known = process_alive(worker)
-        if known is not None or worker is None:
-            return bool(known)
+        alive = process_alive(worker)
+        if alive is not None or worker is None:
+            return bool(alive)
         watched = self._watched.get(_process(worker))
         if watched is None or _heartbeat(trial) > watched.heartbeat:  # its heartbeat came after the last look
             return True

@@ -46,14 +46,14 @@ def test_full_in_mid_trial(disk: str, tracking: Path, experiment: Path, monkeypa
             wait_for_running_trials(process, tracking, least=4, most=EPOCHS // 2)
             fill(tracking / disk / "filler")
             assert process.wait(timeout=WAIT_SECONDS) == 1
-        said = (tracking / "err").read_text()
-        assert "Traceback" not in said
-        last = said.strip().splitlines()[-1]
+        log = (tracking / "err").read_text()
+        assert "Traceback" not in log
+        last = log.strip().splitlines()[-1]
         if disk == "mlruns":
-            assert re.search(r"checkpoints/last-\d\.pt cannot be written \(No space left on device\); make room", said)
+            assert re.search(r"checkpoints/last-\d\.pt cannot be written \(No space left on device\); make room", log)
             assert last.startswith("the sweep was stopped: a worker cannot write (see its error above)")
         else:
-            assert "the study's database cannot be written (database or disk is full)" in said
+            assert "the study's database cannot be written (database or disk is full)" in log
         (tracking / disk / "filler").unlink()
 
         with sqlite3.connect("optuna.db") as database:
@@ -61,15 +61,15 @@ def test_full_in_mid_trial(disk: str, tracking: Path, experiment: Path, monkeypa
         before, client = trials(), MlflowClient()
         assert {t.state for t in before} <= {TrialState.RUNNING, TrialState.FAIL, TrialState.WAITING}
         begun = {t.user_attrs["run_id"]: t for t in before if "run_id" in t.user_attrs}
-        stood = [resume_point(client, client.get_run(run_id)) for run_id in begun]
-        assert [stands for stands in stood if stands is not None and stands.progress.epoch >= 1] != []
+        resume_points = [resume_point(client, client.get_run(run_id)) for run_id in begun]
+        assert [point for point in resume_points if point is not None and point.progress.epoch >= 1] != []
 
         with started(sweep_line(experiment), here, logs=tracking) as process:
             assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "err").read_text()
-        found = trials()
-        assert [t.state for t in found if counts(t)] == [TrialState.COMPLETE] * TRIALS
-        retried = [t for t in found if "retry_of" in t.user_attrs]
+        stored = trials()
+        assert [t.state for t in stored if counts(t)] == [TrialState.COMPLETE] * TRIALS
+        retried = [t for t in stored if "retry_of" in t.user_attrs]
         assert begun.keys() <= {t.user_attrs["run_id"] for t in retried}
-        for trial in found:
+        for trial in stored:
             if trial.state == TrialState.COMPLETE:
                 assert steps(trial.user_attrs["run_id"]) == list(range(1, EPOCHS + 1))

@@ -58,14 +58,14 @@ def assert_ends_whole(experiment: Path, folder: Path) -> None:
     """Run the command again: precisely the total, and nothing in MLflow that still claims to run."""
     again = subprocess.run(sweep_line(experiment), cwd=folder, capture_output=True, text=True, timeout=280, check=False)
     assert again.returncode == 0, again.stderr
-    found = trials()
-    assert len([t for t in found if counts(t)]) == TRIALS
-    assert [t.number for t in found if t.state in (TrialState.RUNNING, TrialState.WAITING)] == []
-    complete = [t for t in found if t.state == TrialState.COMPLETE]
-    assert len(complete) == TRIALS, [trial.user_attrs.get("reason") for trial in found]
+    stored = trials()
+    assert len([t for t in stored if counts(t)]) == TRIALS
+    assert [t.number for t in stored if t.state in (TrialState.RUNNING, TrialState.WAITING)] == []
+    complete = [t for t in stored if t.state == TrialState.COMPLETE]
+    assert len(complete) == TRIALS, [trial.user_attrs.get("reason") for trial in stored]
     assert len({t.params["stage2.lr"] for t in complete}) == TRIALS
     # what was interrupted was done by another trial, with the same values
-    for trial in found:
+    for trial in stored:
         if trial.state == TrialState.FAIL and trial.params:
             assert trial.params in [t.params for t in complete]
     client = MlflowClient()
@@ -77,7 +77,7 @@ def assert_ends_whole(experiment: Path, folder: Path) -> None:
     assert sorted(int(run.data.tags["trial"]) for run in done) == sorted(t.number for t in complete)
     assert {t.user_attrs["run_id"] for t in complete} == {run.info.run_id for run in done}
     # each was resumed in the run that was begun for its values
-    begun = {t.user_attrs["run_id"] for t in found if t.state == TrialState.FAIL and "run_id" in t.user_attrs}
+    begun = {t.user_attrs["run_id"] for t in stored if t.state == TrialState.FAIL and "run_id" in t.user_attrs}
     assert begun
     assert begun <= {run.info.run_id for run in done}
     for run in done:
@@ -257,14 +257,14 @@ def test_killed_in_the_second_fold_of_a_trial(tracking: Path, fields: Callable[.
         wait_for_running_trials(process, tracking)  # its first report is that of the first fold
         wait_until(lambda: len(folds()) == 2 and steps(folds()[1].info.run_id), process, tracking)
         children = family(process.pid)
-        for one in (process, *children):
-            one.kill()
+        for member in (process, *children):
+            member.kill()
         process.wait(timeout=30)
         psutil.wait_procs(children, timeout=10)
     first, second = folds()
     assert (first.info.status, second.info.status) == ("FINISHED", "RUNNING")
-    said = repair()
-    assert [line.endswith("nobody works on its fold any more, KILLED") for line in said].count(True) == 1
+    lines = repair()
+    assert [line.endswith("nobody works on its fold any more, KILLED") for line in lines].count(True) == 1
     assert folds()[1].info.status == "KILLED"
     again = subprocess.run(sweep_line(path), cwd=tracking, capture_output=True, text=True, timeout=280, check=False)
     assert again.returncode == 0, again.stderr

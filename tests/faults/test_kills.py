@@ -50,7 +50,7 @@ def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
 
 
 class Sweep:
-    """``sweep.py`` in a process that can be killed and begun again."""
+    """``sweep.py`` in a process that can be killed and restarted."""
 
     def __init__(self, experiment: Path, url: str, folder: Path) -> None:
         self.experiment, self.url, self.folder = experiment, url, folder
@@ -72,12 +72,16 @@ class Sweep:
         assert self.process is not None
         if self.process.poll() is None:
             driver = psutil.Process(self.process.pid)
-            self.all |= {one.pid: one for one in [driver, *driver.children(recursive=True)]}
-        return [one for one in self.all.values() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+            self.all |= {process.pid: process for process in [driver, *driver.children(recursive=True)]}
+        return [
+            process
+            for process in self.all.values()
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        ]
 
     def end(self) -> None:
-        for one in self.living():
-            one.kill()
+        for process in self.living():
+            process.kill()
         if self.process is not None:
             self.process.wait(timeout=30)
 
@@ -94,7 +98,7 @@ def sweeping(experiment: Path, url: str, folder: Path) -> Iterator[Sweep]:
 def wait_for_a_running_trial(sweep: Sweep, url: str) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        living = {one.pid for one in sweep.living()}
+        living = {process.pid for process in sweep.living()}
         if any(
             t.state == TrialState.RUNNING and t.user_attrs.get("worker", {}).get("pid") in living for t in trials(url)
         ):
@@ -123,9 +127,13 @@ def test_random_kills(tracking: Path, experiment: Path, empty_database: Callable
                 wait_for_a_running_trial(sweep, url)
                 time.sleep(chance.uniform(0.0, 2.0))
             assert sweep.process.poll() is None, (tracking / "sweep.log").read_text()
-            living = sorted(sweep.living(), key=lambda one: (one.create_time(), one.pid))
+            living = sorted(sweep.living(), key=lambda process: (process.create_time(), process.pid))
             driver = psutil.Process(sweep.process.pid)
-            others = [one for one in living if one.pid != driver.pid and "spawn_main" in " ".join(one.cmdline())]
+            others = [
+                process
+                for process in living
+                if process.pid != driver.pid and "spawn_main" in " ".join(process.cmdline())
+            ]
             victim = driver if chance.random() < 0.25 or not others else chance.choice(others)
             victim.send_signal(signal.SIGKILL)
             killed.append((victim.pid, time.time()))
@@ -148,15 +156,15 @@ def test_random_kills(tracking: Path, experiment: Path, empty_database: Callable
         check=False,
     )
     assert again.returncode == 0, again.stderr
-    found = trials(url)
+    stored = trials(url)
     assert before.items() <= finished(url).items()
-    assert [trial.state for trial in found if counts(trial)] == [TrialState.COMPLETE] * total
-    assert [trial.number for trial in found if trial.state in (TrialState.RUNNING, TrialState.WAITING)] == []
-    complete = [trial for trial in found if trial.state == TrialState.COMPLETE]
+    assert [trial.state for trial in stored if counts(trial)] == [TrialState.COMPLETE] * total
+    assert [trial.number for trial in stored if trial.state in (TrialState.RUNNING, TrialState.WAITING)] == []
+    complete = [trial for trial in stored if trial.state == TrialState.COMPLETE]
     assert len({trial.params["stage2.lr"] for trial in complete}) == total
     # one retry for each death, and no other
-    retried = [trial.user_attrs["retry_of"] for trial in found if "retry_of" in trial.user_attrs]
-    died = [trial for trial in found if trial.state == TrialState.FAIL]
+    retried = [trial.user_attrs["retry_of"] for trial in stored if "retry_of" in trial.user_attrs]
+    died = [trial for trial in stored if trial.state == TrialState.FAIL]
     assert len(set(retried)) == len(retried)
     # also a retry that died before it had asked for the values that it was queued with
     assert {trial.number for trial in died if queued_values(trial)} == set(retried)
@@ -180,11 +188,11 @@ def test_the_same_line_typed_twice_joins_one_study(tracking: Path, experiment: P
         second.end()
         assert first.process is not None
         assert first.process.wait(timeout=200) == 0, (tracking / "sweep.log").read_text()
-    found = trials(url)
-    assert [trial.state for trial in found if counts(trial)] == [TrialState.COMPLETE] * 6
+    stored = trials(url)
+    assert [trial.state for trial in stored if counts(trial)] == [TrialState.COMPLETE] * 6
     # one for each of its workers that had a trial
-    assert len([trial for trial in found if "retry_of" in trial.user_attrs]) in (1, 2)
-    assert_every_run_is_whole([trial for trial in found if trial.state == TrialState.COMPLETE])
+    assert len([trial for trial in stored if "retry_of" in trial.user_attrs]) in (1, 2)
+    assert_every_run_is_whole([trial for trial in stored if trial.state == TrialState.COMPLETE])
 
 
 # --- killed at one point -------------------------------------------------------------------------------------------
@@ -252,15 +260,15 @@ def test_killed_at(
     real = loop.train_epoch
     monkeypatch.setattr(loop, "train_epoch", lambda *given, **named: (next(trained), real(*given, **named))[1])
     result = run_sweep(config)
-    found = trials()
-    complete = [trial for trial in found if trial.state == TrialState.COMPLETE]
-    assert [trial.number for trial in found if counts(trial)] == [trial.number for trial in complete]
+    stored = trials()
+    complete = [trial for trial in stored if trial.state == TrialState.COMPLETE]
+    assert [trial.number for trial in stored if counts(trial)] == [trial.number for trial in complete]
     assert len(complete) == 2
     assert_every_run_is_whole(complete)
     if point == "after the ask":  # it had no values yet
-        assert [trial.user_attrs.get("retry_of") for trial in found] == [None] * 3
+        assert [trial.user_attrs.get("retry_of") for trial in stored] == [None] * 3
     else:
-        assert [t.number for t in found if t.user_attrs.get("retry_of") == left.number] == [1]
+        assert [t.number for t in stored if t.user_attrs.get("retry_of") == left.number] == [1]
         assert begun in {trial.user_attrs["run_id"] for trial in complete}
     assert result.complete
     assert next(trained) == epochs
@@ -286,12 +294,12 @@ def test_a_reaper_killed_between_queuing_and_ending(
     for _ in range(2):
         killed_in(mend)
     run_sweep(config)
-    found = trials()
-    assert [(trial.state, trial.user_attrs.get("retry_of")) for trial in found] == [
+    stored = trials()
+    assert [(trial.state, trial.user_attrs.get("retry_of")) for trial in stored] == [
         (TrialState.FAIL, None),
         (TrialState.COMPLETE, 0),
     ]
-    assert_every_run_is_whole(found[1:])
+    assert_every_run_is_whole(stored[1:])
 
 
 def assert_every_run_is_whole(complete: list[FrozenTrial]) -> None:
@@ -316,9 +324,9 @@ def assert_every_run_is_whole(complete: list[FrozenTrial]) -> None:
 
 def requeued_after(died: list[FrozenTrial], killed: dict[int, float]) -> list[float]:
     """Seconds from the kill of a worker to the end of its trial in the study."""
-    found = []
+    waits = []
     for trial in died:
         pid, ended = trial.user_attrs.get("worker", {}).get("pid"), trial.datetime_complete
         if pid in killed and isinstance(ended, datetime):
-            found.append(ended.timestamp() - killed[pid])
-    return found
+            waits.append(ended.timestamp() - killed[pid])
+    return waits

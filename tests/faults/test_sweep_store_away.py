@@ -81,9 +81,9 @@ def test_killed_in_mid_trial_and_back_after_trials_have_ended(
         time.sleep(max(0.0, AWAY_SECONDS - (time.monotonic() - killed)))
         server.start()
         assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "err").read_text()
-    said = (tracking / "err").read_text()
-    assert "is away" in said
-    assert PASSWORD not in said
+    log = (tracking / "err").read_text()
+    assert "is away" in log
+    assert PASSWORD not in log
     assert [t.user_attrs for t in trials(url) if "retry_of" in t.user_attrs] == []
     assert_all_there(url, tracking)
 
@@ -102,12 +102,12 @@ def test_never_back(
         wait_for_running_trials(process, tracking, url, least=3, most=22)
         server.kill()
         assert process.wait(timeout=WAIT_SECONDS) == 1, (tracking / "err").read_text()
-    said, spool = (tracking / "err").read_text(), tracking / ".mobilenet-chest" / "spool"
-    assert "workers died in a row before they began a trial" in said
-    assert "writes could not be sent to" in said
-    assert f"they wait in {spool}" in said
-    assert "`mobilenet-chest repair` delivers them when it is back" in said
-    assert "Traceback" not in said
+    log, spool = (tracking / "err").read_text(), tracking / ".mobilenet-chest" / "spool"
+    assert "workers died in a row before they began a trial" in log
+    assert "writes could not be sent to" in log
+    assert f"they wait in {spool}" in log
+    assert "`mobilenet-chest repair` delivers them when it is back" in log
+    assert "Traceback" not in log
     kept = [path.read_text() for path in spool.rglob("*.json*")]
     assert kept
 
@@ -123,7 +123,7 @@ def test_never_back(
     assert_all_there(url, tracking)
 
     client = MlflowClient()
-    told = [json.dumps([trial.user_attrs, trial.system_attrs]) for trial in trials(url)]
-    told += [json.dumps([run.data.tags, run.data.params]) for run in client.search_runs(["1"])]
-    told += [*kept, said, repaired.stdout, repaired.stderr, *((tracking / end).read_text() for end in ("out", "err"))]
-    assert [text for text in told if PASSWORD in text or postgres.password in text] == []
+    texts = [json.dumps([trial.user_attrs, trial.system_attrs]) for trial in trials(url)]
+    texts += [json.dumps([run.data.tags, run.data.params]) for run in client.search_runs(["1"])]
+    texts += [*kept, log, repaired.stdout, repaired.stderr, *((tracking / end).read_text() for end in ("out", "err"))]
+    assert [text for text in texts if PASSWORD in text or postgres.password in text] == []

@@ -129,10 +129,10 @@ def test_four_racing_reapers_make_one_retry(empty_database: Empty, eight: Crew, 
         number for numbers in eight.all_at_once(members=4, what="reap", url=url, fields=config) for number in numbers
     ]
     assert sorted(ended) == [0, 1, 2]
-    found = trials(url)
-    assert [t.state for t in found] == [TrialState.FAIL] * 3 + [TrialState.WAITING] * 3
-    assert sorted(t.user_attrs["retry_of"] for t in found[3:]) == [0, 1, 2]
-    assert [t.user_attrs["deaths"] for t in found[3:]] == [1, 1, 1]
+    stored = trials(url)
+    assert [t.state for t in stored] == [TrialState.FAIL] * 3 + [TrialState.WAITING] * 3
+    assert sorted(t.user_attrs["retry_of"] for t in stored[3:]) == [0, 1, 2]
+    assert [t.user_attrs["deaths"] for t in stored[3:]] == [1, 1, 1]
 
 
 # --- databases that are away for a while ---------------------------------------------------------------------------
@@ -147,12 +147,12 @@ def experiment(tmp_path: Path, fields: Fields) -> Path:
 
 def assert_all_complete(url: str, folder: Path) -> None:
     """The total and no more: nothing failed, nothing was queued again, no step is missing."""
-    found = trials(url)
+    stored = trials(url)
     log = (folder / "err").read_text()
-    assert [t.state for t in found] == [TrialState.COMPLETE] * TRIALS, log
-    assert [t.user_attrs for t in found if "retry_of" in t.user_attrs] == []
+    assert [t.state for t in stored] == [TrialState.COMPLETE] * TRIALS, log
+    assert [t.user_attrs for t in stored if "retry_of" in t.user_attrs] == []
     client = MlflowClient()
-    for trial in found:
+    for trial in stored:
         assert set(range(3, EPOCHS + 1)) <= trial.intermediate_values.keys()  # stage 1 may be another's
         run = client.get_run(trial.user_attrs["run_id"])
         assert (run.info.status, run.data.tags["trial_state"]) == ("FINISHED", "COMPLETE")
@@ -231,7 +231,7 @@ def test_two_machines_with_postgresql_and_a_server(
         assert [process.returncode for process in processes] == [0, 0], logs
     results = [json.loads((folder / "out").read_text()) for folder in folders]
     assert results[0]["run_id"] == results[1]["run_id"]
-    result = max(results, key=lambda one: len(one["trials"]))
+    result = max(results, key=lambda output: len(output["trials"]))
     assert [(t["number"], t["state"]) for t in result["trials"]] == [(n, "COMPLETE") for n in range(TRIALS)]
     assert_all_complete(url, folders[0])
     # nothing of the study is on a disk but the server's

@@ -64,8 +64,8 @@ def started(command: list[str], folder: Path, logs: Path | None = None) -> Itera
         try:
             yield process
         finally:
-            for one in [*family(process.pid), *([psutil.Process(process.pid)] if process.poll() is None else [])]:
-                one.kill()
+            for member in [*family(process.pid), *([psutil.Process(process.pid)] if process.poll() is None else [])]:
+                member.kill()
             process.wait(timeout=30)
 
 
@@ -125,15 +125,15 @@ def wait_for_running_trials(
     most: float = math.inf,
 ) -> list[FrozenTrial]:  # fmt: skip
     """Until so many trials run that have reported an epoch from ``least`` to ``most``; those trials."""
-    found: list[FrozenTrial] = []
+    matching: list[FrozenTrial] = []
 
     def in_hand() -> bool:
         running = [t for t in trials(url) if t.state == TrialState.RUNNING]
-        found[:] = [t for t in running if least <= max(t.intermediate_values, default=0) <= most]
-        return len(found) >= trials_wanted
+        matching[:] = [t for t in running if least <= max(t.intermediate_values, default=0) <= most]
+        return len(matching) >= trials_wanted
 
     wait_until(in_hand, process, folder)
-    return found
+    return matching
 
 
 def steps(run_id: str) -> list[int]:

@@ -40,18 +40,18 @@ def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_
     result = run_sweep(config)
     assert remaining_confirmations(config) == 0
     assert (result.complete, result.new_trials, [trial.number for trial in result.trials]) == (True, 2, [0, 1])
-    found = result.confirmed
-    assert found is not None
+    confirmation = result.confirmed
+    assert confirmation is not None
 
     # both trials, on seeds of their own
     by_value = sorted(result.trials, key=lambda trial: -(trial.value or 0))
-    assert {leader.number for leader in found.leaders} == {0, 1}
-    assert found.seeds == tuple(fresh_seeds(config))
-    assert len({*found.seeds, config.seed}) == 3
+    assert {leader.number for leader in confirmation.leaders} == {0, 1}
+    assert confirmation.seeds == tuple(fresh_seeds(config))
+    assert len({*confirmation.seeds, config.seed}) == 3
     nested = {(run.data.tags["trial"], run.data.tags["confirm_seed"]): run for run in confirm_runs(result)}
     assert len(nested) == len(confirm_runs(result)) == 4
     for trial in by_value:
-        for seed in found.seeds:
+        for seed in confirmation.seeds:
             run = nested[str(trial.number), str(seed)]
             assert run.data.params["seed"] == str(seed)
             assert float(run.data.params["stage2.lr"]) == trial.params["stage2.lr"]
@@ -59,41 +59,41 @@ def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_
 
     # what came of it, computed again from the runs
     values = {
-        leader.number: [nested[str(leader.number), str(seed)].data.metrics["val_auc"] for seed in found.seeds]
-        for leader in found.leaders
+        leader.number: [nested[str(leader.number), str(seed)].data.metrics["val_auc"] for seed in confirmation.seeds]
+        for leader in confirmation.leaders
     }
-    assert {leader.number: list(leader.values) for leader in found.leaders} == values
-    assert found.trial == max(values, key=lambda number: statistics.mean(values[number]))
-    assert found.value == pytest.approx(statistics.mean(values[found.trial]))
-    chosen = MlflowClient().get_run(found.run_id)
-    assert chosen.data.metrics["val_auc"] == min(values[found.trial])  # of two middles the worse
-    assert found.claimant == result.best.number == by_value[0].number
+    assert {leader.number: list(leader.values) for leader in confirmation.leaders} == values
+    assert confirmation.trial == max(values, key=lambda number: statistics.mean(values[number]))
+    assert confirmation.value == pytest.approx(statistics.mean(values[confirmation.trial]))
+    chosen = MlflowClient().get_run(confirmation.run_id)
+    assert chosen.data.metrics["val_auc"] == min(values[confirmation.trial])  # of two middles the worse
+    assert confirmation.claimant == result.best.number == by_value[0].number
     assert by_value[0].value is not None
-    assert found.optimism == optimism(by_value[0].value, values[found.claimant])
-    assert found.crossfit == crossfit_mean(np.array([values[trial.number] for trial in by_value]))
+    assert confirmation.optimism == optimism(by_value[0].value, values[confirmation.claimant])
+    assert confirmation.crossfit == crossfit_mean(np.array([values[trial.number] for trial in by_value]))
 
     # what the study's run says, and stands for
     client = MlflowClient()
     parent = client.get_run(result.run_id)
-    assert parent.data.tags["confirmed_run"] == found.run_id
+    assert parent.data.tags["confirmed_run"] == confirmation.run_id
     assert parent.data.tags["best_run"] == result.best.run_id
     logged = {name: parent.data.metrics[name] for name in ("optimism", "optimism_low", "optimism_high")}
-    assert list(logged.values()) == [found.optimism.value, found.optimism.low, found.optimism.high]
-    assert parent.data.metrics["confirmed_val_auc"] == found.value
-    assert parent.data.metrics["confirmed_val_auc_crossfit"] == found.crossfit
-    assert find_runs(client, "tiny")[0].run_id == best_of_study(client, parent).run_id == found.run_id
-    assert find_runs(client, found.run_id)[0].study is None
+    assert list(logged.values()) == [confirmation.optimism.value, confirmation.optimism.low, confirmation.optimism.high]
+    assert parent.data.metrics["confirmed_val_auc"] == confirmation.value
+    assert parent.data.metrics["confirmed_val_auc_crossfit"] == confirmation.crossfit
+    assert find_runs(client, "tiny")[0].run_id == best_of_study(client, parent).run_id == confirmation.run_id
+    assert find_runs(client, confirmation.run_id)[0].study is None
     table = pd.read_csv(download_artifacts(f"runs:/{result.run_id}/confirmation.csv"))
-    assert list(table["trial"]) == [leader.number for leader in found.leaders]
+    assert list(table["trial"]) == [leader.number for leader in confirmation.leaders]
     page = Path(download_artifacts(f"runs:/{result.run_id}/plots/study.html")).read_text(encoding="utf-8")
-    assert f"confirmed: trial {found.trial}, val_auc {found.value:.4f}" in page
-    assert f"optimism: trial {found.claimant} claimed {by_value[0].value:.4f}" in page
-    assert {run.info.run_id for run in nested.values() if checkpoints(run.info.run_id)} == {found.run_id}
+    assert f"confirmed: trial {confirmation.trial}, val_auc {confirmation.value:.4f}" in page
+    assert f"optimism: trial {confirmation.claimant} claimed {by_value[0].value:.4f}" in page
+    assert {run.info.run_id for run in nested.values() if checkpoints(run.info.run_id)} == {confirmation.run_id}
     assert checkpoints(by_value[0].run_id or "")  # of the search's own best, as ever
 
     # the same again: nothing is trained, and the same is said
     again = run_sweep(config)
-    assert (again.confirmed, again.complete, again.run_id) == (found, True, result.run_id)
+    assert (again.confirmed, again.complete, again.run_id) == (confirmation, True, result.run_id)
     assert len(confirm_runs(result)) == 4
 
 
@@ -152,10 +152,10 @@ def test_a_leader_that_fails_on_a_fresh_seed_is_not_chosen(
     store_study(config, [0.8, 0.9], {})
     real = trial_run.train
 
-    def train(own: Config, *given: Any, **named: Any) -> Any:
-        if (own.seed, own.stage2.lr) == (fresh_seeds(config)[0], 2e-3):
+    def train(trial_config: Config, *given: Any, **named: Any) -> Any:
+        if (trial_config.seed, trial_config.stage2.lr) == (fresh_seeds(config)[0], 2e-3):
             raise RuntimeError("it does not train")
-        return real(own, *given, **named)
+        return real(trial_config, *given, **named)
 
     monkeypatch.setattr(trial_run, "train", train)
     result = run_sweep(config)
@@ -180,10 +180,10 @@ def test_where_trials_vary_the_rows_fresh_seeds_do_too(here: Path, tiny_search: 
         return
     assert {run.data.tags["folds"] for run in runs} == {"2"}
     of_folds = [nested_runs(client, run.info.run_id) for run in runs]
-    assert [len(own) for own in of_folds] == [2, 2]
-    assert len({run.data.tags["data_digest"] for own in of_folds for run in own}) == 4
+    assert [len(runs_of_folds) for runs_of_folds in of_folds] == [2, 2]
+    assert len({run.data.tags["data_digest"] for runs_of_folds in of_folds for run in runs_of_folds}) == 4
     # the chosen one can be made a model of: its folds have their checkpoints, and the others' have not
-    kept = {run.info.run_id for own in of_folds for run in own if checkpoints(run.info.run_id)}
+    kept = {run.info.run_id for runs_of_folds in of_folds for run in runs_of_folds if checkpoints(run.info.run_id)}
     assert kept == {run.info.run_id for run in nested_runs(client, result.confirmed.run_id)}
 
 
@@ -205,10 +205,10 @@ def test_who_is_chosen(
     fresh: dict[int, list[float | None]], chosen: int, run_id: str, optimistic: float,
 ) -> None:  # fmt: skip
     config = tiny_search(RANGE, trials=3, metric=metric, direction=direction, confirm={"top": 2, "seeds": 4})
-    found = find_confirmation(config, store_study(config, claims, fresh), "sqlite:///optuna.db")
-    assert found is not None
-    assert (found.trial, found.run_id) == (chosen, run_id)
-    assert found.optimism.value == pytest.approx(optimistic)
+    confirmation = find_confirmation(config, store_study(config, claims, fresh), "sqlite:///optuna.db")
+    assert confirmation is not None
+    assert (confirmation.trial, confirmation.run_id) == (chosen, run_id)
+    assert confirmation.optimism.value == pytest.approx(optimistic)
 
 
 def test_nothing_is_chosen_where_each_leader_failed_once(tracking: Path, tiny_search: Make) -> None:

@@ -72,9 +72,9 @@ def test_a_trial_is_the_mean_of_its_folds(
     assert len(out_of_fold) == len(data.train) + len(data.val)
     assert out_of_fold["row"].is_monotonic_increasing
     for fold in folds:
-        own, number = stored_predictions(client, fold, "val"), int(fold.data.tags["fold"])
+        table, number = stored_predictions(client, fold, "val"), int(fold.data.tags["fold"])
         of_it = out_of_fold[out_of_fold["fold"] == number].drop(columns="fold")
-        assert own.equals(of_it.reset_index(drop=True))
+        assert table.equals(of_it.reset_index(drop=True))
     interval = result.ties.intervals[0]
     assert interval.value == pytest.approx(whole.value)
     assert interval.low < whole.value < interval.high
@@ -91,15 +91,15 @@ def test_a_trial_is_the_mean_of_its_folds(
     # it has no model, and says what makes one of it
     (candidate,) = find_runs(client, "tiny")
     assert candidate.run_id == whole.run_id
-    way_out = f"trained on 3 folds, each with a model of its own; `mobilenet-chest ensemble {whole.run_id}`"
-    with pytest.raises(PromotionRefused, match=way_out):
+    next_step = f"trained on 3 folds, each with a model of its own; `mobilenet-chest ensemble {whole.run_id}`"
+    with pytest.raises(PromotionRefused, match=next_step):
         promote("tiny")
-    with pytest.raises(TrackingError, match=way_out):
+    with pytest.raises(TrackingError, match=next_step):
         trained_model(client, run, run_config(client, run))
     print_sweep(config, result, as_json=False)
-    said = capsys.readouterr().out
-    assert f"best: trial 0, val_auc {whole.value:.4f} on average over 3 folds" in said
-    assert said.endswith("      mobilenet-chest ensemble tiny\n")
+    output = capsys.readouterr().out
+    assert f"best: trial 0, val_auc {whole.value:.4f} on average over 3 folds" in output
+    assert output.endswith("      mobilenet-chest ensemble tiny\n")
     combined = ensemble.run_ensemble([candidate])
     assert combined.members == tuple(fold.info.run_id for fold in folds)
     made = client.get_run(combined.run_id)
@@ -133,10 +133,10 @@ def test_folds_that_were_done_are_not_trained_again(
         history(fold.info.run_id, "train_loss") for fold in folds_of(whole.best.run_id)
     ]
     client = MlflowClient()
-    found, expected = (client.get_run(str(one.best.run_id)).data.metrics for one in (result, whole))
+    resumed, expected = (client.get_run(str(sweep.best.run_id)).data.metrics for sweep in (result, whole))
     assert result.best.value == whole.best.value
     timed = ("train_seconds", "stage1_epochs_reused", "stage1_epochs_trained", "saved_seconds")
-    assert {name: value for name, value in found.items() if name not in timed} == {
+    assert {name: value for name, value in resumed.items() if name not in timed} == {
         name: value for name, value in expected.items() if name not in timed
     }
     assert stored_trials("tiny")[1].intermediate_values == stored_trials("whole")[0].intermediate_values

@@ -99,9 +99,9 @@ def test_a_gpu_by_its_number_means_nothing_in_a_cluster(phantom_config: Callable
 
 def test_an_address_without_ray_is_a_mistake(tmp_path: Path) -> None:
     words = [sys.executable, str(ROOT / "sweep.py"), "--address", "127.0.0.1:6379"]
-    said = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert (said.returncode, said.stdout) == (2, "")
-    assert said.stderr.startswith("--address 127.0.0.1:6379 ")
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("--address 127.0.0.1:6379 ")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -175,21 +175,21 @@ def test_a_node_is_removed_in_mid_sweep(experiment: Path) -> None:
             [sys.executable, "-c", ONE_GPU_FOR_TWO, address], capture_output=True, text=True, timeout=120, check=False
         )
         assert asked.returncode == 0, asked.stderr
-        found = json.loads(asked.stdout)
+        answer = json.loads(asked.stdout)
         # the one GPU was given away, the second worker was not needed any more when the first had ended in order
-        assert set(found["left"]) == {0, 1}
-        assert len(found["refusals"]) == 2
-        assert found["refusals"][0].startswith("--storage sqlite:///optuna.db is a file of one machine")
-        assert found["refusals"][1].startswith("tracking store sqlite:///")
+        assert set(answer["left"]) == {0, 1}
+        assert len(answer["refusals"]) == 2
+        assert answer["refusals"][0].startswith("--storage sqlite:///optuna.db is a file of one machine")
+        assert answer["refusals"][1].startswith("tracking store sqlite:///")
 
         with started(on_ray_line("--address", address, "--json", "stage2.epochs=30"), experiment) as process:
             wait_for_running_trials(process, experiment, trials_wanted=2, most=20)
             remove()
             code = process.wait(timeout=WAIT_SECONDS)
-        said = (experiment / "err").read_text()
-        assert code == 0, said
-        assert said.count("a worker was lost") == 1
-        assert "Traceback" not in said
+        log = (experiment / "err").read_text()
+        assert code == 0, log
+        assert log.count("a worker was lost") == 1
+        assert "Traceback" not in log
         assert len(json.loads((experiment / "out").read_text())["trials"]) == TRIALS
 
     everything = trials()
@@ -220,8 +220,8 @@ def test_ctrl_c_ends_the_actors_trials_in_order(experiment: Path, monkeypatch: p
             children = family(process.pid)
             places = [
                 connection.laddr.ip
-                for one in children
-                for connection in one.net_connections("inet")
+                for child in children
+                for connection in child.net_connections("inet")
                 if connection.status == psutil.CONN_LISTEN
             ]
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
@@ -232,14 +232,14 @@ def test_ctrl_c_ends_the_actors_trials_in_order(experiment: Path, monkeypatch: p
         assert [path for path in logs if b"hush-hush" in path.read_bytes()] == []
     assert places
     assert {place.removeprefix("::ffff:") for place in places} == {"127.0.0.1"}
-    said = (experiment / "err").read_text()
-    assert "interrupted; run the same command to continue" in said
-    assert "Traceback" not in said
-    found = trials()
-    assert {t.state for t in found} <= {TrialState.FAIL, TrialState.WAITING, TrialState.COMPLETE}
-    assert [t.user_attrs["reason"] for t in found if t.state == TrialState.FAIL] == ["interrupted"] * 2
+    log = (experiment / "err").read_text()
+    assert "interrupted; run the same command to continue" in log
+    assert "Traceback" not in log
+    stored = trials()
+    assert {t.state for t in stored} <= {TrialState.FAIL, TrialState.WAITING, TrialState.COMPLETE}
+    assert [t.user_attrs["reason"] for t in stored if t.state == TrialState.FAIL] == ["interrupted"] * 2
     client = MlflowClient()
     runs = client.search_runs([e.experiment_id for e in client.search_experiments()], max_results=1000)
     ends = [run.info.status for run in runs]
-    complete = len([t for t in found if t.state == TrialState.COMPLETE])
+    complete = len([t for t in stored if t.state == TrialState.COMPLETE])
     assert (ends.count("KILLED"), ends.count("FINISHED"), len(ends)) == (3, complete, 3 + complete)

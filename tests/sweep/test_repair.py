@@ -1,4 +1,4 @@
-"""Whatever was killed when, MLflow and Optuna agree in the end, and it is said what was done."""
+"""Whatever was killed when, MLflow and Optuna agree in the end, and each repair is reported."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def test_everything_that_a_kill_can_leave(here: Path, tiny_search: Make) -> None
     for run_id in (result.run_id, killed):
         client.set_tag(run_id, OWNER, json.dumps(gone()))
 
-    said = repair()
-    assert sorted(said) == sorted(
+    lines = repair()
+    assert sorted(lines) == sorted(
         [
             f"study tiny: trial {dead.number}: its worker is gone; ended",
             f"study tiny: run {best}: COMPLETE, as its trial in the study",

@@ -114,10 +114,10 @@ def test_a_grid_holds_each_combination_once(phantom_config: Make) -> None:
 
 def test_the_order_of_a_grid_is_the_seeds(phantom_config: Make) -> None:
     search = {"model.dropout": {"low": 0.0, "high": 0.9, "step": 0.1}}
-    one, again, other = (grid_points(phantom_config({"search": search, "seed": seed})) for seed in (1, 1, 2))
-    assert one == again
-    assert one != other
-    values = sorted(point["model.dropout"] for point in one)
+    first, again, other = (grid_points(phantom_config({"search": search, "seed": seed})) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    values = sorted(point["model.dropout"] for point in first)
     assert values == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     assert sorted(point["model.dropout"] for point in other) == values
 

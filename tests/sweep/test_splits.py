@@ -47,11 +47,11 @@ def test_each_trial_has_its_own_split_and_a_retry_that_of_the_first_try(
     assert client.get_run(result.run_id).data.tags["data_digest"] == whole.digest
     rows = set()
     for number, origin in ((0, 0), (2, 1), (3, 3)):
-        own = run_config(client, runs[number])
-        assert own.data.split_seed == split_seed(7, origin)
-        assert runs[number].data.tags["data_digest"] == load_train_val(own.data).digest
+        trial_config = run_config(client, runs[number])
+        assert trial_config.data.split_seed == split_seed(7, origin)
+        assert runs[number].data.tags["data_digest"] == load_train_val(trial_config.data).digest
         table = stored_predictions(client, runs[number], "val")
-        assert table["row"].tolist() == load_train_val(own.data).val.rows.tolist()
+        assert table["row"].tolist() == load_train_val(trial_config.data).val.rows.tolist()
         assert len(table) == len(whole.val)
         assert table["label"].sum() == round(
             len(whole.val) * np.mean([*whole.train.labels.tolist(), *whole.val.labels.tolist()])
@@ -66,18 +66,18 @@ def test_rows_that_cannot_be_divided_are_refused_before_anything_is_trained(trac
     assert not (tracking / "optuna.db").exists()
     with np.load(tiny_search(RANGE).data.path or "") as file:
         np.savez(tracking / "one.npz", **file, train_patient=np.zeros(80, int), val_patient=np.zeros(40, int))
-    one = with_values(tiny_search(RANGE), {"data.path": str(tracking / "one.npz")})
-    assert len(load_train_val(one.data).val) == 34
+    one_patient = with_values(tiny_search(RANGE), {"data.path": str(tracking / "one.npz")})
+    assert len(load_train_val(one_patient.data).val) == 34
     with pytest.raises(DataError, match=r"data\.split_seed: \d+, but of .* every patient on one"):
         check(tiny_search(RANGE, {"data.path": str(tracking / "one.npz")}, resampling="reshuffle"))
 
 
-def test_what_is_said_of_rows(phantom_config: Make) -> None:
-    said = {}
+def test_sentences_about_rows(phantom_config: Make) -> None:
+    sentences = {}
     for how in ("holdout", "reshuffle", "kfold"):
         config = phantom_config({"search": RANGE, "study": {"resampling": how}})
-        said[how] = (rows_of_trials(config, load_train_val(config.data)), scored_on(config))
-    assert said == {
+        sentences[how] = (rows_of_trials(config, load_train_val(config.data)), scored_on(config))
+    assert sentences == {
         "holdout": ("", "on the validation split"),
         "reshuffle": (
             "; each splits the 102 rows of train and val differently, 34 for validation",
@@ -104,7 +104,7 @@ def studies(count: int, spread: float, seed: int = 0) -> dict[str, tuple[float, 
         seed: Of all chance.
     """
     random = np.random.default_rng(seed)
-    found: dict[str, list[tuple[float, float]]] = {"holdout": [], "reshuffle": [], "kfold": []}
+    results: dict[str, list[tuple[float, float]]] = {"holdout": [], "reshuffle": [], "kfold": []}
     for _ in range(count):
         true = np.clip(random.normal(0.89, spread, TRIALS), 0, 0.999)
         hard = np.sqrt(SHARED) * random.normal(size=ROWS)
@@ -116,15 +116,15 @@ def studies(count: int, spread: float, seed: int = 0) -> dict[str, tuple[float, 
         }
         for how, value in values.items():
             chosen = int(value.argmax())
-            found[how].append((true.max() - true[chosen], value[chosen] - true[chosen]))
-    behind_and_claimed = {how: 100 * np.mean(pairs, axis=0) for how, pairs in found.items()}
+            results[how].append((true.max() - true[chosen], value[chosen] - true[chosen]))
+    behind_and_claimed = {how: 100 * np.mean(pairs, axis=0) for how, pairs in results.items()}
     return {how: (float(behind), float(claimed)) for how, (behind, claimed) in behind_and_claimed.items()}
 
 
 @pytest.mark.slow
 def test_one_split_for_all_is_a_fairer_race_than_a_split_for_each_and_folds_fairer_still() -> None:
-    found = studies(300, spread=0.01)
-    behind, claimed = ({how: pair[place] for how, pair in found.items()} for place in (0, 1))
+    results = studies(300, spread=0.01)
+    behind, claimed = ({how: pair[place] for how, pair in results.items()} for place in (0, 1))
     assert behind["kfold"] < 0.5 * behind["holdout"]
     assert behind["holdout"] < behind["reshuffle"]
     assert claimed["kfold"] < 0.5 * claimed["holdout"]
@@ -133,9 +133,9 @@ def test_one_split_for_all_is_a_fairer_race_than_a_split_for_each_and_folds_fair
 
 @pytest.mark.slow
 def test_of_equal_trials_the_value_of_the_best_is_too_good_by_what_the_rows_differ() -> None:
-    found = studies(300, spread=0.0)
-    assert {how: behind for how, (behind, _) in found.items()} == {"holdout": 0, "reshuffle": 0, "kfold": 0}
+    results = studies(300, spread=0.0)
+    assert {how: behind for how, (behind, _) in results.items()} == {"holdout": 0, "reshuffle": 0, "kfold": 0}
     # the largest of 20 normal deviates is at 1.87 standard deviations
     alone = 187 * np.sqrt(0.89 * 0.11 / VALIDATION)
-    assert found["reshuffle"][1] == pytest.approx(alone, abs=0.25)
-    assert found["kfold"][1] < found["holdout"][1] < found["reshuffle"][1]
+    assert results["reshuffle"][1] == pytest.approx(alone, abs=0.25)
+    assert results["kfold"][1] < results["holdout"][1] < results["reshuffle"][1]

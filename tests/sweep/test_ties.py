@@ -42,18 +42,18 @@ def rewritten(result: SweepResult, number: int, wrong: float) -> TrialSummary:
 def test_of_a_sweep_and_of_what_its_trials_might_have_been(here: Path, tiny_search: Make) -> None:
     config = tiny_search(SEARCH, trials=3, sampler="grid")
     result = run_sweep(config)
-    known = result.ties
+    ties = result.ties
     for trial in result.trials:
         table = pd.read_parquet(predictions(result, trial.number))
         label, probability = table["label"].to_numpy(), table["probability"].to_numpy()
-        assert known.intervals[trial.number] == auc_interval(label, probability)
-        assert known.intervals[trial.number].value == pytest.approx(trial.value, abs=1e-12)
+        assert ties.intervals[trial.number] == auc_interval(label, probability)
+        assert ties.intervals[trial.number].value == pytest.approx(trial.value, abs=1e-12)
     board = pd.read_csv(mlflow.artifacts.download_artifacts(run_id=result.run_id, artifact_path="leaderboard.csv"))
     assert dict(zip(board["trial"], board["val_auc_low"], strict=True)) == pytest.approx(
-        {number: one.low for number, one in known.intervals.items()}
+        {number: interval.low for number, interval in ties.intervals.items()}
     )
-    assert sorted(board.loc[board["tied"], "trial"]) == known.tied
-    assert run_sweep(config).ties == known  # nothing to do: the same again
+    assert sorted(board.loc[board["tied"], "trial"]) == ties.tied
+    assert run_sweep(config).ties == ties  # nothing to do: the same again
 
     trials = [rewritten(result, number, wrong) for number, wrong in enumerate((0.05, 0.0, 0.6))]
     assert find_ties("val_auc", trials, trials[1], result.run_id).tied == [0, 1]
