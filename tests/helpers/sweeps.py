@@ -1,4 +1,4 @@
-"""Sweeps in processes of their own, for tests: starting one, waiting for its trials, its study; and disks."""
+"""Sweeps for tests: started in processes, waited for, and read back from study and store; and full disks."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ Make = Callable[..., Config]
 
 
 def sweep_line(experiment: Path, *words: str) -> list[str]:
-    """What one types: two workers, further words as given."""
+    """Return the command line of a sweep with two workers and further words."""
     return [sys.executable, str(ROOT / "sweep.py"), str(experiment), "--workers", "2", *words]
 
 
 @contextmanager
 def started(command: list[str], folder: Path, logs: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A command in a session of its own, with ``out`` and ``err`` in the folder; what is left of it is killed."""
+    """Start a command in a session of its own, with ``out`` and ``err`` in the folder; kill what is left of it."""
     with ((logs or folder) / "out").open("wb") as out, ((logs or folder) / "err").open("wb") as err:
         process = subprocess.Popen(
             command,
@@ -70,7 +70,7 @@ def started(command: list[str], folder: Path, logs: Path | None = None) -> Itera
 
 
 def family(pid: int) -> list[psutil.Process]:
-    """All that a process has started, and those have."""
+    """Return all descendants of a process."""
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
@@ -78,7 +78,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 
 def trials(url: str = STUDY) -> list[FrozenTrial]:
-    """Of the study ``tiny``; none while it is not made yet."""
+    """Return the trials of the study ``tiny``; none before it exists."""
     file = url.removeprefix("sqlite:///")
     if file != url and not (Path(file).exists() and Path(file).stat().st_size):
         return []
@@ -93,7 +93,7 @@ def trials(url: str = STUDY) -> list[FrozenTrial]:
 
 
 def stored_trials(name: str = "tiny", url: str = STUDY) -> list[FrozenTrial]:
-    """The trials of a study, as Optuna itself reads them."""
+    """Return the trials of a study, as Optuna itself reads them."""
     storage = optuna.storages.RDBStorage(url)
     try:
         return optuna.load_study(study_name=name, storage=storage).get_trials()
@@ -103,16 +103,17 @@ def stored_trials(name: str = "tiny", url: str = STUDY) -> list[FrozenTrial]:
 
 
 def runs_by_trial(study_run: str) -> dict[int, Run]:
-    """The runs nested under a study's, by number of the trial."""
+    """Return the runs nested under a study's, by number of the trial."""
     return {int(run.data.tags[tags.TRIAL]): run for run in nested_runs(MlflowClient(), study_run)}
 
 
 def artifact_paths(run_id: str, folder: str = "") -> set[str]:
+    """Return the paths in a folder of a run's artifacts."""
     return {entry.path for entry in MlflowClient().list_artifacts(run_id, folder or None)}
 
 
 def wait_until(true: Callable[[], object], process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Until it is true; fails when the time is up, or when the process has ended before."""
+    """Wait until it is true; fail when the time is up, or when the process has ended before."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not true():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -124,20 +125,20 @@ def wait_for_running_trials(
     process: subprocess.Popen[bytes], folder: Path, url: str = STUDY, *, trials_wanted: int = 1, least: int = 1,
     most: float = math.inf,
 ) -> list[FrozenTrial]:  # fmt: skip
-    """Until so many trials run that have reported an epoch from ``least`` to ``most``; those trials."""
+    """Wait until so many trials run that have reported an epoch from ``least`` to ``most``; return them."""
     matching: list[FrozenTrial] = []
 
-    def in_hand() -> bool:
+    def enough_run() -> bool:
         running = [t for t in trials(url) if t.state == TrialState.RUNNING]
         matching[:] = [t for t in running if least <= max(t.intermediate_values, default=0) <= most]
         return len(matching) >= trials_wanted
 
-    wait_until(in_hand, process, folder)
+    wait_until(enough_run, process, folder)
     return matching
 
 
 def steps(run_id: str) -> list[int]:
-    """Epochs of which a run has the training loss, as they were logged."""
+    """Return the epochs of which a run has the training loss, as they were logged."""
     return [point.step for point in MlflowClient().get_metric_history(run_id, "train_loss")]
 
 
@@ -190,7 +191,7 @@ def tiny_search(phantom_config: Make) -> Make:
 
 @pytest.fixture
 def fields(chest_file: Path) -> Callable[..., dict[str, Any]]:
-    """Makes a tiny search for a process of its own: what stands in its YAML file."""
+    """Returns what makes the fields of a tiny search, as its YAML file has them."""
 
     def make(epochs: int, model: str = SMALL, keep: int = 2, **study: Any) -> dict[str, Any]:
         searched = {
@@ -208,7 +209,7 @@ def fields(chest_file: Path) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def here(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a tracking store, where the one worker of a sweep is this process: no process has to start."""
+    """A folder with a tracking store, where this process is the only worker of a sweep: no process has to start."""
 
     def run_here(job: Job, workers: int, on_tick: Callable[[], Forecast], on_death: Callable[[], object]) -> None:
         # one thread, as all of this process's tests: more would wait for each other on a busy machine
