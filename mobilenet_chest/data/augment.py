@@ -1,4 +1,4 @@
-"""Random changes to batches of training images, as tensor operations on whatever device the batch is on."""
+"""Random changes to batches of training images, as tensor operations on the batch's device."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch.nn import functional
 from mobilenet_chest.config import AugmentConfig
 
 WHITE = 255
+"""Highest gray value."""
 
 ERASED_AREA, ERASED_ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)
 """Zhong et al., Random Erasing Data Augmentation, 2020, section 4.1."""
@@ -32,39 +33,39 @@ OPERATIONS: dict[str, tuple[Callable[[int, int, int], Tensor | None], bool]] = {
     "AutoContrast": (lambda bins, height, width: None, False),
     "Equalize": (lambda bins, height, width: None, False),
 }
-"""What the policies choose from, in torchvision's own form: magnitudes, and whether either sign is drawn.
+"""The operations of the policies, in torchvision's own form: magnitudes, and whether either sign is drawn.
 
-Left out are saturation, which gray images lack, and inversion, solarisation and posterisation, which make another
-density of each. Shifts and angles are those of a patient who stands badly, not of photographs."""
+Saturation is left out, since gray images have none. So are inversion, solarisation and posterisation, which change
+what a gray value means. Shifts and angles are those of a badly placed patient, not of photographs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """What chance has decided for some images.
+    """The random numbers drawn for n images.
 
     Attributes:
         flip: bool (n,), whether to mirror.
-        numbers: float32 (n, …) for each further change, by its name in :func:`apply`; absent where it is not made.
+        numbers: float32 (n, …) for each further change, by its name in :func:`apply`; absent where it is off.
     """
 
     flip: Tensor
     numbers: dict[str, Tensor] = field(default_factory=dict)
 
     def part(self, start: int, end: int) -> Draws:
-        """Those of the images from ``start`` to before ``end``."""
+        """Return the draws of images ``start`` to ``end`` - 1."""
         return Draws(self.flip[start:end], {name: drawn[start:end] for name, drawn in self.numbers.items()})
 
     def to(self, device: torch.device) -> Draws:
-        """The same on another device."""
+        """Return the draws on another device."""
         return Draws(self.flip.to(device), {name: drawn.to(device) for name, drawn in self.numbers.items()})
 
 
 def draw(config: AugmentConfig, images: int, generator: torch.Generator) -> Draws:
-    """Draw for a number of images at once; on the CPU, so that they are the same whatever the device.
+    """Draw for n images at once; on the CPU, so that the draws are the same on every device.
 
     ``affine`` (n, 4): angle in radians, shifts right and down as shares of the side, zoom. ``blur`` (n, 2r + 1): the
-    weights of the kernel. ``contrast`` (n,): a factor. ``brightness`` and ``noise`` (n,): in gray values, the latter a
-    standard deviation. ``erasing`` (n, 4): top, left, bottom, right as shares of the sides.
+    weights of the kernel. ``contrast`` (n,): a factor. ``brightness`` (n,): gray values. ``noise`` (n,): a standard
+    deviation in gray values. ``erasing`` (n, 4): top, left, bottom, right as shares of the sides.
     """
 
     def either_way(*shape: int) -> Tensor:
@@ -97,7 +98,7 @@ def apply(images: Tensor, draws: Draws, policy: Literal["trivial", "rand"] | Non
     Args:
         images: uint8 or float (n, c, h, w), of 0 to 255; uint8 for a policy.
         draws: For these images, on their device.
-        policy: TrivialAugment or RandAugment, of each image by itself.
+        policy: TrivialAugment or RandAugment, applied to each image by itself.
 
     Returns:
         A new tensor of the same shape and device; of the same dtype unless a change makes float32 of it.
@@ -127,8 +128,9 @@ def apply(images: Tensor, draws: Draws, policy: Literal["trivial", "rand"] | Non
 
 
 def mix(images: Tensor, labels: Tensor, config: AugmentConfig) -> tuple[Tensor, Tensor]:
-    """Mixup (Zhang et al., 2018) or cutmix (Yun et al., 2019) of a batch with its neighbours, chosen at random where
-    both are on. Chance comes from torch's global generator.
+    """Mix each image of a batch with another: mixup (Zhang et al., 2018) or cutmix (Yun et al., 2019).
+
+    Where both are on, one is drawn for the batch. Random numbers come from torch's global generator.
 
     Args:
         images: (n, c, h, w).
@@ -136,7 +138,7 @@ def mix(images: Tensor, labels: Tensor, config: AugmentConfig) -> tuple[Tensor, 
         config: With ``mixup`` or ``cutmix`` above 0.
 
     Returns:
-        Images float32, and labels as shares of class 1.
+        Images float32 (n, c, h, w), and labels float32 (n,), shares of class 1.
     """
     from torchvision.transforms import v2
 
@@ -151,29 +153,29 @@ def mix(images: Tensor, labels: Tensor, config: AugmentConfig) -> tuple[Tensor, 
 
 
 def views(config: AugmentConfig) -> tuple[bool, ...] | None:
-    """The images that can come out, as "mirrored" or not; ``None`` when they are more than these two."""
+    """Return the views of an image that can be drawn, mirrored (True) or not; ``None`` where they are more than two."""
     if endless(config):
         return None
     return tuple(mirrored for mirrored, chance in ((False, 1 - config.hflip), (True, config.hflip)) if chance > 0)
 
 
 def endless(config: AugmentConfig) -> list[str]:
-    """Names of the changes that are on and can make any number of images of one."""
+    """Return the names of the changes that are on and have more than two outcomes."""
     return [name for name, value in config.model_dump(exclude={"hflip"}).items() if value]
 
 
 def _each(values: Tensor) -> Tensor:
-    """(n,) as (n, 1, 1, 1)."""
+    """Return (n,) as (n, 1, 1, 1)."""
     return values[:, None, None, None]
 
 
 def _affine(images: Tensor, drawn: Tensor) -> Tensor:
-    """Bilinear, about the centre; what comes in from outside continues the border."""
+    """Rotate, shift and zoom about the centre, bilinear; pixels from outside repeat the border."""
     angle, right, down, zoom = drawn.unbind(1)
     height, width = images.shape[-2:]
     cos, sin = angle.cos() / zoom, angle.sin() / zoom
-    # The grid asks each pixel of the result where it comes from, in units of half a side: so the shift is undone
-    # before the turn, and the turn is rigid only with the sides' ratio in it.
+    # the grid says where each pixel of the result comes from, in units of half a side: so the shift is undone before
+    # the turn, and the turn is rigid only with the ratio of the sides in it
     rows = [
         [cos, -sin * height / width, -2 * (cos * right - sin * height / width * down)],
         [sin * width / height, cos, -2 * (sin * width / height * right + cos * down)],
@@ -184,7 +186,7 @@ def _affine(images: Tensor, drawn: Tensor) -> Tensor:
 
 
 def _blur(images: Tensor, weights: Tensor) -> Tensor:
-    """Each image with its own kernel, along one axis and then the other; the border continues."""
+    """Blur each image with its own kernel, along one axis and then the other; the border is repeated."""
     count, channels = images.shape[:2]
     radius = weights.shape[1] // 2
     kernels = weights.repeat_interleave(channels, dim=0)[:, None, None, :]
@@ -195,7 +197,7 @@ def _blur(images: Tensor, weights: Tensor) -> Tensor:
 
 
 def _rectangles(chance: float, images: int, generator: torch.Generator) -> Tensor:
-    """(n, 4) top, left, bottom, right; empty where nothing is erased."""
+    """Return (n, 4): top, left, bottom, right, of area 0 where nothing is erased."""
     erase, size, shape, top, left = torch.rand(5, images, generator=generator)
     area = (ERASED_AREA[0] + size * (ERASED_AREA[1] - ERASED_AREA[0])) * (erase < chance)
     low, high = (math.log(aspect) for aspect in ERASED_ASPECT)
@@ -206,7 +208,7 @@ def _rectangles(chance: float, images: int, generator: torch.Generator) -> Tenso
 
 
 def _inside(rectangles: Tensor, images: Tensor) -> Tensor:
-    """bool (n, 1, h, w): pixels whose centres lie in the rectangle."""
+    """Return bool (n, 1, h, w): pixels whose centres lie in the image's rectangle."""
     height, width = images.shape[-2:]
     y = ((torch.arange(height, device=images.device) + 0.5) / height)[:, None]
     x = (torch.arange(width, device=images.device) + 0.5) / width

@@ -1,4 +1,4 @@
-"""Synthetic chest radiographs in ChestMNIST's own layout: data that needs no network, no licence and no disk.
+"""Synthetic chest radiographs in ChestMNIST's layout: data that needs no network, no licence and no disk.
 
 Every image is drawn from smooth vector geometry, so that one row shows the same patient at any size. The two classes
 differ as they do on films: an enlarged heart (cardiomegaly) against a normal heart with air between lung and chest
@@ -86,7 +86,7 @@ _CHUNK_PIXELS: Final = 1 << 16
 
 
 class _Film(NamedTuple):
-    """Where each pixel of a chunk of n images lies in its patient: arrays of shape (n, size, size)."""
+    """Position of each pixel of n images in its patient: arrays (n, size, size)."""
 
     u: Floats
     v: Floats
@@ -96,7 +96,7 @@ class _Film(NamedTuple):
 
 
 def generate(size: int = 64, rows: Mapping[str, int] = ROWS, seed: int = 2024) -> dict[str, Bytes]:
-    """Draw a data set with the six arrays of a MedMNIST ``.npz``.
+    """Draw a dataset with the six arrays of a MedMNIST ``.npz``.
 
     A row depends on ``seed``, its split and its place in the split only: fewer rows are a prefix of more rows.
 
@@ -139,7 +139,7 @@ def _check(size: int, rows: Mapping[str, int], seed: int) -> None:
 
 
 def _chunks(count: int, size: int) -> Iterator[slice]:
-    """Slices of rows small enough for their temporaries to stay in the processor's cache, and memory bounded."""
+    """Yield slices of rows whose temporaries fit the processor's cache, which bounds memory, too."""
     step = max(1, _CHUNK_PIXELS // size**2)
     for start in range(0, count, step):
         yield slice(start, min(start + step, count))
@@ -156,7 +156,7 @@ def _labels(count: int, seed: int, split_index: int) -> Bytes:
 
 
 def _images(labels: Bytes, generators: list[np.random.Generator], size: int) -> Bytes:
-    """uint8 (n, size, size) for labels (n, 14) and one generator for each row."""
+    """Return images uint8 (n, size, size) for labels uint8 (n, 14) and one generator for each row."""
     columns = len(_RANGES) + 3 * _WAVES
     draws = np.stack([generator.random(columns, np.float32) for generator in generators])[:, :, None, None]
     p: Parameters = {name: low + (high - low) * draws[:, i] for i, (name, (low, high)) in enumerate(_RANGES.items())}
@@ -177,7 +177,7 @@ def _film(p: Parameters, size: int) -> _Film:
 
 
 def _edge(distance: Floats, softness: float) -> Floats:
-    """0 to 1 across an edge at distance 0."""
+    """Return a level that rises from 0 to 1 across an edge at distance 0."""
     level: Floats = 0.5 + 0.5 * np.tanh(distance * (1 / softness))
     return level
 

@@ -1,4 +1,4 @@
-"""What stands on top of a backbone's last maps: attention, pooling, fully connected layers."""
+"""The layers after a backbone's last maps: attention, pooling, fully connected layers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 
 SQUEEZE = 16
-"""Ratio of an attention's narrow layer (Hu et al., Squeeze-and-Excitation, 2018, section 6.1; CBAM keeps it)."""
+"""Ratio by which attention narrows its middle layer (Hu et al., Squeeze-and-Excitation, 2018, section 6.1)."""
 
 
 def build_head(features: int, hidden: Sequence[int], dropout: float) -> nn.Sequential:
-    """Linear layers down to one logit.
+    """Return linear layers down to one logit.
 
     For 960 features, hidden (1280, 640) and dropout 0.5 this is the head of the source report (section 2.1):
     Linear(960, 1280), Hardswish, Dropout(0.5), Linear(1280, 640), Hardswish, Dropout(0.25), Linear(640, 1).
 
     Args:
         features: Width of the backbone's output.
-        hidden: Widths of the hidden layers; empty gives one linear layer behind one dropout.
-        dropout: Probability before the second layer, halved at each further one.
+        hidden: Widths of the hidden layers; without any, the head is a dropout and one linear layer.
+        dropout: Probability after the first hidden layer, halved after each further one.
     """
     layers: list[nn.Module] = [] if hidden else [nn.Dropout(dropout)]
     width = features
@@ -34,7 +34,7 @@ def build_head(features: int, hidden: Sequence[int], dropout: float) -> nn.Seque
 def build_neck(
     features: int, pooling: Literal["avg", "max", "gem"], attention: Literal["none", "se", "cbam"]
 ) -> nn.Sequential | None:
-    """From (n, features, h, w) to (n, features), where it is not the backbone's own average pooling."""
+    """Return layers from (n, features, h, w) to (n, features); ``None`` for the backbone's own average pooling."""
     if pooling == "avg" and attention == "none":
         return None
     layers: list[nn.Module] = []
@@ -49,7 +49,7 @@ def build_neck(
 
 
 class GeneralisedMean(nn.Module):
-    """Pooling between the mean (p = 1) and the maximum (p to infinity), with p learned from 3.
+    """Generalised mean pooling: the mean for p = 1, the maximum as p grows; p is learned and starts at 3.
 
     Radenović et al., Fine-tuning CNN Image Retrieval with No Human Annotation, 2018, section 3.2. Values below ``eps``
     count as ``eps``.
@@ -61,14 +61,14 @@ class GeneralisedMean(nn.Module):
         self.eps = eps
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(n, c, h, w) to (n, c, 1, 1)."""
+        """Return (n, c, 1, 1) for (n, c, h, w)."""
         return maps.clamp(min=self.eps).pow(self.p).mean((2, 3), keepdim=True).pow(1 / self.p)
 
 
 class CBAM(nn.Module):
-    """Weights for channels, then for places (Woo et al., Convolutional Block Attention Module, 2018, section 3).
+    """Attention to channels, then to places (Woo et al., Convolutional Block Attention Module, 2018, section 3).
 
-    Without the paper's normalisation of the map of places: stage 1 trains it, in which BatchNorm does not learn.
+    The paper's BatchNorm of the map of places is left out: stage 1 trains this module, and BatchNorm is frozen there.
     """
 
     def __init__(self, features: int) -> None:
@@ -78,7 +78,7 @@ class CBAM(nn.Module):
         self.places = nn.Conv2d(2, 1, kernel_size=7, padding=3)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(n, c, h, w) to the same shape."""
+        """Return maps of the same shape (n, c, h, w)."""
         mean, largest = maps.mean((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
         maps = maps * (self.channels(mean) + self.channels(largest)).sigmoid()
         places = torch.cat([maps.mean(1, keepdim=True), maps.amax(1, keepdim=True)], dim=1)

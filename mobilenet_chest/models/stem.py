@@ -1,4 +1,4 @@
-"""Taking one gray channel into a network whose first convolution wants three."""
+"""Adapt a network whose first convolution takes three channels to gray images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import nn
 def adapt_to_gray(backbone: nn.Module, stem: Literal["mean", "sum", "repeat"]) -> None:
     """Make the first convolution of ``backbone`` take one channel, in place.
 
-    ``mean`` averages the three colour kernels, as the source report does (section 2.1), which shrinks the
-    activations to about a third of what the pretrained layers behind it expect. ``sum`` keeps them: it gives exactly
-    what the original stem gives for a gray image repeated three times. ``repeat`` is left to
-    :class:`~mobilenet_chest.models.zoo.Classifier`, which repeats the image, and changes nothing here.
+    ``mean`` averages the three colour kernels, as the source report does (section 2.1). That shrinks the activations
+    to about a third of what the pretrained layers after it expect. ``sum`` gives exactly what the original stem gives
+    for a gray image repeated three times. ``repeat`` changes nothing here:
+    :class:`~mobilenet_chest.models.classifier.Classifier` repeats the image.
     """
     if stem == "repeat":
         return
@@ -21,7 +21,7 @@ def adapt_to_gray(backbone: nn.Module, stem: Literal["mean", "sum", "repeat"]) -
     gray = type(convolution)(
         1,
         convolution.out_channels,
-        kernel_size=convolution.kernel_size,  # type: ignore[arg-type]  # torch types its own tuple too widely
+        kernel_size=convolution.kernel_size,  # type: ignore[arg-type]  # torch's own type of this tuple is too wide
         stride=convolution.stride,  # type: ignore[arg-type]
         padding=convolution.padding,  # type: ignore[arg-type]
         dilation=convolution.dilation,  # type: ignore[arg-type]

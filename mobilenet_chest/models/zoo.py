@@ -1,4 +1,4 @@
-"""Names of architectures and how each is built."""
+"""The architectures: a builder for each name, in :data:`BUILDERS`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mobilenet_chest.models.head import build_head, build_neck
 from mobilenet_chest.models.stem import adapt_to_gray
 
 RANDOM_START_MOMENTUM = 0.1
-"""BatchNorm momentum for training from random weights. torchvision's MobileNetV3 has 0.01, for runs of 10^5 steps:
-after 300 steps 5% of the running statistics would still be their initial values, and validation meaningless."""
+"""BatchNorm momentum for training from random weights. torchvision's MobileNetV3 has 0.01, for runs of 10^5 steps.
+After 300 steps 5% of the running statistics would still be their initial values, and validation meaningless."""
 
 
 def build_model(config: ModelConfig, channels: int) -> Classifier:
-    """The network of an experiment, with its weights; the head is initialised from torch's global generator.
+    """Return the network of an experiment with its weights; torch's global generator initialises the head.
 
     Args:
         config: The ``model`` section.
@@ -32,8 +32,8 @@ def build_model(config: ModelConfig, channels: int) -> Classifier:
 
     Raises:
         ConfigError: The architecture has no residual branches for ``drop_path``.
-        WeightsError: Weights that are not to be had; never replaced by random ones.
-        MissingExtraError: The model comes from a package that is not installed.
+        WeightsError: The weights are missing or do not fit; they are never replaced by random ones.
+        MissingExtraError: The model's package is not installed.
     """
     imagenet = config.weights == "imagenet"
     if config.name.startswith("timm:"):
@@ -54,7 +54,7 @@ def build_model(config: ModelConfig, channels: int) -> Classifier:
     if neck is not None and any(True for _ in neck.parameters()):
         backbone, head = replace(backbone, pool=()), nn.Sequential(neck, head)
     elif neck is not None:
-        # nothing in it learns: it is part of what is computed once for a frozen backbone
+        # nothing in it learns, so it belongs to what is computed once for a frozen backbone
         backbone.module.add_module("neck", neck)
         backbone = replace(backbone, pool=("neck",))
     model = Classifier(backbone, head, mean, std, gray and config.stem == "repeat", config.name)
@@ -65,7 +65,7 @@ def build_model(config: ModelConfig, channels: int) -> Classifier:
 
 
 def parameter_counts(model: Classifier) -> tuple[int, int]:
-    """Parameters in all, and those that stage 1 trains."""
+    """Return the number of all parameters, and of those that stage 1 trains."""
     total = sum(parameter.numel() for parameter in model.parameters())
     return total, sum(parameter.numel() for parameter in model.head.parameters())
 
@@ -96,7 +96,7 @@ def _efficientnet_b0(imagenet: bool, drop_path: float | None) -> Backbone:
 
 
 def _in_a_row(network: nn.Module, features: int, url: str | None) -> Backbone:
-    """A network of torchvision whose ``features`` are one block after the other."""
+    """Return the backbone of a torchvision network whose ``features`` are a plain sequence of blocks."""
     if url is not None:
         network.load_state_dict(pretrained.torchvision_weights(url))
     layers = cast(nn.Sequential, network.features)
@@ -123,7 +123,7 @@ def _densenet121(imagenet: bool, drop_path: float | None) -> Backbone:
     network = densenet121()
     if imagenet:
         state = pretrained.torchvision_weights(DenseNet121_Weights.IMAGENET1K_V1.url)
-        # the published file still writes norm.1 and conv.2 where modules have been called norm1 and conv2 since
+        # the published file has norm.1 and conv.2 where the modules are called norm1 and conv2
         renamed = {name.replace(".norm.", ".norm").replace(".conv.", ".conv"): v for name, v in state.items()}
         network.load_state_dict(renamed)
     pooled = nn.Sequential(network.features, nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(1))
@@ -136,7 +136,7 @@ def _densenet121(imagenet: bool, drop_path: float | None) -> Backbone:
 def _efficientnet_lite0(imagenet: bool, drop_path: float | None) -> Backbone:
     backbone = _timm("tf_efficientnet_lite0", imagenet=False, drop_path=drop_path)
     if imagenet:
-        # timm's state dict of the whole network, classifier included, is what the package's entries are in order of
+        # the package's entries have the order of timm's state dict of the whole network, classifier included
         names = [*backbone.module.state_dict(), "classifier.weight", "classifier.bias"]
         state = pretrained.efficientnet_lite0_weights(names)
         backbone.module.load_state_dict({name: state[name] for name in names[:-2]})
@@ -157,9 +157,9 @@ def _timm(name: str, imagenet: bool, drop_path: float | None) -> Backbone:
     except TypeError as error:
         if "drop_path_rate" not in str(error):
             raise
-        raise ConfigError([f"model.drop_path: timm:{name} has no residual branches to leave out; remove it"]) from None
+        raise ConfigError([f"model.drop_path: timm:{name} has no residual branches to drop; remove it"]) from None
     data = resolve_data_config({}, model=module)
-    # of what comes out without a classifier; num_features is that of the last maps, which some widen after pooling
+    # not num_features, which is the width of the last maps: some networks widen them after pooling
     features = int(module.head_hidden_size)  # type: ignore[arg-type]
     return Backbone(module, features, mean=tuple(data["mean"]), std=tuple(data["std"]))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,21 @@ import torch
 from torch import Tensor
 
 from mobilenet_chest.errors import DataError
+from mobilenet_chest.files import write_whole
 
 FORMAT = 2
+"""Version of the layout; files of another one are refused."""
 
 
 def save(path: Path, contents: Mapping[str, Any]) -> None:
-    """Write ``contents`` (tensors, numbers, strings, lists and dicts of them) so that a crash leaves the old file."""
-    buffer = io.BytesIO()  # torch's own writer turns a full disk into a RuntimeError of another name
+    """Write tensors, numbers, strings, and lists and dicts of them, so that a crash leaves the old file.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    buffer = io.BytesIO()  # torch's own writer would raise RuntimeError where the disk is full
     torch.save({"format": FORMAT, "digest": _digest(contents), **contents}, buffer)
-    partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as file:
-        file.write(buffer.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_whole(path, buffer.getbuffer())
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -39,17 +39,17 @@ def load(path: Path) -> dict[str, Any]:
         contents = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises zip, pickle and runtime errors of many types for damaged files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path}: not a checkpoint that can be read ({reason}); choose another run") from error
+        raise DataError(f"{path}: not a readable checkpoint ({reason}); choose another run") from error
     if not isinstance(contents, dict) or contents.get("format") != FORMAT:
         raise DataError(f"{path}: not a checkpoint of this package (format {FORMAT}); choose a run made by it")
     del contents["format"]
     if contents.pop("digest", None) != _digest(contents):
-        raise DataError(f"{path}: not a checkpoint that can be read (its values are not those written); choose another")
+        raise DataError(f"{path}: not a readable checkpoint (its values are not those written); choose another run")
     return contents
 
 
 def _digest(contents: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of everything in it, each value under its place."""
+    """Return the SHA-256 (hex) of all values, each with its place: zip checks each member alone, not which is where."""
     digest = hashlib.sha256()
 
     def add(value: Any) -> None:

@@ -1,8 +1,8 @@
-"""The frozen part of a network, computed once: its outputs for every view of every image, kept in the cache.
+"""Frozen features: the outputs of the frozen blocks for every view of every image, computed once and cached.
 
-With weights and BatchNorm statistics fixed, what the frozen blocks give for an image is the same in every epoch, and
-with mirroring as the only random change there are two views of each image. So the learning part trains on stored
-outputs, and neither epochs nor trials pay for the frozen blocks.
+With fixed weights and BatchNorm statistics, the frozen blocks give the same output for an image in every epoch. With
+mirroring as the only random change, each image has two views. So the learning part trains on stored outputs, and
+neither epochs nor trials pay for the frozen blocks.
 """
 
 from __future__ import annotations
@@ -25,24 +25,26 @@ from mobilenet_chest.data.dataset import Split, TrainVal, resize
 from mobilenet_chest.models.classifier import Classifier
 
 FEATURE_BATCH = 64
+"""Images in a forward pass of the frozen blocks."""
 
 LARGEST_SHARE = 0.25
-"""Of the cache's size, for the outputs of one split: more are computed anew in every epoch."""
+"""Share of the cache's size that the outputs of one split may take; larger ones are computed in every epoch."""
 
 _FILE = "outputs.bin"
+"""Raw values, written chunk by chunk: safetensors would need all outputs in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What the learning part of a network trains and is validated on, on the training device.
+    """Inputs of the learning part of a network, for training and validation, on the training device.
 
     Attributes:
-        block: First block of that part, or the number of blocks for the head alone; 0 for the network as a whole.
-        train: uint8 images (n, c, h, w) for block 0; else outputs of the frozen blocks, (views · n, features) or
-            (views · n, h', w', c'), all images of one view after the other.
-        val: The validation split likewise, as it is.
-        views: Which of its views ``train`` holds; ``None`` for images.
-        why: Why the frozen part, if there is one, is computed again and again.
+        block: First block of the learning part; the number of blocks for the head alone, 0 for the whole network.
+        train: uint8 images (n, c, h, w) for block 0. Otherwise outputs of the frozen blocks, (views · n, features) or
+            (views · n, h', w', c'), one view of all images after the other.
+        val: The same of the validation split, without mirroring.
+        views: Views that ``train`` holds, mirrored (True) or not; ``None`` for images.
+        why: Why the frozen blocks, if there are any, are computed in every epoch.
     """
 
     block: int
@@ -52,7 +54,13 @@ class Inputs:
     why: str | None = None
 
     def batch(self, rows: Tensor, draws: Draws, policy: Literal["trivial", "rand"] | None = None) -> Tensor:
-        """What to feed for some training rows, changed as drawn, and by a policy where the inputs are images."""
+        """Return inputs for some training rows, changed as drawn, and by a policy where the inputs are images.
+
+        Args:
+            rows: int64 (b,), on the training device.
+            draws: Random changes of these rows. Of stored outputs only ``flip`` is used: it chooses the view.
+            policy: As in :func:`~mobilenet_chest.data.augment.apply`.
+        """
         if self.views is None:
             return apply(self.train[rows], draws, policy)
         if self.views == (False, True):
@@ -61,27 +69,29 @@ class Inputs:
 
 
 def learning_part(model: nn.Module, block: int) -> Callable[[Tensor], Tensor]:
-    """What maps :class:`Inputs` of a block to logits."""
+    """Return the function from :class:`Inputs` of a block to logits (b,)."""
     return model if block == 0 else partial(cast(Classifier, model).from_block, block)
 
 
 def as_fed(stored: Tensor) -> Tensor:
-    """Stored outputs (n, h, w, c) as the (n, c, h, w) they stand for, in channels_last; anything else as it is."""
+    """Return stored maps (n, h, w, c) as (n, c, h, w) in channels_last; return images and vectors as they are."""
     return stored.permute(0, 3, 1, 2) if stored.ndim == 4 and stored.dtype != torch.uint8 else stored
 
 
 def prepare_inputs(
     model: Classifier, data: TrainVal, augment: AugmentConfig, size: int, device: torch.device, precision: torch.dtype
 ) -> Inputs:
-    """Inputs of the part of ``model`` that learns, from the cache where its frozen part allows.
+    """Return the inputs of the learning part of ``model``: stored outputs of its frozen blocks, or images.
+
+    Stored outputs need a cache, no more than two views of an image, and outputs that fit the cache.
 
     Args:
         model: On ``device``, its leading blocks frozen.
         data: The splits at full size.
         augment: Random changes of training images.
-        size: Side in pixels of the training images; validation images keep theirs.
+        size: Side in pixels of the training images. Validation images keep their size.
         device: Where to hold the inputs.
-        precision: Type of the frozen part's arithmetic in training.
+        precision: Type of the frozen blocks' arithmetic for training images; for validation it is float32.
 
     Raises:
         CacheError: The cache cannot be written.
@@ -100,22 +110,23 @@ def prepare_inputs(
     if finite is None or why is not None:
         return Inputs(images.block, images.train, images.val, why=why)
     stored_train = _outputs(model, data.train, images.train, finite, precision)
-    # validation is in float32 whatever the training's precision
+    # validated in float32 whatever the training's precision, as predictions are made
     stored_val = _outputs(model, data.val, images.val, (False,), torch.float32)
     return Inputs(model.frozen, stored_train.to(device), stored_val.to(device), views=finite)
 
 
 @torch.inference_mode()
 def _bytes(model: Classifier, images: Tensor, count: int) -> int:
+    """Return the bytes of the outputs for ``count`` views of all images."""
     model.eval()
-    one = model.up_to(model.frozen, images[:1].to(next(model.parameters()).device))
-    return len(images) * count * math.prod(one.shape[1:]) * one.element_size()
+    output = model.up_to(model.frozen, images[:1].to(next(model.parameters()).device))
+    return len(images) * count * math.prod(output.shape[1:]) * output.element_size()
 
 
 def _outputs(
     model: Classifier, split: Split, images: Tensor, finite: tuple[bool, ...], precision: torch.dtype
 ) -> Tensor:
-    """(views · n, …) on the CPU, memory-mapped from the cache."""
+    """Return the outputs of the frozen blocks, (views · n, …) on the CPU, memory-mapped from the cache."""
     parts = {
         "architecture": model.architecture,
         "gray_repeated": model.repeat,
@@ -143,10 +154,11 @@ def _outputs(
             for mirrored in finite:
                 for chunk in images.split(FEATURE_BATCH):
                     with torch.inference_mode(), _autocast(images.device, precision):
-                        found = model.up_to(model.frozen, chunk.flip(-1) if mirrored else chunk)
-                    found = (found.permute(0, 2, 3, 1) if found.ndim == 4 else found).contiguous().cpu()
-                    shape, dtype = [shape[0] + len(found), *found.shape[1:]], str(found.dtype).removeprefix("torch.")
-                    yield found.flatten().view(torch.uint8).numpy().data
+                        output = model.up_to(model.frozen, chunk.flip(-1) if mirrored else chunk)
+                    output = (output.permute(0, 2, 3, 1) if output.ndim == 4 else output).contiguous().cpu()
+                    shape = [shape[0] + len(output), *output.shape[1:]]
+                    dtype = str(output.dtype).removeprefix("torch.")
+                    yield output.flatten().view(torch.uint8).numpy().data
 
         cache.write(folder / _FILE, chunks())
         return {"shape": shape, "dtype": dtype}
@@ -166,7 +178,7 @@ def _autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
 
 
 def state_digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 (hex) of named tensors."""
+    """Return the SHA-256 (hex) of named tensors: names, shapes, types and values."""
     digest = hashlib.sha256()
     for name, value in state.items():
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())

@@ -152,6 +152,7 @@ def _run_epoch(learner: _Learner, setup: StageSetup, rows: int) -> tuple[Record,
 
 
 def _out_of_patience(stage: StageConfig, progress: Progress, phase: range) -> bool:
+    """Return whether the last phase has brought nothing new for ``patience`` epochs."""
     if stage.patience is None or progress.best_epoch == 0 or phase.stop < stage.epochs:
         return False
     phase_began = progress.epoch - progress.stage_epoch + phase.start

@@ -13,24 +13,24 @@ from torch.nn import functional
 from mobilenet_chest.config import LossConfig
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""(logits (n,), targets (n,) of 0 to 1) -> the *sum* of the losses of the n images."""
+"""Return the *sum* of the losses of n images, given logits (n,) and targets (n,) of 0 to 1."""
 
 DEFAULT_FOCAL_GAMMA = 2.0
 """Lin et al., Focal Loss for Dense Object Detection, 2017, section 5.1."""
 
 
 def build_loss(config: LossConfig, rows: Mapping[int, int]) -> Loss:
-    """The loss of an experiment. Sums, not means: gradient accumulation divides by the images of a whole step.
+    """Return the loss of an experiment. It sums, since gradient accumulation divides by the images of a whole step.
 
     Label smoothing moves targets to s / 2 and 1 - s / 2 (Szegedy et al., 2016, section 7, for two classes).
 
     Args:
         config: The ``loss`` section.
-        rows: Training rows of classes 0 and 1, for ``pos_weight: auto``.
+        rows: Number of training rows of class 0 and class 1, for ``pos_weight: auto``.
     """
     weight = rows[0] / rows[1] if config.pos_weight == "auto" else config.pos_weight
     if config.name == "focal":
-        from torchvision.ops import sigmoid_focal_loss  # seconds of imports, which a dry run need not wait for
+        from torchvision.ops import sigmoid_focal_loss  # its import takes seconds, for which a dry run need not wait
 
         gamma = DEFAULT_FOCAL_GAMMA if config.focal_gamma is None else config.focal_gamma
 
@@ -53,12 +53,12 @@ def build_loss(config: LossConfig, rows: Mapping[int, int]) -> Loss:
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """Another network's view of the training rows.
+    """Another network's logits of the training rows, as part of the loss (distillation).
 
     Attributes:
         logits: float32 (rows,), on the training device.
         weight: Its share of the loss.
-        temperature: Divides its logits and the student's.
+        temperature: Divides the logits of both networks.
     """
 
     logits: Tensor
@@ -66,10 +66,15 @@ class Teacher:
     temperature: float
 
     def mixed(self, loss: Tensor, logits: Tensor, rows: Tensor) -> Tensor:
-        """``loss`` of the student's ``logits`` for some training rows, with the teacher's share.
+        """Return the student's summed ``loss`` for some training rows, mixed with the teacher's.
 
-        Hinton et al., Distilling the Knowledge in a Neural Network, 2015, section 2: the cross-entropy of softened
-        probabilities, times the square of the temperature so that its gradient keeps its size. Summed.
+        The teacher's part is the cross-entropy of softened probabilities, times the square of the temperature so that
+        its gradient keeps its size (Hinton et al., Distilling the Knowledge in a Neural Network, 2015, section 2).
+
+        Args:
+            loss: Summed loss of the student alone.
+            logits: float32 (b,), the student's.
+            rows: int64 (b,), row numbers of these images.
         """
         soft = (self.logits[rows] / self.temperature).sigmoid()
         compared = functional.binary_cross_entropy_with_logits(logits / self.temperature, soft, reduction="sum")

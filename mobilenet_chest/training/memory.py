@@ -1,4 +1,4 @@
-"""Memory of a training on the CPU."""
+"""Memory allocation of a training on the CPU."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _INT_MAX = 2**31 - 1
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep the memory it frees, instead of giving it back to the kernel; glibc only.
+    """Let this process keep the memory that it frees, instead of returning it to the kernel; glibc only.
 
     A training step frees and allocates the same large activations again and again. By default glibc returns them, and
     the kernel hands out zeroed pages one by one: 100,000 page faults and more in a step of MobileNetV3-Large (2 times
     48 images of 128 pixels). The arithmetic is the same bit for bit; between uses the process stays as large as it
-    once was. ``experiments/results/speed.md`` has what it gains.
+    ever was. ``experiments/results/speed.md`` has what it gains.
     """
     if sys.platform != "linux":
         return

@@ -17,19 +17,20 @@ from mobilenet_chest.config import OptimizerConfig, StageConfig
 from mobilenet_chest.errors import ConfigError, MissingExtraError
 
 Group = dict[str, Any]
-"""``params``, and where they have a learning rate of their own ``lr``: what torch's optimisers take."""
+"""A parameter group as torch's optimisers take it: ``params``, and ``lr`` where it differs from the stage's."""
 
 DEFAULT_MOMENTUM = 0.9
+"""Momentum of SGD where the experiment gives none."""
 
 ONE_CYCLE_RISE, ONE_CYCLE_START, ONE_CYCLE_END = 0.3, 1 / 25, 1 / 25e4
-"""Share of the steps that rise, and the first and last learning rate as shares of the highest: torch's OneCycleLR."""
+"""Share of rising steps, and first and last learning rate as shares of the highest, as in torch's OneCycleLR."""
 
 
 def build_optimizer(groups: Sequence[Group], config: OptimizerConfig, lr: float) -> Optimizer:
-    """The optimiser over the parameters that learn; fused, one kernel for all of them, where torch has that.
+    """Return the optimiser over the parameters that learn; fused, with one kernel for all of them, where torch has one.
 
     Raises:
-        MissingExtraError: It comes from a package that is not installed.
+        MissingExtraError: The optimiser's package is not installed.
     """
     if config.name == "sgd":
         momentum = DEFAULT_MOMENTUM if config.momentum is None else config.momentum
@@ -44,13 +45,13 @@ def build_optimizer(groups: Sequence[Group], config: OptimizerConfig, lr: float)
 
 
 def set_averaged(optimizer: Optimizer, averaged: bool) -> bool:
-    """Let the parameters be what is to be validated and kept, or what is to be trained on.
+    """Set the parameters to the averaged ones, to validate and store, or to those to train on.
 
-    They differ for schedule-free optimisers alone (Defazio et al., The Road Less Scheduled, 2024), which train at one
-    point and keep the average of others.
+    They differ only with schedule-free optimisers (Defazio et al., The Road Less Scheduled, 2024), which train at one
+    point and average others.
 
     Returns:
-        Whether they differ.
+        Whether they differ with this optimiser.
     """
     switch = getattr(optimizer, "eval" if averaged else "train", None)
     if switch is not None:
@@ -59,10 +60,10 @@ def set_averaged(optimizer: Optimizer, averaged: bool) -> bool:
 
 
 def layer_groups(layers: Sequence[Sequence[nn.Parameter]], lr: float, decay: float) -> list[Group]:
-    """A learning rate for each layer: ``lr`` for the last, times ``decay`` for each step towards the first.
+    """Return parameter groups with ``lr`` for the last layer, times ``decay`` for each layer towards the first.
 
-    Howard and Ruder, Universal Language Model Fine-tuning, 2018, section 3.2. The last layer comes first: its
-    learning rate is the one that is recorded.
+    Howard and Ruder, Universal Language Model Fine-tuning, 2018, section 3.2. The last layer's group comes first,
+    because its learning rate is the recorded one.
     """
     if decay == 1:
         return [{"params": [parameter for layer in layers for parameter in layer], "lr": lr}]
@@ -71,13 +72,15 @@ def layer_groups(layers: Sequence[Sequence[nn.Parameter]], lr: float, decay: flo
 
 @contextmanager
 def ascended(model: nn.Module, parameters: Sequence[nn.Parameter], rho: float) -> Iterator[None]:
-    """Within, parameters stand where the loss is about largest at a distance of ``rho``, and BatchNorm's statistics
-    do not move: the second pass of sharpness-aware minimisation (Foret et al., 2021, section 2).
+    """Move the parameters for the block to where the loss is about largest at a distance of ``rho``.
+
+    That is the second pass of sharpness-aware minimisation (Foret et al., 2021, section 2). BatchNorm's statistics
+    stay as they are: these weights are never validated.
 
     Args:
         model: Owns the parameters.
-        parameters: Those that learn, with gradients of any common scale.
-        rho: Distance, as an L2 norm.
+        parameters: Those that learn, their gradients on any common scale.
+        rho: Distance as an L2 norm.
     """
     moving = [parameter for parameter in parameters if parameter.grad is not None]
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
@@ -87,7 +90,7 @@ def ascended(model: nn.Module, parameters: Sequence[nn.Parameter], rho: float) -
         before = [parameter.clone() for parameter in moving]
         factor = rho / (get_total_norm(gradients) + 1e-12)
         for parameter, gradient in zip(moving, gradients, strict=True):
-            # an overflow under fp16 moves nothing: the step will be skipped, and BatchNorm must not see NaN
+            # an overflow in fp16 moves nothing: the step will be skipped, and BatchNorm must not see NaN
             parameter.add_((gradient * factor).nan_to_num(0, 0, 0))
     for module in norms:
         module.momentum = 0.0
@@ -102,11 +105,11 @@ def ascended(model: nn.Module, parameters: Sequence[nn.Parameter], rho: float) -
 
 
 def learning_rate_factor(step: int, steps: int, warmup_steps: int, schedule: str) -> float:
-    """Factor on the learning rate of update ``step`` (from 0) of ``steps``.
+    """Return the factor on the learning rate of update ``step`` (from 0) of ``steps``.
 
-    Rises linearly to 1 over the warm-up, then stays (constant) or falls along half a cosine (Loshchilov and Hutter,
-    SGDR, 2017, without restarts) to reach 0 just after the last step. ``onecycle`` (Smith and Topin, 2018, in torch's
-    form) rises and falls along half cosines, to its least at the last step.
+    It rises linearly to 1 over the warm-up. Then it stays (constant), or falls along half a cosine to reach 0 just
+    after the last step (Loshchilov and Hutter, SGDR, 2017, without restarts). ``onecycle`` (Smith and Topin, 2018, as
+    in torch) rises and falls along half cosines, to its least at the last step.
     """
     if schedule == "onecycle":
         top = max(warmup_steps, 1) - 1
@@ -125,7 +128,7 @@ def _half_cosine(start: float, end: float, share: float) -> float:
 
 
 def build_schedule(optimizer: Optimizer, stage: StageConfig, steps_per_epoch: int) -> LambdaLR:
-    """The stage's schedule, stepped once for each update."""
+    """Return the stage's schedule, to be stepped once for each update."""
     steps = stage.epochs * steps_per_epoch
     warmup_steps = round(stage.warmup_epochs * steps_per_epoch)
     if stage.schedule == "onecycle" and not warmup_steps:
@@ -134,10 +137,10 @@ def build_schedule(optimizer: Optimizer, stage: StageConfig, steps_per_epoch: in
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of an experiment.
+    """Return the device of an experiment: CUDA for ``auto`` where there is any.
 
     Raises:
-        ConfigError: CUDA was asked for and is not there.
+        ConfigError: The CUDA device asked for does not exist.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -150,10 +153,10 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_precision(config: OptimizerConfig, device: torch.device) -> torch.dtype:
-    """Type of the forward pass's arithmetic: float32, bfloat16 or float16.
+    """Return the type of the forward pass's arithmetic: float32, bfloat16 or float16.
 
     Raises:
-        ConfigError: fp16 without CUDA, where gradients would underflow unscaled and run slowly.
+        ConfigError: fp16 without CUDA, where it is slow and unscaled gradients would underflow.
     """
     if config.precision == "fp16" and device.type != "cuda":
         raise ConfigError([f"optimizer.precision: fp16 needs CUDA, not '{device.type}'; set auto, fp32 or bf16"])

@@ -1,4 +1,4 @@
-"""Probabilities of a split, plain and with test-time augmentation."""
+"""Predictions of a split, without and with test-time augmentation, and how long a prediction takes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,21 @@ from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.training.features import as_fed, learning_part
 
 PREDICT_BATCH = 256
+"""Images in a forward pass of a prediction."""
 
 REPEATS = 10
+"""Forward passes that are timed."""
 
 
 def predict(model: nn.Module, split: Split, device: torch.device) -> Predictions:
-    """Predictions of a split in float32, whatever the training's precision.
+    """Predict a split in float32, whatever the training's precision.
+
+    With test-time augmentation (TTA), a probability is the mean of those of the image and its mirror image.
+
+    Args:
+        model: A classifier on ``device``; it is left in evaluation mode.
+        split: Images, labels and row numbers.
+        device: Where to compute.
 
     Raises:
         TrainingDiverged: A prediction is NaN or infinite.
@@ -36,13 +45,13 @@ def predict(model: nn.Module, split: Split, device: torch.device) -> Predictions
 
 @torch.inference_mode()
 def predict_logits(model: nn.Module, inputs: Tensor, mirror: bool = False, block: int = 0) -> Tensor:
-    """Logits (n,) float32, on the inputs' device; the model is left in evaluation mode.
+    """Return logits, float32 (n,), on the inputs' device; the model is left in evaluation mode.
 
     Args:
         model: A classifier.
         inputs: uint8 images (n, c, h, w), or stored outputs of the frozen blocks.
-        mirror: Of mirrored images.
-        block: Where the inputs go in, as in :class:`~mobilenet_chest.training.features.Inputs`.
+        mirror: Predict the mirror images; for images only.
+        block: First block that is given the inputs, as in :class:`~mobilenet_chest.training.features.Inputs`.
     """
     model.eval()
     forward = learning_part(model, block)
@@ -51,7 +60,7 @@ def predict_logits(model: nn.Module, inputs: Tensor, mirror: bool = False, block
 
 
 def latency(model: nn.Module, images: Tensor) -> float:
-    """Milliseconds of a forward pass where the model is, the median of several after one that is not counted."""
+    """Return the milliseconds of a forward pass on the model's device: the median of several, after a warm-up pass."""
     seconds = []
     model.eval()
     images = images.to(next(model.parameters(), images).device)

@@ -164,8 +164,8 @@ def test_a_hostile_pickle_runs_nothing(tmp_path: Path, kind: str) -> None:
         (b"", "not a state dict that can be loaded safely"),
         (b"PK\x03\x04 damaged", "not a state dict that can be loaded safely"),
         (None, "no file"),
-        ([torch.zeros(1)], "holds list with other things than tensors"),
-        ({"epoch": 3}, "holds dict with other things than tensors"),
+        ([torch.zeros(1)], "holds list with values that are not tensors"),
+        ({"epoch": 3}, "holds dict with values that are not tensors"),
     ],
 )
 def test_files_that_hold_no_state_dict(tmp_path: Path, contents: Any, part: str) -> None:

@@ -89,7 +89,7 @@ def test_damaged_files(tmp_path: Path, damage: str) -> None:
         torch.save({"format": 2, "model": Hostile(canary)}, path)
     with pytest.raises(DataError) as caught:
         checkpoint.load(path)
-    assert str(caught.value).startswith(f"{path}: not a checkpoint that can be read (")
+    assert str(caught.value).startswith(f"{path}: not a readable checkpoint (")
     assert "\n" not in str(caught.value)
     assert not canary.exists()
 
