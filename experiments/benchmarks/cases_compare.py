@@ -1,4 +1,4 @@
-"""How long ``compare`` takes over many finished runs."""
+"""Time of ``compare`` over many finished runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from common import ROOT, Case, Options, data_file, environment, experiment, report, store
-from measure import Json, Ledger, interleaved, spread
+from measure import Json, SavedResults, interleaved, spread
 
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation.metrics import selection_metrics
@@ -24,11 +24,11 @@ from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.two_stage import train
 
-OF_A_RUN = ("params", "tags", "latest_metrics", "metrics")
+RUN_TABLES = ("params", "tags", "latest_metrics", "metrics")
 
 
-def compare(options: Options, ledger: Ledger) -> Json:
-    """Wall and processor seconds of the command, from the start of its process, on a store of real runs on SQLite."""
+def compare(options: Options, saved: SavedResults) -> Json:
+    """Measure wall and processor seconds of the command, from the start of its process, on runs in SQLite."""
     with tempfile.TemporaryDirectory(prefix="benchmark-store-") as text, store(Path(text)):
         base = fill(options, Path(text))
         words = {
@@ -37,20 +37,22 @@ def compare(options: Options, ledger: Ledger) -> Json:
             f"compare of {options.runs}, --baseline --margin": ["--baseline", base, "--margin", "0.02"],
         }
         rounds = interleaved(
-            {name: partial(_seconds, more, options.runs) for name, more in words.items()}, options.rounds, ledger
+            {name: partial(_seconds, more, options.runs) for name, more in words.items()},
+            options.rounds,
+            saved,
         )
     rows: list[Json] = []
-    for name, found in rounds.items():
-        wall, processor = zip(*found, strict=True)
+    for name, measured in rounds.items():
+        wall, processor = zip(*measured, strict=True)
         rows.append({"command": name, "seconds": spread(wall), "cpu_seconds": spread(processor)})
-    return report(rows, f"a process of its own each, {options.val_rows} validation images a run, or a few fewer")
+    return report(rows, f"each in a new process; {options.val_rows} validation images a run, or a few fewer")
 
 
 def fill(options: Options, folder: Path) -> str:
-    """One training, and copies of it that differ in predictions and figures; the id of the original.
+    """Train once, copy the run with other predictions and metrics, and return the id of the original.
 
     Args:
-        options: ``rows``, ``val_rows`` and ``runs``, how many there are in the end.
+        options: ``rows``, ``val_rows``, and ``runs``: how many runs the store has in the end.
         folder: Of the store, with its ``mlflow.db``.
     """
     values = {"stage1.epochs": 5, "stage2.epochs": 5, "model.hidden": [8], "data.image_size": 32}
@@ -59,37 +61,37 @@ def fill(options: Options, folder: Path) -> str:
     assert run_id is not None
     database = sqlite3.connect(folder / "mlflow.db")
     ((address,),) = database.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", (run_id,))
-    own = Path(str(address).removeprefix("file://")) / "predictions" / "val.parquet"
-    table = pd.read_parquet(own)
+    original = Path(str(address).removeprefix("file://")) / "predictions" / "val.parquet"
+    table = pd.read_parquet(original)
     generator = np.random.default_rng(0)
     signal = generator.normal(2.2 * table["label"], 1)
     for _ in range(options.runs - 1):
         columns = [1 / (1 + np.exp(1 - signal - 0.7 * generator.normal(size=len(table)))) for _ in range(2)]
         predictions = Predictions(table["row"].to_numpy(), table["label"].to_numpy(), *columns)
-        _copy(database, run_id, own, predictions)
+        _copy(database, run_id, original, predictions)
     database.commit()
     database.close()
     return run_id
 
 
-def _copy(database: sqlite3.Connection, run_id: str, own: Path, predictions: Predictions) -> None:
+def _copy(database: sqlite3.Connection, run_id: str, original: Path, predictions: Predictions) -> None:
     new = uuid.uuid4().hex
     changed = {"run_uuid": "?1", "artifact_uri": "replace(artifact_uri, ?2, ?1)"}
-    for table in (*OF_A_RUN, "runs"):
+    for table in (*RUN_TABLES, "runs"):
         columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
         names, values = ", ".join(columns), ", ".join(changed.get(column, column) for column in columns)
         copy = f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} WHERE run_uuid = ?2"
         database.execute(copy, (new, run_id))
-    figures = selection_metrics(predictions, EvaluationConfig(), seed=0)
-    own_figures = [(value, new, name) for name, value in figures.items()]
-    database.executemany("UPDATE latest_metrics SET value = ? WHERE run_uuid = ? AND key = ?", own_figures)
-    path = Path(str(own).replace(run_id, new))
+    metrics = selection_metrics(predictions, EvaluationConfig(), seed=0)
+    values_of_copy = [(value, new, name) for name, value in metrics.items()]
+    database.executemany("UPDATE latest_metrics SET value = ? WHERE run_uuid = ? AND key = ?", values_of_copy)
+    path = Path(str(original).replace(run_id, new))
     path.parent.mkdir(parents=True)
     pd.DataFrame(predictions.columns()).to_parquet(path, index=False)
 
 
-def _seconds(more: list[str], runs: int) -> tuple[float, float]:
-    command = [sys.executable, "-m", "mobilenet_chest", "compare", "--json", *more]
+def _seconds(words: list[str], runs: int) -> tuple[float, float]:
+    command = [sys.executable, "-m", "mobilenet_chest", "compare", "--json", *words]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with environment(PYTHONPATH=str(ROOT)):
         done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Memory and time of reading a pair of classes from a ChestMNIST file of full size."""
+"""Memory and time of reading two classes from a ChestMNIST file of full size."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 from common import CACHE, CLASSES, Case, Options, report
-from measure import Json, Ledger, in_child, interleaved, ratios, spread
+from measure import Json, SavedResults, in_child, interleaved, ratios, spread
 from numpy.lib import format as npy
 from numpy.typing import NDArray
+
+from mobilenet_chest.files import whole_file
 
 SPLITS = ("train", "val", "test")
 PATTERNS = 64
@@ -22,8 +24,8 @@ HEADROOM = 1.5
 """Share of the array's size that must be free before ``numpy.load`` is tried."""
 
 
-def reading(options: Options, ledger: Ledger) -> Json:
-    """Peak memory above the interpreter's own, and seconds: ours with each state of the cache, and ``numpy.load``."""
+def reading(options: Options, saved: SavedResults) -> Json:
+    """Measure peak memory and seconds of our reader, with each state of the cache, and of ``numpy.load``."""
     rows: list[Json] = []
     notes = []
     raw = {}
@@ -33,7 +35,7 @@ def reading(options: Options, ledger: Ledger) -> Json:
             unpacked = sum(member.file_size for member in archive.infolist())
             largest = archive.getinfo("train_images.npy").file_size
         notes.append(f"{size} pixels: {path.stat().st_size / 1e6:,.0f} MB on disk, {unpacked / 1e6:,.0f} MB unpacked")
-        rounds = raw[str(size)] = _measured(path, size, largest, options, ledger)
+        rounds = raw[str(size)] = _measured(path, size, largest, options, saved)
         if "numpy.load" not in rounds:
             notes.append(f"{size} pixels: numpy.load not run for lack of memory; its peak is the array's size")
             rows.append({"variant": f"{size} pixels, numpy.load", "peak_mb": largest / 1e6})
@@ -51,14 +53,14 @@ def reading(options: Options, ledger: Ledger) -> Json:
     return report(
         rows,
         *notes,
-        "each reading in a process of its own; peak: resident memory above what the interpreter had after its imports",
+        "each reading in a new process; peak: resident memory above what the interpreter had after its imports",
         "the rows alone take size² bytes each; synthetic pixels, real labels",
         "files come from the disk cache of the system, where they fit",
         raw=raw,
     )
 
 
-def _measured(path: Path, size: int, largest: int, options: Options, ledger: Ledger) -> dict[str, list[Json]]:
+def _measured(path: Path, size: int, largest: int, options: Options, saved: SavedResults) -> dict[str, list[Json]]:
     common = {"path": str(path), "classes": list(CLASSES)}
     with tempfile.TemporaryDirectory(prefix="benchmark-cache-") as text:
         folder = Path(text)
@@ -72,7 +74,7 @@ def _measured(path: Path, size: int, largest: int, options: Options, ledger: Led
             return ours(str(folder))
 
         def warm() -> Json:
-            if not any(folder.iterdir()):  # the cold reading was done before a kill
+            if not any(folder.iterdir()):  # the cold reading was made before a kill
                 ours(str(folder))
             return ours(str(folder))
 
@@ -80,33 +82,32 @@ def _measured(path: Path, size: int, largest: int, options: Options, ledger: Led
         if psutil.virtual_memory().available > HEADROOM * largest:
             actions["numpy.load"] = lambda: in_child("children:read_numpy", common)
         named = {f"{size} pixels, {name}": action for name, action in actions.items()}
-        rounds = interleaved(named, options.rounds, ledger)
+        rounds = interleaved(named, options.rounds, saved)
     return dict(zip(actions, rounds.values(), strict=True))
 
 
 def _check_same_pixels(rounds: dict[str, list[Json]]) -> None:
     seen = {(tuple(result["result"]["rows"]), result["result"]["pixel_sum"]) for r in rounds.values() for result in r}
     if len(seen) > 1:
-        raise RuntimeError(f"the ways of reading do not agree (rows, sum of pixels): {seen}")
+        raise RuntimeError(f"the readers disagree (rows, sum of pixels): {seen}")
 
 
 def full_size_file(labels: Path, size: int, folder: Path) -> Path:
-    """A compressed .npz with these labels and pixels of our own making, written in little memory; kept for next time.
+    """Return a compressed .npz with these labels and synthetic pixels, written in little memory once.
 
     Args:
         labels: A .npz with ``{train,val,test}_labels`` in ChestMNIST's layout.
         size: Side of the images.
-        folder: Where it is kept.
+        folder: Where the file is kept.
     """
     with np.load(labels) as file:
-        wanted = {split: file[f"{split}_labels"] for split in SPLITS}
-    path = folder / f"full-{size}-{'-'.join(str(len(rows)) for rows in wanted.values())}.npz"
+        labels_of = {split: file[f"{split}_labels"] for split in SPLITS}
+    path = folder / f"full-{size}-{'-'.join(str(len(rows)) for rows in labels_of.values())}.npz"
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for number, (split, rows) in enumerate(wanted.items()):
+    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for number, (split, rows) in enumerate(labels_of.items()):
             with archive.open(f"{split}_images.npy", "w", force_zip64=True) as member:
                 header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), size, size)}
                 npy.write_array_header_1_0(member, header)
@@ -114,12 +115,11 @@ def full_size_file(labels: Path, size: int, folder: Path) -> Path:
                     member.write(chunk.data)
             with archive.open(f"{split}_labels.npy", "w") as member:
                 npy.write_array(member, np.ascontiguousarray(rows, dtype=np.uint8))
-    temporary.replace(path)
     return path
 
 
 def _pixels(rows: int, size: int, seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Smooth patterns with two bits of noise: neither constant nor incompressible."""
+    """Yield smooth patterns with two bits of noise, uint8 (n, size, size): neither constant nor incompressible."""
     generator = np.random.default_rng(seed)
     coarse = generator.uniform(20, 230, (PATTERNS, 6, 6))
     place = np.linspace(0, 5, size)

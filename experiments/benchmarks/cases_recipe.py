@@ -9,17 +9,17 @@ from typing import Any
 import conventional
 from cases_training import warm_up
 from common import Case, Options, cheap_fields, cold_cache, data_file, experiment, report
-from measure import Json, Ledger, spread
+from measure import Json, SavedResults, spread
 
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.two_stage import train
 
 
-def recipe(options: Options, ledger: Ledger) -> Json:
-    """Full against cheap in each seed; the conventional loop's time from a few epochs of each stage."""
-    one, two = options.recipe_epochs
+def recipe(options: Options, saved: SavedResults) -> Json:
+    """Measure full against cheap training in each seed, and estimate the conventional time from a few epochs."""
+    epochs1, epochs2 = options.recipe_epochs
     path = data_file(options, options.recipe_rows, 0)
-    values: dict[str, Any] = {"stage1.epochs": one, "stage2.epochs": two, "model.stem": "mean"}
+    values: dict[str, Any] = {"stage1.epochs": epochs1, "stage2.epochs": epochs2, "model.stem": "mean"}
     base = experiment(options, path, values, "efficientnet_lite0", "imagenet")
     cheap = cheap_fields(options)
     variants: dict[str, dict[str, Any]] = {"full": {}, "cheap": cheap}
@@ -29,12 +29,12 @@ def recipe(options: Options, ledger: Ledger) -> Json:
     warm_up(base)
     for seed in options.seeds:
         config = with_values(base, {"seed": seed})
-        usual = ledger.get(f"conventional, seed {seed}", partial(_epochs, config, options))
-        full = ledger.get(f"full, seed {seed}", partial(_training, config))
+        usual = saved.get(f"conventional, seed {seed}", partial(_epochs, config, options))
+        full = saved.get(f"full, seed {seed}", partial(_training, config))
         usual_seconds = sum(full[f"epochs{stage}"] * usual[f"epoch{stage}"] for stage in (1, 2))
         rows.append({"variant": "conventional", "seed": str(seed), "seconds": usual_seconds})
         for variant, fields in variants.items():
-            done = ledger.get(f"{variant}, seed {seed}", partial(_training, with_values(config, fields)))
+            done = saved.get(f"{variant}, seed {seed}", partial(_training, with_values(config, fields)))
             rows.append(
                 {
                     "variant": variant,
@@ -46,19 +46,19 @@ def recipe(options: Options, ledger: Ledger) -> Json:
                 }
             )
     for variant in variants:
-        own = [row for row in rows if row["variant"] == variant]
-        columns = [key for key in own[0] if key not in ("variant", "seed")]
-        median = {key: spread([row[key] for row in own]) for key in columns}
+        of_variant = [row for row in rows if row["variant"] == variant]
+        columns = [key for key in of_variant[0] if key not in ("variant", "seed")]
+        median = {key: spread([row[key] for row in of_variant]) for key in columns}
         rows.append({"variant": variant, "seed": "median", **median})
     return report(
         rows,
         f"{base.model.name}, weights {base.model.weights}, stem mean, {options.image_size} pixels, "
-        f"{options.recipe_rows} training rows, all validation rows, {one} + {two} epochs",
+        f"{options.recipe_rows} training rows, all validation rows, {epochs1} + {epochs2} epochs",
         f"cheap: {', '.join(f'{key}={value}' for key, value in cheap.items()) or 'the same as full'}",
         "ours: the whole of train() with an empty cache, each",
         f"conventional: the median of {options.measured_epochs} epochs of each stage after one that is not counted, "
         "times the epochs that 'full' ran; not trained to its end",
-        raw=ledger.done,
+        raw=saved.results,
     )
 
 
@@ -79,7 +79,7 @@ def _training(config: Config) -> Json:
 
 
 def _epochs(config: Config, options: Options) -> Json:
-    """Median seconds of an epoch of each stage."""
+    """Return the median seconds of an epoch of each stage."""
     count = options.measured_epochs + 1
     few = with_values(config, {f"stage{stage}.epochs": count for stage in (1, 2)} | {"stage2.warmup_epochs": 0})
     history = conventional.train_two_stage(few, conventional.read(few), loader_workers=options.loader_workers).history

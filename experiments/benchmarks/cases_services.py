@@ -1,4 +1,4 @@
-"""What the study, the tracker and the command line cost besides training."""
+"""Costs of the study, the tracker and the command line beside training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import optuna
 import sqlalchemy
 import typer
 from common import CACHE, ROOT, Case, Options, data_file, environment, experiment, report, store
-from measure import Json, Ledger, interleaved, spread, timed
+from measure import Json, SavedResults, interleaved, spread, timed
 
 from mobilenet_chest.cli.app import app
 from mobilenet_chest.config import Config, with_values
@@ -43,8 +43,8 @@ SEARCH = {
 }
 
 
-def tracking(options: Options, ledger: Ledger) -> Json:
-    """What one epoch of a trial costs: a batch of metrics, a report, the pruner's answer."""
+def tracking(options: Options, saved: SavedResults) -> Json:
+    """Measure the cost of an epoch of a trial: a batch of metrics, a report, the decision of the pruner."""
     config = _searching(options, trials=1000)
     steps: dict[str, list[float]] = {"log_metrics": [], "report": [], "should_prune": []}
     with tempfile.TemporaryDirectory(prefix="benchmark-store-") as folder, store(Path(folder)) as url:
@@ -75,8 +75,8 @@ def tracking(options: Options, ledger: Ledger) -> Json:
     )
 
 
-def startup(options: Options, ledger: Ledger) -> Json:
-    """Wall time of ``--help`` of each command and of the quickstart's dry run."""
+def startup(options: Options, saved: SavedResults) -> Json:
+    """Measure the wall time of ``--help`` of each command and of the quickstart's dry run."""
     with tempfile.TemporaryDirectory(prefix="benchmark-startup-") as text:
         folder = Path(text)
         commands = {f"{' '.join(words)} --help": ["-m", "mobilenet_chest", *words, "--help"] for words in _commands()}
@@ -88,13 +88,13 @@ def startup(options: Options, ledger: Ledger) -> Json:
         actions["sweep.py --dry-run, cold cache"] = _process(dry_run, folder, None)
         _process(dry_run, folder, folder / "cache")()
         actions["sweep.py --dry-run, warm cache"] = _process(dry_run, folder, folder / "cache")
-        rounds = interleaved(actions, options.rounds, ledger)
+        rounds = interleaved(actions, options.rounds, saved)
     rows = [{"command": name, "seconds": spread(seconds)} for name, seconds in rounds.items()]
-    return report(rows, "a process of its own each, files in the disk cache of the system")
+    return report(rows, "each in a new process, files in the disk cache of the system")
 
 
-def ask_tell(options: Options, ledger: Ledger) -> Json:
-    """Time of claiming a trial (asking and sampling) and of telling its value, by finished trials in the study."""
+def ask_tell(options: Options, saved: SavedResults) -> Json:
+    """Measure the time of claiming a trial and of telling its value, by finished trials in the study."""
     sizes = options.finished_trials
     config = _searching(options, trials=10 * max(sizes))
     rows: list[Json] = []
@@ -103,7 +103,7 @@ def ask_tell(options: Options, ledger: Ledger) -> Json:
         for size in sizes:
             study = open_study(config, url)
             _fill(study, config, url, size - len(study.get_trials(deepcopy=False)), options.reports)
-            fresh = open_study(config, url)  # as a worker finds it: nothing read yet
+            fresh = open_study(config, url)  # as in a new worker: nothing is read yet
             first = timed(partial(_ask_and_tell, fresh, config, url))
             pairs = [_ask_and_tell(fresh, config, url) for _ in range(min(options.repeats, max(3, size // 2)))]
             rows.append(
@@ -120,7 +120,7 @@ def ask_tell(options: Options, ledger: Ledger) -> Json:
         rows,
         f"sampler TPE over {len(SEARCH)} fields, SQLite, {options.reports} reports in each finished trial; filled with "
         "finished trials, not trained ones",
-        "ask: claim(), which counts, asks and samples under the storage's lock; first: with reading the study",
+        "ask: claim(), which counts, asks and samples under the storage's lock; first: with the reading of the study",
         f"plot: {picture.name}",
     )
 
@@ -140,7 +140,7 @@ def _ask_and_tell(study: optuna.Study, config: Config, url: str) -> tuple[float,
 
 
 def _fill(study: optuna.Study, config: Config, url: str, count: int, reports: int) -> None:
-    """Finished trials at random points, through a connection that does not wait for the disk."""
+    """Add finished trials at random points, through a connection that does not wait for the disk."""
     storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}})
     storage.engine.dispose()
     sqlalchemy.event.listen(storage.engine, "connect", _without_waiting)
@@ -158,13 +158,13 @@ def _finished(config: Config, count: int, reports: int) -> Iterator[optuna.trial
     distributions = {path: to_optuna(path, distribution) for path, distribution in config.search.items()}
     for _ in range(count):
         params: dict[str, Any] = {}
-        for path, own in config.search.items():
-            if own.choices is not None:
-                params[path] = own.choices[int(generator.integers(len(own.choices)))]
+        for path, distribution in config.search.items():
+            if distribution.choices is not None:
+                params[path] = distribution.choices[int(generator.integers(len(distribution.choices)))]
             else:
-                assert own.low is not None
-                assert own.high is not None
-                params[path] = float(generator.uniform(own.low, own.high))
+                assert distribution.low is not None
+                assert distribution.high is not None
+                params[path] = float(generator.uniform(distribution.low, distribution.high))
         value = float(generator.uniform(0.7, 0.95))
         yield optuna.create_trial(
             params=params,
@@ -176,12 +176,12 @@ def _finished(config: Config, count: int, reports: int) -> Iterator[optuna.trial
 
 
 def _commands() -> list[list[str]]:
-    """The program itself and every command of it, as the command line has them."""
+    """Return the words of the program itself and of each of its commands."""
     program = typer.main.get_command(app)
-    found: list[list[str]] = [[]]
+    commands: list[list[str]] = [[]]
     for name, command in getattr(program, "commands", {}).items():
-        found += [[name, inner] for inner in getattr(command, "commands", ())] or [[name]]
-    return found
+        commands += [[name, inner] for inner in getattr(command, "commands", ())] or [[name]]
+    return commands
 
 
 def _process(words: list[str], folder: Path, cache: Path | None) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import conventional
 from common import Case, Options, cache, cheap_fields, cold_cache, data_file, experiment, report, store
-from measure import Json, Ledger
+from measure import Json, SavedResults
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import SweepResult, SweepStatus, run_sweep
@@ -20,14 +20,14 @@ STAGE1 = {"stage1.lr": [3e-4, 1e-3, 2e-3, 4e-3]}
 STAGE2 = {"stage2.lr": [3e-5, 1e-4, 2e-4, 4e-4, 8e-4]}
 
 CLOSE = 0.001
-"""Sums in another order end in another AUC: a best trial this near to the reference's is told as well."""
+"""Sums in another order end in another AUC, so the time to a trial this near to the reference is reported, too."""
 
 
-def sweep(options: Options, ledger: Ledger) -> Json:
-    """All configurations, each trained to its end, one study after another."""
+def sweep(options: Options, saved: SavedResults) -> Json:
+    """Measure all configurations, each trained to its end, in one study after another."""
     config = _config(options)
     points = grid_points(config)[: options.trials]
-    usual = reference(options, ledger)
+    usual = reference(options, saved)
     rows: list[Json] = [
         {
             "variant": "conventional",
@@ -39,7 +39,7 @@ def sweep(options: Options, ledger: Ledger) -> Json:
     trials = {"conventional": [point | record for point, record in zip(points, usual, strict=True)]}
     for workers in options.workers:
         name = f"ours, workers: {workers}"
-        done = _kept_sweep(config, options, ledger, name, workers)
+        done = _saved_sweep(config, options, saved, name, workers)
         trials[name] = done["trials"]
         rows.append(
             {
@@ -51,22 +51,22 @@ def sweep(options: Options, ledger: Ledger) -> Json:
                 "largest_difference": _largest_difference(usual, points, done["trials"]),
             }
         )
-    one, two = options.sweep_epochs
+    epochs1, epochs2 = options.sweep_epochs
     return report(
         rows,
         f"{config.model.name}, weights {config.model.weights}, {options.rows} + {options.val_rows} rows at "
-        f"{options.image_size} pixels, {one} + {two} epochs, no pruning",
+        f"{options.image_size} pixels, {epochs1} + {epochs2} epochs, no pruning",
         f"{len(points)} configurations of {' × '.join(config.search)}",
         "conventional: an Optuna study in memory that tracks nothing; ours: an empty cache at the start, Optuna and "
-        "MLflow on SQLite, starting and ending included; the cores are shared out among the workers",
+        "MLflow on SQLite, start and end included; the cores are shared out among the workers",
         "largest difference: of a configuration's best validation AUC, to the conventional study's",
         trial_records=trials,
     )
 
 
-def time_to_best(options: Options, ledger: Ledger) -> Json:
-    """Ours with pruning and the cheaper fidelities: when it has a trial as good as the best of the reference."""
-    usual = reference(options, ledger)
+def time_to_best(options: Options, saved: SavedResults) -> Json:
+    """Measure when a pruned sweep with cheaper fidelities has a trial as good as the best of the reference."""
+    usual = reference(options, saved)
     target = max(record["val_auc"] for record in usual)
     first = next(number for number, record in enumerate(usual) if record["val_auc"] == target)
     rows: list[Json] = [
@@ -82,7 +82,7 @@ def time_to_best(options: Options, ledger: Ledger) -> Json:
     curves = {}
     for workers in options.workers:
         name = f"ours, workers: {workers}"
-        done = _kept_sweep(config, options, ledger, f"to best, {name}", workers)
+        done = _saved_sweep(config, options, saved, f"to best, {name}", workers)
         curve = curves[name] = done["curve"]
         rows.append(
             {
@@ -104,14 +104,14 @@ def time_to_best(options: Options, ledger: Ledger) -> Json:
     )
 
 
-def reference(options: Options, ledger: Ledger) -> list[conventional.Record]:
-    """The conventional study, kept trial by trial, also from one of the two cases that need it to the other."""
+def reference(options: Options, saved: SavedResults) -> list[conventional.Record]:
+    """Run the conventional study, saved trial by trial; the two cases that need it share its results."""
     config = _config(options)
-    shared = Ledger(ledger.path.parent, "sweep-reference", _reference_settings(options))
-    # kept on purpose when the case has ended: the longest measurement of all
+    shared = SavedResults(saved.path.parent, "sweep-reference", _reference_settings(options))
+    # saved results stay when the case has ended: this is the longest measurement of all
     return conventional.run_study(
         config,
-        grid_points(config)[: options.trials],  # those that the sweep queues, in its order
+        grid_points(config)[: options.trials],  # the same points in the same order as the sweep
         on_trial=lambda record: shared.put(str(int(record["number"])), record),
         done=list(shared.done.values()),
         loader_workers=options.loader_workers,
@@ -119,13 +119,13 @@ def reference(options: Options, ledger: Ledger) -> list[conventional.Record]:
 
 
 def sweep_rate(options: Options, workers: int) -> float:
-    """Trials an hour of a tiny sweep."""
-    one, two = options.scaling_epochs
+    """Return the trials an hour of a tiny sweep."""
+    epochs1, epochs2 = options.scaling_epochs
     path = data_file(options, options.scaling_rows[0], options.val_rows)
     study = {"trials": options.scaling_trials, "sampler": "random", "pruner": "none"}
     search = {"stage2.lr": {"low": 1e-5, "high": 1e-3, "log": True}}
     config = experiment(
-        options, path, {"stage1.epochs": one, "stage2.epochs": two, "search": search, "study": study}
+        options, path, {"stage1.epochs": epochs1, "stage2.epochs": epochs2, "search": search, "study": study}
     )  # fmt: skip
     with cold_cache() as folder, store(folder / "store") as url:
         connect()  # makes MLflow's database, which takes as long as several tiny trials
@@ -145,10 +145,10 @@ def _study(options: Options, sampler: str, pruner: str) -> Json:
 
 
 def _config(options: Options, values: dict[str, Any] | None = None) -> Config:
-    one, two = options.sweep_epochs
+    epochs1, epochs2 = options.sweep_epochs
     fields = {
-        "stage1.epochs": one,
-        "stage2.epochs": two,
+        "stage1.epochs": epochs1,
+        "stage2.epochs": epochs2,
         "search": {path: {"choices": choices} for path, choices in (STAGE1 | STAGE2).items()},
         "study": _study(options, "grid", "none"),
         "tracking": {"keep_checkpoints": 1},
@@ -156,11 +156,11 @@ def _config(options: Options, values: dict[str, Any] | None = None) -> Config:
     return experiment(options, data_file(options, options.rows, options.val_rows), fields | (values or {}))
 
 
-def _kept_sweep(config: Config, options: Options, ledger: Ledger, name: str, workers: int) -> Json:
-    """Run, or go on with, a sweep in a folder of its own; its seconds are those of all its parts."""
-    if isinstance(done := ledger.done.get(name), dict) and "trials" in done:
+def _saved_sweep(config: Config, options: Options, saved: SavedResults, name: str, workers: int) -> Json:
+    """Run or resume a sweep in its own folder; its seconds are the sum of all its parts."""
+    if isinstance(done := saved.results.get(name), dict) and "trials" in done:
         return done
-    folder = Path(options.scratch) / f"{ledger.path.stem}-{name.replace(' ', '-').replace(',', '').replace(':', '')}"
+    folder = Path(options.scratch) / f"{saved.path.stem}-{name.replace(' ', '-').replace(',', '').replace(':', '')}"
     if done is None:
         shutil.rmtree(folder, ignore_errors=True)  # a finished study of an earlier measurement
     before = done or {"seconds": 0.0, "curve": [], "finished": 0}
@@ -174,15 +174,15 @@ def _kept_sweep(config: Config, options: Options, ledger: Ledger, name: str, wor
             curve.append({"seconds": now, "best": best})
         if finished != progress["finished"]:
             progress.update(seconds=now, finished=finished)
-            ledger.put(name, progress)
+            saved.put(name, progress)
 
     progress = {**before, "curve": list(before["curve"])}
     with store(folder) as url, cache(folder / "cache"):
         started = time.perf_counter()
         result = run_sweep(config, workers=workers, storage=url, on_status=on_status)
         seconds = before["seconds"] + time.perf_counter() - started
-    ledger.put(name, {**progress, "seconds": seconds, "trials": _trials(result)})
-    return ledger.done[name]  # type: ignore[no-any-return]
+    saved.put(name, {**progress, "seconds": seconds, "trials": _trials(result)})
+    return saved.results[name]  # type: ignore[no-any-return]
 
 
 def _trials(result: SweepResult) -> list[Json]:
@@ -194,9 +194,9 @@ def _first(curve: list[Json], target: float) -> float | None:
 
 
 def _largest_difference(usual: list[conventional.Record], points: list[Json], trials: list[Json]) -> float:
-    own = {tuple(trial[path] for path in points[0]): trial["value"] for trial in trials}
+    values = {tuple(trial[path] for path in points[0]): trial["value"] for trial in trials}
     pairs = zip(points, usual, strict=True)
-    return float(max(abs(own[tuple(point.values())] - record["val_auc"]) for point, record in pairs))
+    return float(max(abs(values[tuple(point.values())] - record["val_auc"]) for point, record in pairs))
 
 
 CASES = {

@@ -10,7 +10,7 @@ from typing import Any
 import conventional
 from cases_sweep import sweep_rate
 from common import Case, Options, cold_cache, data_file, experiment, report
-from measure import Json, Ledger, interleaved, ratios, spread, timed
+from measure import Json, SavedResults, interleaved, ratios, spread, timed
 
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.training.memory import keep_freed_memory
@@ -22,8 +22,8 @@ NUDGE = 1.01
 """Factor on stage 1's learning rate: another stage-1 result, from the same features of the backbone."""
 
 
-def stage1(options: Options, ledger: Ledger) -> Json:
-    """The whole frozen stage: conventional, and ours with a cold cache, with the features, with the result."""
+def stage1(options: Options, saved: SavedResults) -> Json:
+    """Measure the frozen stage: conventional, and ours with an empty cache, with features and with the result in it."""
     epochs, measured = options.stage1_epochs, min(options.measured_epochs, options.stage1_epochs)
     config = experiment(
         options,
@@ -46,7 +46,7 @@ def stage1(options: Options, ledger: Ledger) -> Json:
         return {"cold": cold[0], "warm": warm[0], "again": again[0], "val_auc": cold[1], "val_auc_warm": warm[1]}
 
     warm_up(config)
-    rounds = interleaved({"conventional": usual, "ours": ours}, options.rounds, ledger)
+    rounds = interleaved({"conventional": usual, "ours": ours}, options.rounds, saved)
     usual_seconds = [measured["usual"] for measured in rounds["conventional"]]
     rows = [{"variant": "conventional", "seconds": spread(usual_seconds), "times_faster": None}]
     for key, name in (("cold", "cold cache"), ("warm", "features cached"), ("again", "stage-1 result cached")):
@@ -61,13 +61,13 @@ def stage1(options: Options, ledger: Ledger) -> Json:
         "epochs alone",
         "ours: the whole stage, with computing or finding the features and keeping the result; building the network "
         "and predicting the best epoch left out on both sides",
-        f"features cached: the same network and data, stage1.lr times {NUDGE}, so the stage-1 result is not known yet",
+        f"features cached: the same network and data, stage1.lr times {NUDGE}, so its stage-1 result is not cached",
         raw=rounds,
     )
 
 
-def stage2(options: Options, ledger: Ledger) -> Json:
-    """Full fine-tuning: images a second of the training part of an epoch, and seconds of a whole one."""
+def stage2(options: Options, saved: SavedResults) -> Json:
+    """Measure fine-tuning: images a second of the training part of an epoch, and seconds of a whole epoch."""
     epochs = options.measured_epochs + 1
     config = experiment(
         options,
@@ -89,7 +89,7 @@ def stage2(options: Options, ledger: Ledger) -> Json:
     actions = {"conventional": usual, "ours": ours(config)}
     for block in options.unfreeze_from:
         actions[f"ours, from block {block}"] = ours(with_values(config, {"stage2.unfreeze_from": block}))
-    rounds = interleaved(actions, options.rounds, ledger)
+    rounds = interleaved(actions, options.rounds, saved)
     base = [measured["images_per_second"] for measured in rounds["conventional"]]
     base_epoch = [measured["epoch_seconds"] for measured in rounds["conventional"]]
     rows = []
@@ -115,21 +115,21 @@ def stage2(options: Options, ledger: Ledger) -> Json:
     )
 
 
-def scaling(options: Options, ledger: Ledger) -> Json:
-    """Time of a trial by rows, by image size, and trials an hour by workers."""
-    one, two = options.scaling_epochs
+def scaling(options: Options, saved: SavedResults) -> Json:
+    """Measure the time of a trial by rows and by image size, and trials an hour by workers."""
+    epochs1, epochs2 = options.scaling_epochs
     size = options.image_size
     actions: dict[str, Callable[[], Any]] = {}
     sizes = {name: int(size * share) for name, share in (("half", 0.5), ("three quarters", 0.75), ("full", 1.0))}
     points = [(rows, size) for rows in options.scaling_rows]
     points += [(options.scaling_rows[1], other) for other in sizes.values() if other != size]
-    epochs = {"stage1.epochs": one, "stage2.epochs": two}
+    epochs = {"stage1.epochs": epochs1, "stage2.epochs": epochs2}
     for rows, side in points:
         path = data_file(options, rows, options.val_rows)
         config = experiment(options, path, epochs | {"data.image_size": side})
         actions[f"{rows} rows, {side} pixels"] = _cold_training(config)
     warm_up(config)
-    rounds = interleaved(actions, options.rounds, ledger)
+    rounds = interleaved(actions, options.rounds, saved)
     rows_out: list[Json] = []
     for (rows, _), (name, seconds) in zip(points, rounds.items(), strict=True):
         per_row = [1000 * each / rows for each in seconds]
@@ -137,13 +137,13 @@ def scaling(options: Options, ledger: Ledger) -> Json:
     sweeps = interleaved(
         {str(workers): partial(sweep_rate, options, workers) for workers in options.workers},
         min(options.rounds, 3),
-        ledger,
+        saved,
     )
     for workers, rates in sweeps.items():
         rows_out.append({"trial": f"sweep, workers: {workers}", "trials_per_hour": spread(rates)})
     return report(
         rows_out,
-        f"a trial: {one} + {two} epochs with {options.val_rows} validation rows, cold cache",
+        f"a trial: {epochs1} + {epochs2} epochs with {options.val_rows} validation rows, cold cache",
         f"sweeps: {options.scaling_trials} trials of {options.scaling_rows[0]} rows, cold cache, starting and ending "
         "included; the cores are shared out among the workers",
         raw=rounds | sweeps,
@@ -151,10 +151,10 @@ def scaling(options: Options, ledger: Ledger) -> Json:
 
 
 def warm_up(config: Config) -> None:
-    """One epoch that is not counted: a process's first loads libraries and starts threads."""
-    one = {"stage1.epochs": min(config.stage1.epochs, 1), "stage2.epochs": min(config.stage2.epochs, 1)}
+    """Train for an epoch that is not counted: the first one loads libraries and starts threads."""
+    one_epoch = {"stage1.epochs": min(config.stage1.epochs, 1), "stage2.epochs": min(config.stage2.epochs, 1)}
     with cold_cache():
-        train(with_values(config, one | {"stage2.warmup_epochs": 0}))
+        train(with_values(config, one_epoch | {"stage2.warmup_epochs": 0}))
 
 
 def _cold_training(config: Config) -> Callable[[], float]:
@@ -173,7 +173,7 @@ def _timed_stage1(config: Config) -> tuple[float, float]:
 
 
 def _rates(history: list[dict[str, float]]) -> Json:
-    """Of the epochs but the first, in which torch warms up."""
+    """Return medians over the epochs but the first, in which torch warms up."""
     counted = history[1:]
     return {key: statistics.median(record[key] for record in counted) for key in ("images_per_second", "epoch_seconds")}
 

@@ -1,10 +1,10 @@
-"""What is measured in processes of its own; imports at the top, so that they count as the interpreter's own memory."""
+"""Functions that are measured in a process each. Imports are at the top, so that their memory is not counted."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import medmnist.info  # noqa: F401  # the catalogue imports it when first asked
+import medmnist.info  # noqa: F401  # the catalogue imports it on first use
 import numpy as np
 import torch
 from torch.nn import functional
@@ -13,19 +13,19 @@ from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data import medmnist as catalogue
 from mobilenet_chest.data.dataset import load_train_val
 
-# the first call of a kind loads libraries and starts threads
+# the first call loads libraries and starts threads
 functional.interpolate(torch.zeros(2, 1, 8, 8), (16, 16), mode="bicubic", antialias=True)
 
 
 def read_ours(path: str, size: int, classes: list[str]) -> dict[str, Any]:
-    """The pair's training and validation rows, by the project."""
+    """Read the training and validation rows of the two classes by the project."""
     fields = {"dataset": "chestmnist", "path": path, "image_size": size, "classes": classes}
     data = load_train_val(DataConfig.model_validate(fields))
     return {"rows": [len(data.train), len(data.val)], "pixel_sum": _sum(data.train.images) + _sum(data.val.images)}
 
 
 def read_numpy(path: str, classes: list[str]) -> dict[str, Any]:
-    """The same rows by ``numpy.load``, which decodes whole arrays."""
+    """Read the same rows by ``numpy.load``, which decodes whole arrays."""
     info = catalogue.dataset_info("chestmnist")
     columns, _ = catalogue.class_indices(info, (classes[0], classes[1]))
     counts, total = [], 0
@@ -39,5 +39,5 @@ def read_numpy(path: str, classes: list[str]) -> dict[str, Any]:
 
 
 def _sum(images: torch.Tensor) -> int:
-    """Which pixels were read: equal for both ways. By numpy, which adds in small pieces; torch would widen them all."""
+    """Return the sum of the pixels, by numpy: torch would first widen all of them."""
     return int(images.numpy().sum(dtype=np.int64))

@@ -1,4 +1,4 @@
-"""What the cases share: options, data files, experiments, and a cache and MLflow store of their own."""
+"""Options, data files and experiments of all cases, and the cache and MLflow store that a case runs in."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from mobilenet_chest.config import Config, parse
 from mobilenet_chest.data import medmnist, phantom
+from mobilenet_chest.files import whole_file
 
 CACHE = "MOBILENET_CHEST_CACHE"
 CHEST_LABELS = 14
@@ -32,58 +33,60 @@ class Case:
     """One benchmark.
 
     Attributes:
-        run: Gives rows for a table and notes; the ledger keeps what was measured so far.
-        about: One line.
+        run: Measures, and returns what :func:`report` does; finished measurements are saved.
+        about: What it measures, in a line.
         needs: Options without which it is skipped.
     """
 
-    run: Callable[[Options, measure.Ledger], measure.Json]
+    run: Callable[[Options, measure.SavedResults], measure.Json]
     about: str
     needs: tuple[str, ...] = ()
 
 
 def report(rows: list[measure.Json], *notes: str, **more: Any) -> measure.Json:
-    """What a case returns."""
+    """Return the results of a case: rows of its table, notes below it, and further JSON values."""
     return {"rows": rows, "notes": list(notes), **more}
 
 
 def data_file(options: Options, rows: int, val_rows: int, seed: int = 2024) -> Path:
-    """A .npz with so many single-label rows of the pair of classes: of ``--data``, or of synthetic radiographs.
+    """Return a .npz with single-label rows of the two classes, from ``--data`` or of synthetic radiographs.
 
     Rows of real data are chosen by a seeded permutation; ``val_rows`` of 0 takes all validation rows.
 
     Raises:
-        SystemExit: There are not so many rows.
+        SystemExit: The data have fewer rows.
     """
     source = "phantom" if options.data is None else options.data.stem
     path = Path(options.scratch) / f"{source}-{options.stored_size}-{rows}-{val_rows}-{seed}.npz"
     if path.exists():
         return path
     if options.data is None:
-        # about 85 % of the synthetic rows carry one label alone
+        # about 85% of the synthetic rows carry one label alone
         arrays = phantom.generate(options.stored_size, {"train": rows * 2, "val": max(val_rows, 32) * 2}, seed=seed)
     else:
         with np.load(options.data) as file:
             arrays = {key: file[key] for key in file.files}
     info = medmnist.dataset_info(dataset_of(arrays["train_labels"].shape[1]))
     columns, _ = medmnist.class_indices(info, _classes(info.name))
-    kept: dict[str, Any] = {}
-    for split, wanted in (("train", rows), ("val", val_rows)):
-        found, _ = medmnist.select_rows(arrays[f"{split}_labels"], info, columns)
-        if len(found) < wanted:
-            raise SystemExit(f"{source}: {len(found)} rows of '{split}' carry one of {columns} alone, {wanted} wanted")
+    chosen_rows: dict[str, Any] = {}
+    for split, count in (("train", rows), ("val", val_rows)):
+        selected, _ = medmnist.select_rows(arrays[f"{split}_labels"], info, columns)
+        if len(selected) < count:
+            raise SystemExit(
+                f"{source}: {len(selected)} rows of '{split}' have one label of {columns} alone; {count} are needed"
+            )
         if options.data is not None:
-            found = np.random.default_rng(seed).permutation(found)
-        chosen = np.sort(found[:wanted] if wanted else found)
-        kept |= {f"{split}_{part}": arrays[f"{split}_{part}"][chosen] for part in ("images", "labels")}
+            selected = np.random.default_rng(seed).permutation(selected)
+        chosen = np.sort(selected[:count] if count else selected)
+        chosen_rows |= {f"{split}_{part}": arrays[f"{split}_{part}"][chosen] for part in ("images", "labels")}
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path.with_suffix(".tmp.npz"), **kept)
-    path.with_suffix(".tmp.npz").replace(path)
+    with whole_file(path) as file:
+        np.savez(file, **chosen_rows)
     return path
 
 
 def dataset_of(label_columns: int) -> str:
-    """The two layouts the benchmarks take."""
+    """Return the dataset whose layout has so many label columns."""
     return "chestmnist" if label_columns == CHEST_LABELS else "pneumoniamnist"
 
 
@@ -94,14 +97,14 @@ def _classes(dataset: str) -> tuple[str, str] | None:
 def experiment(
     options: Options, path: Path, values: Mapping[str, Any], model: str = "mobilenet_v3_large", weights: str = "none"
 ) -> Config:
-    """The source report's recipe on a file, on the CPU in float32, with ``{dotted path: value}`` on top.
+    """Return the source report's recipe on a file, on the CPU in float32, with ``{dotted path: value}`` on top.
 
     Args:
         options: ``--model``, ``--weights`` and ``--image-size`` are taken from it.
         path: From :func:`data_file`.
         values: A mapping as a value, such as the whole of ``search``, is taken as it is.
-        model: Where ``--model`` was not given.
-        weights: Where ``--weights`` was not given.
+        model: Used without ``--model``.
+        weights: Used without ``--weights``.
     """
     with np.load(path) as file:
         dataset = dataset_of(file["train_labels"].shape[1])
@@ -129,7 +132,7 @@ def experiment(
 
 
 def cheap_fields(options: Options) -> dict[str, Any]:
-    """The cheaper fidelities of stage 2: ``--cheap``, or the first blocks frozen and the resolution rising."""
+    """Return the cheaper fidelities of stage 2: ``--cheap``, or the first blocks frozen and the resolution rising."""
     if options.cheap is not None:
         return dict(options.cheap)
     size = options.image_size
@@ -138,7 +141,7 @@ def cheap_fields(options: Options) -> dict[str, Any]:
 
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
-    """Variables of this process and its children, as they were before afterwards."""
+    """Set environment variables of this process and its children for the length of the block."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -153,14 +156,14 @@ def environment(**variables: str) -> Iterator[None]:
 
 @contextmanager
 def cache(folder: Path | str) -> Iterator[None]:
-    """The project's cache in ``folder``, or ``off``."""
+    """Put the cache in ``folder`` for the length of the block, or turn it ``off``."""
     with environment(**{CACHE: str(folder)}):
         yield
 
 
 @contextmanager
 def cold_cache() -> Iterator[Path]:
-    """An empty cache, removed afterwards."""
+    """Use an empty cache, which is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="benchmark-cache-") as folder, cache(folder):
         yield Path(folder)
         gc.collect()  # arrays mapped from the folder must go before it
@@ -168,7 +171,7 @@ def cold_cache() -> Iterator[Path]:
 
 @contextmanager
 def store(folder: Path) -> Iterator[str]:
-    """An MLflow store in ``folder``, which is the working folder meanwhile; gives an address for Optuna's storage."""
+    """Use an MLflow store in ``folder`` as the working folder, and yield the address of Optuna's storage there."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with environment(MLFLOW_TRACKING_URI=f"sqlite:///{folder / 'mlflow.db'}"), contextlib.chdir(folder):

@@ -1,4 +1,4 @@
-"""The reference of the benchmarks: two-stage fine-tuning as a competent practitioner would write it for one network.
+"""The reference of the benchmarks: two-stage fine-tuning as a competent practitioner writes it for one network.
 
 A ``Dataset`` of PIL images, torchvision transforms on every image in every epoch, a ``DataLoader``, AdamW as torch
 makes it by default, memory in torch's default order. Network, initial weights, loss, accumulation, clipping, metrics
@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from mobilenet_chest.config import Config, OptimizerConfig, StageConfig, with_values
+from mobilenet_chest.config.metrics import as_score, best_direction
 from mobilenet_chest.data import medmnist
 from mobilenet_chest.evaluation.metrics import epoch_metrics
 from mobilenet_chest.models.zoo import build_model
@@ -37,7 +38,7 @@ Loader = DataLoader[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """The wanted rows as stored: uint8 images (n, h, w), gray, and labels (n,) of 0 and 1."""
+    """The selected rows as stored: uint8 images (n, h, w), gray, and labels (n,) of 0 and 1."""
 
     train_images: NDArray[np.uint8]
     train_labels: NDArray[np.uint8]
@@ -46,7 +47,7 @@ class Arrays:
 
 
 def read(config: Config) -> Arrays:
-    """The training and validation rows of the pair of classes in ``data.path``, by ``numpy.load``."""
+    """Read the training and validation rows of the two classes in ``data.path``, by ``numpy.load``."""
     assert config.data.path is not None
     info = medmnist.dataset_info(config.data.dataset)
     columns, _ = medmnist.class_indices(info, config.data.classes)
@@ -59,7 +60,7 @@ def read(config: Config) -> Arrays:
 
 
 class Radiographs(Dataset[tuple[Tensor, Tensor]]):
-    """Images transformed one by one, when they are asked for."""
+    """Images that are transformed one by one on access."""
 
     def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.uint8], transform: Callable[[Any], Tensor]):
         self.images, self.transform = images, transform
@@ -74,7 +75,7 @@ class Radiographs(Dataset[tuple[Tensor, Tensor]]):
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What both stages share."""
+    """Network and loaders, which both stages share."""
 
     backbone: nn.Module
     head: nn.Module
@@ -88,7 +89,7 @@ class Parts:
 
 
 def build(config: Config, data: Arrays, loader_workers: int = 0) -> Parts:
-    """Network and loaders of an experiment, seeded as ``mobilenet_chest.train`` seeds them.
+    """Build network and loaders of an experiment, seeded as ``mobilenet_chest.train`` seeds them.
 
     Args:
         config: The experiment; gray images.
@@ -124,7 +125,7 @@ def build(config: Config, data: Arrays, loader_workers: int = 0) -> Parts:
 
 
 def set_frozen(parts: Parts, frozen: bool) -> None:
-    """Autograd skips a backbone none of whose parameters learns."""
+    """Freeze the backbone or not; autograd skips a backbone without learning parameters."""
     parts.backbone.requires_grad_(not frozen)
 
 
@@ -134,7 +135,7 @@ def train_epoch(
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
 ) -> float:
-    """One pass over the training rows; returns the mean loss.
+    """Train for one pass over the rows and return the mean loss.
 
     The gradient of a step is that of the mean over its images, also in the last, incomplete group of batches.
     """
@@ -163,7 +164,7 @@ def train_epoch(
 
 @torch.no_grad()
 def validate(parts: Parts) -> Record:
-    """``val_loss``, ``val_accuracy`` and ``val_auc`` of the present weights."""
+    """Return ``val_loss``, ``val_accuracy`` and ``val_auc`` of the present weights."""
     network = parts.network.eval()
     pairs = [(network(images).squeeze(1), labels) for images, labels in parts.val]
     logits, labels = (torch.cat(part) for part in zip(*pairs, strict=True))
@@ -172,12 +173,12 @@ def validate(parts: Parts) -> Record:
 
 @dataclass
 class Result:
-    """What a training came to.
+    """Results of a training.
 
     Attributes:
         history: One record for each epoch, of both stages.
-        best_value: Best value of the selection metric in any epoch, losses negated.
-        best_model: Network's state then.
+        best_value: Best value of the selection metric in any epoch; greater is better, so losses are negated.
+        best_model: State of the network in that epoch.
         seconds: From building the network to the end.
     """
 
@@ -188,7 +189,7 @@ class Result:
 
 
 def usual_memory() -> None:
-    """Undo, in this process, what a training of ours does to glibc's malloc: back to where its own adaptation ends."""
+    """Undo what our training does to glibc's malloc in this process; glibc itself ends at these thresholds."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc is not None and hasattr(libc, "mallopt"):
         for parameter, value in ((-4, 65536), (-3, 32 << 20), (-1, 64 << 20)):  # mmap max and threshold, trim threshold
@@ -198,7 +199,7 @@ def usual_memory() -> None:
 def train_two_stage(
     config: Config, data: Arrays, on_epoch: Callable[[Record], object] | None = None, loader_workers: int = 0
 ) -> Result:
-    """Both stages, the second from the best weights of the first; ``on_epoch`` gets every record."""
+    """Train both stages, the second from the best weights of the first; ``on_epoch`` gets every record."""
     started = time.perf_counter()
     usual_memory()
     parts, result = build(config, data, loader_workers), Result()
@@ -224,7 +225,7 @@ def _run_stage(
     optimizer = stage_optimizer(parts, config.optimizer, stage.lr)
     schedule = build_schedule(optimizer, stage, -(-len(parts.train) // config.optimizer.accumulation))
     best, since_best = float("-inf"), 0
-    sign = -1 if config.evaluation.metric == "val_loss" else 1
+    metric = config.evaluation.metric
     for _ in range(stage.epochs):
         started = time.perf_counter()
         record: Record = {"stage": number, "train_loss": train_epoch(parts, config.optimizer, optimizer, schedule)}
@@ -236,7 +237,7 @@ def _run_stage(
             "images_per_second": rows / train_seconds,
         }
         result.history.append(record)
-        value = sign * record[config.evaluation.metric]
+        value = as_score(record[metric], best_direction(metric))
         since_best += 1
         if value > best:
             best, since_best = value, 0
@@ -249,7 +250,7 @@ def _run_stage(
 
 
 def stage_optimizer(parts: Parts, config: OptimizerConfig, lr: float) -> torch.optim.AdamW:
-    """AdamW over what learns, with torch's own choice of implementation."""
+    """Return AdamW over the learning parameters, with torch's own choice of implementation."""
     learning = [parameter for parameter in parts.network.parameters() if parameter.requires_grad]
     return torch.optim.AdamW(learning, lr=lr, weight_decay=config.weight_decay)
 
@@ -262,7 +263,7 @@ def run_study(
     done: Iterable[Record] = (),
     loader_workers: int = 0,
 ) -> list[Record]:
-    """An Optuna study that runs the given values, each trial both stages from the start, and prunes nothing.
+    """Run an Optuna study over the given values. Each trial runs both stages; nothing is pruned.
 
     Args:
         config: The experiment around the values.
@@ -272,7 +273,7 @@ def run_study(
         loader_workers: As for :func:`build`.
 
     Returns:
-        Of each trial ``number``, ``seconds`` and ``val_auc`` (best of all epochs), in order.
+        For each trial ``number``, ``seconds`` and ``val_auc`` (best of all epochs), in order.
     """
     records = {int(record["number"]): record for record in done}
     todo = [number for number in range(len(configurations)) if number not in records]

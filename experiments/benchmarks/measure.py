@@ -1,6 +1,6 @@
 """Measuring fairly on a busy machine: interleaved rounds, medians with their spread, results that survive a kill.
 
-Run as a program it is the child process of :func:`in_child`.
+Run as a program, it is the child process of :func:`in_child`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from typing import Any, cast
 from rich.console import Console
 from rich.table import Table
 
+from mobilenet_chest.files import write_whole
+
 Json = dict[str, Any]
 
 WIDTH = 150
@@ -30,7 +32,7 @@ WIDTH = 150
 
 
 def spread(values: Sequence[float]) -> Json:
-    """Median, least, greatest and quartiles."""
+    """Return median, least, greatest and quartiles."""
     quartiles = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
     return {
         "median": statistics.median(values),
@@ -43,58 +45,58 @@ def spread(values: Sequence[float]) -> Json:
 
 
 def ratios(slower: Sequence[float], faster: Sequence[float]) -> Json:
-    """Spread of the ratio within each round: what slows a whole round down leaves its ratio alone."""
-    return spread([one / other for one, other in zip(slower, faster, strict=True)])
+    """Return the spread of the ratio within each round: other work on the machine slows both sides of a round."""
+    return spread([long / short for long, short in zip(slower, faster, strict=True)])
 
 
 def timed(action: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
+    """Return the seconds that a call takes."""
     started = time.perf_counter()
     action()
     return time.perf_counter() - started
 
 
-class Ledger:
-    """Results of finished measurements in a JSON file: a run that was killed goes on after the last of them.
+class SavedResults:
+    """Results of finished measurements in a JSON file, so that a run that was killed resumes after the last of them.
 
     The settings are part of the file's name, so results of other settings are neither mixed nor lost.
 
     Args:
         folder: Where the file is kept.
-        name: What is measured.
+        name: Name of the case.
         settings: All that the results depend on, as JSON values.
     """
 
     def __init__(self, folder: Path, name: str, settings: Mapping[str, Any]) -> None:
         text = json.dumps(settings, sort_keys=True, default=str)
         self.path = folder / f"{name}.partial-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
-        self.done: Json = json.loads(self.path.read_text()) if self.path.exists() else {}
+        self.results: Json = json.loads(self.path.read_text()) if self.path.exists() else {}
 
     def get(self, key: str, make: Callable[[], Any]) -> Any:
-        """The result kept under ``key``, measured now when there is none."""
-        if key not in self.done:
+        """Return the result saved under ``key``; measure and save it where there is none."""
+        if key not in self.results:
             self.put(key, make())
-        return self.done[key]
+        return self.results[key]
 
     def put(self, key: str, value: Any) -> None:
-        """Keep a result under ``key``."""
-        self.done[key] = value
-        write_json(self.path, self.done)
+        """Save a result under ``key``."""
+        self.results[key] = value
+        write_json(self.path, self.results)
 
     def close(self) -> None:
-        """Forget everything: the next run measures anew."""
+        """Remove the file, so that the next run measures everything again."""
         self.path.unlink(missing_ok=True)
 
 
 def interleaved(
-    actions: Mapping[str, Callable[[], Any]], rounds: int, kept: Ledger | None = None
+    actions: Mapping[str, Callable[[], Any]], rounds: int, saved: SavedResults | None = None
 ) -> dict[str, list[Any]]:
-    """Run A, B, A, B … so that whatever else the machine does falls on all alike.
+    """Run A, B, A, B …, so that other work on the machine slows all of them alike.
 
     Args:
         actions: Each returns what it measured.
         rounds: How often each is run.
-        kept: Where results survive a kill.
+        saved: Finished measurements, which are not made again.
 
     Returns:
         The results of each action, by round.
@@ -102,12 +104,12 @@ def interleaved(
     results: dict[str, list[Any]] = {name: [] for name in actions}
     for number in range(rounds):
         for name, action in actions.items():
-            results[name].append(kept.get(f"{name}, round {number}", action) if kept else action())
+            results[name].append(saved.get(f"{name}, round {number}", action) if saved else action())
     return results
 
 
 def machine() -> Json:
-    """What the figures were measured on; nothing that names the machine."""
+    """Return what the results depend on besides the code, without a name of the machine."""
     import torch
 
     from mobilenet_chest.tracking.provenance import code_version
@@ -124,15 +126,13 @@ def machine() -> Json:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
+    """Write a JSON document in one step, and the folder where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    temporary.replace(path)
+    write_whole(path, json.dumps(value, indent=2) + "\n")
 
 
 def show(title: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str], console: Console | None = None) -> None:
-    """A table for people, with the notes below it."""
+    """Print a table with the notes below it."""
     console = console or Console(width=None if sys.stdout.isatty() else WIDTH)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     table = Table(title=title, title_justify="left")
@@ -146,7 +146,7 @@ def show(title: str, rows: Sequence[Mapping[str, Any]], notes: Sequence[str], co
 
 
 def cell(value: Any) -> str:
-    """A value, or a spread as ``median (min–max)``, in a few characters."""
+    """Return a value, or a spread as ``median (min–max)``, in a few characters."""
     if value is None:
         return ""
     if isinstance(value, dict) and {"median", "min", "max"} <= value.keys():
@@ -159,19 +159,19 @@ def cell(value: Any) -> str:
 
 
 def in_child(function: str, arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Json:
-    """Run a function of a sibling module in a process of its own.
+    """Run a function of a sibling module in another process.
 
     Args:
-        function: ``module:name``; the module's imports count as the interpreter's own.
+        function: ``module:name``; memory of the module's imports is not counted.
         arguments: Keyword arguments, as JSON values.
-        environment: Variables set besides the present ones.
+        environment: Variables to add.
 
     Returns:
         ``seconds``, ``baseline_mb`` (resident before the call), ``peak_mb`` (greatest resident size during the call
         above that) and ``result``, what the function returned.
 
     Raises:
-        RuntimeError: The child failed; with the end of what it wrote.
+        RuntimeError: The process failed; with the end of its standard error.
     """
     command = [sys.executable, str(Path(__file__)), function, json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(environment or {})})
@@ -183,7 +183,7 @@ def in_child(function: str, arguments: Mapping[str, Any], environment: Mapping[s
 def _child(function: str, arguments: str) -> None:
     module, _, name = function.partition(":")
     action = getattr(importlib.import_module(module), name)
-    # Linux forgets the peak of the imports on request; elsewhere, or where it may not, they count as the baseline
+    # Linux resets the peak on request, so that imports do not count; elsewhere their peak is the baseline
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     baseline = _peak_mb()
@@ -195,7 +195,7 @@ def _child(function: str, arguments: str) -> None:
 
 
 def _peak_mb() -> float:
-    """Greatest resident size so far, in MB (10^6 bytes)."""
+    """Return the greatest resident size so far, in MB (10^6 bytes)."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))

@@ -1,7 +1,7 @@
-"""One command for all benchmarks: ``python experiments/benchmarks/run.py [CASE ...] [options]``.
+"""Run benchmarks: ``python experiments/benchmarks/run.py [CASE ...] [options]``.
 
-Prints a table for each case and writes ``FOLDER/<case>.json``. A run that was killed goes on where it stopped when
-the same command is given again.
+The command prints a table for each case and writes ``FOLDER/<case>.json``. After a kill, the same command resumes where
+the run stopped.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ QUICK: dict[str, Any] = {
     "scaling_trials": 2, "workers": [1], "reading_sizes": [16], "repeats": 3, "finished_trials": [5, 10],
     "recipe_rows": 32, "recipe_epochs": [1, 3], "seeds": [1], "reports": 2, "runs": 5,
 }  # fmt: skip
-"""Sizes of a smoke test: each case takes seconds and its figures mean nothing."""
+"""Sizes of a smoke test: each case takes seconds, and its results mean nothing."""
 
 PLACES = ("cases", "out", "scratch")
+"""Options that change no result."""
+
 HOW_OFTEN = ("rounds", "seeds", "workers", "each")
-"""Options that change which measurements are made, not what one of them is: a kept one stays valid."""
+"""Options that change which measurements are made, not their results: saved ones stay valid."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the cases asked for; one that lacks a file, or whose options do not fit, says so, and the others go on."""
+    """Run the cases and return the exit code. A case that cannot be run says so, and the others are run."""
     cases = load_cases()
     options = parse(arguments, cases)
     import measure
@@ -48,11 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name}: skipped, it needs {' and '.join(missing)} FILE.npz")
             continue
         settings = {key: value for key, value in vars(options).items() if key not in PLACES}
-        ledger = measure.Ledger(options.out, name, {k: v for k, v in settings.items() if k not in HOW_OFTEN})
+        saved = measure.SavedResults(options.out, name, {k: v for k, v in settings.items() if k not in HOW_OFTEN})
         machine = measure.machine()
         try:
-            with cold_cache():  # nothing of, or into, the user's own
-                result = case.run(options, ledger)
+            with cold_cache():  # the user's cache is neither read nor filled
+                result = case.run(options, saved)
         except MobilenetChestError as error:
             print(f"{name}: {error}", file=sys.stderr)
             exit_code = error.exit_code
@@ -60,14 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plain = {key: _plain(value) for key, value in settings.items()}
         header = {"case": name, "about": case.about, "machine": machine, "settings": plain}
         measure.write_json(options.out / f"{name}.json", header | result)
-        ledger.close()
+        saved.close()
         notes = [f"{key}: {value}" for key, value in machine.items()]
         measure.show(f"{name}: {case.about}", result["rows"], [*result["notes"], ", ".join(notes)])
     return exit_code
 
 
 def load_cases() -> dict[str, Case]:
-    """All cases by name, in the order they are run in. Imported here: worker processes import this module, too."""
+    """Return all cases by name, in order. They are imported here because worker processes import this module, too."""
     cases: dict[str, Case] = {}
     for module in MODULES:
         cases |= importlib.import_module(module).CASES
@@ -75,13 +77,13 @@ def load_cases() -> dict[str, Case]:
 
 
 def parse(arguments: Sequence[str] | None, cases: dict[str, Case]) -> argparse.Namespace:
-    """Options with ``--quick`` applied: what is given beside it keeps its value."""
+    """Parse the options. ``--quick`` changes the defaults, so an option beside it keeps its value."""
     listed = "\n".join(f"  {name:<13} {case.about}" for name, case in cases.items())
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=f"cases:\n{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("cases", nargs="*", metavar="CASE", help="all that need nothing, when none is given")
+    add("cases", nargs="*", metavar="CASE", help="by default all that need no file")
     add("--out", type=Path, default=Path("benchmark_results"), help="folder of the JSON files")
     add("--scratch", type=Path, help="folder of data files; OUT/scratch by default")
     add("--quick", action="store_true", help="tiny sizes: a smoke test")
@@ -145,7 +147,7 @@ def _pair(text: str) -> tuple[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """No folders of this machine in a result: a file by its name."""
+    """Return a file by its name alone: results name no folders of this machine."""
     return value.name if isinstance(value, Path) else value
 
 

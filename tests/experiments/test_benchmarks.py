@@ -1,4 +1,4 @@
-"""The benchmarks' own footing: the conventional reference computes what ours computes, and the measuring is right."""
+"""The benchmarks: the conventional reference computes the same as our training, and measurements are right."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def measure() -> ModuleType:
 
 
 class Recorder(torch.optim.SGD):
-    """Changes nothing, and keeps the gradients of every step."""
+    """An optimiser that changes nothing and records the gradients of every step."""
 
     def __init__(self, parameters: list[torch.nn.Parameter]) -> None:
         super().__init__(parameters, lr=0.0)
@@ -56,7 +56,7 @@ class Recorder(torch.optim.SGD):
 
 
 def in_order(parts: Any) -> Any:
-    """The same parts with a training loader that keeps the order of the rows."""
+    """Return the same parts with a training loader that keeps the order of the rows."""
     loader = torch.utils.data.DataLoader(parts.train.dataset, batch_size=parts.train.batch_size)
     return dataclasses.replace(parts, train=loader)
 
@@ -77,15 +77,15 @@ def test_a_step_has_the_loss_and_gradient_of_ours(
     model.train()
     if frozen:
         model.backbone.requires_grad_(False).eval()
-    own = Recorder([p for p in model.parameters() if p.requires_grad])
-    own_loss = build_loss(config.loss, {})(model(rows.images), rows.labels.float()) / len(rows)
-    own_loss.backward()
+    ours = Recorder([p for p in model.parameters() if p.requires_grad])
+    our_loss = build_loss(config.loss, {})(model(rows.images), rows.labels.float()) / len(rows)
+    our_loss.backward()
     torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
-    own.step()
+    ours.step()
 
-    assert usual_loss == pytest.approx(own_loss.item(), rel=1e-4)
-    (one,), (other,) = usual.steps, own.steps
-    assert (one - other).norm() < 0.01 * other.norm()
+    assert usual_loss == pytest.approx(our_loss.item(), rel=1e-4)
+    (usual_step,), (our_step,) = usual.steps, ours.steps
+    assert (usual_step - our_step).norm() < 0.01 * our_step.norm()
 
 
 def test_a_last_incomplete_group_weighs_every_image_alike(phantom_config: Make, conventional: ModuleType) -> None:
@@ -100,9 +100,9 @@ def test_a_last_incomplete_group_weighs_every_image_alike(phantom_config: Make, 
 
     images, labels = (torch.stack(part) for part in zip(*[parts.train.dataset[i] for i in range(40, 68)], strict=True))
     loss = torch.nn.functional.binary_cross_entropy_with_logits(parts.network(images).squeeze(1), labels)
-    wanted = torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, learning)])
+    expected = torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, learning)])
     assert len(recorder.steps) == 2
-    torch.testing.assert_close(recorder.steps[-1], wanted, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(recorder.steps[-1], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_images_are_those_of_ours_but_for_rounding(phantom_config: Make, conventional: ModuleType) -> None:
@@ -110,9 +110,9 @@ def test_images_are_those_of_ours_but_for_rounding(phantom_config: Make, convent
     config = phantom_config({"data.image_size": 48})
     parts = conventional.build(config, conventional.read(config))
     model = prepare(config).model
-    own = (load_train_val(config.data).val.images.float() - model.mean) / model.std
+    ours = (load_train_val(config.data).val.images.float() - model.mean) / model.std
     usual = torch.cat([images for images, _ in parts.val])
-    gray_levels = (usual - own).abs() * model.std
+    gray_levels = (usual - ours).abs() * model.std
     assert gray_levels.quantile(0.99) < 1.01
     assert gray_levels.max() < 10
 
@@ -131,11 +131,11 @@ def test_both_stages_end_where_ours_end(phantom_config: Make, conventional: Modu
     values = {"optimizer": {"batch_size": 80, "accumulation": 1}, "stage1.epochs": 3, "stage2.lr": 1e-4}
     config = phantom_config(PLAIN | values | {"evaluation": {"metric": "val_auc"}})
     usual = conventional.train_two_stage(config, conventional.read(config)).history
-    own = train(config).history
-    assert [record["stage"] for record in usual] == [record["stage"] for record in own] == [1, 1, 1, 2]
-    for one, other in zip(usual, own, strict=True):
-        assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-3)
-        assert one["val_loss"] == pytest.approx(other["val_loss"], rel=1e-2)
+    ours = train(config).history
+    assert [record["stage"] for record in usual] == [record["stage"] for record in ours] == [1, 1, 1, 2]
+    for theirs, our in zip(usual, ours, strict=True):
+        assert theirs["train_loss"] == pytest.approx(our["train_loss"], rel=1e-3)
+        assert theirs["val_loss"] == pytest.approx(our["val_loss"], rel=1e-2)
 
 
 def test_a_study_runs_what_is_not_done_yet(phantom_config: Make, conventional: ModuleType) -> None:
@@ -163,14 +163,14 @@ def test_rounds_are_interleaved_and_survive_a_kill(measure: ModuleType, tmp_path
     settings = {"rows": 1}
     with pytest.raises(KeyboardInterrupt):
         measure.interleaved(
-            {"a": action("a"), "b": action("b", fails_at=3)}, 3, measure.Ledger(tmp_path, "case", settings)
+            {"a": action("a"), "b": action("b", fails_at=3)}, 3, measure.SavedResults(tmp_path, "case", settings)
         )
     assert order == ["a", "b", "a"]
-    ledger = measure.Ledger(tmp_path, "case", settings)
-    assert measure.interleaved({"a": action("a"), "b": action("b")}, 3, ledger) == {"a": [1, 3, 5], "b": [2, 4, 6]}
+    saved = measure.SavedResults(tmp_path, "case", settings)
+    assert measure.interleaved({"a": action("a"), "b": action("b")}, 3, saved) == {"a": [1, 3, 5], "b": [2, 4, 6]}
     assert order == ["a", "b"] * 3
-    assert measure.Ledger(tmp_path, "case", {"rows": 2}).done == {}
-    ledger.close()
+    assert measure.SavedResults(tmp_path, "case", {"rows": 2}).results == {}
+    saved.close()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -191,9 +191,9 @@ def test_peak_memory_is_that_of_the_call(measure: ModuleType, tmp_path: Path) ->
         "before = len(bytearray(b'1' * 100_000_000))\n"
         "def take(size):\n    return len(bytearray(b'1') * size)\n"
     )  # fmt: skip
-    found = measure.in_child("taking:take", {"size": 40_000_000}, {"PYTHONPATH": str(tmp_path)})
-    assert found["result"] == 40_000_000
-    assert 38 < found["peak_mb"] < 50
+    results = measure.in_child("taking:take", {"size": 40_000_000}, {"PYTHONPATH": str(tmp_path)})
+    assert results["result"] == 40_000_000
+    assert 38 < results["peak_mb"] < 50
 
 
 def test_a_full_size_file_is_read_alike_by_both(measure: ModuleType, tmp_path: Path) -> None:
@@ -203,22 +203,22 @@ def test_a_full_size_file_is_read_alike_by_both(measure: ModuleType, tmp_path: P
     np.savez(tmp_path / "labels.npz", **labels)
     path = reading.full_size_file(tmp_path / "labels.npz", 32, tmp_path)
     classes = ["cardiomegaly", "pneumothorax"]
-    own, usual = children.read_ours(str(path), 32, classes), children.read_numpy(str(path), classes)
-    assert own == usual
-    assert min(own["rows"]) > 10
+    ours, usual = children.read_ours(str(path), 32, classes), children.read_numpy(str(path), classes)
+    assert ours == usual
+    assert min(ours["rows"]) > 10
     assert reading.full_size_file(tmp_path / "labels.npz", 32, tmp_path) == path
 
 
 def test_a_quick_run_writes_its_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = importlib.import_module("run")
     assert run.main(["stage1", "recipe", "--quick", "--image-size", "32", "--out", str(tmp_path)]) == 0
-    found = json.loads((tmp_path / "stage1.json").read_text())
-    assert found.keys() == {"case", "about", "machine", "settings", "rows", "notes", "raw"}
-    assert [row["variant"] for row in found["rows"]] == [
+    results = json.loads((tmp_path / "stage1.json").read_text())
+    assert results.keys() == {"case", "about", "machine", "settings", "rows", "notes", "raw"}
+    assert [row["variant"] for row in results["rows"]] == [
         "conventional", "ours, cold cache", "ours, features cached", "ours, stage-1 result cached"
     ]  # fmt: skip
-    assert all(row["seconds"]["median"] > 0 for row in found["rows"])
-    assert str(tmp_path) not in json.dumps(found)
+    assert all(row["seconds"]["median"] > 0 for row in results["rows"])
+    assert str(tmp_path) not in json.dumps(results)
     printed = capsys.readouterr().out
     assert "recipe: skipped, it needs --data FILE.npz" in printed
     assert "cold cache" in printed
@@ -228,11 +228,11 @@ def test_a_quick_run_writes_its_json(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_copies_of_a_run_are_compared(tmp_path: Path) -> None:
     run = importlib.import_module("run")
     assert run.main(["compare", "--quick", "--out", str(tmp_path)]) == 0
-    found = json.loads((tmp_path / "compare.json").read_text())
-    assert [row["command"] for row in found["rows"]] == [
+    results = json.loads((tmp_path / "compare.json").read_text())
+    assert [row["command"] for row in results["rows"]] == [
         "compare of 5", "compare of 5, --baseline", "compare of 5, --baseline --margin"
     ]  # fmt: skip
-    assert all(row["cpu_seconds"]["median"] > 0 for row in found["rows"])
+    assert all(row["cpu_seconds"]["median"] > 0 for row in results["rows"])
 
 
 @pytest.mark.slow
@@ -240,5 +240,5 @@ def test_500_runs_are_compared_within_5_seconds(tmp_path: Path) -> None:
     """Of the processor: what else the machine does is not counted."""
     run = importlib.import_module("run")
     assert run.main(["compare", "--quick", "--runs", "500", "--val-rows", "305", "--out", str(tmp_path)]) == 0
-    found = json.loads((tmp_path / "compare.json").read_text())
-    assert max(row["cpu_seconds"]["median"] for row in found["rows"]) < 5
+    results = json.loads((tmp_path / "compare.json").read_text())
+    assert max(row["cpu_seconds"]["median"] for row in results["rows"]) < 5
