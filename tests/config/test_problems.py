@@ -15,12 +15,12 @@ Loaded = Callable[..., Config]
 
 
 def test_all_problems_are_reported_together(problems: Problems, experiment: Path) -> None:
-    found = problems(
+    result = problems(
         "name: x\nmodle: {}\nstage2: {lrr: 1, lr: -1}\nmodel: {name: mobilnet}\n",
         "optimizer.batch_size=0",
         "stage1.lr=fast",
     )
-    assert set(found) == {
+    assert set(result) == {
         f"{experiment}: model.name: unknown model 'mobilnet'; did you mean 'mobilenet_v2'? "
         f"Allowed: {', '.join(MODEL_NAMES)}, timm:<name>",
         "command line: optimizer.batch_size: must be greater than or equal to 1, not 0",

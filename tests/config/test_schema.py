@@ -45,6 +45,19 @@ def test_model_names_are_those_of_the_zoo() -> None:
     assert tuple(BUILDERS) == MODEL_NAMES
 
 
+def test_every_field_says_what_it_is() -> None:
+    """The table of fields in the manual is made of these descriptions."""
+    schema = Config.model_json_schema()
+    sections = {"Config": schema, **schema["$defs"]}
+    unsaid = [
+        f"{section}.{name}"
+        for section, model in sections.items()
+        for name, field in model.get("properties", {}).items()
+        if "description" not in field and "$ref" not in field
+    ]
+    assert unsaid == []
+
+
 @pytest.mark.parametrize(
     ("fields", "part"),
     [

@@ -44,11 +44,11 @@ def test_a_study_that_cannot_be(fields: dict[str, Any], part: str) -> None:
 
 
 def test_trainings_of_a_trial() -> None:
-    found = {
+    configs = {
         how: config(search=SEARCH, data={"split_seed": 2} if how == "kfold" else {}, study={"resampling": how})
         for how in ("holdout", "reshuffle", "kfold")
     }
-    assert {how: one.study.trainings for how, one in found.items()} == {"holdout": 1, "reshuffle": 1, "kfold": 5}
+    assert {how: made.study.trainings for how, made in configs.items()} == {"holdout": 1, "reshuffle": 1, "kfold": 5}
     assert config(study={"resampling": "kfold", "folds": 3, "metric": "val_sensitivity"}).study.trainings == 3
     # what a trial has become of: one training
     assert config(data={"split_seed": 2}, study={"resampling": "reshuffle"}).data.divided

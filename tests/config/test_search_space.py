@@ -69,8 +69,8 @@ def test_a_search_that_cannot_be(problems: Problems, experiment: Path, search: s
 
 
 def test_every_wrong_distribution_is_reported(problems: Problems) -> None:
-    found = problems("name: x\nsearch: {a.b: {low: 1, high: 2}, stage2.lrr: {low: 1, high: 2}}\n")
-    assert [line.split(": ")[1] for line in found] == ["search.a.b", "search.stage2.lrr"]
+    result = problems("name: x\nsearch: {a.b: {low: 1, high: 2}, stage2.lrr: {low: 1, high: 2}}\n")
+    assert [line.split(": ")[1] for line in result] == ["search.a.b", "search.stage2.lrr"]
 
 
 def test_choices_take_the_type_of_their_field(loaded: Loaded) -> None:

@@ -21,10 +21,10 @@ def sample(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_it_is_that_of_scikit_learn_to_the_last_bit() -> None:
-    found = [auc(*sample(seed)) for seed in range(60)]
-    assert found == [roc_auc_score(*sample(seed)) for seed in range(60)]
+    result = [auc(*sample(seed)) for seed in range(60)]
+    assert result == [roc_auc_score(*sample(seed)) for seed in range(60)]
     # the exact quotient has other bits: a sum of trapezoids is rounded
-    assert found != [rank_auc(*sample(seed)) for seed in range(60)]
+    assert result != [rank_auc(*sample(seed)) for seed in range(60)]
 
 
 @pytest.mark.parametrize(

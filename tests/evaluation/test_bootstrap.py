@@ -34,18 +34,18 @@ class TestImages:
         scores = scored(seed)
         right = int(((scores >= 1.2) == (LABELS == 1)).sum())
         for metric, expected in ((auc, auc_interval(LABELS, scores)), (accuracy, wilson(right, 305))):
-            found = bootstrap(LABELS, scores, metric)
-            assert found.value == pytest.approx(expected.value)
-            assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.01)
+            result = bootstrap(LABELS, scores, metric)
+            assert result.value == pytest.approx(expected.value)
+            assert (result.low, result.high) == pytest.approx((expected.low, expected.high), abs=0.01)
 
     def test_each_class_keeps_its_number(self) -> None:
         """The share of class 1 is the same in every draw, so it has no width."""
-        found = bootstrap(LABELS, scored(3), lambda labels, _: float(labels.mean()), draws=50)
-        assert (found.value, found.low, found.high) == (208 / 305, 208 / 305, 208 / 305)
+        result = bootstrap(LABELS, scored(3), lambda labels, _: float(labels.mean()), draws=50)
+        assert (result.value, result.low, result.high) == (208 / 305, 208 / 305, 208 / 305)
 
     def test_scores_stay_with_their_labels(self) -> None:
-        found = bootstrap(LABELS, LABELS.astype(np.float64), lambda labels, given: float((labels == given).mean()))
-        assert (found.low, found.high) == (1.0, 1.0)
+        result = bootstrap(LABELS, LABELS.astype(np.float64), lambda labels, given: float((labels == given).mean()))
+        assert (result.low, result.high) == (1.0, 1.0)
 
     def test_it_repeats_with_its_seed(self) -> None:
         first, again, other = (bootstrap(LABELS, scored(3), auc, seed=seed, draws=200) for seed in (4, 4, 5))
@@ -55,10 +55,10 @@ class TestImages:
     def test_a_mean_by_the_formula(self) -> None:
         """The stratified standard error of a mean: each class's own variance, by its share."""
         scores = scored(9)
-        found = bootstrap(LABELS, scores, lambda _, given: float(given.mean()), draws=4000)
+        result = bootstrap(LABELS, scores, lambda _, given: float(given.mean()), draws=4000)
         error = math.sqrt(97 * scores[:97].var() + 208 * scores[97:].var()) / 305
-        assert (found.high - found.low) / (2 * 1.96) == pytest.approx(error, rel=0.04)
-        assert (found.low + found.high) / 2 == pytest.approx(scores.mean(), abs=0.1 * error)
+        assert (result.high - result.low) / (2 * 1.96) == pytest.approx(error, rel=0.04)
+        assert (result.low + result.high) / 2 == pytest.approx(scores.mean(), abs=0.1 * error)
 
     def test_2000_draws_take_well_under_a_second(self) -> None:
         scores = scored(3)
@@ -67,12 +67,12 @@ class TestImages:
         assert time.process_time() - started < 1
 
     def test_a_metric_that_is_nan_in_a_draw_has_no_ends(self) -> None:
-        found = bootstrap(
+        result = bootstrap(
             LABELS, scored(3), lambda labels, given: float(given.mean()) if given[0] != given[1] else math.nan
         )
-        assert math.isfinite(found.value)
-        assert math.isnan(found.low)
-        assert math.isnan(found.high)
+        assert math.isfinite(result.value)
+        assert math.isnan(result.low)
+        assert math.isnan(result.high)
 
     def test_a_score_that_is_nan_is_refused(self) -> None:
         with pytest.raises(DataError, match="NaN"):
@@ -106,14 +106,14 @@ class TestPatients:
         """Two images a patient, one of them with -1: the sum over a patient is 0, and so is that of every draw."""
         scores = np.tile([1.0, -1.0], 60)
         labels = np.repeat(np.array([0, 1, 0, 1], np.uint8), 30)
-        found = bootstrap(labels, scores, lambda _, given: float(given.sum()), groups=np.arange(120) // 2, draws=100)
-        assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+        result = bootstrap(labels, scores, lambda _, given: float(given.sum()), groups=np.arange(120) // 2, draws=100)
+        assert (result.value, result.low, result.high) == (0.0, 0.0, 0.0)
 
     def test_patients_of_both_classes_are_drawn_among_themselves(self) -> None:
         labels = np.array([0, 0, 1, 1, 0, 1, 0, 1], np.uint8)
         patients = np.array([1, 2, 3, 4, 5, 5, 6, 6])
-        found = bootstrap(labels, np.zeros(8), lambda given, _: float(len(given)), groups=patients, draws=100)
-        assert (found.low, found.high) == (8.0, 8.0)
+        result = bootstrap(labels, np.zeros(8), lambda given, _: float(len(given)), groups=patients, draws=100)
+        assert (result.low, result.high) == (8.0, 8.0)
 
     def test_other_lengths_are_refused(self) -> None:
         with pytest.raises(DataError, match=r"\(305,\) labels and \(304,\) scores"):
@@ -122,31 +122,31 @@ class TestPatients:
 
 class TestDifferences:
     def test_the_same_model_differs_by_nothing(self) -> None:
-        found = bootstrap_difference(LABELS, scored(3), scored(3), auc, draws=100)
-        assert (found.value, found.low, found.high, found.p) == (0.0, 0.0, 0.0, 1.0)
+        result = bootstrap_difference(LABELS, scored(3), scored(3), auc, draws=100)
+        assert (result.value, result.low, result.high, result.p) == (0.0, 0.0, 0.0, 1.0)
 
     def test_both_models_are_drawn_alike(self) -> None:
         """A constant added to every score is the same constant in every draw."""
         scores = scored(3)
-        found = bootstrap_difference(LABELS, scores + 0.25, scores, lambda _, given: float(given.mean()), draws=100)
-        assert (found.value, found.low, found.high) == pytest.approx((0.25, 0.25, 0.25))
-        assert found.p < 0.02
+        result = bootstrap_difference(LABELS, scores + 0.25, scores, lambda _, given: float(given.mean()), draws=100)
+        assert (result.value, result.low, result.high) == pytest.approx((0.25, 0.25, 0.25))
+        assert result.p < 0.02
 
     def test_the_interval_ends_at_0_where_its_level_is_one_less_p(self) -> None:
         first = scored(3)
         second = first + np.random.default_rng(12).normal(0, 0.35, 305)
-        found = bootstrap_difference(LABELS, first, second, auc, draws=4000)
-        assert 0.001 < found.p < 0.5
-        edge = bootstrap_difference(LABELS, first, second, auc, draws=4000, level=1 - found.p)
+        result = bootstrap_difference(LABELS, first, second, auc, draws=4000)
+        assert 0.001 < result.p < 0.5
+        edge = bootstrap_difference(LABELS, first, second, auc, draws=4000, level=1 - result.p)
         assert min(abs(edge.low), abs(edge.high)) < 2e-4
 
     def test_the_other_way_round_is_the_negative(self) -> None:
-        found = bootstrap_difference(LABELS, scored(3), scored(4), auc, draws=2000)
+        result = bootstrap_difference(LABELS, scored(3), scored(4), auc, draws=2000)
         turned = bootstrap_difference(LABELS, scored(4), scored(3), auc, draws=2000)
         assert (turned.value, turned.low, turned.high) == pytest.approx(
-            (-found.value, -found.high, -found.low), abs=1e-9
+            (-result.value, -result.high, -result.low), abs=1e-9
         )
-        assert turned.p == pytest.approx(found.p)
+        assert turned.p == pytest.approx(result.p)
 
     def test_patients_count_once(self) -> None:
         labels, first, second, patients = (

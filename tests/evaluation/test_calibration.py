@@ -41,34 +41,34 @@ def sample(rows: int = 300, sureness: float = 1.0, seed: int = 5) -> tuple[np.nd
 
 def test_bins_hold_equally_many_rows() -> None:
     labels, probabilities = sample()
-    found = reliability(labels, probabilities)
+    result = reliability(labels, probabilities)
     observed, predicted = calibration_curve(labels, probabilities, n_bins=10, strategy="quantile")
-    assert found.count.tolist() == [30] * 10
-    assert found.observed == pytest.approx(observed)
-    assert found.predicted == pytest.approx(predicted)
-    assert found.ece == pytest.approx(np.abs(observed - predicted).mean())
+    assert result.count.tolist() == [30] * 10
+    assert result.observed == pytest.approx(observed)
+    assert result.predicted == pytest.approx(predicted)
+    assert result.ece == pytest.approx(np.abs(observed - predicted).mean())
     first = wilson(int(labels[np.argsort(probabilities)[:30]].sum()), 30)
-    assert (found.low[0], found.high[0]) == (first.low, first.high)
+    assert (result.low[0], result.high[0]) == (first.low, first.high)
 
 
 def test_by_hand() -> None:
     labels = np.array([0, 1, 0, 1, 1, 1], np.uint8)
     probabilities = np.array([0.2, 0.4, 0.3, 0.8, 0.9, 0.7])
-    found = reliability(labels, probabilities, bins=2)
-    assert found.count.tolist() == [3, 3]
-    assert found.predicted == pytest.approx([0.3, 0.8])
-    assert found.observed == pytest.approx([1 / 3, 1])
-    assert found.ece == pytest.approx((1 / 3 - 0.3 + 0.2) / 2)
+    result = reliability(labels, probabilities, bins=2)
+    assert result.count.tolist() == [3, 3]
+    assert result.predicted == pytest.approx([0.3, 0.8])
+    assert result.observed == pytest.approx([1 / 3, 1])
+    assert result.ece == pytest.approx((1 / 3 - 0.3 + 0.2) / 2)
 
 
 def test_equal_probabilities_stay_together() -> None:
     labels = np.array([0, 1] * 50, np.uint8)
     probabilities = np.where(np.arange(100) < 80, 0.5, np.linspace(0.6, 0.9, 100))
-    found = reliability(labels, probabilities)
-    assert found.count.sum() == 100
-    assert found.count[0] == 80
+    result = reliability(labels, probabilities)
+    assert result.count.sum() == 100
+    assert result.count[0] == 80
     order = np.random.default_rng(1).permutation(100)
-    assert reliability(labels[order], probabilities[order]).ece == pytest.approx(found.ece)
+    assert reliability(labels[order], probabilities[order]).ece == pytest.approx(result.ece)
     assert reliability(labels, np.full(100, 0.5)).count.tolist() == [100]
 
 
@@ -127,9 +127,9 @@ def test_the_interval_of_the_error_covers(sureness: float) -> None:
 @pytest.mark.parametrize("sureness", [0.4, 1.0, 3.0])
 def test_the_temperature_undoes_what_a_model_is_too_sure_of(sureness: float) -> None:
     labels, probabilities = sample(40_000, sureness)
-    found = fit_temperature(labels, probabilities)
-    assert found == pytest.approx(sureness, rel=0.03)
-    honest = reliability(labels, apply_temperature(probabilities, found))
+    result = fit_temperature(labels, probabilities)
+    assert result == pytest.approx(sureness, rel=0.03)
+    honest = reliability(labels, apply_temperature(probabilities, result))
     assert honest.ece < 0.01
     assert (reliability(labels, probabilities).ece > 0.05) == (sureness != 1.0)
 
@@ -149,10 +149,10 @@ def test_without_an_error_the_temperature_is_the_smallest() -> None:
 
 def test_a_temperature_leaves_the_order_and_the_middle() -> None:
     probabilities = np.array([0.0, 0.1, 0.5, 0.8, 1.0])
-    found = apply_temperature(probabilities, 2.0)
-    assert (np.diff(found) > 0).all()
-    assert found[2] == 0.5
-    assert found[3] == pytest.approx(2 / 3)  # odds of 4 become 2
+    result = apply_temperature(probabilities, 2.0)
+    assert (np.diff(result) > 0).all()
+    assert result[2] == 0.5
+    assert result[3] == pytest.approx(2 / 3)  # odds of 4 become 2
     assert apply_temperature(probabilities, 1.0) == pytest.approx(probabilities, abs=1e-14)
 
 
@@ -165,12 +165,12 @@ def test_each_row_is_calibrated_by_the_others(monkeypatch: pytest.MonkeyPatch) -
         return float(len(seen))
 
     monkeypatch.setattr(calibration, "fit_temperature", watched)
-    found = crossfit_calibrated(labels, probabilities, 5, 3)
+    result = crossfit_calibrated(labels, probabilities, 5, 3)
     folds = list(crossfit_folds(labels, 5, 3))
     assert len(seen) == 5
     for number, (_, judged) in enumerate(folds, 1):
         assert not seen[number - 1] & set(probabilities[judged])
-        assert (found[judged] == apply_temperature(probabilities[judged], float(number))).all()
+        assert (result[judged] == apply_temperature(probabilities[judged], float(number))).all()
 
 
 # --- scores --------------------------------------------------------------------------------------------------------
@@ -190,10 +190,10 @@ def test_a_certain_mistake_has_a_loss_that_is_a_number() -> None:
 
 def test_what_every_run_logs() -> None:
     labels, probabilities = sample(305, 3.0)
-    found = calibration_metrics(labels, probabilities, EvaluationConfig(), 7)
+    result = calibration_metrics(labels, probabilities, EvaluationConfig(), 7)
     calibrated = crossfit_calibrated(labels, probabilities, 5, 7)
     plain, after = reliability(labels, probabilities), reliability(labels, calibrated)
-    assert found == {
+    assert result == {
         "temperature": fit_temperature(labels, probabilities),
         "val_ece": plain.ece,
         "val_ece_bias": plain.bias,
@@ -204,8 +204,8 @@ def test_what_every_run_logs() -> None:
         "val_brier_calibrated": brier(labels, calibrated),
         "val_log_loss_calibrated": log_loss(labels, calibrated),
     }
-    assert found["val_log_loss_calibrated"] < found["val_log_loss"]
-    assert found["val_ece_calibrated"] < found["val_ece"]
+    assert result["val_log_loss_calibrated"] < result["val_log_loss"]
+    assert result["val_ece_calibrated"] < result["val_ece"]
 
 
 def test_cross_fitted_scores_are_not_of_the_rows_that_chose_the_temperature() -> None:

@@ -105,8 +105,8 @@ def test_one_epoch_without_a_mirror_leaves_the_threshold() -> None:
     labels, logits = sample(1, 80)
     plain = expit(logits[0])
     config = EvaluationConfig()
-    found = crossfit_all_accuracy(predictions(labels, plain, plain), logits, [2], 1, config, 9)
-    assert found == crossfit_accuracy(labels, plain, config, 9)
+    result = crossfit_all_accuracy(predictions(labels, plain, plain), logits, [2], 1, config, 9)
+    assert result == crossfit_accuracy(labels, plain, config, 9)
 
 
 def test_tta_is_used_where_the_other_folds_gain_by_it() -> None:
@@ -115,8 +115,8 @@ def test_tta_is_used_where_the_other_folds_gain_by_it() -> None:
     config = EvaluationConfig()
     assert crossfit_all_accuracy(predictions(labels, plain, perfect), logits, [2], 1, config, 9) == 1.0
     # and left where they lose by it
-    found = crossfit_all_accuracy(predictions(labels, plain, 1 - perfect), logits, [2], 1, config, 9)
-    assert found == crossfit_accuracy(labels, plain, config, 9)
+    result = crossfit_all_accuracy(predictions(labels, plain, 1 - perfect), logits, [2], 1, config, 9)
+    assert result == crossfit_accuracy(labels, plain, config, 9)
     # equal on the other folds: with TTA, as the run itself
     half = np.where(labels == 1, 0.8, 0.2)
     half[:1] = perfect[:1]
@@ -137,8 +137,8 @@ def test_each_fold_takes_its_own_epoch_without_tta_where_it_is_not_the_run_s() -
     logits[0] = np.where(labels == 1, 3.0, -3.0)
     wrong = np.where(labels == 1, 0.1, 0.9)
     # the probabilities are those of epoch 4, which no fold chooses
-    found = crossfit_all_accuracy(predictions(labels, wrong, wrong), logits, [1, 1, 2, 2], 4, EvaluationConfig(), 9)
-    assert found == 1.0
+    result = crossfit_all_accuracy(predictions(labels, wrong, wrong), logits, [1, 1, 2, 2], 4, EvaluationConfig(), 9)
+    assert result == 1.0
 
 
 @pytest.mark.parametrize("rows", [2, 3, 7])
@@ -148,8 +148,8 @@ def test_a_handful_of_rows(rows: int, metric: str) -> None:
     logits = np.random.default_rng(2).normal(size=(3, rows))
     plain = expit(logits[1])
     config = EvaluationConfig(metric=metric)
-    found = crossfit_all_accuracy(predictions(labels, plain, plain), logits, [1, 2, 2], 2, config, 1)
-    assert found * rows == pytest.approx(round(found * rows))
+    result = crossfit_all_accuracy(predictions(labels, plain, plain), logits, [1, 2, 2], 2, config, 1)
+    assert result * rows == pytest.approx(round(result * rows))
 
 
 @pytest.mark.parametrize(("metric", "draws"), [("val_accuracy", 150), ("val_auc", 60)])
@@ -165,7 +165,7 @@ def test_equal_epochs_do_not_look_better_than_they_are(metric: str, draws: int) 
         plain, tta = expit(logits[best - 1]), expit(generator.normal(np.where(labels == 1, 1.0, -1.0), 1.0, rows))
         column, threshold = max(
             ((column, choose_threshold(labels, column, config)) for column in (tta, plain)),
-            key=lambda one: accuracy_at(labels, *one),
+            key=lambda choice: accuracy_at(labels, *choice),
         )
         # what that rule does on all images there are
         logit = np.log(threshold / (1 - threshold))

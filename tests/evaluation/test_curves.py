@@ -49,18 +49,18 @@ def test_a_band_of_a_known_proportion_is_the_binomial_s() -> None:
     # every negative scores 0.5; 160 of 200 positives score above: sensitivity at no false alarm is a plain proportion
     labels = np.array([0] * 50 + [1] * 200, np.uint8)
     scores = np.array([0.5] * 50 + [0.9] * 160 + [0.1] * 40)
-    found = bootstrap_band(labels, scores, roc, draws=4000)
+    result = bootstrap_band(labels, scores, roc, draws=4000)
     error = 1.96 * np.sqrt(0.8 * 0.2 / 200)
-    assert found.value[0] == 0.8
-    assert found.low[0] == pytest.approx(0.8 - error, abs=0.006)
-    assert found.high[0] == pytest.approx(0.8 + error, abs=0.006)
-    assert found.value[-1] == found.low[-1] == found.high[-1] == 1
+    assert result.value[0] == 0.8
+    assert result.low[0] == pytest.approx(0.8 - error, abs=0.006)
+    assert result.high[0] == pytest.approx(0.8 + error, abs=0.006)
+    assert result.value[-1] == result.low[-1] == result.high[-1] == 1
 
 
 def test_a_band_is_the_same_again_and_holds_its_curve() -> None:
-    one, again = (bootstrap_band(LABELS, SCORES, roc, draws=200) for _ in range(2))
-    np.testing.assert_array_equal(one.low, again.low)
-    assert (one.low <= one.value).all()
-    assert (one.value <= one.high).all()
+    band, again = (bootstrap_band(LABELS, SCORES, roc, draws=200) for _ in range(2))
+    np.testing.assert_array_equal(band.low, again.low)
+    assert (band.low <= band.value).all()
+    assert (band.value <= band.high).all()
     wider = bootstrap_band(LABELS, SCORES, roc, level=0.99, draws=200)
-    assert (wider.high - wider.low).sum() > (one.high - one.low).sum()
+    assert (wider.high - wider.low).sum() > (band.high - band.low).sum()

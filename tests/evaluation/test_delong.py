@@ -60,15 +60,15 @@ class TestPublished:
         ],
     )
     def test_delongs_test(self, first: np.ndarray, second: np.ndarray, p: float, low: float, high: float) -> None:
-        found = auc_difference(POOR, first, second)
-        assert found.p == pytest.approx(p, rel=1e-10)
-        assert found.value == pytest.approx((low + high) / 2, abs=1e-12)
+        result = auc_difference(POOR, first, second)
+        assert result.p == pytest.approx(p, rel=1e-10)
+        assert result.value == pytest.approx((low + high) / 2, abs=1e-12)
         # pROC's interval is symmetrical: away from 1 the two differ little
-        assert (found.low, found.high) == pytest.approx((low, high), abs=0.03)
+        assert (result.low, result.high) == pytest.approx((low, high), abs=0.03)
 
     def test_the_interval_is_near_procs_where_that_holds(self) -> None:
-        found = auc_interval(POOR, NDKA)
-        assert (found.low, found.high) == pytest.approx((0.501244999271703, 0.722670989888189), abs=0.01)
+        result = auc_interval(POOR, NDKA)
+        assert (result.low, result.high) == pytest.approx((0.501244999271703, 0.722670989888189), abs=0.01)
 
 
 class TestByHand:
@@ -88,16 +88,16 @@ class TestByHand:
 
     def test_order_and_scale_do_not_matter(self) -> None:
         order = np.random.default_rng(1).permutation(len(POOR))
-        found = auc_interval(POOR, S100B)
+        result = auc_interval(POOR, S100B)
         other = auc_interval(POOR[order], np.log(S100B[order]))
-        assert (other.low, other.value, other.high) == pytest.approx((found.low, found.value, found.high), abs=1e-12)
+        assert (other.low, other.value, other.high) == pytest.approx((result.low, result.value, result.high), abs=1e-12)
         turned = auc_interval(1 - POOR, -S100B)
-        assert (turned.low, turned.high) == pytest.approx((found.low, found.high), abs=1e-12)
+        assert (turned.low, turned.high) == pytest.approx((result.low, result.high), abs=1e-12)
 
     def test_the_other_way_round_is_the_negative(self) -> None:
-        found, turned = auc_difference(POOR, WFNS, S100B), auc_difference(POOR, S100B, WFNS)
-        assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
-        assert turned.p == found.p
+        result, turned = auc_difference(POOR, WFNS, S100B), auc_difference(POOR, S100B, WFNS)
+        assert (turned.value, turned.low, turned.high) == pytest.approx((-result.value, -result.high, -result.low))
+        assert turned.p == result.p
 
 
 class TestDegenerate:
@@ -105,45 +105,45 @@ class TestDegenerate:
 
     def test_separated_classes_are_no_proof_of_1(self) -> None:
         """As a proportion of 1 among the 97 images of the smaller class."""
-        found = auc_interval(self.LABELS, self.LABELS.astype(np.float64))
-        assert (found.value, found.high) == (1.0, 1.0)
-        assert found.low == pytest.approx(1 / (1 + 1.959964**2 / 97), abs=1e-6)
+        result = auc_interval(self.LABELS, self.LABELS.astype(np.float64))
+        assert (result.value, result.high) == (1.0, 1.0)
+        assert result.low == pytest.approx(1 / (1 + 1.959964**2 / 97), abs=1e-6)
         wrong = auc_interval(self.LABELS, -self.LABELS.astype(np.float64))
         assert (wrong.value, wrong.low) == (0.0, 0.0)
-        assert wrong.high == pytest.approx(1 - found.low)
+        assert wrong.high == pytest.approx(1 - result.low)
 
     def test_two_that_separate_them_in_other_orders(self) -> None:
         first = self.LABELS + np.linspace(0, 0.5, 305)
         second = self.LABELS + np.linspace(0.5, 0, 305)
-        found = auc_difference(self.LABELS, first, second)
-        assert (found.value, found.p) == (0.0, 1.0)
-        assert -0.06 < found.low < -0.03 < 0.03 < found.high < 0.06
+        result = auc_difference(self.LABELS, first, second)
+        assert (result.value, result.p) == (0.0, 1.0)
+        assert -0.06 < result.low < -0.03 < 0.03 < result.high < 0.06
 
     def test_scores_that_are_all_the_same(self) -> None:
-        found = auc_interval(self.LABELS, np.full(305, 0.3))
-        assert found.value == 0.5
-        assert 0.39 < found.low < 0.41 < 0.59 < found.high < 0.61
+        result = auc_interval(self.LABELS, np.full(305, 0.3))
+        assert result.value == 0.5
+        assert 0.39 < result.low < 0.41 < 0.59 < result.high < 0.61
 
     def test_one_class_only_has_no_area(self) -> None:
         labels, scores = np.ones(5, np.uint8), np.linspace(0, 1, 5)
-        for found in (auc_interval(labels, scores), auc_difference(labels, scores, scores)):
-            assert math.isnan(found.value)
-            assert math.isnan(found.low)
-            assert math.isnan(found.high)
+        for result in (auc_interval(labels, scores), auc_difference(labels, scores, scores)):
+            assert math.isnan(result.value)
+            assert math.isnan(result.low)
+            assert math.isnan(result.high)
 
     def test_one_image_of_a_class_has_an_area_but_no_variance(self) -> None:
         labels, scores = np.array([1, 0, 0, 0], np.uint8), np.array([0.5, 0.1, 0.7, 0.3])
-        found = auc_interval(labels, scores)
-        assert found.value == pytest.approx(2 / 3)
-        assert found.low < 0.2
-        assert found.high > 0.9
+        result = auc_interval(labels, scores)
+        assert result.value == pytest.approx(2 / 3)
+        assert result.low < 0.2
+        assert result.high > 0.9
         difference = auc_difference(labels, scores, scores[::-1].copy())
         assert math.isnan(difference.p)
         assert difference.low < difference.value < difference.high
 
     def test_the_same_ranking_is_no_difference(self) -> None:
-        found = auc_difference(POOR, S100B, np.sqrt(S100B))
-        assert (found.value, found.low, found.high, found.p) == (0.0, 0.0, 0.0, 1.0)
+        result = auc_difference(POOR, S100B, np.sqrt(S100B))
+        assert (result.value, result.low, result.high, result.p) == (0.0, 0.0, 0.0, 1.0)
 
     @pytest.mark.parametrize("bad", [math.nan, math.inf])
     def test_scores_that_are_no_numbers_are_refused(self, bad: float) -> None:
@@ -165,9 +165,9 @@ def test_many_at_once_are_each_as_alone() -> None:
     labels = np.repeat(np.array([0, 1], np.uint8), (40, 25))
     second, *firsts = (np.round(generator.normal(labels, 1), 1) for _ in range(6))
     firsts += [second * 2, labels.astype(np.float64), np.zeros(65)]
-    for found, first in zip(auc_differences(labels, firsts, second, 0.9), firsts, strict=True):
+    for result, first in zip(auc_differences(labels, firsts, second, 0.9), firsts, strict=True):
         alone = auc_difference(labels, first, second, 0.9)
-        assert dataclasses.astuple(found) == pytest.approx(dataclasses.astuple(alone), abs=1e-14)
+        assert dataclasses.astuple(result) == pytest.approx(dataclasses.astuple(alone), abs=1e-14)
     for interval, first in zip(auc_intervals(labels, *firsts), firsts, strict=True):
         assert dataclasses.astuple(interval) == pytest.approx(
             dataclasses.astuple(auc_interval(labels, first)), abs=1e-14
@@ -188,16 +188,16 @@ def pair(generator: np.random.Generator, first: float, second: float, shared: fl
     """Scores of two models with these AUCs, whose noise has the correlation ``shared``."""
     common, own, others = generator.normal(size=(3, IMAGES))
     noise = (math.sqrt(shared) * common + math.sqrt(1 - shared) * each for each in (own, others))
-    one, other = (shift(auc) * LABELS + each for auc, each in zip((first, second), noise, strict=True))
-    return one, other
+    first_scores, second_scores = (shift(auc) * LABELS + each for auc, each in zip((first, second), noise, strict=True))
+    return first_scores, second_scores
 
 
 def missed(auc: float, spread: float) -> tuple[float, float]:
     """How often the 95% interval of an AUC lies above it, and below."""
     generator = np.random.default_rng(305)
     scores = generator.normal(shift(auc, spread) * LABELS, np.where(LABELS == 1, spread, 1.0), (2_000, IMAGES))
-    found = auc_intervals(LABELS, *scores)
-    return float(np.mean([each.low > auc for each in found])), float(np.mean([each.high < auc for each in found]))
+    result = auc_intervals(LABELS, *scores)
+    return float(np.mean([each.low > auc for each in result])), float(np.mean([each.high < auc for each in result]))
 
 
 @pytest.mark.parametrize(("auc", "spread"), [(0.9, 1.0), (0.958, 1.0), (0.99, 1.0), (0.958, 0.6)])
@@ -225,8 +225,8 @@ def test_an_auc_at_the_margin_passes_at_most_1_time_in_20(champion: float, margi
     for _ in range(300):
         noise, own = generator.normal(size=IMAGES), generator.normal(size=(8, IMAGES))
         firsts = shift(champion - margin) * LABELS + shared * noise + math.sqrt(1 - shared**2) * own
-        found = auc_differences(LABELS, list(firsts), shift(champion) * LABELS + noise, level=0.9)
-        passed += [not_inferior(each, margin) for each in found]
+        result = auc_differences(LABELS, list(firsts), shift(champion) * LABELS + noise, level=0.9)
+        passed += [not_inferior(each, margin) for each in result]
     assert 0.01 < np.mean(passed) <= 0.05
 
 

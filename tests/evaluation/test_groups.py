@@ -1,4 +1,4 @@
-"""Figures of groups are those of their images alone, with intervals that know of patients."""
+"""Metrics of groups are those of their images alone, with intervals that know of patients."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ def drawn() -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.str_]]:
     return labels, scores, np.where(np.arange(120) < 50, "F", "M")
 
 
-def by_value(found: list[GroupMetrics]) -> dict[str, GroupMetrics]:
-    return {group.value or group.name: group for group in found}
+def by_value(result: list[GroupMetrics]) -> dict[str, GroupMetrics]:
+    return {group.value or group.name: group for group in result}
 
 
-def test_figures_of_each_group_are_those_of_its_images(
+def test_metrics_of_each_group_are_those_of_its_images(
     drawn: tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.str_]],
 ) -> None:
     labels, scores, sex = drawn
-    found = group_metrics(labels, scores, 0.4, {"sex": sex}, None, CLASSES)
-    assert [(group.name, group.value, group.rows, group.patients) for group in found] == [
+    result = group_metrics(labels, scores, 0.4, {"sex": sex}, None, CLASSES)
+    assert [(group.name, group.value, group.rows, group.patients) for group in result] == [
         ("all", "", 120, None), ("sex", "F", 50, None), ("sex", "M", 70, None)
     ]  # fmt: skip
-    for group, mask in zip(found, (sex != "", sex == "F", sex == "M"), strict=True):
-        own, positive = labels[mask], scores[mask] >= 0.4
-        assert group.positive == own.sum()
+    for group, mask in zip(result, (sex != "", sex == "F", sex == "M"), strict=True):
+        group_labels, positive = labels[mask], scores[mask] >= 0.4
+        assert group.positive == group_labels.sum()
         assert group.figures == {
-            "auc": auc_interval(own, scores[mask]),
-            "accuracy": wilson(int((positive == own).sum()), len(own)),
-            "sensitivity": wilson(int(positive[own == 1].sum()), int(own.sum())),
-            "specificity": wilson(int((~positive[own == 0]).sum()), int((own == 0).sum())),
+            "auc": auc_interval(group_labels, scores[mask]),
+            "accuracy": wilson(int((positive == group_labels).sum()), len(group_labels)),
+            "sensitivity": wilson(int(positive[group_labels == 1].sum()), int(group_labels.sum())),
+            "specificity": wilson(int((~positive[group_labels == 0]).sum()), int((group_labels == 0).sum())),
         }
         assert group.note == ""
 
@@ -52,22 +52,22 @@ def test_small_groups_and_groups_of_one_class_say_so() -> None:
     labels = np.array([1, 1, 0, 0, 0, 1] + [0, 1] * 20, np.uint8)
     scores = np.linspace(0.2, 0.8, len(labels))
     view = np.array(["AP", "AP", "LL", "LL", "", ""] + ["PA"] * 40)
-    found = by_value(group_metrics(labels, scores, 0.5, {"view": view}, None, CLASSES))
-    assert list(found) == ["all", "AP", "LL", "PA", "not given"]
-    assert found["AP"].note == "no image of normal: no AUC, no specificity"
-    assert found["AP"].figures.keys() == {"accuracy", "sensitivity"}
-    assert found["LL"].note == "no image of pneumonia: no AUC, no sensitivity"
-    assert found["LL"].figures.keys() == {"accuracy", "specificity"}
-    assert found["not given"].note == "rests on 1 of normal and 1 of pneumonia"
-    assert len(found["not given"].figures) == 4
-    assert found["PA"].note == ""
+    result = by_value(group_metrics(labels, scores, 0.5, {"view": view}, None, CLASSES))
+    assert list(result) == ["all", "AP", "LL", "PA", "not given"]
+    assert result["AP"].note == "no image of normal: no AUC, no specificity"
+    assert result["AP"].figures.keys() == {"accuracy", "sensitivity"}
+    assert result["LL"].note == "no image of pneumonia: no AUC, no sensitivity"
+    assert result["LL"].figures.keys() == {"accuracy", "specificity"}
+    assert result["not given"].note == "rests on 1 of normal and 1 of pneumonia"
+    assert len(result["not given"].figures) == 4
+    assert result["PA"].note == ""
 
 
 def test_groups_that_are_numbers_stand_in_their_order() -> None:
     labels = np.array([0, 1] * 4, np.uint8)
     decade = np.array(["90", "10", "9", "", "unknown", "100", "-1", "9"])
-    found = group_metrics(labels, np.linspace(0, 1, 8), 0.5, {"decade": decade}, None, CLASSES)
-    assert [group.value for group in found[1:]] == ["-1", "9", "10", "90", "100", "unknown", "not given"]
+    result = group_metrics(labels, np.linspace(0, 1, 8), 0.5, {"decade": decade}, None, CLASSES)
+    assert [group.value for group in result[1:]] == ["-1", "9", "10", "90", "100", "unknown", "not given"]
 
 
 def test_patients_who_repeat_are_drawn_whole(
@@ -78,34 +78,34 @@ def test_patients_who_repeat_are_drawn_whole(
     labels[:50], scores[:50] = np.repeat([0, 0, 1, 1, 1], 10), np.repeat([0.2, 0.6, 0.3, 0.7, 0.9], 10)
     patients = np.array([f"woman {row // 10}" if row < 50 else f"man {row}" for row in range(120)])
     alone = by_value(group_metrics(labels, scores, 0.5, {"sex": sex}, None, CLASSES))
-    found = by_value(group_metrics(labels, scores, 0.5, {"sex": sex}, patients, CLASSES))
-    assert [found[name].patients for name in ("all", "F", "M")] == [75, 5, 70]
-    assert found["M"].figures == alone["M"].figures
-    women = found["F"].figures
+    result = by_value(group_metrics(labels, scores, 0.5, {"sex": sex}, patients, CLASSES))
+    assert [result[name].patients for name in ("all", "F", "M")] == [75, 5, 70]
+    assert result["M"].figures == alone["M"].figures
+    women = result["F"].figures
     assert women["auc"] == bootstrap(labels[:50], scores[:50], rank_auc, groups=patients[:50])
     for name, interval in women.items():
-        one = alone["F"].figures[name]
-        assert interval.value == pytest.approx(one.value)
-        assert interval.high - interval.low > 1.5 * (one.high - one.low)
+        unclustered = alone["F"].figures[name]
+        assert interval.value == pytest.approx(unclustered.value)
+        assert interval.high - interval.low > 1.5 * (unclustered.high - unclustered.low)
 
 
-def test_a_perfect_figure_of_few_patients_is_as_sure_as_their_number() -> None:
+def test_a_perfect_metric_of_few_patients_is_as_sure_as_their_number() -> None:
     """30 images of 3 and of 2 patients, all right: Wilson's interval of 2 of 2, not that of 30 of 30."""
     labels = np.repeat([0, 0, 0, 1, 1], [10, 10, 10, 15, 15]).astype(np.uint8)
     patients = np.repeat(["a", "b", "c", "d", "e"], [10, 10, 10, 15, 15])
-    (found,) = group_metrics(labels, labels * 0.8 + 0.1, 0.5, {}, patients, CLASSES)
-    assert found.figures["sensitivity"] == found.figures["auc"] == wilson(2, 2)
-    assert found.figures["specificity"] == wilson(3, 3)
-    assert found.figures["accuracy"].low < wilson(5, 5).low + 1e-12
+    (result,) = group_metrics(labels, labels * 0.8 + 0.1, 0.5, {}, patients, CLASSES)
+    assert result.figures["sensitivity"] == result.figures["auc"] == wilson(2, 2)
+    assert result.figures["specificity"] == wilson(3, 3)
+    assert result.figures["accuracy"].low < wilson(5, 5).low + 1e-12
 
 
 def test_images_of_nobody_known_are_of_people_of_their_own() -> None:
     labels = np.tile([0, 1], 20).astype(np.uint8)
     scores = np.linspace(0, 1, 40)
     patients = np.array([""] * 38 + ["a", "b"])
-    (found,) = group_metrics(labels, scores, 0.5, {}, patients, CLASSES)
-    assert found.patients == 40
-    assert found.figures["auc"] == auc_interval(labels, scores)
+    (result,) = group_metrics(labels, scores, 0.5, {}, patients, CLASSES)
+    assert result.patients == 40
+    assert result.figures["auc"] == auc_interval(labels, scores)
 
 
 def test_intervals_of_patients_are_as_wide_as_sandwich_errors_say() -> None:
@@ -137,7 +137,9 @@ def test_intervals_of_patients_cover_and_those_of_images_do_not() -> None:
     for _ in range(300):
         right = np.repeat(random.random(60) < 0.8, 4)
         right = np.where(random.random(240) < 0.1, random.random(240) < 0.8, right)
-        whole = bootstrap(labels, right.astype(float), lambda _, own: float(own.mean()), groups=patients, draws=1000)
+        whole = bootstrap(
+            labels, right.astype(float), lambda _, values: float(values.mean()), groups=patients, draws=1000
+        )
         alone = wilson(int(right.sum()), 240)
         held["patients"] += whole.low <= 0.8 <= whole.high
         held["images"] += alone.low <= 0.8 <= alone.high

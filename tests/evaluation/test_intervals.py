@@ -28,15 +28,15 @@ class TestWilson:
         ],
     )
     def test_the_values_of_newcombes_table(self, successes: int, n: int, low: float, high: float) -> None:
-        found = wilson(successes, n)
-        assert (round(found.low, 4), round(found.high, 4)) == (low, high)
-        assert found.value == successes / n
+        result = wilson(successes, n)
+        assert (round(result.low, 4), round(result.high, 4)) == (low, high)
+        assert result.value == successes / n
 
     def test_the_values_of_scipy(self) -> None:
         for successes, n, level in ((273, 305, 0.95), (282, 305, 0.9), (305, 305, 0.95), (1, 2, 0.99)):
             expected = binomtest(successes, n).proportion_ci(level, method="wilson")
-            found = wilson(successes, n, level)
-            assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+            result = wilson(successes, n, level)
+            assert (result.low, result.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
     def test_ends_stay_in_range_and_nothing_is_known_of_none(self) -> None:
         assert wilson(7, 7).high == 1.0

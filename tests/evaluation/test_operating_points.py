@@ -36,8 +36,8 @@ def test_the_curve_is_what_counting_gives() -> None:
     assert (len(curve.threshold), curve.threshold[0], curve.threshold[37], curve.threshold[-1]) == (101, 0, 0.37, 1)
     for index in (20, 30, 50, 83):
         tn, fp, fn, tp = confusion_matrix(labels, scores >= curve.threshold[index]).ravel()
-        found = [getattr(curve, name)[index] for name in ("accuracy", "sensitivity", "specificity", "ppv", "npv")]
-        assert found == [(tp + tn) / 200, tp / (tp + fn), tn / (tn + fp), tp / (tp + fp), tn / (tn + fn)]
+        result = [getattr(curve, name)[index] for name in ("accuracy", "sensitivity", "specificity", "ppv", "npv")]
+        assert result == [(tp + tn) / 200, tp / (tp + fn), tn / (tn + fp), tp / (tp + fp), tn / (tn + fn)]
 
 
 def test_the_ends_of_the_curve() -> None:
@@ -89,10 +89,10 @@ def test_what_every_run_logs() -> None:
 
 def test_another_prevalence_is_counting_other_rows() -> None:
     """100 of class 1 and 1,900 of class 0, of which 90 and 1,520 are recognised."""
-    found = metrics_at_prevalence(45, 50, 80, 100, 0.05)
-    assert found.accuracy.value == pytest.approx((90 + 1520) / 2000)
-    assert found.ppv.value == pytest.approx(90 / (90 + 380))
-    assert found.npv.value == pytest.approx(1520 / (1520 + 10))
+    result = metrics_at_prevalence(45, 50, 80, 100, 0.05)
+    assert result.accuracy.value == pytest.approx((90 + 1520) / 2000)
+    assert result.ppv.value == pytest.approx(90 / (90 + 380))
+    assert result.npv.value == pytest.approx(1520 / (1520 + 10))
 
 
 def test_at_its_own_prevalence_nothing_changes() -> None:
@@ -100,8 +100,8 @@ def test_at_its_own_prevalence_nothing_changes() -> None:
     curve, index, share = threshold_curve(labels, scores), 42, labels.mean()
     positive, ones = scores >= 0.42, int(labels.sum())
     right = int((~positive & (labels == 0)).sum())
-    found = metrics_at_prevalence(int((positive & (labels == 1)).sum()), ones, right, 200 - ones, share)
-    assert (found.accuracy.value, found.ppv.value, found.npv.value) == pytest.approx(
+    result = metrics_at_prevalence(int((positive & (labels == 1)).sum()), ones, right, 200 - ones, share)
+    assert (result.accuracy.value, result.ppv.value, result.npv.value) == pytest.approx(
         (curve.accuracy[index], curve.ppv[index], curve.npv[index])
     )
     assert threshold_at_prevalence(0.42, share, share, 1.7) == pytest.approx(0.42)
@@ -109,16 +109,16 @@ def test_at_its_own_prevalence_nothing_changes() -> None:
 
 @pytest.mark.parametrize(("hits", "right", "missing"), [(0, 20, "ppv"), (10, 0, "npv")])
 def test_of_no_rows_there_is_no_share(hits: int, right: int, missing: str) -> None:
-    found = metrics_at_prevalence(hits, 10, right, 20, 0.3)
-    assert np.isnan(list(vars(getattr(found, missing)).values())).all()
-    assert 0 < found.accuracy.low < found.accuracy.value < found.accuracy.high < 1
+    result = metrics_at_prevalence(hits, 10, right, 20, 0.3)
+    assert np.isnan(list(vars(getattr(result, missing)).values())).all()
+    assert 0 < result.accuracy.low < result.accuracy.value < result.accuracy.high < 1
 
 
-def test_without_a_mistake_the_interval_has_a_width_and_its_figure() -> None:
-    found = metrics_at_prevalence(10, 10, 20, 20, 0.05)
-    assert found.ppv.value == found.ppv.high == 1
-    assert 0.2 < found.ppv.low < 0.5
-    assert 0.98 < found.npv.low < found.npv.value == found.npv.high == 1
+def test_without_a_mistake_the_interval_has_a_width_and_its_metric() -> None:
+    result = metrics_at_prevalence(10, 10, 20, 20, 0.05)
+    assert result.ppv.value == result.ppv.high == 1
+    assert 0.2 < result.ppv.low < 0.5
+    assert 0.98 < result.npv.low < result.npv.value == result.npv.high == 1
 
 
 @pytest.mark.parametrize("prevalence", [0.05, 0.5])
@@ -130,11 +130,11 @@ def test_the_intervals_hold_the_truth_as_often_as_they_say(prevalence: float) ->
         "ppv": prevalence * 0.9 / (prevalence * 0.9 + (1 - prevalence) * 0.15),
         "npv": (1 - prevalence) * 0.85 / ((1 - prevalence) * 0.85 + prevalence * 0.1),
     }
-    found = [
+    result = [
         metrics_at_prevalence(int(h), 208, int(r), 97, prevalence, draws=4000) for h, r in zip(hits, right, strict=True)
     ]
     for name, value in truth.items():
-        held = np.mean([getattr(one, name).low <= value <= getattr(one, name).high for one in found])
+        held = np.mean([getattr(point, name).low <= value <= getattr(point, name).high for point in result])
         assert 0.93 <= held <= 0.97, name
 
 

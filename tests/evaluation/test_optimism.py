@@ -15,9 +15,9 @@ POINTS = 0.01
 
 def test_claimed_less_shown_with_student_s_interval() -> None:
     # mean 0.91, SD 0.01; t(0.975, 4) = 2.776445
-    found = optimism(0.93, [0.91, 0.9, 0.92, 0.9, 0.92])
+    result = optimism(0.93, [0.91, 0.9, 0.92, 0.9, 0.92])
     half = 2.776445 * 0.01 / np.sqrt(5)
-    assert [found.value, found.low, found.high] == pytest.approx([0.02, 0.02 - half, 0.02 + half], abs=1e-7)
+    assert [result.value, result.low, result.high] == pytest.approx([0.02, 0.02 - half, 0.02 + half], abs=1e-7)
 
 
 def test_a_loss_that_was_too_low_is_optimistic_too() -> None:
@@ -26,8 +26,8 @@ def test_a_loss_that_was_too_low_is_optimistic_too() -> None:
 
 def test_the_level_is_that_of_the_interval() -> None:
     # t(0.95, 1) = 6.313752
-    found = optimism(0.9, [0.8, 0.9], level=0.9)
-    assert found.high - found.value == pytest.approx(6.313752 * np.std([0.8, 0.9], ddof=1) / np.sqrt(2), abs=1e-6)
+    result = optimism(0.9, [0.8, 0.9], level=0.9)
+    assert result.high - result.value == pytest.approx(6.313752 * np.std([0.8, 0.9], ddof=1) / np.sqrt(2), abs=1e-6)
 
 
 def test_each_seed_scores_the_choice_of_the_others() -> None:
@@ -66,7 +66,7 @@ class Studies:
             claims.append(scores[leaders[0]])
             expected.append(chances(odds[leaders[0]]).mean())
             again = [self.images(TOP) if fresh_splits else odds[leaders] for _ in range(SEEDS)]
-            fresh.append(np.stack([self.scores(one) for one in again], axis=1))
+            fresh.append(np.stack([self.scores(images) for images in again], axis=1))
         self.claims, self.expected, self.fresh = np.array(claims), np.array(expected), np.array(fresh)
         self.optimism = [optimism(claimed, values[0]) for claimed, values in zip(claims, fresh, strict=True)]
 
@@ -87,7 +87,7 @@ class Studies:
     @property
     def stated(self) -> float:
         """Mean of the optimism that is stated."""
-        return float(np.mean([one.value for one in self.optimism]))
+        return float(np.mean([interval.value for interval in self.optimism]))
 
 
 def chances(odds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -106,7 +106,7 @@ def test_of_50_equal_configurations_it_is_unbiased() -> None:
     assert worth == pytest.approx(studies.truth, abs=0.1 * POINTS)
     # what the interval is about: that configuration on these images
     pairs = zip(studies.claims - studies.expected, studies.optimism, strict=True)
-    assert 0.93 <= np.mean([one.low <= part <= one.high for part, one in pairs]) <= 0.97
+    assert 0.93 <= np.mean([interval.low <= part <= interval.high for part, interval in pairs]) <= 0.97
 
 
 def test_what_the_images_add_is_seen_on_new_splits_only() -> None:

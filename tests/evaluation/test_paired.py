@@ -42,12 +42,12 @@ def test_aucs_are_told_apart_by_delong_and_accuracies_by_mcnemar() -> None:
     assert paired_difference("val_accuracy_crossfit", GOOD, BAD, 0.9) == mcnemar(own, other, 0.9)
 
 
-def test_any_other_figure_is_told_apart_by_the_paired_bootstrap() -> None:
-    probabilities = [one.predictions.probability_tta for one in (BAD, GOOD)]
+def test_any_other_metric_is_told_apart_by_the_paired_bootstrap() -> None:
+    probabilities = [run.predictions.probability_tta for run in (BAD, GOOD)]
     expected = bootstrap_difference(LABELS, *probabilities, log_loss)
-    found = paired_difference("val_log_loss", BAD, GOOD)
-    assert vars(found) == pytest.approx(vars(expected))
-    assert (found.low > 0, found.p < 0.01) == (True, True)
+    result = paired_difference("val_log_loss", BAD, GOOD)
+    assert vars(result) == pytest.approx(vars(expected))
+    assert (result.low > 0, result.p < 0.01) == (True, True)
     with pytest.raises(KeyError, match="epoch_seconds"):
         paired_difference("val_epoch_seconds", BAD, GOOD)
 
@@ -62,18 +62,18 @@ def test_of_a_loss_less_is_better(metric: str) -> None:
 
 
 def test_sensitivity_is_of_the_images_of_its_class() -> None:
-    one, other = (replace(each, metrics={"threshold": 0.5}) for each in (GOOD, BAD))
-    right = [each.predictions.probability_tta[LABELS == 1] >= 0.5 for each in (one, other)]
-    assert paired_difference("val_sensitivity", one, other) == mcnemar(*right)
+    run, other = (replace(each, metrics={"threshold": 0.5}) for each in (GOOD, BAD))
+    right = [each.predictions.probability_tta[LABELS == 1] >= 0.5 for each in (run, other)]
+    assert paired_difference("val_sensitivity", run, other) == mcnemar(*right)
 
 
 def test_patients_with_several_images_are_drawn_whole() -> None:
     """Three copies of each image tell no more than the image does."""
     patient = np.repeat(np.arange(len(LABELS)), 3).astype(str)
 
-    def thrice(one: RunPredictions, known: bool) -> RunPredictions:
-        columns = (np.repeat(column, 3) for column in one.predictions.columns().values())
-        return replace(one, predictions=Predictions(*columns, patient=patient if known else None))
+    def thrice(run: RunPredictions, known: bool) -> RunPredictions:
+        columns = (np.repeat(column, 3) for column in run.predictions.columns().values())
+        return replace(run, predictions=Predictions(*columns, patient=patient if known else None))
 
     for metric in ("val_auc", "val_accuracy", "val_brier"):
         single = paired_difference(metric, BAD, GOOD)
@@ -99,18 +99,18 @@ def test_a_word_needs_test_and_interval() -> None:
     generator = np.random.default_rng(31)  # AUCs of 0.999 and 0.990: the test's normal approximation is too sure
     signal = generator.normal(4.2 * LABELS, 1)
     sharp, blurred = scored(signal), scored(signal + 0.8 * generator.normal(size=len(LABELS)))
-    (one,) = compare_with_baseline("val_auc", blurred, [sharp])
-    assert one.p_holm < 0.01
-    assert one.low < 0 < one.value
-    assert one.verdict == "cannot tell"
+    (comparison,) = compare_with_baseline("val_auc", blurred, [sharp])
+    assert comparison.p_holm < 0.01
+    assert comparison.low < 0 < comparison.value
+    assert comparison.verdict == "cannot tell"
     assert indistinguishable("val_auc", sharp, [blurred]) == [True]
 
 
 def test_p_is_holm_s_of_all_rows() -> None:
     others = [BAD, ALIKE, noisy(0.5), noisy(0.7)]
-    found = compare_with_baseline("val_auc", GOOD, others)
-    assert [one.p_holm for one in found] == holm([one.p for one in found])
-    assert any(one.p_holm > one.p for one in found)
+    result = compare_with_baseline("val_auc", GOOD, others)
+    assert [comparison.p_holm for comparison in result] == holm([comparison.p for comparison in result])
+    assert any(comparison.p_holm > comparison.p for comparison in result)
 
 
 def test_not_inferior_is_what_the_interval_says_of_the_margin() -> None:
@@ -121,8 +121,11 @@ def test_not_inferior_is_what_the_interval_says_of_the_margin() -> None:
     assert not compare_with_baseline("val_auc", GOOD, [ALIKE], -low - 1e-6)[0].not_inferior
     # three rows: each has a third of the 5 %
     low = paired_difference("val_auc", ALIKE, GOOD, 1 - 0.1 / 3).low
-    found = compare_with_baseline("val_auc", GOOD, [ALIKE, BAD, BAD], -low - 1e-6)
-    assert [(one.verdict, one.not_inferior) for one in found] == [("cannot tell", False), *[("worse", False)] * 2]
+    result = compare_with_baseline("val_auc", GOOD, [ALIKE, BAD, BAD], -low - 1e-6)
+    assert [(comparison.verdict, comparison.not_inferior) for comparison in result] == [
+        ("cannot tell", False),
+        *[("worse", False)] * 2,
+    ]
     (better,) = compare_with_baseline("val_auc", BAD, [GOOD], 0.02)
     assert (better.verdict, better.not_inferior) == ("better", True)
 
@@ -131,8 +134,8 @@ def test_the_best_is_told_from_others_by_the_pairs_own_p() -> None:
     others = [ALIKE, noisy(0.4), noisy(0.6), noisy(0.9), noisy(1.2), BAD, GOOD]
     pairs = 8 * 7 / 2
     for metric in ("val_auc", "val_auc_tta", "val_accuracy"):
-        found = [paired_difference(metric, GOOD, other) for other in others]
-        expected = [one.p * pairs >= 0.05 or one.low <= 0 <= one.high for one in found]
+        result = [paired_difference(metric, GOOD, other) for other in others]
+        expected = [difference.p * pairs >= 0.05 or difference.low <= 0 <= difference.high for difference in result]
         assert indistinguishable(metric, GOOD, others) == expected
         assert {True, False} == set(expected)
 
@@ -154,11 +157,11 @@ def test_the_best_of_equal_models_is_told_from_hardly_any() -> None:
     for _ in range(samples):
         signal = generator.normal(2.2 * LABELS, 1)
         models = [scored(signal + 0.5 * generator.normal(size=len(LABELS))) for _ in range(50)]
-        best, *others = sorted(models, key=lambda one: -_auc(one))
+        best, *others = sorted(models, key=lambda run: -_auc(run))
         said += not all(indistinguishable("val_auc", best, others))
     assert said <= 0.05 * samples
 
 
-def _auc(one: RunPredictions) -> float:
-    score = one.predictions.probability
+def _auc(run: RunPredictions) -> float:
+    score = run.predictions.probability
     return float((score[LABELS == 1][:, None] > score[LABELS == 0]).mean())

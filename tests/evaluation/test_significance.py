@@ -24,12 +24,12 @@ def answers(both: int, only_first: int, only_second: int, neither: int) -> tuple
 class TestMcNemar:
     def test_the_approval_ratings(self) -> None:
         """Agresti, Categorical Data Analysis, table 10.1: 1600 people asked twice about the prime minister."""
-        found = mcnemar(*answers(794, 150, 86, 570))
+        result = mcnemar(*answers(794, 150, 86, 570))
         # R: mcnemar.exact(matrix(c(794, 86, 150, 570), 2)) prints p-value = 3.716e-05
-        assert found.p == pytest.approx(3.715936e-05, rel=1e-6)
-        assert found.value == pytest.approx(0.04, abs=1e-12)
+        assert result.p == pytest.approx(3.715936e-05, rel=1e-6)
+        assert result.value == pytest.approx(0.04, abs=1e-12)
         # the large-sample interval printed there is 0.04 ± 0.0187
-        assert (found.low, found.high) == pytest.approx((0.0213, 0.0587), abs=1e-3)
+        assert (result.low, result.high) == pytest.approx((0.0213, 0.0587), abs=1e-3)
 
     @pytest.mark.parametrize("cells", [(794, 86, 150, 570), (59, 6, 16, 80), (264, 18, 9, 14), (273, 9, 0, 23)])
     def test_the_p_of_statsmodels(self, cells: tuple[int, int, int, int]) -> None:
@@ -45,9 +45,9 @@ class TestMcNemar:
 
     def test_the_other_way_round_is_the_negative(self) -> None:
         first, second = answers(250, 30, 12, 13)
-        found, turned = mcnemar(first, second), mcnemar(second, first)
-        assert (turned.value, turned.low, turned.high) == pytest.approx((-found.value, -found.high, -found.low))
-        assert turned.p == found.p
+        result, turned = mcnemar(first, second), mcnemar(second, first)
+        assert (turned.value, turned.low, turned.high) == pytest.approx((-result.value, -result.high, -result.low))
+        assert turned.p == result.p
 
     def test_a_higher_level_is_wider(self) -> None:
         first, second = answers(250, 30, 12, 13)
@@ -55,16 +55,16 @@ class TestMcNemar:
         assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
 
     def test_equal_answers_leave_room_for_a_rare_difference(self) -> None:
-        found = mcnemar(*answers(290, 0, 0, 15))
-        assert (found.value, found.p) == (0.0, 1.0)
-        assert found.low == pytest.approx(-found.high)
-        assert -0.02 < found.low < -0.01
+        result = mcnemar(*answers(290, 0, 0, 15))
+        assert (result.value, result.p) == (0.0, 1.0)
+        assert result.low == pytest.approx(-result.high)
+        assert -0.02 < result.low < -0.01
 
     def test_one_always_right_and_one_always_wrong(self) -> None:
-        found = mcnemar(*answers(0, 40, 0, 0))
-        assert (found.value, found.high) == (1.0, 1.0)
-        assert 0.7 < found.low < 1
-        assert found.p == pytest.approx(2 * 0.5**40)
+        result = mcnemar(*answers(0, 40, 0, 0))
+        assert (result.value, result.high) == (1.0, 1.0)
+        assert 0.7 < result.low < 1
+        assert result.p == pytest.approx(2 * 0.5**40)
 
     @pytest.mark.parametrize(("first", "second"), [(3, 4), (0, 0)])
     def test_other_images_or_none_are_refused(self, first: int, second: int) -> None:
