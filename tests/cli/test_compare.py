@@ -84,7 +84,7 @@ def test_a_metric_that_was_asked_for_has_columns_of_its_own(capsys: pytest.Captu
 
 
 def test_unequal_choices_are_said(capsys: pytest.CaptureFixture[str]) -> None:
-    said = "chosen from 50 trials, the baseline from 1 trial: its figures are flattered"
+    said = "chosen from 50 trials, the baseline from 1 trial: its metrics are optimistic"
     lines = printed(capsys, [BASE, replace(OTHER, selection=said)])
     assert lines[-1] == f"other, run {'b' * 32}: {said}"
 

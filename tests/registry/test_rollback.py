@@ -94,34 +94,23 @@ def test_names_that_are_not_there(promoted: Promoted) -> None:
         rollback("tiny", "challenger")
 
 
-@pytest.mark.parametrize("words", [["--rollback", "tiny"], ["--rollback", "--name", "tiny"]])
-def test_on_the_command_line(words: list[str], promoted: Promoted) -> None:
+@pytest.mark.parametrize("arguments", [["--rollback", "tiny"], ["--rollback", "--name", "tiny"]])
+def test_on_the_command_line(arguments: list[str], promoted: Promoted) -> None:
     store, promotion = promoted
     promoted_again(store)
-    result = CliRunner().invoke(app, ["promote", *words, "--json"])
+    result = CliRunner().invoke(app, ["promote", *arguments, "--json"])
     assert result.exit_code == 0, result.stderr
     document = json.loads(result.stdout)
     assert {"name", "version", "alias", "run_id", "promoted", "reasons", "test", "openings"} <= document.keys()
     assert document["test"] == promotion.test
     assert [opening["result"] for opening in document["openings"]] == [promotion.test]
     assert (document["version"], document["run_id"], document["promoted"]) == ("1", promotion.run_id, True)
-    none = CliRunner().invoke(app, ["promote", *words])
+    none = CliRunner().invoke(app, ["promote", *arguments])
     assert none.exit_code == 3
     assert "version 1 is the first" in none.stderr
 
 
-@pytest.mark.parametrize(
-    ("words", "wants"),
-    [
-        ([], "name a study or run: promote STUDY|RUN_ID"),
-        (["--rollback"], "name the registered model: promote --rollback NAME"),
-        (["--rollback", "a", "--name", "b"], "and nothing else"),
-        (["--rollback", "a", "--even-if-worse"], "and nothing else"),
-        (["--rollback", "a", "--again"], "and nothing else"),
-        (["--rollback", "nobody"], "no registered model 'nobody'"),
-    ],
-)
-def test_what_does_not_go_together(words: list[str], wants: str, tracking: Path) -> None:
-    result = CliRunner().invoke(app, ["promote", *words])
+def test_an_unknown_model_on_the_command_line(tracking: Path) -> None:
+    result = CliRunner().invoke(app, ["promote", "--rollback", "nobody"])
     assert result.exit_code == 2
-    assert wants in result.stderr
+    assert "'nobody'" in result.stderr
