@@ -1,4 +1,4 @@
-"""Tables of predictions from arrays and pictures; the models here judge by brightness, so every figure is known."""
+"""Tables of predictions from arrays and pictures, by models that judge by brightness alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = ["source", "row", "probability", "label_name", "label"]
 
 
 class Brightness(nn.Module):
-    """Logit 0 at the middle gray of 128, one up or down for 32 levels, by the last channel."""
+    """Logit 0 at a grey level of 128, and one more or less for 32 levels, by the last channel."""
 
     def forward(self, images: Tensor) -> Tensor:
         return (images[:, -1].float().mean((1, 2)) - 128) / 32
@@ -31,7 +31,7 @@ class Brightness(nn.Module):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Packed models for gray and for colour images."""
+    """Model folders for grey and for colour images."""
     folder = tmp_path_factory.mktemp("models")
     for name, channels in (("gray", 1), ("colour", 3)):
         build(Brightness(), 16, channels, ("dark", "bright"), 0.5, folder / name)
@@ -40,14 +40,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def models(built: dict[str, Path], tracking: Path) -> dict[str, str]:
-    """Addresses of the packed models, registered as a promotion does it."""
+    """Addresses of these models, registered as a promotion does it."""
     client = MlflowClient()
     run_id = client.create_run(client.create_experiment("models")).info.run_id
     for name, folder in built.items():
         client.log_artifacts(run_id, str(folder), name)
         client.create_registered_model(name)
-        tags = {"sha256": digests.digests_tag(digests.folder_digests(folder))}
-        client.create_model_version(name, f"runs:/{run_id}/{name}", run_id, tags=tags)
+        version_tags = {"sha256": digests.digests_tag(digests.folder_digests(folder))}
+        client.create_model_version(name, f"runs:/{run_id}/{name}", run_id, tags=version_tags)
     return {name: f"models:/{name}/1" for name in built}
 
 
@@ -208,6 +208,10 @@ class TestRefusals:
         np.save(tracking / "a.npy", images)
         self.refused("unused", tracking / "a.npy", "out.csv", r"uint8 \(n, h, w\) or \(n, h, w, 3\)")
 
+    def test_a_float_array_is_told_how_to_convert(self, tracking: Path) -> None:
+        np.save(tracking / "a.npy", np.zeros((2, 8, 8), np.float64))
+        self.refused("unused", tracking / "a.npy", "out.csv", r'\(images \* 255\)\.round\(\)\.astype\("uint8"\)')
+
     def test_an_npz_of_other_keys(self, tracking: Path) -> None:
         np.savez(tracking / "a.npz", images=flat(1))
         self.refused("unused", tracking / "a.npz", "out.csv", r"no split with images and labels \(it has: images\)")
@@ -215,7 +219,7 @@ class TestRefusals:
     @pytest.mark.parametrize("uri", ["models:/nobody@champion", "models:/nobody/1", "nonsense", "models:/"])
     def test_a_model_that_is_not_there(self, tracking: Path, uri: str) -> None:
         np.save(tracking / "a.npy", flat(1))
-        with pytest.raises(TrackingError, match="the form is models:/NAME@champion"):
+        with pytest.raises(TrackingError, match="models:/NAME@champion"):
             predict_files(uri, tracking / "a.npy", tracking / "out.csv")
         assert not (tracking / "out.csv").exists()
 
