@@ -1,31 +1,20 @@
-"""Writes sent twice, and which errors mean that a store is away."""
+"""Writes as plain data: sent twice, they change nothing."""
 
 from __future__ import annotations
 
-import os
-import re
-import sqlite3
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
-import botocore.config
-import botocore.exceptions
 import pytest
-import requests
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.tracking.client import answer_within, is_away
 from mobilenet_chest.tracking.description import run_inputs
 from mobilenet_chest.tracking.outbox.writes import send
-from mobilenet_chest.tracking.store import connect, reason
+from mobilenet_chest.tracking.store import connect
 
 NAN = float("nan")
 
@@ -72,153 +61,3 @@ def test_the_same_again_changes_nothing(
 def test_no_write_at_all(client: MlflowClient, run_id: str) -> None:
     with pytest.raises(DataError, match=r"no write to a run is \{'metric': 1\}"):
         send(client, run_id, {"metric": 1})
-
-
-def test_a_refusal_is_not_away(client: MlflowClient, run_id: str) -> None:
-    send(client, run_id, {"params": {"seed": "7"}})
-    for write in ({"metrics": [["a#b", 1.0, 1, 1]]}, {"params": {"seed": "8"}}):
-        with pytest.raises(MlflowException) as caught:
-            send(client, run_id, write)
-        assert not is_away(caught.value)
-    with pytest.raises(MlflowException) as caught:
-        client.get_run("0" * 32)
-    assert not is_away(caught.value)
-    assert not is_away(OSError(28, "No space left on device"))
-    assert not is_away(ValueError("a mistake in the program"))
-
-
-@pytest.mark.slow
-def test_a_locked_database_is_away(client: MlflowClient, run_id: str, tracking: Path) -> None:
-    """MLflow waits for the lock for 20 s first."""
-    other = sqlite3.connect(tracking / "mlflow.db")
-    other.execute("BEGIN EXCLUSIVE")
-
-    try:
-        with pytest.raises(MlflowException) as caught:
-            send(client, run_id, {"tags": {"a": "b"}})
-    finally:
-        other.close()
-    assert is_away(caught.value)
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers everything with the status in its server's hands; 0 closes the connection."""
-
-    def do_POST(self) -> None:
-        self.answer()
-
-    def do_GET(self) -> None:
-        self.answer()
-
-    def do_PUT(self) -> None:
-        self.answer()
-
-    def answer(self) -> None:
-        server = self.server
-        assert isinstance(server, Answers)
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        server.asked += 1
-        if server.status == 0:
-            self.close_connection = True
-            self.connection.close()
-            return
-        body = server.body.encode()
-        self.send_response(server.status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Retry-After", "60")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing on stderr."""
-
-
-class Answers(ThreadingHTTPServer):
-    daemon_threads = True
-    status, body, asked = 200, "{}", 0
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A connection closed on purpose."""
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    for name in [name for name in os.environ if name.startswith("MLFLOW_HTTP")]:
-        monkeypatch.delenv(name)
-    with Answers(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "away"),
-    [
-        (0, "", True),
-        (500, "", True),
-        (502, "<html>", True),
-        (503, '{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "locked"}', True),
-        (429, "", True),
-        (400, '{"error_code": "INVALID_PARAMETER_VALUE", "message": "no"}', False),
-        (404, '{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no"}', False),
-        (403, '{"error_code": "PERMISSION_DENIED", "message": "no"}', False),
-        (401, "who are you?", False),
-    ],
-)
-def test_what_a_server_answers(server: Answers, status: int, body: str, away: bool) -> None:
-    """Soon: it is asked twice at most, and no Retry-After is waited for."""
-    server.status, server.body = status, body
-    client = MlflowClient(f"http://127.0.0.1:{server.server_port}")
-    with pytest.raises(MlflowException) as caught, answer_within(2):
-        send(client, "0" * 32, {"tags": {"a": "b"}})
-    assert is_away(caught.value) is away
-    assert server.asked in ((1, 2) if away else (1,))
-
-
-def test_what_an_artifact_server_answers(server: Answers, tmp_path: Path) -> None:
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-    (tmp_path / "note.txt").write_text("x")
-    repository = get_artifact_repository(f"http://127.0.0.1:{server.server_port}/files")
-    for status, away in ((507, True), (503, True), (403, False), (413, False)):
-        server.status = status
-        with pytest.raises((MlflowException, requests.HTTPError)) as caught, answer_within(2):
-            repository.log_artifact(str(tmp_path / "note.txt"))
-        assert is_away(caught.value) is away, status
-
-
-def test_nobody_at_the_port(server: Answers) -> None:
-    server.server_close()
-    client = MlflowClient(f"http://127.0.0.1:{server.server_port}")
-    with pytest.raises(MlflowException) as caught, answer_within(2):
-        client.get_run("0" * 32)
-    assert is_away(caught.value)
-    assert re.fullmatch(r"\[Errno \d+\] Connection refused", reason(caught.value))
-
-
-def test_s3_without_a_server_in_between() -> None:
-    config = botocore.config.Config(retries={"max_attempts": 0}, connect_timeout=2)
-    s3 = boto3.client(
-        "s3", endpoint_url="http://127.0.0.1:9", config=config, region_name="x",
-        aws_access_key_id="x", aws_secret_access_key="x",
-    )  # fmt: skip
-    with pytest.raises(botocore.exceptions.EndpointConnectionError) as caught:
-        s3.put_object(Bucket="b", Key="k", Body=b"x")
-    assert is_away(caught.value)
-    for status, away in ((503, True), (403, False)):
-        answer = {"Error": {"Code": "x"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-        assert is_away(botocore.exceptions.ClientError(answer, "PutObject")) is away
-
-
-def test_impatience_ends_and_gives_way_to_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-    with answer_within(2):
-        assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "2"
-        assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "3"
-    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
-    with answer_within(None):
-        assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
