@@ -24,6 +24,7 @@ pytest_plugins = [
     "helpers.stores",
     "helpers.sweeps",
     "helpers.hostile",
+    "helpers.outbox",
 ]
 """A module is named after those that it imports: pytest rewrites the assertions of what is not imported yet."""
 

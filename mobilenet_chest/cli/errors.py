@@ -68,11 +68,11 @@ def _flushed() -> Iterator[None]:
 def _flush(patience: float | None) -> None:
     if DELIVERY not in sys.modules:
         return
-    from mobilenet_chest.tracking.outbox.delivery import flush, pending_journals, pending_summary
+    from mobilenet_chest.tracking.outbox.outbox import pending_summary, process_outbox
 
     try:
-        flush(patience)
+        process_outbox().flush(patience)
     except KeyboardInterrupt:
-        if waiting := pending_journals(own=True):
+        if waiting := process_outbox().pending(own=True):
             raise NotDelivered(pending_summary(waiting)) from None
         raise

@@ -7,7 +7,7 @@ from mobilenet_chest.cli.format import line, print_json
 from mobilenet_chest.cli.options import Json, Storage
 from mobilenet_chest.errors import NotDelivered
 from mobilenet_chest.sweep.repair import repair as reconcile
-from mobilenet_chest.tracking.outbox.delivery import pending_journals, pending_summary
+from mobilenet_chest.tracking.outbox.outbox import pending_summary, process_outbox
 
 
 def repair(storage: Storage = None, as_json: Json = False) -> None:
@@ -22,5 +22,5 @@ def repair(storage: Storage = None, as_json: Json = False) -> None:
         else:
             for text in done or ["nothing to repair"]:
                 line(text)
-        if pending := pending_journals():
+        if pending := process_outbox().pending():
             raise NotDelivered(pending_summary(pending))

@@ -17,7 +17,7 @@ from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.tracking import MlflowTracker, tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
 from mobilenet_chest.tracking.artifacts import resume_point, run_config, stored_predictions
-from mobilenet_chest.tracking.outbox.delivery import flush, flush_all
+from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.runs import Candidate, find_finished_training, find_unfinished_training, get_run
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training.epoch import Record
@@ -85,7 +85,7 @@ def train_members(
         UserError: An experiment cannot be trained.
         TrainingDiverged: A training diverged.
     """
-    for line in flush_all():  # how an earlier member ended may be a pending write on this disk
+    for line in process_outbox().flush_all():  # how an earlier member ended may be a pending write on this disk
         logger.info("%s", line)
     teachers = [teacher if config.loss.distill_weight else None for config in configs]
     # prepares all: what is wrong with the last experiment shows before the first is trained
@@ -120,6 +120,6 @@ def _train_member(config: Config, digest: str, teacher: tuple[str, Tensor] | Non
         with display(config) as on_epoch:
             result = train(config, tracker, on_epoch, resume=point, teacher_logits=logits)
         assert result.run_id is not None
-        flush()
+        process_outbox().flush()
         run = get_run(client, result.run_id)
     return Member(run, config)

@@ -24,8 +24,8 @@ from mobilenet_chest.evaluation.significance import not_inferior
 from mobilenet_chest.selection.rank import compare_with_champion, existing_run
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import trained_model
+from mobilenet_chest.tracking.run_predictions import load_run_predictions
 from mobilenet_chest.tracking.runs import Candidate, find_run, rows_digest
-from mobilenet_chest.tracking.scored import load_scored
 from mobilenet_chest.training.predict import latency
 
 
@@ -212,7 +212,7 @@ def _paired_predictions(run: Run, other: Run) -> tuple[RunPredictions, RunPredic
     part, other_part = run.data.tags.get(tags.SCORED_ON), other.data.tags.get(tags.SCORED_ON)
     if part != other_part:
         return f"its {tags.SCORED_ON} is {other_part}, that of this run {part}"
-    predictions, other_predictions = _predictions(run), load_scored([other])[str(other.info.run_id)]
+    predictions, other_predictions = _predictions(run), load_run_predictions([other])[str(other.info.run_id)]
     if isinstance(other_predictions, str):
         return other_predictions
     for column in ("row", "label"):
@@ -254,7 +254,7 @@ def _clean_git(run: Run) -> GateResult:
 
 
 def _predictions(run: Run) -> RunPredictions:
-    predictions = load_scored([run])[str(run.info.run_id)]
+    predictions = load_run_predictions([run])[str(run.info.run_id)]
     if isinstance(predictions, str):
         raise TrackingError(f"run {run.info.run_id}: {predictions}; its gates need these predictions")
     return predictions

@@ -22,8 +22,8 @@ from mobilenet_chest.selection.evaluate import check_same_rows
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions
+from mobilenet_chest.tracking.run_predictions import run_predictions
 from mobilenet_chest.tracking.runs import Candidate
-from mobilenet_chest.tracking.scored import scored_by
 
 EPOCH_METRICS = ("stage", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_auc")
 
@@ -169,5 +169,5 @@ def run_details(client: MlflowClient, candidate: Candidate, name: str) -> RunDet
         classes,
         # the final metrics are logged one step after the last epoch
         {epoch: history[epoch] for epoch in sorted(history) if "train_loss" in history[epoch]},
-        scored_by(run, predictions_from_table(stored_predictions(client, run, "val"))),
+        run_predictions(run, predictions_from_table(stored_predictions(client, run, "val"))),
     )

@@ -21,8 +21,8 @@ from mobilenet_chest.selection.budget import budget_difference, budgets
 from mobilenet_chest.selection.ledger import all_accesses
 from mobilenet_chest.selection.rows import REPORTED, Row
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.run_predictions import load_run_predictions
 from mobilenet_chest.tracking.runs import Candidate, find_all, find_run, find_runs, rows_digest
-from mobilenet_chest.tracking.scored import load_scored
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
 
 COMPARED_METRICS = tuple(f"val_{name}" for name in RECOMPUTABLE)
@@ -63,7 +63,7 @@ def compare(
         candidates += find_runs(client, reference)
     base = None if baseline is None else find_run(client, baseline)
     by_id = {candidate.run_id: candidate for candidate in [*([base] if base else []), *candidates]}
-    predictions = load_scored([candidate.run for candidate in by_id.values()])
+    predictions = load_run_predictions([candidate.run for candidate in by_id.values()])
     rows = [_row(candidate, predictions[run_id], metric) for run_id, candidate in by_id.items()]
     rows = _mark_ties(rows, predictions)
     rows.sort(key=lambda row: (base is None or row.run_id != base.run_id, -row.metrics.get(PRIMARY_METRIC, 0)))

@@ -25,8 +25,8 @@ from mobilenet_chest.selection.ledger import Access, accesses, record_access
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.run_predictions import run_predictions
 from mobilenet_chest.tracking.runs import get_run
-from mobilenet_chest.tracking.scored import scored_by
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.predict import predict
@@ -130,7 +130,7 @@ def evaluate_run(
         record.log_result(metrics)
         _log_test(run_id, metrics, predictions, rows.digest[:16])
     test_evaluations = int(client.get_run(run_id).data.tags.get(tags.TEST_EVALUATIONS, 0))
-    intervals, groups = metric_intervals(split, metrics, scored_by(run, predictions)), list[GroupMetrics]()
+    intervals, groups = metric_intervals(split, metrics, run_predictions(run, predictions)), list[GroupMetrics]()
     if row_columns is not None and row_columns.groups:
         classes = load_train_val(config.data).classes
         labels, probabilities = predictions.label, predictions.probability_tta
@@ -151,7 +151,7 @@ def stored_intervals(
 ) -> dict[str, Interval]:
     """Return the 95% intervals of a split's metrics, by name, from the run's stored predictions."""
     predictions = predictions_from_table(stored_predictions(client, run, split))
-    return metric_intervals(split, metrics, scored_by(run, predictions))
+    return metric_intervals(split, metrics, run_predictions(run, predictions))
 
 
 def check_finished(run: Run) -> None:

@@ -7,7 +7,7 @@ from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.selection.evaluate import check_same_rows
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
-from mobilenet_chest.tracking.outbox.delivery import flush_run
+from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.run_owners import living_owner
 from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.tracking.store import connect
@@ -26,7 +26,7 @@ def find_resume_point(run_id: str, config: Config) -> ResumePoint | None:
         ConfigError: The run was made from another experiment.
     """
     client = connect()
-    flush_run(run_id)  # how the run ended may be a pending write on this disk
+    process_outbox().flush_run(run_id)  # how the run ended may be a pending write on this disk
     run = get_run(client, run_id)
     if run.info.status == "FINISHED":
         raise TrackingError(f"--resume {run_id}: the run is finished; there is nothing to resume")

@@ -26,7 +26,7 @@ from mobilenet_chest.sweep.pruner import build_pruner
 from mobilenet_chest.sweep.sampler import TrialSeededSampler
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.sweep.supervisor import Forecast, WorkerPool, only_failures
-from mobilenet_chest.tracking.outbox.delivery import flush_all
+from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.store import wait_reachable
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def work(job: Job) -> None:
     study = open_study(job.config, job.url)
     while (job.deadline is None or time.time() < job.deadline) and not only_failures(study, job.first_trial):
         wait_reachable(AWAY_SECONDS)
-        for line in flush_all():  # pending writes of earlier trials
+        for line in process_outbox().flush_all():  # pending writes of earlier trials
             logger.info("%s", line)
         claimed = claim(study, job.config, job.url)
         if claimed is None:

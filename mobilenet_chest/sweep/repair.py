@@ -14,7 +14,7 @@ from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, open_storage
 from mobilenet_chest.sweep.stored_study import study_names
-from mobilenet_chest.tracking.outbox.delivery import flush_all
+from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.store import check_reachable
 from mobilenet_chest.tracking.study_run import close_abandoned_runs, sync_trial_runs
 
@@ -69,7 +69,7 @@ def repair(storage: str | None = None) -> list[str]:
     url = storage or DEFAULT
     check_reachable()
     check_storage(url)
-    lines, running_studies = flush_all(), []
+    lines, running_studies = process_outbox().flush_all(), []
     for name in study_names(url):
         study = optuna.load_study(study_name=name, storage=open_storage(url))
         if parent_run := study.user_attrs.get(attributes.RUN_ID):

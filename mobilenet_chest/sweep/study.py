@@ -26,7 +26,7 @@ from mobilenet_chest.sweep.storage import DEFAULT
 from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.sweep.summary import SweepStatus, status
 from mobilenet_chest.sweep.supervisor import Forecast, forecast
-from mobilenet_chest.tracking.outbox.delivery import flush_all
+from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.study_run import open_study_run
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
@@ -62,7 +62,7 @@ def run_sweep(
     url = storage or DEFAULT
     check(config, storage)
     started = time.time()
-    _log(flush_all())
+    _log(process_outbox().flush_all())
     study, watch = open_or_create(config, url), WorkerWatch()
     result = _reported_result(config, study, url, watch)
     if result is not None:
@@ -79,7 +79,7 @@ def run_sweep(
     try:
         if before < total_trials(config):
             runner.run(config, study, total_trials(config))
-        _log(flush_all())
+        _log(process_outbox().flush_all())
         result = _report_trials(config, study, url, parent, before)
         if config.study.confirm is not None and result.complete:
             _log(confirm(config, study, url, parent.run_id, runner.run))

@@ -12,8 +12,8 @@ from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.paired import indistinguishable
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.sweep.summary import TrialSummary
+from mobilenet_chest.tracking.run_predictions import load_run_predictions
 from mobilenet_chest.tracking.runs import nested_runs
-from mobilenet_chest.tracking.scored import load_scored
 from mobilenet_chest.tracking.store import connect, store_required
 from mobilenet_chest.tracking.study_run import ANSWER_SECONDS
 
@@ -51,7 +51,7 @@ def find_ties(metric: str, trials: Sequence[TrialSummary], best: TrialSummary, p
             runs = [run for run in nested_runs(connect(), parent_run) if run.info.run_id in complete]
             predictions = {
                 complete[run_id].number: stored
-                for run_id, stored in load_scored(runs).items()
+                for run_id, stored in load_run_predictions(runs).items()
                 if isinstance(stored, RunPredictions)
             }
     except TrackingError as error:

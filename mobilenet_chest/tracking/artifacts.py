@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,13 +20,16 @@ from mobilenet_chest.errors import ConfigError, DataError, TrackingError, WriteF
 from mobilenet_chest.models.classifier import Classifier, Ensemble
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS, LAST_FILES
-from mobilenet_chest.tracking.outbox.delivery import flush_run
+from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.tags import FOLDS
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+logger = logging.getLogger(__name__)
 
 
 class ResumePoint(NamedTuple):
@@ -48,7 +51,7 @@ def resume_point(client: MlflowClient, run: Run) -> ResumePoint | None:
     Raises:
         TrackingError: One may wait on the disk for the store, and cannot be delivered.
     """
-    flush_run(run.info.run_id)
+    process_outbox().flush_run(run.info.run_id)
     present, found = {file.path for file in client.list_artifacts(run.info.run_id, CHECKPOINTS)}, []
     for name in LAST_FILES:
         if f"{CHECKPOINTS}/{name}" not in present:
@@ -57,7 +60,9 @@ def resume_point(client: MlflowClient, run: Run) -> ResumePoint | None:
             try:
                 found.append(ResumePoint(Progress.from_state(checkpoint.load(path)["progress"]), name))
             except DataError:
-                print(f"run {run.info.run_id}: {CHECKPOINTS}/{name} is damaged; it is set aside", file=sys.stderr)
+                logger.warning(
+                    f"run {run.info.run_id}: {CHECKPOINTS}/{name} is damaged; it is ignored and replaced later"
+                )
     return max(found, key=lambda one: one.progress.epoch, default=None)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,6 +21,8 @@ from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import TrackingError, TrackingLost
 from mobilenet_chest.tracking.client import answer_within, is_away
+
+logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 5.0
 """How long a server may take to say that it is well."""
@@ -136,7 +137,7 @@ def wait_reachable(seconds: float) -> None:
             if time.monotonic() >= deadline:
                 raise
             if not waits:
-                print(f"waiting up to {seconds:.0f} s: {error}", file=sys.stderr)
+                logger.info(f"waiting up to {seconds:.0f} s: {error}")
             waits = True
         time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
 

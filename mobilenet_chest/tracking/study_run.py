@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 
@@ -19,6 +19,8 @@ from mobilenet_chest.tracking.runs import nested_runs, run_exists, search_runs
 from mobilenet_chest.tracking.store import all_experiment_ids, connect, store_required
 from mobilenet_chest.tracking.tags import CHECKPOINTS_REMOVED, FOLDS
 from mobilenet_chest.tracking.tracker import TRIAL_KINDS, MlflowTracker
+
+logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 30
 """How long a sweep waits for an answer where many files are removed, or many runs looked at."""
@@ -124,7 +126,7 @@ def prune_checkpoints(runs: Mapping[str, bool]) -> None:
                     client.set_tag(run_id, CHECKPOINTS_REMOVED, "not among the study's best")
                 _cleaned().add(run_id)
     except TrackingError as error:
-        print(f"checkpoints of trials that are not among the best stay for now: {error}", file=sys.stderr)
+        logger.warning(f"checkpoints of trials that are not among the best are not deleted yet: {error}")
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""Writing one run to MLflow, or nowhere."""
+"""Trackers: they write one run to MLflow, or nowhere."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.config import Config, to_yaml
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import OwnershipLost, TrackingError
+from mobilenet_chest.liveness import Heartbeat
 from mobilenet_chest.tracking.description import run_inputs, run_params, run_tags
-from mobilenet_chest.tracking.outbox.delivery import flush_run
+from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.outbox.sender import Sender
 from mobilenet_chest.tracking.outbox.writes import Write, send
 from mobilenet_chest.tracking.provenance import owner_tag
-from mobilenet_chest.tracking.run_owners import RunHeartbeat
+from mobilenet_chest.tracking.run_owners import run_heartbeat
 from mobilenet_chest.tracking.store import connect, experiment_id, store_required, without_password
 from mobilenet_chest.tracking.system_metrics import SystemMonitor
+from mobilenet_chest.tracking.tags import FAILURE, KIND, PARENT_RUN
 
 Status = RunStatus
 """How a run ended: FINISHED, FAILED or KILLED."""
 
 TRIAL_KINDS = ("trial", "confirm", "fold")
-"""Tag ``kind`` of the runs whose owner is a study's worker: of a trial, of one that repeats it, and of a fold."""
+"""Values of the tag ``kind`` of runs that a study's workers write; their study knows whether a worker lives."""
 
 PARAMS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
@@ -36,22 +38,22 @@ METRICS_PER_BATCH = 1000
 
 
 class Tracker(Protocol):
-    """Where a training writes to."""
+    """What a training writes to."""
 
     @property
     def run_id(self) -> str | None:
-        """The run being written, once there is one."""
+        """Id of the run that is written, once there is one."""
 
     def run(self, config: Config, data: TrainVal) -> AbstractContextManager[None]:
-        """The run's life: made on entry; on leaving FINISHED, KILLED (KeyboardInterrupt) or FAILED (any other)."""
+        """Begin the run on entry; on leaving it ends FINISHED, KILLED (KeyboardInterrupt) or FAILED (other errors)."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """One batch of metrics."""
+        """Write one batch of metrics."""
 
     def log_history(self, records: Sequence[Mapping[str, float]]) -> None:
-        """Metrics of the first epochs, all at once."""
+        """Write the metrics of epochs 1, 2, … at once."""
 
-    def log_tags(self, tags: Mapping[str, str]) -> None:
+    def log_tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""
 
     def log_file(self, path: Path, folder: str = "") -> None:
@@ -62,7 +64,7 @@ class Tracker(Protocol):
 
 
 class NullTracker:
-    """Writes nothing."""
+    """A tracker that writes nothing."""
 
     run_id: str | None = None
 
@@ -73,7 +75,7 @@ class NullTracker:
 
     def log_history(self, records: Sequence[Mapping[str, float]]) -> None: ...
 
-    def log_tags(self, tags: Mapping[str, str]) -> None: ...
+    def log_tags(self, values: Mapping[str, str]) -> None: ...
 
     def log_file(self, path: Path, folder: str = "") -> None: ...
 
@@ -81,20 +83,21 @@ class NullTracker:
 
 
 class MlflowTracker:
-    """Writes a run to the store that MLflow's own variables name.
+    """A tracker that writes to the store that MLflow's own variables name.
 
-    With the store away, the work goes on: what cannot be sent is kept on the disk (:mod:`~.spool`), in order, and sent
-    with one of the next writes, by :func:`~.delivery.settle` at the end of a command, or by ``mobilenet-chest repair``.
+    While the store is away the training continues: writes that cannot be sent are kept on the disk in order
+    (:mod:`~.outbox.journal`). They are sent with a later write, at the end of the command, or by ``mobilenet-chest
+    repair``.
 
     Args:
         kind: The tag ``kind``: train, trial, confirm, fold or study.
-        name: Name of the run as the user interface shows it.
+        name: Name of the run in MLflow's user interface.
         tags: Further tags.
-        parent: Run that this one is nested under.
-        resume: Run to go on with instead of making one. Steps it has already are not logged again.
-        on_start: Called with the run's id, once it is known and before anything is trained.
-        guard: Entered around every write to the run. It raises ``OwnershipLost`` when the run is another process's by
-            now, and no other process can take the run while it is held.
+        parent: Id of the run that this one is nested under.
+        resume: Id of a run to continue instead of making one. Steps that it has are not written again.
+        on_start: Called with the run's id before anything is trained.
+        guard: Entered around every write. It raises ``OwnershipLost`` when another process owns the run by now, and no
+            other process can take the run while it is held.
 
     Raises:
         TrackingError: The store cannot be used.
@@ -116,10 +119,10 @@ class MlflowTracker:
         self._client = connect()
         self._name = name
         self._on_start = on_start
-        self._there: set[tuple[str, int]] = set()
-        self._tags = {"kind": kind, **(tags or {})} | ({"mlflow.parentRunId": parent} if parent else {})
+        self._logged: set[tuple[str, int]] = set()
+        self._tags = {KIND: kind, **(tags or {})} | ({PARENT_RUN: parent} if parent else {})
         self._sender: Sender | None = None
-        self._signs: RunHeartbeat | None = None
+        self._heartbeat: Heartbeat | None = None
 
     @contextmanager
     def run(self, config: Config, data: TrainVal) -> Iterator[None]:
@@ -142,10 +145,10 @@ class MlflowTracker:
             status = Status.KILLED
             raise
         except OwnershipLost:
-            status = None  # how it ends is for its new owner to say
+            status = None  # the new owner says how it ends
             raise
         except Exception as error:
-            self.log_tags({"failure": without_password(f"{type(error).__name__}: {error}")[:5000]})
+            self.log_tags({FAILURE: without_password(f"{type(error).__name__}: {error}")[:5000]})
             raise
         finally:
             if monitor is not None:
@@ -155,10 +158,10 @@ class MlflowTracker:
                 self.end(status)
 
     def start(self, config: Config, data: TrainVal) -> str:
-        """Make the run, with its parameters, tags, dataset and ``config.yaml``; returns its id.
+        """Make the run with its parameters, tags, datasets and ``config.yaml``, and return its id.
 
         Raises:
-            TrackingError: The store is away, or it or its artifact folder cannot be written; the run, if made, is
+            TrackingError: The store is away, or it or its artifact folder cannot be written. If the run was made, it is
                 FAILED.
         """
         with store_required():
@@ -182,14 +185,14 @@ class MlflowTracker:
         return str(run.info.run_id)
 
     def take_over(self) -> None:
-        """Make this process the owner of the run that it resumes, which is RUNNING from then on.
+        """Make this process the owner of the run that it resumes, and the run RUNNING.
 
         Raises:
-            TrackingError: The store is away, or what the owner before has left cannot be delivered.
+            TrackingError: The store is away, or pending writes of the owner before cannot be sent.
         """
         assert self.run_id is not None
-        flush_run(self.run_id)
-        # whose it is first: a run that is RUNNING under a dead owner, or a trial that has ended, would be closed
+        process_outbox().flush_run(self.run_id)
+        # the owner first: a run that is RUNNING under a dead owner, or as an ended trial, would be closed by others
         with store_required(), self._guard():
             send(self._client, self.run_id, {"tags": self._tags | owner_tag()})
             self._client.update_run(self.run_id, status="RUNNING")
@@ -198,20 +201,20 @@ class MlflowTracker:
     def _read_steps(self, run_id: str) -> None:
         with store_required():
             for name in self._client.get_run(run_id).data.metrics:
-                self._there |= {(name, point.step) for point in self._client.get_metric_history(run_id, name)}
+                self._logged |= {(name, point.step) for point in self._client.get_metric_history(run_id, name)}
 
     def _own(self, run_id: str) -> None:
-        """From here on the run is known to be this process's, and what cannot be sent is kept."""
+        """Write to the run as its owner from now on: what cannot be sent is kept, and a heartbeat is written."""
         self.run_id = run_id
-        self._sender = Sender(self._client, run_id, self._guard)
-        if self._tags["kind"] not in TRIAL_KINDS:  # whether a trial is in living hands is known to its study
-            self._signs = RunHeartbeat(self._client, run_id)
+        self._sender = Sender(self._client, run_id, self._guard, process_outbox())
+        if self._tags[KIND] not in TRIAL_KINDS:
+            self._heartbeat = run_heartbeat(self._sender).start()
 
     def leave(self) -> None:
-        """Give no signs of life in the run any more, and leave its end to others."""
-        if self._signs is not None:
-            self._signs.stop()
-            self._signs = None
+        """Write no further heartbeat to the run; its end is left to others."""
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+            self._heartbeat = None
 
     def _describe(self, config: Config, data: TrainVal) -> None:
         params = list(run_params(config).items())
@@ -227,7 +230,7 @@ class MlflowTracker:
         """Set the run's final status."""
         self.leave()
         if self._sender is not None:
-            self._sender.make_haste()  # a training has no later occasion to deliver what waits
+            self._sender.flush_next()  # no later write would send the pending ones
         self._write({"status": Status.to_string(status), "time": _now()})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
@@ -238,12 +241,12 @@ class MlflowTracker:
 
     def _log(self, points: Sequence[tuple[str, float, int]]) -> None:
         now = _now()
-        batch = [[name, float(value), now, step] for name, value, step in points if (name, step) not in self._there]
+        batch = [[name, float(value), now, step] for name, value, step in points if (name, step) not in self._logged]
         for first in range(0, len(batch), METRICS_PER_BATCH):
             self._write({"metrics": batch[first : first + METRICS_PER_BATCH]})
 
-    def log_tags(self, tags: Mapping[str, str]) -> None:
-        self._write({"tags": dict(tags)})
+    def log_tags(self, values: Mapping[str, str]) -> None:
+        self._write({"tags": dict(values)})
 
     def log_file(self, path: Path, folder: str = "") -> None:
         self._write({"upload": f"{folder}/{path.name}".lstrip("/")}, path)
@@ -256,10 +259,8 @@ class MlflowTracker:
             self._sender.write(write, file)
             return
         assert self.run_id is not None
-        with (
-            store_required(),
-            self._guard(),
-        ):  # a run that is over, or another process's: there is nothing to keep for it
+        # a run that has ended, or that another process owns: nothing is kept for it
+        with store_required(), self._guard():
             send(self._client, self.run_id, write, file)
 
 

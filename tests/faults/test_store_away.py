@@ -83,8 +83,8 @@ def training(experiment: Path, *more: str, epoch_seconds: float = 0.0, patience:
         f"    time.sleep({epoch_seconds})\n"
         "    last(*arguments)\n"
         "two_stage.ArtifactWriter.save_last = slowly\n"
-        "from mobilenet_chest.tracking.outbox import delivery\n"
-        f"delivery.PATIENCE_SECONDS = {patience}\n"
+        "from mobilenet_chest.tracking.outbox import outbox\n"
+        f"outbox.PATIENCE_SECONDS = {patience}\n"
         "main('train')\n"
     )
     return python("-c", code, str(experiment), "--json", *more, PYTHONPATH=str(ROOT))
@@ -180,7 +180,7 @@ def test_away_for_a_while(server: MlflowServer, experiment: Path, tracking: Path
     assert process.returncode == 0, errors
     assert json.loads(answer)["run_id"] == run.info.run_id
     assert errors.count(f"tracking store {server.uri} is away") == 1
-    assert re.search(rf"run {run.info.run_id}: \d+ writes that had waited are delivered", errors)
+    assert re.search(rf"run {run.info.run_id}: \d+ pending writes sent", errors)
     assert_whole(run.info.run_id)
     assert list((tracking / ".mobilenet-chest" / "spool").iterdir()) == []
 
@@ -194,8 +194,8 @@ def test_away_for_good(server: MlflowServer, experiment: Path, tracking: Path) -
     assert json.loads(answer)["run_id"] == run.info.run_id
     (spool,) = (tracking / ".mobilenet-chest" / "spool").iterdir()
     assert re.fullmatch(
-        rf"run {run.info.run_id}: \d+ writes could not be sent to {server.uri}; they wait in {spool}, and "
-        r"`mobilenet-chest repair` delivers them when it is back",
+        rf"run {run.info.run_id}: \d+ writes could not be sent to {server.uri}; they are pending in {spool}, and "
+        r"`mobilenet-chest repair` sends them when the store is back",
         errors.splitlines()[-1],
     )
     assert "Traceback" not in errors
@@ -229,7 +229,7 @@ def test_killed_while_it_was_away(server: MlflowServer, experiment: Path, tracki
     assert spool.exists()
     code, answer, errors = repair()
     assert code == 0, errors
-    assert "writes that had waited are delivered" in answer
+    assert "pending writes sent" in answer
     assert f"train run {run.info.run_id}: its process is gone, KILLED" in answer
     steps = [point.step for point in MlflowClient().get_metric_history(run.info.run_id, "train_loss")]
     assert sorted(steps) == list(range(1, kept + 1))

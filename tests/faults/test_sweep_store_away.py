@@ -28,9 +28,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="P
 IMPATIENT = """
 from mobilenet_chest.cli import main
 from mobilenet_chest.sweep import local_workers, supervisor
-from mobilenet_chest.tracking.outbox import delivery
+from mobilenet_chest.tracking.outbox import outbox
 
-local_workers.AWAY_SECONDS, delivery.PATIENCE_SECONDS, supervisor.DEATHS_LIMIT = 2.0, 2.0, 0
+local_workers.AWAY_SECONDS, outbox.PATIENCE_SECONDS, supervisor.DEATHS_LIMIT = 2.0, 2.0, 0
 if __name__ == "__main__":  # its workers read this file as well
     main("sweep")
 """
@@ -105,8 +105,8 @@ def test_never_back(
     log, spool = (tracking / "err").read_text(), tracking / ".mobilenet-chest" / "spool"
     assert "workers died in a row before they began a trial" in log
     assert "writes could not be sent to" in log
-    assert f"they wait in {spool}" in log
-    assert "`mobilenet-chest repair` delivers them when it is back" in log
+    assert f"they are pending in {spool}" in log
+    assert "`mobilenet-chest repair` sends them when the store is back" in log
     assert "Traceback" not in log
     kept = [path.read_text() for path in spool.rglob("*.json*")]
     assert kept
@@ -117,7 +117,7 @@ def test_never_back(
         cwd=tracking, capture_output=True, text=True, timeout=WAIT_SECONDS,
     )  # fmt: skip
     assert repaired.returncode == 0, repaired.stderr
-    assert "writes that had waited are delivered" in repaired.stdout
+    assert "pending writes sent" in repaired.stdout
     with started(line, tracking) as process:
         assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "err").read_text()
     assert_all_there(url, tracking)

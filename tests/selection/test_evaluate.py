@@ -15,7 +15,7 @@ from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.tracking.artifacts import stored_predictions
-from mobilenet_chest.tracking.scored import scored_by
+from mobilenet_chest.tracking.run_predictions import run_predictions
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -62,7 +62,7 @@ def test_test_metrics_and_predictions_are_logged_and_every_access_counted(store:
     np.testing.assert_array_equal(table["label"], rows.labels.numpy())
     predictions = Predictions(**{name: table[name].to_numpy() for name in table})
     assert split_metrics("test", predictions, run.data.metrics["threshold"]) == first.metrics
-    assert first.intervals == metric_intervals("test", first.metrics, scored_by(run, predictions))
+    assert first.intervals == metric_intervals("test", first.metrics, run_predictions(run, predictions))
     assert first.intervals.keys() == first.metrics.keys()
 
     (access,) = first.openings

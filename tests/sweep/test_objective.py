@@ -127,7 +127,7 @@ def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
     assert [run_id for trial in result.trials if (run_id := trial.run_id)] == seen
     assert kept[0] == 0
     assert min(kept[1:]) >= 3  # the result, the run's end, the study's word
-    delivered = logged.text.count("writes that had waited are delivered")
+    delivered = logged.text.count("pending writes sent")
     assert delivered == len(seen) == 2
     runs = [MlflowClient().get_run(str(trial.run_id)) for trial in result.trials]
     assert [run.info.status for run in runs] == ["FINISHED"] * 2

@@ -1,8 +1,9 @@
-"""Who writes a run: the processes of other machines are known by the signs they give."""
+"""Who writes a run: processes of other machines are known by their heartbeats."""
 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ Make = Callable[..., Config]
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_owners, "SIGN_SECONDS", 0.2)
+    monkeypatch.setattr(run_owners, "HEARTBEAT_SECONDS", 0.2)
     monkeypatch.setattr(run_owners, "SILENT_SECONDS", 2.5)
 
 
@@ -41,7 +42,7 @@ def begun(config: Config) -> MlflowTracker:
     return tracker
 
 
-def test_a_process_of_this_machine_is_looked_at(tracking: Path, phantom_config: Make) -> None:
+def test_a_process_of_this_machine_is_asked_for(tracking: Path, phantom_config: Make) -> None:
     tracker, client = begun(phantom_config()), MlflowClient()
     run = client.get_run(tracker.run_id)
     assert living_owner(run) == identity()
@@ -51,16 +52,18 @@ def test_a_process_of_this_machine_is_looked_at(tracking: Path, phantom_config: 
     assert living_owner(client.get_run(tracker.run_id)) is None
 
 
-def test_those_of_another_machine_are_known_by_their_signs(
-    tracking: Path, phantom_config: Make, capsys: pytest.CaptureFixture[str]
+def test_processes_of_another_machine_are_known_by_their_heartbeats(
+    tracking: Path, phantom_config: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     trackers = [begun(phantom_config()) for _ in range(2)]
     at_work, gone = (str(tracker.run_id) for tracker in trackers)
     trackers[1].leave()  # as if it had been killed
     owner, client = elsewhere(at_work), MlflowClient()
     elsewhere(gone)
+    caplog.set_level(logging.INFO, "mobilenet_chest")
     assert living_owners([client.get_run(at_work), client.get_run(gone)]) == {at_work: owner}
-    assert "watching 2 run(s) of processes that cannot be seen from here" in capsys.readouterr().err
+    assert [record.name for record in caplog.records] == ["mobilenet_chest.tracking.run_owners"]
+    assert "watching 2 run(s)" in caplog.text
     assert close_abandoned_runs() == [(gone, "train")]
     assert [client.get_run(run_id).info.status for run_id in (at_work, gone)] == ["RUNNING", "KILLED"]
     trackers[0].end(Status.FINISHED)
@@ -70,8 +73,8 @@ def test_those_of_another_machine_are_known_by_their_signs(
     assert client.get_run(at_work).data.tags[HEARTBEAT] == last
 
 
-def test_a_trial_gives_its_signs_to_its_study(tracking: Path, phantom_config: Make) -> None:
+def test_a_trial_has_its_heartbeat_in_its_study(tracking: Path, phantom_config: Make) -> None:
     tracker = MlflowTracker("trial")
     tracker.start(phantom_config(), load_train_val(phantom_config().data))
-    assert tracker._signs is None
+    assert tracker._heartbeat is None
     tracker.end(Status.FINISHED)

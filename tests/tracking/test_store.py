@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import sqlalchemy
 from helpers.servers import MlflowServer, Postgres
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from mobilenet_chest import logs
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.tracking.store import (
     MIGRATIONS_LOCK,
@@ -240,19 +242,21 @@ def test_no_error_of_mlflow_shows_a_password(server: Server, status: int, monkey
 
 
 def test_waiting_for_a_server(
-    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{server.address}")
+    caplog.set_level(logging.INFO, logs.LOGGER)
     server.health = 503
-    with pytest.raises(TrackingError, match="answers HTTP 503"):
+    with pytest.raises(TrackingError, match="HTTP 503"):
         wait_reachable(0.0)
-    assert capsys.readouterr().err == ""
+    assert caplog.records == []
     timer = threading.Timer(0.3, setattr, (server, "health", 200))
     timer.start()
     wait_reachable(60.0)
     timer.join()
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"waiting up to 60 s: the tracking server at http://{server.address} answers HTTP 503")
+    (record,) = caplog.records
+    assert (record.levelname, "60 s" in record.message) == ("INFO", True)
+    assert f"http://{server.address} answers HTTP 503" in record.message
 
 
 def test_a_password_in_the_query() -> None:

@@ -13,6 +13,7 @@ import mlflow
 import pandas as pd
 import pytest
 import yaml
+from helpers.outbox import AwayStore
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -22,6 +23,7 @@ from mobilenet_chest.errors import OwnershipLost, TrackingError, TrainingDiverge
 from mobilenet_chest.tracking import MlflowTracker, store
 from mobilenet_chest.tracking.artifacts import resume_point
 from mobilenet_chest.tracking.description import run_tags
+from mobilenet_chest.tracking.outbox.journal import outbox_folder
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train
 
@@ -240,3 +242,14 @@ def test_a_failure_does_not_show_the_store_s_password(
     with pytest.raises(RuntimeError):
         fail()
     assert only_run().data.tags["failure"] == "RuntimeError: API request to http://ann:***@127.0.0.1:9/api failed"
+
+
+def test_a_run_that_is_over_is_not_written_later(
+    away_store: AwayStore, tracker: MlflowTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mobilenet_chest.tracking.tracker.send", away_store.send)
+    later = MlflowTracker(resume=tracker.run_id)
+    away_store.away = True
+    with pytest.raises(TrackingError, match="nobody there"):
+        later.log_metrics({"test_auc": 0.5}, 0)
+    assert list(outbox_folder().iterdir() if outbox_folder().exists() else []) == []

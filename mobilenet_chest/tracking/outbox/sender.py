@@ -1,8 +1,8 @@
-"""Sending a run's writes to a store that may be away for a while."""
+"""Sender: the writes of this process to one run, with a store that may be away for a while."""
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,61 +12,80 @@ from mlflow import MlflowClient
 
 from mobilenet_chest.errors import OwnershipLost, WriteFailed
 from mobilenet_chest.tracking.client import answer_within, is_away
-from mobilenet_chest.tracking.outbox.delivery import OWN, TURN, flush_journal
-from mobilenet_chest.tracking.outbox.journal import Journal
+from mobilenet_chest.tracking.outbox.delivery import flush_journal
+from mobilenet_chest.tracking.outbox.outbox import Outbox
 from mobilenet_chest.tracking.outbox.writes import Write, send
 from mobilenet_chest.tracking.store import masked, reason, tracking_uri
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS, UPLOAD_TIMEOUT_SECONDS = 5, 10
 """How long a training waits for an answer before it goes on and keeps the write for later."""
 
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 5.0, 60.0
-"""Between two tries to deliver what waits: ten times as long as the last one took, within these."""
+"""Between two attempts to send pending writes: ten times as long as the last attempt took, within these."""
 
 DELIVERY_SECONDS = 2.0
-"""How long a training stands still for deliveries at a time."""
+"""How long a training waits at a time while pending writes are sent."""
 
 
 class Sender:
-    """Sends the writes of this process to a run of its own, in order; with the store away it keeps them on the disk.
+    """Sends this process's writes to a run in order, and keeps them on the disk while the store is away.
 
     Args:
         client: The store.
         run_id: The run.
-        guard: Entered around every write; it raises ``OwnershipLost`` when the run is another process's by now, and
-            then what waits is discarded.
+        guard: Entered around every write. It raises ``OwnershipLost`` when another process owns the run by now; pending
+            writes are discarded then.
+        outbox: Has the journal of the run.
     """
 
-    def __init__(self, client: MlflowClient, run_id: str, guard: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self, client: MlflowClient, run_id: str, guard: Callable[[], AbstractContextManager[None]], outbox: Outbox
+    ) -> None:
         self._client, self._run_id, self._guard = client, run_id, guard
-        self._journal = Journal.of_run(run_id, guard)
+        self._journal = outbox.open_journal(run_id, guard)
         self._due = 0.0
-        OWN[self._journal.folder.name] = self._journal
 
     def write(self, write: Write, file: Path | None = None) -> None:
         """Send a write now, or keep it for later.
 
         Raises:
-            OwnershipLost: As the guard says.
-            WriteFailed: It can be neither sent nor kept.
-            MlflowException: The store refuses it, or one that has waited.
+            OwnershipLost: The guard says so.
+            WriteFailed: The write can be neither sent nor kept.
+            MlflowException: The store refuses the write, or a pending one.
         """
-        with TURN:
+        with self._journal.turn:
             try:
                 with self._guard():
+                    # behind a pending write nothing is sent directly: the store gets all of them in order
                     if self._journal.has_pending or not self._sent(write, file):
                         self._journal.append(write, file)
-                self._deliver()
+                self._flush()
             except OwnershipLost:
                 self._journal.remove()
                 raise
 
-    def make_haste(self) -> None:
-        """Try to deliver what waits with the next write, however short a time ago the last try was."""
+    def send_or_drop(self, write: Callable[[], Write | None]) -> None:
+        """Send a write that is worth nothing later; it is not kept when the store is away.
+
+        Args:
+            write: Called when no other thread writes the run; ``None``: there is nothing to send any more.
+
+        Raises:
+            MlflowException: The store refuses it, or is away.
+        """
+        with self._journal.turn, answer_within(TIMEOUT_SECONDS):
+            contents = write()
+            if contents is not None:
+                send(self._client, self._run_id, contents)
+
+    def flush_next(self) -> None:
+        """Attempt to send pending writes with the next write, even if the last attempt was a moment ago."""
         self._due = 0.0
 
     def _sent(self, write: Write, file: Path | None) -> bool:
-        """Whether the store has taken it; otherwise it is away."""
+        """Return whether the store has taken the write; otherwise the store is away."""
         started = time.monotonic()
         try:
             timeout = UPLOAD_TIMEOUT_SECONDS if {"upload", "remove"} & write.keys() else TIMEOUT_SECONDS
@@ -75,17 +94,16 @@ class Sender:
         except Exception as error:
             if not is_away(error):
                 raise
-            self._put_off(started)
-            print(
-                f"tracking store {masked(tracking_uri())} is away ({reason(error)}); run {self._run_id} goes on, and "
-                f"what it should get waits in {self._journal.folder}",
-                file=sys.stderr,
+            self._postpone(started)
+            logger.warning(
+                f"tracking store {masked(tracking_uri())} is away ({reason(error)}); run {self._run_id} continues, and "
+                f"its writes are kept in {self._journal.folder} until the store is back"
             )
             return False
         return True
 
-    def _deliver(self) -> None:
-        """Try to deliver what waits, if anything does and the last try was not a moment ago."""
+    def _flush(self) -> None:
+        """Attempt to send pending writes, if there are any and the last attempt was not a moment ago."""
         started = time.monotonic()
         if not self._journal.has_pending or started < self._due:
             return
@@ -95,13 +113,13 @@ class Sender:
         except Exception as error:
             if not is_away(error):
                 if isinstance(error, OSError):
-                    why = f"what waited for its store cannot be written there ({error.strerror or error})"
+                    why = f"a pending write cannot be written to the store's folder ({error.strerror or error})"
                     raise WriteFailed(f"run {self._run_id}: {why}") from error
                 raise
-        self._put_off(started)
+        self._postpone(started)
         if line is not None:
-            print(line, file=sys.stderr)
+            logger.info(line)
 
-    def _put_off(self, started: float) -> None:
+    def _postpone(self, started: float) -> None:
         now = time.monotonic()
         self._due = now + min(max(RETRY_SECONDS, 10 * (now - started)), LONGEST_RETRY_SECONDS)

@@ -1,5 +1,4 @@
-"""What a run is told, as plain data: sent at once, or kept in a file for later; sent twice it does no more than
-once."""
+"""Writes to a run as plain data: sent at once, or kept in a file and sent later; sent twice, they change nothing."""
 
 from __future__ import annotations
 
@@ -15,37 +14,37 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.errors import DataError
 
 Write = Mapping[str, Any]
-"""One of ``metrics`` (key, value, milliseconds and step of each), ``params`` and ``tags`` (by name), ``inputs``
-(datasets), ``upload`` and ``remove`` (an artifact's path), ``status`` (with ``time``, milliseconds)."""
+"""One of ``metrics`` (a list of key, value, time in milliseconds and step), ``params`` and ``tags`` (by name),
+``inputs`` (datasets), ``upload`` and ``remove`` (path of an artifact), ``status`` (with ``time`` in milliseconds)."""
 
 
 def send(client: MlflowClient, run_id: str, write: Write, file: Path | None = None) -> None:
-    """Send one write; the same again changes nothing. An interrupt waits until it is sent.
+    """Send one write; an interrupt waits until it is sent.
 
     Args:
         client: The store.
         run_id: The run.
-        write: What it is told.
-        file: What an upload uploads; it has the name of the artifact.
+        write: The write.
+        file: The file that an upload uploads; it has the name of the artifact.
 
     Raises:
-        DataError: It is none of those there are.
+        DataError: It is no write that there is.
     """
-    with interrupts.deferred():  # MLflow's own session is not rolled back by one, and keeps the database locked
+    with interrupts.deferred():  # MLflow does not roll back a session that is cut, and keeps the database locked
         _send(client, run_id, write, file)
 
 
 def _send(client: MlflowClient, run_id: str, write: Write, file: Path | None) -> None:
     match write:
-        case {"metrics": batch}:
-            # the store keeps one of two that are equal in key, value, time and step
-            client.log_batch(run_id, metrics=[Metric(*one) for one in batch])
+        case {"metrics": points}:
+            # of two that are equal in key, value, time and step the store keeps one
+            client.log_batch(run_id, metrics=[Metric(*point) for point in points])
         case {"params": values}:
             client.log_batch(run_id, params=[Param(key, value) for key, value in values.items()])
         case {"tags": values}:
             client.log_batch(run_id, tags=[RunTag(key, value) for key, value in values.items()])
         case {"inputs": inputs}:
-            client.log_inputs(run_id, [_input(**one) for one in inputs])
+            client.log_inputs(run_id, [_dataset_input(**fields) for fields in inputs])
         case {"upload": path}:
             folder = PurePosixPath(path).parent.as_posix()
             client.log_artifact(run_id, str(file), None if folder == "." else folder)
@@ -57,10 +56,10 @@ def _send(client: MlflowClient, run_id: str, write: Write, file: Path | None) ->
             raise DataError(f"run {run_id}: no write to a run is {str(dict(write))[:200]}")
 
 
-def _input(context: str, **fields: str) -> DatasetInput:
+def _dataset_input(context: str, **fields: str) -> DatasetInput:
     return DatasetInput(Dataset(**fields), tags=[InputTag("mlflow.data.context", context)])
 
 
 def remove_artifacts(run: Run, path: str) -> None:
-    """Delete a run's file or folder of artifacts, if it is there."""
+    """Delete a file or folder among a run's artifacts, if it is there."""
     get_artifact_repository(run.info.artifact_uri).delete_artifacts(path)

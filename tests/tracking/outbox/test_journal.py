@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from mobilenet_chest.errors import DataError, WriteFailed
-from mobilenet_chest.tracking.outbox.delivery import pending_journals
 from mobilenet_chest.tracking.outbox.journal import Journal, journals, outbox_folder
+from mobilenet_chest.tracking.outbox.outbox import Outbox
 from mobilenet_chest.tracking.provenance import identity
 
 RUN = "0123456789abcdef0123456789abcdef"
@@ -160,13 +160,13 @@ def test_killed_while_it_writes(journal: Journal, tmp_path: Path) -> None:
         process.stdout.readline()
     (other,) = journals()
     assert not other.acquire()
-    assert pending_journals() == []
+    assert Outbox().pending() == []
     time.sleep(0.0137)
     process.send_signal(signal.SIGKILL)
     acknowledged = 19 + len(process.stdout.read().splitlines())
     process.wait()
     process.stdout.close()
-    assert [one.folder for one in pending_journals(own=True)] == [other.folder]  # this process had started it
+    assert [one.folder for one in Outbox().pending(own=True)] == [other.folder]  # this process had started it
     assert other.acquire()
     numbers = [int(write["tags"]["number"]) for write in writes(other) if "tags" in write]
     assert numbers in (list(range(acknowledged + 1)), list(range(acknowledged + 2)))

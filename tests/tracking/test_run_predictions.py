@@ -15,7 +15,7 @@ from mlflow.entities import Run
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table
-from mobilenet_chest.tracking.scored import load_scored
+from mobilenet_chest.tracking.run_predictions import load_run_predictions
 from mobilenet_chest.tracking.store import connect
 
 PARAMS = {
@@ -41,7 +41,7 @@ def check(client: MlflowClient, folder: Path, count: int) -> None:
     ids = [made(client, folder, number) for number in range(count)]
     without = str(client.create_run("0").info.run_id)
     runs: list[Run] = [client.get_run(run_id) for run_id in [without, *ids]]
-    found = load_scored(runs)
+    found = load_run_predictions(runs)
     assert list(found) == [without, *ids]
     assert isinstance(why := found.pop(without), str)
     assert why.startswith("no predictions/val.parquet that can be read (")
@@ -63,7 +63,7 @@ def test_patients_and_folds_where_they_are_known(tracking: Path) -> None:
     )  # fmt: skip
     predictions_table(predicted).to_parquet(tracking / "val.parquet", index=False)
     client.log_artifact(run_id, str(tracking / "val.parquet"), "predictions")
-    one = load_scored([client.get_run(run_id)])[run_id]
+    one = load_run_predictions([client.get_run(run_id)])[run_id]
     assert isinstance(one, RunPredictions)
     for name, column in vars(predicted).items():
         again = getattr(one.predictions, name)

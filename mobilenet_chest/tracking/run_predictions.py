@@ -1,4 +1,4 @@
-"""The stored predictions of many runs, read side by side."""
+"""The stored validation predictions of many runs, read side by side."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 
 from mlflow.entities import Run
@@ -18,6 +19,7 @@ from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.intervals import check_rows
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
+from mobilenet_chest.tracking.client import InlineExecutor
 from mobilenet_chest.tracking.store import reason, tracking_uri
 
 PATH = "predictions/val.parquet"
@@ -26,42 +28,46 @@ AT_ONCE = 8
 """Files that are fetched at a time from a store on another machine; MLflow keeps ten connections."""
 
 
-def load_scored(runs: Sequence[Run]) -> dict[str, RunPredictions | str]:
-    """By run id, the validation predictions; where a run has none that can be read, why not."""
+def load_run_predictions(runs: Sequence[Run]) -> dict[str, RunPredictions | str]:
+    """Return the validation predictions by run id; where a run has none that can be read, the reason.
+
+    The limits of :func:`~mobilenet_chest.tracking.client.answer_within` count for each file.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder,
         ThreadPoolExecutor(AT_ONCE, "predictions") as pool,
     ):
-        found = pool.map(lambda run: _scored(run, Path(folder)), runs)
-        return {str(run.info.run_id): one for run, one in zip(runs, found, strict=True)}
+        loading = [pool.submit(copy_context().run, _load, run, Path(folder)) for run in runs]
+        return {str(run.info.run_id): future.result() for run, future in zip(runs, loading, strict=True)}
 
 
-def _scored(run: Run, folder: Path) -> RunPredictions | str:
+def _load(run: Run, folder: Path) -> RunPredictions | str:
     import pyarrow.parquet  # takes long, and is needed when a training has ended
 
-    try:  # pyarrow's own errors are of these
+    try:  # pyarrow's errors are subclasses of these
         repository = get_artifact_repository(run.info.artifact_uri, tracking_uri())
         if isinstance(repository, LocalArtifactRepository):
             file = repository.get_local_path(PATH)
         else:
+            repository.thread_pool = InlineExecutor()
             copy = folder / str(run.info.run_id)
             copy.mkdir()
             file = repository.download_artifacts(PATH, str(copy))
         # without what read_table prepares for large files: it takes five times as long for these
         table = pyarrow.parquet.ParquetFile(file, memory_map=True, pre_buffer=False).read(use_threads=False)
-        predicted = Predictions.from_columns({name: table[name].to_numpy() for name in table.column_names})
-        check_rows(predicted.label, predicted.probability, predicted.probability_tta)
-        return scored_by(run, predicted)
+        predictions = Predictions.from_columns({name: table[name].to_numpy() for name in table.column_names})
+        check_rows(predictions.label, predictions.probability, predictions.probability_tta)
+        return run_predictions(run, predictions)
     except (MlflowException, OSError, ValueError, TypeError, KeyError, DataError) as error:
         return f"no {PATH} that can be read ({reason(error)})"
 
 
-def scored_by(run: Run, predicted: Predictions) -> RunPredictions:
-    """Predictions of a run's model with what its figures are made with.
+def run_predictions(run: Run, predictions: Predictions) -> RunPredictions:
+    """Return the predictions of a run's model together with the settings that its metrics were computed with.
 
     Raises:
         KeyError: The run lacks a parameter.
     """
     settings = {name: json.loads(run.data.params[f"evaluation.{name}"])
                 for name in ("threshold_low", "threshold_high", "threshold_step", "folds")}  # fmt: skip
-    return RunPredictions(predicted, run.data.metrics, EvaluationConfig(**settings), int(run.data.params["seed"]))
+    return RunPredictions(predictions, run.data.metrics, EvaluationConfig(**settings), int(run.data.params["seed"]))
