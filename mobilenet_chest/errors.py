@@ -121,11 +121,11 @@ class ClusterError(UserError):
 
 
 class PromotionRefused(MobilenetChestError):
-    """A gate refused the promotion; aliases and versions are as they were.
+    """A gate refused the promotion; aliases and versions are unchanged.
 
     Args:
         reasons: Every gate that failed, a sentence each.
-        gates: Verdicts of all gates of the experiment, as :class:`mobilenet_chest.registry.gates.GateResult`.
+        gates: Results of all gates of the experiment, as :class:`mobilenet_chest.registry.gates.GateResult`.
     """
 
     exit_code = 3

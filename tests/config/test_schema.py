@@ -74,6 +74,7 @@ def test_every_field_says_what_it_is() -> None:
         ({"model": {"name": "densnet121"}}, "did you mean 'densenet121'?"),
         ({"loss": {"name": "focal"}, "augment": {"mixup": 0.2}}, "mixup and cutmix need loss.name: bce"),
         ({"loss": {"pos_weight": "auto"}, "data": {"sampling": "balanced"}}, "correct for the same imbalance"),
+        ({"loss": {"distill_weight": 0.5}, "augment": {"cutmix": 1}}, "loss.distill_weight must be 0"),
         ({"data": {"fold": 1}}, "fold 1 is not one of no folds; allowed: 0,"),
         ({"data": {"folds": 3, "fold": 3}}, "fold 3 is not one of 3 folds; allowed: 0 to 2"),
         ({"model": {"drop_path": 0.1}}, "drop_path 0.1: mobilenet_v3_large"),

@@ -125,6 +125,15 @@ class TestDifferences:
         result = bootstrap_difference(LABELS, scored(3), scored(3), auc, draws=100)
         assert (result.value, result.low, result.high, result.p) == (0.0, 0.0, 0.0, 1.0)
 
+    def test_a_metric_that_is_nan_in_a_draw_has_no_p(self) -> None:
+        def positive_share(labels: np.ndarray, scores: np.ndarray) -> float:
+            return float(labels[scores > 0.9].mean()) if (scores > 0.9).any() else math.nan
+
+        scores = np.append(np.linspace(0, 0.5, 304), 0.95)
+        result = bootstrap_difference(LABELS, scores, scores[::-1].copy(), positive_share, draws=50)
+        assert math.isnan(result.p)
+        assert math.isnan(result.low)
+
     def test_both_models_are_drawn_alike(self) -> None:
         """A constant added to every score is the same constant in every draw."""
         scores = scored(3)

@@ -7,6 +7,7 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.metrics import confusion_matrix, roc_curve
 
+from mobilenet_chest.evaluation.bootstrap import mean_statistic
 from mobilenet_chest.evaluation.operating_points import (
     THRESHOLDS,
     OperatingPoint,
@@ -15,6 +16,7 @@ from mobilenet_chest.evaluation.operating_points import (
     point_at,
     point_at_sensitivity,
     point_at_specificity,
+    prevalence_statistics,
     threshold_at_prevalence,
     threshold_curve,
 )
@@ -161,3 +163,13 @@ def test_the_shifted_threshold_is_the_best_one_there(temperature: float) -> None
 
 def point_accuracy(labels: np.ndarray, scores: np.ndarray, threshold: float) -> float:
     return float(threshold_curve(labels, scores, np.array([threshold])).accuracy[0])
+
+
+def test_statistics_at_a_prevalence_are_those_of_its_values() -> None:
+    labels = np.repeat(np.array([0, 1], np.uint8), (40, 60))
+    positive = np.random.default_rng(5).random(100) < np.where(labels == 1, 0.8, 0.3)
+    rates = mean_statistic(positive, labels == 1), mean_statistic(~positive, labels == 0)
+    hits, right = int(positive[labels == 1].sum()), int((~positive)[labels == 0].sum())
+    expected = metrics_at_prevalence(hits, 60, right, 40, 0.1)
+    drawn = [statistic(np.ones((1, 100)))[0] for statistic in prevalence_statistics(*rates, 0.1)]
+    assert drawn == pytest.approx([expected.accuracy.value, expected.ppv.value, expected.npv.value], abs=1e-12)

@@ -89,3 +89,13 @@ def test_people_are_known_where_one_has_two_images() -> None:
     assert people is not None
     assert len(np.unique(people)) == 90
     assert (people[::2] == people[1::2]).all()
+
+
+def test_the_digest_of_images_is_that_of_rows_and_labels() -> None:
+    rows, labels = PREDICTED.row + 1, 1 - PREDICTED.label
+    digests = {
+        RunPredictions(replace(PREDICTED, **changed), METRICS, CONFIG, 3).images_digest
+        for changed in ({}, {"probability": PREDICTED.probability / 2}, {"row": rows}, {"label": labels})
+    }
+    assert len(digests) == 3
+    assert {len(digest) for digest in digests} == {16}
