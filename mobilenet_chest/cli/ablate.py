@@ -14,7 +14,7 @@ from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line, out, print_json, table
 from mobilenet_chest.cli.live import live_training
 from mobilenet_chest.cli.options import Experiment, Json, load_experiment
-from mobilenet_chest.combine import ablate as combine
+from mobilenet_chest.combine import ablate as ablation
 from mobilenet_chest.config.formats import number, signed
 from mobilenet_chest.config.metrics import heading
 from mobilenet_chest.errors import UserError
@@ -44,8 +44,8 @@ def ablate(
     with exit_codes():
         if seeds is not None and folds is not None:
             raise UserError("--seeds and --folds exclude each other; give one")
-        choices, config = combine.parse_choices(over), load_experiment(arguments)
-        rows = combine.ablate(config, choices, seeds or DEFAULT_SEEDS, folds, live_training, teacher)
+        choices, config = ablation.parse_choices(over), load_experiment(arguments)
+        rows = ablation.ablate(config, choices, seeds or DEFAULT_SEEDS, folds, live_training, teacher)
         _print_ablation(rows, "seeds" if folds is None else "folds", as_json)
 
 
@@ -54,14 +54,14 @@ def _print_ablation(rows: Sequence[AblationRow], repeats: str, as_json: bool) ->
         print_json({"rows": [asdict(row) for row in rows]})
         return
     cells = table(
-        ["choice", "val AUC", *(f"Δ {heading(metric)}" for metric in combine.ABLATION_METRICS), "times slower"],
+        ["choice", "val AUC", *(f"Δ {heading(metric)}" for metric in ablation.ABLATION_METRICS), "times slower"],
         left=["choice"],
         title=f"each choice alone, {len(rows[0].run_ids)} {repeats}; "
         "mean differences to the baseline, with 95% intervals",
     )
     for row in rows:
-        differences = [_difference(row.differences.get(metric)) for metric in combine.ABLATION_METRICS]
-        choice, auc = escape(combine.settings_text(row.choice)), number(row.metrics["val_auc"], 4)
+        differences = [_difference(row.differences.get(metric)) for metric in ablation.ABLATION_METRICS]
+        choice, auc = escape(ablation.settings_text(row.choice)), number(row.metrics["val_auc"], 4)
         cells.add_row(choice, auc, *differences, number(row.times_slower, 2))
     out.print(cells)
     line(f"an interval that contains 0 is no evidence for either side; more {repeats} make it narrower")

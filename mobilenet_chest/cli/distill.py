@@ -9,6 +9,7 @@ from mobilenet_chest.cli.format import line, print_json
 from mobilenet_chest.cli.live import live_training
 from mobilenet_chest.cli.options import Experiment, Json, Teacher, load_experiment
 from mobilenet_chest.combine.distill import distill as train_student
+from mobilenet_chest.tracking import tags
 
 if TYPE_CHECKING:
     from mobilenet_chest.combine.members import Member
@@ -24,7 +25,7 @@ def distill(arguments: Experiment, teacher: Teacher, as_json: Json = False) -> N
 
 
 def _print_student(student: Member, teacher: str, as_json: bool) -> None:
-    metrics, teacher_run = student.run.data.metrics, student.run.data.tags["teacher"]
+    metrics, teacher_run = student.run.data.metrics, student.run.data.tags[tags.TEACHER]
     if as_json:
         print_json({"run_id": student.run_id, "teacher": teacher_run, "metrics": metrics})
         return

@@ -28,7 +28,7 @@ def rows(text: str) -> list[list[str]]:
 def engine(monkeypatch: pytest.MonkeyPatch) -> list[AblationRow]:
     """What the trainings are said to give."""
     given = [BASELINE]
-    monkeypatch.setattr(module.combine, "ablate", lambda *arguments: given)
+    monkeypatch.setattr(module.ablation, "ablate", lambda *arguments: given)
     return given
 
 

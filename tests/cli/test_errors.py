@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from helpers.commands import Write, refused, run
+
+from mobilenet_chest.cli.errors import exit_codes
+from mobilenet_chest.errors import DataError, MobilenetChestError, PromotionRefused
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MobilenetChestError("lost"), 1),
+        (DataError("wrong"), 2),
+        (PromotionRefused(["worse"]), 3),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_an_error_is_one_line_and_its_exit_code(
+    error: BaseException, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as end, exit_codes():
+        raise error
+    captured = capsys.readouterr()
+    assert (end.value.exit_code, captured.out, len(captured.err.splitlines())) == (code, "", 1)
+    assert str(error) in captured.err
+
+
+def test_any_other_error_is_a_mistake_of_ours() -> None:
+    with pytest.raises(ZeroDivisionError), exit_codes():
+        raise ZeroDivisionError
+
+
+def test_the_log_of_the_package_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with exit_codes():
+        logging.getLogger("mobilenet_chest.sweep").info("trial 7 is queued again")
+        logging.getLogger("mobilenet_chest.sweep").debug("not this")
+        logging.getLogger("other").warning("nor this")
+    assert capsys.readouterr().err == "trial 7 is queued again\n"
 
 
 @pytest.fixture
