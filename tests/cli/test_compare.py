@@ -119,13 +119,14 @@ def test_runs_against_one_of_them(tracking: Path, phantom_config: Callable[..., 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "names"),
     [
-        (("--margin", "0.01"), "--margin 0.01 is what may be lost against a baseline; name one with --baseline"),
-        (("--margin", "2", "--baseline", "x"), "--margin 2: a share between 0 and 1, such as 0.01 for one point"),
+        (("--margin", "0.01"), ["--margin 0.01", "--baseline"]),
+        (("--margin", "2", "--baseline", "x"), ["--margin 2"]),
     ],
 )
-def test_a_margin_that_does_not_fit(tracking: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_a_margin_that_does_not_fit(tracking: Path, arguments: tuple[str, ...], names: list[str]) -> None:
     result = run("compare", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith(said)
+    assert len(result.stderr.splitlines()) == 1
+    assert all(name in result.stderr for name in names)
