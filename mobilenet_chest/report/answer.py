@@ -80,10 +80,10 @@ def _against_baseline(subject: Subject) -> list[str]:
     if verdict is None:
         return [f"It cannot be compared with the baseline {base.name}: {leader.reason}."]
     words = {"better": "is better than", "worse": "is worse than", "not inferior": "is not inferior to"}
-    told = words.get(verdict.verdict, "is indistinguishable from")
+    relation = words.get(verdict.verdict, "is indistinguishable from")
     unequal = [f"The two selections were unequal: {leader.selection}."] if leader.selection else []
     metric = label(subject.metric)
-    return [f"It {told} the baseline {base.name}: {metric} {difference(verdict)}.", *unequal]
+    return [f"It {relation} the baseline {base.name}: {metric} {difference(verdict)}.", *unequal]
 
 
 def difference(verdict: PairedComparison) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 MISSING = "–"
-"""In a cell, for what is not known."""
+"""Text of a cell whose value is unknown."""
 
 
 class Element:
@@ -216,7 +216,7 @@ class Pictures(Element):
 
 @dataclass(frozen=True)
 class Finding(Element):
-    """What the audit found in the data.
+    """A finding of the audit of the data.
 
     Attributes:
         severity: How much it matters.
@@ -231,6 +231,6 @@ class Finding(Element):
 
 @dataclass(frozen=True)
 class Findings(Element):
-    """All that the audit found, under a heading."""
+    """All findings of the audit, under a heading."""
 
     findings: Sequence[Finding]

@@ -1,4 +1,4 @@
-"""What a sweep did: its trials, what they cost and saved, which parameters mattered, and what its best one is worth."""
+"""What a sweep did: its trials, their cost, the importance of parameters, and the optimism of the best value."""
 
 from __future__ import annotations
 

@@ -94,22 +94,23 @@ def test_everything_is_seen_at_any_width_in_both_schemes(
     boxes = browser.run(BOXES, "svg, img, table, figure, section, details > *")
     assert len([box for box in boxes if box["what"].startswith("svg")]) > 6
     assert not [box["what"] for box in boxes if box["width"] < 5 or box["height"] < 5]
-    for one in browser.run(TEXTS_BY_DRAWING):
-        frame = one["drawing"]
-        for text in one["texts"]:
+    for plot in browser.run(TEXTS_BY_DRAWING):
+        frame = plot["drawing"]
+        for text in plot["texts"]:
             assert frame["left"] - 1 <= text["left"] < text["right"] <= frame["right"] + 1, text
             assert frame["top"] - 1 <= text["top"] < text["bottom"] <= frame["bottom"] + 1, text
-        assert not [(a["what"], b["what"]) for a, b in combinations(one["texts"], 2) if overlap(a, b)]
+        assert not [(a["what"], b["what"]) for a, b in combinations(plot["texts"], 2) if overlap(a, b)]
     assert not_blank(browser.screenshot(pictures / f"report_{scheme}_{width}.png"))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_text_has_the_contrast_of_wcag_aa(page: Path, browser: Browser, scheme: str) -> None:
     shown(browser, page, scheme)
-    wanted = ["h1", ".answer p", ".answer li", ".soft", "nav a", "caption", "td", "figcaption", ".missing", "summary",
-              "svg text", "svg .tick", ".pictures .row", "dt", "footer p"]  # fmt: skip
-    found = {one["selector"]: contrast(one["ink"], one["ground"]) for one in browser.run(COLORS, wanted)}
-    assert not {selector: ratio for selector, ratio in found.items() if ratio < 4.5}
+    selectors = ["h1", ".answer p", ".answer li", ".soft", "nav a", "caption", "td", "figcaption", ".missing",
+                 "summary", "svg text", "svg .tick", ".pictures .row", "dt", "footer p"]  # fmt: skip
+    colors = browser.run(COLORS, selectors)
+    ratios = {color["selector"]: contrast(color["ink"], color["ground"]) for color in colors}
+    assert not {selector: ratio for selector, ratio in ratios.items() if ratio < 4.5}
     dark = sum(browser.run(COLORS, ["h1"])[0]["ground"]) < 200
     assert dark == (scheme == "dark")
 
@@ -125,10 +126,10 @@ def test_the_keyboard_reaches_the_skip_link_the_contents_and_every_table(page: P
     reached, outlines = set(), set()
     for _ in range(3 * regions):
         browser.press(TAB)
-        one = focused(browser)
-        if one["class"] == "scroll":
-            reached.add(one["label"])
-            outlines.add(one["outline"])
+        element = focused(browser)
+        if element["class"] == "scroll":
+            reached.add(element["label"])
+            outlines.add(element["outline"])
     assert len(reached) == regions
     assert outlines == {"solid"}
 
@@ -150,16 +151,16 @@ def test_a_screen_reader_hears_what_the_figures_show(page: Path, browser: Browse
 
 
 def focused(browser: Browser) -> dict[str, str]:
-    found: dict[str, str] = browser.run(
+    element: dict[str, str] = browser.run(
         "const e = document.activeElement; return {class: e.className, label: e.getAttribute('aria-labelledby'), "
         "outline: getComputedStyle(e).outlineStyle}"
     )
-    return found
+    return element
 
 
-def overlap(one: dict[str, float], other: dict[str, float]) -> bool:
-    across = min(one["right"], other["right"]) - max(one["left"], other["left"])
-    down = min(one["bottom"], other["bottom"]) - max(one["top"], other["top"])
+def overlap(first: dict[str, float], second: dict[str, float]) -> bool:
+    across = min(first["right"], second["right"]) - max(first["left"], second["left"])
+    down = min(first["bottom"], second["bottom"]) - max(first["top"], second["top"])
     return across > 1 and down > 3  # line boxes are taller than what is written in them
 
 
