@@ -1,4 +1,4 @@
-"""The files of a run: checkpoints, predictions, plots."""
+"""Writing the artifacts of a run: checkpoints, predictions, plots."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ if TYPE_CHECKING:
     import pandas as pd  # takes long, and is needed when a training has ended
 
 CHECKPOINTS = "checkpoints"
+"""Folder of a run's checkpoints among its artifacts."""
 
 LAST_FILES = ("last-0.pt", "last-1.pt")
-"""Where an unfinished run stands, written in turn: whatever happens to one while it is written, the other is whole."""
+"""The checkpoints to resume from, written alternately: while one is being written, the other is complete."""
 
 CHECKPOINT_SECONDS = 1.0
-"""An epoch that ends sooner than this after the last checkpoint has none of its own: frozen epochs on stored features
-take a tenth of a second, and less than writing would."""
+"""An epoch that ends sooner than this after the last checkpoint writes none: an epoch on stored features takes a tenth
+of a second, less than writing does."""
 
 
 class ArtifactWriter:
-    """Writes what is kept of a run to a folder of its own and hands it to the tracker.
+    """Writes a run's artifacts to a folder, and from there to the tracker.
 
     Args:
-        tracker: Where to.
+        tracker: Of the run.
         config: The experiment.
-        folder: For files on their way.
-        resumed: Which of :data:`LAST` a resumed run goes on from; the other is written first.
+        folder: For files before they are uploaded.
+        resumed: The file of :data:`LAST_FILES` that the run was resumed from; the other one is written first.
     """
 
     def __init__(self, tracker: Tracker, config: Config, folder: Path, resumed: str | None = None) -> None:
         self.tracker, self.config, self.folder = tracker, config, folder
         self._next = 1 if resumed == LAST_FILES[0] else 0
-        self._kept, self._kept_at = 0, float("-inf")
+        self._saved_epoch, self._saved_at = 0, float("-inf")
 
     def checkpoint(
         self,
@@ -53,7 +54,11 @@ class ArtifactWriter:
         best: BestEpoch,
         metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """Best weights with everything the contract lists; optimiser state and so on are those of the last epoch."""
+        """Save the best epoch's weights under ``name``, with history, experiment and the last epoch's optimizer state.
+
+        Raises:
+            WriteFailed: The file cannot be written.
+        """
         if isinstance(self.tracker, NullTracker):
             return
         metrics = metrics or {}
@@ -75,32 +80,57 @@ class ArtifactWriter:
             self.tracker.log_file(self.folder / name, CHECKPOINTS)
 
     def save_last(self, progress: Progress) -> None:
-        """All that going on after this epoch needs, unless the one before was kept a moment ago."""
-        if time.monotonic() - self._kept_at >= CHECKPOINT_SECONDS:
+        """Save all that a resumed training needs after this epoch, unless an epoch was saved a moment ago.
+
+        Raises:
+            WriteFailed: The file cannot be written.
+        """
+        if time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
             self._save_last(progress)
 
     def _save_last(self, progress: Progress) -> None:
-        if isinstance(self.tracker, NullTracker) or progress.epoch == self._kept:
+        if isinstance(self.tracker, NullTracker) or progress.epoch == self._saved_epoch:
             return
         name = LAST_FILES[self._next]
         self._checkpoint(name, {"progress": progress.state()})
         self._next = 1 - self._next
-        self._kept, self._kept_at = progress.epoch, time.monotonic()
+        self._saved_epoch, self._saved_at = progress.epoch, time.monotonic()
 
     def save_interrupted(self, progress: Progress, best: BestEpoch) -> None:
-        """The best checkpoint so far, and where the run stands."""
+        """Save the best checkpoint so far, and what a resumed training needs.
+
+        Raises:
+            WriteFailed: A file cannot be written.
+        """
         if isinstance(self.tracker, NullTracker) or not progress.epoch:
             return
         self.checkpoint("best.pt", progress, best)
         self._save_last(progress)
 
     def predictions(self, predictions: Predictions, split: str) -> None:
+        """Save ``predictions/<split>.parquet``.
+
+        Raises:
+            WriteFailed: The file cannot be written.
+        """
         path = self.folder / f"{split}.parquet"
         with _written(f"predictions/{path.name}"):
             predictions_table(predictions).to_parquet(path, index=False)
             self.tracker.log_file(path, "predictions")
 
     def plots(self, data: TrainVal, predictions: Predictions, progress: Progress, best: int, threshold: float) -> None:
+        """Draw the plots of a run that has ended.
+
+        Args:
+            data: Images of the grid of predictions.
+            predictions: Of the validation split.
+            progress: History of all epochs.
+            best: Number of the best epoch, from 1.
+            threshold: Chosen for the probabilities with TTA.
+
+        Raises:
+            WriteFailed: A file cannot be written.
+        """
         if isinstance(self.tracker, NullTracker):
             return
         names = ("training_curves.png", "val_predictions.png", "reliability.png", "threshold_curve.png")
@@ -117,30 +147,33 @@ class ArtifactWriter:
 
 
 def remove_last(tracker: Tracker) -> None:
-    """Remove :data:`LAST` from a run that has all its results: nobody will go on from there."""
+    """Remove :data:`LAST_FILES` from a run that has all its results: it will not be resumed."""
     for name in LAST_FILES:
         tracker.remove_file(f"{CHECKPOINTS}/{name}")
 
 
 @contextmanager
-def _written(what: str) -> Iterator[None]:
+def _written(artifact: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise WriteFailed(
-            f"{what} cannot be written ({error.strerror or error}); make room, or the place writable, and go on: the "
-            "checkpoint before it is whole"
+            f"{artifact} cannot be written ({error.strerror or error}); make room, or make the place writable, and "
+            "resume: the checkpoint before it is complete"
         ) from error
 
 
 def predictions_table(predictions: Predictions) -> pd.DataFrame:
-    """The columns of ``predictions/*.parquet``: ``row``, ``label``, ``probability``, ``probability_tta``, where known
-    ``patient``, and for out-of-fold predictions ``fold``."""
+    """Return the table of ``predictions/*.parquet``, a row for each image.
+
+    Its columns are ``row`` (int64), ``label`` (uint8), ``probability`` and ``probability_tta`` (float64), ``patient``
+    (text, where patients are known) and ``fold`` (int64, for out-of-fold predictions).
+    """
     import pandas as pd
 
     return pd.DataFrame(predictions.columns())
 
 
 def predictions_from_table(table: pd.DataFrame) -> Predictions:
-    """What :func:`predictions_table` was made of."""
+    """Return the predictions that :func:`predictions_table` made the table of."""
     return Predictions.from_columns({str(name): table[name].to_numpy() for name in table})

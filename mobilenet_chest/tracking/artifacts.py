@@ -1,4 +1,4 @@
-"""Reading back what a run has left."""
+"""Reading the artifacts that a run has left: checkpoints, models, predictions, the experiment."""
 
 from __future__ import annotations
 
@@ -19,25 +19,24 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, DataError, TrackingError, WriteFailed
 from mobilenet_chest.models.classifier import Classifier, Ensemble
 from mobilenet_chest.models.zoo import build_model
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS, LAST_FILES
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
-from mobilenet_chest.tracking.tags import FOLDS
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
 logger = logging.getLogger(__name__)
 
 
 class ResumePoint(NamedTuple):
-    """Where an unfinished run stands.
+    """What an unfinished training resumes from.
 
     Attributes:
-        progress: After its last epoch that was kept.
-        file: Which of the two files that was.
+        progress: State after the last epoch that was saved.
+        file: Name of the file that it was read from, one of the two of :data:`LAST_FILES`.
     """
 
     progress: Progress
@@ -45,30 +44,31 @@ class ResumePoint(NamedTuple):
 
 
 def resume_point(client: MlflowClient, run: Run) -> ResumePoint | None:
-    """The newest of a run's two checkpoints that is whole; none where it has none. A damaged one is set aside, with a
-    line on stderr: the next epoch is written over it.
+    """Return the newer of a run's two last checkpoints that can be read; ``None`` if there is none.
+
+    A damaged checkpoint is ignored, with a warning: the next epoch is written over it.
 
     Raises:
-        TrackingError: One may wait on the disk for the store, and cannot be delivered.
+        TrackingError: A pending write may have a newer checkpoint, and cannot be sent.
     """
     process_outbox().flush_run(run.info.run_id)
-    present, found = {file.path for file in client.list_artifacts(run.info.run_id, CHECKPOINTS)}, []
+    present, points = {file.path for file in client.list_artifacts(run.info.run_id, CHECKPOINTS)}, []
     for name in LAST_FILES:
         if f"{CHECKPOINTS}/{name}" not in present:
             continue
         with artifact(client, run, f"{CHECKPOINTS}/{name}") as path:
             try:
-                found.append(ResumePoint(Progress.from_state(checkpoint.load(path)["progress"]), name))
+                points.append(ResumePoint(Progress.from_state(checkpoint.load(path)["progress"]), name))
             except DataError:
                 logger.warning(
                     f"run {run.info.run_id}: {CHECKPOINTS}/{name} is damaged; it is ignored and replaced later"
                 )
-    return max(found, key=lambda one: one.progress.epoch, default=None)
+    return max(points, key=lambda point: point.progress.epoch, default=None)
 
 
 @contextmanager
 def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
-    """A local copy of a run's artifact, for the length of the block.
+    """Give a local copy of a run's artifact for the length of the block.
 
     Raises:
         TrackingError: The run has no such artifact.
@@ -76,10 +76,11 @@ def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
     """
     folder, _, _ = path.rpartition("/")
     if path not in {file.path for file in client.list_artifacts(run.info.run_id, folder or None)}:
-        removed = run.data.tags.get("checkpoints_removed")
-        why = f": {removed}; raise tracking.keep_checkpoints to keep more" if "checkpoints" in path and removed else ""
-        if "checkpoints" in path and FOLDS in run.data.tags:
+        why = ""
+        if path.startswith(CHECKPOINTS) and tags.FOLDS in run.data.tags:
             why = f": {why_no_model(run)}"
+        elif path.startswith(CHECKPOINTS) and (removed := run.data.tags.get(tags.CHECKPOINTS_REMOVED)):
+            why = f": {removed}; raise tracking.keep_checkpoints to keep more"
         raise TrackingError(f"run {run.info.run_id} has no {path}{why}")
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as copy:
         try:
@@ -93,15 +94,20 @@ def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
 
 
 def why_no_model(run: Run) -> str:
-    """Why a run with the tag :data:`FOLDS` has no model, and what makes one."""
+    """Return why a run with the tag ``folds`` has no model, and which command makes one."""
     return (
-        f"its trial was trained on {run.data.tags[FOLDS]} folds, each with a model of its own; "
+        f"its trial was trained on {run.data.tags[tags.FOLDS]} folds, each fold with its own model; "
         f"`mobilenet-chest ensemble {run.info.run_id}` makes one model of them, without training"
     )
 
 
 def stored_predictions(client: MlflowClient, run: Run, split: str) -> pd.DataFrame:
-    """``predictions/<split>.parquet`` of a run: row, label, probability, probability_tta."""
+    """Return ``predictions/<split>.parquet`` of a run, a row for each image, with the columns of
+    :func:`~mobilenet_chest.tracking.artifact_writer.predictions_table`.
+
+    Raises:
+        TrackingError: The run has no predictions of this split.
+    """
     import pandas as pd  # takes long, and a training need not wait for it
 
     with artifact(client, run, f"predictions/{split}.parquet") as path:
@@ -109,10 +115,10 @@ def stored_predictions(client: MlflowClient, run: Run, split: str) -> pd.DataFra
 
 
 def run_config(client: MlflowClient, run: Run) -> Config:
-    """The resolved experiment of a run, from its ``config.yaml``.
+    """Return the resolved experiment of a run, from its ``config.yaml``.
 
     Raises:
-        TrackingError: The run has none, or it is not one of ours.
+        TrackingError: The run has no such file, or it does not fit the present schema.
     """
     with artifact(client, run, "config.yaml") as path:
         try:
@@ -122,7 +128,12 @@ def run_config(client: MlflowClient, run: Run) -> Config:
 
 
 def trained_model(client: MlflowClient, run: Run, config: Config) -> nn.Module:
-    """The network, or ensemble, of the run's ``checkpoints/best.pt``, in evaluation mode on the CPU."""
+    """Return the network or ensemble of a run's ``checkpoints/best.pt``, in evaluation mode on the CPU.
+
+    Raises:
+        TrackingError: The run has no such checkpoint.
+        DataError: The checkpoint is damaged.
+    """
     with artifact(client, run, "checkpoints/best.pt") as path:
         contents = checkpoint.load(path)
     channels = load_train_val(config.data).channels
@@ -132,13 +143,18 @@ def trained_model(client: MlflowClient, run: Run, config: Config) -> nn.Module:
 
 
 def ensemble_of_members(members: Sequence[Mapping[str, Any]], channels: int) -> nn.Module:
-    """The ensemble of networks given as ``config`` and ``model`` state."""
-    models = [_with_weights(parse(m["config"], source="member"), m["model"], channels) for m in members]
+    """Return an ensemble in evaluation mode.
+
+    Args:
+        members: ``config`` (resolved fields) and ``model`` (state) of each network.
+        channels: Colour channels of the images.
+    """
+    models = [_with_weights(parse(member["config"], source="member"), member["model"], channels) for member in members]
     return Ensemble(models).eval()
 
 
 def _with_weights(config: Config, state: Mapping[str, Tensor], channels: int) -> Classifier:
-    # random weights to begin with: every one of them is replaced
+    # no pretrained weights: every one would be replaced
     model = build_model(config.model.model_copy(update={"weights": "none"}), channels)
     model.load_state_dict(state)
     return model.eval()

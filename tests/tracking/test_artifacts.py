@@ -1,4 +1,4 @@
-"""Where unfinished runs stand, whatever has happened to their files."""
+"""Reading artifacts: where unfinished runs resume, whatever has happened to their files; models and predictions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.stores import Store
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.tracking import MlflowTracker, artifact_writer
+from mobilenet_chest.tracking import MlflowTracker, artifact_writer, artifacts
 from mobilenet_chest.tracking.artifacts import resume_point
 from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.training.epoch import Record
@@ -75,3 +76,36 @@ def test_a_damaged_checkpoint_is_ignored(unfinished: tuple[Run, Path], caplog: p
 def test_an_unknown_run(tracking: Path) -> None:
     with pytest.raises(TrackingError, match="no run none at"):
         get_run(MlflowClient(), "none")
+
+
+class TestReadingBack:
+    def test_the_config_is_the_one_trained(self, store: Store) -> None:
+        assert artifacts.run_config(store.client, store.run(store.single)) == store.config({"seed": 12})
+
+    def test_a_trial_s_config_has_its_own_values_and_no_search(self, store: Store) -> None:
+        trials = [store.run(trial) for trial in store.trials]
+        configs = [artifacts.run_config(store.client, trial) for trial in trials]
+        assert sorted(config.model.dropout for config in configs) == [0.2, 0.6]
+        for trial, config in zip(trials, configs, strict=True):
+            assert trial.data.params["model.dropout"] == str(config.model.dropout)
+            assert config.search == {}
+
+    def test_predictions_have_a_row_for_each_validation_image(self, store: Store) -> None:
+        table = artifacts.stored_predictions(store.client, store.run(store.single), "val")
+        assert list(table) == ["row", "label", "probability", "probability_tta"]
+        assert len(table) == 34
+        assert table["probability_tta"].between(0, 1).all()
+
+    def test_a_missing_artifact_is_named(self, store: Store) -> None:
+        with pytest.raises(TrackingError, match=f"{store.single} has no predictions/test.parquet"):
+            artifacts.stored_predictions(store.client, store.run(store.single), "test")
+
+    def test_a_removed_checkpoint_says_why(self, store: Store) -> None:
+        run: Run = store.run(store.trials[1 - store.best])
+        with pytest.raises(TrackingError, match=r"tracking\.keep_checkpoints"):
+            artifacts.trained_model(store.client, run, artifacts.run_config(store.client, run))
+
+    def test_a_config_of_another_schema_is_refused(self, store: Store) -> None:
+        store.client.log_text(store.single, "name: tiny\nnot_a_key: 1\n", "config.yaml")
+        with pytest.raises(TrackingError, match=r"config\.yaml .*not_a_key"):
+            artifacts.run_config(store.client, store.run(store.single))

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.tracking import artifacts, runs
+from mobilenet_chest.tracking import runs
 from mobilenet_chest.tracking.runs import nested_runs
 
 if TYPE_CHECKING:
@@ -70,13 +69,16 @@ class TestFind:
             (store.single, False),
         ]
 
-    def test_find_one_wants_a_single_run(self, store: Store) -> None:
+    def test_find_run_wants_a_single_run(self, store: Store) -> None:
         with pytest.raises(TrackingError) as caught:
             runs.find_run(store.client, "tiny-runs")
-        assert str(caught.value) == (
-            f"'tiny-runs' stands for 2 runs; name one of them: dropout-study ({store.trials[store.best]}), "
-            f"single ({store.single})"
-        )
+        for fact in (
+            "'tiny-runs'",
+            " 2 runs",
+            f"dropout-study ({store.trials[store.best]})",
+            f"single ({store.single})",
+        ):
+            assert fact in str(caught.value)
 
     @pytest.mark.parametrize(
         ("reference", "meant"), [("dropout-studdy", "dropout-study"), ("DROPOUT-STUDY", "dropout-study")]
@@ -84,35 +86,34 @@ class TestFind:
     def test_an_unknown_name_gets_the_nearest(self, store: Store, reference: str, meant: str) -> None:
         with pytest.raises(TrackingError) as caught:
             runs.find_runs(store.client, reference)
-        assert f"no run, study or experiment '{reference}'" in str(caught.value)
-        assert f"did you mean '{meant}'?" in str(caught.value)
-        assert "(there are: dropout-study, tiny-runs)" in str(caught.value)
+        for fact in (f"'{reference}'", f"did you mean '{meant}'?", "dropout-study, tiny-runs"):
+            assert fact in str(caught.value)
         assert caught.value.exit_code == 2
 
     def test_an_unknown_name_far_from_all_gets_the_list_only(self, store: Store) -> None:
-        with pytest.raises(TrackingError, match="there are: dropout-study, tiny-runs") as caught:
+        with pytest.raises(TrackingError, match="dropout-study, tiny-runs") as caught:
             runs.find_runs(store.client, "zzzzzz")
         assert "did you mean" not in str(caught.value)
 
     def test_an_unknown_run_id_says_what_lists_them(self, store: Store) -> None:
-        with pytest.raises(TrackingError, match=f"no run {NOWHERE} at .*mobilenet-chest compare"):
+        with pytest.raises(TrackingError, match=f"{NOWHERE} at .*mobilenet-chest compare"):
             runs.find_runs(store.client, NOWHERE)
 
     def test_an_empty_store_says_what_to_do(self, tracking: Path) -> None:
-        with pytest.raises(TrackingError, match=r"none yet: run sweep\.py first"):
+        with pytest.raises(TrackingError, match=r"sweep\.py"):
             runs.find_runs(MlflowClient(), "anything")
 
     def test_an_experiment_without_finished_run_says_so(self, tracking: Path) -> None:
         client = MlflowClient()
         client.create_experiment("begun")
-        with pytest.raises(TrackingError, match="experiment 'begun' has no finished run yet"):
+        with pytest.raises(TrackingError, match="'begun'"):
             runs.find_runs(client, "begun")
 
     def test_a_deleted_experiment_is_not_found(self, store: Store) -> None:
         experiment = store.client.get_experiment_by_name("tiny-runs")
         assert experiment is not None
         store.client.delete_experiment(experiment.experiment_id)
-        with pytest.raises(TrackingError, match="no run, study or experiment 'tiny-runs'"):
+        with pytest.raises(TrackingError, match="'tiny-runs'"):
             runs.find_runs(store.client, "tiny-runs")
 
 
@@ -145,7 +146,7 @@ class TestBestTrial:
         client = MlflowClient()
         study = add_study(client, "s")
         add_trial(client, study, 0, state="PRUNED", val_auc=0.99)
-        with pytest.raises(TrackingError, match=r"study 's' has no complete trial; continue it with sweep\.py"):
+        with pytest.raises(TrackingError, match=r"'s' .*sweep\.py"):
             runs.find_runs(client, "s")
         assert runs.find_all(client, [client.get_run(study).info.experiment_id]) == []
 
@@ -172,36 +173,3 @@ class TestBestTrial:
         assert len(page) == 2
         assert {run.info.run_id for run in nested_runs(client, study)} == set(trials)
         assert runs.find_run(client, "s").run_id == best
-
-
-class TestReadingBack:
-    def test_the_config_is_the_one_trained(self, store: Store) -> None:
-        assert artifacts.run_config(store.client, store.run(store.single)) == store.config({"seed": 12})
-
-    def test_a_trial_s_config_has_its_own_values_and_no_search(self, store: Store) -> None:
-        trials = [store.run(trial) for trial in store.trials]
-        configs = [artifacts.run_config(store.client, trial) for trial in trials]
-        assert sorted(config.model.dropout for config in configs) == [0.2, 0.6]
-        for trial, config in zip(trials, configs, strict=True):
-            assert trial.data.params["model.dropout"] == str(config.model.dropout)
-            assert config.search == {}
-
-    def test_predictions_have_a_row_for_each_validation_image(self, store: Store) -> None:
-        table = artifacts.stored_predictions(store.client, store.run(store.single), "val")
-        assert list(table) == ["row", "label", "probability", "probability_tta"]
-        assert len(table) == 34
-        assert table["probability_tta"].between(0, 1).all()
-
-    def test_a_missing_artifact_is_named(self, store: Store) -> None:
-        with pytest.raises(TrackingError, match=f"run {store.single} has no predictions/test.parquet"):
-            artifacts.stored_predictions(store.client, store.run(store.single), "test")
-
-    def test_a_removed_checkpoint_says_why(self, store: Store) -> None:
-        run: Run = store.run(store.trials[1 - store.best])
-        with pytest.raises(TrackingError, match=r"not among the study's best; raise tracking\.keep_checkpoints"):
-            artifacts.trained_model(store.client, run, artifacts.run_config(store.client, run))
-
-    def test_a_config_of_another_schema_is_refused(self, store: Store) -> None:
-        store.client.log_text(store.single, "name: tiny\nnot_a_key: 1\n", "config.yaml")
-        with pytest.raises(TrackingError, match=r"its config\.yaml no longer fits the schema: .*not_a_key"):
-            artifacts.run_config(store.client, store.run(store.single))
