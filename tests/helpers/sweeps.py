@@ -142,6 +142,27 @@ def steps(run_id: str) -> list[int]:
     return [point.step for point in MlflowClient().get_metric_history(run_id, "train_loss")]
 
 
+def assert_every_run_is_whole(complete: list[FrozenTrial], epochs: int) -> None:
+    """Check that every complete trial has a run with each step once, and that no run claims to be running."""
+    client = MlflowClient()
+    (study,) = client.search_runs(["1"], "tags.kind = 'study'")
+    assert study.info.status == "FINISHED"
+    runs = nested_runs(client, study.info.run_id)
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
+    by_trial = {int(run.data.tags["trial"]): run for run in runs if run.data.tags.get("trial_state") == "COMPLETE"}
+    assert sorted(by_trial) == [trial.number for trial in complete]
+    for trial in complete:
+        run = by_trial[trial.number]
+        assert trial.user_attrs["run_id"] == run.info.run_id
+        assert run.info.status == "FINISHED"
+        for name in ("train_loss", "val_auc", "lr"):
+            logged = [point.step for point in client.get_metric_history(run.info.run_id, name)]
+            assert logged[:epochs] == list(range(1, epochs + 1))
+            assert len(set(logged)) == len(logged)
+        assert run.data.metrics["val_auc"] == trial.value
+    assert client.search_runs(["1"], "attributes.status = 'RUNNING'") == []
+
+
 @contextmanager
 def mounted(folder: Path, megabytes: int) -> Iterator[Callable[[str], None]]:
     """Mount a file system in memory; yield what remounts it as ``ro`` or ``rw``."""
