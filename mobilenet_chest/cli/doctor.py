@@ -17,7 +17,7 @@ from mobilenet_chest import cache
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import out
 from mobilenet_chest.errors import UserError
-from mobilenet_chest.sweep.storage import DEFAULT, check_storage
+from mobilenet_chest.sweep import storage
 from mobilenet_chest.tracking.provenance import code_version
 from mobilenet_chest.tracking.store import check_reachable, masked, tracking_uri
 
@@ -60,7 +60,7 @@ def run_checks() -> list[Check]:
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     checks.append(Check("device", True, ", ".join(gpus) if gpus else f"CPU, {threads}"))
     checks.append(_reached("tracking store", check_reachable, masked(tracking_uri())))
-    checks.append(_reached("study storage", lambda: check_storage(DEFAULT), DEFAULT))
+    checks.append(_reached("study storage", lambda: storage.check_storage(storage.DEFAULT), storage.DEFAULT))
     checks.append(_cache())
     checks.append(_downloads("ImageNet weights", Path(torch.hub.get_dir()) / "checkpoints", "*.pth"))
     checks.append(_downloads("MedMNIST files", Path("~/.medmnist").expanduser(), "*.npz"))
