@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from helpers.trackers import FolderTracker, assert_same, numbers
 
 from mobilenet_chest import cache
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal, has_test_split, load_test
 from mobilenet_chest.errors import DataError, TrainingDiverged
 from mobilenet_chest.evaluation.metrics import epoch_metrics
-from mobilenet_chest.tracking.artifact_writer import LAST_FILES
 from mobilenet_chest.tracking.artifacts import ResumePoint
 from mobilenet_chest.training import checkpoint, loop, stages
 from mobilenet_chest.training.epoch import Record
@@ -37,62 +35,9 @@ END = {
     "val_sensitivity_at_specificity_90", "val_specificity_at_sensitivity_90", "val_sensitivity_at_specificity_95",
     "val_specificity_at_sensitivity_95",
 }  # fmt: skip
-CLOCK = {
-    "train_seconds", "epoch_seconds", "images_per_second", "stage1_epochs_trained", "stage1_epochs_reused",
-    "saved_seconds",
-}  # fmt: skip
 
 Make = Callable[..., Config]
 FOUR = {"stage1.epochs": 2, "stage2.epochs": 2, "stage2.schedule": "cosine", "evaluation": {"metric": "val_auc"}}
-
-
-class FolderTracker:
-    """Keeps what a run writes, in a folder and in lists."""
-
-    def __init__(self, folder: Path) -> None:
-        self.run_id: str | None = "run"
-        self.folder = folder
-        self.metrics: list[tuple[int, dict[str, float]]] = []
-
-    @contextmanager
-    def run(self, config: Config, data: TrainVal) -> Iterator[None]:
-        yield
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        self.metrics.append((step, dict(metrics)))
-
-    def log_history(self, records: Sequence[Mapping[str, float]]) -> None:
-        self.metrics += [(step, dict(record)) for step, record in enumerate(records, 1)]
-
-    def log_tags(self, tags: Mapping[str, str]) -> None: ...
-
-    def remove_file(self, path: str) -> None:
-        (self.folder / path).unlink(missing_ok=True)
-
-    def stands(self) -> ResumePoint:
-        """Where the run stands, by the newer of its two checkpoints."""
-        files = [self.folder / "checkpoints" / name for name in LAST_FILES]
-        found = [(Progress.from_state(checkpoint.load(file)["progress"]), file.name) for file in files if file.exists()]
-        return ResumePoint(*max(found, key=lambda one: one[0].epoch))
-
-    def log_file(self, path: Path, folder: str = "") -> None:
-        (self.folder / folder).mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, self.folder / folder)
-
-
-def numbers(record: Mapping[str, float]) -> dict[str, float]:
-    """Without what the clock says, and the cache."""
-    return {name: value for name, value in record.items() if name not in CLOCK}
-
-
-def assert_same(first: RunResult, second: RunResult) -> None:
-    """Bit for bit."""
-    assert numbers(first.metrics) == numbers(second.metrics)
-    assert [numbers(record) for record in first.history] == [numbers(record) for record in second.history]
-    for column in ("row", "label", "probability", "probability_tta"):
-        np.testing.assert_array_equal(getattr(first.predictions, column), getattr(second.predictions, column))
-    states = first.model.state_dict(), second.model.state_dict()
-    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 # --- what comes out ------------------------------------------------------------------------------------------------
@@ -231,7 +176,7 @@ def test_resumed_after_an_epoch_is_as_never_interrupted(
     assert (tmp_path / "checkpoints" / "best.pt").is_file()
     seen: list[int] = []
     resumed = train(
-        config, on_epoch=lambda number, record: seen.append(number), resume=FolderTracker(tmp_path).stands()
+        config, on_epoch=lambda number, record: seen.append(number), resume=FolderTracker(tmp_path).resume_point()
     )
     assert seen == list(range(epoch + 1, 5))
     assert_same(resumed, uninterrupted["whole"])
@@ -265,7 +210,7 @@ def test_resumed_in_mid_epoch_is_as_never_interrupted(
         patch.setattr(loop, "train_epoch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(config, FolderTracker(tmp_path))
-    assert_same(train(config, resume=FolderTracker(tmp_path).stands()), uninterrupted["whole"])
+    assert_same(train(config, resume=FolderTracker(tmp_path).resume_point()), uninterrupted["whole"])
 
 
 @pytest.mark.parametrize("epoch", [2, 3, 4])
@@ -281,7 +226,7 @@ def test_resumed_at_and_within_a_phase(phantom_config: Make, tmp_path: Path, epo
 
     with pytest.raises(KeyboardInterrupt):
         train(config, FolderTracker(tmp_path), on_epoch=interrupt)
-    assert_same(train(config, resume=FolderTracker(tmp_path).stands()), whole)
+    assert_same(train(config, resume=FolderTracker(tmp_path).resume_point()), whole)
 
 
 def test_a_checkpoint_without_the_logits_of_its_epochs_goes_on_without_the_figure_that_needs_them(
@@ -293,7 +238,7 @@ def test_a_checkpoint_without_the_logits_of_its_epochs_goes_on_without_the_figur
     config = phantom_config()
     with pytest.raises(KeyboardInterrupt):
         train(config, FolderTracker(tmp_path), on_epoch=interrupt)
-    progress, file = FolderTracker(tmp_path).stands()
+    progress, file = FolderTracker(tmp_path).resume_point()
     (logits,) = progress.val_logits
     assert (logits.shape, logits.dtype) == ((34,), torch.float32)
     labels = stages.prepare(config).data.val.labels.numpy()

@@ -53,7 +53,7 @@ def read_columns(
     """Return columns of a split, by the row numbers of predictions. Pixels and labels of test stay unread.
 
     Args:
-        config: The data. Where train and val are divided anew, the columns of val are those of both.
+        config: The data. Where train and val are divided again, the columns of val are those of both.
         split: Which rows.
         names: Columns that make groups.
         table: A CSV with the columns ``split`` and ``row`` (from 0, in the file) and further ones, which take

@@ -61,7 +61,7 @@ class Split:
 class TrainVal:
     """The rows that training and selection may see: never those of the test split.
 
-    With ``data.folds`` or ``data.split_seed`` they are the file's train and val rows, divided anew. Then ``rows``
+    With ``data.folds`` or ``data.split_seed`` they are the file's train and val rows, divided again. Then ``rows``
     counts val's rows after train's.
 
     Attributes:
@@ -232,7 +232,7 @@ def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tup
         patients = np.concatenate([of_train[train.rows], of_val[val.rows]])
     elif of_train is not None or of_val is not None:
         raise DataError(
-            f"{file.name}: only one of 'train_patient' and 'val_patient' is there; to divide the rows anew, the file "
+            f"{file.name}: only one of 'train_patient' and 'val_patient' is there; to divide the rows again, the file "
             "must have both, or neither"
         )
     images, labels = torch.cat([train.images, val.images]), torch.cat([train.labels, val.labels])

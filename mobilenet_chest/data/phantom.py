@@ -183,14 +183,14 @@ def _edge(distance: Floats, softness: float) -> Floats:
 
 
 def _line(distance: Floats, width: float, pixel: float) -> Floats:
-    """A bright line at distance 0; one thinner than a pixel gets fainter, as averaging over the pixel makes it."""
+    """Return a bright line at distance 0; one thinner than a pixel is fainter, as by averaging over the pixel."""
     drawn = float(np.hypot(width, 0.6 * pixel))
     level: Floats = (width / drawn) * np.exp(-np.square(distance * (1 / drawn)))
     return level
 
 
 def _attenuation(film: _Film, p: Parameters, has: NDArray[np.bool_], waves: Floats) -> Floats:
-    """The patient without exposure and noise: float32 (n, size, size), about 0 to 1.2."""
+    """Return the patients without exposure and noise: float32 (n, size, size), about 0 to 1.2."""
     u, v, a, right, pixel = film
     soft = float(np.hypot(0.02, 0.5 * pixel))
 
@@ -237,7 +237,7 @@ def _attenuation(film: _Film, p: Parameters, has: NDArray[np.bool_], waves: Floa
 
 
 def _mediastinum(film: _Film, p: Parameters, cardiomegaly: NDArray[np.bool_], soft: float) -> Floats:
-    """Heart, great vessels and aortic knob, 0 to 1: the heart is an ellipse with its apex down and to the right."""
+    """Return heart, great vessels and aortic knob, 0 to 1; the heart is an ellipse, its apex down and to the right."""
     u, v = film.u, film.v
     enlarged, normal = (low + (high - low) * p["heart_width"] for low, high in (_ENLARGED, _NORMAL))
     half = np.where(cardiomegaly, enlarged, normal) * p["chest"]
@@ -257,7 +257,7 @@ def _mediastinum(film: _Film, p: Parameters, cardiomegaly: NDArray[np.bool_], so
 
 
 def _markings(film: _Film, p: Parameters, waves: Floats) -> Floats:
-    """Vessels that fan out from the hilum, bent and broken up by the lung's texture."""
+    """Return vessels that fan out from the hilum, bent and broken up by the lung's texture."""
     texture = np.zeros_like(film.u)
     for i in range(0, 3 * _WAVES, 3):
         speed, heading, phase = 12 + 18 * waves[:, i], 2 * np.pi * waves[:, i + 1], 2 * np.pi * waves[:, i + 2]
@@ -273,7 +273,7 @@ def _markings(film: _Film, p: Parameters, waves: Floats) -> Floats:
 
 
 def _bones(film: _Film, p: Parameters, cage: Floats, soft: float) -> Floats:
-    """Spine, collar bones, shoulder blades, and back and front ribs, these within the cage only."""
+    """Return spine, collar bones, shoulder blades, and back and front ribs, the ribs within the cage only."""
     u, v, a = film.u, film.v, film.a
     arch = v + p["rib_slope"] * np.square(a - 0.28) - 0.25 * a
     turn = 2 * np.pi / p["rib_pitch"]
@@ -286,7 +286,7 @@ def _bones(film: _Film, p: Parameters, cage: Floats, soft: float) -> Floats:
 
 
 def _expose(attenuation: Floats, grain: Floats, p: Parameters) -> Bytes:
-    """Film of an attenuation: uint8 (n, size, size); ``grain`` is white noise of unit variance in the same shape."""
+    """Return films of attenuations: uint8 (n, size, size); ``grain`` is white noise of unit variance, of that shape."""
     curve = np.power(np.maximum(attenuation, 0), p["gamma"])
     # Automatic exposure: every film gets its brightness and contrast by chance, so neither tells the class.
     mean = curve.mean(axis=(1, 2), keepdims=True)

@@ -160,7 +160,7 @@ def _out_of_patience(stage: StageConfig, progress: Progress, phase: range) -> bo
 
 
 def _fixed_state(model: nn.Module) -> dict[str, Tensor]:
-    """Return copies of what training does not change, so that a snapshot copies only the rest.
+    """Return copies of what training does not change, so that a snapshot copies only what does change.
 
     That is the state of modules that stay in evaluation mode, frozen BatchNorm among them, without their parameters
     that learn all the same.

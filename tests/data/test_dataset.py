@@ -183,7 +183,7 @@ def test_folds_keep_patients_together(phantom_config: Make, own_file: Path) -> N
 
 
 def test_every_row_has_its_patient(phantom_config: Make, own_file: Path) -> None:
-    """In the cache or not, divided anew or as the file has them, with and without copies."""
+    """In the cache or not, divided again or as the file has them, with and without copies."""
     with np.load(own_file) as file:
         arrays = dict(file)
     arrays["train_images"][3] = arrays["val_images"][2]  # a copy to be dropped, if its row is one of the wanted
