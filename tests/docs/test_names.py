@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from importlib import import_module
 from pathlib import Path
@@ -73,3 +74,27 @@ def test_public_names_are_on_the_page() -> None:
 
     page = (manual.MANUAL / "python.md").read_text(encoding="utf-8")
     assert all(re.search(rf"`{name}\b", page) for name in mobilenet_chest.__all__)
+
+
+def test_quoted_messages_are_those_of_the_package() -> None:
+    page = (manual.MANUAL / "troubleshooting.md").read_text(encoding="utf-8")
+    symptoms = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| ")]
+    quoted = {
+        part.strip() for symptom in symptoms for quote in re.findall(r"`([^`]+)`", symptom) for part in quote.split("…")
+    }
+    fragments = {part for part in quoted if " " in part}
+    assert len(fragments) >= 4
+    texts = [text for file in manual.MANUAL.parent.rglob("*.py") for text in literals(file)]
+    assert {part for part in fragments if not any(part in text for text in texts)} == set()
+
+
+def literals(file: Path) -> list[str]:
+    """Return the string literals of a source file; what an f-string fills in becomes an empty string."""
+    nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    joined = [node for node in nodes if isinstance(node, ast.JoinedStr | ast.Constant)]
+    return [
+        "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+        if isinstance(node, ast.JoinedStr)
+        else str(node.value)
+        for node in joined
+    ]

@@ -22,10 +22,14 @@ from mobilenet_chest.data.dataset import load_train_val
 ROOT = Path(__file__).parents[2]
 SHELL_SYNTAX = re.compile(r"[|<>;&`$]")
 
+INTERRUPTED = 130
+"""Exit code of a command that was interrupted."""
+
 
 def run_line(line: str) -> str:
-    """Run a line of a shell and return what it prints on both streams, in the order in which it prints it.
+    """Run a line of a shell and return what it prints on stdout, or where that is nothing, on stderr.
 
+    Progress goes to stderr and differs from run to run; an error is all that a refused command prints.
     ``mobilenet-chest …``, ``python sweep.py …`` and ``python train.py …`` run in this process, all else in a shell.
     """
     words = shlex.split(line)
@@ -45,31 +49,35 @@ def run_line(line: str) -> str:
 
 def _in_shell(line: str) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", line],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"PATH": path},
-    )
-    return done.stdout
+    variables = os.environ | {"PATH": path}
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=variables, check=False)
+    return done.stdout or done.stderr
 
 
 def _in_process(script: str, words: list[str], variables: dict[str, str]) -> str:
-    printed = io.StringIO()
+    """Run a script with arguments here.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted, so what it printed is not its output.
+    """
+    out, err = io.StringIO(), io.StringIO()
     with _unchanged_process(), pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
         patch.setattr(sys, "argv", words)
-        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), contextlib.suppress(SystemExit):
-            if script == "mobilenet_chest":
-                from mobilenet_chest.cli import main
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                if script == "mobilenet_chest":
+                    from mobilenet_chest.cli import main
 
-                main()
-            else:
-                runpy.run_path(script, run_name="__main__")
+                    main()
+                else:
+                    runpy.run_path(script, run_name="__main__")
+            except SystemExit as end:
+                if end.code == INTERRUPTED:
+                    raise KeyboardInterrupt from None
     load_train_val.cache_clear()
-    return printed.getvalue()
+    return out.getvalue() or err.getvalue()
 
 
 @contextlib.contextmanager
