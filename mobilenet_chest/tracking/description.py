@@ -1,4 +1,4 @@
-"""What a run says of itself when it is made: parameters, tags, datasets."""
+"""What a run is described by when it is made: tags, parameters, datasets."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ from typing import Any
 
 from mobilenet_chest.config import Config, flatten
 from mobilenet_chest.data.dataset import TrainVal
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox.writes import Write
 from mobilenet_chest.tracking.provenance import code_version, owner_tag
 
 
 def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
-    """The tags that every run has."""
+    """Return the tags that every run has."""
     return {
-        "model": config.model.name,
-        "weights": config.model.weights,
-        "dataset": config.data.dataset,
-        "config_digest": config.digest(),
-        "data_digest": data.digest,
-        "val_digest": data.val.digest[:16],
-        "classes": " / ".join(data.classes),
+        tags.MODEL: config.model.name,
+        tags.WEIGHTS: config.model.weights,
+        tags.DATASET: config.data.dataset,
+        tags.CONFIG_DIGEST: config.digest(),
+        tags.DATA_DIGEST: data.digest,
+        tags.VAL_DIGEST: data.val.digest[:16],
+        tags.CLASSES: " / ".join(data.classes),
         "mlflow.user": user(),
         "mlflow.source.name": Path(sys.argv[0]).name,
-        "mlflow.source.git.commit": code_version()["git_commit"],
+        "mlflow.source.git.commit": code_version()[tags.GIT_COMMIT],
         **code_version(),
         **owner_tag(),
     }
 
 
 def run_params(config: Config) -> dict[str, str]:
-    """The resolved experiment by dotted paths, as text."""
+    """Return the resolved experiment as text, by dotted path."""
     fields = config.resolved() if config.search else config.training_fields()
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in flatten(fields).items()}
 
 
 def run_inputs(config: Config, data: TrainVal) -> Write:
-    """Training and validation rows as MLflow's datasets."""
+    """Return the write that adds training and validation rows as datasets of MLflow."""
     inputs: list[dict[str, Any]] = []
     for context, split in (("train", data.train), ("val", data.val)):
         schema = {"images": ["uint8", list(split.images.shape)], "labels": ["uint8", [len(split)]]}
@@ -59,7 +60,7 @@ def run_inputs(config: Config, data: TrainVal) -> Write:
 
 
 def user() -> str:
-    """Name of the account, as MLflow records users."""
+    """Return the name of the account, as MLflow records users."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without an account, as containers have

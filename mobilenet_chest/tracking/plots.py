@@ -1,4 +1,4 @@
-"""The two pictures of the source report (section 5): training curves, and a grid of validation predictions."""
+"""Plots of a run: training curves and grid of predictions (section 5 of the source report), reliability, thresholds."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ PLAIN, CALIBRATED = "#0969da", "#bf5700"
 
 ROWS, COLUMNS = 4, 5
 WIDTH, HEIGHT = 1.2, 1.25
-"""Of a picture with its margin and what is written above it, in sides of a picture."""
+"""Size of an image with its margin and title, in sides of an image."""
 
-QUICKLY = {"compress_level": 1}
-"""Every trial draws: a quarter of the time to compress, for a file that is a third larger."""
+FAST_PNG = {"compress_level": 1}
+"""Compression of PNG files: a quarter of the time, for a file that is a third larger."""
 
 
 def training_curves(history: Sequence[Record], best_epoch: int, path: Path) -> None:
-    """Loss on the left, accuracy on the right, of training and validation; the best epoch red, the stages apart."""
+    """Draw loss (left) and accuracy (right) of training and validation, with the best epoch in red.
+
+    Args:
+        history: A record for each epoch.
+        best_epoch: Its number, from 1.
+        path: The PNG file.
+    """
     epochs = np.arange(1, len(history) + 1)
     stage1_epochs = sum(record["stage"] == 1 for record in history)
     from matplotlib.figure import Figure  # only where a picture is drawn: it takes long
@@ -42,15 +48,24 @@ def training_curves(history: Sequence[Record], best_epoch: int, path: Path) -> N
         axes.set(xlabel="epoch", ylabel=quantity, title=quantity.capitalize())
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    figure.savefig(path, dpi=110, pil_kwargs=QUICKLY)
+    figure.savefig(path, dpi=110, pil_kwargs=FAST_PNG)
 
 
 def prediction_grid(
     split: Split, predictions: Predictions, classes: tuple[str, str], threshold: float, seed: int, path: Path
 ) -> None:
-    """A 4×5 grid of 20 random images: border green when right, red when wrong; truth, prediction, confidence.
+    """Draw a 4×5 grid of 20 random images with true class, predicted class and confidence.
 
-    Predictions are with TTA at ``threshold``; confidence is the probability of the predicted class.
+    The border is green if the prediction is right, and red if it is wrong. Predictions are made with TTA at
+    ``threshold``; the confidence is the probability of the predicted class.
+
+    Args:
+        split: Images; row ``i`` belongs to ``predictions`` row ``i``.
+        predictions: With ``probability_tta``.
+        classes: Names of classes 0 and 1.
+        threshold: From here on class 1 is predicted.
+        seed: Chooses the images.
+        path: The PNG file.
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:20])
     from matplotlib.figure import Figure  # only where a picture is drawn: it takes long
@@ -77,11 +92,18 @@ def prediction_grid(
         axes.text(left + 0.5, top - 0.03, title, fontsize=8, color=color, ha="center", va="bottom")
     axes.set(xlim=(0, COLUMNS * WIDTH), ylim=(ROWS * HEIGHT, 0), aspect="equal")
     figure.suptitle(f"Validation images: truth, then prediction (TTA, threshold {threshold:.2f})")
-    figure.savefig(path, dpi=90, pil_kwargs=QUICKLY)
+    figure.savefig(path, dpi=90, pil_kwargs=FAST_PNG)
 
 
 def reliability_diagram(labels: Labels, plain: Probabilities, calibrated: Probabilities, path: Path) -> None:
-    """Observed against predicted shares of class 1, with 95% intervals, before and after calibration."""
+    """Draw observed against predicted shares of class 1, with 95% intervals, before and after calibration.
+
+    Args:
+        labels: uint8 (n,).
+        plain: float64 (n,), probabilities as trained.
+        calibrated: float64 (n,), calibrated probabilities, cross-fitted.
+        path: The PNG file.
+    """
     from matplotlib.figure import Figure  # only where a picture is drawn: it takes long
 
     figure = Figure(figsize=(6, 5.6), layout="constrained")
@@ -89,22 +111,22 @@ def reliability_diagram(labels: Labels, plain: Probabilities, calibrated: Probab
     axes.plot([0, 1], [0, 1], color="#8c959f", linestyle="--")
     kinds = (("as trained", plain, PLAIN, "o"), ("calibrated, cross-fitted", calibrated, CALIBRATED, "s"))
     for name, probabilities, color, marker in kinds:
-        found = reliability(labels, probabilities)
-        # a rounding below 0 is no length
-        arms = np.maximum([found.observed - found.low, found.high - found.observed], 0)
+        curve = reliability(labels, probabilities)
+        # rounding can give a length below 0
+        arms = np.maximum([curve.observed - curve.low, curve.high - curve.observed], 0)
         axes.errorbar(
-            found.predicted, found.observed, arms, fmt=marker, color=color, markersize=5, elinewidth=1, capsize=2,
-            label=f"{name}: ECE {found.ece:.3f} ({found.bias:.3f} by chance)",
+            curve.predicted, curve.observed, arms, fmt=marker, color=color, markersize=5, elinewidth=1, capsize=2,
+            label=f"{name}: ECE {curve.ece:.3f} ({curve.bias:.3f} by chance)",
         )  # fmt: skip
     axes.set(xlabel="predicted probability of class 1", ylabel="observed share of class 1", title="Reliability",
              xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))  # fmt: skip
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    figure.savefig(path, dpi=110, pil_kwargs=QUICKLY)
+    figure.savefig(path, dpi=110, pil_kwargs=FAST_PNG)
 
 
 def threshold_picture(labels: Labels, probabilities: Probabilities, threshold: float, path: Path) -> None:
-    """Accuracy, sensitivity, specificity, PPV and NPV over thresholds; the chosen threshold as a red line."""
+    """Draw accuracy, sensitivity, specificity, PPV and NPV over thresholds, with the chosen threshold in red."""
     from matplotlib.figure import Figure  # only where a picture is drawn: it takes long
 
     curve, point = threshold_curve(labels, probabilities), point_at(labels, probabilities, threshold)
@@ -125,4 +147,4 @@ def threshold_picture(labels: Labels, probabilities: Probabilities, threshold: f
     )  # fmt: skip
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="lower center", ncols=3)
-    figure.savefig(path, dpi=110, pil_kwargs=QUICKLY)
+    figure.savefig(path, dpi=110, pil_kwargs=FAST_PNG)

@@ -1,4 +1,4 @@
-"""Where a run comes from: the code that makes its figures traceable, and the process that writes it."""
+"""Provenance of a run: the version of the code that made it, and the process that writes it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Any
 import psutil
 
 from mobilenet_chest import __version__
-from mobilenet_chest.tracking.tags import OWNER
+from mobilenet_chest.tracking.tags import GIT_COMMIT, GIT_DIRTY, OWNER, PACKAGE_VERSION
 
 
 @lru_cache(maxsize=1)
 def code_version() -> dict[str, str]:
-    """``git_commit``, ``git_dirty`` (true, false) and ``package_version`` of this package's own source tree.
+    """Return the tags ``git_commit``, ``git_dirty`` (true, false) and ``package_version`` of this source tree.
 
     MLflow looks at the folder of the running script, which is not the project for an installed command, and does
     not record uncommitted changes. Outside a checkout both are ``unknown``.
@@ -29,34 +29,37 @@ def code_version() -> dict[str, str]:
     commit = _git(folder, "rev-parse", "HEAD")
     changes = _git(folder, "status", "--porcelain") if commit else None
     return {
-        "git_commit": commit or "unknown",
-        "git_dirty": "unknown" if changes is None else str(bool(changes)).lower(),
-        "package_version": __version__,
+        GIT_COMMIT: commit or "unknown",
+        GIT_DIRTY: "unknown" if changes is None else str(bool(changes)).lower(),
+        PACKAGE_VERSION: __version__,
     }
 
 
 def _git(folder: Path, *words: str) -> str | None:
     try:
         answer = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):  # no git here, or a folder that does not answer: not known
+    except (OSError, subprocess.TimeoutExpired):  # no git here, or a folder that does not answer
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def identity() -> dict[str, Any]:
-    """This process, told apart from a later one with the same number and from one of another machine."""
+    """Return what tells this process from all others: ``host``, ``machine``, ``pid`` and ``started`` (seconds).
+
+    A later process may have the same number, and so may one of another machine.
+    """
     return _identity(psutil.Process(os.getpid()))
 
 
 def owner_tag() -> dict[str, str]:
-    """This process as the one that writes a run."""
+    """Return the tag that names this process as the owner of a run."""
     return {OWNER: json.dumps(identity())}
 
 
 def lineage() -> list[dict[str, Any]]:
-    """This process and those that it descends from."""
+    """Return the identities of this process and of those that it descends from."""
     process = psutil.Process(os.getpid())
-    return [_identity(one) for one in (process, *process.parents())]
+    return [_identity(ancestor) for ancestor in (process, *process.parents())]
 
 
 def _identity(process: psutil.Process) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def _identity(process: psutil.Process) -> dict[str, Any]:
 
 
 def is_same_process(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
-    """Whether two identities are of one process."""
+    """Return whether two identities are of one process."""
     if one is None or other is None:
         return False
     same = all(one[name] == other[name] for name in ("host", "machine", "pid"))
@@ -72,9 +75,9 @@ def is_same_process(one: Mapping[str, Any] | None, other: Mapping[str, Any] | No
 
 
 def process_alive(worker: Mapping[str, Any] | None) -> bool | None:
-    """Whether a worker still runs; ``None`` where that cannot be seen from here: on another machine, or stopped.
+    """Return whether a process still runs; ``None`` if this cannot be known: it is on another machine, or stopped.
 
-    No ``worker`` at all is one that died before it said who it is.
+    ``worker`` is ``None`` for a process that died before it could write its identity.
     """
     if worker is None:
         return False
@@ -92,13 +95,16 @@ def process_alive(worker: Mapping[str, Any] | None) -> bool | None:
 
 
 def may_be_alive(worker: Mapping[str, Any] | None) -> bool:
-    """Whether a worker may still run: one that cannot be asked from here counts as alive."""
+    """Return whether a process may still run: one of which this cannot be known counts as alive."""
     return process_alive(worker) is not False
 
 
 @lru_cache(maxsize=1)
 def _machine() -> dict[str, str]:
-    """Containers may share a name, and number their processes each for itself; a restart begins anew."""
+    """Return host name and a digest of boot and process namespace.
+
+    Containers may share a host name, and each numbers its processes for itself; so does a machine after a restart.
+    """
     parts = [Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")]
     seen = [parts[0].read_text().strip(), str(parts[1].readlink())] if all(part.exists() for part in parts) else []
     return {"host": socket.gethostname(), "machine": hashlib.sha256("".join(seen).encode()).hexdigest()[:12]}

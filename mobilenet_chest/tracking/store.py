@@ -1,4 +1,4 @@
-"""Reaching MLflow: where it is, whether it answers and can be written, its databases made once."""
+"""The tracking store: its address without password, whether it can be used, a client of it, what its errors say."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mobilenet_chest.tracking.client import answer_within, is_away
 logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 5.0
-"""How long a server may take to say that it is well."""
+"""How long a server may take to answer a check of its health."""
 
 REQUEST_SECONDS = 5
 """How long a store may take to answer a request that cannot be kept for later."""
@@ -34,58 +34,59 @@ MIGRATIONS_LOCK = 1_296_844_364
 """Key of PostgreSQL's advisory lock on making MLflow's tables; any number that nothing else in the database uses."""
 
 REASON_LETTERS = 300
+"""Longest reason that a message quotes."""
 
 
 def _quieten() -> None:
-    """What MLflow prints, on stdout too, where ``--json`` has its one document."""
-    # bars for files of this machine's own disk, one after the other, would bury what a command says
+    """Stop what MLflow prints on stdout, where ``--json`` has its one document, and on stderr."""
+    # a progress bar for each file would hide what a command says
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    # at the end of a run the server's address, with the password in it
+    # MLflow prints the server's address, with the password in it, at the end of a run
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
-_quieten()  # for those that make a client of their own, too
+_quieten()  # also for callers that make a client without connect()
 
 
 def tracking_uri() -> str:
-    """Where MLflow's own variables say; MLflow's default (``mlflow.db`` in the working folder) otherwise."""
+    """Return the address that MLflow's variables name, or MLflow's default: ``mlflow.db`` in the working folder."""
     return str(mlflow.get_tracking_uri())
 
 
 def masked(uri: str) -> str:
-    """``uri`` without its password, in front of the host or in the query, for people and logs."""
+    """Return an address without its password, which may be before the host or in the query."""
     hidden = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", uri)
     return re.sub(r"(?i)([?&][^=&#]*(?:pass|pwd|secret|token|key)[^=&#]*=)[^&#\s]*", r"\1***", hidden)
 
 
 def without_password(text: str) -> str:
-    """A text in which MLflow may have put the address of its store, password and all."""
+    """Return a text of MLflow with the password removed from the store's address."""
     uri = tracking_uri().rstrip("/")
     return text.replace(uri, masked(uri))
 
 
 @contextmanager
 def as_tracking_lost() -> Iterator[None]:
-    """What the store fails with in the midst of it becomes an error of this package, in a line without a password.
+    """Turn errors of MLflow in the block into an error of this package, in one line without a password.
 
     Raises:
-        TrackingLost: It said no, or does not answer any more.
+        TrackingLost: The store refused, or does not answer any more.
     """
     try:
         yield
     except (MlflowException, requests.RequestException) as error:
         raise TrackingLost(
-            f"tracking store {masked(tracking_uri())}: {reason(error)}; see that it runs, then give the same command "
+            f"tracking store {masked(tracking_uri())}: {reason(error)}; see that it runs, then run the same command "
             "again"
         ) from error
 
 
 @contextmanager
 def store_required(timeout: int = REQUEST_SECONDS) -> Iterator[None]:
-    """For what cannot be kept for later: making a run, taking it over, reading what it has.
+    """Limit the time of requests in the block that cannot be kept for later, such as making or reading a run.
 
     Args:
-        timeout: Seconds that the store may take for an answer, twice at most.
+        timeout: Seconds that the store may take to answer; it is asked twice at most.
 
     Raises:
         TrackingError: The store is away.
@@ -97,16 +98,16 @@ def store_required(timeout: int = REQUEST_SECONDS) -> Iterator[None]:
         if not is_away(error):
             raise
         raise TrackingError(
-            f"tracking store {masked(tracking_uri())} is away ({reason(error)}); give the same command again when it "
+            f"tracking store {masked(tracking_uri())} is away ({reason(error)}); run the same command again when it "
             "is back"
         ) from error
 
 
 def check_reachable() -> None:
-    """See that the tracking store can be used, in seconds and without leaving anything behind.
+    """Check within seconds that the tracking store can be used, without leaving anything behind.
 
     Raises:
-        TrackingError: It does not answer, cannot be written, or is of a kind MLflow no longer has.
+        TrackingError: It does not answer, cannot be written, or is a file store, which MLflow no longer has.
     """
     uri = tracking_uri()
     scheme = uri.partition(":")[0].lower() if ":" in uri else ""
@@ -124,10 +125,10 @@ def check_reachable() -> None:
 
 
 def wait_reachable(seconds: float) -> None:
-    """Wait for a tracking store that is away, with a line on stderr when there is something to wait for.
+    """Wait for a tracking store that is away; the first wait is logged.
 
     Raises:
-        TrackingError: It is still away after that many seconds, as :func:`check_reachable` says it.
+        TrackingError: It is still away after so many seconds.
     """
     deadline, waits = time.monotonic() + seconds, False
     while True:
@@ -143,10 +144,10 @@ def wait_reachable(seconds: float) -> None:
 
 
 def connect() -> MlflowClient:
-    """A client of a store that exists and answers; a fresh database is made by one process at a time.
+    """Return a client of a store that exists and answers; a fresh database is created by one process at a time.
 
     Raises:
-        TrackingError: As :func:`check_reachable`.
+        TrackingError: The store cannot be used, as :func:`check_reachable` finds.
     """
     check_reachable()
     _quieten()
@@ -154,18 +155,21 @@ def connect() -> MlflowClient:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     uri = tracking_uri()
     try:
-        with _alone(uri), answer_within(None):
+        with _migration_lock(uri), answer_within(None):
             client = MlflowClient()
-            client.search_experiments(max_results=1)  # opens the store, which runs the migrations of a fresh one
+            client.search_experiments(max_results=1)  # opens the store; a fresh one runs its migrations
     except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise TrackingError(f"tracking store {masked(uri)}: {reason(error)}; see `mobilenet-chest doctor`") from error
     return client
 
 
 @contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """One process at a time at a database: those that open a fresh one at once all run its migrations, which leaves an
-    SQLite file unusable and fails most of them at PostgreSQL. A server sees to it itself."""
+def _migration_lock(uri: str) -> Iterator[None]:
+    """Hold a lock while a database is opened; a server needs none.
+
+    Processes that open a fresh database at once all run its migrations: an SQLite file is unusable afterwards, and most
+    of the processes fail at PostgreSQL.
+    """
     if uri.startswith("sqlite:"):
         with FileLock(f"{sqlite_path(uri)}.lock"):
             yield
@@ -179,34 +183,34 @@ def _alone(uri: str) -> Iterator[None]:
 
 
 def experiment_id(client: MlflowClient, name: str) -> str:
-    """The id of an experiment, made when there is none.
+    """Return the id of an experiment, which is created if there is none.
 
     Raises:
-        TrackingError: It exists, deleted.
+        TrackingError: The experiment is deleted.
     """
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         try:
             return str(client.create_experiment(name))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = client.get_experiment_by_name(name)  # another process was quicker
-    if found is None or found.lifecycle_stage != "active":
+            experiment = client.get_experiment_by_name(name)  # another process was quicker
+    if experiment is None or experiment.lifecycle_stage != "active":
         raise TrackingError(
             f"MLflow experiment '{name}' is deleted; bring it back with `mlflow experiments restore`, or set "
             "tracking.experiment to another name"
         )
-    return str(found.experiment_id)
+    return str(experiment.experiment_id)
 
 
 def all_experiment_ids(client: MlflowClient) -> list[str]:
-    """Ids of all active experiments."""
+    """Return the ids of all active experiments."""
     return [str(experiment.experiment_id) for experiment in client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
 
 
 def sqlite_path(uri: str) -> Path:
-    """File of a ``sqlite:///`` address."""
+    """Return the file of a ``sqlite:///`` address."""
     return Path(sqlalchemy.make_url(uri).database or "mlflow.db")
 
 
@@ -223,7 +227,7 @@ def _check_server(uri: str) -> None:
 
 
 def database_problem(uri: str) -> str | None:
-    """Why an SQLAlchemy address cannot be used, in a few words; ``None`` when it can. Leaves nothing behind.
+    """Return why an SQLAlchemy address cannot be used, or ``None`` if it can; nothing is left behind.
 
     Raises:
         ModuleNotFoundError: The database's driver is not installed.
@@ -232,8 +236,8 @@ def database_problem(uri: str) -> str | None:
         url = sqlalchemy.make_url(uri)
         if url.get_backend_name() == "sqlite":
             return _file_problem(Path(url.database or "").absolute())
-        if "@" in (url.host or ""):  # a part of the password, which the driver's own message would show as the host
-            return f"{masked(uri)} has an @ too many; write one in the user's name or password as %40"
+        if "@" in (url.host or ""):  # a part of the password: the driver's message would show it as the host
+            return f"{masked(uri)} has one @ too many; write an @ in the user's name or password as %40"
         engine = sqlalchemy.create_engine(url)
         with engine.connect():
             pass
@@ -266,10 +270,10 @@ def _check_database(uri: str) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, in a line, without a password."""
-    # a database's own words, which SQLAlchemy and MLflow wrap into their own and into the statement
-    said = getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error
-    line = masked(without_password((str(said).strip() or type(said).__name__).splitlines()[0]))
-    if "Caused by " in line:  # of a server that cannot be reached MLflow tells the address three times before the cause
+    """Return what an error says, in one line of at most :data:`REASON_LETTERS`, without a password."""
+    # the database's own message: SQLAlchemy and MLflow wrap it into theirs and into the statement
+    source = getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error
+    line = masked(without_password((str(source).strip() or type(source).__name__).splitlines()[0]))
+    if "Caused by " in line:  # MLflow repeats the address of a server three times before it gives the cause
         line = line.rpartition("Caused by ")[2].rpartition(": ")[2].strip("()\"' ")
     return line if len(line) <= REASON_LETTERS else f"{line[:REASON_LETTERS]}…"

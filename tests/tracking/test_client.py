@@ -23,6 +23,7 @@ from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.tracking.client import answer_within, is_away
 from mobilenet_chest.tracking.outbox.writes import send
+from mobilenet_chest.tracking.run_predictions import load_run_predictions
 from mobilenet_chest.tracking.store import connect, reason
 
 
@@ -80,12 +81,13 @@ class Handler(BaseHTTPRequestHandler):
         assert isinstance(server, Answers)
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         server.asked += 1
-        if server.status == 0:
+        status = 200 if server.asked <= server.well else server.status
+        if status == 0:
             self.close_connection = True
             self.connection.close()
             return
         body = server.body.encode()
-        self.send_response(server.status)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Retry-After", "60")
         self.end_headers()
@@ -98,6 +100,7 @@ class Handler(BaseHTTPRequestHandler):
 class Answers(ThreadingHTTPServer):
     daemon_threads = True
     status, body, asked = 200, "{}", 0
+    well = 0  # how many requests are answered with 200 before the status counts
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A connection closed on purpose."""
@@ -238,6 +241,18 @@ def test_limits_give_way_to_the_user(server: Answers, monkeypatch: pytest.Monkey
     with answer_within(2, retries=0):
         assert asks(server) == 4
         assert dict(os.environ) == before  # the process as a whole is as it was
+
+
+@pytest.mark.usefixtures("unlimited")
+def test_limits_count_in_the_threads_that_load_predictions(server: Answers, client: MlflowClient, run_id: str) -> None:
+    """Files are fetched in threads of this package, and MLflow fetches each in a thread of its own."""
+    server.status, server.well = 0, 1  # the list of files is answered, the file itself is not
+    run = client.get_run(run_id)
+    run.info._artifact_uri = f"http://127.0.0.1:{server.server_port}/api/2.0/mlflow-artifacts/artifacts/files"
+    with answer_within(2, retries=1):
+        stored = load_run_predictions([run])
+    assert isinstance(stored[run_id], str)
+    assert server.asked == 1 + 2
 
 
 @pytest.mark.parametrize("from_user", [False, True])

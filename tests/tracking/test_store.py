@@ -103,7 +103,7 @@ def test_a_database(tracking: Path) -> None:
     assert set(all_experiment_ids(client)) == {"0", first}
     client.delete_experiment(first)
     assert all_experiment_ids(client) == ["0"]
-    with pytest.raises(TrackingError, match="'chest' is deleted; bring it back with `mlflow experiments restore`"):
+    with pytest.raises(TrackingError, match="'chest' .*`mlflow experiments restore`"):
         experiment_id(client, "chest")
 
 
@@ -152,8 +152,8 @@ def test_a_server_answers_to_its_own_name_only(
 @pytest.mark.parametrize("folder", ["/sys", "/proc", "/nowhere"])
 def test_folders_that_cannot_be_written(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     line = refusal(f"sqlite:///{folder}/mlflow.db", monkeypatch)
-    assert line.startswith(f"MLflow's database: cannot write mlflow.db in {folder} (")
-    assert line.endswith("go to a folder you can write, or set MLFLOW_TRACKING_URI")
+    for fact in (f"mlflow.db in {folder} (", "MLFLOW_TRACKING_URI"):
+        assert fact in line
 
 
 def test_a_file_that_is_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,15 +167,16 @@ def test_a_file_that_is_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("uri", ["mlruns", "file:///mlruns"])
 def test_the_file_store_is_gone(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "MLflow has no file store any more; set sqlite:///mlflow.db" in refusal(uri, monkeypatch)
+    line = refusal(uri, monkeypatch)
+    for fact in (f"MLFLOW_TRACKING_URI={uri}", "file store", "sqlite:///mlflow.db"):
+        assert fact in line
 
 
 def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    assert refusal("http://127.0.0.1:9", monkeypatch) == (
-        "no tracking server answers at http://127.0.0.1:9 (ConnectionError); start one with `mlflow server`, or unset "
-        "MLFLOW_TRACKING_URI to use a local file"
-    )
+    line = refusal("http://127.0.0.1:9", monkeypatch)
+    for fact in ("http://127.0.0.1:9 (ConnectionError)", "`mlflow server`", "MLFLOW_TRACKING_URI"):
+        assert fact in line
 
 
 def test_a_server_that_is_ill(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

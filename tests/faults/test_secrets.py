@@ -171,7 +171,7 @@ def test_what_a_store_fails_with_is_one_line(dying_server: str, monkeypatch: pyt
         client.search_registered_models()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", dying_server)
     with (
-        pytest.raises(TrackingLost, match=r"tracking store http://ann:\*\*\*@127.0.0.1:.*; see that it runs") as caught,
+        pytest.raises(TrackingLost, match=r"http://ann:\*\*\*@127.0.0.1:") as caught,
         as_tracking_lost(),
     ):
         client.search_registered_models()
