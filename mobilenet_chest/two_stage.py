@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from torch import Tensor
 
@@ -18,11 +20,15 @@ from mobilenet_chest.tracking import NullTracker, Tracker, tags
 from mobilenet_chest.tracking.artifact_writer import ArtifactWriter, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint
 from mobilenet_chest.training.epoch import Record
-from mobilenet_chest.training.final_metrics import final_metrics
-from mobilenet_chest.training.memory import keep_freed_memory
-from mobilenet_chest.training.predict import predict
+from mobilenet_chest.training.final_metrics import evaluate_best
 from mobilenet_chest.training.progress import Progress
-from mobilenet_chest.training.stages import prepare, train_stage1, train_stage2
+from mobilenet_chest.training.stages import prepare, to_device, train_stage1, train_stage2
+
+OnEpoch = Callable[[int, Record], bool | None]
+"""Called with the epoch, counted over both stages from 1, and its record; True ends the training."""
+
+PREFIX = "mobilenet-chest-"
+"""Beginning of the names of temporary folders."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +55,7 @@ class RunResult:
 def train(
     config: Config,
     tracker: Tracker | None = None,
-    on_epoch: Callable[[int, Record], bool | None] | None = None,
+    on_epoch: OnEpoch | None = None,
     resume: ResumePoint | None = None,
     teacher_logits: Tensor | None = None,
 ) -> RunResult:
@@ -61,42 +67,25 @@ def train(
     Args:
         config: The experiment.
         tracker: Where to write; nowhere by default.
-        on_epoch: Called with the epoch, counted over both stages from 1, and its record. True ends the training
-            there, and the best epoch so far is evaluated.
-        resume: Where to resume an unfinished run of the same config, from
-            :func:`~mobilenet_chest.tracking.artifacts.resume_point`.
+        on_epoch: Called after each epoch; True ends the training there, and the best epoch so far is evaluated.
+        resume: Where to resume an unfinished run of the same config: :func:`~.tracking.artifacts.resume_point`.
         teacher_logits: float (n,) of another network for the training rows, where ``loss.distill_weight`` is not 0.
 
     Raises:
         UserError: Something is wrong with the input; raised before a run is made.
         TrainingDiverged: The loss, or a prediction, is NaN or infinite.
     """
-    started, metric = time.perf_counter(), config.evaluation.metric
-    tracker = tracker or NullTracker()
-
+    started, tracker = time.perf_counter(), tracker or NullTracker()
     # 1. Prepare. What is wrong with the input shows here, before a run exists.
     prepared = prepare(config, teacher_logits)
-    model = prepared.model.to(prepared.device)
-    if prepared.device.type == "cpu":
-        keep_freed_memory()
+    to_device(prepared)
     progress = resume.progress if resume else Progress()
-    seconds_before_resume = progress.elapsed
-
-    with (
-        tracker.run(config, prepared.data),
-        interrupts.translated(),
-        tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder,
-    ):
+    seconds_before_resume, stopped = progress.elapsed, False
+    with tracker.run(config, prepared.data), interrupts.translated(), TemporaryDirectory(prefix=PREFIX) as folder:
         artifacts = ArtifactWriter(tracker, config, Path(folder), resume.file if resume else None)
+        after_epoch = partial(_after_epoch, artifacts, tracker, progress, on_epoch)
         tracker.log_history(progress.history)  # a killed run may not have logged its last epoch
-
-        def after_epoch(record: Record) -> bool:
-            artifacts.save_last(progress)  # before the metrics: an epoch that was logged is never trained again
-            tracker.log_metrics(record, progress.epoch)
-            return bool(on_epoch and on_epoch(progress.epoch, record))
-
-        stopped = False
-        try:
+        with _saving_when_interrupted(artifacts, progress, config):
             # 2. Stage 1: the head learns on the frozen backbone, or an equal earlier stage 1 is reused.
             if progress.stage == 1:
                 stopped = train_stage1(config, prepared, progress, after_epoch)
@@ -104,22 +93,11 @@ def train(
                 if progress.best_epoch:
                     artifacts.checkpoint("stage1_best.pt", progress, progress.best)
             # 3. Stage 2: fine-tuning, from the best state of stage 1.
-            if not stopped:
-                stopped = train_stage2(config, prepared, progress, after_epoch)
-        except BaseException as error:
-            if interrupts.caused(error):
-                artifacts.save_interrupted(progress, progress.overall_best(metric))
-            raise
-
-        # 4. Evaluate the best epoch of both stages.
-        best = progress.overall_best(metric)
-        model.load_state_dict(best.model)
-        predictions = predict(model, prepared.data.val, prepared.device)
-        metrics = final_metrics(config, prepared, progress, best, predictions)
-        # what a reused stage 1, or the run before it was resumed, took is part of what the result cost
+            stopped = stopped or train_stage2(config, prepared, progress, after_epoch)
+        # 4. Evaluate the best epoch of both stages. What was spent before, or saved, is part of what the result cost.
+        best, predictions, metrics = evaluate_best(config, prepared, progress)
         earlier = seconds_before_resume if resume else progress.stage1.saved_seconds
         metrics["train_seconds"] = earlier + time.perf_counter() - started
-
         # 5. Store. One step past the last epoch, so that MLflow shows the metrics of the best epoch as the run's own.
         tracker.log_metrics(metrics, progress.epoch + 1)
         artifacts.checkpoint("best.pt", progress, best, metrics)
@@ -128,4 +106,24 @@ def train(
         status = "stopped" if stopped else "finished"
         tracker.log_tags({tags.RESULT: status})
     remove_last(tracker)
-    return RunResult(tracker.run_id, status, metrics, progress.history, predictions, model.eval())
+    return RunResult(tracker.run_id, status, metrics, progress.history, predictions, prepared.model.eval())
+
+
+def _after_epoch(
+    artifacts: ArtifactWriter, tracker: Tracker, progress: Progress, on_epoch: OnEpoch | None, record: Record
+) -> bool:
+    """Save and log an epoch; return whether ``on_epoch`` ends the training."""
+    artifacts.save_last(progress)  # before the metrics: an epoch that was logged is never trained again
+    tracker.log_metrics(record, progress.epoch)
+    return bool(on_epoch and on_epoch(progress.epoch, record))
+
+
+@contextmanager
+def _saving_when_interrupted(artifacts: ArtifactWriter, progress: Progress, config: Config) -> Iterator[None]:
+    """Save the best and the last epoch when an interrupt ends the block."""
+    try:
+        yield
+    except BaseException as error:
+        if interrupts.caused(error):
+            artifacts.save_interrupted(progress, progress.overall_best(config.evaluation.metric))
+        raise

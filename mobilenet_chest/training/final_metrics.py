@@ -1,6 +1,8 @@
-"""The metrics of a finished training, of its best epoch."""
+"""The evaluation of a finished training: predictions and metrics of its best epoch."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 
@@ -9,22 +11,30 @@ from mobilenet_chest.evaluation.crossfit import crossfit_all_accuracy
 from mobilenet_chest.evaluation.metrics import selection_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.models.zoo import parameter_counts
+from mobilenet_chest.training.predict import predict
 from mobilenet_chest.training.progress import BestEpoch, Progress
 from mobilenet_chest.training.stages import Prepared
 
 
-def final_metrics(
-    config: Config, prepared: Prepared, progress: Progress, best: BestEpoch, predictions: Predictions
-) -> dict[str, float]:  # fmt: skip
-    """Return all metrics of a run except its duration, by their names.
+class Evaluation(NamedTuple):
+    """The best epoch of both stages, its predictions of the validation split, and the run's metrics by name."""
 
-    Args:
-        config: The experiment.
-        prepared: Its data and model.
-        progress: After the last epoch.
-        best: The best epoch of both stages.
-        predictions: Of the validation split, by the model of that epoch.
+    best: BestEpoch
+    predictions: Predictions
+    metrics: dict[str, float]
+
+
+def evaluate_best(config: Config, prepared: Prepared, progress: Progress) -> Evaluation:
+    """Load the best epoch of both stages into the model and evaluate it on the validation split.
+
+    The metrics are all that a run has at its end, except ``train_seconds``.
+
+    Raises:
+        TrainingDiverged: A prediction is NaN or infinite.
     """
+    best = progress.overall_best(config.evaluation.metric)
+    prepared.model.load_state_dict(best.model)
+    predictions = predict(prepared.model, prepared.data.val, prepared.device)
     metrics = selection_metrics(predictions, config.evaluation, config.seed)
     metrics |= _crossfit_metrics(config, progress, best.epoch, predictions)
     parameters, parameters_stage1 = parameter_counts(prepared.model)
@@ -41,7 +51,7 @@ def final_metrics(
     metrics |= progress.stage1.metrics()
     if config.data.drop_duplicates:
         metrics["dropped_duplicates"] = float(prepared.data.dropped)
-    return metrics
+    return Evaluation(best, predictions, metrics)
 
 
 def _crossfit_metrics(

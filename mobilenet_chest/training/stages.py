@@ -25,6 +25,7 @@ from mobilenet_chest.training.epoch import Record, StageSetup, Validation
 from mobilenet_chest.training.features import prepare_inputs, state_digest
 from mobilenet_chest.training.loop import fit
 from mobilenet_chest.training.losses import Teacher, build_loss
+from mobilenet_chest.training.memory import keep_freed_memory
 from mobilenet_chest.training.optim import Group, build_optimizer, layer_groups, pick_device, pick_precision
 from mobilenet_chest.training.predict import predict_logits
 from mobilenet_chest.training.progress import Progress, StageCost
@@ -85,6 +86,13 @@ def prepare(config: Config, teacher_logits: Tensor | None = None) -> Prepared:
             ]
         )
     return Prepared(data, model, device, precision, _teacher(config, data, teacher_logits, device))
+
+
+def to_device(prepared: Prepared) -> None:
+    """Move the model to the device, and let a process that trains on the CPU keep the memory that it frees."""
+    prepared.model.to(prepared.device)
+    if prepared.device.type == "cpu":
+        keep_freed_memory()
 
 
 def _teacher(config: Config, data: TrainVal, logits: Tensor | None, device: torch.device) -> Teacher | None:
