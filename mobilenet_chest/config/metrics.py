@@ -43,8 +43,8 @@ FINAL_METRICS = (
 CostMetric = Literal["latency_1_ms", "parameters", "train_seconds"]
 """Further objectives of a study, all to be minimised."""
 
-SPLITS = {"train": "training", "val": "validation", "test": "test"}
-"""Prefix of a metric's name -> the split in words."""
+SPLIT_WORDS = {"train": "training", "val": "validation"}
+"""Prefix of a metric's name -> the split in words; any other split is its own word."""
 
 
 class Metric(NamedTuple):
@@ -129,11 +129,12 @@ def describe(name: str) -> Metric:
     split, _, score = name.partition("_")
     plain = score.removesuffix("_calibrated")
     metric = SCORES.get(plain)
-    if split not in SPLITS or metric is None:
+    if metric is None:
         return Metric(name)
     calibrated = "" if plain == score else ", calibrated"
-    long, short = metric.label.format(split=SPLITS[split]), (metric.heading or metric.label).format(split=split)
-    return metric._replace(label=long + calibrated, heading=short + calibrated)
+    label_text = metric.label.format(split=SPLIT_WORDS.get(split, split))
+    heading_text = (metric.heading or metric.label).format(split=split)
+    return metric._replace(label=label_text + calibrated, heading=heading_text + calibrated)
 
 
 def label(name: str) -> str:
