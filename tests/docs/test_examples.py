@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from helpers import manual
-from helpers.examples import Example, Runner, Setting, differences, examples, masked, rewritten, same, updated
+from helpers.examples import Runner, Setting, differences, examples, masked, rewritten, same, updated
 
 REWRITE = "MOBILENET_CHEST_REWRITE_PAGES"
 SLOW = "<!-- examples: slow -->"
@@ -76,8 +75,22 @@ def test_a_block_that_begins_with_output_is_refused() -> None:
         examples(manual.blocks("```console\noutput\n```\n")[0])
 
 
-def test_settings_have_to_be_named(prepare: Callable[[str], Setting]) -> None:
-    with ExitStack() as stack:
-        stack.enter_context(pytest.raises(ValueError, match="run in: empty"))
+def test_a_setting_has_to_be_named(prepare: Callable[[str], Setting]) -> None:
+    with pytest.raises(ValueError, match="run in: empty"):
         list(Runner(prepare).run("```console\n$ true\n```\n"))
-    assert Example("x", [], 1).shown == []
+    with pytest.raises(ValueError, match="no setting 'nowhere'"):
+        list(Runner(prepare).run("<!-- run in: nowhere -->\n```console\n$ true\n```\n"))
+
+
+def test_a_file_and_a_command_on_it(prepare: Callable[[str], Setting]) -> None:
+    page = "<!-- run in: empty -->\n<!-- file: a.txt -->\n```text\none\n```\n\n```console\n$ cat a.txt\none\n```\n"
+    ((example, printed, rows_vary),) = Runner(prepare).run(page)
+    assert (example.command, example.shown, printed, rows_vary) == ("cat a.txt", ["one"], ["one"], False)
+
+
+def test_an_error_is_shown_where_nothing_is_printed(prepare: Callable[[str], Setting]) -> None:
+    commands = "$ python sweep.py small.yaml stage2.lrr=1\n$ echo progress >&2; echo x\n"
+    page = f"<!-- run in: empty -->\n```console\n{commands}```\n"
+    (_, refused, _), (_, both, _) = Runner(prepare).run(page)
+    assert "stage2.lrr" in refused[0]
+    assert both == ["x"]
