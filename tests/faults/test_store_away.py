@@ -114,8 +114,8 @@ def until_epoch(experiment: Path, epoch: int) -> Run:
     """Wait until the experiment's only run has logged an epoch."""
     client, deadline = MlflowClient(), time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        known = client.get_experiment_by_name(experiment.stem)
-        for run in client.search_runs([known.experiment_id]) if known else []:
+        stored = client.get_experiment_by_name(experiment.stem)
+        for run in client.search_runs([stored.experiment_id]) if stored else []:
             if any(point.step >= epoch for point in client.get_metric_history(run.info.run_id, "train_loss")):
                 return run
         time.sleep(0.1)
@@ -129,32 +129,32 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def waiting_epochs(folder: Path) -> set[int]:
-    """Epochs whose figures are in the journals of spools."""
-    found = set()
+def pending_epochs(folder: Path) -> set[int]:
+    """Return the epochs whose metrics are in the journals of the outbox."""
+    epochs = set()
     for journal in folder.glob(".mobilenet-chest/spool/*/writes.jsonl"):
         for line in journal.read_text().splitlines():
             try:
-                found |= {step for _, _, _, step in json.loads(line).get("metrics", [])}
+                epochs |= {step for _, _, _, step in json.loads(line).get("metrics", [])}
             except ValueError:
                 continue  # it is being written
-    return found
+    return epochs
 
 
 def assert_whole(run_id: str) -> dict[str, dict[int, float]]:
-    """FINISHED, every figure at every step once, artifacts that can be read; returns the figures."""
+    """Check that a run is FINISHED with each metric once a step and artifacts that can be read; return its metrics."""
     client = MlflowClient()
     run = client.get_run(run_id)
     assert run.info.status == "FINISHED"
-    figures = {}
+    metrics = {}
     for name in run.data.metrics:
         points = client.get_metric_history(run_id, name)
-        figures[name] = {point.step: point.value for point in points}
-        assert len(figures[name]) == len(points), f"{name} has a step twice"
+        metrics[name] = {point.step: point.value for point in points}
+        assert len(metrics[name]) == len(points), f"{name} has a step twice"
     for name in ("train_loss", "train_accuracy", "val_accuracy", "lr", "epoch_seconds", "images_per_second", "stage"):
-        assert sorted(set(figures[name]) - {EPOCHS + 1}) == list(range(1, EPOCHS + 1)), name
-    assert set(figures["val_auc"]) == set(range(1, EPOCHS + 2))
-    assert figures["threshold"].keys() == {EPOCHS + 1}
+        assert sorted(set(metrics[name]) - {EPOCHS + 1}) == list(range(1, EPOCHS + 1)), name
+    assert set(metrics["val_auc"]) == set(range(1, EPOCHS + 2))
+    assert metrics["threshold"].keys() == {EPOCHS + 1}
     paths = {
         file.path for folder in ("", "checkpoints", "predictions", "plots")
         for file in client.list_artifacts(run_id, folder or None) if not file.is_dir
@@ -166,7 +166,7 @@ def assert_whole(run_id: str) -> dict[str, dict[int, float]]:
     for name in ("stage1_best.pt", "best.pt"):
         with artifact(client, run, f"checkpoints/{name}") as path:
             checkpoint.load(path)
-    return figures
+    return metrics
 
 
 def test_away_for_a_while(server: MlflowServer, experiment: Path, tracking: Path) -> None:
@@ -174,7 +174,7 @@ def test_away_for_a_while(server: MlflowServer, experiment: Path, tracking: Path
     run = until_epoch(experiment, 2)
     server.kill()
     time.sleep(AWAY_SECONDS)
-    assert waiting_epochs(tracking), "nothing was kept while the server was away"
+    assert pending_epochs(tracking), "nothing was kept while the server was away"
     server.start()
     answer, errors = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 0, errors
@@ -205,21 +205,21 @@ def test_away_for_good(server: MlflowServer, experiment: Path, tracking: Path) -
     assert code == 0, errors
     assert f"run {run.info.run_id}: " in answer
     assert "KILLED" not in answer
-    assert server.uri + "/#" not in answer + errors  # MLflow's own farewell has the address as it is, password and all
+    assert server.uri + "/#" not in answer + errors  # MLflow itself would print the address, with its password
     assert_whole(run.info.run_id)
     assert not spool.exists()
 
 
 def test_killed_while_it_was_away(server: MlflowServer, experiment: Path, tracking: Path) -> None:
-    """What the dead process had kept is there after a repair, though one repair is killed too, in the midst of its
-    delivery; and the training goes on from the last of it."""
+    """A repair sends what the dead process had kept, though a first repair is killed while it sends; the training
+    resumes from there."""
     process = training(experiment, epoch_seconds=1.1)
     run = until_epoch(experiment, 2)
     server.kill()
-    until(lambda: max(waiting_epochs(tracking), default=0) >= 5)
+    until(lambda: max(pending_epochs(tracking), default=0) >= 5)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=WAIT_SECONDS)
-    kept = max(waiting_epochs(tracking))
+    kept = max(pending_epochs(tracking))
     server.start()
     (spool,) = (tracking / ".mobilenet-chest" / "spool").iterdir()
     killed = python("-c", REPAIRING_SLOWLY, PYTHONPATH=str(ROOT))
