@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-import torch
-from torch import nn
 
-from mobilenet_chest.combine.baselines import baselines, latency
+from mobilenet_chest.combine.baselines import baselines
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError
 
@@ -36,9 +34,3 @@ def test_rows(tiny: Make) -> None:
 def test_an_ensemble_of_what_is_not_there(tiny: Make) -> None:
     with pytest.raises(ConfigError, match="--ensemble densenet121: "):
         baselines([tiny()], {"densenet121": 5})
-
-
-def test_latency_is_a_median(monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks = iter([0.0, 9.0] + [t for i in range(10) for t in (10.0 * i, 10.0 * i + (0.5 if i == 3 else 0.002))])
-    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
-    assert latency(nn.Identity(), torch.zeros(1)) == pytest.approx(2.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,12 +52,12 @@ def test_merged_keys_of_yaml(loaded: Loaded) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such experiment file"):
+    with pytest.raises(ConfigError, match=r"none\.yaml: .*`ls experiments`"):
         load(tmp_path / "none.yaml")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match=re.escape(f"{tmp_path}: ")):
         load(tmp_path)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00name")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match=r"binary\.yaml: .*YAML"):
         load(tmp_path / "binary.yaml")
 
 
@@ -125,7 +126,7 @@ def test_values_of_a_trial(loaded: Loaded) -> None:
     assert (trial.loss.name, trial.loss.focal_gamma, trial.stage2.lr) == ("focal", 1.5, 2e-4)
     assert trial.search == {}
     assert config.loss.name == "bce"
-    with pytest.raises(ConfigError, match=r"trial: stage2\.lr: must be greater than 0"):
+    with pytest.raises(ConfigError, match=r"^trial: stage2\.lr: .*\b0$"):
         with_values(config, {"stage2.lr": 0})
 
 

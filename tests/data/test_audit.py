@@ -41,22 +41,22 @@ def audited(tmp_path: Path, arrays: Arrays, test: bool = True, table: Path | Non
     return audit(DataConfig(dataset="pneumoniamnist", path=path, **fields), test, table)
 
 
-def texts(found: Audit, severity: str) -> list[str]:
-    return [finding.text for finding in found.findings if finding.severity == severity]
+def texts(result: Audit, severity: str) -> list[str]:
+    return [finding.text for finding in result.findings if finding.severity == severity]
 
 
 def test_data_that_are_fit(tmp_path: Path, fit: Arrays) -> None:
-    found = audited(tmp_path, fit)
-    assert (found.exact, found.near, found.damaged, found.shared) == ([], [], [], None)
-    assert found.counts == {
+    result = audited(tmp_path, fit)
+    assert (result.exact, result.near, result.damaged, result.shared) == ([], [], [], None)
+    assert result.counts == {
         "train": {"normal": 67, "pneumonia": 133},
         "val": {"normal": 34, "pneumonia": 66},
         "test": {"normal": 34, "pneumonia": 66},
     }
-    assert len(found.shifts) == 9
-    assert [finding.severity for finding in found.findings] == ["note"]
-    assert found.brightness["val"] == pytest.approx(fit["val_images"].mean())
-    assert found.contrast["val"] == pytest.approx(fit["val_images"].std((1, 2)).mean())
+    assert len(result.shifts) == 9
+    assert [finding.severity for finding in result.findings] == ["note"]
+    assert result.brightness["val"] == pytest.approx(fit["val_images"].mean())
+    assert result.contrast["val"] == pytest.approx(fit["val_images"].std((1, 2)).mean())
 
 
 def test_exact_copies(tmp_path: Path, spoiled: Arrays) -> None:
@@ -65,36 +65,36 @@ def test_exact_copies(tmp_path: Path, spoiled: Arrays) -> None:
     spoiled["train_images"][20] = spoiled["train_images"][23]  # with the same label
     spoiled["test_images"][1] = spoiled["train_images"][30]
     spoiled["test_labels"][1] = 1 - spoiled["train_labels"][30]
-    found = audited(tmp_path, spoiled)
-    assert found.exact == [
+    result = audited(tmp_path, spoiled)
+    assert result.exact == [
         [Image("train", 4, "pneumonia"), Image("train", 10, "pneumonia"), Image("val", 7, "pneumonia")],
         [Image("train", 20, "pneumonia"), Image("train", 23, "pneumonia")],
         [Image("train", 30, "normal"), Image("test", 1, "pneumonia")],
     ]
-    assert texts(found, "serious") == [
+    assert texts(result, "serious") == [
         "1 image of val is in train as well, pixel for pixel (2 rows there)",
         "1 image of test is in train as well, pixel for pixel (1 row there)",
         "1 image with both labels",
     ]
-    assert texts(found, "notable") == ["2 rows of train repeat an earlier one"]
-    assert "data.drop_duplicates=true leaves 3 rows of train out" in texts(found, "note")
-    assert found.findings[0].images == ("train 4 (pneumonia) = train 10 (pneumonia) = val 7 (pneumonia)",)
+    assert texts(result, "notable") == ["2 rows of train repeat an earlier one"]
+    assert "data.drop_duplicates=true leaves 3 rows of train out" in texts(result, "note")
+    assert result.findings[0].images == ("train 4 (pneumonia) = train 10 (pneumonia) = val 7 (pneumonia)",)
 
 
 def test_near_copies_and_copies_of_them(tmp_path: Path, spoiled: Arrays) -> None:
-    """A pair of which one stands twice is found for both; the file's order of splits stays."""
+    """A pair of which one stands twice is result for both; the file's order of splits stays."""
     brighter = (spoiled["train_images"][5] * 0.8 + 20).astype(np.uint8)
     spoiled["val_images"][[3, 9]] = brighter
     spoiled["test_images"][50] = (spoiled["test_images"][2] * 0.9 + 5).astype(np.uint8)
-    found = audited(tmp_path, spoiled)
-    assert [(str(pair.first), str(pair.second)) for pair in found.near] == [
+    result = audited(tmp_path, spoiled)
+    assert [(str(pair.first), str(pair.second)) for pair in result.near] == [
         ("train 5 (pneumonia)", "val 3 (normal)"),
         ("train 5 (pneumonia)", "val 9 (normal)"),
         ("test 2 (pneumonia)", "test 50 (pneumonia)"),
     ]
-    assert all(0.99 <= pair.correlation < 1 for pair in found.near)
-    assert texts(found, "serious") == ["2 images of val are nearly one of train (correlation 0.99 or more)"]
-    assert texts(found, "notable") == [
+    assert all(0.99 <= pair.correlation < 1 for pair in result.near)
+    assert texts(result, "serious") == ["2 images of val are nearly one of train (correlation 0.99 or more)"]
+    assert texts(result, "notable") == [
         "1 row of val repeats an earlier one",
         "1 pair of nearly equal images in test (correlation 0.99 or more)",
     ]
@@ -107,60 +107,62 @@ def test_patients_in_two_splits(tmp_path: Path, spoiled: Arrays, names: tuple[st
     whose["train"][50] = 199
     for (split, numbers), name in zip(whose.items(), names, strict=True):
         spoiled[f"{split}_{name}"] = numbers.astype(str) if text else numbers
-    found = audited(tmp_path, spoiled)
-    assert found.shared == [Shared(("train", "val"), 3, (4, 3))]
-    assert texts(found, "serious") == ["3 patients are in train and in val (4 and 3 rows)"]
-    assert texts(found, "note") == []
+    result = audited(tmp_path, spoiled)
+    assert result.shared == [Shared(("train", "val"), 3, (4, 3))]
+    assert texts(result, "serious") == ["3 patients are in train and in val (4 and 3 rows)"]
+    assert texts(result, "note") == []
 
 
 def test_patients_in_a_table(tmp_path: Path, fit: Arrays) -> None:
     """It goes before the file's own; rows that it does not name are nobody's, and so not the same person's."""
     lines = [f"train,{row},p{row}" for row in range(100)] + [f"val,{row},p{row + 98}" for row in range(50)]
     (tmp_path / "people.csv").write_text("\n".join(["split,row,patient", *lines]), encoding="utf-8")
-    own = {f"{split}_patient": np.zeros(len(fit[f"{split}_labels"]), np.int64) for split in ("train", "val", "test")}
-    found = audited(tmp_path, fit | own, table=tmp_path / "people.csv")
-    assert found.shared == [Shared(("train", "val"), 2, (2, 2))]
-    assert "(no test_patient)" in texts(found, "note")[0]
+    patients = {
+        f"{split}_patient": np.zeros(len(fit[f"{split}_labels"]), np.int64) for split in ("train", "val", "test")
+    }
+    result = audited(tmp_path, fit | patients, table=tmp_path / "people.csv")
+    assert result.shared == [Shared(("train", "val"), 2, (2, 2))]
+    assert "(no test_patient)" in texts(result, "note")[0]
 
 
 def test_a_table_without_patients(tmp_path: Path, fit: Arrays) -> None:
     (tmp_path / "people.csv").write_text("split,row,sex\ntrain,0,F\n", encoding="utf-8")
-    with pytest.raises(DataError, match="its columns are sex besides split and row"):
+    with pytest.raises(DataError, match=r"people\.csv: .*\bsex\b.*\bpatient\b"):
         audited(tmp_path, fit, table=tmp_path / "people.csv")
 
 
 def test_patients_of_some_splits(tmp_path: Path, spoiled: Arrays) -> None:
     spoiled |= {"train_patient": np.arange(200), "val_patient": np.arange(200, 300)}
-    found = audited(tmp_path, spoiled)
-    assert found.shared == []
-    assert "(no test_patient)" in texts(found, "note")[0]
+    result = audited(tmp_path, spoiled)
+    assert result.shared == []
+    assert "(no test_patient)" in texts(result, "note")[0]
 
 
 def test_a_shift_of_labels(tmp_path: Path, spoiled: Arrays) -> None:
     """The statistic by hand: the sum over the four cells of (observed - expected)^2 / expected."""
     spoiled["val_labels"] = (np.arange(100) >= 70)[:, None].astype(np.uint8)
-    found = audited(tmp_path, spoiled, test=False)
+    result = audited(tmp_path, spoiled, test=False)
     observed = np.array([[67, 133], [70, 30]])
     expected = observed.sum(1, keepdims=True) * observed.sum(0) / 300
     statistic = ((observed - expected) ** 2 / expected).sum()
-    shift = found.shifts[0]
+    shift = result.shifts[0]
     assert (shift.what, shift.splits) == ("labels", ("train", "val"))
     assert shift.statistic == pytest.approx(statistic)
     assert shift.p < 1e-6
-    assert texts(found, "notable") == [
+    assert texts(result, "notable") == [
         f"train and val differ in labels: 66.5% and 30.0% pneumonia (chi-square {statistic:.1f}, p {shift.p:.2g})"
     ]
 
 
 def test_a_shift_of_brightness_and_contrast(tmp_path: Path, spoiled: Arrays) -> None:
     spoiled["test_images"] = (spoiled["test_images"] * 0.5).astype(np.uint8)
-    found = audited(tmp_path, spoiled)
-    differing = [(shift.what, shift.splits) for shift in found.shifts if shift.p < 0.001]
+    result = audited(tmp_path, spoiled)
+    differing = [(shift.what, shift.splits) for shift in result.shifts if shift.p < 0.001]
     assert differing == [(what, (split, "test")) for split in ("train", "val") for what in ("brightness", "contrast")]
-    assert [text.split(" (")[0] for text in texts(found, "notable")] == [
+    assert [text.split(" (")[0] for text in texts(result, "notable")] == [
         f"{split} and test differ in {what}" for split in ("train", "val") for what in ("brightness", "contrast")
     ]
-    largest = next(shift for shift in found.shifts if (shift.what, shift.splits) == ("contrast", ("train", "test")))
+    largest = next(shift for shift in result.shifts if (shift.what, shift.splits) == ("contrast", ("train", "test")))
     assert largest.statistic > 0.9
 
 
@@ -172,34 +174,34 @@ def test_damaged_images(tmp_path: Path, spoiled: Arrays) -> None:
     images[6] = np.where(np.indices((32, 32)).sum(0) % 2, 255, images[6])
     images[7, :12], images[7, 20:] = 0, 0  # a wide film between two bars
     images[8, 26:] = 0  # less than a quarter
-    found = audited(tmp_path, spoiled)
-    assert [(what, image.split, image.row) for what, image in found.damaged] == [
+    result = audited(tmp_path, spoiled)
+    assert [(what, image.split, image.row) for what, image in result.damaged] == [
         ("blank", "val", 3), ("blank", "val", 4), ("cut off", "val", 5), ("saturated", "val", 6),
         ("saturated", "val", 7),
     ]  # fmt: skip
-    assert texts(found, "notable") == [
+    assert texts(result, "notable") == [
         "2 images of val are of one gray value, or nearly",
         "1 image of val is cut off: the lowest quarter is of one value",
         "2 images of val are saturated: half of the values or more are 0 or 255",
     ]
-    assert found.near == []
+    assert result.near == []
 
 
 def test_blank_images_are_copies_but_not_near(tmp_path: Path, spoiled: Arrays) -> None:
     spoiled["train_images"][[1, 2]] = 77
     spoiled["val_images"][1] = 78
-    found = audited(tmp_path, spoiled)
-    assert [[image.row for image in group] for group in found.exact] == [[1, 2]]
-    assert found.near == []
+    result = audited(tmp_path, spoiled)
+    assert [[image.row for image in group] for group in result.exact] == [[1, 2]]
+    assert result.near == []
 
 
 def test_the_test_split_is_not_opened_unasked(tmp_path: Path, fit: Arrays) -> None:
     """Its rows may be damaged beyond reading, and nobody notices."""
     broken = fit | {"test_images": np.zeros(3), "test_labels": np.zeros(9)}
-    found = audited(tmp_path, broken, test=False)
-    assert list(found.counts) == ["train", "val"]
-    assert len(found.shifts) == 3
-    with pytest.raises(DataError, match="'test_images' has values of type float64"):
+    result = audited(tmp_path, broken, test=False)
+    assert list(result.counts) == ["train", "val"]
+    assert len(result.shifts) == 3
+    with pytest.raises(DataError, match="'test_images' .*float64"):
         audited(tmp_path, broken)
 
 
@@ -219,29 +221,29 @@ def test_rows_of_other_classes_are_not_looked_at(tmp_path: Path) -> None:
     arrays["train_images"][other] = 0
     np.savez(tmp_path / "chest.npz", **arrays)  # type: ignore[arg-type]
     config = DataConfig(dataset="chestmnist", classes=("cardiomegaly", "pneumothorax"), path=tmp_path / "chest.npz")
-    found = audit(config, test=True)
-    assert (found.exact, found.damaged) == ([], [])
-    assert sum(found.counts["train"].values()) == 68
+    result = audit(config, test=True)
+    assert (result.exact, result.damaged) == ([], [])
+    assert sum(result.counts["train"].values()) == 68
 
 
 def test_a_split_without_rows(tmp_path: Path, fit: Arrays) -> None:
     empty = fit | {"val_images": fit["val_images"][:0], "val_labels": fit["val_labels"][:0]}
-    with pytest.raises(DataError, match="no row of 'val' is of normal or pneumonia"):
+    with pytest.raises(DataError, match="'val' .*normal or pneumonia"):
         audited(tmp_path, empty)
 
 
 def test_one_class_in_both_splits(tmp_path: Path, fit: Arrays) -> None:
     ones = fit | {f"{split}_labels": np.ones_like(fit[f"{split}_labels"]) for split in ("train", "val")}
-    found = audited(tmp_path, ones, test=False)
-    assert [shift.what for shift in found.shifts] == ["brightness", "contrast"]
+    result = audited(tmp_path, ones, test=False)
+    assert [shift.what for shift in result.shifts] == ["brightness", "contrast"]
 
 
 def test_the_document_is_json(tmp_path: Path, spoiled: Arrays) -> None:
     spoiled["train_images"][4] = spoiled["val_images"][7]
     spoiled["train_images"][6] = 0
     spoiled |= {"train_patient": np.arange(200), "val_patient": np.arange(100)}
-    found = audited(tmp_path, spoiled)
-    document = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    result = audited(tmp_path, spoiled)
+    document = json.loads(json.dumps(result.as_dict(), allow_nan=False))
     assert document["exact_copies"] == [
         [{"split": "train", "row": 4, "label": "pneumonia"}, {"split": "val", "row": 7, "label": "pneumonia"}]
     ]
@@ -258,11 +260,11 @@ def test_the_eight_copies_in_pneumoniamnist(real_data: Path) -> None:
     path = real_data / "pneumoniamnist_28.npz"
     if not path.exists():
         pytest.skip(f"{real_data} has no {path.name}")
-    found = audit(DataConfig(dataset="pneumoniamnist", path=path), test=True)
-    in_both = [group for group in found.exact if {image.split for image in group} == {"train", "val"}]
+    result = audit(DataConfig(dataset="pneumoniamnist", path=path), test=True)
+    in_both = [group for group in result.exact if {image.split for image in group} == {"train", "val"}]
     assert sorted(image.row for group in in_both for image in group if image.split == "val") == [
         61, 105, 172, 236, 244, 253, 302, 473
     ]  # fmt: skip
-    assert texts(found, "serious") == ["8 images of val are in train as well, pixel for pixel (10 rows there)"]
-    assert (len(found.exact), found.near, found.damaged) == (27, [], [])
-    assert "train and test differ in labels: 74.2% and 62.5% pneumonia" in " ".join(texts(found, "notable"))
+    assert texts(result, "serious") == ["8 images of val are in train as well, pixel for pixel (10 rows there)"]
+    assert (len(result.exact), result.near, result.damaged) == (27, [], [])
+    assert "train and test differ in labels: 74.2% and 62.5% pneumonia" in " ".join(texts(result, "notable"))

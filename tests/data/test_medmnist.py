@@ -77,7 +77,7 @@ def test_every_other_2d_set(name: str, labels: int, channels: int, task: str) ->
 def test_unknown_names_list_the_2d_sets(name: str, hint: str) -> None:
     with pytest.raises(DataError) as caught:
         dataset_info(name)
-    allowed = ", ".join(f"'{known}'" for known in (*PLANAR, "phantom"))
+    allowed = ", ".join(f"'{dataset}'" for dataset in (*PLANAR, "phantom"))
     assert str(caught.value) == f"no dataset '{name}'{hint} (choose from: {allowed})"
 
 
@@ -129,7 +129,7 @@ def test_a_file_that_medmnist_has_downloaded_is_found(tmp_path: Path, monkeypatc
     monkeypatch.setitem(entry, "MD5_64", file_digest(stored, "md5"))
     assert fetch_dataset("breastmnist", 64, tmp_path) == stored
     monkeypatch.setitem(entry, "MD5_64", "0" * 32)
-    with pytest.raises(DataError, match=r"breastmnist_64.npz is not the published file"):
+    with pytest.raises(DataError, match=rf"breastmnist_64\.npz .*{'0' * 32} .*{file_digest(stored, 'md5')}"):
         fetch_dataset("breastmnist", 64, tmp_path)
     assert stored.read_bytes() == b"as published"
 
@@ -242,21 +242,17 @@ def test_no_rows(info: DatasetInfo) -> None:
 
 
 @pytest.mark.parametrize(
-    ("info", "labels", "words"),
+    ("info", "labels", "numbers"),
     [
-        (MULTI, np.zeros((5, 1), np.uint8), r"labels of shape \(n, 3\), but these are \(5, 1\); set data.dataset"),
-        (MULTI, np.zeros(3, np.uint8), r"labels of shape \(n, 3\), but these are \(3,\)"),
-        (SINGLE, np.zeros((5, 14), np.uint8), r"labels of shape \(n, 1\), but these are \(5, 14\)"),
-        (
-            MULTI,
-            np.full((5, 3), 2, np.uint8),
-            "label values from 0 to 1, but the file has 2; set data.dataset",
-        ),
-        (SINGLE, np.full((5, 1), 3, np.uint8), "label values from 0 to 2, but the file has 3"),
+        (MULTI, np.zeros((5, 1), np.uint8), r"\(n, 3\), .*\(5, 1\); .*data\.dataset"),
+        (MULTI, np.zeros(3, np.uint8), r"\(n, 3\), .*\(3,\); .*data\.dataset"),
+        (SINGLE, np.zeros((5, 14), np.uint8), r"\(n, 1\), .*\(5, 14\); .*data\.dataset"),
+        (MULTI, np.full((5, 3), 2, np.uint8), r"0 to 1, .*\b2; .*data\.dataset"),
+        (SINGLE, np.full((5, 1), 3, np.uint8), r"0 to 2, .*\b3; .*data\.dataset"),
     ],
 )
-def test_labels_of_another_dataset(info: DatasetInfo, labels: np.ndarray[Any, Any], words: str) -> None:
-    with pytest.raises(DataError, match=words):
+def test_labels_of_another_dataset(info: DatasetInfo, labels: np.ndarray[Any, Any], numbers: str) -> None:
+    with pytest.raises(DataError, match=numbers):
         select_rows(labels, info, (0, 1))
 
 
@@ -266,12 +262,12 @@ def test_counts_of_the_real_labels() -> None:
         pytest.skip("MOBILENET_CHEST_REAL_DATA is not set to a folder with chestmnist_labels.npz")
     info = dataset_info("chestmnist")
     columns, _ = class_indices(info, ("Cardiomegaly", "Pneumothorax"))
-    found = {}
+    counts = {}
     with np.load(Path(folder) / "chestmnist_labels.npz") as stored:
         for split in ("train", "val", "test"):
             labels = stored[f"{split}_labels"]
             rows, target = select_rows(labels, info, columns)
-            found[split] = np.bincount(target).tolist()
+            counts[split] = np.bincount(target).tolist()
             assert (labels[rows].sum(axis=1) == 1).all()
             assert (labels[rows, np.where(target == 1, 7, 1)] == 1).all()
-    assert found == {"train": [754, 1552], "val": [97, 208], "test": [243, 439]}
+    assert counts == {"train": [754, 1552], "val": [97, 208], "test": [243, 439]}

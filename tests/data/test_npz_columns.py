@@ -32,16 +32,16 @@ def file_with(**columns: NDArray[Any]) -> NpzFile:
     ],
 )
 def test_a_value_of_each_row(stored: NDArray[Any], expected: NDArray[Any]) -> None:
-    found = file_with(train_sex=stored).column("train", "sex")
-    np.testing.assert_array_equal(found, expected)
-    assert found.dtype.kind in "iU"
+    column = file_with(train_sex=stored).column("train", "sex")
+    np.testing.assert_array_equal(column, expected)
+    assert column.dtype.kind in "iU"
 
 
 @pytest.mark.parametrize("name", ["patient", "patients"])
 def test_patients_have_either_name(name: str) -> None:
-    found = file_with(**{f"train_{name}": np.array(["p1", "p1", "p2", "p3"])}).patients("train")
-    assert found is not None
-    assert found.tolist() == ["p1", "p1", "p2", "p3"]
+    patients = file_with(**{f"train_{name}": np.array(["p1", "p1", "p2", "p3"])}).patients("train")
+    assert patients is not None
+    assert patients.tolist() == ["p1", "p1", "p2", "p3"]
 
 
 def test_patients_that_are_not_there() -> None:
@@ -77,7 +77,7 @@ def test_text_without_room_for_a_character() -> None:
     np.savez(buffer, train_images=np.zeros((4, 3, 3), np.uint8), train_labels=np.zeros((4, 1), np.uint8))
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr("train_sex.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
-    with pytest.raises(DataError, match="values of type <U0, not integers"):
+    with pytest.raises(DataError, match="'train_sex' .*<U0"):
         NpzFile(buffer).column("train", "sex")
 
 

@@ -73,9 +73,9 @@ def test_folds_are_disjoint_by_patient() -> None:
 
 
 def test_more_folds_than_rows_or_patients() -> None:
-    with pytest.raises(DataError, match="x: data.folds: 9, but class 0 has 8 rows in train and val; allowed: 2 to 8"):
+    with pytest.raises(DataError, match=r"^x: data\.folds: 9, .*class 0 .*8 rows .*2 to 8$"):
         divide(LABELS.numpy(), None, 9, 0, "x")
-    with pytest.raises(DataError, match="data.folds: 3, but class 0 has 2 patients"):
+    with pytest.raises(DataError, match=r"^x: data\.folds: 3, .*class 0 .*2 patients"):
         divide(LABELS.numpy(), np.arange(31) // 8, 3, 0, "x")
 
 
@@ -83,10 +83,10 @@ def test_more_folds_than_rows_or_patients() -> None:
 def test_rows_are_held_out_by_class_and_by_seed(count: int) -> None:
     labels = LABELS.numpy()
     chosen = [hold_out(labels, None, count, seed, "x") for seed in range(200)]
-    assert {int(one.sum()) for one in chosen} == {count}
-    assert {int(labels[one].sum()) for one in chosen} == {round(count * 23 / 31)}
+    assert {int(held_out.sum()) for held_out in chosen} == {count}
+    assert {int(labels[held_out].sum()) for held_out in chosen} == {round(count * 23 / 31)}
     assert np.array_equal(chosen[3], hold_out(labels, None, count, 3, "x"))
-    assert len({one.tobytes() for one in chosen}) > 190
+    assert len({held_out.tobytes() for held_out in chosen}) > 190
     # every row as often as any other of its class: 200 draws, four standard deviations of a binomial
     for label in (0, 1):
         share = np.mean(chosen, axis=0)[labels == label]
@@ -106,7 +106,7 @@ def test_whole_patients_are_held_out() -> None:
 
 
 def test_nothing_to_hold_out() -> None:
-    with pytest.raises(DataError, match=r"^x: data.split_seed: 1, but 1 of 31 rows"):
+    with pytest.raises(DataError, match=r"^x: data\.split_seed: 1, .*1 of 31 rows"):
         hold_out(LABELS.numpy(), None, 1, 1, "x")
-    with pytest.raises(DataError, match=r"but 4 of 31 rows .* patient"):
+    with pytest.raises(DataError, match=r"^x: data\.split_seed: 1, .*4 of 31 rows .*patient"):
         hold_out(LABELS.numpy(), np.arange(31) // 8, 4, 1, "x")  # four patients, each of more rows than that

@@ -68,7 +68,7 @@ class TestMcNemar:
 
     @pytest.mark.parametrize(("first", "second"), [(3, 4), (0, 0)])
     def test_other_images_or_none_are_refused(self, first: int, second: int) -> None:
-        with pytest.raises(DataError, match=f"\\({first},\\) and \\({second},\\) images"):
+        with pytest.raises(DataError, match=rf"\({first},\) .*\({second},\)"):
             mcnemar(np.ones(first, bool), np.ones(second, bool))
 
 
@@ -101,7 +101,7 @@ class TestUnknownOverlap:
         assert mcnemar_range(5, 5, 10) == (1.0, 1.0)
 
     def test_more_right_than_there_are_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="282 and 306 right answers of 305"):
+        with pytest.raises(ValueError, match="282 .*306 .*305"):
             mcnemar_range(282, 306, 305)
 
 

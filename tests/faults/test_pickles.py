@@ -91,7 +91,7 @@ def test_objects_in_an_npy(canary: Path, tmp_path: Path) -> None:
 def test_a_yaml_tag(value: str, canary: Path, tmp_path: Path) -> None:
     path, value = tmp_path / "bomb.yaml", value.format(canary=canary)
     path.write_text(f"name: {value}\n")
-    with pytest.raises(ConfigError, match="bomb.yaml.*constructor for the tag"):
+    with pytest.raises(ConfigError, match=r"bomb\.yaml: .*python/"):
         load(path)
     path.write_text("name: fine\n")
     with pytest.raises(ConfigError, match="name=!!python"):

@@ -48,8 +48,8 @@ def test_real_imagenet_weights_of_efficientnet_lite0() -> None:
         features = model.features(images)
         assert torch.equal(features, model.features(images))
     assert features.shape == (1, 1280)
-    found = [features.mean().item(), features.std().item(), features.max().item()]
-    assert found == pytest.approx(FEATURES, rel=1e-3)
+    statistics = [features.mean().item(), features.std().item(), features.max().item()]
+    assert statistics == pytest.approx(FEATURES, rel=1e-3)
     torch.testing.assert_close(model.mean.flatten(), torch.full((3,), 127.5))
     torch.testing.assert_close(model.std.flatten(), torch.full((3,), 127.5))
 
@@ -66,7 +66,7 @@ def test_sum_is_repeat_with_real_weights() -> None:
 
 
 def test_a_package_of_another_version() -> None:
-    with pytest.raises(WeightsError, match="holds 296 entries where timm's tf_efficientnet_lite0 has 2"):
+    with pytest.raises(WeightsError, match=r"\b296\b.*tf_efficientnet_lite0 .*\b2\b"):
         efficientnet_lite0_weights(["a", "b"])
 
 

@@ -164,13 +164,13 @@ class TestRefusals:
 
     @pytest.mark.parametrize("out", ["out.xlsx", "out", "out.csv.gz"])
     def test_another_kind_of_table(self, tracking: Path, out: str) -> None:
-        self.refused("unused", tracking / "a.npy", out, r"must end in \.csv or \.parquet")
+        self.refused("unused", tracking / "a.npy", out, r"\.csv or \.parquet")
 
     def test_a_folder_for_the_table_that_is_not_there(self, tracking: Path) -> None:
-        self.refused("unused", tracking / "a.npy", "missing/out.csv", "there is no folder .*missing; make it first")
+        self.refused("unused", tracking / "a.npy", "missing/out.csv", rf"{tracking}/missing\b")
 
     def test_a_source_that_is_not_there(self, tracking: Path) -> None:
-        self.refused("unused", tracking / "a.npy", "out.csv", "no such file or folder")
+        self.refused("unused", tracking / "a.npy", "out.csv", r"a\.npy: ")
 
     def test_a_folder_without_pictures(self, tracking: Path) -> None:
         (tracking / "empty").mkdir()
@@ -183,21 +183,21 @@ class TestRefusals:
     @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
     def test_a_damaged_picture(self, tracking: Path, name: str) -> None:
         (tracking / name).write_bytes(b"\x89PNG\r\n\x1a\nnothing")
-        self.refused("unused", tracking / name, "out.csv", "cannot be read as a picture .*; remove or replace it")
+        self.refused("unused", tracking / name, "out.csv", f"{name}: .*picture")
 
     def test_a_truncated_picture(self, tracking: Path) -> None:
         noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
         Image.fromarray(noise).save(tracking / "whole.png")
         (tracking / "half.png").write_bytes((tracking / "whole.png").read_bytes()[:1500])
-        self.refused("unused", tracking / "half.png", "out.csv", "cannot be read as a picture")
+        self.refused("unused", tracking / "half.png", "out.csv", r"half\.png: .*picture")
 
     def test_a_file_that_is_no_array(self, tracking: Path) -> None:
         (tracking / "a.npy").write_bytes(b"nothing")
-        self.refused("unused", tracking / "a.npy", "out.csv", r"cannot be read as \.npy")
+        self.refused("unused", tracking / "a.npy", "out.csv", r"a\.npy: .*numpy\.save")
 
     def test_a_pickle_is_never_opened(self, tracking: Path) -> None:
         np.save(tracking / "a.npy", np.array([{"any": "object"}], dtype=object))
-        self.refused("unused", tracking / "a.npy", "out.csv", r"cannot be read as \.npy .*allow_pickle=False")
+        self.refused("unused", tracking / "a.npy", "out.csv", r"a\.npy: .*allow_pickle=False")
 
     @pytest.mark.parametrize(
         "images",
@@ -214,7 +214,7 @@ class TestRefusals:
 
     def test_an_npz_of_other_keys(self, tracking: Path) -> None:
         np.savez(tracking / "a.npz", images=flat(1))
-        self.refused("unused", tracking / "a.npz", "out.csv", r"no split with images and labels \(it has: images\)")
+        self.refused("unused", tracking / "a.npz", "out.csv", r"a\.npz: .*\(.*\bimages\)")
 
     @pytest.mark.parametrize("uri", ["models:/nobody@champion", "models:/nobody/1", "nonsense", "models:/"])
     def test_a_model_that_is_not_there(self, tracking: Path, uri: str) -> None:

@@ -21,16 +21,16 @@ TOO_HIGH = 1e30
 
 @pytest.mark.parametrize("search", [{"low": 0, "high": 17}, {"choices": [0, [20, 3]]}])
 def test_a_block_that_the_network_lacks(here: Path, tiny_search: Make, search: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"search\.stage2\.unfreeze_from: (17|20), but .* has 17 blocks"):
+    with pytest.raises(ConfigError, match=r"search\.stage2\.unfreeze_from: (17|20), .*mobilenet_v3_large .*\b17\b"):
         check(tiny_search({"stage2.unfreeze_from": search}, {"stage2.epochs": 2, "model.name": "mobilenet_v3_large"}))
     check(tiny_search({"stage2.unfreeze_from": {"low": 0, "high": 16}}, {"model.name": "mobilenet_v3_large"}))
 
 
 def test_what_cannot_be_searched_is_refused_before_anything_is_created(here: Path, tiny_search: Make) -> None:
     before = sorted(path.name for path in here.iterdir())
-    with pytest.raises(ConfigError, match="tiny: nothing to search"):
+    with pytest.raises(ConfigError, match=r"^tiny: .*\bsearch\b"):
         check(tiny_search({}))
-    with pytest.raises(ConfigError, match="sampler grid needs choices"):
+    with pytest.raises(ConfigError, match=r"^search\.\S+: .*\bgrid\b.*choices"):
         run_sweep(tiny_search(RANGE, sampler="grid"))
     assert remaining_trials(tiny_search(RANGE)) == 2
     assert sorted(path.name for path in here.iterdir()) == before

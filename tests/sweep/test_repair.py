@@ -38,7 +38,7 @@ def test_nothing_to_repair(here: Path, tiny_search: Make) -> None:
     assert not (here / "optuna.db").exists()
     run_sweep(tiny_search(RANGE, trials=1))
     assert repair() == []
-    with pytest.raises(StudyError, match="not a database address"):
+    with pytest.raises(StudyError, match="--storage nowhere: .*sqlite:///"):
         repair("nowhere")
 
 

@@ -128,7 +128,7 @@ def test_other_values_than_were_written(tmp_path: Path) -> None:
         {"digest": "0"},
     ):
         torch.save(contents | change, path)
-        with pytest.raises(DataError, match="its values are not those written"):
+        with pytest.raises(DataError, match=r"last\.pt: .*\bvalues\b"):
             checkpoint.load(path)
     torch.save(contents, path)
     assert checkpoint.load(path)["threshold"] is None
@@ -138,5 +138,5 @@ def test_other_values_than_were_written(tmp_path: Path) -> None:
 def test_files_of_others(tmp_path: Path, contents: Any) -> None:
     path = tmp_path / "other.pt"
     torch.save(contents, path)
-    with pytest.raises(DataError, match=r"not a checkpoint of this package \(format 2\)"):
+    with pytest.raises(DataError, match=r"other\.pt: .*\(format 2\)"):
         checkpoint.load(path)

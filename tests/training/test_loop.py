@@ -80,14 +80,14 @@ def test_a_caller_may_stop() -> None:
 def test_a_loss_that_is_no_number(bad: float) -> None:
     progress, fitted = Progress(), setup()
     fitted = StageSetup(**vars(fitted) | {"loss": lambda logits, targets: logits.sum() * bad})
-    with pytest.raises(TrainingDiverged, match=r"epoch 1: train_loss is (nan|inf|-inf), val_auc is 0\.5"):
+    with pytest.raises(TrainingDiverged, match=r"epoch 1: .*train_loss .*(nan|inf), .*val_auc .*0\.5"):
         fit(Tiny(), stage(), fitted, progress, go_on)
     assert (progress.epoch, progress.history, progress.best_epoch) == (0, [], 0)
 
 
 def test_a_metric_that_is_no_number() -> None:
     progress = Progress()
-    with pytest.raises(TrainingDiverged, match=r"epoch 2: .* val_auc is nan"):
+    with pytest.raises(TrainingDiverged, match=r"epoch 2: .*val_auc .*nan"):
         fit(Tiny(), stage(), setup(validate=scripted(0.5, float("nan"))), progress, go_on)
     assert (progress.epoch, len(progress.history)) == (1, 1)
 

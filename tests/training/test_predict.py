@@ -1,4 +1,4 @@
-"""Probabilities, plain and with the mirror image."""
+"""Probabilities, plain and with the mirror image, and the time that a forward pass takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mobilenet_chest.data.dataset import Split
 from mobilenet_chest.errors import TrainingDiverged
-from mobilenet_chest.training.predict import PREDICT_BATCH, predict, predict_logits
+from mobilenet_chest.training.predict import PREDICT_BATCH, latency, predict, predict_logits
 
 CPU = torch.device("cpu")
 
@@ -51,13 +51,13 @@ def sigmoid(pixels: Tensor) -> np.ndarray:
 @pytest.mark.parametrize("rows", [1, 7, PREDICT_BATCH, PREDICT_BATCH + 1])
 def test_tta_is_the_mean_of_image_and_mirror(rows: int) -> None:
     data = split(rows)
-    found = predict(Lopsided(), data, CPU)
+    predictions = predict(Lopsided(), data, CPU)
     plain, mirrored = sigmoid(data.images[:, 0, 0, 0]), sigmoid(data.images[:, 0, 0, -1])
-    np.testing.assert_allclose(found.probability, plain, rtol=1e-6)
-    np.testing.assert_allclose(found.probability_tta, (plain + mirrored) / 2, rtol=1e-6)
-    assert found.row.tolist() == [3 * i for i in range(rows)]
-    assert found.label.tolist() == data.labels.tolist()
-    assert (found.probability.dtype, found.probability_tta.dtype) == (np.float64, np.float64)
+    np.testing.assert_allclose(predictions.probability, plain, rtol=1e-6)
+    np.testing.assert_allclose(predictions.probability_tta, (plain + mirrored) / 2, rtol=1e-6)
+    assert predictions.row.tolist() == [3 * i for i in range(rows)]
+    assert predictions.label.tolist() == data.labels.tolist()
+    assert (predictions.probability.dtype, predictions.probability_tta.dtype) == (np.float64, np.float64)
 
 
 def test_a_mirror_of_the_mirror_changes_nothing() -> None:
@@ -79,5 +79,11 @@ def test_evaluation_mode_in_batches_without_gradients() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_predictions_that_are_no_numbers(value: float) -> None:
-    with pytest.raises(TrainingDiverged, match="the model predicts NaN or infinity"):
+    with pytest.raises(TrainingDiverged, match=r"NaN .*optimizer\.clip_norm"):
         predict(Constant(value), split(3), CPU)
+
+
+def test_latency_is_a_median(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 9.0] + [t for i in range(10) for t in (10.0 * i, 10.0 * i + (0.5 if i == 3 else 0.002))])
+    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
+    assert latency(nn.Identity(), torch.zeros(1)) == pytest.approx(2.0)
