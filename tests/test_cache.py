@@ -30,8 +30,8 @@ def put(name: str, size: int = 3, made: list[str] | None = None) -> tuple[bytes,
         cache.write(folder / "bytes", [b"x" * (size - 1), memoryview(b"y")])
         return {"name": name}
 
-    def load(folder: Path, known: dict[str, Any]) -> bytes:
-        assert known == {"name": name}
+    def load(folder: Path, fields: dict[str, Any]) -> bytes:
+        assert fields == {"name": name}
         return (folder / "bytes").read_bytes()
 
     return cache.cached("kind", f"entry {name}", {"name": name}, make, load)
@@ -55,7 +55,7 @@ def test_a_failed_computation_leaves_nothing(cache_folder: Path) -> None:
         raise ArithmeticError("no")
 
     with pytest.raises(ArithmeticError):
-        cache.cached("kind", "", {"name": "a"}, make, lambda folder, known: None)
+        cache.cached("kind", "", {"name": "a"}, make, lambda folder, fields: None)
     assert cache.entries() == []
     assert list((cache_folder / "scratch").iterdir()) == []
     assert put("a") == (b"xxy", False)
@@ -113,7 +113,7 @@ def test_the_least_recently_used_go(cache_folder: Path, monkeypatch: pytest.Monk
 def test_an_evicted_file_stays_readable_where_it_is_mapped() -> None:
     import torch
 
-    def load(folder: Path, known: dict[str, Any]) -> torch.Tensor:
+    def load(folder: Path, fields: dict[str, Any]) -> torch.Tensor:
         return torch.from_file(str(folder / "bytes"), shared=False, size=5000, dtype=torch.uint8)
 
     def make(folder: Path) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def test_clear_leaves_what_is_being_written() -> None:
         assert cache.clear() == 3
         return {}
 
-    value, _ = cache.cached("kind", "b", {}, make, lambda folder, known: (folder / "bytes").read_bytes())
+    value, _ = cache.cached("kind", "b", {}, make, lambda folder, fields: (folder / "bytes").read_bytes())
     assert value == b"z"
     assert [entry.about for entry in cache.entries()] == ["b"]
 
@@ -180,7 +180,7 @@ def test_an_error_of_the_computation_is_its_own() -> None:
         return {}
 
     with pytest.raises(FileNotFoundError) as raised:
-        cache.cached("kind", "", {}, make, lambda folder, known: None)
+        cache.cached("kind", "", {}, make, lambda folder, fields: None)
     assert raised.value is error
 
 

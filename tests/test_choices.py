@@ -72,19 +72,19 @@ def test_a_choice_trains(phantom_config: Make, baseline: dict[str, RunResult], n
     config = small(phantom_config, CHOICES[name])
     if not baseline:
         baseline["plain"] = train(small(phantom_config, {}))
-    plain, found = baseline["plain"], train(config)
-    assert np.ptp(found.predictions.probability) > 1e-5
-    assert [record["stage"] for record in found.history] == [2]
-    assert all(math.isfinite(value) for record in found.history for value in record.values())
+    plain, result = baseline["plain"], train(config)
+    assert np.ptp(result.predictions.probability) > 1e-5
+    assert [record["stage"] for record in result.history] == [2]
+    assert all(math.isfinite(value) for record in result.history for value in record.values())
     start = prepare(config).model.state_dict()
-    still = [name for name, value in found.model.named_parameters() if torch.equal(value, start[name])]
+    still = [name for name, value in result.model.named_parameters() if torch.equal(value, start[name])]
     assert still == []  # a gradient has reached every weight
     if name == "a fold":
-        assert len(found.predictions.row) == 34
-        assert set(found.predictions.row) != set(plain.predictions.row)
+        assert len(result.predictions.row) == 34
+        assert set(result.predictions.row) != set(plain.predictions.row)
     else:
-        assert found.predictions.row.tolist() == plain.predictions.row.tolist()
-        assert np.abs(found.predictions.probability - plain.predictions.probability).max() > 1e-4
+        assert result.predictions.row.tolist() == plain.predictions.row.tolist()
+        assert np.abs(result.predictions.probability - plain.predictions.probability).max() > 1e-4
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_a_choice_trains(phantom_config: Make, baseline: dict[str, RunResult], n
 def test_a_choice_trains_in_stage_1(phantom_config: Make, values: dict[str, Any]) -> None:
     """Everything of the head, and nothing else."""
     config = small(phantom_config, {"stage1": {"epochs": 2}, "stage2": {"epochs": 0}} | values)
-    found, start = train(config), prepare(config).model.state_dict()
-    moved = {name for name, value in found.model.named_parameters() if not torch.equal(value, start[name])}
-    assert moved == {name for name in dict(found.model.named_parameters()) if name.startswith("head.")}
+    result, start = train(config), prepare(config).model.state_dict()
+    moved = {name for name, value in result.model.named_parameters() if not torch.equal(value, start[name])}
+    assert moved == {name for name in dict(result.model.named_parameters()) if name.startswith("head.")}
 
 
 def test_drop_path_trains(phantom_config: Make) -> None:

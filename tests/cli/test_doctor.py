@@ -25,19 +25,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def checks() -> dict[str, Check]:
-    found = run_checks()
-    assert len({check.what for check in found}) == len(found)
-    return {check.what: check for check in found}
+    results = run_checks()
+    assert len({check.what for check in results}) == len(results)
+    return {check.what: check for check in results}
 
 
 def test_a_working_installation_has_all_it_needs(tracking: Path, home: Path) -> None:
-    found = checks()
-    assert [check for check in found.values() if check.needed and not check.ok] == []
-    assert found["optuna"] == Check("optuna", True, optuna.__version__)
-    assert {name: found[name].detail for name in NEEDED} == {name: version(name) for name in NEEDED}
-    assert __version__ in found["mobilenet-chest"].detail
-    assert found["tracking store"].detail == f"sqlite:///{tracking / 'mlflow.db'}"
-    assert found["study storage"].detail == "sqlite:///optuna.db"
+    results = checks()
+    assert [check for check in results.values() if check.needed and not check.ok] == []
+    assert results["optuna"] == Check("optuna", True, optuna.__version__)
+    assert {name: results[name].detail for name in NEEDED} == {name: version(name) for name in NEEDED}
+    assert __version__ in results["mobilenet-chest"].detail
+    assert results["tracking store"].detail == f"sqlite:///{tracking / 'mlflow.db'}"
+    assert results["study storage"].detail == "sqlite:///optuna.db"
 
 
 def test_looking_leaves_nothing_behind(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,9 +45,9 @@ def test_looking_leaves_nothing_behind(tmp_path: Path, home: Path, monkeypatch: 
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-    found = checks()
-    assert found["tracking store"].ok
-    assert found["study storage"].ok
+    results = checks()
+    assert results["tracking store"].ok
+    assert results["study storage"].ok
     assert list(folder.iterdir()) == []
     assert list(home.iterdir()) == []
 
@@ -82,10 +82,10 @@ def test_a_missing_package_says_how_to_get_it(
         return "1.0"
 
     monkeypatch.setattr(doctor, "version", without)
-    found = checks()[missing]
-    assert (found.ok, found.needed) == (False, missing in NEEDED)
-    wanted = "." if missing in NEEDED else f"'.[{OPTIONAL[missing]}]'"
-    assert found.detail == f"not installed; type: pip install -e {wanted}"
+    check = checks()[missing]
+    assert (check.ok, check.needed) == (False, missing in NEEDED)
+    extra = "." if missing in NEEDED else f"'.[{OPTIONAL[missing]}]'"
+    assert check.detail == f"not installed; type: pip install -e {extra}"
 
 
 def test_caches_are_listed_and_never_needed(tracking: Path, home: Path) -> None:
@@ -124,6 +124,6 @@ def test_the_cache(home: Path, tracking: Path, cache_folder: Path, monkeypatch: 
     (tracking / "file").write_text("")
     monkeypatch.setenv("MOBILENET_CHEST_CACHE_GB", "1")
     monkeypatch.setenv("MOBILENET_CHEST_CACHE", str(tracking / "file" / "cache"))
-    found = checks()["cache"]
-    assert (found.ok, found.needed) == (False, True)
-    assert "cannot be written: set MOBILENET_CHEST_CACHE" in found.detail
+    check = checks()["cache"]
+    assert (check.ok, check.needed) == (False, True)
+    assert "cannot be written: set MOBILENET_CHEST_CACHE" in check.detail

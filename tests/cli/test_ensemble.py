@@ -51,6 +51,6 @@ def test_combinations_in_json(tracking: Path, written: Write) -> None:
     table = document("baselines", file)["rows"]
     assert table[0]["run_id"] == ensemble["members"][0]
     assert {"latency_1_ms", "latency_64_ms"} <= set(table[0]["metrics"])
-    known = {row["run_id"] for row in document("compare")["rows"]}
-    assert {ensemble["run_id"], soup["run_id"], student["run_id"], *rows[1]["run_ids"]} <= known
+    run_ids = {row["run_id"] for row in document("compare")["rows"]}
+    assert {ensemble["run_id"], soup["run_id"], student["run_id"], *rows[1]["run_ids"]} <= run_ids
     assert "Δ val AUC" in run("ablate", file, "--over", "stage2.ema=0.5", "--seeds", "2").stdout

@@ -33,9 +33,9 @@ def test_an_unknown_key_in_the_file_names_the_file(folder: Path, written: Write)
 
 
 def test_experiments_are_counted(folder: Path, written: Write) -> None:
-    one, two = written("one.yaml"), written("two.yaml")
-    refused(folder, "sweep", one, two, wants="one experiment file is needed, not 2: ")
-    refused(folder, "train", one, two, wants="one experiment file is needed, not 2: ")
+    first, second = written("one.yaml"), written("two.yaml")
+    refused(folder, "sweep", first, second, wants="one experiment file is needed, not 2: ")
+    refused(folder, "train", first, second, wants="one experiment file is needed, not 2: ")
     refused(folder, "train", wants="one experiment file is needed, not 0")
     refused(folder, "train", "stage2.lr=1", wants="one experiment file is needed, not 0")
     for command in ("train", "sweep"):

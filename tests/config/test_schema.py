@@ -111,9 +111,9 @@ def test_refused(fields: dict[str, Any], part: str) -> None:
     ],
 )
 def test_accepted(fields: dict[str, Any]) -> None:
-    section, wanted = next(iter(fields.items()))
+    section, expected = next(iter(fields.items()))
     held = config(**fields).resolved()[section]
-    assert (held if not isinstance(wanted, dict) else {key: held[key] for key in wanted}) == wanted
+    assert (held if not isinstance(expected, dict) else {key: held[key] for key in expected}) == expected
 
 
 def test_names_of_experiment_and_study_default_to_the_name() -> None:

@@ -75,6 +75,6 @@ def test_only_shifts_beyond_chance_are_reported() -> None:
 
 
 def test_damage_by_kind_and_split() -> None:
-    found = list(of_damage([("blank", TRAIN[0]), ("blank", VAL[0]), ("blank", TRAIN[2]), ("cut off", TRAIN[1])]))
-    assert [finding.text.split(" of ")[0] for finding in found] == ["2 images", "1 image", "1 image"]
-    assert found[0].images == ("train 0 (normal)", "train 2 (normal)")
+    findings = list(of_damage([("blank", TRAIN[0]), ("blank", VAL[0]), ("blank", TRAIN[2]), ("cut off", TRAIN[1])]))
+    assert [finding.text.split(" of ")[0] for finding in findings] == ["2 images", "1 image", "1 image"]
+    assert findings[0].images == ("train 0 (normal)", "train 2 (normal)")

@@ -44,12 +44,12 @@ def table(tmp_path: Path) -> Callable[[str], Path]:
 
 def test_keys_of_the_file(made: Make) -> None:
     config = made(val_sex=np.array(["F", "M", "", "F"]), val_age=np.array([50, 60, 50, 70]), val_patient=np.arange(4))
-    found = read_columns(config, "val", ["sex", "age"])
-    assert {name: values.tolist() for name, values in found.groups.items()} == {
+    columns = read_columns(config, "val", ["sex", "age"])
+    assert {name: values.tolist() for name, values in columns.groups.items()} == {
         "sex": ["F", "M", "", "F"], "age": ["50", "60", "50", "70"]
     }  # fmt: skip
-    assert found.patients is not None
-    assert found.patients.tolist() == ["0", "1", "2", "3"]
+    assert columns.patients is not None
+    assert columns.patients.tolist() == ["0", "1", "2", "3"]
 
 
 def test_test_has_keys_of_its_own_and_its_pixels_stay_closed(made: Make) -> None:
@@ -68,25 +68,25 @@ def test_a_table_beside_the_file(made: Make, table: Callable[[str], Path]) -> No
     """In any order, some rows missing, other splits ignored; its columns go before the file's."""
     config = made(val_sex=np.array(list("XXXX")), val_view=np.array(["PA"] * 4))
     path = table('﻿row,split,sex,patient\r\n3,val,"F, or not",p1\r\n0,val,M,p1\r\n5,train,M,p2\r\n99,test,M,p3\r\n')
-    found = read_columns(config, "val", ["sex", "view"], path)
-    assert found.groups["sex"].tolist() == ["M", "", "", "F, or not"]
-    assert found.groups["view"].tolist() == ["PA"] * 4
-    assert found.patients is not None
-    assert found.patients.tolist() == ["p1", "", "", "p1"]
+    columns = read_columns(config, "val", ["sex", "view"], path)
+    assert columns.groups["sex"].tolist() == ["M", "", "", "F, or not"]
+    assert columns.groups["view"].tolist() == ["PA"] * 4
+    assert columns.patients is not None
+    assert columns.patients.tolist() == ["p1", "", "", "p1"]
 
 
 def test_a_table_for_train_and_val_divided_again(made: Make, table: Callable[[str], Path]) -> None:
     path = table("split,row,sex\nval,1,F\ntrain,1,M\n")
-    found = read_columns(made({"folds": 2}), "val", ["sex"], path).groups["sex"].tolist()
-    assert found == ["", "M", "", "", "", "", "", "F", "", ""]
+    sexes = read_columns(made({"folds": 2}), "val", ["sex"], path).groups["sex"].tolist()
+    assert sexes == ["", "M", "", "", "", "", "", "F", "", ""]
 
 
 def test_columns_of_some_rows() -> None:
     columns = Columns({"sex": np.array(["F", "M", "X"])}, np.array(["a", "b", "c"]))
-    own = columns.of(np.array([2, 0]))
-    assert own.groups["sex"].tolist() == ["X", "F"]
-    assert own.patients is not None
-    assert own.patients.tolist() == ["c", "a"]
+    chosen = columns.of(np.array([2, 0]))
+    assert chosen.groups["sex"].tolist() == ["X", "F"]
+    assert chosen.patients is not None
+    assert chosen.patients.tolist() == ["c", "a"]
 
 
 def refusal(call: Callable[[], object]) -> str:

@@ -43,12 +43,12 @@ def test_the_second_start_decodes_nothing(
 
     monkeypatch.setattr(dataset, "_read_split", fails)
     second = loaded(config)
-    for one, other in ((first.train, second.train), (first.val, second.val)):
-        assert torch.equal(one.images, other.images)
-        assert torch.equal(one.labels, other.labels)
-        assert (one.rows == other.rows).all()
-        assert one.digest == other.digest
-        assert (one.images.dtype, one.rows.dtype) == (torch.uint8, np.int64)
+    for split, other in ((first.train, second.train), (first.val, second.val)):
+        assert torch.equal(split.images, other.images)
+        assert torch.equal(split.labels, other.labels)
+        assert (split.rows == other.rows).all()
+        assert split.digest == other.digest
+        assert (split.images.dtype, split.rows.dtype) == (torch.uint8, np.int64)
     assert first.digest == second.digest
     assert [entry.kind for entry in cache.entries()] == ["data", "data"]
 
@@ -128,40 +128,40 @@ def test_folds_of_train_and_val_together(phantom_config: Make, own_file: Path) -
     held_out = []
     digests = {plain.digest}
     for fold in range(3):
-        found = loaded(phantom_config({"data.path": str(own_file), "data.folds": 3, "data.fold": fold}))
-        assert sorted([*found.train.rows, *found.val.rows]) == rows.tolist()
-        for split in (found.train, found.val):
+        data = loaded(phantom_config({"data.path": str(own_file), "data.folds": 3, "data.fold": fold}))
+        assert sorted([*data.train.rows, *data.val.rows]) == rows.tolist()
+        for split in (data.train, data.val):
             where = np.searchsorted(rows, split.rows)
             assert torch.equal(split.images, images[where])
             assert torch.equal(split.labels, labels[where])
-        held_out += found.val.rows.tolist()
-        digests |= {found.digest, found.train.digest, found.val.digest}
+        held_out += data.val.rows.tolist()
+        digests |= {data.digest, data.train.digest, data.val.digest}
     assert sorted(held_out) == rows.tolist()
     assert len(digests) == 10
 
 
 def test_a_split_by_seed_is_as_large_as_the_file_has_it(phantom_config: Make, own_file: Path) -> None:
     """All rows are of one side, the same for the same seed, and images and labels go with them, stored ones too."""
-    own = {"data.path": str(own_file)}
-    plain = loaded(phantom_config(own))
+    fields = {"data.path": str(own_file)}
+    plain = loaded(phantom_config(fields))
     with np.load(own_file) as file:
         in_train, stored = len(file["train_labels"]), np.concatenate([file["train_images"], file["val_images"]])
     rows = np.concatenate([plain.train.rows, plain.val.rows + in_train])
     images = torch.cat([plain.train.images, plain.val.images])
     digests = {plain.digest}
     for seed in range(3):
-        config = phantom_config(own | {"data.split_seed": seed})
-        found, again = loaded(config), loaded(config)
-        assert (len(found.val), found.digest) == (len(plain.val), again.digest)
-        assert sorted([*found.train.rows, *found.val.rows]) == rows.tolist()
-        assert set(found.val.rows) & set(plain.train.rows)
-        assert torch.equal(found.val.images, images[np.searchsorted(rows, found.val.rows)])
-        assert np.array_equal(stored_validation_images(config.data, found.val.rows), stored[found.val.rows])
+        config = phantom_config(fields | {"data.split_seed": seed})
+        data, again = loaded(config), loaded(config)
+        assert (len(data.val), data.digest) == (len(plain.val), again.digest)
+        assert sorted([*data.train.rows, *data.val.rows]) == rows.tolist()
+        assert set(data.val.rows) & set(plain.train.rows)
+        assert torch.equal(data.val.images, images[np.searchsorted(rows, data.val.rows)])
+        assert np.array_equal(stored_validation_images(config.data, data.val.rows), stored[data.val.rows])
         folds = [
-            loaded(phantom_config(own | {"data.split_seed": seed, "data.folds": 2, "data.fold": f})) for f in (0, 1)
+            loaded(phantom_config(fields | {"data.split_seed": seed, "data.folds": 2, "data.fold": f})) for f in (0, 1)
         ]
         assert sorted([*folds[0].val.rows, *folds[1].val.rows]) == rows.tolist()
-        digests |= {found.digest, found.val.digest, folds[0].digest, folds[1].digest}
+        digests |= {data.digest, data.val.digest, folds[0].digest, folds[1].digest}
     assert len(digests) == 13
 
 
@@ -175,11 +175,11 @@ def test_folds_keep_patients_together(phantom_config: Make, own_file: Path) -> N
     np.savez(own_file, **arrays)
     everyone = np.concatenate(patients)
     for fold in range(3):
-        found = loaded(phantom_config({"data.path": str(own_file), "data.folds": 3, "data.fold": fold}))
-        assert set(everyone[found.train.rows]).isdisjoint(everyone[found.val.rows])
-        assert len(found.val) > 10
-    found = loaded(phantom_config({"data.path": str(own_file), "data.split_seed": 5}))
-    assert set(everyone[found.train.rows]).isdisjoint(everyone[found.val.rows])
+        data = loaded(phantom_config({"data.path": str(own_file), "data.folds": 3, "data.fold": fold}))
+        assert set(everyone[data.train.rows]).isdisjoint(everyone[data.val.rows])
+        assert len(data.val) > 10
+    data = loaded(phantom_config({"data.path": str(own_file), "data.split_seed": 5}))
+    assert set(everyone[data.train.rows]).isdisjoint(everyone[data.val.rows])
 
 
 def test_every_row_has_its_patient(phantom_config: Make, own_file: Path) -> None:
@@ -190,27 +190,27 @@ def test_every_row_has_its_patient(phantom_config: Make, own_file: Path) -> None
     counts = {split: len(arrays[f"{split}_labels"]) for split in ("train", "val", "test")}
     names = {split: np.array([f"{split} {row // 2}" for row in range(count)]) for split, count in counts.items()}
     np.savez(own_file, **arrays, **{f"{split}_patient": values for split, values in names.items()})
-    own = {"data.path": str(own_file)}
+    fields = {"data.path": str(own_file)}
     for _ in range(2):
-        found = loaded(phantom_config(own | {"data.drop_duplicates": True}))
-        for split, rows in (("train", found.train), ("val", found.val)):
+        data = loaded(phantom_config(fields | {"data.drop_duplicates": True}))
+        for split, rows in (("train", data.train), ("val", data.val)):
             assert rows.patients is not None
             assert rows.patients.tolist() == names[split][rows.rows].tolist()
-    tested = load_test(phantom_config(own).data)
+    tested = load_test(phantom_config(fields).data)
     assert tested.patients is not None
     assert tested.patients.tolist() == names["test"][tested.rows].tolist()
     everyone = np.concatenate([names["train"], names["val"]])
     for anew in ({"data.folds": 3}, {"data.split_seed": 4}):
-        held_out = loaded(phantom_config(own | anew)).val
+        held_out = loaded(phantom_config(fields | anew)).val
         assert held_out.patients is not None
         assert held_out.patients.tolist() == everyone[held_out.rows].tolist()
 
 
 def test_without_patients_there_are_none(phantom_config: Make, own_file: Path) -> None:
     for anew in ({}, {"data.folds": 3}):
-        found = loaded(phantom_config({"data.path": str(own_file)} | anew))
-        assert found.train.patients is None
-        assert found.val.patients is None
+        data = loaded(phantom_config({"data.path": str(own_file)} | anew))
+        assert data.train.patients is None
+        assert data.val.patients is None
 
 
 def test_folds_keep_patients_with_names_together(phantom_config: Make, own_file: Path) -> None:
@@ -219,9 +219,9 @@ def test_folds_keep_patients_with_names_together(phantom_config: Make, own_file:
     names = np.array([f"patient {number // 4}" for number in range(80)])
     np.savez(own_file, **arrays, train_patient=names, val_patient=names[::-1][:40])
     everyone = np.concatenate([names, names[::-1][:40]])
-    found = loaded(phantom_config({"data.path": str(own_file), "data.folds": 3}))
-    assert set(everyone[found.train.rows]).isdisjoint(everyone[found.val.rows])
-    assert set(everyone[found.train.rows]) | set(everyone[found.val.rows]) == set(names)
+    data = loaded(phantom_config({"data.path": str(own_file), "data.folds": 3}))
+    assert set(everyone[data.train.rows]).isdisjoint(everyone[data.val.rows])
+    assert set(everyone[data.train.rows]) | set(everyone[data.val.rows]) == set(names)
 
 
 def test_patients_of_one_split_alone(phantom_config: Make, own_file: Path) -> None:
@@ -275,35 +275,35 @@ def copied_file(own_file: Path) -> Path:
 def test_training_rows_that_are_copies_are_left_out(phantom_config: Make, copied_file: Path, size: int) -> None:
     fields = {"data.path": str(copied_file), "data.image_size": size}
     whole = loaded(phantom_config(fields))
-    found = loaded(phantom_config(fields | {"data.drop_duplicates": True}))
-    assert (whole.dropped, found.dropped) == (0, 2)
+    data = loaded(phantom_config(fields | {"data.drop_duplicates": True}))
+    assert (whole.dropped, data.dropped) == (0, 2)
     assert whole.train.rows.tolist()[:1] + whole.train.rows.tolist()[2:3] == sorted(
-        set(whole.train.rows) - set(found.train.rows)
+        set(whole.train.rows) - set(data.train.rows)
     )
-    kept = np.isin(whole.train.rows, found.train.rows)
-    assert torch.equal(found.train.images, whole.train.images[kept])
-    assert torch.equal(found.train.labels, whole.train.labels[kept])
-    assert found.val.digest == whole.val.digest
-    assert found.val.rows.tolist() == whole.val.rows.tolist()
-    assert found.train.digest != whole.train.digest
-    assert found.digest != whole.digest
+    kept = np.isin(whole.train.rows, data.train.rows)
+    assert torch.equal(data.train.images, whole.train.images[kept])
+    assert torch.equal(data.train.labels, whole.train.labels[kept])
+    assert data.val.digest == whole.val.digest
+    assert data.val.rows.tolist() == whole.val.rows.tolist()
+    assert data.train.digest != whole.train.digest
+    assert data.digest != whole.digest
 
 
 def test_copies_are_left_out_of_train_however_it_is_divided(phantom_config: Make, copied_file: Path) -> None:
     fields = {"data.path": str(copied_file), "data.folds": 3, "data.drop_duplicates": True}
     dropped = 0
     for fold in range(3):
-        found = loaded(phantom_config(fields | {"data.fold": fold}))
-        val = {image.tobytes() for image in found.val.images.numpy()}
-        assert val.isdisjoint(image.tobytes() for image in found.train.images.numpy())
-        dropped += found.dropped
+        data = loaded(phantom_config(fields | {"data.fold": fold}))
+        val = {image.tobytes() for image in data.val.images.numpy()}
+        assert val.isdisjoint(image.tobytes() for image in data.train.images.numpy())
+        dropped += data.dropped
     assert dropped >= 3  # each of three pairs in one fold at least
 
 
 def test_without_copies_nothing_changes(phantom_config: Make, own_file: Path) -> None:
     fields = {"data.path": str(own_file)}
-    found = loaded(phantom_config(fields | {"data.drop_duplicates": True}))
-    assert (found.dropped, found.digest) == (0, loaded(phantom_config(fields)).digest)
+    data = loaded(phantom_config(fields | {"data.drop_duplicates": True}))
+    assert (data.dropped, data.digest) == (0, loaded(phantom_config(fields)).digest)
 
 
 def test_a_class_of_copies_alone(phantom_config: Make, own_file: Path) -> None:
@@ -327,5 +327,5 @@ def test_what_is_left_out_of_pneumoniamnist(phantom_config: Make, real_data: Pat
     if not path.exists():
         pytest.skip(f"{real_data} has no {path.name}")
     fields = {"dataset": "pneumoniamnist", "path": str(path), "image_size": 28, "drop_duplicates": True}
-    found = loaded(phantom_config({"data": fields}))
-    assert (found.dropped, len(found.train), len(found.val)) == (10 + 16, 4708 - 26, 524)
+    data = loaded(phantom_config({"data": fields}))
+    assert (data.dropped, len(data.train), len(data.val)) == (10 + 16, 4708 - 26, 524)

@@ -36,11 +36,11 @@ def test_rows_equal_numpys(tmp_path: Path, save: Save, shape: tuple[int, ...]) -
         for split in file.splits:
             images = expected[f"{split}_images"]
             every = np.arange(len(images))
-            for wanted in (every, every[:0], every[-1:], every[::7], rng.permutation(every)[:20], every[[3, 3, 1]]):
-                found = file.rows(split, wanted)
-                assert found.dtype == np.uint8
-                assert found.shape == (len(wanted), *shape)
-                np.testing.assert_array_equal(found, images[wanted])
+            for numbers in (every, every[:0], every[-1:], every[::7], rng.permutation(every)[:20], every[[3, 3, 1]]):
+                rows = file.rows(split, numbers)
+                assert rows.dtype == np.uint8
+                assert rows.shape == (len(numbers), *shape)
+                np.testing.assert_array_equal(rows, images[numbers])
             np.testing.assert_array_equal(file.labels(split), expected[f"{split}_labels"])
 
 
@@ -50,8 +50,8 @@ def test_rows_do_not_depend_on_the_chunk(monkeypatch: pytest.MonkeyPatch, chunk_
     buffer = io.BytesIO()
     save_to(buffer, made, np.savez_compressed)
     monkeypatch.setattr(npz, "CHUNK_BYTES", chunk_bytes)
-    wanted = np.array([49, 0, 6, 7, 8, 14, 48])
-    np.testing.assert_array_equal(NpzFile(buffer).rows("train", wanted), made["train_images"][wanted])
+    numbers = np.array([49, 0, 6, 7, 8, 14, 48])
+    np.testing.assert_array_equal(NpzFile(buffer).rows("train", numbers), made["train_images"][numbers])
 
 
 def test_a_file_object_is_read_and_left_open(tmp_path: Path) -> None:
@@ -70,9 +70,9 @@ def test_a_file_object_is_read_and_left_open(tmp_path: Path) -> None:
 def test_labels_of_any_integer_type_become_uint8(dtype: str) -> None:
     labels = np.array([[0, 1], [1, 1], [1, 0], [0, 0]])
     file = with_train(npy_bytes(np.zeros((4, 5, 5), np.uint8)), npy_bytes(labels.astype(dtype)))
-    found = file.labels("train")
-    assert found.dtype == np.uint8
-    assert found.tolist() == labels.tolist()
+    read = file.labels("train")
+    assert read.dtype == np.uint8
+    assert read.tolist() == labels.tolist()
 
 
 def test_flat_labels_become_a_column() -> None:
@@ -94,17 +94,17 @@ def test_memory_is_the_wanted_rows_and_a_few_chunks(tmp_path: Path) -> None:
     whole = images.nbytes
     assert whole > 60_000_000
     del images
-    wanted = np.arange(0, rows, 40)
+    numbers = np.arange(0, rows, 40)
     file = NpzFile(path)
     tracemalloc.start()
     try:
-        found = file.rows("train", wanted)
+        images = file.rows("train", numbers)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    np.testing.assert_array_equal(found, np.broadcast_to(wanted.astype(np.uint8)[:, None, None], found.shape))
-    assert found.nbytes == 500 * 56 * 56
-    assert peak < found.nbytes + 5 * npz.CHUNK_BYTES
+    np.testing.assert_array_equal(images, np.broadcast_to(numbers.astype(np.uint8)[:, None, None], images.shape))
+    assert images.nbytes == 500 * 56 * 56
+    assert peak < images.nbytes + 5 * npz.CHUNK_BYTES
 
 
 # --- real labels ---------------------------------------------------------------------------------------------------
@@ -153,8 +153,8 @@ def test_real_files_equal_numpys(real: Path, name: str, shape: tuple[int, int], 
     file = NpzFile(real / name)
     with np.load(real / name) as expected:
         for split, count in zip(npz.SPLITS, counts, strict=True):
-            wanted = np.arange(0, count, 3)
-            images = file.rows(split, wanted)
-            assert images.shape == (len(wanted), *shape)
-            np.testing.assert_array_equal(images, expected[f"{split}_images"][wanted])
+            numbers = np.arange(0, count, 3)
+            images = file.rows(split, numbers)
+            assert images.shape == (len(numbers), *shape)
+            np.testing.assert_array_equal(images, expected[f"{split}_images"][numbers])
             np.testing.assert_array_equal(file.labels(split), expected[f"{split}_labels"])

@@ -66,11 +66,11 @@ def test_rows_that_the_filter_must_drop(defaults: dict[str, Bytes], split: str) 
     labels = defaults[f"{split}_labels"]
     blocks = ROWS[split] // 40
     counts = labels.sum(axis=1)
-    wanted = labels[:, [CARDIOMEGALY, PNEUMOTHORAX]]
+    of_classes = labels[:, [CARDIOMEGALY, PNEUMOTHORAX]]
     assert np.sum(counts == 0) == blocks
-    assert np.sum((counts == 1) & (wanted.sum(axis=1) == 0)) == 2 * blocks
+    assert np.sum((counts == 1) & (of_classes.sum(axis=1) == 0)) == 2 * blocks
     assert np.sum(counts == 2) == 3 * blocks
-    assert np.sum(wanted.sum(axis=1) == 2) == blocks
+    assert np.sum(of_classes.sum(axis=1) == 2) == blocks
     assert np.sum((labels[:, CARDIOMEGALY] == 1) & (labels[:, EFFUSION] == 1)) == blocks
 
 

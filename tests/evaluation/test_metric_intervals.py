@@ -85,8 +85,8 @@ def test_means_over_folds_have_their_own() -> None:
     for name in ("val_auc", "val_auc_tta", "val_accuracy", "val_brier", "val_log_loss"):
         assert result[name].value == pytest.approx(means[name])
         assert result[name].low < means[name] < result[name].high
-        own, other = result[name].high - result[name].low, pooled[name].high - pooled[name].low
-        assert own == pytest.approx(other, rel=0.2)
+        width, pooled_width = result[name].high - result[name].low, pooled[name].high - pooled[name].low
+        assert width == pytest.approx(pooled_width, rel=0.2)
     # a threshold of each fold: all that is known is the share
     n = 120
     count = means["val_accuracy_tta_threshold"] * n
@@ -104,7 +104,7 @@ class TestPatients:
         assert {name: interval.value for name, interval in result.items()} == pytest.approx(metrics)
         assert result["test_auc"] == bootstrap(MANY, PROBABILITIES[0], rank_auc, groups=self.PATIENTS)
         right = ((PROBABILITIES[1] >= 0.5) == (MANY == 1)).astype(float)
-        expected = bootstrap(MANY, right, lambda _, own: float(own.mean()), groups=self.PATIENTS)
+        expected = bootstrap(MANY, right, lambda _, of_rows: float(of_rows.mean()), groups=self.PATIENTS)
         assert result["test_accuracy_tta"] == expected
 
     def test_of_one_image_each_are_images(self) -> None:
@@ -136,7 +136,7 @@ def test_what_tta_gains_is_a_difference_on_the_same_images() -> None:
     result = tta_gain(LARGE)
     assert (result.value, result.low, result.high) == (expected.value, expected.low, expected.high)
     drawn = bootstrap_difference(
-        MANY, right[1].astype(float), right[0].astype(float), lambda _, own: float(own.mean()),
+        MANY, right[1].astype(float), right[0].astype(float), lambda _, of_rows: float(of_rows.mean()),
         groups=TestPatients.PATIENTS,
     )  # fmt: skip
     result = tta_gain(TestPatients.WHOLE)

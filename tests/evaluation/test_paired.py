@@ -38,8 +38,8 @@ def test_aucs_are_told_apart_by_delong_and_accuracies_by_mcnemar() -> None:
     assert paired_difference("val_auc", GOOD, BAD) == auc_difference(
         LABELS, GOOD.predictions.probability, BAD.predictions.probability
     )
-    own, other = GOOD.correct("accuracy_crossfit"), BAD.correct("accuracy_crossfit")
-    assert paired_difference("val_accuracy_crossfit", GOOD, BAD, 0.9) == mcnemar(own, other, 0.9)
+    good, bad = GOOD.correct("accuracy_crossfit"), BAD.correct("accuracy_crossfit")
+    assert paired_difference("val_accuracy_crossfit", GOOD, BAD, 0.9) == mcnemar(good, bad, 0.9)
 
 
 def test_any_other_metric_is_told_apart_by_the_paired_bootstrap() -> None:

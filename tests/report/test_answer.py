@@ -42,12 +42,12 @@ def test_a_trial_of_folds_is_said_to_be_a_mean() -> None:
 
 def test_a_study_by_another_metric_is_answered_by_it() -> None:
     losses = {"one": 0.21, "base": 0.3}
-    own, base = (replace(row(name, 0.9), metrics={"val_loss": loss, "val_auc": 0.9, "threshold": 0.5},
+    winner, base = (replace(row(name, 0.9), metrics={"val_loss": loss, "val_auc": 0.9, "threshold": 0.5},
                          intervals={"val_loss": Interval(loss, loss - 0.05, loss + 0.1)})
                  for name, loss in losses.items())  # fmt: skip
     lower = PairedComparison(-0.09, -0.15, -0.02, 0.004, 0.008, "better", None)
-    own = replace(own, differences={"val_loss": lower, "val_auc": BETTER})
-    first, second = answer(replace(subject([own, base], base), metric="val_loss", direction="minimize"))
+    winner = replace(winner, differences={"val_loss": lower, "val_auc": BETTER})
+    first, second = answer(replace(subject([winner, base], base), metric="val_loss", direction="minimize"))
     assert "validation loss 0.210 (" in first
     assert numbers(first) == ["0.210", "95", "0.160", "0.310", "305"]
     assert "better than the baseline base: validation loss " in second
@@ -91,8 +91,8 @@ def test_rows_of_other_images_are_no_ties() -> None:
 )
 def test_the_baseline_is_answered(verdict: Any, words: str) -> None:
     base = row("base", 0.92)
-    own = row("one", 0.95, differences={"val_auc": replace(BETTER, verdict=verdict)})
-    (_, against) = answer(subject([own, base], base))
+    winner = row("one", 0.95, differences={"val_auc": replace(BETTER, verdict=verdict)})
+    (_, against) = answer(subject([winner, base], base))
     assert f"{words}: validation AUC +0.031 (" in against
     assert numbers(against) == ["+0.031", "+0.005", "+0.057", "0.022"]
     told = {word for word in ("better", "worse", "inferior") if word in against}
@@ -101,8 +101,8 @@ def test_the_baseline_is_answered(verdict: Any, words: str) -> None:
 
 def test_unequal_selection_is_said_beside_the_verdict() -> None:
     why = "chosen from 12 trials, the baseline from 1 trial: its lead is flattered"
-    own, base = row("one", 0.95, differences={"val_auc": BETTER}, selection=why), row("base", 0.92)
-    *_, unequal = answer(subject([own, base], base))
+    winner, base = row("one", 0.95, differences={"val_auc": BETTER}, selection=why), row("base", 0.92)
+    *_, unequal = answer(subject([winner, base], base))
     assert why in unequal
 
 

@@ -33,9 +33,9 @@ def test_it_is_cut_but_never_without_leader_and_baseline() -> None:
 
 
 def test_the_metric_of_the_study_comes_first_among_the_differences() -> None:
-    own, base = row("one", 0.9, differences={"val_loss": BETTER}), row("base", 0.9)
-    own, base = (replace(r, metrics=r.metrics | {"val_loss": 0.2}) for r in (own, base))
-    made = replace(subject([own, base], base), metric="val_loss", direction="minimize")
+    winner, base = row("one", 0.9, differences={"val_loss": BETTER}), row("base", 0.9)
+    winner, base = (replace(r, metrics=r.metrics | {"val_loss": 0.2}) for r in (winner, base))
+    made = replace(subject([winner, base], base), metric="val_loss", direction="minimize")
     table = table_of(leaderboard(made, reported=True))
     compared = [str(heading) for heading in table.headings if "baseline" in str(heading)]
     assert [heading.removesuffix(" minus baseline") for heading in compared] == [
@@ -54,12 +54,12 @@ def test_rows_without_intervals_have_no_bars() -> None:
 
 def test_unequal_selection_is_said_below() -> None:
     why = "chosen from 12 trials, the baseline from 1 trial: its lead is flattered"
-    own, other, base = (row(name, 0.9, selection=why if name != "base" else None) for name in ("one", "two", "base"))
-    (_, all_but_one) = leaderboard(subject([own, other, base], base), reported=False)
+    winner, other, base = (row(name, 0.9, selection=why if name != "base" else None) for name in ("one", "two", "base"))
+    (_, all_but_one) = leaderboard(subject([winner, other, base], base), reported=False)
     assert isinstance(all_but_one, Paragraph)
     assert why in all_but_one.text
     assert "one, two" not in all_but_one.text
-    (_, named) = leaderboard(subject([own, replace(other, selection=None), base], base), reported=False)
+    (_, named) = leaderboard(subject([winner, replace(other, selection=None), base], base), reported=False)
     assert isinstance(named, Paragraph)
     assert named.text.startswith("one: ")
 

@@ -53,9 +53,9 @@ def test_a_new_study_has_definition_sampler_and_directions(url: str, tiny_search
     definition = json.loads(study.user_attrs[attributes.DEFINITION])
     assert definition["search.stage2.lr"]["high"] == 1e-2
     assert "stage2.lr" not in definition  # it is searched
-    found = find_study(url, "tiny")
-    assert found is not None
-    assert found.user_attrs == study.user_attrs
+    stored = find_study(url, "tiny")
+    assert stored is not None
+    assert stored.user_attrs == study.user_attrs
 
 
 def test_the_definition_stays_and_the_retries_are_those_of_the_last_command(

@@ -40,46 +40,46 @@ def kept() -> list[str]:
 @pytest.mark.parametrize("blocks", [1, 7, 17])
 def test_a_batch_is_that_of_the_images(prepared: Prepared, blocks: int) -> None:
     """Rows in any order, mirrored or not."""
-    found = inputs(prepared, blocks)
+    features = inputs(prepared, blocks)
     model, images = prepared.model.eval(), prepared.data.train.images
-    assert (found.block, found.views, found.why) == (blocks, (False, True), None)
+    assert (features.block, features.views, features.why) == (blocks, (False, True), None)
     rows, flip = torch.tensor([5, 0, 63, 5]), torch.tensor([True, False, True, False])
     with torch.inference_mode():
         pixels = torch.where(flip[:, None, None, None], images[rows].flip(-1), images[rows])
-        batch = found.batch(rows, Draws(flip))
+        batch = features.batch(rows, Draws(flip))
         torch.testing.assert_close(batch, model.up_to(blocks, pixels))
         torch.testing.assert_close(model.from_block(blocks, batch), model(pixels))
-        torch.testing.assert_close(model.from_block(blocks, as_fed(found.val)), model(prepared.data.val.images))
+        torch.testing.assert_close(model.from_block(blocks, as_fed(features.val)), model(prepared.data.val.images))
     assert batch.ndim == 2 or batch.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(("hflip", "views"), [(0, (False,)), (0.3, (False, True)), (1, (True,))])
 def test_only_the_views_that_can_occur(prepared: Prepared, hflip: float, views: tuple[bool, ...]) -> None:
-    found = inputs(prepared, 17, hflip=hflip)
-    assert found.views == views
-    assert found.train.shape == (len(views) * 68, 960)
-    assert found.val.shape == (34, 960)
+    features = inputs(prepared, 17, hflip=hflip)
+    assert features.views == views
+    assert features.train.shape == (len(views) * 68, 960)
+    assert features.val.shape == (34, 960)
     model, images = prepared.model.eval(), prepared.data.train.images
     with torch.inference_mode():
         expected = torch.cat([model.features(images.flip(-1) if mirrored else images) for mirrored in views])
-    torch.testing.assert_close(found.train, expected)
+    torch.testing.assert_close(features.train, expected)
     if len(views) == 1:
         rows = torch.tensor([3])
-        torch.testing.assert_close(found.batch(rows, Draws(torch.tensor([views[0]]))), found.train[rows])
+        torch.testing.assert_close(features.batch(rows, Draws(torch.tensor([views[0]]))), features.train[rows])
 
 
 def test_nothing_frozen_nothing_stored(prepared: Prepared) -> None:
-    found = inputs(prepared, 0, size=24)
-    assert (found.block, found.views, found.why) == (0, None, None)
-    assert (found.train.shape, found.val.shape) == ((68, 1, 24, 24), (34, 1, 32, 32))
+    features = inputs(prepared, 0, size=24)
+    assert (features.block, features.views, features.why) == (0, None, None)
+    assert (features.train.shape, features.val.shape) == ((68, 1, 24, 24), (34, 1, 32, 32))
     assert not [about for about in kept() if "frozen" in about]
 
 
 def test_rotation_has_no_end_of_views(prepared: Prepared) -> None:
-    found = inputs(prepared, 17, rotation=5)
-    assert (found.block, found.views) == (0, None)
-    assert found.why == "augment.rotation gives more than a few views of an image"
-    assert torch.equal(found.train, prepared.data.train.images)
+    features = inputs(prepared, 17, rotation=5)
+    assert (features.block, features.views) == (0, None)
+    assert features.why == "augment.rotation gives more than a few views of an image"
+    assert torch.equal(features.train, prepared.data.train.images)
 
 
 def test_a_cache_that_is_off(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_frozen_state_is_that_of_the_frozen_blocks(prepared: Prepared) -> None:
 
 
 def test_the_file_is_what_it_says(prepared: Prepared, cache_folder: Path) -> None:
-    found = inputs(prepared, 7)
+    features = inputs(prepared, 7)
     sizes = sorted(path.stat().st_size for path in (cache_folder / "features").rglob("outputs.bin"))
-    assert sizes == [found.val.numel() * 4, found.train.numel() * 4]
-    assert found.train.shape == (136, 4, 4, 40)
+    assert sizes == [features.val.numel() * 4, features.train.numel() * 4]
+    assert features.train.shape == (136, 4, 4, 40)
