@@ -140,8 +140,8 @@ def results(client: MlflowClient, run: Run) -> dict[str, Any]:
         for name in sorted(run.data.metrics)
         if not any(part in name for part in TIMES)
     }
-    found = {"kind": run.data.tags["kind"], "status": run.info.status, "metrics": metrics, "params": run.data.params}
-    found |= {name: run.data.tags[name] for name in ("config_digest", "data_digest")}
+    result = {"kind": run.data.tags["kind"], "status": run.info.status, "metrics": metrics, "params": run.data.params}
+    result |= {name: run.data.tags[name] for name in ("config_digest", "data_digest")}
     artifacts = {
         file.path
         for folder in ("predictions", "checkpoints")
@@ -149,12 +149,12 @@ def results(client: MlflowClient, run: Run) -> dict[str, Any]:
     }
     if "predictions/val.parquet" in artifacts:
         table = stored_predictions(client, run, "val")
-        found["predictions"] = hashlib.sha256(table.to_numpy().tobytes()).hexdigest()
+        result["predictions"] = hashlib.sha256(table.to_numpy().tobytes()).hexdigest()
     if "checkpoints/best.pt" in artifacts:
         with artifact(client, run, "checkpoints/best.pt") as path:
             contents = checkpoint.load(path)
-        found["weights"] = [state_digest(member["model"]) for member in contents.get("members", [contents])]
-    return found | {"artifacts": sorted(artifacts)}
+        result["weights"] = [state_digest(member["model"]) for member in contents.get("members", [contents])]
+    return result | {"artifacts": sorted(artifacts)}
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ def database(_empty_database: Path) -> Path:
 @pytest.mark.timeout(900)
 def test_no_number_depends_on_the_test_rows(chest_file: Path, database: Path, tmp_path: Path) -> None:
     """Two files differ only in their test rows: one has other rows, the other has rows that cannot be read."""
-    data, found = tmp_path / "chest.npz", []
+    data, results = tmp_path / "chest.npz", []
     for change in (damage_rows, replace_rows):
         shutil.copy(chest_file, data)
         change(data)
@@ -178,25 +178,25 @@ def test_no_number_depends_on_the_test_rows(chest_file: Path, database: Path, tm
                     load_test(config)
             else:
                 assert load_test(config).digest != load_test(config.model_copy(update={"path": chest_file})).digest
-            found.append(run_everything(data))
-    kinds = {run["kind"] for run in found[0]}
+            results.append(run_everything(data))
+    kinds = {run["kind"] for run in results[0]}
     assert kinds == {"train", "study", "trial", "fold", "confirm", "soup", "ensemble"}
-    assert sum("predictions" in run for run in found[0]) >= 12
-    assert sum("weights" in run for run in found[0]) >= 10
-    for first, second in zip(*found, strict=True):
+    assert sum("predictions" in run for run in results[0]) >= 12
+    assert sum("weights" in run for run in results[0]) >= 10
+    for first, second in zip(*results, strict=True):
         assert first == second
 
 
 def test_no_number_depends_on_there_being_test_rows(chest_file: Path, database: Path, tmp_path: Path) -> None:
-    data, found = tmp_path / "chest.npz", []
+    data, results = tmp_path / "chest.npz", []
     for change in (None, remove_rows):
         shutil.copy(chest_file, data)
         if change is not None:
             change(data)
         with separate_store(tmp_path / str(change), database):
             train(experiment(data), MlflowTracker())
-            found += all_results()
-    assert found[0] == found[1]
+            results += all_results()
+    assert results[0] == results[1]
 
 
 def test_only_evaluation_asks_for_the_test_rows() -> None:

@@ -242,8 +242,8 @@ def test_a_checkpoint_without_the_logits_of_its_epochs_goes_on_without_the_figur
     (logits,) = progress.val_logits
     assert (logits.shape, logits.dtype) == ((34,), torch.float32)
     labels = stages.prepare(config).data.val.labels.numpy()
-    found = epoch_metrics(labels, logits.double().numpy())
-    assert found == {name: progress.history[0][name] for name in found}
+    of_epoch = epoch_metrics(labels, logits.double().numpy())
+    assert of_epoch == {name: progress.history[0][name] for name in of_epoch}
     older = {name: value for name, value in vars(progress).items() if name != "val_logits"}
     resumed = train(config, resume=ResumePoint(Progress(**older), file))
     assert "val_accuracy_crossfit_all" not in resumed.metrics
@@ -267,7 +267,7 @@ def test_the_test_split_is_sealed(phantom_config: Make, chest_file: Path, tmp_pa
         config = phantom_config({"data.path": str(path)})
         assert has_test_split(config.data) is (path == changed)
         assert_same(first, train(config))
-    with pytest.raises(DataError, match="no row of 'test' is 'cardiomegaly'"):
+    with pytest.raises(DataError, match="'test' .*'cardiomegaly'"):
         load_test(phantom_config({"data.path": str(changed)}).data)
     with pytest.raises(DataError, match="has no 'test_images'"):
         load_test(phantom_config({"data.path": str(without)}).data)

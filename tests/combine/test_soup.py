@@ -18,6 +18,7 @@ from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.evaluate import evaluate
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import stored_predictions, trained_model
 from mobilenet_chest.tracking.runs import Candidate
 
@@ -62,7 +63,8 @@ def test_a_soup_of_one_is_the_model(tiny: Make) -> None:
     assert stored["row"].tolist() == original["row"].to_numpy()[reporting].tolist()
     states = [trained_model(client, entry, member.config).state_dict() for entry in (run, member.run)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
-    with pytest.raises(TrackingError, match="the half of val that did not choose"):
+    assert run.data.tags[tags.SCORED_ON] == "the half of val that did not choose"
+    with pytest.raises(TrackingError, match=f"{result.run_id} .*{run.data.tags[tags.SCORED_ON]}"):
         evaluate(result.run_id, "val")
     # metrics of half of the rows are not compared with metrics of all
     soup_row, member_row = compare([result.run_id, member.run_id])

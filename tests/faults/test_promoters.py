@@ -67,8 +67,8 @@ class Promoter:
         if self.process.exitcode == -signal.SIGKILL:
             return None
         assert self.answer.exists(), self.answer.with_suffix(".log").read_text()
-        found: dict[str, Any] = json.loads(self.answer.read_text())
-        return found
+        answer: dict[str, Any] = json.loads(self.answer.read_text())
+        return answer
 
 
 @contextmanager
@@ -123,11 +123,11 @@ def assert_it_loads() -> None:
 
 def assert_nothing_in_progress(folder: Path, besides: Collection[str] = ()) -> None:
     client = MlflowClient()
-    found = client.search_model_versions("name = 'tiny'")
-    assert {version.tags[tags.PROMOTION] for version in found} == {queue.DONE}
-    assert all(tags.PROMOTER not in version.tags for version in found)
+    versions = client.search_model_versions("name = 'tiny'")
+    assert {version.tags[tags.PROMOTION] for version in versions} == {queue.DONE}
+    assert all(tags.PROMOTER not in version.tags for version in versions)
     packed = {path.name for path in folder.glob("mlruns/*/*/artifacts/model-*")}
-    assert packed == {str(version.source).rpartition("/")[2] for version in found} | set(besides)
+    assert packed == {str(version.source).rpartition("/")[2] for version in versions} | set(besides)
 
 
 @pytest.mark.timeout(600)

@@ -76,14 +76,14 @@ def test_six_at_once(
     assert sorted(race(trials * (RACERS // 2), tracking, again=False)) == [0] + [2] * (RACERS - 1)
     (first,) = accesses(client, study)
     assert race(trials * (RACERS // 2), tracking, again=True) == [0] * RACERS
-    found = accesses(client, study)
-    assert len(found) == 1 + RACERS
-    assert [access.again for access in found] == [False] + [True] * RACERS
-    assert found[0] == first
-    assert len({access.who for access in found}) == 1 + RACERS
-    for access in found:  # each result is that of the process that logged the access
+    log = accesses(client, study)
+    assert len(log) == 1 + RACERS
+    assert [access.again for access in log] == [False] + [True] * RACERS
+    assert log[0] == first
+    assert len({access.who for access in log}) == 1 + RACERS
+    for access in log:  # each result is that of the process that logged the access
         assert str(access.who).endswith(f", process {access.result['test_auc']:.0f}")
-    counts = [sum(access.run_id == trial for access in found) for trial in trials]
+    counts = [sum(access.run_id == trial for access in log) for trial in trials]
     assert [client.get_run(trial).data.tags["test_evaluations"] for trial in trials] == [str(n) for n in counts]
     numbers = {name for name in client.get_run(study.info.run_id).data.params if name.count("_") == 2}
     assert numbers == {f"test_opening_{number}" for number in range(1, 2 + RACERS)}
@@ -104,8 +104,8 @@ def test_killed_after_the_rows_were_read(tracking: Path, phantom_config: Callabl
     assert not [name for name in run.data.metrics if name.startswith("test_")]
     with pytest.raises(SealedError, match="once"):
         evaluate(run_id, "test")
-    found = evaluate(run_id, "test", again=True)
-    assert [(bool(entry.result), entry.again, entry.digest) for entry in found.openings] == [
+    evaluation = evaluate(run_id, "test", again=True)
+    assert [(bool(entry.result), entry.again, entry.digest) for entry in evaluation.openings] == [
         (False, False, access.digest), (True, True, access.digest),
     ]  # fmt: skip
-    assert found.test_evaluations == 2
+    assert evaluation.test_evaluations == 2

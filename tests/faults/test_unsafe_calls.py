@@ -12,14 +12,14 @@ import mobilenet_chest
 
 def unsafe(source: str) -> list[str]:
     """Calls and imports in Python source that could open a pickle, or run what a file says."""
-    found = []
+    lines = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] + (
                 [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             )
             banned = {"pickle", "_pickle", "cPickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
-            found += [f"{node.lineno}: import {name}" for name in names if name.partition(".")[0] in banned]
+            lines += [f"{node.lineno}: import {name}" for name in names if name.partition(".")[0] in banned]
         if not isinstance(node, ast.Call):
             continue
         called, given = ast.unparse(node.func), {word.arg: ast.unparse(word.value) for word in node.keywords}
@@ -34,8 +34,8 @@ def unsafe(source: str) -> list[str]:
             or given.get("shell") == "True"
             or last in ("extractall", "unpack_archive")
         ):  # fmt: skip
-            found.append(f"{node.lineno}: {ast.unparse(node)}")
-    return found
+            lines.append(f"{node.lineno}: {ast.unparse(node)}")
+    return lines
 
 
 @pytest.mark.parametrize(
@@ -56,17 +56,17 @@ def test_the_package_opens_no_pickle() -> None:
     root = Path(mobilenet_chest.__file__).parent
     modules = sorted(root.rglob("*.py"))
     assert len(modules) > 80
-    found = {str(path.relative_to(root)): unsafe(path.read_text(encoding="utf-8")) for path in modules}
-    assert {path: lines for path, lines in found.items() if lines} == {}
+    by_path = {str(path.relative_to(root)): unsafe(path.read_text(encoding="utf-8")) for path in modules}
+    assert {path: lines for path, lines in by_path.items() if lines} == {}
 
 
 def test_models_are_loaded_in_one_place_only() -> None:
     """``mlflow`` and ``torch.export`` run what a model's files say: behind the digests, and in the model's own code."""
-    root, found = Path(mobilenet_chest.__file__).parent, {}
+    root, by_name = Path(mobilenet_chest.__file__).parent, {}
     for path in root.rglob("*.py"):
         calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
                  if isinstance(node, ast.Call)]  # fmt: skip
         loads = sorted({name for name in calls if name.endswith("load_model") or name == "torch.export.load"})
         if loads:
-            found[path.name] = loads
-    assert found == {"package.py": ["mlflow.pyfunc.load_model"], "served.py": ["torch.export.load"]}
+            by_name[path.name] = loads
+    assert by_name == {"package.py": ["mlflow.pyfunc.load_model"], "served.py": ["torch.export.load"]}

@@ -56,9 +56,9 @@ def until(true: Callable[[], Any], seconds: float, what: str) -> Any:
     """The first true answer."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found = true()
-        if found:
-            return found
+        value = true()
+        if value:
+            return value
         time.sleep(0.5)
     raise AssertionError(f"not within {seconds:.0f} s: {what}")
 
@@ -70,8 +70,8 @@ class Browser:
         options = {"binary": binary, "args": [*CHROMIUM, f"--user-data-dir={profile}"]}
         logs = {"browser": "ALL", "performance": "ALL"}
         asked = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": logs}
-        wanted = {"alwaysMatch": asked}
-        opened = requests.post(f"{driver}/session", json={"capabilities": wanted}, timeout=120).json()["value"]
+        capabilities = {"alwaysMatch": asked}
+        opened = requests.post(f"{driver}/session", json={"capabilities": capabilities}, timeout=120).json()["value"]
         self._session = f"{driver}/session/{opened['sessionId']}"
 
     def open(self, url: str) -> None:
@@ -98,12 +98,12 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """As with the mouse, on the first element that a CSS selector finds."""
-        found = until(lambda: self._elements(selector), 60, f"an element {selector}")
-        self._post(f"element/{found[0]}/click", {})
+        elements = until(lambda: self._elements(selector), 60, f"an element {selector}")
+        self._post(f"element/{elements[0]}/click", {})
 
     def _elements(self, selector: str) -> list[str]:
-        found = self._post("elements", {"using": "css selector", "value": selector})
-        return [reference for element in found for reference in element.values()]
+        elements = self._post("elements", {"using": "css selector", "value": selector})
+        return [reference for element in elements for reference in element.values()]
 
     def press(self, key: str) -> None:
         """As on the keyboard; keys without a letter have code points of their own (WebDriver, 17.4.2)."""

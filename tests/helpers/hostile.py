@@ -52,12 +52,12 @@ def serving(answers: dict[str, bytes], headers: dict[str, str] | None = None) ->
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = next((body for part, body in answers.items() if part in self.path), b"{}")
+            body = next((answer for part, answer in answers.items() if part in self.path), b"{}")
             self.send_response(200)
-            for name, value in ({"Content-Length": str(len(found))} | (headers or {})).items():
+            for name, value in ({"Content-Length": str(len(body))} | (headers or {})).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(found)
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass

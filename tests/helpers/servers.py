@@ -27,9 +27,9 @@ WAIT_SECONDS = 90
 
 def free_port() -> int:
     """A port of this machine that nobody listens on at the moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
 
 
 class Postgres:
@@ -119,9 +119,9 @@ class Postgres:
 
 def _programs() -> Path | None:
     """The folder with initdb and pg_ctl, the newest where there are several."""
-    found = shutil.which("initdb")
-    if found:
-        return Path(found).resolve().parent
+    initdb = shutil.which("initdb")
+    if initdb:
+        return Path(initdb).resolve().parent
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
     return folders[-1] if folders else None
 
@@ -181,12 +181,12 @@ class MlflowServer:
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self._folder, self._process = folder, None
-        own = {
+        variables = {
             # in the environment, which other users cannot read; it may hold a password
             "MLFLOW_BACKEND_STORE_URI": backend or f"sqlite:///{folder / 'server.db'}",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         }
-        self._environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | own
+        self._environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | variables
         self._environment |= environment or {}
         self._command = [
             sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",

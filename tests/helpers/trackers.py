@@ -51,8 +51,10 @@ class FolderTracker:
     def resume_point(self) -> ResumePoint:
         """Where the run stands, by the newer of its two checkpoints."""
         files = [self.folder / "checkpoints" / name for name in LAST_FILES]
-        found = [(Progress.from_state(checkpoint.load(file)["progress"]), file.name) for file in files if file.exists()]
-        return ResumePoint(*max(found, key=lambda point: point[0].epoch))
+        points = [
+            (Progress.from_state(checkpoint.load(file)["progress"]), file.name) for file in files if file.exists()
+        ]
+        return ResumePoint(*max(points, key=lambda point: point[0].epoch))
 
     def log_file(self, path: Path, folder: str = "") -> None:
         (self.folder / folder).mkdir(parents=True, exist_ok=True)

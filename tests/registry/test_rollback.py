@@ -86,11 +86,9 @@ def test_not_to_a_version_that_is_gone(promoted: Promoted) -> None:
 
 
 def test_names_that_are_not_there(promoted: Promoted) -> None:
-    with pytest.raises(
-        TrackingError, match=r"no registered model 'tinny' .*did you mean 'tiny'\? \(registered: tiny\)"
-    ):
+    with pytest.raises(TrackingError, match=r"'tinny' .*'champion'.*'tiny'.*\(registered: tiny\)"):
         rollback("tinny")
-    with pytest.raises(TrackingError, match="no registered model 'tiny' with the alias 'challenger'"):
+    with pytest.raises(TrackingError, match="'tiny' .*'challenger'"):
         rollback("tiny", "challenger")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -162,7 +163,7 @@ def test_patients_with_several_images_are_drawn_whole(store: Store, monkeypatch:
 def test_runs_without_the_predictions(store: Store) -> None:
     with pytest.raises(TrackingError, match=rf"`mobilenet-chest evaluate {store.single} --split test`"):
         operating_points(store.single, "test")
-    with pytest.raises(TrackingError, match=f"run {store.interrupted} has not finished"):
+    with pytest.raises(TrackingError, match=store.interrupted):
         operating_points(store.interrupted, "val")
     with pytest.raises(TrackingError, match=f"no run {'0' * 32}"):
         operating_points("0" * 32, "val")
@@ -171,12 +172,13 @@ def test_runs_without_the_predictions(store: Store) -> None:
 
 @pytest.mark.parametrize("prevalence", [0.0, 1.0, -0.1, 5.0, float("nan")])
 def test_a_prevalence_out_of_range(store: Store, prevalence: float) -> None:
-    wants = f"--prevalence {prevalence:g}: a share of class 1 above 0 and below 1, such as 0.05"
-    with pytest.raises(UserError, match=wants):
+    range_named = rf"--prevalence {prevalence:g}: .*\b0 .*\b1\b.*"
+    with pytest.raises(UserError, match=range_named):
         operating_points(store.single, "val", prevalence)
     for command in (["points"], ["evaluate", "--split", "test"]):
         result = CliRunner().invoke(app, [*command, store.single, "--prevalence", str(prevalence)])
-        assert (result.exit_code, result.stdout, result.stderr) == (2, "", wants + "\n")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert re.fullmatch(range_named + "\n", result.stderr)
     assert "test_evaluations" not in store.run(store.single).data.tags
 
 

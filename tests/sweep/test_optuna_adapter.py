@@ -127,8 +127,12 @@ def test_a_full_database_is_reported_at_once_and_stays_whole(tmp_path: Path) -> 
     def no_room(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute("PRAGMA max_page_count = 1")  # SQLite takes it for as many pages as there are
 
-    with pytest.raises(WriteFailed, match=r"\(database or disk is full\)"):
+    with pytest.raises(WriteFailed) as raised:
         study.set_user_attr("long", "x" * 1_000_000)
+    full = getattr(raised.value.__cause__ and raised.value.__cause__.__cause__, "orig", None)
+    assert isinstance(full, sqlite3.Error)
+    assert full.sqlite_errorcode == sqlite3.SQLITE_FULL
+    assert str(full) in str(raised.value)
     storage.remove_session()
     storage.engine.dispose()
     again = open_storage(url)

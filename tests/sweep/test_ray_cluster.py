@@ -44,6 +44,6 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 def test_no_cluster_at_an_address_is_seen_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    seen = pytest.raises(ClusterError, match=rf"no Ray cluster answers at 127\.0\.0\.1:{port} \(.*refused\); start one")
+    seen = pytest.raises(ClusterError, match=rf"127\.0\.0\.1:{port} \(.*refused\).*`ray start --head`")
     with seen, connected(f"127.0.0.1:{port}", 1):
         pass

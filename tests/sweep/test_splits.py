@@ -61,14 +61,14 @@ def test_each_trial_has_its_own_split_and_a_retry_that_of_the_first_try(
 
 
 def test_rows_that_cannot_be_divided_are_refused_before_anything_is_trained(tracking: Path, tiny_search: Make) -> None:
-    with pytest.raises(DataError, match="data.folds: 50, but class 0 has"):
+    with pytest.raises(DataError, match=r"data\.folds: 50, .*class 0 "):
         check(tiny_search(RANGE, resampling="kfold", folds=50))
     assert not (tracking / "optuna.db").exists()
     with np.load(tiny_search(RANGE).data.path or "") as file:
         np.savez(tracking / "one.npz", **file, train_patient=np.zeros(80, int), val_patient=np.zeros(40, int))
     one_patient = with_values(tiny_search(RANGE), {"data.path": str(tracking / "one.npz")})
     assert len(load_train_val(one_patient.data).val) == 34
-    with pytest.raises(DataError, match=r"data\.split_seed: \d+, but of .* every patient on one"):
+    with pytest.raises(DataError, match=r"data\.split_seed: \d+, .*patient"):
         check(tiny_search(RANGE, {"data.path": str(tracking / "one.npz")}, resampling="reshuffle"))
 
 

@@ -107,7 +107,7 @@ def test_a_missing_folder_and_a_folder_for_a_file_are_refused(tmp_path: Path) ->
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/sys takes no files, not even from root")
 def test_a_folder_that_cannot_be_written_is_refused() -> None:
-    with pytest.raises(StudyError, match=r"cannot write optuna\.db in /sys"):
+    with pytest.raises(StudyError, match=r"optuna\.db .*/sys\b"):
         check_storage("sqlite:////sys/optuna.db")
 
 
@@ -127,9 +127,7 @@ def test_a_password_from_the_users_own_file(
 ) -> None:
     database = postgres.create().rpartition("/")[2]
     url = postgres.url(database, password=False)
-    with pytest.raises(
-        StudyError, match=r"--storage: cannot reach postgresql\+psycopg://tester@127.*no password supplied"
-    ):
+    with pytest.raises(StudyError, match=r"--storage: .*postgresql\+psycopg://tester@127\.0\.0\.1.*password"):
         check_storage(url)
     kept = tmp_path / ".pgpass"
     kept.write_text(f"127.0.0.1:{postgres.port}:*:{postgres.user}:{postgres.password}\n", encoding="utf-8")

@@ -43,8 +43,8 @@ def test_adamw_over_what_learns() -> None:
     ],
 )
 def test_factors_by_hand(schedule: str, warmup: int, expected: list[float]) -> None:
-    found = [learning_rate_factor(step, 6, warmup, schedule) for step in range(len(expected))]
-    assert found == pytest.approx(expected, abs=1e-7)
+    factors = [learning_rate_factor(step, 6, warmup, schedule) for step in range(len(expected))]
+    assert factors == pytest.approx(expected, abs=1e-7)
 
 
 @pytest.mark.parametrize(("steps", "rise"), [(20, 0.3), (50, 0.1), (10, 0.5)])
@@ -53,14 +53,14 @@ def test_one_cycle_is_that_of_torch(steps: int, rise: float) -> None:
     cycle = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=1.0, total_steps=steps, pct_start=rise, cycle_momentum=False
     )
-    found = [learning_rate_factor(step, steps, round(rise * steps), "onecycle") for step in range(steps)]
+    factors = [learning_rate_factor(step, steps, round(rise * steps), "onecycle") for step in range(steps)]
     expected = []
     for _ in range(steps):
         expected.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         cycle.step() if len(expected) < steps else None
-    assert found == pytest.approx(expected, abs=1e-9)
-    assert (found[0], max(found), found[-1]) == pytest.approx((1 / 25, 1, 1 / 25e4))
+    assert factors == pytest.approx(expected, abs=1e-9)
+    assert (factors[0], max(factors), factors[-1]) == pytest.approx((1 / 25, 1, 1 / 25e4))
 
 
 def test_one_cycle_rises_for_a_third_or_for_the_warm_up() -> None:
@@ -97,8 +97,8 @@ def test_layers_learn_at_rates_that_fall_towards_the_input() -> None:
     layers = [[nn.Parameter(torch.zeros(1)) for _ in range(count)] for count in (2, 0, 1, 3)]
     groups = layer_groups(layers, lr=0.8, decay=0.5)
     assert [(len(group["params"]), group["lr"]) for group in groups] == [(3, 0.8), (1, 0.4), (2, 0.1)]
-    (one,) = layer_groups(layers, lr=0.8, decay=1)
-    assert (len(one["params"]), one["lr"]) == (6, 0.8)
+    (group,) = layer_groups(layers, lr=0.8, decay=1)
+    assert (len(group["params"]), group["lr"]) == (6, 0.8)
     optimizer = build_optimizer(groups, OptimizerConfig(), lr=0.8)
     schedule = build_schedule(optimizer, StageConfig(epochs=2, lr=0.8, schedule="cosine"), steps_per_epoch=1)
     optimizer.step()
@@ -188,5 +188,5 @@ def test_precisions(precision: str, device: str, expected: torch.dtype) -> None:
 
 
 def test_fp16_needs_cuda() -> None:
-    with pytest.raises(ConfigError, match=r"optimizer\.precision: fp16 needs CUDA, not 'cpu'"):
+    with pytest.raises(ConfigError, match=r"optimizer\.precision: fp16 .*CUDA.*'cpu'"):
         pick_precision(OptimizerConfig(precision="fp16"), torch.device("cpu"))
