@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,13 @@ def manual_promoted(manual_store: Store, tmp_path_factory: pytest.TempPathFactor
     return store
 
 
+def _move_study(database: Path, old: Path, new: Path) -> None:
+    """Replace the folder in the experiment that a study was made from: the copy continues with the copied data."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for table in ("study_user_attributes", "trial_user_attributes"):
+            connection.execute(f"UPDATE {table} SET value_json = replace(value_json, ?, ?)", (str(old), str(new)))
+
+
 @pytest.fixture
 def prepare(
     request: pytest.FixtureRequest, tmp_path: Path, _empty_database: Path
@@ -121,6 +129,7 @@ def prepare(
             elif name in ("store", "promoted"):
                 original: Store = request.getfixturevalue(f"manual_{name}")
                 store = copied(original, folder)
+                _move_study(folder / "optuna.db", original.folder, folder)
                 names = {
                     "BEST_RUN_ID": store.trials[store.best],
                     "OTHER_RUN_ID": store.trials[store.best - 1],
