@@ -92,20 +92,23 @@ def manual_store(tmp_path_factory: pytest.TempPathFactory, easy_file: Path, _emp
     return Store(folder, study, ids, best, str(frozen.run_id), str(interrupted.run_id))
 
 
+def _copied(store: Store, folder: Path) -> Store:
+    """Return a copy of a store whose study continues: its experiment names the copied data."""
+    copy = copied(store, folder)
+    with closing(sqlite3.connect(folder / "optuna.db")) as database, database:
+        for table in ("study_user_attributes", "trial_user_attributes"):
+            paths = str(store.folder), str(folder)
+            database.execute(f"UPDATE {table} SET value_json = replace(value_json, ?, ?)", paths)
+    return copy
+
+
 @pytest.fixture(scope="session")
 def manual_promoted(manual_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """The same store with its study promoted."""
-    store = copied(manual_store, tmp_path_factory.mktemp("manual_promoted") / "store")
+    store = _copied(manual_store, tmp_path_factory.mktemp("manual_promoted") / "store")
     with working_in(store.folder):
         assert "champion of 'small' is version 1" in run_line("mobilenet-chest promote small")
     return store
-
-
-def _move_study(database: Path, old: Path, new: Path) -> None:
-    """Replace the folder in the experiment that a study was made from: the copy continues with the copied data."""
-    with closing(sqlite3.connect(database)) as connection, connection:
-        for table in ("study_user_attributes", "trial_user_attributes"):
-            connection.execute(f"UPDATE {table} SET value_json = replace(value_json, ?, ?)", (str(old), str(new)))
 
 
 @pytest.fixture
@@ -128,8 +131,7 @@ def prepare(
                 _make_folder(folder, request.getfixturevalue("easy_file"), _empty_database)
             elif name in ("store", "promoted"):
                 original: Store = request.getfixturevalue(f"manual_{name}")
-                store = copied(original, folder)
-                _move_study(folder / "optuna.db", original.folder, folder)
+                store = _copied(original, folder)
                 names = {
                     "BEST_RUN_ID": store.trials[store.best],
                     "OTHER_RUN_ID": store.trials[store.best - 1],
