@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -61,12 +62,26 @@ def _make_folder(folder: Path, data: Path, database: Path) -> None:
         (folder / name).symlink_to(ROOT / name)
 
 
+@contextmanager
+def _two_cores() -> Iterator[None]:
+    """Let processes started within see two cores: each of two workers has one thread, and their sums one order."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[:2])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 @pytest.fixture(scope="session")
 def manual_store(tmp_path_factory: pytest.TempPathFactory, easy_file: Path, _empty_database: Path) -> Store:
     """A study of three trials, its stage 1 alone as a single training, and one interrupted after its second epoch."""
     folder = tmp_path_factory.mktemp("manual") / "store"
     _make_folder(folder, easy_file, _empty_database)
-    with working_in(folder), pytest.MonkeyPatch.context() as patch:
+    with working_in(folder), _two_cores(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOBILENET_CHEST_CACHE", str(folder / ".cache"))
         run_line("python sweep.py small.yaml --workers 2")  # one thread each
         frozen = train(load(Path("small.yaml"), ["name=frozen", "stage2.epochs=0"]), MlflowTracker(name="frozen"))
@@ -141,6 +156,7 @@ def prepare(
             else:
                 raise ValueError(f"no setting '{name}'; allowed: empty, store, promoted")
             stack.enter_context(working_in(folder))
+            stack.enter_context(_two_cores())
             cache = stack.enter_context(pytest.MonkeyPatch.context())
             cache.setenv("MOBILENET_CHEST_CACHE", str(folder / ".cache"))
             return Setting(folder, names)
