@@ -40,8 +40,6 @@ def test_names_exist(page: Path) -> None:
 def exists(name: str) -> bool:
     """Return whether a file is in the repository or in the package; names of run artifacts are in neither."""
     artifacts = ("checkpoints/", "plots/", "predictions/")
-    if not (manual.ROOT / "experiments" / "results").exists():
-        artifacts += ("experiments/results/",)
     return name.startswith(artifacts) or any((root / name).exists() for root in (manual.ROOT, manual.MANUAL.parent))
 
 
