@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers.commands import run
@@ -32,7 +33,7 @@ def test_what_was_done_is_listed(tracking: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_pending_writes_are_exit_code_1(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "reconcile", lambda storage: [])
-    monkeypatch.setattr(module, "pending_journals", lambda: ["a journal"])
+    monkeypatch.setattr(module, "process_outbox", lambda: SimpleNamespace(pending=lambda: ["a journal"]))
     monkeypatch.setattr(module, "pending_summary", lambda pending: f"{len(pending)} pending")
     result = run("repair")
     assert (result.exit_code, result.stderr) == (1, "1 pending\n")
