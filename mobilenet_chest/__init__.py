@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mobilenet_chest.config import Config, load
     from mobilenet_chest.sweep import run_sweep
-    from mobilenet_chest.tracking import MlflowTracker, NullTracker
+    from mobilenet_chest.tracking.tracker import MlflowTracker, NullTracker
     from mobilenet_chest.two_stage import RunResult, train
 
     __version__: str
@@ -24,8 +24,8 @@ _HOMES = {
     "Config": "config",
     "load": "config",
     "run_sweep": "sweep",
-    "MlflowTracker": "tracking",
-    "NullTracker": "tracking",
+    "MlflowTracker": "tracking.tracker",
+    "NullTracker": "tracking.tracker",
     "RunResult": "two_stage",
     "train": "two_stage",
 }

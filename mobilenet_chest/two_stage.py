@@ -16,9 +16,10 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.models.classifier import Classifier
-from mobilenet_chest.tracking import NullTracker, Tracker, tags
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import ArtifactWriter, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint
+from mobilenet_chest.tracking.tracker import NullTracker, Tracker
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.final_metrics import evaluate_best
 from mobilenet_chest.training.progress import Progress

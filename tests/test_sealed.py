@@ -30,10 +30,11 @@ from mobilenet_chest.data.dataset import load_test
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep import study as study_module
-from mobilenet_chest.tracking import MlflowTracker, artifact_writer
+from mobilenet_chest.tracking import artifact_writer
 from mobilenet_chest.tracking.artifacts import artifact, stored_predictions
 from mobilenet_chest.tracking.runs import find_study, search_runs, top_trials
 from mobilenet_chest.tracking.store import all_experiment_ids
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.features import state_digest
 from mobilenet_chest.two_stage import train

@@ -21,7 +21,7 @@ from measure import Json, SavedResults, interleaved, spread
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation.metrics import selection_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
-from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.two_stage import train
 
 RUN_TABLES = ("params", "tags", "latest_metrics", "metrics")

@@ -26,7 +26,7 @@ from mobilenet_chest.sweep.local_workers import open_study
 from mobilenet_chest.sweep.space import to_optuna
 from mobilenet_chest.sweep.storage import LOCK_SECONDS
 from mobilenet_chest.sweep.stored_study import open_or_create
-from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.tracker import MlflowTracker
 
 EPOCH_SECONDS = 5.0
 EPOCHS = 150

@@ -16,8 +16,8 @@ from mobilenet_chest.errors import WriteFailed
 from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.selection.resume import find_resume_point
-from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.store import check_reachable
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.stages import prepare
 from mobilenet_chest.two_stage import train as run_training
 

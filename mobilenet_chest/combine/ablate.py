@@ -189,14 +189,14 @@ def mean_difference(differences: Sequence[float], test_share: float = 0) -> Mean
             rows are not independent (Nadeau and Bengio, Inference for the Generalization Error, 2003, section 5). 0 for
             seeds: then the interval says how much seeds change the difference on these rows.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     values = np.asarray(differences, float)
     mean = float(values.mean())
     if len(values) < 2:
         return MeanDifference(mean, math.nan, math.nan, tuple(values.tolist()))
     error = values.std(ddof=1) * math.sqrt(1 / len(values) + test_share)
-    half = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * error)
+    half = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2) * error)
     return MeanDifference(mean, mean - half, mean + half, tuple(values.tolist()))
 
 

@@ -13,10 +13,10 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, nearest
 from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.rows import Row
-from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.artifacts import run_config, trained_model
 from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.predict import latency
 
 LATENCY_BATCH = 64

@@ -27,12 +27,13 @@ from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.metrics import selection_metrics
 from mobilenet_chest.evaluation.predictions import Predictions, concatenate
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
-from mobilenet_chest.tracking import MlflowTracker, tags
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.artifacts import ensemble_of_members, trained_model
 from mobilenet_chest.tracking.plots import prediction_grid
 from mobilenet_chest.tracking.runs import Candidate, find_finished_runs, nested_runs
 from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.predict import predict
 

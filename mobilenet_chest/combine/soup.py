@@ -23,11 +23,12 @@ from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import parameter_counts
-from mobilenet_chest.tracking import MlflowTracker, tags
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.artifacts import artifact, trained_model
 from mobilenet_chest.tracking.runs import Candidate
 from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.epoch import recompute_batchnorm
 from mobilenet_chest.training.features import state_digest

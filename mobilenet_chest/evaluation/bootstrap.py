@@ -165,30 +165,30 @@ class BootstrapDistribution:
         return Difference(self.value, *self._ends(level), self._p_of_zero())
 
     def _ends(self, level: float) -> tuple[float, float]:
-        from scipy.stats import norm
+        from scipy.special import ndtr, ndtri
 
         check_level(level)
         if not np.isfinite(self.values).all():
             return math.nan, math.nan
-        shifted = self.bias + norm.ppf([(1 - level) / 2, (1 + level) / 2])
-        corrected = norm.cdf(self.bias + shifted / (1 - self.acceleration * shifted))
+        shifted = self.bias + ndtri([(1 - level) / 2, (1 + level) / 2])
+        corrected = ndtr(self.bias + shifted / (1 - self.acceleration * shifted))
         low, high = np.quantile(self.values, corrected)
         return float(low), float(high)
 
     def _p_of_zero(self) -> float:
-        from scipy.stats import norm
+        from scipy.special import ndtr, ndtri
 
         if not np.isfinite(self.values).all():
             return math.nan
         if (self.values == 0).all():
             return 1.0
         # the level at which one end of the BCa interval is 0: the formula of _ends, solved for the level
-        shifted = norm.ppf(_share_below(self.values, 0.0)) - self.bias
+        shifted = ndtri(_share_below(self.values, 0.0)) - self.bias
         z = abs(shifted / (1 + self.acceleration * shifted) - self.bias)
         spread = float(self.values.std())
         if (np.sign(self.values) == np.sign(self.value)).all() and spread > ROUNDING:
             z = max(z, abs(self.value) / spread)
-        return float(2 * norm.sf(z))
+        return float(2 * ndtr(-z))
 
 
 def bootstrap_distributions(
@@ -246,7 +246,7 @@ def _counts(drawn: Rows, units: int) -> Floats:
 
 def _corrected(value: float, values: Floats, jackknifed: Sequence[Floats]) -> BootstrapDistribution:
     """Return the distribution with its corrections; ``jackknifed`` has the values without each unit, by stratum."""
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     if not np.isfinite(values).all() or np.ptp(values) < ROUNDING:
         return BootstrapDistribution(value, values, 0.0, 0.0)
@@ -256,7 +256,7 @@ def _corrected(value: float, values: Floats, jackknifed: Sequence[Floats]) -> Bo
             influence = (len(stratum) - 1) / len(stratum) * (stratum.mean() - stratum)
             squares, cubes = squares + (influence**2).sum(), cubes + (influence**3).sum()
     acceleration = cubes / (6 * squares**1.5) if squares > 0 else 0.0
-    return BootstrapDistribution(value, values, float(norm.ppf(_share_below(values, value))), float(acceleration))
+    return BootstrapDistribution(value, values, float(ndtri(_share_below(values, value))), float(acceleration))
 
 
 def _share_below(values: Floats, bound: float) -> float:

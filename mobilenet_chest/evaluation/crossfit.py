@@ -124,9 +124,21 @@ def crossfit_folds(
 
 @lru_cache(maxsize=8)
 def _folds(labels: bytes, folds: int, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Return the folds; kept, because all runs of a study have the same, and a comparison may have hundreds of runs."""
-    from sklearn.model_selection import KFold, StratifiedKFold  # slow to import
+    """Return the folds; kept, because all runs of a study have the same, and a comparison may have hundreds of runs.
 
-    of_class = np.frombuffer(labels, np.uint8)
-    kind = StratifiedKFold if int(np.bincount(of_class, minlength=2).min()) >= folds else KFold
-    return list(kind(folds, shuffle=True, random_state=seed).split(of_class[:, None], of_class))
+    They are those of scikit-learn's shuffled StratifiedKFold and KFold. These are not called: their import takes a
+    second of ``compare``, and a later version with other folds would change the metrics of finished runs.
+    """
+    is_positive = np.frombuffer(labels, np.uint8) == 1
+    rows, generator = np.arange(len(is_positive)), np.random.RandomState(seed)
+    fold_of, dealt = np.empty_like(rows), rows % folds  # dealt as cards are, to one class after the other
+    if min(int(is_positive.sum()), int((~is_positive).sum())) >= folds:
+        of_first = is_positive == is_positive[0]
+        for members, of_class in zip((of_first, ~of_first), np.split(dealt, [int(of_first.sum())]), strict=True):
+            shuffled = np.sort(of_class)
+            generator.shuffle(shuffled)
+            fold_of[members] = shuffled
+    else:
+        generator.shuffle(rows)
+        fold_of[rows] = np.sort(dealt)
+    return [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(folds)]

@@ -94,7 +94,6 @@ def auc_differences(
 ) -> list[Difference]:
     """Return :func:`auc_difference` of each of k models and the same second model, fast for hundreds of them."""
     from scipy.special import ndtr
-    from scipy.stats import rankdata
 
     check_level(level)
     check_rows(labels, *firsts, second)
@@ -117,7 +116,7 @@ def auc_differences(
     # the lower end combines the first AUC's lower reach with the second's upper reach, and the other way round
     lows = differences - _reach(values[1:] - low[1:], high[0] - values[0], correlation)
     highs = differences + _reach(high[1:] - values[1:], values[0] - low[0], correlation)
-    ranks = rankdata(np.stack(scores), axis=1)
+    ranks = _midranks(np.stack(scores))
     alike = (ranks[1:] == ranks[0]).all(axis=1)
     columns = [np.where(alike, same, column) for same, column in ((0, differences), (0, lows), (0, highs), (1, p))]
     return [Difference(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
@@ -125,14 +124,19 @@ def auc_differences(
 
 def _placements(labels: Labels, scores: tuple[Probabilities, ...]) -> tuple[Floats, Floats]:
     """Return the placements of the images of class 1, (k, positives), and of class 0, (k, negatives)."""
-    from scipy.stats import rankdata
-
     table, is_positive = np.stack(scores), labels == 1
     above, below = table[:, is_positive], table[:, ~is_positive]
-    ranks = rankdata(table, axis=1)
-    positive = (ranks[:, is_positive] - rankdata(above, axis=1)) / below.shape[1]
-    negative = 1 - (ranks[:, ~is_positive] - rankdata(below, axis=1)) / above.shape[1]
+    ranks = _midranks(table)
+    positive = (ranks[:, is_positive] - _midranks(above)) / below.shape[1]
+    negative = 1 - (ranks[:, ~is_positive] - _midranks(below)) / above.shape[1]
     return positive, negative
+
+
+def _midranks(table: Floats) -> Floats:
+    """Return the ranks within each row, from 1; equal scores share the mean of their ranks."""
+    import pandas as pd  # scipy.stats has such ranks, too, but takes a second to import
+
+    return pd.DataFrame(table.T).rank().to_numpy(np.float64).T
 
 
 def _covariance(positive: Floats, negative: Floats) -> Floats:

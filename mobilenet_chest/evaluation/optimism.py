@@ -40,11 +40,11 @@ def optimism(
         level: Confidence of the interval (Student's t), over other seeds of this configuration on these images, or with
             new splits over other splits. What is peculiar to one split as a whole is in both values, and not included.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     values = np.asarray(fresh, float)
     difference = as_score(claimed - float(values.mean()), direction)
-    half = float(t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+    half = float(stdtrit(len(values) - 1, (1 + level) / 2) * values.std(ddof=1) / math.sqrt(len(values)))
     return Interval(difference, difference - half, difference + half)
 
 

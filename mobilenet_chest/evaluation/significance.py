@@ -77,10 +77,10 @@ def paired_proportions(
         The lower and the upper end.
     """
     from scipy.optimize import brentq
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     check_level(level)
-    z, difference = norm.ppf((1 + level) / 2), only_first - only_second
+    z, difference = ndtri((1 + level) / 2), only_first - only_second
 
     def width(delta: float) -> float:
         # z standard errors, in images, where the true difference is delta

@@ -22,8 +22,7 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.errors import SealedError, TrackingError
 from mobilenet_chest.selection.rank import existing_run
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.description import user
-from mobilenet_chest.tracking.provenance import identity
+from mobilenet_chest.tracking.provenance import identity, user
 from mobilenet_chest.tracking.runs import RUN_ID, find_study, get_run, search_runs
 from mobilenet_chest.tracking.store import all_experiment_ids
 

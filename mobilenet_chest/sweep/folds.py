@@ -14,12 +14,12 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.predictions import Predictions, concatenate
-from mobilenet_chest.tracking import MlflowTracker, tags
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point, stored_predictions
 from mobilenet_chest.tracking.runs import nested_runs
 from mobilenet_chest.tracking.store import connect, store_required
-from mobilenet_chest.tracking.tracker import Status
+from mobilenet_chest.tracking.tracker import MlflowTracker, Status
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -21,9 +21,10 @@ from mobilenet_chest.sweep.optuna_adapter import stored_trial
 from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.splits import split_fields
 from mobilenet_chest.sweep.trial_run import ClaimedTrial, find_earlier_run, open_tracker, train_trial
-from mobilenet_chest.tracking import MlflowTracker, tags
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.store import without_password
 from mobilenet_chest.tracking.study_run import prune_checkpoints
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.progress import StageCost
 
 logger = logging.getLogger(__name__)

@@ -16,12 +16,12 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.sweep import attributes, folds
 from mobilenet_chest.sweep.lease import Lease
-from mobilenet_chest.tracking import MlflowTracker, tags
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
 from mobilenet_chest.tracking.runs import run_exists
 from mobilenet_chest.tracking.store import connect, store_required
-from mobilenet_chest.tracking.tracker import Status
+from mobilenet_chest.tracking.tracker import MlflowTracker, Status
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.predict import latency
 from mobilenet_chest.two_stage import RunResult, train

@@ -1,5 +1,1 @@
-"""Writing runs to MLflow."""
-
-from mobilenet_chest.tracking.tracker import MlflowTracker, NullTracker, Tracker
-
-__all__ = ["MlflowTracker", "NullTracker", "Tracker"]
+"""Writing runs to MLflow, and reading them."""

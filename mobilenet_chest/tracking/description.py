@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from mobilenet_chest.config import Config, flatten
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox.writes import Write
-from mobilenet_chest.tracking.provenance import code_version, owner_tag
+from mobilenet_chest.tracking.provenance import code_version, owner_tag, user
 
 
 def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
@@ -57,11 +56,3 @@ def run_inputs(config: Config, data: TrainVal) -> Write:
             }
         )
     return {"inputs": inputs}
-
-
-def user() -> str:
-    """Return the name of the account, as MLflow records users."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without an account, as containers have
-        return "unknown"

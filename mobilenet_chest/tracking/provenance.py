@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import os
@@ -49,6 +50,14 @@ def identity() -> dict[str, Any]:
     A later process may have the same number, and so may one of another machine.
     """
     return _identity(psutil.Process(os.getpid()))
+
+
+def user() -> str:
+    """Return the name of the account, as MLflow records users."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without an account, as containers have
+        return "unknown"
 
 
 def owner_tag() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import json
 from collections.abc import Callable
@@ -10,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.commands import run
+from helpers.commands import run, start
 
 from mobilenet_chest.cli.compare import print_comparison
 from mobilenet_chest.config import Config
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.paired import PairedComparison
 from mobilenet_chest.selection.rows import REPORTED, Row
-from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.two_stage import train
 
 BASE = Row(
@@ -33,6 +34,24 @@ ELSEWHERE = Row(
     "elsewhere", "c" * 32, "run", "mobilenet_v2", 3_000_000, {"val_auc": 0.99}, "chestmnist 4567",
     {"speed_ratio": 0.5}, {}, comparable=False, reason="scored on other images than the baseline: 4567, not 0123",
 )  # fmt: skip
+
+
+def imported_by(*command: object, cwd: Path) -> list[str]:
+    """Return which of the packages that take a second to import the command imports, in a process of its own."""
+    slow = ("torch", "scipy.stats", "sklearn", "statsmodels", "matplotlib", "optuna")
+    script = (
+        "import sys\n"
+        "from mobilenet_chest.cli.app import app\n"
+        "try:\n"
+        "    app(sys.argv[1:])\n"
+        "except SystemExit as end:\n"
+        "    assert end.code == 0\n"
+        f"print([name for name in {slow} if name in sys.modules])\n"
+    )
+    result = start("-c", script, *command, cwd=cwd)
+    assert result.returncode == 0, result.stderr
+    names: list[str] = ast.literal_eval(result.stdout.splitlines()[-1])
+    return names
 
 
 def printed(capsys: pytest.CaptureFixture[str], rows: list[Row], metric: str | None = None) -> list[str]:
@@ -116,6 +135,7 @@ def test_runs_against_one_of_them(tracking: Path, phantom_config: Callable[..., 
         assert difference["value"] == pytest.approx(rows[1]["metrics"][metric] - rows[0]["metrics"][metric], abs=1e-12)
         assert difference["not_inferior"] is (difference["verdict"] == "not inferior")
     assert f"against seed 1, run {runs[0]}" in run("compare", "--baseline", str(runs[0])).stdout
+    assert imported_by("compare", "--baseline", runs[0], cwd=tracking) == []
 
 
 @pytest.mark.parametrize(

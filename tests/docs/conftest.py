@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 
 from mobilenet_chest.config import load
 from mobilenet_chest.data import phantom
-from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.two_stage import train
 
 EXPERIMENT = """\

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from scipy.stats import norm
+from sklearn.model_selection import KFold, StratifiedKFold
 
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation.crossfit import (
@@ -62,6 +63,17 @@ def test_crossfit_repeats_with_its_seed_and_promises_less_on_noise() -> None:
     assert min(apparent) >= 0.5
     assert np.mean(apparent) > 0.53
     assert abs(np.mean(honest) - 0.5) < 0.02
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize(("zeros", "ones", "folds"), [(24, 16, 5), (150, 155, 5), (7, 31, 7), (3, 30, 5), (0, 9, 4)])
+def test_folds_are_those_of_sklearn(zeros: int, ones: int, folds: int, seed: int) -> None:
+    """Also where the first row is of class 1, and where a class has fewer rows than there are folds."""
+    for labels in (np.repeat([0, 1], (zeros, ones)), np.resize([1, 0, 1], zeros + ones)):
+        kind = StratifiedKFold if np.bincount(labels, minlength=2).min() >= folds else KFold
+        expected = kind(folds, shuffle=True, random_state=seed).split(labels[:, None], labels)
+        for mine, theirs in zip(crossfit_folds(labels.astype(np.uint8), folds, seed), expected, strict=True):
+            assert [rows.tolist() for rows in mine] == [rows.tolist() for rows in theirs]
 
 
 def test_folds_hold_every_row_out_once_and_both_classes() -> None:

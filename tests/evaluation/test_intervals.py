@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
+from statsmodels.stats.proportion import proportion_confint
 
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.bootstrap import bootstrap
@@ -44,6 +45,12 @@ class TestWilson:
         nothing = wilson(0, 0)
         assert math.isnan(nothing.value)
         assert (nothing.low, nothing.high) == (0.0, 1.0)
+
+    @pytest.mark.parametrize("level", [0.8, 0.95, 0.999])
+    @pytest.mark.parametrize(("successes", "n"), [(0, 7), (1, 2), (3, 7), (7, 7), (273, 305), (273.5, 305)])
+    def test_the_ends_of_statsmodels(self, successes: float, n: int, level: float) -> None:
+        expected = proportion_confint(successes, n, alpha=1 - level, method="wilson")
+        assert wilson_ends(successes, n, level) == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
     @pytest.mark.parametrize(("successes", "n"), [(4, 3), (-1, 3), (1, 0)])
     def test_more_than_all_is_refused(self, successes: int, n: int) -> None:

@@ -60,7 +60,7 @@ def test_aliases(alias: str) -> None:
 
 @pytest.mark.slow
 def test_names_of_study_and_experiment_are_no_paths(tracking: Path, phantom_config: Make, cache_folder: Path) -> None:
-    from mobilenet_chest.tracking import MlflowTracker
+    from mobilenet_chest.tracking.tracker import MlflowTracker
     from mobilenet_chest.two_stage import train
 
     outside = snapshot(tracking.parent)

@@ -19,7 +19,8 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import claims, run_sweep
 from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.sweep.repair import repair
-from mobilenet_chest.tracking import MlflowTracker, artifact_writer
+from mobilenet_chest.tracking import artifact_writer
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training import checkpoint, loop
 
 EPOCHS = 5

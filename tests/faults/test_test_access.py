@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 from mobilenet_chest.errors import SealedError
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.selection.ledger import accesses
-from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.two_stage import train
 
 if TYPE_CHECKING:

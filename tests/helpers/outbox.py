@@ -14,11 +14,11 @@ from mlflow import MlflowClient
 from mobilenet_chest import logs
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.outbox import delivery, outbox, sender
 from mobilenet_chest.tracking.outbox.journal import Journal, journals
 from mobilenet_chest.tracking.outbox.outbox import Outbox
 from mobilenet_chest.tracking.outbox.writes import Write, send
+from mobilenet_chest.tracking.tracker import MlflowTracker
 
 
 class AwayStore:

@@ -25,7 +25,7 @@ from mobilenet_chest.registry.promotion import Promotion
 from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep import study as study_module
 from mobilenet_chest.sweep.local_workers import Job, work
-from mobilenet_chest.tracking import MlflowTracker
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.two_stage import train
 
 STUDY, EXPERIMENT, NAME = "dropout-study", "tiny-runs", "tiny"

@@ -18,10 +18,10 @@ from mobilenet_chest.errors import StudyError
 from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep.repair import repair
 from mobilenet_chest.sweep.storage import open_storage
-from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.provenance import identity
 from mobilenet_chest.tracking.runs import find_run
 from mobilenet_chest.tracking.tags import OWNER
+from mobilenet_chest.tracking.tracker import MlflowTracker
 
 Make = Callable[..., Config]
 

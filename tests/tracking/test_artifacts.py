@@ -13,9 +13,10 @@ from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.tracking import MlflowTracker, artifact_writer, artifacts
+from mobilenet_chest.tracking import artifact_writer, artifacts
 from mobilenet_chest.tracking.artifacts import resume_point
 from mobilenet_chest.tracking.runs import get_run
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train
 

@@ -13,12 +13,12 @@ from mlflow import MlflowClient
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.tracking import MlflowTracker, run_owners
+from mobilenet_chest.tracking import run_owners
 from mobilenet_chest.tracking.provenance import identity
 from mobilenet_chest.tracking.run_owners import living_owner, living_owners
 from mobilenet_chest.tracking.study_run import close_abandoned_runs
 from mobilenet_chest.tracking.tags import HEARTBEAT, OWNER
-from mobilenet_chest.tracking.tracker import Status
+from mobilenet_chest.tracking.tracker import MlflowTracker, Status
 
 Make = Callable[..., Config]
 

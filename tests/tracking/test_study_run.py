@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from helpers.outbox import AwayStore
 
-from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.study_run import prune_checkpoints, sync_trial_runs
+from mobilenet_chest.tracking.tracker import MlflowTracker
 
 
 def test_a_sweep_looks_after_its_runs_later(

@@ -20,10 +20,11 @@ from mlflow.entities import Run
 from mobilenet_chest.config import Config, flatten, load
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import OwnershipLost, TrackingError, TrainingDiverged
-from mobilenet_chest.tracking import MlflowTracker, store
+from mobilenet_chest.tracking import store
 from mobilenet_chest.tracking.artifacts import resume_point
 from mobilenet_chest.tracking.description import run_tags
 from mobilenet_chest.tracking.outbox.journal import outbox_folder
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train
 

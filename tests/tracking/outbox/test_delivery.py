@@ -13,10 +13,10 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.outbox.journal import Journal, PendingWrite
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.provenance import identity
+from mobilenet_chest.tracking.tracker import MlflowTracker
 
 Make = Callable[..., Config]
 

@@ -15,11 +15,11 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import NotDelivered, TrackingError, TrainingDiverged
 from mobilenet_chest.selection.resume import find_resume_point
-from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.outbox import journal as journal_module
 from mobilenet_chest.tracking.outbox import outbox
 from mobilenet_chest.tracking.outbox.journal import outbox_folder
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.progress import Progress
 

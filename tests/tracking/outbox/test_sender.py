@@ -16,11 +16,11 @@ from mlflow import MlflowClient
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import OwnershipLost
-from mobilenet_chest.tracking import MlflowTracker
 from mobilenet_chest.tracking.outbox import sender
 from mobilenet_chest.tracking.outbox.journal import outbox_folder
 from mobilenet_chest.tracking.outbox.outbox import Outbox, process_outbox
 from mobilenet_chest.tracking.outbox.writes import Write
+from mobilenet_chest.tracking.tracker import MlflowTracker
 
 Make = Callable[..., Config]
 
