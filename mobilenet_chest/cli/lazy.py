@@ -2,7 +2,8 @@
 
 Importing torch, MLflow and Optuna takes seconds, and ``--help`` needs none of them. So a command's file has ordinary
 imports at its top, and a group imports the file under :func:`lazy_imports`: heavy names then behave as those of
-``lazy from module import name`` in Python 3.15 (PEP 810). Imported directly, the file behaves as any other.
+``lazy from module import name`` in Python 3.15 (PEP 810). Constants, which are written in capitals, are imported at
+once: a stand-in is no number and no key. Imported directly, the file behaves as any other.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ class _Names:
     def __init__(self, module: str) -> None:
         self._module = module
 
-    def __getattr__(self, name: str) -> LazyName:
-        return LazyName(self._module, name)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self._module), name) if name.isupper() else LazyName(self._module, name)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ import numpy as np
 from mobilenet_chest import cache
 from mobilenet_chest.config.formats import number
 from mobilenet_chest.errors import UserError
-from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.intervals import LEVEL, Interval
 from mobilenet_chest.nowhere import nothing
 
 def example(value: float = 2.5) -> None:
@@ -59,6 +59,10 @@ def test_errors_and_the_standard_library_are_imported_at_once(example: Any) -> N
     """An ``except`` clause takes classes only."""
     assert issubclass(example.UserError, Exception)
     assert example.json is json
+
+
+def test_constants_are_imported_at_once(example: Any) -> None:
+    assert {example.LEVEL: "a key"} == {0.95: "a key"}
 
 
 def test_what_is_not_there_is_told_when_it_is_used(example: Any) -> None:
@@ -109,7 +113,7 @@ for module, name, value in lazy:
 
 
 def test_commands_import_no_constants_lazily() -> None:
-    """A constant would stay a stand-in: a command reads it through its module. All names exist."""
+    """A variable that is not in capitals would stay a stand-in. All names exist."""
     result = subprocess.run([sys.executable, "-c", LOAD_ALL], capture_output=True, text=True, check=True)
     count, *constants = result.stdout.splitlines()
     assert int(count) > 50

@@ -12,13 +12,15 @@ from helpers.shell import run_line
 from mobilenet_chest.config import Config
 
 BOUNDS = {"minimum": "≥ ", "exclusiveMinimum": "> ", "maximum": "≤ ", "exclusiveMaximum": "< "}
+GROUPS = ("data", "cache")
 TYPES = {"number": "number", "integer": "integer", "boolean": "true or false", "null": "null", "string": "text"}
 
 
 def parts() -> dict[str, Callable[[], str]]:
     """Return what can stand behind ``<!-- generated: … -->``, each with its generator."""
     sections = {f"fields of {section}": partial(fields, section) for section in _sections()}
-    return {**sections, "fields": fields, "commands": commands, "options": options}
+    groups = {f"options of {group}": partial(options, group) for group in GROUPS}
+    return {**sections, **groups, "fields": fields, "commands": commands, "options": options}
 
 
 def _schema() -> dict[str, Any]:
@@ -99,11 +101,14 @@ def commands() -> str:
     return "\n".join(lines)
 
 
-def options() -> str:
-    """Return each command with its usage and options, as Markdown."""
+def options(group: str | None = None) -> str:
+    """Return each command of a group, or each that is in none, with its usage and options, as Markdown."""
     parts = []
     for command in all_commands():
-        lines = [f"## {command.words}", "", _cell(command.summary), "", f"Usage: `{command.usage}`"]
+        if command.group != group:
+            continue
+        level = "##" if group is None else "###"
+        lines = [f"{level} {command.words}", "", command.summary, f"Usage: `{command.usage}`"]
         if command.options:
             lines += ["", "| option | what it does |", "|---|---|"]
             lines += [f"| `{_cell(option)}` | {_cell(text)} |" for option, text in command.options.items()]
@@ -130,6 +135,11 @@ class Command:
     summary: str
     usage: str
     options: dict[str, str]
+
+    @property
+    def group(self) -> str | None:
+        """Return the name of its group; most commands are in none."""
+        return self.words.rpartition(" ")[0] or None
 
 
 def all_commands() -> list[Command]:
