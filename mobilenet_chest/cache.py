@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from mobilenet_chest import file_lock
 from mobilenet_chest.errors import CacheError
@@ -263,7 +263,7 @@ def _evict(root: Path, most: int, spare: Path) -> None:
     """Remove what killed writers left, then the least recently used entries until the others take ``most`` bytes."""
     for leftover in (root / "scratch").iterdir():
         kind, _, key = leftover.name.partition("-")
-        with _unless_locked(root, kind, key) as free:
+        with file_lock.held(_lock_file(root, kind, key), wait=False) as free:
             if free:
                 shutil.rmtree(leftover, ignore_errors=True)
     stored = entries()
@@ -274,24 +274,9 @@ def _evict(root: Path, most: int, spare: Path) -> None:
 
 
 def _remove(root: Path, kind: str, key: str) -> bool:
-    with _unless_locked(root, kind, key) as free:
+    with file_lock.held(_lock_file(root, kind, key), wait=False) as free:
         if free:
             # the entry's own file first: without it the folder is no entry, wherever a kill strikes
             (root / kind / key / _ENTRY).unlink(missing_ok=True)
             shutil.rmtree(root / kind / key, ignore_errors=True)
         return free
-
-
-@contextmanager
-def _unless_locked(root: Path, kind: str, key: str) -> Iterator[bool]:
-    """Hold an entry's lock for the block and give True, or give False where another process holds it."""
-    lock = FileLock(_lock_file(root, kind, key))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()

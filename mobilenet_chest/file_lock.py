@@ -45,6 +45,25 @@ def acquire(file: Path, unneeded: Callable[[], bool]) -> FileLock | None:
 
 
 @contextmanager
+def held(file: Path, wait: bool) -> Iterator[bool]:
+    """Hold a lock for the block and give True; without ``wait`` give False where another process holds it.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+@contextmanager
 def heartbeat(file: Path) -> Iterator[None]:
     """Write heartbeats to a file beside the lock ``file``, which the caller holds, until the block ends."""
     heartbeat_file = _heartbeat_file(file)

@@ -39,6 +39,11 @@ def count(value: float | None, missing: str = "") -> str:
     return missing if value is None or not math.isfinite(value) else f"{value:,.0f}"
 
 
+def times(number: int) -> str:
+    """Return how often something happened: ``once``, ``2 times``."""
+    return "once" if number == 1 else f"{number} times"
+
+
 def signed(value: float, digits: int = 4) -> str:
     """Return a difference with its sign, and a minus as long as the plus."""
     return f"{value:+.{digits}f}".replace("-", "−")

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.config.formats import times
 from mobilenet_chest.config.gates import NotInferior
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import PromotionRefused, TrackingError
@@ -94,7 +95,7 @@ def judge_run(client: MlflowClient, candidate: Candidate, config: Config, access
     if gates.clean_git:
         results.append(_clean_git(run))
     if gates.test_openings is not None:
-        detail = f"test split opened {accesses} times, this promotion included; limit {gates.test_openings}"
+        detail = f"test split opened {times(accesses)}, this promotion included; limit {gates.test_openings}"
         passed = accesses <= gates.test_openings
         results.append(GateResult("test_openings", float(accesses), float(gates.test_openings), passed, detail))
     return results

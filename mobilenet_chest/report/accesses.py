@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from mobilenet_chest.config.formats import with_interval
+from mobilenet_chest.config.formats import times, with_interval
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.report.elements import MISSING, Cell, Code, Element, Paragraph, Table
@@ -24,8 +24,9 @@ def access_log(client: MlflowClient, run: Run) -> list[Element]:
     logged = accesses(client, run)
     if not logged:
         return [Paragraph("The test split has not been opened, so there are no test results.", "missing")]
-    times = "once" if len(logged) == 1 else f"{len(logged)} times"
-    first = f"The test split was opened {times}. Only the first access is unbiased: later choices may depend on it."
+    first = (
+        f"The test split was opened {times(len(logged))}. Only the first is unbiased: later choices may depend on it."
+    )
     caption = "Accesses to the test split and their results, with 95% intervals"
     rows = [_row(client, place, access) for place, access in enumerate(logged, 1)]
     return [Paragraph(first), Table("ledger", caption, HEADINGS, rows, text_columns=3)]

@@ -54,7 +54,7 @@ def compare(
     if margin is not None and not 0 < margin < 1:
         raise UserError(f"--margin {margin:g}: a share between 0 and 1, such as 0.01 for one point of AUC and accuracy")
     if margin is not None and baseline is None:
-        raise UserError(f"--margin {margin:g}: is the largest loss against a baseline; name one with --baseline")
+        raise UserError(f"--margin {margin:g}: a loss against no baseline; name one with --baseline")
     client = connect()
     candidates: list[Candidate] = []
     if not references:

@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from mobilenet_chest.config.formats import times
 from mobilenet_chest.errors import SealedError, TrackingError
 from mobilenet_chest.selection.rank import existing_run
 from mobilenet_chest.tracking import tags
@@ -132,10 +133,9 @@ def check_unopened(run: Run, earlier: Sequence[Access], again: bool) -> None:
         return
     last = earlier[-1]
     owner = f"study '{last.study}'" if last.study else f"run {run.info.run_id}"
-    times = "once" if len(earlier) == 1 else f"{len(earlier)} times"
     raise SealedError(
-        f"the test split was opened for {owner} {times} (last access: {_line(last)}); its images are no longer unseen: "
-        "use the metrics on record, or add --again to open it once more, which goes on record too"
+        f"the test split was opened for {owner} {times(len(earlier))} (last access: {_line(last)}); its images are no "
+        "longer unseen: use the metrics on record, or add --again to open it once more, which goes on record too"
     )
 
 

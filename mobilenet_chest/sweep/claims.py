@@ -9,6 +9,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mobilenet_chest.config import Config, StudyConfig
+from mobilenet_chest.config.formats import times
 from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.lease import revocable, worker_record
@@ -151,7 +152,7 @@ def _max_retries(study: optuna.Study) -> int:
 def _retry_or_fail(study: optuna.Study, trial: FrozenTrial, max_retries: int, reason: str) -> None:
     deaths = int(trial.user_attrs.get(attributes.DEATHS, 0)) + 1
     if deaths > max_retries:
-        set_attributes(study, trial, {attributes.REASON: f"{reason} {deaths} times"})
+        set_attributes(study, trial, {attributes.REASON: f"{reason} {times(deaths)}"})
         study.tell(trial.number, state=TrialState.FAIL)
         return
     # Queued first: if this process is killed between the two, the trial is reaped again and requeue() sees the copy.

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy
-from filelock import FileLock, Timeout
 
+from mobilenet_chest import file_lock
 from mobilenet_chest.sweep.retries import with_retries
 
 CLAIMS = "claims"
@@ -33,16 +33,8 @@ def exclusive(url: str, name: str = CLAIMS, wait: bool = True) -> Iterator[bool]
         Whether the lock is held.
     """
     if is_sqlite(url):
-        lock = FileLock(lock_file(url, name), timeout=-1 if wait else 0)
-        try:
-            lock.acquire()
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+        with file_lock.held(lock_file(url, name), wait) as held:
+            yield held
         return
     engine = lock_engine(url)
     try:

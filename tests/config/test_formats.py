@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mobilenet_chest.config.formats import count, duration, ends, number, p_value, signed, with_interval
+from mobilenet_chest.config.formats import count, duration, ends, number, p_value, signed, times, with_interval
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,10 @@ def test_a_number_with_decimals(value: float | None, digits: int, text: str) -> 
 def test_a_count_has_commas() -> None:
     assert [count(value) for value in (5_022_225.0, 12.0, None, math.nan)] == ["5,022,225", "12", "", ""]
     assert count(None, "–") == "–"
+
+
+def test_how_often() -> None:
+    assert [times(number) for number in (1, 2, 12)] == ["once", "2 times", "12 times"]
 
 
 def test_a_difference_has_its_sign() -> None:

@@ -7,20 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.experiments import CONDITIONAL_SEARCH
 
 from mobilenet_chest.config import Config, load, to_yaml, with_values
 from mobilenet_chest.errors import ConfigError
 
 Problems = Callable[..., tuple[str, ...]]
 Loaded = Callable[..., Config]
-
-SEARCH = """
-name: searched
-search:
-  stage2.lr:        {low: 1.0e-5, high: 1.0e-3, log: true}
-  loss.name:        {choices: [bce, focal]}
-  loss.focal_gamma: {low: 1.0, high: 3.0, when: {loss.name: focal}}
-"""
 
 
 @pytest.mark.parametrize(
@@ -121,7 +114,7 @@ def test_wrong_overrides(problems: Problems, override: str, line: str) -> None:
 
 
 def test_values_of_a_trial(loaded: Loaded) -> None:
-    config = loaded(SEARCH)
+    config = loaded(CONDITIONAL_SEARCH)
     trial = with_values(config, {"loss.name": "focal", "loss.focal_gamma": 1.5, "stage2.lr": 2e-4})
     assert (trial.loss.name, trial.loss.focal_gamma, trial.stage2.lr) == ("focal", 1.5, 2e-4)
     assert trial.search == {}
@@ -136,7 +129,7 @@ def test_values_of_a_trial(loaded: Loaded) -> None:
         "name: x\n",
         "name: '2024'\nseed: 3\nmodel: {hidden: [], weights: none}\nstage2: {lr: 1.0e-5, patience: null}\n",
         "name: x\ndata: {classes: ['normal, benign', malignant], path: ~/a b.npz}\nmodel: {weights: 'é: #1.pt'}\n",
-        SEARCH,
+        CONDITIONAL_SEARCH,
         "name: 'null'\nsearch: {model.stem: {choices: [mean, sum]}, seed: {low: 1, high: 9, step: 2}}\n",
     ],
 )

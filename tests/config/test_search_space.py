@@ -6,23 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.experiments import CONDITIONAL_SEARCH
 
 from mobilenet_chest.config import Config, active
 
 Problems = Callable[..., tuple[str, ...]]
 Loaded = Callable[..., Config]
 
-SEARCH = """
-name: searched
-search:
-  stage2.lr:        {low: 1.0e-5, high: 1.0e-3, log: true}
-  loss.name:        {choices: [bce, focal]}
-  loss.focal_gamma: {low: 1.0, high: 3.0, when: {loss.name: focal}}
-"""
-
 
 def test_a_search_with_a_condition(loaded: Loaded) -> None:
-    search = loaded(SEARCH).search
+    search = loaded(CONDITIONAL_SEARCH).search
     assert list(active(search, {"loss.name": "bce", "stage2.lr": 1e-4})) == ["stage2.lr", "loss.name"]
     assert list(active(search, {"loss.name": "focal"})) == ["stage2.lr", "loss.name", "loss.focal_gamma"]
 

@@ -16,6 +16,15 @@ SMALL_MODEL = {
 }
 """Replaces the model by the smallest one that learns something in a few steps."""
 
+CONDITIONAL_SEARCH = """
+name: searched
+search:
+  stage2.lr:        {low: 1.0e-5, high: 1.0e-3, log: true}
+  loss.name:        {choices: [bce, focal]}
+  loss.focal_gamma: {low: 1.0, high: 3.0, when: {loss.name: focal}}
+"""
+"""An experiment file with a field that is searched under a condition only."""
+
 
 def tiny_fields(data: Path, *changes: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a tiny experiment (1 + 1 epochs, 32 pixels, no weights) as its YAML file would have them.

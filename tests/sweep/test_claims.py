@@ -294,7 +294,7 @@ def test_a_trial_that_kills_every_worker_counts_as_failed(
     assert values == [values[0]] * (most + 1)
     assert reap(study, url, WorkerWatch().alive) == [most]
     assert [trial.number for trial in counted(study)] == [most]
-    assert study.trials[-1].user_attrs["reason"] == f"its worker died {most + 1} times"
+    assert study.trials[-1].user_attrs["reason"] == f"its worker died {'once' if most == 0 else f'{most + 1} times'}"
     assert numbers(study, TrialState.WAITING, TrialState.RUNNING) == []
     assert claim(study, config, url) is None
 

@@ -13,11 +13,11 @@ import pytest
 import requests
 from helpers.browsers import Browser, not_blank, running, until
 from helpers.servers import free_port
+from helpers.stores import working_in
 from mlflow import MlflowClient
 from PIL import Image
 
 from mobilenet_chest.config import parse
-from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.sweep import SweepResult, run_sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -50,13 +50,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, _empty_database: Path, chest
             "study": {"name": "browsed-study", "trials": 2, "sampler": "grid", "pruner": "none"},
         }
     )
-    load_train_val.cache_clear()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in list(os.environ):
-            if name.startswith("MLFLOW_"):
-                patch.delenv(name)
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    with working_in(folder):
         yield run_sweep(config)
 
 
