@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 
 import optuna
+from optuna.storages import RDBStorage
 
 from mobilenet_chest import interrupts, logs
 from mobilenet_chest.config import Config
@@ -75,8 +76,13 @@ Launcher = Callable[[Job, int, Callable[[], Forecast], Callable[[], object]], No
 """What runs workers; the arguments are those of :func:`run_workers`."""
 
 
-def open_study(config: Config, url: str) -> optuna.Study:
+def open_study(config: Config, url: str, storage: RDBStorage | None = None) -> optuna.Study:
     """Return the stored study of an experiment with its sampler and pruner.
+
+    Args:
+        config: The experiment.
+        url: Where the study is stored.
+        storage: That storage, where it is open already.
 
     Raises:
         KeyError: There is no such study.
@@ -84,7 +90,7 @@ def open_study(config: Config, url: str) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.load_study(
         study_name=config.study_name,
-        storage=open_storage(url),
+        storage=storage or open_storage(url),
         sampler=TrialSeededSampler(config),
         pruner=build_pruner(config),
     )

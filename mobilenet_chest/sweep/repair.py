@@ -12,8 +12,8 @@ from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.claims import counts, reap
 from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.locks import exclusive
-from mobilenet_chest.sweep.storage import DEFAULT, check_storage, open_storage
-from mobilenet_chest.sweep.stored_study import study_names
+from mobilenet_chest.sweep.storage import DEFAULT, check_storage
+from mobilenet_chest.sweep.stored_study import stored_studies
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.store import check_reachable
 from mobilenet_chest.tracking.study_run import close_abandoned_runs, sync_trial_runs
@@ -70,10 +70,11 @@ def repair(storage: str | None = None) -> list[str]:
     check_reachable()
     check_storage(url)
     lines, running_studies = process_outbox().flush_all(), []
-    for name in study_names(url):
-        study = optuna.load_study(study_name=name, storage=open_storage(url))
+    for study in stored_studies(url):
         if parent_run := study.user_attrs.get(attributes.RUN_ID):
-            lines += [f"study {name}: {line}" for line in reconcile(study, url, parent_run, _watch_workers(study))]
+            lines += [
+                f"study {study.study_name}: {line}" for line in reconcile(study, url, parent_run, _watch_workers(study))
+            ]
             if study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 running_studies.append(parent_run)  # by any of the machines that share the study
     for run_id, kind in close_abandoned_runs(running_studies):

@@ -19,16 +19,21 @@ SHOWN = 5
 """How many differing fields an error names."""
 
 
-def study_names(url: str) -> list[str]:
-    """Return the names of the studies in a storage; a missing SQLite file is not created."""
+def stored_studies(url: str, name: str | None = None) -> list[optuna.Study]:
+    """Return the studies of a storage, or the one of a name, without the samplers and pruners of their experiments.
+
+    A missing SQLite file is not created.
+    """
     if url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).exists():
         return []
-    return optuna.get_all_study_names(open_storage(url))
+    storage = open_storage(url)
+    names = [each for each in optuna.get_all_study_names(storage) if name in (None, each)]
+    return [optuna.load_study(study_name=each, storage=storage) for each in names]
 
 
 def find_study(url: str, name: str) -> optuna.Study | None:
-    """Return a study of a storage, without the experiment's sampler and pruner; ``None`` if there is none."""
-    return optuna.load_study(study_name=name, storage=open_storage(url)) if name in study_names(url) else None
+    """Return a study of :func:`stored_studies`; ``None`` if there is none of that name."""
+    return next(iter(stored_studies(url, name)), None)
 
 
 def check_same_experiment(config: Config, url: str) -> None:
@@ -69,7 +74,7 @@ def open_or_create(config: Config, url: str) -> optuna.Study:
         if attributes.DEFINITION not in study.user_attrs:
             study.set_user_attr(attributes.DEFINITION, json.dumps(_definition(config)))
         study.set_user_attr(attributes.MAX_RETRIES, config.study.max_retries)
-    return open_study(config, url)
+    return open_study(config, url, storage)
 
 
 def _definition(config: Config) -> dict[str, Any]:

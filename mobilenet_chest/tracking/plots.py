@@ -37,8 +37,10 @@ def training_curves(history: Sequence[Record], best_epoch: int, path: Path) -> N
     stage1_epochs = sum(record["stage"] == 1 for record in history)
     from matplotlib.figure import Figure  # only where a picture is drawn: it takes long
 
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    figure = Figure(figsize=(11, 4.2))
+    # margins by hand, here and below: a layout engine draws everything twice, and every trial draws four plots
+    margins = {"left": 0.065, "right": 0.985, "bottom": 0.125, "top": 0.92, "wspace": 0.17}
+    for axes, quantity in zip(figure.subplots(1, 2, gridspec_kw=margins), ("loss", "accuracy"), strict=True):
         for split, color in (("train", "#57606a"), ("val", "#0969da")):
             axes.plot(epochs, [record[f"{split}_{quantity}"] for record in history], color=color, label=split)
         best = history[best_epoch - 1][f"val_{quantity}"]
@@ -106,8 +108,8 @@ def reliability_diagram(labels: Labels, plain: Probabilities, calibrated: Probab
     """
     from matplotlib.figure import Figure  # only where a picture is drawn: it takes long
 
-    figure = Figure(figsize=(6, 5.6), layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(6, 5.6))
+    axes = figure.add_axes((0.115, 0.095, 0.865, 0.845))
     axes.plot([0, 1], [0, 1], color="#8c959f", linestyle="--")
     kinds = (("as trained", plain, PLAIN, "o"), ("calibrated, cross-fitted", calibrated, CALIBRATED, "s"))
     for name, probabilities, color, marker in kinds:
@@ -130,8 +132,8 @@ def threshold_picture(labels: Labels, probabilities: Probabilities, threshold: f
     from matplotlib.figure import Figure  # only where a picture is drawn: it takes long
 
     curve, point = threshold_curve(labels, probabilities), point_at(labels, probabilities, threshold)
-    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(7.5, 4.6))
+    axes = figure.add_axes((0.09, 0.115, 0.89, 0.815))
     lines = (
         ("accuracy", curve.accuracy, "#1f2328", "-"), ("sensitivity", curve.sensitivity, PLAIN, "-"),
         ("specificity", curve.specificity, CALIBRATED, "-"), ("PPV", curve.ppv, PLAIN, ":"),

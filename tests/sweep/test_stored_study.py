@@ -18,7 +18,7 @@ from mobilenet_chest.sweep.stored_study import (
     check_same_experiment,
     find_study,
     open_or_create,
-    study_names,
+    stored_studies,
 )
 
 Make = Callable[..., Config]
@@ -37,7 +37,7 @@ def study(url: str, tiny_search: Make) -> optuna.Study:
 
 
 def test_looking_for_a_study_creates_nothing(url: str, tmp_path: Path, tiny_search: Make) -> None:
-    assert study_names(url) == []
+    assert stored_studies(url) == []
     assert find_study(url, "tiny") is None
     check_same_experiment(tiny_search(RANGE), url)
     assert list(tmp_path.iterdir()) == []
@@ -46,7 +46,7 @@ def test_looking_for_a_study_creates_nothing(url: str, tmp_path: Path, tiny_sear
 def test_a_new_study_has_definition_sampler_and_directions(url: str, tiny_search: Make) -> None:
     config = tiny_search(RANGE, max_retries=5, also=["parameters"])
     study = open_or_create(config, url)
-    assert study_names(url) == [study.study_name] == ["tiny"]
+    assert [each.study_name for each in stored_studies(url)] == [study.study_name] == ["tiny"]
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert isinstance(study.sampler, TrialSeededSampler)
     assert study.user_attrs[attributes.MAX_RETRIES] == 5
