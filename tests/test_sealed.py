@@ -88,7 +88,7 @@ def experiment(data: Path, **values: Any) -> Config:
         "optimizer": {"batch_size": 16, "accumulation": 1},
         "stage2": {"epochs": 2, "lr": 2e-3},
         "evaluation": {"metric": "val_loss"},
-        "tracking": {"keep_checkpoints": 2},
+        "tracking.keep_checkpoints": 2,
     }
     return parse(tiny_fields(data, SMALL_MODEL, fields, values))
 

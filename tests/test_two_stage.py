@@ -45,7 +45,7 @@ FOUR = {"stage1.epochs": 2, "stage2.epochs": 2, "stage2.schedule": "cosine", "ev
 
 def test_a_training_gives_everything_the_contract_names(phantom_config: Make, tmp_path: Path) -> None:
     tracker = FolderTracker(tmp_path)
-    config = phantom_config({"stage1.epochs": 2})
+    config = phantom_config({"stage1.epochs": 2, "tracking.plots": True})
     result = train(config, tracker)
     assert (result.run_id, result.status) == ("run", "finished")
     assert set(result.metrics) >= END

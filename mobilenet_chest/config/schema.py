@@ -156,6 +156,7 @@ class TrackingConfig(Section):
 
     experiment: str | None = Field(None, min_length=1, description="Name of the MLflow experiment; `name` when unset.")
     keep_checkpoints: int = Field(3, ge=0, description="A sweep keeps the checkpoints of this many best trials.")
+    plots: bool = Field(True, description="Draw the plots of each run; a second of a sweep's trial, and 0.2 MB.")
     system_metrics: bool = Field(False, description="Log CPU, memory and GPU use of each run.")
 
 

@@ -119,7 +119,7 @@ class ArtifactWriter:
             self.tracker.log_file(path, "predictions")
 
     def plots(self, data: TrainVal, predictions: Predictions, progress: Progress, best: int, threshold: float) -> None:
-        """Draw the plots of a run that has ended.
+        """Draw the plots of a run that has ended, unless ``tracking.plots`` is off.
 
         Args:
             data: Images of the grid of predictions.
@@ -131,7 +131,7 @@ class ArtifactWriter:
         Raises:
             WriteFailed: A file cannot be written.
         """
-        if isinstance(self.tracker, NullTracker):
+        if isinstance(self.tracker, NullTracker) or not self.config.tracking.plots:
             return
         names = ("training_curves.png", "val_predictions.png", "reliability.png", "threshold_curve.png")
         curves, grid, reliability, thresholds = paths = [self.folder / name for name in names]

@@ -29,6 +29,7 @@ def test_combining_what_cannot_be_combined(tracking: Path, written: Write) -> No
     assert not (tracking / "mlruns").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*type hint is inferred as AnyType:UserWarning")
 def test_combinations_in_json(tracking: Path, written: Write) -> None:
     file = written(model={"name": "mobilenet_v3_small", "weights": "none", "hidden": [8]})

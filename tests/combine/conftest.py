@@ -15,7 +15,7 @@ from mobilenet_chest.data.dataset import load_train_val
 TINY = SMALL_MODEL | {
     "optimizer": {"batch_size": 16, "accumulation": 1},
     "stage2": {"epochs": 2, "lr": 2e-3},
-    "tracking": {"experiment": "members"},
+    "tracking.experiment": "members",
 }
 
 

@@ -87,6 +87,7 @@ def test_folds_instead_of_seeds(tiny: Make) -> None:
     assert mean_difference(difference.each, test_share=1.0) == difference
 
 
+@pytest.mark.slow
 def test_a_teacher_for_one_choice(tiny: Make) -> None:
     """The baseline is the plain training from before the teacher."""
     config = tiny()

@@ -51,6 +51,7 @@ def test_weight_0_is_plain_training(tiny: Make) -> None:
     assert not np.array_equal(other.predictions.probability, taught.predictions.probability)
 
 
+@pytest.mark.slow
 def test_a_student_of_an_ensemble(tiny: Make) -> None:
     config = tiny()
     ensemble = seed_ensemble(config, 2)

@@ -37,7 +37,7 @@ def recording(epochs: list[int], stop_at: int | None = None) -> Callable[..., ob
 
 def test_an_interrupted_member_is_resumed(tiny: Make) -> None:
     config = tiny()
-    uninterrupted = train_members([tiny({"tracking": {"experiment": "uninterrupted"}})])[0].predictions()
+    uninterrupted = train_members([tiny({"tracking.experiment": "uninterrupted"})])[0].predictions()
     cache.clear()  # a cached stage 1 would have no epochs
     epochs: list[int] = []
     with pytest.raises(KeyboardInterrupt):

@@ -65,6 +65,7 @@ def test_an_old_study_resumes_and_ends_with_the_values_of_the_old_code(experimen
     assert study.trials[4].user_attrs["retry_of"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", ["old-study", old_store.SINGLE])
 @pytest.mark.usefixtures("experiment")
 def test_an_old_run_is_promoted(reference: str) -> None:

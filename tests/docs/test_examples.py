@@ -11,14 +11,15 @@ from helpers import manual
 from helpers.examples import Runner, Setting, differences, examples, masked, rewritten, same, updated
 
 REWRITE = "MOBILENET_CHEST_REWRITE_PAGES"
-SLOW = "<!-- examples: slow -->"
+SLOW = ("<!-- examples: slow -->", "<!-- run in: store", "<!-- run in: promoted")
+"""What a page has whose examples take long: a store to show is half a minute's work."""
 
 
 def _pages() -> Iterator[object]:
     for page in manual.pages():
         text = page.read_text(encoding="utf-8")
         if any(block.language in ("console", "python") for block in manual.blocks(text)):
-            marks = [pytest.mark.slow, pytest.mark.timeout(1500)] if SLOW in text else []
+            marks = [pytest.mark.slow, pytest.mark.timeout(1500)] if any(sign in text for sign in SLOW) else []
             yield pytest.param(page, id=manual.name(page), marks=marks)
 
 

@@ -225,6 +225,7 @@ def test_a_quick_run_writes_its_json(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert {path.name for path in tmp_path.iterdir()} == {"stage1.json", "scratch"}
 
 
+@pytest.mark.slow
 def test_copies_of_a_run_are_compared(tmp_path: Path) -> None:
     run = importlib.import_module("run")
     assert run.main(["compare", "--quick", "--out", str(tmp_path)]) == 0

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.sweep.optuna_adapter import queued_values
 
-KILLS = 20
+KILLS = 10
 EPOCHS = 5
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 

@@ -61,6 +61,7 @@ def experiment(tracking: Path, phantom_config: Callable[..., Config]) -> Path:
         "name": tracking.name,
         "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
         "stage2": {"epochs": EPOCHS - 1, "patience": None},
+        "tracking.plots": True,
     }
     path.write_text(to_yaml(phantom_config(values)), encoding="utf-8")
     return path

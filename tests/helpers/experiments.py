@@ -47,6 +47,7 @@ def tiny_fields(data: Path, *changes: dict[str, Any]) -> dict[str, Any]:
         "optimizer": {"batch_size": 16},
         "stage1": {"epochs": 1},
         "stage2": {"epochs": 1, "lr": 1e-3},
+        "tracking": {"plots": False},  # they take as long as the training
     }
     for change in changes:
         for path, value in change.items():

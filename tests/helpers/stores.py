@@ -75,7 +75,8 @@ def experiment(data: Path, values: dict[str, Any] | None = None) -> Config:
         "seed": 11,
         "optimizer": {"batch_size": 16, "accumulation": 1},
         "stage2": {"epochs": 5, "lr": 2e-3},
-        "tracking": {"experiment": EXPERIMENT, "keep_checkpoints": 1},
+        "tracking.experiment": EXPERIMENT,
+        "tracking.keep_checkpoints": 1,
     }
     return parse(tiny_fields(data, SMALL_MODEL, fields, values or {}))
 

@@ -221,7 +221,7 @@ def fields(chest_file: Path) -> Callable[..., dict[str, Any]]:
             "stage2": {"epochs": epochs - 2, "patience": None},
             "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
             "study": {"pruner": "none", **study},
-            "tracking": {"keep_checkpoints": keep},
+            "tracking.keep_checkpoints": keep,
         }
         return {name: value for name, value in tiny_fields(chest_file, searched).items() if name != "seed"}
 

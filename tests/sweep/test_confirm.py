@@ -35,7 +35,7 @@ def checkpoints(run_id: str) -> list[str]:
 
 
 def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_search: Make) -> None:
-    config = tiny_search(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=2, confirm={"top": 2, "seeds": 2})
+    config = tiny_search(RANGE, {"tracking.keep_checkpoints": 1}, trials=2, confirm={"top": 2, "seeds": 2})
     assert remaining_confirmations(config) == 4
     result = run_sweep(config)
     assert remaining_confirmations(config) == 0

@@ -44,7 +44,7 @@ def test_a_trial_is_the_mean_of_its_folds(
 ) -> None:
     monkeypatch.setattr(optuna.trial.Trial, "should_prune", lambda trial: trial.number == 1)
     config = tiny_search(
-        RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=2, pruner="median", resampling="kfold", folds=3
+        RANGE, {"tracking.keep_checkpoints": 1}, trials=2, pruner="median", resampling="kfold", folds=3
     )
     result = run_sweep(config)
     client, (whole, pruned) = MlflowClient(), result.trials

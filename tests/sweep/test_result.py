@@ -25,7 +25,7 @@ TOO_HIGH = 1e30
 
 def test_a_front_of_several_objectives(here: Path, tiny_search: Make) -> None:
     search = {"model.hidden": {"choices": [[2], [8], [32]]}, "stage2.lr": {"choices": [1e-3, 3e-3]}}
-    config = tiny_search(search, {"tracking": {"keep_checkpoints": 0}}, trials=6, sampler="grid", also=["parameters"])
+    config = tiny_search(search, {"tracking.keep_checkpoints": 0}, trials=6, sampler="grid", also=["parameters"])
     result = run_sweep(config)
     points = {trial.number: (trial.value or 0.0, *trial.also) for trial in result.trials}
     assert len({parameters for _, parameters in points.values()}) == 3

@@ -22,6 +22,7 @@ TOO_HIGH = 1e30
 """A learning rate after which nothing is finite any more."""
 
 
+@pytest.mark.slow
 def test_two_worker_processes_share_a_study(tracking: Path, tiny_search: Make) -> None:
     config = tiny_search(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=3)
     seen: list[Any] = []
@@ -67,7 +68,7 @@ def test_two_worker_processes_share_a_study(tracking: Path, tiny_search: Make) -
 
 
 def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny_search: Make) -> None:
-    config = tiny_search(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=2)
+    config = tiny_search(RANGE, {"tracking.keep_checkpoints": 1}, trials=2)
     assert remaining_trials(config) == 2
     first = run_sweep(config)
     assert remaining_trials(config) == 0
@@ -76,7 +77,7 @@ def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny_sear
     assert (again.new_trials, again.run_id, again.trials) == (0, first.run_id, first.trials)
     assert stored_trials() == before
 
-    more = tiny_search(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=4)
+    more = tiny_search(RANGE, {"tracking.keep_checkpoints": 1}, trials=4)
     assert remaining_trials(more) == 2
     continued = run_sweep(more)
     assert (continued.new_trials, continued.run_id, continued.complete) == (2, first.run_id, True)

@@ -44,7 +44,7 @@ def test_an_interrupted_trial_resumes_its_run(
     monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
     whole = run_sweep(tiny_search(RANGE, FIVE | {"name": "whole"}, trials=1))
     cache.clear()  # or the next would have no stage 1 to be interrupted in
-    config = tiny_search(RANGE, FIVE | {"tracking": {"keep_checkpoints": 0}}, trials=1)
+    config = tiny_search(RANGE, FIVE | {"tracking.keep_checkpoints": 0}, trials=1)
     driver_dies(epochs)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(config)

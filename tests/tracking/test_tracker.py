@@ -45,7 +45,7 @@ def artifacts(run: Run) -> set[str]:
 
 
 def test_a_run_holds_what_the_contract_lists(tracking: Path, phantom_config: Make) -> None:
-    config = phantom_config()
+    config = phantom_config({"tracking.plots": True})
     result = train(config, MlflowTracker(tags={"note": "mine"}))
     run, data = only_run(), load_train_val(config.data)
     assert run.info.run_id == result.run_id

@@ -88,7 +88,7 @@ def test_a_training_waits_for_a_moment_only(
 
 def test_system_metrics_wait_too(away_store: AwayStore, phantom_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
-    config = phantom_config({"tracking": {"system_metrics": True}})
+    config = phantom_config({"tracking.system_metrics": True})
     tracker = MlflowTracker()
     with tracker.run(config, load_train_val(config.data)):
         deadline = time.monotonic() + 60
