@@ -8,6 +8,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+import pytest
 from helpers.sweeps import artifact_paths, runs_by_trial, stored_trials
 from mlflow import MlflowClient
 
