@@ -16,6 +16,8 @@ from mobilenet_chest.two_stage import RunResult, train
 
 Make = Callable[..., Config]
 
+pytestmark = pytest.mark.slow
+
 CHOICES: dict[str, dict[str, Any]] = {
     "rotation": {"augment.rotation": 15},
     "shift and scale": {"augment.shift": 0.1, "augment.scale": 0.2},

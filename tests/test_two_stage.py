@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.experiments import LARGE_MODEL
 from helpers.trackers import FolderTracker, assert_same, numbers
 
 from mobilenet_chest import cache
@@ -45,7 +46,7 @@ FOUR = {"stage1.epochs": 2, "stage2.epochs": 2, "stage2.schedule": "cosine", "ev
 
 def test_a_training_gives_everything_the_contract_names(phantom_config: Make, tmp_path: Path) -> None:
     tracker = FolderTracker(tmp_path)
-    config = phantom_config({"stage1.epochs": 2, "tracking.plots": True})
+    config = phantom_config(LARGE_MODEL | {"stage1.epochs": 2, "tracking.plots": True})
     result = train(config, tracker)
     assert (result.run_id, result.status) == ("run", "finished")
     assert set(result.metrics) >= END
@@ -213,11 +214,11 @@ def test_resumed_in_mid_epoch_is_as_never_interrupted(
     assert_same(train(config, resume=FolderTracker(tmp_path).resume_point()), uninterrupted["whole"])
 
 
-@pytest.mark.parametrize("epoch", [2, 3, 4])
+@pytest.mark.parametrize("epoch", [pytest.param(2, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow)])
 def test_resumed_at_and_within_a_phase(phantom_config: Make, tmp_path: Path, epoch: int) -> None:
     """Epochs 2 and 3 are the first phase of stage 2, 4 and 5 the second."""
     phases = {"epochs": 4, "unfreeze_from": [15, 7], "resolutions": [24, 32], "schedule": "cosine"}
-    config = phantom_config({"stage2": phases})
+    config = phantom_config({"model.name": "mobilenet_v3_large", "stage2": phases})
     whole = train(config)
 
     def interrupt(number: int, record: Record) -> None:

@@ -103,6 +103,7 @@ def fit_temperature(labels: Labels, probabilities: Probabilities) -> float:
     from scipy.optimize import minimize_scalar  # slow to import
 
     logits = _logits(probabilities)
+    # over the temperature's logarithm: half and twice the confidence are then equally far
     minimum = minimize_scalar(
         lambda log: _cross_entropies(labels, logits / np.exp(log)).mean(),
         bounds=tuple(np.log(TEMPERATURES)),

@@ -64,6 +64,7 @@ class Inputs:
         if self.views is None:
             return apply(self.train[rows], draws, policy)
         if self.views == (False, True):
+            # the outputs of all images come first, those of all mirror images after them
             rows = rows + draws.flip * (len(self.train) // 2)
         return as_fed(self.train.index_select(0, rows))
 

@@ -113,6 +113,7 @@ def fit(
         if progress.improves(record[setup.metric], setup.metric):
             best = changes["resume"]["model"] if learner.average is None else _on_cpu(learner.validated.state_dict())
             changes |= {"best_epoch": epoch, "best_value": record[setup.metric], "best_model": best}
+        # one update for all of the epoch: an interrupt before it resumes from the epoch before
         progress.update(**changes)
         if on_epoch(record):
             return True
@@ -140,6 +141,7 @@ def _run_epoch(learner: _Learner, setup: StageSetup, rows: int) -> tuple[Record,
     )  # fmt: skip
     train_seconds = time.perf_counter() - started
     if set_averaged(learner.optimizer, True):
+        # the schedule-free average was never trained with, so no BatchNorm statistics belong to it yet
         recompute_batchnorm(learner.model, setup)
     validation = setup.validate(learner.validated)
     record = trained | validation.record
@@ -177,6 +179,7 @@ def _snapshot(learner: _Learner, fixed: Mapping[str, Tensor]) -> dict[str, Any]:
     state = {name: _on_cpu(part.state_dict()) for name, part in learner.stateful().items() if name != "model"}
     learned = {name: value for name, value in learner.model.state_dict().items() if name not in fixed}
     state["model"] = {**fixed, **_on_cpu(learned)}
+    # order and kinds of changes are drawn from the stage's own generator, dropout and noise from the global ones
     state["random"] = {"order": learner.generator.get_state(), "global": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["random"]["cuda"] = torch.cuda.get_rng_state_all()

@@ -78,6 +78,7 @@ def test_an_ablation(tiny: Make) -> None:
     assert [row.run_ids for row in again] == [rows[0].run_ids, rows[2].run_ids]
 
 
+@pytest.mark.slow
 def test_folds_instead_of_seeds(tiny: Make) -> None:
     rows = ablate(tiny(), [{"stage2.ema": 0.5}], folds=2)
     for row in rows:

@@ -71,6 +71,7 @@ def test_a_soup_of_one_is_the_model(tiny: Make) -> None:
     assert soup_row.dataset != member_row.dataset
 
 
+@pytest.mark.slow
 def test_a_soup_of_fine_tunings_from_one_start(tiny: Make) -> None:
     config = tiny()
     parts = train_members([with_values(config, {"stage2.lr": lr}) for lr in (1e-3, 2e-3, 3e-3)])

@@ -16,6 +16,9 @@ SMALL_MODEL = {
 }
 """Replaces the model by the smallest one that learns something in a few steps."""
 
+LARGE_MODEL = {"model": {"name": "mobilenet_v3_large", "weights": "none"}}
+"""Replaces the model by that of the source report, with its large head."""
+
 CONDITIONAL_SEARCH = """
 name: searched
 search:
@@ -43,7 +46,7 @@ def tiny_fields(data: Path, *changes: dict[str, Any]) -> dict[str, Any]:
             "path": str(data),
             "image_size": 32,
         },
-        "model": {"weights": "none"},
+        "model": {"name": "mobilenet_v3_small", "weights": "none", "hidden": [16]},
         "optimizer": {"batch_size": 16},
         "stage1": {"epochs": 1},
         "stage2": {"epochs": 1, "lr": 1e-3},

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from helpers.experiments import LARGE_MODEL
 from helpers.models import built
 from torch import nn
 
@@ -104,7 +105,7 @@ def test_a_frozen_backbone_stays_in_evaluation_mode() -> None:
 
 
 def test_stage_1_changes_the_head_and_nothing_else(phantom_config: Callable[..., Config]) -> None:
-    config = phantom_config()
+    config = phantom_config(LARGE_MODEL)
     prepared = prepare(config)
     model = prepared.model
     before = {name: value.clone() for name, value in model.state_dict().items()}

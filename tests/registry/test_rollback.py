@@ -35,6 +35,7 @@ def promoted_again(store: Store) -> str:
     return version
 
 
+@pytest.mark.slow
 def test_back_one_by_one_and_on_again(promoted: Promoted) -> None:
     store, promotion = promoted
     second, third = promoted_again(store), promoted_again(store)

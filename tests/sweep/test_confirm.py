@@ -97,6 +97,7 @@ def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_
     assert len(confirm_runs(result)) == 4
 
 
+@pytest.mark.slow
 def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tiny_search: Make) -> None:
     store_study(tiny_search(RANGE, trials=1, confirm={"seeds": 2}), [0.0], {})
     plain = run_sweep(tiny_search(RANGE, trials=1))
@@ -165,6 +166,7 @@ def test_a_leader_that_fails_on_a_fresh_seed_is_not_chosen(
     assert [leader.number for leader in result.confirmed.leaders] == [result.confirmed.claimant] == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resampling", ["reshuffle", "kfold"])
 def test_where_trials_vary_the_rows_fresh_seeds_do_too(here: Path, tiny_search: Make, resampling: str) -> None:
     folds = {"folds": 2} if resampling == "kfold" else {}

@@ -108,6 +108,7 @@ def test_a_trial_is_the_mean_of_its_folds(
     assert stored_predictions(client, made, "val").equals(out_of_fold.drop(columns="fold"))
 
 
+@pytest.mark.slow
 def test_folds_that_were_done_are_not_trained_again(
     here: Path, tiny_search: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

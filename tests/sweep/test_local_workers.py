@@ -62,6 +62,7 @@ def visible_to(pid: int | None) -> str | None:
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(psutil.Process, "environ"), reason="no environment of other processes here")
 def test_a_worker_has_its_gpu_from_its_first_moment_and_its_replacement_the_same(
     tracking: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch

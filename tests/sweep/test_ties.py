@@ -39,6 +39,7 @@ def rewritten(result: SweepResult, number: int, wrong: float) -> TrialSummary:
     return TrialSummary(number, "COMPLETE", value, result.trials[number].run_id, {})
 
 
+@pytest.mark.slow
 def test_of_a_sweep_and_of_what_its_trials_might_have_been(here: Path, tiny_search: Make) -> None:
     config = tiny_search(SEARCH, trials=3, sampler="grid")
     result = run_sweep(config)

@@ -37,7 +37,7 @@ def histories(run_id: str) -> dict[str, list[tuple[int, float]]]:
     }
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 4, 5])
+@pytest.mark.parametrize("epochs", [*(pytest.param(epochs, marks=pytest.mark.slow) for epochs in (1, 2, 5)), 4])
 def test_an_interrupted_trial_resumes_its_run(
     here: Path, tiny_search: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, epochs: int
 ) -> None:

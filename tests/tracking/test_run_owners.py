@@ -52,6 +52,7 @@ def test_a_process_of_this_machine_is_asked_for(tracking: Path, phantom_config: 
     assert living_owner(client.get_run(tracker.run_id)) is None
 
 
+@pytest.mark.slow
 def test_processes_of_another_machine_are_known_by_their_heartbeats(
     tracking: Path, phantom_config: Make, caplog: pytest.LogCaptureFixture
 ) -> None:

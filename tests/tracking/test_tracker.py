@@ -13,6 +13,7 @@ import mlflow
 import pandas as pd
 import pytest
 import yaml
+from helpers.experiments import LARGE_MODEL
 from helpers.outbox import AwayStore
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -45,7 +46,7 @@ def artifacts(run: Run) -> set[str]:
 
 
 def test_a_run_holds_what_the_contract_lists(tracking: Path, phantom_config: Make) -> None:
-    config = phantom_config({"tracking.plots": True})
+    config = phantom_config(LARGE_MODEL | {"tracking.plots": True})
     result = train(config, MlflowTracker(tags={"note": "mine"}))
     run, data = only_run(), load_train_val(config.data)
     assert run.info.run_id == result.run_id
@@ -190,7 +191,7 @@ def test_a_user_without_an_account(tracking: Path, phantom_config: Make, monkeyp
     with pytest.raises(KeyError):
         pwd.getpwuid(54321)
     config = phantom_config()
-    assert run_tags(config, load_train_val(config.data))["model"] == "mobilenet_v3_large"
+    assert run_tags(config, load_train_val(config.data))["model"] == "mobilenet_v3_small"
 
 
 def test_a_run_that_was_given_to_another_is_left_as_it_is(tracking: Path, phantom_config: Make, tmp_path: Path) -> None:

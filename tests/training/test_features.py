@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.experiments import LARGE_MODEL
 
 from mobilenet_chest import cache
 from mobilenet_chest.config import AugmentConfig, Config
@@ -23,7 +24,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def prepared(phantom_config: Make) -> Prepared:
-    return prepare(phantom_config())
+    return prepare(phantom_config(LARGE_MODEL))
 
 
 def inputs(
@@ -120,9 +121,9 @@ def test_computed_once(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_what_makes_other_features(phantom_config: Make, change: dict[str, Any]) -> None:
-    inputs(prepare(phantom_config()), 17)
+    inputs(prepare(phantom_config(LARGE_MODEL)), 17)
     before = len(kept())
-    other = prepare(phantom_config(change))
+    other = prepare(phantom_config(LARGE_MODEL | change))
     inputs(other, 17, size=change.get("data.image_size", 32))
     assert len([about for about in kept() if "frozen" in about]) == 4
     assert len(kept()) > before
@@ -132,9 +133,9 @@ def test_what_makes_other_features(phantom_config: Make, change: dict[str, Any])
     "change", [{"model.dropout": 0.1}, {"model.hidden": [4]}, {"stage1.lr": 0.5}, {"optimizer.batch_size": 3}]
 )
 def test_what_does_not(phantom_config: Make, change: dict[str, Any]) -> None:
-    inputs(prepare(phantom_config()), 17)
+    inputs(prepare(phantom_config(LARGE_MODEL)), 17)
     before = kept()
-    inputs(prepare(phantom_config(change)), 17)
+    inputs(prepare(phantom_config(LARGE_MODEL | change)), 17)
     assert sorted(kept()) == sorted(before)
 
 

@@ -23,6 +23,7 @@ from mobilenet_chest.two_stage import RunResult, train
 Make = Callable[..., Config]
 TWO = {"stage1.epochs": 2, "stage1.lr": 1e-2, "stage2.epochs": 0}
 PHASES: dict[str, Any] = {
+    "model.name": "mobilenet_v3_large",
     "stage1.epochs": 1,
     "stage2": {"epochs": 4, "lr": 1e-3, "unfreeze_from": [15, 7], "resolutions": [24, 32], "schedule": "cosine"},
 }
