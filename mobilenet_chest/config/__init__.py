@@ -14,6 +14,7 @@ from mobilenet_chest.config.recipe import (
 )
 from mobilenet_chest.config.schema import (
     MODEL_NAMES,
+    ClassGroup,
     Config,
     DataConfig,
     EvaluationConfig,
@@ -24,7 +25,7 @@ from mobilenet_chest.config.search import Choice, ConfirmConfig, Distribution, S
 from mobilenet_chest.config.search_space import active
 
 __all__ = [
-    "EPOCH_METRICS", "FINAL_METRICS", "MODEL_NAMES", "AugmentConfig", "Choice", "Config", "ConfirmConfig",
+    "EPOCH_METRICS", "FINAL_METRICS", "MODEL_NAMES", "AugmentConfig", "Choice", "ClassGroup", "Config", "ConfirmConfig",
     "DataConfig", "Distribution", "EvaluationConfig", "LossConfig", "ModelConfig", "OptimizerConfig", "Phase",
     "Scalar", "Stage1Config", "Stage2Config", "StageConfig", "StudyConfig", "TrackingConfig", "active",
     "best_direction", "flatten", "is_integer_field", "load", "parse", "to_yaml", "with_values",

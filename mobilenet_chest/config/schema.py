@@ -29,16 +29,44 @@ MODEL_NAMES = (
 DROP_PATH_MODELS = ("efficientnet_b0", "efficientnet_lite0")
 """Architectures of the zoo that can skip residual branches; many of timm's can."""
 
+CHEST = "chestmnist"
+"""The data set of an experiment that names neither a data set nor a file."""
+
 NEWER_DATA_FIELDS: dict[str, Any] = {"split_seed": None, "drop_duplicates": False}
 """Fields of ``data`` that are left out of the digest at these values, so that older experiments keep their digest."""
+
+
+class ClassGroup(Section):
+    """A class of several labels; in a file also written as ``{NAME: [LABEL, …]}``."""
+
+    name: str = Field(min_length=1, description="Name of the class.")
+    labels: tuple[str, ...] = Field(min_length=1, description="Labels that belong to it, by name or number.")
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        numbers = isinstance(value, list | tuple)
+        return [str(label) if type(label) is int else label for label in value] if numbers else value
 
 
 class DataConfig(Section):
     """The images, the two classes, the image size, and the rows of train and val."""
 
-    dataset: str = Field("chestmnist", description="A 2D MedMNIST name, or 'phantom' for embedded synthetic data.")
-    classes: tuple[str, str] | None = Field(
-        None, description="Names of class 0 and class 1; required for datasets with more than two labels."
+    dataset: str | None = Field(
+        None,
+        description="A 2D MedMNIST name, or 'phantom' for embedded synthetic data. null: chestmnist, or with path a "
+        "file of your own.",
+    )
+    name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=120,
+        description="What reports call your own file; its file name when unset.",
+    )
+    classes: tuple[str | ClassGroup, str | ClassGroup] | None = Field(
+        None,
+        description="Class 0 and class 1: two labels, or {NAME: [LABEL, …], NAME: [LABEL, …]}. Of a file with labels 0 "
+        "and 1, their names. Required where there are more than two labels.",
     )
     source_size: Literal[28, 64, 128, 224] = Field(28, description="Side in pixels of the stored images.")
     image_size: int = Field(128, ge=16, le=1024, description="Side in pixels of the network's input (bicubic resize).")
@@ -70,6 +98,32 @@ class DataConfig(Section):
         # absolute, so that a run's recorded experiment can be read again from any folder
         return None if value is None else value.expanduser().absolute()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _chest_without_a_file(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("dataset") is None and value.get("path") is None:
+            return value | {"dataset": CHEST}
+        return value
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _groups(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return [{"name": name, "labels": labels} for name, labels in value.items()]
+        if isinstance(value, list | tuple):
+            return [str(label) if type(label) is int else label for label in value]
+        return value
+
+    @model_validator(mode="after")
+    def _classes_can_be_told_apart(self) -> Self:
+        names = [each.name if isinstance(each, ClassGroup) else each for each in self.classes or ()]
+        for name in names:
+            if " / " in name:
+                raise ValueError(f"classes: '{name}' contains ' / ', which separates the two names; write it otherwise")
+        if len({name.casefold() for name in names}) < len(names):
+            raise ValueError(f"classes names '{names[0]}' twice; give two different names")
+        return self
+
     @model_validator(mode="after")
     def _phantom_has_no_file(self) -> Self:
         if self.dataset == "phantom" and self.path is not None:
@@ -82,6 +136,11 @@ class DataConfig(Section):
             allowed = f"0 to {self.folds - 1}" if self.folds else "0, unless folds is set"
             raise ValueError(f"fold {self.fold} is not one of {self.folds or 'no'} folds; allowed: {allowed}")
         return self
+
+    @property
+    def title(self) -> str:
+        """Return what reports call the data."""
+        return self.name or self.dataset or (self.path.stem if self.path is not None else CHEST)
 
     @property
     def divided(self) -> bool:
@@ -268,8 +327,10 @@ class Config(Section):
         """
         fields = self.model_dump(
             mode="json", exclude={"name": True, "device": True, "tracking": True, "search": True, "study": True,
-                                  "gates": True, "data": {"path", "root"}}
+                                  "gates": True, "data": {"path", "root", "name"}}
         )  # fmt: skip
+        # a file without a data set's name was ChestMNIST's before others could be read
+        fields["data"]["dataset"] = fields["data"]["dataset"] or CHEST
         for name, default in NEWER_DATA_FIELDS.items():
             if fields["data"].get(name, default) == default:
                 fields["data"].pop(name, None)

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import DataConfig
-from mobilenet_chest.data import audit_findings, medmnist
+from mobilenet_chest.data import audit_findings
 from mobilenet_chest.data.audit_findings import AuditFinding, Image, Near, Shared, Shift
 from mobilenet_chest.data.audit_scan import Scan, scan_split
 from mobilenet_chest.data.columns import Values, read_patients
 from mobilenet_chest.data.dataset import open_file
 from mobilenet_chest.data.duplicates import MOST_PAIRS, NEAR, equal_groups, near_pairs
+from mobilenet_chest.data.task import find_task
 from mobilenet_chest.errors import DataError
 
 
@@ -79,15 +80,16 @@ def audit(config: DataConfig, test: bool = False, table: Path | None = None) -> 
         DataError: The file is missing, damaged or of another layout, a class name is wrong, a split has no rows, or
             the table has other columns or rows than it must have.
     """
-    file, info = open_file(config), medmnist.dataset_info(config.dataset)
-    columns, classes = medmnist.class_indices(info, config.classes)
+    file = open_file(config)
+    task = find_task(config, lambda: file)
+    classes = task.classes
     splits = ["train", "val", *(["test"] if test and "test" in file.splits else [])]
     images: list[Image] = []
     scans: dict[str, Scan] = {}
     targets: dict[str, NDArray[np.uint8]] = {}
     patients = read_patients(file, splits, table)
     for split in splits:
-        rows, targets[split] = medmnist.select_rows(file.labels(split), info, columns)
+        rows, targets[split] = task.select(file.labels(split))
         if not len(rows):
             raise DataError(f"{file.name}: no row of '{split}' is of {' or '.join(classes)}; choose other data.classes")
         scans[split] = scan_split(file, split, rows)
@@ -104,7 +106,7 @@ def audit(config: DataConfig, test: bool = False, table: Path | None = None) -> 
     shared = _shared(patients) if len(patients) > 1 else None
     shifts = [shift for pair in combinations(splits, 2) for shift in _shifts(pair, scans, counts)]
     return Audit(
-        source=str(config.path or config.dataset),
+        source=str(config.path or config.title),
         counts=counts,
         brightness={split: float(scan.brightness.mean()) for split, scan in scans.items()},
         contrast={split: float(scan.contrast.mean()) for split, scan in scans.items()},

@@ -65,7 +65,7 @@ def read_columns(
     """
     file = open_file(config)
     if split not in file.splits:
-        raise DataError(f"{config.path or config.dataset}: has no {split}_images and {split}_labels to score")
+        raise DataError(f"{config.path or config.title}: has no {split}_images and {split}_labels to score")
     parts = ("train", "val") if split == "val" and config.divided else (split,)
     lengths = {part: file.row_count(part) for part in parts}
     in_table = {} if table is None else _read_table(table, lengths)
@@ -76,7 +76,7 @@ def read_columns(
             present = sorted({*in_table, *_names(file, parts)})
             has = f"there are: {', '.join(present) or 'none'}"
             raise DataError(
-                f"--groups {name}: no '{parts[0]}_{name}' in {config.path or config.dataset}"
+                f"--groups {name}: no '{parts[0]}_{name}' in {config.path or config.title}"
                 + (f" and no column '{name}' in {table}" if table is not None else "")
                 + f"{nearest(name, present)}; {has}; or give a CSV with the columns split, row, {name} to --groups-from"
             )

@@ -23,6 +23,7 @@ from mobilenet_chest.data import medmnist, phantom
 from mobilenet_chest.data.duplicates import not_duplicated
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.data.sampling import FOLD_SEED, divide, hold_out
+from mobilenet_chest.data.task import Task, find_task
 from mobilenet_chest.errors import DataError
 
 SplitName = Literal["train", "val", "test"]
@@ -68,6 +69,7 @@ class TrainVal:
         classes: Names of class 0 and class 1.
         digest: SHA-256 (first 16 hex digits) of the digests of both splits.
         source: Where the rows came from: a path, or the dataset's name.
+        name: What reports call the data.
         dropped: How many training rows ``data.drop_duplicates`` has left out.
     """
 
@@ -76,6 +78,7 @@ class TrainVal:
     classes: tuple[str, str]
     digest: str
     source: str
+    name: str
     dropped: int = 0
 
     @property
@@ -102,8 +105,8 @@ def load_train_val(config: DataConfig) -> TrainVal:
             one class.
     """
     source = _source_file(config)
-    columns, classes = medmnist.class_indices(medmnist.dataset_info(config.dataset), config.classes)
-    train, val = (_cached_split(source, name, config, columns, classes) for name in ("train", "val"))
+    task = find_task(config, lambda: _open(source, config))
+    train, val = (_cached_split(source, name, config, task) for name in ("train", "val"))
     if train.images.shape[1:] != val.images.shape[1:]:
         raise DataError(
             f"{_name(config)}: train images are {tuple(train.images.shape[1:])}, val {tuple(val.images.shape[1:])}"
@@ -112,9 +115,9 @@ def load_train_val(config: DataConfig) -> TrainVal:
         train, val = _divided(_open(source, config), config, train, val)
     rows = len(train)
     if config.drop_duplicates:
-        train = _without_duplicates(train, val, classes)
+        train = _without_duplicates(train, val, task.classes)
     digest = hashlib.sha256(f"{train.digest} {val.digest}".encode()).hexdigest()[:16]
-    return TrainVal(train, val, classes, digest, _name(config), rows - len(train))
+    return TrainVal(train, val, task.classes, digest, _name(config), config.name or task.info.name, rows - len(train))
 
 
 def open_file(config: DataConfig) -> NpzFile:
@@ -137,8 +140,8 @@ def load_test(config: DataConfig) -> Split:
     Raises:
         DataError: As :func:`load_train_val`, and when the file has no test split.
     """
-    columns, classes = medmnist.class_indices(medmnist.dataset_info(config.dataset), config.classes)
-    return _read_split(_open(_source_file(config), config), "test", config, columns, classes)
+    file = open_file(config)
+    return _read_split(file, "test", config, find_task(config, lambda: file))
 
 
 def stored_validation_images(config: DataConfig, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -146,7 +149,7 @@ def stored_validation_images(config: DataConfig, rows: NDArray[np.int64]) -> NDA
     file = _open(_source_file(config), config)
     if not config.divided:
         return file.rows("val", rows)
-    in_train = len(file.labels("train"))
+    in_train = file.row_count("train")
     of_train = rows < in_train
     parts = [file.rows("train", rows[of_train]), file.rows("val", rows[~of_train] - in_train)]
     return np.concatenate(parts)
@@ -164,7 +167,7 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 
 def _name(config: DataConfig) -> str:
-    return str(config.path or config.dataset)
+    return str(config.path or config.title)
 
 
 @lru_cache(maxsize=1)
@@ -178,6 +181,7 @@ def _source_file(config: DataConfig) -> Path | None:
     """Return the file to read, downloaded if need be; ``None`` for the phantom, which is generated when opened."""
     if config.path is not None or config.dataset == medmnist.PHANTOM:
         return config.path
+    assert config.dataset is not None  # without a file there is a data set to download
     return medmnist.fetch_dataset(config.dataset, config.source_size, config.root)
 
 
@@ -185,27 +189,26 @@ def _open(source: Path | None, config: DataConfig) -> NpzFile:
     return NpzFile(io.BytesIO(_phantom_bytes(config.source_size)) if source is None else source)
 
 
-def _cached_split(
-    source: Path | None, name: SplitName, config: DataConfig, columns: tuple[int, int], classes: tuple[str, str]
-) -> Split:
+def _cached_split(source: Path | None, name: SplitName, config: DataConfig, task: Task) -> Split:
     """Return what :func:`_read_split` does, decoded once: the next start memory-maps the rows from the cache.
 
     A file counts as unchanged while its path, size and time of change are the same; the phantom, while the code is.
     """
     if cache.folder() is None or (source is not None and not source.exists()):
-        return _read_split(_open(source, config), name, config, columns, classes)
+        return _read_split(_open(source, config), name, config, task)
     parts = {
         "file": None if source is None else [str(source), source.stat().st_size, source.stat().st_mtime_ns],
-        "dataset": config.dataset,
+        "dataset": task.info.task,
+        "labels": task.info.label_names,
         "split": name,
-        "columns": columns,
+        "columns": task.members,
         "source_size": config.source_size,
         "image_size": config.image_size,
         "code": cache.source_digest("data"),
     }
 
     def make(folder: Path) -> dict[str, Any]:
-        split = _read_split(_open(source, config), name, config, columns, classes)
+        split = _read_split(_open(source, config), name, config, task)
         tensors = {"images": split.images, "labels": split.labels, "rows": torch.from_numpy(split.rows)}
         if split.patients is not None:  # text as code points, (n, characters): a tensor holds numbers only
             tensors["patients"] = torch.from_numpy(split.patients.view(np.int32).reshape(len(split), -1))
@@ -225,7 +228,7 @@ def _cached_split(
 
 def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tuple[Split, Split]:
     """Divide the rows of both splits into those to train on and those held out: a fold, or as many as val has."""
-    rows = np.concatenate([train.rows, val.rows + len(file.labels("train"))])
+    rows = np.concatenate([train.rows, val.rows + file.row_count("train")])
     of_train, of_val = file.patients("train"), file.patients("val")
     patients = None
     if of_train is not None and of_val is not None:
@@ -271,13 +274,11 @@ def _without_duplicates(train: Split, val: Split, classes: tuple[str, str]) -> S
     return Split(train.images[mask], labels, train.rows[kept], digest, patients)
 
 
-def _read_split(
-    file: NpzFile, name: SplitName, config: DataConfig, columns: tuple[int, int], classes: tuple[str, str]
-) -> Split:
-    rows, target = medmnist.select_rows(file.labels(name), medmnist.dataset_info(config.dataset), columns)
-    for label, class_name in enumerate(classes):
+def _read_split(file: NpzFile, name: SplitName, config: DataConfig, task: Task) -> Split:
+    rows, target = task.select(file.labels(name))
+    for label, class_name in enumerate(task.classes):
         if not (target == label).any():
-            only = ", counting rows with exactly one label" if config.dataset == "chestmnist" else ""
+            only = ", counting rows with exactly one label" if task.info.task == medmnist.MULTI_LABEL else ""
             raise DataError(
                 f"{file.name}: no row of '{name}' is '{class_name}'{only}; the other class has {len(rows)} rows, and "
                 "both need some: choose other data.classes or another file"

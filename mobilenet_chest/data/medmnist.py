@@ -1,4 +1,4 @@
-"""MedMNIST's catalogue: which file a dataset is, which two labels are the classes, and which rows belong to them.
+"""MedMNIST's catalogue: which file a dataset is, and what its labels are called.
 
 MedMNIST v2: Yang et al., Scientific Data 2023. Its native files of 64, 128 and 224 pixels are called MedMNIST+.
 Only the catalogue of ``medmnist`` is read: importing the package brings in scikit-learn and more, which takes seconds.
@@ -13,9 +13,7 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mobilenet_chest.config.schema import CHEST
 from mobilenet_chest.data.download import fetch
 from mobilenet_chest.errors import DataError, nearest
 
@@ -28,12 +26,12 @@ MULTI_LABEL = "multi-label, binary-class"
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """A dataset in the catalogue.
+    """A dataset in the catalogue, or of the user's own.
 
     Attributes:
-        name: As in file names, such as ``"chestmnist"``.
+        name: As in file names, such as ``"chestmnist"``; of a file of one's own, what it is called.
         label_names: Name of each label, in the order of the label columns (multi-label) or of the label values.
-        channels: 1 (gray) or 3 (RGB).
+        channels: 1 (gray) or 3 (RGB); 0 where only the file knows.
         task: MedMNIST's name of it: ``"multi-label, binary-class"``, ``"binary-class"``, ``"multi-class"`` or
             ``"ordinal-regression"``.
         sizes: Side lengths, in pixels, of the square images that can be downloaded; empty for the phantom.
@@ -53,7 +51,7 @@ def dataset_info(name: str) -> DatasetInfo:
         DataError: There is no 2D dataset of that name.
     """
     if name == PHANTOM:
-        chest = dataset_info("chestmnist")
+        chest = dataset_info(CHEST)
         return DatasetInfo(PHANTOM, chest.label_names, channels=1, task=chest.task, sizes=())
     entry = _catalogue(name)
     labels: Mapping[str, str] = entry["label"]
@@ -96,82 +94,6 @@ def fetch_dataset(name: str, size: int, root: Path) -> Path:
         return fetch(entry[f"url{suffix}"], root / f"{name}{suffix}.npz", md5=entry[f"MD5{suffix}"])
     except DataError as error:
         raise DataError(f"{error}; data.path=FILE.npz takes a file of your own") from error
-
-
-def class_indices(info: DatasetInfo, classes: tuple[str, str] | None) -> tuple[tuple[int, int], tuple[str, str]]:
-    """Return the two labels to tell apart.
-
-    Args:
-        info: The dataset.
-        classes: Names of class 0 and class 1, in any case; ``None`` takes the two of a binary dataset in its order.
-
-    Returns:
-        Indices of (class 0, class 1) into ``info.label_names``, and their names as spelled there.
-
-    Raises:
-        DataError: An unknown name, the same one twice, or no names for a dataset with more than two labels.
-    """
-    allowed = _listed(info.label_names)
-    if classes is None:
-        if len(info.label_names) != 2:
-            raise DataError(
-                f"{info.name} has {len(info.label_names)} labels; set data.classes to the two to tell apart "
-                f"[class 0, class 1], from: {allowed}"
-            )
-        return (0, 1), (info.label_names[0], info.label_names[1])
-    index_of = {label.casefold(): index for index, label in enumerate(info.label_names)}
-    for given in classes:
-        if given.casefold() not in index_of:
-            raise DataError(
-                f"data.classes: {info.name} has no label '{given}'{nearest(given, info.label_names)} "
-                f"(choose from: {allowed})"
-            )
-    first, second = (index_of[given.casefold()] for given in classes)
-    if first == second:
-        raise DataError(
-            f"data.classes names '{info.label_names[first]}' twice; set it to two different labels of "
-            f"{info.name}: {allowed}"
-        )
-    return (first, second), (info.label_names[first], info.label_names[second])
-
-
-def select_rows(
-    labels: NDArray[np.uint8], info: DatasetInfo, columns: tuple[int, int]
-) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
-    """Return the rows that belong to one of two classes and to nothing else.
-
-    Args:
-        labels: uint8 (n, k). A multi-label task has k = ``len(info.label_names)`` flags, and a row counts only if
-            exactly one of its k flags is set. Other tasks have k = 1 label value.
-        info: The dataset.
-        columns: Indices of the labels of class 0 and class 1, from :func:`class_indices`.
-
-    Returns:
-        Row numbers (m,), ascending, and the targets uint8 (m,), 0 or 1.
-
-    Raises:
-        DataError: The labels have another shape or other values than the dataset's.
-    """
-    names = len(info.label_names)
-    multi_label = info.task == MULTI_LABEL
-    width, highest = (names, 1) if multi_label else (1, names - 1)
-    if labels.ndim != 2 or labels.shape[1] != width:
-        raise DataError(
-            f"{info.name} has labels of shape (n, {width}), but these are {labels.shape}; set data.dataset to the "
-            "dataset that the file holds"
-        )
-    if labels.max(initial=0) > highest:
-        raise DataError(
-            f"{info.name} has label values from 0 to {highest}, but the file has {labels.max()}; set data.dataset to "
-            "the dataset that the file holds"
-        )
-    if multi_label:
-        single = labels.sum(axis=1, dtype=np.intp) == 1
-        is_class = [single & (labels[:, column] == 1) for column in columns]
-    else:
-        is_class = [labels[:, 0] == column for column in columns]
-    rows = np.flatnonzero(is_class[0] | is_class[1])
-    return rows, is_class[1][rows].astype(np.uint8)
 
 
 def _catalogue(name: str) -> Mapping[str, Any]:

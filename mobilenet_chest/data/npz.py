@@ -87,13 +87,48 @@ class NpzFile:
         with self._opened() as archive:
             return self._headers(archive, split)[0].shape[0]
 
-    def labels(self, split: str) -> NDArray[np.uint8]:
-        """Return all labels of a split, uint8 (n, k), of any integers of 0..255 or booleans; (n,) becomes (n, 1).
+    def label_width(self, split: str) -> int:
+        """Return how many label columns a split has, by its header.
 
         Raises:
             DataError: A key is missing, damaged, or of another layout.
         """
+        with self._opened() as archive:
+            shape = self._headers(archive, split)[1].shape
+        return shape[1] if len(shape) == 2 else 1
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return what the label values 0, 1, … are called: ``class_names``, or the text labels of train and val.
+
+        Texts are sorted. A file of numbers without ``class_names`` has none. The test split is not read.
+
+        Raises:
+            DataError: A key is missing, damaged, or of another layout; a name is empty or stands twice.
+        """
+        if "class_names" in self.keys:
+            with self._opened() as archive:
+                header = self._header(archive, "class_names")
+                if header.dtype.kind != "U" or len(header.shape) != 1 or not header.dtype.itemsize:
+                    raise self._unusable("class_names", f"{header.dtype} {header.shape}, not a list of texts")
+                names = [str(name) for name in self._text(archive, "class_names", header)]
+            if "" in names or len({name.casefold() for name in names}) < len(names):
+                raise self._unusable("class_names", f"the names {names}, of which some are empty or equal")
+            return tuple(names)
+        texts = [values for split in ("train", "val") if (values := self._text_labels(split)) is not None]
+        return tuple(sorted({str(value) for values in texts for value in values}))
+
+    def labels(self, split: str) -> NDArray[np.uint8]:
+        """Return all labels of a split, uint8 (n, k), of any integers of 0..255 or booleans; (n,) becomes (n, 1).
+
+        Text labels are their numbers in :meth:`class_names`.
+
+        Raises:
+            DataError: A key is missing, damaged, or of another layout; a text label is no class name.
+        """
         key = f"{split}_labels"
+        texts = self._text_labels(split)
+        if texts is not None:
+            return self._numbered(key, texts)
         with self._opened() as archive:
             _, header = self._headers(archive, split)
             raw = b"".join(self._payload(archive, key, header.offset, CHUNK_BYTES))
@@ -126,14 +161,40 @@ class NpzFile:
                 raise self._unusable(key, f"values of type {header.dtype}, not integers of 64 bits at most, or text")
             if header.shape != labels.shape[:1]:
                 raise self._unusable(key, f"shape {header.shape}, but '{split}_labels' has {labels.shape[0]} rows")
+            if header.dtype.kind == "U":
+                return self._text(archive, key, header)
             raw = b"".join(self._payload(archive, key, header.offset, CHUNK_BYTES))
-        values = np.frombuffer(raw, header.dtype)
-        if header.dtype.kind != "U":
-            return values.astype(np.int64)
-        text = values.astype(header.dtype.newbyteorder("="))
+        return np.frombuffer(raw, header.dtype).astype(np.int64)
+
+    def _text(self, archive: zipfile.ZipFile, key: str, header: _Header) -> NDArray[np.str_]:
+        """Return the texts of a member, (n,)."""
+        raw = b"".join(self._payload(archive, key, header.offset, CHUNK_BYTES))
+        text = np.frombuffer(raw, header.dtype).astype(header.dtype.newbyteorder("="))
         if text.size and text.view(np.uint32).max() > sys.maxunicode:
             raise self._unusable(key, "text with numbers that are no characters")
         return text
+
+    def _text_labels(self, split: str) -> NDArray[np.str_] | None:
+        """Return the labels of a split where they are texts, (n,)."""
+        with self._opened() as archive:
+            _, header = self._headers(archive, split)
+            if header.dtype.kind != "U":
+                return None
+            if header.shape[1:] not in ((), (1,)):
+                raise self._unusable(f"{split}_labels", f"texts of shape {header.shape}, not (n,) or (n, 1)")
+            return self._text(archive, f"{split}_labels", header)
+
+    def _numbered(self, key: str, texts: NDArray[np.str_]) -> NDArray[np.uint8]:
+        """Return text labels as numbers, uint8 (n, 1)."""
+        names = {name.casefold(): number for number, name in enumerate(self.class_names())}
+        if len(names) > 256:
+            raise self._unusable(key, f"{len(names)} different texts; at most 256 classes can be told apart")
+        values, inverse = np.unique(texts, return_inverse=True)
+        unknown = [str(value) for value in values if str(value).casefold() not in names]
+        if unknown:
+            raise self._unusable(key, f"the label '{unknown[0]}', which is none of {', '.join(map(repr, names))}")
+        numbers = np.array([names[str(value).casefold()] for value in values], np.uint8)
+        return np.asarray(numbers[inverse].reshape(-1, 1))
 
     def rows(self, split: str, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Return the images of some rows. It takes their memory and a few chunks of 1 MiB, or of a row if larger.
@@ -217,8 +278,8 @@ class NpzFile:
             raise self._unusable(key, f"images of shape {images.shape}, not (n, h, w) or (n, h, w, 3)")
         key = f"{split}_labels"
         labels = self._header(archive, key)
-        if labels.dtype.kind not in "iub":
-            raise self._unusable(key, f"values of type {labels.dtype}, not integers")
+        if labels.dtype.kind not in "iubU":
+            raise self._unusable(key, f"values of type {labels.dtype}, not integers or texts")
         if len(labels.shape) not in (1, 2) or 0 in labels.shape[1:]:
             raise self._unusable(key, f"labels of shape {labels.shape}, not (n, k)")
         if labels.shape[0] != images.shape[0]:

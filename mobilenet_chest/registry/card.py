@@ -76,7 +76,7 @@ Run `{candidate.run_id}`, experiment digest
 Checked at promotion: a fresh process loaded the model from the registry, and its probabilities on the validation
 images equal the run's to within {difference:.1e}.
 
-A research model, measured on {config.data.dataset} only: not a medical device, not for diagnosis.
+A research model, measured on {run.data.tags[tags.DATASET]} only: not a medical device, not for diagnosis.
 """
 
 

@@ -11,7 +11,6 @@ from mlflow.entities import Run
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import Config, DataConfig
-from mobilenet_chest.data import medmnist
 from mobilenet_chest.data.dataset import stored_validation_images
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.evaluation.groups import group_metrics
@@ -161,12 +160,12 @@ def run_details(client: MlflowClient, candidate: Candidate, name: str) -> RunDet
     for metric in EPOCH_METRICS if "train_loss" in run.data.metrics else ():
         for point in client.get_metric_history(run.info.run_id, metric):
             history.setdefault(int(point.step), {})[metric] = float(point.value)
-    _, classes = medmnist.class_indices(medmnist.dataset_info(config.data.dataset), config.data.classes)
+    class0, _, class1 = run.data.tags[tags.CLASSES].partition(" / ")
     return RunDetails(
         name,
         run,
         config,
-        classes,
+        (class0, class1),
         # the final metrics are logged one step after the last epoch
         {epoch: history[epoch] for epoch in sorted(history) if "train_loss" in history[epoch]},
         run_predictions(run, predictions_from_table(stored_predictions(client, run, "val"))),

@@ -22,6 +22,7 @@ from mobilenet_chest.report.provenance import provenance
 from mobilenet_chest.report.subject import Subject
 from mobilenet_chest.report.training import learning_curves
 from mobilenet_chest.report.trials import search
+from mobilenet_chest.tracking import tags
 
 KINDS = {"study": "Study", "run": "Run", "comparison": "Comparison"}
 
@@ -89,10 +90,11 @@ def page(client: MlflowClient, subject: Subject, reported: bool) -> Page:
         Section("provenance", "Provenance", provenance(leader)),
     ]  # fmt: skip
     class0, class1 = leader.classes
+    dataset = leader.run.data.tags[tags.DATASET]
     return Page(
         title=f"{KINDS[subject.kind]} {', '.join(names)}",
         answer=answer(subject),
-        about=f"Task: {class1} (class 1) or {class0} (class 0), {leader.config.data.dataset}. Results are of the "
+        about=f"Task: {class1} (class 1) or {class0} (class 0), {dataset}. Results are of the "
         "validation split unless they say test. Epoch and threshold were chosen on the same split.",
         sections=sections,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

@@ -113,7 +113,7 @@ def evaluate_run(
     record = None
     if split == "test":
         if not has_test_split(config.data):
-            raise DataError(f"{config.data.path or config.data.dataset}: has no test_images and test_labels to score")
+            raise DataError(f"{config.data.path or config.data.title}: has no test_images and test_labels to score")
         # on record before any image is read: a process that crashes from here on has still opened the split
         record = record_access(client, run, command, again)
         rows = load_test(config.data)
@@ -176,7 +176,7 @@ def check_same_rows(run: Run, config: Config) -> None:
     if digest != run_digest:
         raise TrackingError(
             f"run {run.info.run_id} was made from rows with digest {run_digest}, but "
-            f"{config.data.path or config.data.dataset} now has {digest}; restore the original file, or train again"
+            f"{config.data.path or config.data.title} now has {digest}; restore the original file, or train again"
         )
 
 

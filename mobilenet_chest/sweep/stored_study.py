@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 
 from mobilenet_chest.config import Config, flatten
+from mobilenet_chest.config.schema import CHEST
 from mobilenet_chest.errors import StudyError
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.local_workers import open_study
@@ -84,7 +85,9 @@ def _definition(config: Config) -> dict[str, Any]:
         del fields[key]
     for key in ("name", "trials", "max_retries", "lease_seconds", "confirm"):
         del fields["study"][key]
-    del fields["data"]["root"]
+    del fields["data"]["root"], fields["data"]["name"]
+    # a file without a data set's name was ChestMNIST's before others could be read
+    fields["data"]["dataset"] = fields["data"]["dataset"] or CHEST
     # the trial sets a searched field: what the file says of it besides does not matter
     flat = flatten({key: value for key, value in fields.items() if key != "search"})
     searched = {f"search.{path}": distribution for path, distribution in fields["search"].items()}

@@ -19,7 +19,7 @@ def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
     return {
         tags.MODEL: config.model.name,
         tags.WEIGHTS: config.model.weights,
-        tags.DATASET: config.data.dataset,
+        tags.DATASET: data.name,
         tags.CONFIG_DIGEST: config.digest(),
         tags.DATA_DIGEST: data.digest,
         tags.VAL_DIGEST: data.val.digest[:16],
@@ -47,7 +47,7 @@ def run_inputs(config: Config, data: TrainVal) -> Write:
         inputs.append(
             {
                 "context": context,
-                "name": f"{config.data.dataset}_{context}",
+                "name": f"{data.name}_{context}",
                 "digest": split.digest[:16],
                 "source_type": "local" if config.data.path else "code",
                 "source": json.dumps({"uri": data.source}),

@@ -1,4 +1,4 @@
-"""The catalogue, the two classes and the row filter."""
+"""The catalogue: names, labels and files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import mobilenet_chest
 from mobilenet_chest.data import medmnist as catalogue
 from mobilenet_chest.data.download import file_digest
-from mobilenet_chest.data.medmnist import DatasetInfo, class_indices, dataset_info, fetch_dataset, select_rows
+from mobilenet_chest.data.medmnist import DatasetInfo, dataset_info, fetch_dataset
 from mobilenet_chest.errors import DataError
 
 CHEST_LABELS = (
@@ -25,8 +24,6 @@ PLANAR = (
     "pathmnist", "chestmnist", "dermamnist", "octmnist", "pneumoniamnist", "retinamnist", "breastmnist", "bloodmnist",
     "tissuemnist", "organamnist", "organcmnist", "organsmnist",
 )  # fmt: skip
-MULTI = DatasetInfo("three", ("a", "b", "c"), 1, "multi-label, binary-class", (28,))
-SINGLE = DatasetInfo("three", ("a", "b", "c"), 1, "multi-class", (28,))
 
 
 # --- datasets ------------------------------------------------------------------------------------------------------
@@ -143,131 +140,3 @@ def test_sizes_that_are_not_published(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="^phantom "):
         fetch_dataset("phantom", 28, tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-# --- classes -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["chestmnist", "phantom"])
-@pytest.mark.parametrize("classes", [("cardiomegaly", "pneumothorax"), ("Cardiomegaly", "PNEUMOTHORAX")])
-def test_the_pair_of_the_recipe(name: str, classes: tuple[str, str]) -> None:
-    assert class_indices(dataset_info(name), classes) == ((1, 7), ("cardiomegaly", "pneumothorax"))
-
-
-def test_the_order_of_the_classes_is_their_meaning() -> None:
-    assert class_indices(dataset_info("chestmnist"), ("pneumothorax", "cardiomegaly")) == (
-        (7, 1),
-        ("pneumothorax", "cardiomegaly"),
-    )
-    assert class_indices(dataset_info("pneumoniamnist"), ("Pneumonia", "Normal")) == ((1, 0), ("pneumonia", "normal"))
-    assert class_indices(dataset_info("breastmnist"), ("Normal, Benign", "malignant")) == (
-        (1, 0),
-        ("normal, benign", "malignant"),
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "names"),
-    [("pneumoniamnist", ("normal", "pneumonia")), ("breastmnist", ("malignant", "normal, benign"))],
-)
-def test_binary_sets_need_no_classes(name: str, names: tuple[str, str]) -> None:
-    assert class_indices(dataset_info(name), None) == ((0, 1), names)
-    assert class_indices(dataset_info(name), names) == ((0, 1), names)
-
-
-def test_spelling_is_the_catalogues() -> None:
-    columns, names = class_indices(dataset_info("tissuemnist"), ("LEUKOCYTES", "podocytes"))
-    assert (columns, names) == ((4, 5), ("Leukocytes", "Podocytes"))
-
-
-def test_many_labels_need_classes() -> None:
-    with pytest.raises(DataError) as caught:
-        class_indices(dataset_info("octmnist"), None)
-    assert str(caught.value) == (
-        "octmnist has 4 labels; set data.classes to the two to tell apart [class 0, class 1], from: "
-        "'choroidal neovascularization', 'diabetic macular edema', 'drusen', 'normal'"
-    )
-
-
-def test_an_unknown_class() -> None:
-    with pytest.raises(DataError) as caught:
-        class_indices(dataset_info("chestmnist"), ("cardiomegaly", "Pneumotorax"))
-    allowed = ", ".join(f"'{label}'" for label in CHEST_LABELS)
-    assert str(caught.value) == (
-        f"data.classes: chestmnist has no label 'Pneumotorax'; did you mean 'pneumothorax'? (choose from: {allowed})"
-    )
-
-
-def test_the_same_class_twice() -> None:
-    with pytest.raises(DataError) as caught:
-        class_indices(dataset_info("pneumoniamnist"), ("normal", "NORMAL"))
-    assert str(caught.value) == (
-        "data.classes names 'normal' twice; set it to two different labels of pneumoniamnist: 'normal', 'pneumonia'"
-    )
-
-
-# --- rows ----------------------------------------------------------------------------------------------------------
-
-
-def test_only_single_label_rows_of_the_pair_are_taken() -> None:
-    labels = np.array(
-        [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1], [0, 0, 1]], np.uint8
-    )
-    rows, target = select_rows(labels, MULTI, (0, 2))
-    assert (rows.tolist(), target.tolist()) == ([1, 3, 8], [0, 1, 1])
-    assert rows.dtype == np.intp
-    assert target.dtype == np.uint8
-    rows, target = select_rows(labels, MULTI, (2, 0))
-    assert (rows.tolist(), target.tolist()) == ([1, 3, 8], [1, 0, 0])
-
-
-def test_label_values_of_the_pair_are_taken() -> None:
-    labels = np.array([[2], [0], [1], [1], [0], [2]], np.uint8)
-    rows, target = select_rows(labels, SINGLE, (2, 0))
-    assert (rows.tolist(), target.tolist()) == ([0, 1, 4, 5], [0, 1, 1, 0])
-    assert rows.dtype == np.intp
-    assert target.dtype == np.uint8
-
-
-def test_more_labels_than_a_byte_counts() -> None:
-    wide = DatasetInfo("wide", tuple(str(label) for label in range(257)), 1, "multi-label, binary-class", ())
-    labels = np.ones((1, 257), np.uint8)  # the sum is 1 modulo 256
-    assert select_rows(labels, wide, (0, 1))[0].tolist() == []
-
-
-@pytest.mark.parametrize("info", [MULTI, SINGLE])
-def test_no_rows(info: DatasetInfo) -> None:
-    rows, target = select_rows(np.zeros((0, 3 if info is MULTI else 1), np.uint8), info, (0, 1))
-    assert (rows.shape, target.shape) == ((0,), (0,))
-
-
-@pytest.mark.parametrize(
-    ("info", "labels", "numbers"),
-    [
-        (MULTI, np.zeros((5, 1), np.uint8), r"\(n, 3\), .*\(5, 1\); .*data\.dataset"),
-        (MULTI, np.zeros(3, np.uint8), r"\(n, 3\), .*\(3,\); .*data\.dataset"),
-        (SINGLE, np.zeros((5, 14), np.uint8), r"\(n, 1\), .*\(5, 14\); .*data\.dataset"),
-        (MULTI, np.full((5, 3), 2, np.uint8), r"0 to 1, .*\b2; .*data\.dataset"),
-        (SINGLE, np.full((5, 1), 3, np.uint8), r"0 to 2, .*\b3; .*data\.dataset"),
-    ],
-)
-def test_labels_of_another_dataset(info: DatasetInfo, labels: np.ndarray[Any, Any], numbers: str) -> None:
-    with pytest.raises(DataError, match=numbers):
-        select_rows(labels, info, (0, 1))
-
-
-def test_counts_of_the_real_labels() -> None:
-    folder = os.environ.get("MOBILENET_CHEST_REAL_DATA")
-    if not folder:
-        pytest.skip("MOBILENET_CHEST_REAL_DATA is not set to a folder with chestmnist_labels.npz")
-    info = dataset_info("chestmnist")
-    columns, _ = class_indices(info, ("Cardiomegaly", "Pneumothorax"))
-    counts = {}
-    with np.load(Path(folder) / "chestmnist_labels.npz") as stored:
-        for split in ("train", "val", "test"):
-            labels = stored[f"{split}_labels"]
-            rows, target = select_rows(labels, info, columns)
-            counts[split] = np.bincount(target).tolist()
-            assert (labels[rows].sum(axis=1) == 1).all()
-            assert (labels[rows, np.where(target == 1, 7, 1)] == 1).all()
-    assert counts == {"train": [754, 1552], "val": [97, 208], "test": [243, 439]}

@@ -16,8 +16,9 @@ from helpers.npz_files import arrays, npy_bytes, save_to, with_train
 from numpy.typing import NDArray
 
 from mobilenet_chest.data import npz
-from mobilenet_chest.data.medmnist import class_indices, dataset_info, select_rows
+from mobilenet_chest.data.medmnist import dataset_info
 from mobilenet_chest.data.npz import NpzFile
+from mobilenet_chest.data.task import Task
 
 Save = Callable[..., None]
 Arrays = dict[str, NDArray[Any]]
@@ -132,11 +133,10 @@ def test_a_full_size_file_with_the_real_labels(real: Path, tmp_path: Path) -> No
             images = np.repeat(value[split], 28 * 28).reshape(len(rows), 28, 28)
             archive.writestr(f"{split}_images.npy", npy_bytes(images))
             archive.writestr(f"{split}_labels.npy", npy_bytes(rows))
-    info = dataset_info("chestmnist")
-    columns, _ = class_indices(info, ("Cardiomegaly", "Pneumothorax"))
+    task = Task(dataset_info("chestmnist"), ((1,), (7,)), ("cardiomegaly", "pneumothorax"))
     file = NpzFile(path)
     for split in file.splits:
-        rows, target = select_rows(file.labels(split), info, columns)
+        rows, target = task.select(file.labels(split))
         assert np.bincount(target).tolist() == expected_counts[split]
         images = file.rows(split, rows)
         assert images.shape == (sum(expected_counts[split]), 28, 28)

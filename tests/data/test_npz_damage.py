@@ -104,7 +104,7 @@ def test_images_of_another_layout(array: NDArray[Any], words: str) -> None:
     ("array", "words"),
     [
         (np.zeros((4, 2)), "values of type float64, not integers"),
-        (np.full((4, 2), "yes"), "not integers"),
+        (np.full((4, 2), "yes"), "texts of shape (4, 2)"),
         (np.zeros((4, 2), "m8[s]"), "not integers"),
         (np.zeros((4, 2, 1), np.uint8), "labels of shape (4, 2, 1), not (n, k)"),
         (np.zeros((4, 0), np.uint8), "labels of shape (4, 0), not (n, k)"),

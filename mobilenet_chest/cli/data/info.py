@@ -25,8 +25,13 @@ def info(source: Annotated[str | None, typer.Argument(metavar="[DATASET|FILE.npz
 
 def _print_file(path: Path) -> None:
     file = NpzFile(path)
+    names = file.class_names()
     for split in file.splits:
         labels = file.labels(split)
+        if names and labels.shape[1] == 1 and int(labels.max(initial=0)) < len(names):
+            counts = ", ".join(f"{name} {int((labels == number).sum())}" for number, name in enumerate(names))
+            line(f"{split}: {len(labels)} rows: {counts}")
+            continue
         line(f"{split}: {len(labels)} rows, labels {labels.shape}, sums {labels.sum(axis=0).tolist()}")
 
 
