@@ -11,7 +11,7 @@ import typer
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import interval_ends, line, metric_lines, out, print_json, table
 from mobilenet_chest.cli.ledger import print_accesses
-from mobilenet_chest.cli.options import Again, GroupsFrom, Json, Prevalence, RunId
+from mobilenet_chest.cli.options import Again, GroupsFrom, Json, Prevalence, RunOrStudy
 from mobilenet_chest.cli.points import print_points
 from mobilenet_chest.config.formats import with_interval
 from mobilenet_chest.errors import UserError
@@ -27,7 +27,7 @@ GROUP_METRICS = ("auc", "accuracy", "sensitivity", "specificity")
 
 
 def evaluate(
-    run_id: RunId,
+    reference: RunOrStudy,
     split: Annotated[
         Literal["val", "test"], typer.Option(help="Split to score; test is sealed, and each access is recorded.")
     ],
@@ -47,8 +47,8 @@ def evaluate(
         if again and split != "test":
             raise UserError(f"--again opens the test split once more, and --split is {split}; leave one of them out")
         check_prevalence(prevalence)
-        evaluation = score(run_id, split, again, names, groups_from)
-        points = None if prevalence is None else operating_points(run_id, split, prevalence)
+        evaluation = score(reference, split, again, names, groups_from)
+        points = None if prevalence is None else operating_points(evaluation.run_id, split, prevalence)
         print_evaluation(evaluation, points, as_json)
 
 

@@ -20,7 +20,9 @@ OptionalExperiment = Annotated[
     list[str] | None,
     typer.Argument(metavar="[EXPERIMENT.yaml] [key=value ...]", help="An experiment file, then overrides."),
 ]
-RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="A finished run.")]
+RunOrStudy = Annotated[
+    str, typer.Argument(metavar="RUN_ID|STUDY", help="A finished run, or a study, which means its best run.")
+]
 Baseline = Annotated[
     str | None, typer.Option(metavar="RUN_ID|STUDY", help="Compare all others with this run or study.")
 ]

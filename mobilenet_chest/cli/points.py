@@ -11,7 +11,7 @@ from rich.table import Table
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line, out, print_json
 from mobilenet_chest.cli.ledger import print_accesses
-from mobilenet_chest.cli.options import Json, Prevalence, RunId
+from mobilenet_chest.cli.options import Json, Prevalence, RunOrStudy
 from mobilenet_chest.config.formats import number, with_interval
 from mobilenet_chest.selection.operating_points import operating_points
 
@@ -30,7 +30,7 @@ METRICS = {
 
 
 def points(
-    run_id: RunId,
+    reference: RunOrStudy,
     split: Annotated[
         Literal["val", "test"], typer.Option(help="Split of the stored predictions; test is not opened for it.")
     ] = "val",
@@ -42,7 +42,7 @@ def points(
     They are computed from the run's stored predictions.
     """
     with exit_codes():
-        found = operating_points(run_id, split, prevalence)
+        found = operating_points(reference, split, prevalence)
         if as_json:
             print_json(asdict(found))
             return

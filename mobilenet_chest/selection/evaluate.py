@@ -26,7 +26,7 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
 from mobilenet_chest.tracking.run_predictions import run_predictions
-from mobilenet_chest.tracking.runs import get_run
+from mobilenet_chest.tracking.runs import find_run
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.predict import predict
@@ -59,7 +59,7 @@ class Evaluation:
 
 
 def evaluate(
-    run_id: str,
+    reference: str,
     split: Literal["val", "test"],
     again: bool = False,
     groups: Sequence[str] = (),
@@ -68,7 +68,7 @@ def evaluate(
     """Score a run. Test metrics and predictions are logged to the run, and the access to the access log.
 
     Args:
-        run_id: The run.
+        reference: A run by its id or first digits, or a study by its name, which means its best run.
         split: val or test.
         again: Open the test split although it was opened for the same study before.
         groups: Columns whose values divide the images into groups.
@@ -80,7 +80,7 @@ def evaluate(
         SealedError: The test split was opened before, and not ``again``.
     """
     client = connect()
-    run = get_run(client, run_id)
+    run = find_run(client, reference).run
     config = run_config(client, run)
     columns = read_columns(config.data, split, groups, groups_from)
     return evaluate_run(client, run, config, split, again=again, columns=columns)

@@ -24,7 +24,7 @@ from mobilenet_chest.errors import SealedError, TrackingError
 from mobilenet_chest.selection.rank import existing_run
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.provenance import identity, user
-from mobilenet_chest.tracking.runs import RUN_ID, find_study, get_run, search_runs
+from mobilenet_chest.tracking.runs import FIRST_DIGITS, RUN_ID, find_study, get_run, search_runs
 from mobilenet_chest.tracking.store import all_experiment_ids
 
 BEFORE_LEDGER = "test_openings_before_ledger"
@@ -108,7 +108,12 @@ def find_accesses(client: MlflowClient, reference: str) -> list[Access]:
     Raises:
         TrackingError: There is no such run or study.
     """
-    run = get_run(client, reference) if RUN_ID.fullmatch(reference) else find_study(client, reference)
+    try:
+        run = find_study(client, reference)
+    except TrackingError:
+        if not RUN_ID.fullmatch(reference) and not FIRST_DIGITS.fullmatch(reference):
+            raise
+        run = get_run(client, reference)
     return accesses(client, run)
 
 

@@ -36,7 +36,7 @@ from mobilenet_chest.selection.ledger import Access, accesses
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions
-from mobilenet_chest.tracking.runs import get_run
+from mobilenet_chest.tracking.runs import find_run
 from mobilenet_chest.tracking.store import connect
 
 Fixed = Literal["specificity", "sensitivity"]
@@ -122,11 +122,11 @@ def check_prevalence(prevalence: float | None) -> None:
         raise UserError(f"--prevalence {prevalence:g}: a share of class 1 above 0 and below 1, such as 0.05")
 
 
-def operating_points(run_id: str, split: Literal["val", "test"], prevalence: float | None = None) -> OperatingPoints:
+def operating_points(reference: str, split: Literal["val", "test"], prevalence: float | None = None) -> OperatingPoints:
     """Return calibration and operating points from a run's stored predictions; the test split is not opened.
 
     Args:
-        run_id: The run.
+        reference: A run by its id or first digits, or a study by its name, which means its best run.
         split: val or test.
         prevalence: A further share of class 1, between 0 and 1, to give metrics for.
 
@@ -136,7 +136,8 @@ def operating_points(run_id: str, split: Literal["val", "test"], prevalence: flo
     """
     check_prevalence(prevalence)
     client = connect()
-    run = get_run(client, run_id)
+    run = find_run(client, reference).run
+    run_id = str(run.info.run_id)
     check_finished(run)
     if split == "test" and tags.TEST_DIGEST not in run.data.tags:
         raise TrackingError(

@@ -9,7 +9,7 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.run_owners import living_owner
-from mobilenet_chest.tracking.runs import get_run
+from mobilenet_chest.tracking.runs import full_id, get_run
 from mobilenet_chest.tracking.store import connect
 
 
@@ -26,6 +26,7 @@ def find_resume_point(run_id: str, config: Config) -> ResumePoint | None:
         ConfigError: The run was made from another experiment.
     """
     client = connect()
+    run_id = full_id(client, run_id)
     process_outbox().flush_run(run_id)  # how the run ended may be a pending write on this disk
     run = get_run(client, run_id)
     if run.info.status == "FINISHED":

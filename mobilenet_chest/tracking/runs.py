@@ -23,6 +23,12 @@ from mobilenet_chest.tracking.store import all_experiment_ids, masked, reason, t
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 
+FIRST_DIGITS = re.compile(r"[0-9a-f]{4,31}")
+"""First digits of an id, which name the run if no other begins with them."""
+
+SHOWN_DIGITS = 8
+"""First digits of a run's id that tables for people show."""
+
 SINGLE_KINDS = ("train", "ensemble", "soup")
 """Values of the tag ``kind`` of runs that are found by themselves; a trial is found by its study."""
 
@@ -58,14 +64,39 @@ def rows_digest(run: Run) -> str | None:
     return run.data.tags.get(tags.VAL_DIGEST, run.data.tags.get(tags.DATA_DIGEST))
 
 
-def get_run(client: MlflowClient, run_id: str) -> Run:
-    """Return a run.
+def short_id(run_id: str | None) -> str:
+    """Return the first digits of a run's id, for tables; nothing without an id."""
+    return (run_id or "")[:SHOWN_DIGITS]
+
+
+def full_id(client: MlflowClient, run_id: str) -> str:
+    """Return the whole id of the run that its first digits name; anything else is returned as it is.
 
     Raises:
-        TrackingError: There is no run of this id, or the store is away.
+        TrackingError: Several runs begin with these digits.
+    """
+    run = _with_first_digits(client, run_id)
+    return run_id if run is None else str(run.info.run_id)
+
+
+def _with_first_digits(client: MlflowClient, digits: str) -> Run | None:
+    if not FIRST_DIGITS.fullmatch(digits):
+        return None
+    runs = search_runs(client, all_experiment_ids(client), f"attributes.run_id LIKE '{digits}%'")
+    if len(runs) > 1:
+        ids = ", ".join(str(run.info.run_id)[: len(digits) + 4] for run in runs[:5])
+        raise TrackingError(f"the ids of {len(runs)} runs begin with {digits}: {ids}; give more digits")
+    return runs[0] if runs else None
+
+
+def get_run(client: MlflowClient, run_id: str) -> Run:
+    """Return a run by its id, or by the first four or more digits of it that no other id begins with.
+
+    Raises:
+        TrackingError: There is no run of this id, several begin with these digits, or the store is away.
     """
     try:
-        return client.get_run(run_id)
+        return _with_first_digits(client, run_id) or client.get_run(run_id)
     except MlflowException as error:
         if is_away(error):
             raise TrackingError(f"tracking store {masked(tracking_uri())} is away ({reason(error)})") from error
@@ -108,15 +139,15 @@ def find_runs(client: MlflowClient, reference: str) -> list[Candidate]:
 
     Args:
         client: The tracking store.
-        reference: A run id, or the name of a study, which means its best complete trial, or the name of an experiment,
-            which means the best trials of its studies and all its finished single trainings.
+        reference: A run id or its first digits, or the name of a study, which means its best complete trial, or the
+            name of an experiment, which means the best trials of its studies and all its finished single trainings.
+            A name goes before first digits.
 
     Raises:
         TrackingError: There is none of these, or it has no finished run.
     """
     if RUN_ID.fullmatch(reference):
-        run = get_run(client, reference)
-        return [best_of_study(client, run) if run.data.tags.get(tags.KIND) == "study" else Candidate(run)]
+        return [_candidate(client, get_run(client, reference))]
     studies = search_runs(client, all_experiment_ids(client), STUDIES)
     for study in studies:
         if study.data.tags.get(tags.STUDY) == reference:
@@ -127,12 +158,18 @@ def find_runs(client: MlflowClient, reference: str) -> list[Candidate]:
         if not candidates:
             raise TrackingError(f"experiment '{reference}' has no finished run yet; wait, or run it again to continue")
         return candidates
+    if run := _with_first_digits(client, reference):
+        return [_candidate(client, run)]
     names = {run.data.tags.get(tags.STUDY, "") for run in studies} | {e.name for e in client.search_experiments()}
     listed = ", ".join(sorted(names - {"", "Default"})) or "none yet: run sweep.py first"
     raise TrackingError(
         f"no run, study or experiment '{reference}' at {masked(tracking_uri())}{nearest(reference, names)} "
         f"(there are: {listed})"
     )
+
+
+def _candidate(client: MlflowClient, run: Run) -> Candidate:
+    return best_of_study(client, run) if run.data.tags.get(tags.KIND) == "study" else Candidate(run)
 
 
 def find_run(client: MlflowClient, reference: str) -> Candidate:
@@ -161,7 +198,7 @@ def find_all(client: MlflowClient, experiments: list[str]) -> list[Candidate]:
 
 
 def find_study(client: MlflowClient, name: str) -> Run:
-    """Return the run of a study, by the study's name or the run's id.
+    """Return the run of a study, by the study's name, or by the run's id or its first digits.
 
     Raises:
         TrackingError: There is none.
@@ -170,6 +207,9 @@ def find_study(client: MlflowClient, name: str) -> Run:
     for run in studies:
         if name in (run.data.tags.get(tags.STUDY), run.info.run_id):
             return run
+    starting = [run for run in studies if FIRST_DIGITS.fullmatch(name) and run.info.run_id.startswith(name)]
+    if len(starting) == 1:
+        return starting[0]
     names = sorted({run.data.tags.get(tags.STUDY, "") for run in studies})
     raise TrackingError(
         f"no study '{name}' at {masked(tracking_uri())}{nearest(name, names)} "

@@ -50,6 +50,30 @@ class TestFind:
         (found,) = runs.find_runs(store.client, store.trials[1])
         assert (found.run_id, found.name, found.study) == (store.trials[1], "dropout-study-1", None)
 
+    def test_the_first_digits_of_an_id_are_enough(self, store: Store) -> None:
+        run_id = store.trials[1]
+        (found,) = runs.find_runs(store.client, run_id[:8])
+        assert found.run_id == run_id
+        assert runs.get_run(store.client, run_id[:12]).info.run_id == run_id
+        assert runs.full_id(store.client, run_id[:8]) == runs.full_id(store.client, run_id) == run_id
+        assert runs.find_study(store.client, store.study_run[:8]).info.run_id == store.study_run
+        (best,) = runs.find_runs(store.client, store.study_run[:8])
+        assert best.run_id == store.trials[store.best]
+
+    def test_first_digits_of_several_runs(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Ids are random, so digits that two share are made from what the store answers."""
+        both = [store.client.get_run(run_id) for run_id in store.trials[:2]]
+        monkeypatch.setattr(runs, "search_runs", lambda client, experiments, query: both if "LIKE" in query else [])
+        with pytest.raises(TrackingError) as caught:
+            runs.get_run(store.client, "abcd")
+        assert all(run_id[:8] in str(caught.value) for run_id in store.trials[:2])
+
+    @pytest.mark.parametrize("digits", ["abc", "ABCD", "xyzw", "0000000"])
+    def test_digits_that_name_no_run(self, store: Store, digits: str) -> None:
+        assert runs.full_id(store.client, digits) == digits
+        with pytest.raises(TrackingError, match=digits):
+            runs.get_run(store.client, digits)
+
     def test_the_id_of_a_study_run_is_its_best_trial(self, store: Store) -> None:
         (found,) = runs.find_runs(store.client, store.study_run)
         assert found.run_id == store.trials[store.best]
