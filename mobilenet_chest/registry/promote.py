@@ -11,7 +11,8 @@ import numpy as np
 from mlflow import MlflowClient
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_validation_images
+from mobilenet_chest.data.dataset import has_test_split, load_train_val, open_file, stored_validation_images
+from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.registry import digests, package
 from mobilenet_chest.registry.card import model_card, version_tags
@@ -197,7 +198,10 @@ def _pack(slot: QueueSlot, candidate: Candidate, config: Config) -> None:
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         path = Path(folder) / slot.folder
         model = trained_model(client, candidate.run, config)
-        package.build(model, config.data.image_size, data.channels, data.classes, threshold, path)
+        stored = open_file(config.data).text("preparation")
+        preparation = None if stored is None else Preparation.from_json(stored)
+        size, channels = config.data.image_size, data.channels
+        package.build(model, size, channels, data.classes, threshold, path, preparation=preparation)
         file_digests = digests.digests_tag(digests.folder_digests(path))
         client.set_model_version_tag(slot.name, slot.version, tags.FILE_DIGESTS, file_digests)
         client.log_artifacts(candidate.run_id, str(path), slot.folder)

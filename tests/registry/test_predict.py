@@ -61,7 +61,7 @@ def flat(*levels: int, shape: tuple[int, ...] = (20, 24)) -> NDArray[np.uint8]:
 
 def predicted(model: str, source: Path, out: str = "out.csv") -> pd.DataFrame:
     path = source.parent / out
-    count = predict_files(model, source, path)
+    count = predict_files(model, source, path).rows
     table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     assert list(table) == COLUMNS
     assert len(table) == count
@@ -178,7 +178,7 @@ class TestRefusals:
 
     def test_another_kind_of_file(self, tracking: Path) -> None:
         (tracking / "a.dcm").write_bytes(b"DICM")
-        self.refused("unused", tracking / "a.dcm", "out.csv", r"not \.npz, \.npy, \.png")
+        self.refused("unused", tracking / "a.dcm", "out.csv", r"damaged DICOM")
 
     @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
     def test_a_damaged_picture(self, tracking: Path, name: str) -> None:

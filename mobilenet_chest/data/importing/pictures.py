@@ -63,6 +63,24 @@ class Decoded:
     notes: tuple[str, ...] = ()
     patient: str | None = None
 
+    def depth(self, of_set: int | None) -> int:
+        """Return the depth of the values.
+
+        Args:
+            of_set: Depth of the 16-bit files of a set; it counts where the file does not state its own.
+
+        Raises:
+            Unreadable: Neither is known, or a value is above the depth.
+        """
+        if self.bits is not None:
+            return self.bits
+        if of_set is None:
+            raise Unreadable("a 16-bit file of unknown depth")
+        largest, limit = int(self.pixels.max()), (1 << of_set) - 1
+        if largest > limit:
+            raise Unreadable(f"the value {largest}, above the {limit} of {of_set} bits")
+        return of_set
+
 
 def read_bytes(path: Path) -> bytes:
     """Return the contents of a file of at most :data:`MAX_BYTES` bytes.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mobilenet_chest.data.importing.pictures import Decoded, Unreadable
+from mobilenet_chest.data.importing.pictures import Decoded
 from mobilenet_chest.errors import DataError
 
 Fit = Literal["letterbox", "stretch"]
@@ -88,14 +88,7 @@ class Preparation:
         Raises:
             Unreadable: A 16-bit file, and its range is unknown or its values lie above it.
         """
-        bits = decoded.bits
-        if bits is None:
-            bits = self.bits
-            largest = int(decoded.pixels.max())
-            if bits is None:
-                raise Unreadable("a 16-bit file of unknown range")
-            if largest >= 1 << bits:
-                raise Unreadable(f"the value {largest}, above the {(1 << bits) - 1} of {bits} bits")
+        bits = decoded.depth(self.bits)
         return finish(shrink(decoded.pixels, self.size, self.fit), bits, self.channels)
 
 
