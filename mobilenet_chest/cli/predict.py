@@ -9,7 +9,7 @@ import typer
 
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line
-from mobilenet_chest.data.importing.summary import reasons
+from mobilenet_chest.data.importing.summary import counted, reasons
 from mobilenet_chest.registry.predict import predict_files
 
 SHOWN = 5
@@ -30,6 +30,6 @@ def predict(
         predicted = predict_files(model_uri, source, out, bits, file_column)
         line(f"{predicted.rows} predictions in {out}")
         if predicted.skipped:
-            line(f"{len(predicted.skipped)} files skipped; see {predicted.skipped_file}")
+            line(f"{counted(len(predicted.skipped), 'file')} skipped; see {predicted.skipped_file}")
             for reason, count in list(reasons(predicted.skipped).items())[:SHOWN]:
                 line(f"  {count}: {reason}")

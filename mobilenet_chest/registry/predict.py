@@ -18,7 +18,7 @@ from mobilenet_chest.data.importing.files import decode_file
 from mobilenet_chest.data.importing.pictures import Decoded, Unreadable
 from mobilenet_chest.data.importing.preparation import Preparation, Window, depth, finish
 from mobilenet_chest.data.importing.sources import ColumnNames, Entry, Skipped
-from mobilenet_chest.data.importing.summary import skipped_table
+from mobilenet_chest.data.importing.summary import counted, skipped_table
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.files import write_whole
@@ -174,8 +174,8 @@ class _Pictures:
             return
         self._bits = depth(largest)
         logger.warning(
-            f"{len(later)} files of 16 bits, values up to {largest}: read as {self._bits} bits, the smallest depth "
-            "that holds all of them; --bits gives another"
+            f"{counted(len(later), 'file')} of 16 bits, values up to {largest}: read as {self._bits} bits, the smallest "
+            "depth that holds all of them; --bits gives another"
         )
         for entry, decoded in self._decoded(later):
             if (image := self._row(entry, decoded)) is not None:

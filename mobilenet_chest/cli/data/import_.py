@@ -16,7 +16,7 @@ from mobilenet_chest.cli.live import err
 from mobilenet_chest.cli.options import Json
 from mobilenet_chest.data.importing.importer import ImportOptions, import_pictures
 from mobilenet_chest.data.importing.sources import ColumnNames
-from mobilenet_chest.data.importing.summary import reasons
+from mobilenet_chest.data.importing.summary import counted, reasons
 
 if TYPE_CHECKING:
     from mobilenet_chest.data.importing.summary import ImportReport
@@ -98,20 +98,23 @@ def _print(report: ImportReport) -> None:
     for sentence in report.done:
         line(f"pixels: {sentence}")
     for note, count in report.notes.items():
-        line(f"note: {count} files: {note}")
+        line(f"note: {counted(count, 'file')}: {note}")
     if report.columns or report.left_out:
         line(f"columns: {', '.join(report.columns) or 'none'}; left out: {', '.join(report.left_out) or 'none'}")
     twice = report.duplicates
-    line(f"duplicates: {twice.groups} groups of equal pictures, {twice.rows} rows")
+    line(f"duplicates: {counted(twice.groups, 'group')} of equal pictures, {counted(twice.rows, 'row')}")
     for one, other in twice.examples[:SHOWN]:
         line(f"  {one} = {other}")
     for warning in report.warnings:
         line(f"warning: {warning}")
     if report.skipped:
-        line(f"skipped: {len(report.skipped)} files" + (f"; see {report.skipped_file}" if report.written else ""))
+        line(
+            f"skipped: {counted(len(report.skipped), 'file')}"
+            + (f"; see {report.skipped_file}" if report.written else "")
+        )
         for reason, count in list(reasons(report.skipped).items())[:SHOWN]:
             line(f"  {count}: {reason}")
-    line(f"{report.rows} rows " + (f"in {report.out}" if report.written else "would be written"))
+    line(f"{counted(report.rows, 'row')} " + (f"in {report.out}" if report.written else "would be written"))
 
 
 def _most(counts: dict[str, int]) -> str:

@@ -24,6 +24,9 @@ DEFLATED = b"1.2.840.10008.1.2.1.99"
 _TRANSFER_SYNTAX = 0x00020010
 """Tag of the transfer syntax."""
 
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+"""Length of an element that ends at a delimiter."""
+
 PERCENTILES = (0.5, 99.5)
 """Gray range of the window ``percentile``."""
 
@@ -72,6 +75,7 @@ def decode_dicom(contents: bytes, window: Window) -> Decoded:
             if _is_deflated(contents):
                 raise Unreadable("DICOM with the deflated transfer syntax; convert it to explicit little endian")
             dataset = pydicom.dcmread(io.BytesIO(contents))
+            _check_lengths(dataset)
             return _decoded(dataset, window)
     except Unreadable:
         raise
@@ -80,6 +84,15 @@ def decode_dicom(contents: bytes, window: Window) -> Decoded:
         raise Unreadable(f"DICOM whose pixels cannot be decoded ({reason})") from error
     except Exception as error:  # the message may quote the file's values, which may name a person
         raise Unreadable(f"damaged DICOM ({type(error).__name__})") from error
+
+
+def _check_lengths(dataset: Any) -> None:
+    """Refuse a file that ends before an element does: pydicom takes what there is."""
+    for tag in dataset.keys():  # noqa: SIM118  # iterating over a data set decodes its elements
+        element = dataset.get_item(tag)
+        length, value = getattr(element, "length", None), getattr(element, "value", None)
+        if isinstance(value, bytes) and length not in (None, _UNDEFINED_LENGTH) and len(value) < length:
+            raise Unreadable(f"DICOM with an element of {length} bytes of which the file holds {len(value)}")
 
 
 def _is_deflated(contents: bytes) -> bool:

@@ -215,7 +215,7 @@ def _preparation(rows: Rows, options: ImportOptions) -> tuple[Preparation, str]:
         )
     bits = options.bits or depth(largest)
     found = "as given" if options.bits else "the smallest depth that holds all of them; --bits gives another"
-    how = f"{len(deep)} files of 16 bits, values up to {largest}: read as {bits} bits, {found}"
+    how = f"{summary.counted(len(deep), 'file')} of 16 bits, values up to {largest}: read as {bits} bits, {found}"
     return Preparation(options.size, options.fit, channels, bits, options.window), how
 
 

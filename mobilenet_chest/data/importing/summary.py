@@ -113,6 +113,11 @@ def skipped_table(skipped: Sequence[Skipped]) -> str:
     return text.getvalue()
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: ``1 file``, ``2 files``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def reasons(skipped: Sequence[Skipped]) -> dict[str, int]:
     """Return how many files were skipped for each reason, the most frequent first."""
     return dict(Counter(file.reason for file in skipped).most_common())
@@ -160,9 +165,9 @@ def what_was_done(preparation: Preparation, records: Sequence[Record], depth_fou
     done += [depth_found] if depth_found else []
     colours = sum(record.channels == 3 for record in records)
     if preparation.channels == 1 and colours:
-        done.append(f"{colours} colour pictures made gray (ITU-R 601)")
+        done.append(f"{counted(colours, 'colour picture')} made gray (ITU-R 601)")
     if preparation.channels == 3 and colours < len(records):
-        done.append(f"{len(records) - colours} gray pictures stored as colour, since {colours} are colour")
+        done.append(f"{counted(len(records) - colours, 'gray picture')} stored as colour, as {colours} of colour are")
     return done
 
 
@@ -185,7 +190,7 @@ def suspicions(
     if len(windows) > 1:
         found.append("DICOM files differ in how their gray range was found; --window gives one for all")
     if twice.two_classes:
-        found.append(f"{twice.two_classes} groups of equal pictures have two classes")
+        found.append(f"{counted(twice.two_classes, 'group')} of equal pictures in two classes")
     if twice.two_splits:
-        found.append(f"{twice.two_splits} groups of equal pictures are in two splits")
+        found.append(f"{counted(twice.two_splits, 'group')} of equal pictures in two splits")
     return found
