@@ -174,8 +174,8 @@ class _Pictures:
             return
         self._bits = depth(largest)
         logger.warning(
-            f"{counted(len(later), 'file')} of 16 bits, values up to {largest}: read as {self._bits} bits, the smallest "
-            "depth that holds all of them; --bits gives another"
+            f"{counted(len(later), 'file')} of 16 bits, values up to {largest}: read as {self._bits} bits, the "
+            "smallest depth that holds all of them; --bits gives another"
         )
         for entry, decoded in self._decoded(later):
             if (image := self._row(entry, decoded)) is not None:
