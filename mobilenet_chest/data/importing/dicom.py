@@ -196,9 +196,14 @@ def _notes(dataset: Any) -> list[str]:
 
 def _stored_values(dataset: Any) -> NDArray[np.int32]:
     """Return the stored bits of each pixel; the bits beside them may hold overlays."""
-    raw = dataset.pixel_array.astype(np.int32)
-    if raw.shape != (int(dataset.Rows), int(dataset.Columns)):
-        raise Unreadable(f"DICOM whose pixels have the shape {raw.shape}")
+    shape = int(dataset.Rows), int(dataset.Columns)
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        raw = dataset.pixel_array.astype(np.int32)
+        if raw.shape != shape:
+            raise Unreadable(f"DICOM whose pixels have the shape {raw.shape}")
+    else:  # pydicom's array lacks the upper bits where the stored ones do not begin at bit 0
+        words = np.dtype("u1" if int(dataset.BitsAllocated) == 8 else f"{_byte_order(dataset)}u2")
+        raw = np.frombuffer(dataset.PixelData, words, shape[0] * shape[1]).reshape(shape).astype(np.int32)
     bits = int(dataset.BitsStored)
     values = (raw >> (int(dataset.HighBit) + 1 - bits)) & ((1 << bits) - 1)
     if int(dataset.PixelRepresentation) == 1:
@@ -227,11 +232,8 @@ def _levels(stored: NDArray[np.int32], dataset: Any, window: Window) -> tuple[ND
         return _linear(values, low, high), "window of its percentiles"
     if window == "voi":
         if dataset.get("VOILUTSequence"):
-            from pydicom.pixels.processing import apply_voi
-
-            table = dataset.VOILUTSequence[0]
-            top = (1 << int(table.LUTDescriptor[2])) - 1
-            return _linear(apply_voi(values.astype(np.int32), dataset), 0, top), "VOI LUT of the file"
+            looked_up, top = _table(values, dataset.VOILUTSequence[0], dataset)
+            return _linear(looked_up, 0, top), "VOI LUT of the file"
         centre, width = _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
         if centre is not None and width is not None and np.isfinite([centre, width]).all() and width > 0:
             return _windowed(values, centre, width, str(dataset.get("VOILUTFunction", "LINEAR"))), "window of the file"
@@ -243,16 +245,38 @@ def _modality(stored: NDArray[np.int32], dataset: Any) -> tuple[NDArray[np.float
     bits, signed = int(dataset.BitsStored), int(dataset.PixelRepresentation) == 1
     first = -(1 << (bits - 1)) if signed else 0
     if dataset.get("ModalityLUTSequence"):
-        from pydicom.pixels.processing import apply_modality_lut
-
-        top = (1 << int(dataset.ModalityLUTSequence[0].LUTDescriptor[2])) - 1
-        return np.asarray(apply_modality_lut(stored, dataset), dtype=np.float32), 0.0, float(top)
+        looked_up, top = _table(stored, dataset.ModalityLUTSequence[0], dataset)
+        return looked_up, 0.0, top
     slope, intercept = _first(dataset.get("RescaleSlope")), _first(dataset.get("RescaleIntercept"))
     slope, intercept = 1.0 if slope is None else slope, intercept or 0.0
     if not np.isfinite([slope, intercept]).all() or slope == 0:
         raise Unreadable(f"DICOM with a rescale slope of {slope} and intercept of {intercept}")
     ends = sorted((first * slope + intercept, (first + (1 << bits) - 1) * slope + intercept))
     return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept), ends[0], ends[1]
+
+
+def _byte_order(dataset: Any) -> str:
+    return "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
+
+
+def _table(values: NDArray[Any], item: Any, dataset: Any) -> tuple[NDArray[np.float32], float]:
+    """Return values looked up in a LUT, and the largest that it may hold (PS3.3 C.11.1.1).
+
+    pydicom's own function wraps indices at 256 in a table of 8 bits.
+    """
+    count, first, bits = (int(number) for number in item.LUTDescriptor)
+    count = count or 1 << 16
+    if first > 0x7FFF and int(dataset.PixelRepresentation) == 1:  # a signed number read as an unsigned one
+        first -= 1 << 16
+    data = item.LUTData
+    if isinstance(data, bytes):
+        entries = np.frombuffer(data, f"{_byte_order(dataset)}u2" if len(data) >= 2 * count else "u1")
+    else:
+        entries = np.asarray(data, dtype=np.uint16)
+    if not 8 <= bits <= 16 or entries.size < count:
+        raise Unreadable(f"DICOM with a table of {entries.size} entries where {count} of {bits} bits are stated")
+    place = np.clip(np.rint(values).astype(np.int64) - first, 0, count - 1)
+    return entries[place].astype(np.float32), float((1 << bits) - 1)
 
 
 def _first(value: Any) -> float | None:
