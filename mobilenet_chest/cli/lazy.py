@@ -93,14 +93,14 @@ def load_command(module: str) -> Any:
         module: Full name of a module with a function of its own last name, or of a package with a ``group``. A last
             name that Python keeps for itself has an underscore behind it in both, as ``import_`` has.
     """
-    if keyword.iskeyword(module.rpartition(".")[2]):
-        module += "_"
+    name = module.rpartition(".")[2]
+    kept = "_" if keyword.iskeyword(name) else ""
     with lazy_imports():
-        loaded = import_module(module)
+        loaded = import_module(module + kept)
     if isinstance(group := getattr(loaded, "group", None), typer.Typer):
         return get_command(group)
     single = typer.Typer(**SETTINGS)
-    single.command()(getattr(loaded, module.rpartition(".")[2]))
+    single.command(name)(getattr(loaded, name + kept))
     return get_command(single)
 
 

@@ -102,8 +102,8 @@ def check_patients(patients: Sequence[str | None], splits: Sequence[str], names:
     if wrong:
         one, other = next(iter(wrong.values()))
         raise DataError(
-            f"{len(wrong)} patients are in two splits, such as the one of {names[one]} ({splits[one]}) and "
-            f"{names[other]} ({splits[other]}); correct the splits, or remove them and the import divides by patient"
+            f"patients in two splits: {len(wrong)}, such as the one of {names[one]} ({splits[one]}) and {names[other]} "
+            f"({splits[other]}); correct the splits, or remove them and the import divides by patient"
         )
 
 

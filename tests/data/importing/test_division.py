@@ -61,7 +61,7 @@ def test_refusals() -> None:
 
 
 def test_a_patient_in_two_splits_is_refused_by_the_names_of_files() -> None:
-    with pytest.raises(DataError, match=r"1 patients.*a\.png \(train\) and c\.png \(val\)") as caught:
+    with pytest.raises(DataError, match=r"splits: 1, .*a\.png \(train\) and c\.png \(val\)") as caught:
         check_patients(["Doe", None, "Doe"], ["train", "val", "val"], ["a.png", "b.png", "c.png"])
     assert "Doe" not in str(caught.value)
     check_patients([None, None], ["train", "val"], ["a", "b"])
