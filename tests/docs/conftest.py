@@ -54,7 +54,7 @@ def easy_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _make_folder(folder: Path, data: Path, database: Path) -> None:
-    """Fill a working folder: data, pictures, an experiment, an empty MLflow database, what the repository has on top."""
+    """Fill a working folder: data, pictures, an experiment, an empty MLflow database, and the repository's top."""
     folder.mkdir()
     shutil.copy(data, folder / "mine.npz")
     shutil.copy(database, folder / "mlflow.db")
