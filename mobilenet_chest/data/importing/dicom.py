@@ -80,7 +80,7 @@ def decode_dicom(contents: bytes, window: Window) -> Decoded:
     except Unreadable:
         raise
     except (NotImplementedError, RuntimeError) as error:  # decoders: which kind of compression is missing
-        reason = str(error).splitlines()[0][:100]
+        reason = (str(error) or type(error).__name__).splitlines()[0][:100].rstrip(":")
         raise Unreadable(f"DICOM whose pixels cannot be decoded ({reason})") from error
     except Exception as error:  # the message may quote the file's values, which may name a person
         raise Unreadable(f"damaged DICOM ({type(error).__name__})") from error

@@ -9,7 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,7 +73,7 @@ class ImportOptions:
         """Return what stands in the data file."""
         return {
             "size": self.size, "fit": self.fit, "bits": self.bits, "window": self.window, "colour": self.colour,
-            "seed": self.seed, "classes": list(self.classes),
+            "seed": self.seed, "classes": list(self.classes), "columns": asdict(self.columns),
         }  # fmt: skip
 
 

@@ -7,7 +7,11 @@ A reader of hostile files: the size is checked before a pixel is decoded, and wh
 from __future__ import annotations
 
 import io
+import os
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,9 @@ MAX_BYTES = 1 << 29
 ORIENTATION = 0x0112
 """EXIF tag: how the camera was held, 1 to 8."""
 
+_COUNT = re.compile(r" \(\d+ bytes not processed\)")
+"""What Pillow says of a truncated file: without it, the same damage is the same reason."""
+
 WHITE_IS_ZERO = (262, 0)
 """TIFF tag PhotometricInterpretation, and its value for pictures stored as negatives."""
 
@@ -42,7 +49,15 @@ BITS_PER_SAMPLE = 258
 
 
 class Unreadable(Exception):
-    """A file cannot be used; the text is the reason, which follows the file's name."""
+    """A file cannot be used.
+
+    Args:
+        reason: One line, which follows the file's name. Characters that a terminal would obey become ``?``: some of it
+            may come from the file.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("".join(character if character.isprintable() else "?" for character in reason))
 
 
 @dataclass(frozen=True)
@@ -118,7 +133,8 @@ def decode_picture(contents: bytes) -> Decoded:
             with Image.open(io.BytesIO(contents), formats=FORMATS) as image:
                 _check(image)
                 stated = _orientation(image)  # of a TIFF, Pillow applies and forgets it
-                image.load()
+                with _without_stderr() if image.format == "TIFF" else nullcontext():
+                    image.load()
                 return _decoded(image, stated)
     except Unreadable:
         raise
@@ -127,8 +143,26 @@ def decode_picture(contents: bytes) -> Decoded:
     except UnidentifiedImageError:
         raise Unreadable("not a picture, whatever its name says") from None
     except Exception as error:  # decoders raise errors of every kind on damaged bytes
-        reason = (str(error) or type(error).__name__).splitlines()[0][:100]
+        reason = _COUNT.sub("", (str(error) or type(error).__name__).splitlines()[0][:100])
         raise Unreadable(f"damaged picture ({reason})") from error
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Drop what C code writes to stderr: libtiff reports damage there, and Pillow reports it as an error as well."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # a process without a stderr
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
 
 
 def check_size(height: int, width: int) -> None:
@@ -163,7 +197,8 @@ def _check(image: Image.Image) -> None:
     if image.mode == "F":
         raise Unreadable("floating-point values, whose range is unknown; save it as 16-bit whole numbers")
     deep = image.mode.startswith("I")
-    if not deep and any(";16" in str(tile[3]) for tile in getattr(image, "tile", [])):
+    sixteen = image.format in ("PNG", "TIFF")  # a BMP of 16 bits has 5 or 6 in each channel
+    if sixteen and not deep and any(";16" in str(tile[3]) for tile in getattr(image, "tile", [])):
         # Pillow keeps the upper 8 bits of each channel, which is nothing of a 12-bit value
         raise Unreadable("16 bits a channel in colour; save it as gray, or with 8 bits a channel")
     tag, white = WHITE_IS_ZERO

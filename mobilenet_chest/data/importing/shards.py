@@ -30,8 +30,8 @@ from mobilenet_chest.data.importing.preparation import Fit, Window, shrink
 from mobilenet_chest.errors import WriteFailed
 from mobilenet_chest.files import whole_file, write_whole
 
-SHARD_FILES = 128
-"""Files of a shard: 13 MB of gray pictures of 16 bits at 224 pixels."""
+SHARD_FILES = 32
+"""Files of a shard: 3 MB of gray pictures of 16 bits at 224 pixels, or a minute of the largest films."""
 
 MOST_WORKERS = 8
 """Processes, at most: each takes 60 to 100 MB."""

@@ -128,3 +128,27 @@ def test_depth_of_a_picture() -> None:
         Decoded(deep, None, "").depth(10)
     with pytest.raises(Unreadable, match="unknown"):
         Decoded(deep, None, "").depth(None)
+
+
+def test_damage_is_said_once_and_without_what_a_terminal_obeys(capfd: pytest.CaptureFixture[str]) -> None:
+    contents = bytearray(encoded(noise(0, 64, 64), "TIFF", compression="tiff_lzw"))
+    contents[20:400] = bytes(380)
+    with pytest.raises(Unreadable, match="damaged"):
+        decode_picture(bytes(contents))
+    assert capfd.readouterr() == ("", "")
+    assert str(Unreadable("a\x1b[2Jb\nc é")) == "a?[2Jb?c é"
+
+
+def test_flipped_bits_give_a_picture_or_a_reason() -> None:
+    colour = np.stack([noise(number) for number in range(3)], axis=-1)
+    files = [encoded(colour, kind) for kind in ("PNG", "JPEG", "TIFF", "BMP", "WEBP")]
+    chance, refused = np.random.default_rng(0), 0
+    for turn in range(300):
+        damaged = bytearray(files[turn % len(files)])
+        for place in chance.integers(0, min(len(damaged), 300), 4):
+            damaged[place] = int(chance.integers(256))
+        try:
+            decode_picture(bytes(damaged))
+        except Unreadable:
+            refused += 1
+    assert 0 < refused < 300
