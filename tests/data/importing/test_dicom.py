@@ -5,13 +5,17 @@ from __future__ import annotations
 import builtins
 import io
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers.pictures import dicom, dicom_bytes, encoded, noise
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from mobilenet_chest.data.importing.dicom import decode_dicom, stream_size
@@ -118,6 +122,22 @@ def test_compressed_pixels() -> None:
     film = dicom(noise(0, 64, 64), bits=8)
     film.compress(JPEG2000Lossless)
     np.testing.assert_allclose(levels(film), noise(0, 64, 64) / 255, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["693_J2KI.dcm", "JPEGLSNearLossless_16.dcm", "JPGExtended.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm",
+     "CT_small.dcm", "examples_overlay.dcm"],
+)  # fmt: skip
+def test_files_of_devices_are_shown_as_pydicom_shows_them(name: str) -> None:
+    path = get_testdata_file(name, download=False)
+    if path is None:
+        pytest.skip(f"this version of pydicom brings no {name}")
+    dataset = dcmread(str(path))
+    shown = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset).astype(float)
+    pixels = decode_dicom(Path(str(path)).read_bytes(), "voi").pixels
+    assert pixels.shape == shown.shape
+    assert np.corrcoef(pixels.ravel(), shown.ravel())[0, 1] > 0.9999
 
 
 def _jpeg_2000(side: int) -> bytes:
