@@ -99,15 +99,15 @@ def predict_files(
     if found is not None:  # those of unknown depth came last
         order = {entry.name: place for place, entry in enumerate(found.entries)}
         table = table.sort_values("source", key=lambda names: names.map(order), kind="stable", ignore_index=True)
-    if out.suffix == ".csv":
-        table.to_csv(out, index=False)
-    else:
-        table.to_parquet(out, index=False)
-    if not skipped:
-        return Predicted(len(table))
     listed = out.with_name(out.stem + "-skipped.csv")
-    write_whole(listed, skipped_table(skipped))
-    return Predicted(len(table), skipped, listed)
+    try:
+        write_whole(out, table.to_csv(index=False) if out.suffix == ".csv" else table.to_parquet(index=False))
+        if skipped:
+            write_whole(listed, skipped_table(skipped))
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"--out {out}: cannot be written ({reason}); choose another folder, or make room") from error
+    return Predicted(len(table), skipped, listed if skipped else None)
 
 
 def _check_readable(picture: Path) -> None:

@@ -265,6 +265,13 @@ def test_files_are_predicted_as_their_imported_rows(tracking: Path, models: dict
     assert files["label"].tolist() == [1] * 12 + [0] * 12
 
 
+def test_a_table_that_cannot_be_written(tracking: Path, models: dict[str, str]) -> None:
+    np.save(tracking / "images.npy", flat(DARK))
+    (tracking / "out.csv").mkdir()
+    with pytest.raises(DataError, match=r"--out .*out\.csv: cannot be written"):
+        predict_files(models["gray"], tracking / "images.npy", tracking / "out.csv")
+
+
 class TestRefusals:
     def refused(self, model: str, source: Path, out: str, match: str) -> None:
         target = source.parent / out
