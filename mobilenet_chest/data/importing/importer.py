@@ -141,6 +141,12 @@ def _check_out(out: Path) -> None:
 def _class_names(found: Source, given: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names in the order of their labels: as given, else by number where all are numbers, else by name."""
     names = {entry.label for entry in found.entries}
+    folded: dict[str, str] = {}
+    for name in sorted(names):
+        if (other := folded.setdefault(name.casefold(), name)) != name:
+            raise DataError(
+                f"the classes '{other}' and '{name}' differ in upper and lower case only; rename one of them"
+            )
     if given:
         if set(given) != names or len(given) != len(names):
             raise DataError(f"--classes {','.join(given)}: the source has the classes {', '.join(sorted(names))}; "
@@ -297,4 +303,4 @@ def _column(values: Sequence[str]) -> NDArray[Any]:
     """Return int64 where all values are whole numbers, otherwise text."""
     if all(value.removeprefix("-").isdecimal() and value.isascii() and len(value) < 19 for value in values):
         return np.array([int(value) for value in values], np.int64)
-    return np.array([value or " " for value in values], np.str_)
+    return np.array(values, np.str_)

@@ -25,6 +25,9 @@ TABLES = (".csv", ".parquet")
 GROUP_COLUMNS = ("sex", "age", "view")
 """Columns of a table that are taken without being asked for; all others may name a person."""
 
+RESERVED = ("images", "labels", "patient", "patients")
+"""Keys of a split that no further column may have."""
+
 _MAGIC = (128, b"DICM")
 """Offset and first bytes of a DICOM file."""
 
@@ -228,6 +231,10 @@ def _of_table(table: Path, names: ColumnNames, with_labels: bool) -> Source:
             raise DataError(f"{table}: has no column '{name}'{nearest(name, present)}; it has: {has}{option}")
     used = {names.file, names.label, names.patient, names.split}
     more = tuple(name for name in present if name not in used and (name in names.more or name in GROUP_COLUMNS))
+    keys = list(map(_key, more))
+    for name, key in zip(more, keys, strict=True):
+        if key in RESERVED or keys.count(key) > 1:
+            raise DataError(f"{table}: the column '{name}' would be the key '{key}', which is taken; rename the column")
     root, inside = table.parent, _common_folder(table.parent, [row[names.file] for row in rows])
     entries, skipped = [], []
     for number, row in enumerate(rows, start=2):
@@ -246,7 +253,7 @@ def _of_table(table: Path, names: ColumnNames, with_labels: bool) -> Source:
         else:
             entries.append(Entry(str(file), row[names.file]))
     left_out = tuple(name for name in present if name not in {*used, *more})
-    return Source(entries, skipped, tuple(map(_key, more)), left_out)
+    return Source(entries, skipped, tuple(keys), left_out)
 
 
 def _read_table(table: Path) -> list[dict[str, str]]:

@@ -225,6 +225,7 @@ def test_the_order_of_classes(films: Path, tmp_path: Path) -> None:
 
 def test_refusals_leave_nothing_behind(films: Path, tmp_path: Path) -> None:
     class_folders(tmp_path / "one", 1, ("only",))
+    class_folders(tmp_path / "case", 1, ("Sick", "sick"))
     (tmp_path / "there.npz").write_bytes(b"mine")
     before = contents(tmp_path)
     wrong: list[tuple[str, str, ImportOptions, str]] = [
@@ -233,6 +234,7 @@ def test_refusals_leave_nothing_behind(films: Path, tmp_path: Path) -> None:
         ("films", "there.npz", OPTIONS, "exists"),
         ("none", "a.npz", OPTIONS, "no such"),
         ("one", "a.npz", OPTIONS, "'only'"),
+        ("case", "a.npz", OPTIONS, "'Sick' and 'sick'"),
         ("films", "a.npz", ImportOptions(16, classes=("healthy", "ill")), "healthy, sick"),
     ]
     for source, out, options, wants in wrong:

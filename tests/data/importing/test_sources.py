@@ -99,6 +99,13 @@ def test_columns_of_other_names_and_parquet(tmp_path: Path) -> None:
     assert found.entries[0].columns == ("x", "50")
 
 
+@pytest.mark.parametrize("names", [("labels",), ("Images",), ("A b", "a-b")])
+def test_columns_whose_key_is_taken(tmp_path: Path, names: tuple[str, ...]) -> None:
+    listed = table(tmp_path, f"file,label,{','.join(names)}\na.png,sick{',x' * len(names)}\n")
+    with pytest.raises(DataError, match="rename the column"):
+        labelled(listed, ColumnNames(more=names))
+
+
 def test_rows_without_file_or_label_are_skipped(tmp_path: Path) -> None:
     found = labelled(table(tmp_path, "file,label\na.png,\n,sick\nb.png,sick\n"), NAMES)
     assert [file.reason for file in found.skipped] == ["no label", "no file"]
