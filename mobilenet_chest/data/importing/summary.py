@@ -162,6 +162,8 @@ def what_was_done(preparation: Preparation, records: Sequence[Record], depth_fou
     }[preparation.fit]
     resized = sum((record.height, record.width) != (size, size) for record in records)
     done = [f"{resized} of {len(records)} pictures resized to {size} × {size}, bicubic with antialiasing; {shape}"]
+    if not resized:
+        done = [f"none of {len(records)} pictures resized, as all are {size} × {size}"]
     done += [depth_found] if depth_found else []
     colours = sum(record.channels == 3 for record in records)
     if preparation.channels == 1 and colours:

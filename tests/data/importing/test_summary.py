@@ -56,6 +56,8 @@ def test_what_was_done_names_the_fit_and_the_channels() -> None:
     assert boxed[1].startswith("1 gray picture stored as colour")
     stretched = what_was_done(Preparation(16, "stretch"), records, "depth")
     assert "stretch" in stretched[0]
+    same = what_was_done(Preparation(20), [Record("", 20, 20, "PNG L", 8, 255)], "")
+    assert same == ["none of 1 pictures resized, as all are 20 × 20"]
     assert stretched[1:] == ["depth", "1 colour picture made gray (ITU-R 601)"]
 
 
