@@ -36,6 +36,9 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _MOST_COMPRESSED_BYTES = 4
 """Compressed bytes for each byte of pixels, at most: a run-length stream of more is built to fill memory."""
 
+_BLOCK = 1 << 20
+"""Pixels whose gray levels are computed at once."""
+
 _FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """JPEG's markers of a frame's header, which has the size."""
 
@@ -117,14 +120,18 @@ def _decoded(dataset: Any, window: Window) -> Decoded:
 
         colour = gray_if_equal(np.asarray(pixel_array(dataset), dtype=np.uint8))
         return Decoded(np.ascontiguousarray(colour), 8, mode, tuple(notes), patient)
-    stored = _stored_values(dataset)
-    level, how = _levels(stored, dataset, window)
-    if photometric == "MONOCHROME1":
-        level = 1 - level
-        notes.append("MONOCHROME1, inverted")
-    if (padding := _padding(stored, dataset)) is not None:
-        level[padding] = 0
-    pixels = np.rint(level * 65535).astype(np.uint16)
+    raw, inverted = _raw_pixels(dataset), photometric == "MONOCHROME1"
+    limits = _percentiles(raw, dataset) if window == "percentile" else None
+    pixels, how = np.empty(raw.shape, np.uint16), ""
+    step = max(1, _BLOCK // raw.shape[1])
+    for top in range(0, len(raw), step):  # floats of a whole film would take many times its memory
+        stored = _stored_values(raw[top : top + step], dataset)
+        level, how = _levels(stored, dataset, window, limits)
+        level = 1 - level if inverted else level
+        if (padding := _padding(stored, dataset)) is not None:
+            level[padding] = 0
+        pixels[top : top + step] = np.rint(level * 65535)
+    notes += ["MONOCHROME1, inverted"] if inverted else []
     return Decoded(pixels, 16, mode, (*notes, how), patient)
 
 
@@ -194,22 +201,43 @@ def _notes(dataset: Any) -> list[str]:
     return notes
 
 
-def _stored_values(dataset: Any) -> NDArray[np.int32]:
-    """Return the stored bits of each pixel; the bits beside them may hold overlays."""
+def _raw_pixels(dataset: Any) -> NDArray[Any]:
+    """Return the pixels with all allocated bits, (rows, columns)."""
     shape = int(dataset.Rows), int(dataset.Columns)
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        raw = dataset.pixel_array.astype(np.int32)
+        raw: NDArray[Any] = dataset.pixel_array
         if raw.shape != shape:
             raise Unreadable(f"DICOM whose pixels have the shape {raw.shape}")
-    else:  # pydicom's array lacks the upper bits where the stored ones do not begin at bit 0
-        words = np.dtype("u1" if int(dataset.BitsAllocated) == 8 else f"{_byte_order(dataset)}u2")
-        raw = np.frombuffer(dataset.PixelData, words, shape[0] * shape[1]).reshape(shape).astype(np.int32)
+        return raw
+    # pydicom's array lacks the upper bits where the stored ones do not begin at bit 0
+    words = np.dtype("u1" if int(dataset.BitsAllocated) == 8 else f"{_byte_order(dataset)}u2")
+    return np.frombuffer(dataset.PixelData, words, shape[0] * shape[1]).reshape(shape)
+
+
+def _stored_values(raw: NDArray[Any], dataset: Any) -> NDArray[np.int32]:
+    """Return the stored bits of pixels; the bits beside them may hold overlays."""
     bits = int(dataset.BitsStored)
-    values = (raw >> (int(dataset.HighBit) + 1 - bits)) & ((1 << bits) - 1)
+    values = (raw.astype(np.int32) >> (int(dataset.HighBit) + 1 - bits)) & ((1 << bits) - 1)
     if int(dataset.PixelRepresentation) == 1:
         sign = 1 << (bits - 1)
         values = (values ^ sign) - sign
     return np.asarray(values, dtype=np.int32)
+
+
+def _percentiles(raw: NDArray[Any], dataset: Any) -> tuple[float, float]:
+    """Return the gray range of a film's own values, without its padding, by counting them."""
+    counts = np.zeros(1 << 17, np.int64)
+    step = max(1, _BLOCK // raw.shape[1])
+    for top in range(0, len(raw), step):
+        stored = _stored_values(raw[top : top + step], dataset)
+        counts += np.bincount(stored.ravel() + (1 << 16), minlength=len(counts))
+    stored = (np.flatnonzero(counts) - (1 << 16)).astype(np.int32)
+    padding = _padding(stored, dataset)
+    if padding is not None and not padding.all():
+        stored = stored[~padding]
+    values, *_ = _modality(stored, dataset)
+    low, high = np.percentile(values, PERCENTILES, weights=counts[stored + (1 << 16)], method="inverted_cdf")
+    return float(low), float(high)
 
 
 def _padding(stored: NDArray[np.int32], dataset: Any) -> NDArray[np.bool_] | None:
@@ -222,14 +250,13 @@ def _padding(stored: NDArray[np.int32], dataset: Any) -> NDArray[np.bool_] | Non
     return (stored >= low) & (stored <= high)
 
 
-def _levels(stored: NDArray[np.int32], dataset: Any, window: Window) -> tuple[NDArray[np.float32], str]:
-    """Return gray levels from 0 to 1, and how they were found."""
+def _levels(
+    stored: NDArray[np.int32], dataset: Any, window: Window, limits: tuple[float, float] | None
+) -> tuple[NDArray[np.float32], str]:  # fmt: skip
+    """Return gray levels from 0 to 1, and how they were found; ``limits`` is the range of the window percentile."""
     values, low, high = _modality(stored, dataset)
-    if window == "percentile":
-        padding = _padding(stored, dataset)
-        inside = values if padding is None or padding.all() else values[~padding]
-        low, high = (float(value) for value in np.percentile(inside, PERCENTILES))
-        return _linear(values, low, high), "window of its percentiles"
+    if limits is not None:
+        return _linear(values, *limits), "window of its percentiles"
     if window == "voi":
         if dataset.get("VOILUTSequence"):
             looked_up, top = _table(values, dataset.VOILUTSequence[0], dataset)

@@ -18,6 +18,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
+from mobilenet_chest.data.importing import dicom as module
 from mobilenet_chest.data.importing.dicom import decode_dicom, stream_size
 from mobilenet_chest.data.importing.pictures import Decoded, Unreadable
 from mobilenet_chest.errors import MissingExtraError
@@ -96,8 +97,17 @@ def test_percentiles_leave_padding_out() -> None:
     film = dicom(padded, PixelPaddingValue=4095)
     shown = levels(film, "percentile")
     assert not shown[0].any()  # outside the film is black
-    low, high = np.percentile(padded[1:], (0.5, 99.5))
+    low, high = np.percentile(padded[1:].astype(float), (0.5, 99.5), method="inverted_cdf")
     np.testing.assert_allclose(shown[1:], ((padded[1:] - low) / (high - low)).clip(0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("window", ["voi", "percentile", "bits"])
+def test_a_film_in_blocks_is_as_the_whole(window: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = dicom((RAMP.astype(np.int16) - 2000).astype(np.int16), photometric="MONOCHROME1", RescaleSlope=-2,
+                 RescaleIntercept=7, PixelPaddingValue=-2000, WindowCenter=0, WindowWidth=3000)  # fmt: skip
+    whole = decoded(film, window).pixels
+    monkeypatch.setattr(module, "_BLOCK", 50)
+    np.testing.assert_array_equal(decoded(film, window).pixels, whole)
 
 
 def test_colour() -> None:
