@@ -18,7 +18,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from mobilenet_chest.data.importing import dicom as module
+from mobilenet_chest.data.importing import gray_levels
 from mobilenet_chest.data.importing.dicom import decode_dicom, stream_size
 from mobilenet_chest.data.importing.pictures import Decoded, Unreadable
 from mobilenet_chest.errors import MissingExtraError
@@ -106,7 +106,7 @@ def test_a_film_in_blocks_is_as_the_whole(window: Any, monkeypatch: pytest.Monke
     film = dicom((RAMP.astype(np.int16) - 2000).astype(np.int16), photometric="MONOCHROME1", RescaleSlope=-2,
                  RescaleIntercept=7, PixelPaddingValue=-2000, WindowCenter=0, WindowWidth=3000)  # fmt: skip
     whole = decoded(film, window).pixels
-    monkeypatch.setattr(module, "_BLOCK", 50)
+    monkeypatch.setattr(gray_levels, "_BLOCK", 50)
     np.testing.assert_array_equal(decoded(film, window).pixels, whole)
 
 
