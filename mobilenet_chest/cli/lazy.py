@@ -9,6 +9,7 @@ once: a stand-in is no number and no key. Imported directly, the file behaves as
 from __future__ import annotations
 
 import builtins
+import keyword
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -89,14 +90,17 @@ def load_command(module: str) -> Any:
     """Return the click command that a module of :mod:`mobilenet_chest.cli` defines.
 
     Args:
-        module: Full name of a module with a function of its own last name, or of a package with a ``group``.
+        module: Full name of a module with a function of its own last name, or of a package with a ``group``. A last
+            name that Python keeps for itself has an underscore behind it in both, as ``import_`` has.
     """
+    name = module.rpartition(".")[2]
+    kept = "_" if keyword.iskeyword(name) else ""
     with lazy_imports():
-        loaded = import_module(module)
+        loaded = import_module(module + kept)
     if isinstance(group := getattr(loaded, "group", None), typer.Typer):
         return get_command(group)
     single = typer.Typer(**SETTINGS)
-    single.command()(getattr(loaded, module.rpartition(".")[2]))
+    single.command(name)(getattr(loaded, name + kept))
     return get_command(single)
 
 

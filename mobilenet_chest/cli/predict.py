@@ -9,16 +9,27 @@ import typer
 
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line
+from mobilenet_chest.data.importing.summary import counted, reasons
 from mobilenet_chest.registry.predict import predict_files
+
+SHOWN = 5
+"""Reasons printed."""
 
 
 def predict(
     model_uri: Annotated[
         str, typer.Argument(metavar="MODEL_URI", help="models:/NAME@champion or models:/NAME/VERSION.")
     ],
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help=".npz, .npy, or a folder or file of PNG or JPEG.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A folder, picture, table of files, .npz or .npy.")],
     out: Annotated[Path, typer.Option(help="FILE.csv or FILE.parquet.")],
+    bits: Annotated[int | None, typer.Option(help="Depth of 16-bit pictures, where the model does not say it.")] = None,
+    file_column: Annotated[str, typer.Option(metavar="NAME", help="Column of a table: path of the picture.")] = "file",
 ) -> None:
     """Predict images with a registered model."""
     with exit_codes():
-        line(f"{predict_files(model_uri, source, out)} predictions in {out}")
+        predicted = predict_files(model_uri, source, out, bits, file_column)
+        line(f"{predicted.rows} predictions in {out}")
+        if predicted.skipped:
+            line(f"{counted(len(predicted.skipped), 'file')} skipped; see {predicted.skipped_file}")
+            for reason, count in list(reasons(predicted.skipped).items())[:SHOWN]:
+                line(f"  {count}: {reason}")

@@ -34,6 +34,9 @@ CHUNK_BYTES = 1 << 20
 MAX_HEADER_BYTES = 1 << 14
 """Bytes read of a header. That of an array of plain numbers has about 100; numpy itself stops at 10,000."""
 
+MAX_TEXT_BYTES = 1 << 20
+"""Largest text that is read from a key; numpy stores four bytes for a character."""
+
 MAX_DEFLATE_RATIO = 1032
 """Deflate spends at least two bits on at most 258 bytes (RFC 1951): a member that claims a higher ratio is forged."""
 
@@ -195,6 +198,24 @@ class NpzFile:
             raise self._unusable(key, f"the label '{unknown[0]}', which is none of {', '.join(map(repr, names))}")
         numbers = np.array([names[str(value).casefold()] for value in values], np.uint8)
         return np.asarray(numbers[inverse].reshape(-1, 1))
+
+    def text(self, key: str) -> str | None:
+        """Return a key that holds one text, an array of shape (); ``None`` where there is no such key.
+
+        Raises:
+            DataError: It is damaged, holds anything else, or is longer than :data:`MAX_TEXT_BYTES`.
+        """
+        if key not in self.keys:
+            return None
+        with self._opened() as archive:
+            header = self._header(archive, key)
+            if header.dtype.kind != "U" or header.shape != () or not 0 < header.dtype.itemsize <= MAX_TEXT_BYTES:
+                raise self._unusable(key, f"{header.dtype} of shape {header.shape}, not one text of 1 MiB at most")
+            raw = b"".join(self._payload(archive, key, header.offset, CHUNK_BYTES))
+        codes = np.frombuffer(raw, header.dtype.byteorder + "u4")
+        if codes.max() > sys.maxunicode:
+            raise self._unusable(key, "text with numbers that are no characters")
+        return str(np.frombuffer(raw, header.dtype)[0])
 
     def rows(self, split: str, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Return the images of some rows. It takes their memory and a few chunks of 1 MiB, or of a row if larger.

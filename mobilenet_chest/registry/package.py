@@ -26,7 +26,8 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mobilenet_chest.errors import PromotionRefused, TrackingError
+from mobilenet_chest.data.importing.preparation import Preparation
+from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.registry import digests
 from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
@@ -47,7 +48,13 @@ class _WithAugmentation(nn.Module):
 
 
 def build(
-    model: nn.Module, image_size: int, channels: int, classes: tuple[str, str], threshold: float, folder: Path
+    model: nn.Module,
+    image_size: int,
+    channels: int,
+    classes: tuple[str, str],
+    threshold: float,
+    folder: Path,
+    preparation: Preparation | None = None,
 ) -> None:
     """Write a complete MLflow model folder of an exported program and plain text, without pickles.
 
@@ -58,6 +65,7 @@ def build(
         classes: Names of class 0 and class 1.
         threshold: Smallest probability at which an image is class 1.
         folder: Folder to create.
+        preparation: What was done to the pictures of the training file, where it says that; ``predict`` does the same.
     """
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as work:
         program, settings = Path(work) / "program.pt2", Path(work) / "settings.json"
@@ -69,11 +77,9 @@ def build(
             exported = torch.export.export(_WithAugmentation(model.eval()), (example,), dynamic_shapes=shapes)
             exported.example_inputs = None  # torch would store them as a pickle
             torch.export.save(exported, program)
-        settings.write_text(
-            json.dumps(
-                {"image_size": image_size, "channels": channels, "classes": classes, "threshold": threshold}, indent=1
-            )
-        )
+        values = {"image_size": image_size, "channels": channels, "classes": classes, "threshold": threshold}
+        prepared = {} if preparation is None else {"preparation": preparation.as_dict()}
+        settings.write_text(json.dumps(values | prepared, indent=1))
         shape = (-1, -1, -1) if channels == 1 else (-1, -1, -1, 3)
         signature = ModelSignature(
             inputs=Schema([TensorSpec(np.dtype(np.uint8), shape)]),
@@ -95,8 +101,8 @@ def build(
 
 
 @as_tracking_lost()
-def load_registered(model_uri: str) -> tuple[PyFuncModel, int]:
-    """Load a registered model of this package; return it and the number of channels it takes.
+def load_registered(model_uri: str) -> tuple[PyFuncModel, int, Preparation | None]:
+    """Load a registered model of this package; return it, the number of channels it takes, and its preparation.
 
     Its files are copied, the copy is compared with the digests in the registry, and the copy is loaded.
 
@@ -106,7 +112,20 @@ def load_registered(model_uri: str) -> tuple[PyFuncModel, int]:
     client = connect()
     version = digests.find_version(client, model_uri)
     with digests.verified_copy(client, version) as folder:
-        return _load(folder, model_uri)
+        model, channels = _load(folder, model_uri)
+        return model, channels, _stored_preparation(folder, model_uri)
+
+
+def _stored_preparation(folder: Path, model_uri: str) -> Preparation | None:
+    """Return what the settings of a model folder say about pictures; ``None`` where the training file said nothing."""
+    try:
+        settings = json.loads((folder / "artifacts" / "settings.json").read_text(encoding="utf-8"))
+        stored = settings.get("preparation")
+        return None if stored is None else Preparation.from_json(json.dumps(stored))
+    except (OSError, ValueError, AttributeError, DataError) as error:
+        raise TrackingError(
+            f"model {model_uri}: its settings cannot be read ({error}); promote its run again"
+        ) from error
 
 
 def check_loads(client: MlflowClient, version: ModelVersion) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -11,85 +13,209 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from mobilenet_chest.data.importing import dicom, sources
+from mobilenet_chest.data.importing.files import decode_file
+from mobilenet_chest.data.importing.pictures import Decoded, Unreadable
+from mobilenet_chest.data.importing.preparation import Preparation, Window, depth, finish
+from mobilenet_chest.data.importing.sources import ColumnNames, Entry, Skipped
+from mobilenet_chest.data.importing.summary import counted, skipped_table
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import DataError
+from mobilenet_chest.files import write_whole
 from mobilenet_chest.registry.package import load_registered
 
-PICTURES = (".png", ".jpg", ".jpeg")
+logger = logging.getLogger(__name__)
+
+BATCH = 64
+"""Prepared pictures predicted at once."""
+
+Batch = tuple[list[tuple[str, int]], NDArray[np.uint8]]
+"""Source and row of each image, and the images (n, h, w) or (n, h, w, 3)."""
 
 
-def predict_files(model_uri: str, source: Path, out: Path) -> int:
+@dataclass(frozen=True)
+class Predicted:
+    """What was predicted.
+
+    Attributes:
+        rows: Number of images.
+        skipped: Files that could not be, with reasons.
+        skipped_file: Where these are listed; ``None`` when there are none.
+    """
+
+    rows: int
+    skipped: list[Skipped] = field(default_factory=list)
+    skipped_file: Path | None = None
+
+
+def predict_files(
+    model_uri: str, source: Path, out: Path, bits: int | None = None, file_column: str = "file"
+) -> Predicted:  # fmt: skip
     """Predict every image of ``source`` and write a table.
 
-    Columns: ``source`` (file or split), ``row`` (number in it), ``probability``, ``label_name``, ``label``.
+    Columns: ``source`` (file or split), ``row`` (number in it), ``probability``, ``label_name``, ``label``. Pictures
+    are prepared as those that the model was trained on, where the model says how.
 
     Args:
         model_uri: Registered model: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
-        source: ``.npz`` in MedMNIST layout, ``.npy`` of uint8 images, or a picture or folder of pictures.
+        source: ``.npz`` in MedMNIST layout, ``.npy`` of uint8 images, a picture (PNG, JPEG, TIFF, BMP, WebP, DICOM), a
+            folder of pictures and folders, or a CSV or Parquet table of files.
         out: ``.csv`` or ``.parquet``.
+        bits: Depth of 16-bit picture files, where the model does not say it.
+        file_column: Column of a table that names the files.
 
     Returns:
-        Number of images predicted.
+        Number of images predicted, and the files that were skipped, which stand in a CSV beside ``out``.
 
     Raises:
-        DataError: Input or output cannot be used.
+        DataError: Input or output cannot be used, or no picture of it can.
+        MissingExtraError: There are DICOM files, and the extra ``dicom`` is not installed.
         TrackingError: The model cannot be loaded.
     """
     if out.suffix not in (".csv", ".parquet"):
         raise DataError(f"--out {out}: the file's name must end in .csv or .parquet")
     if not out.absolute().parent.is_dir():
         raise DataError(f"--out {out}: there is no folder {out.absolute().parent}; make it first")
-    batches = list(_batches(source))
-    model, channels = load_registered(model_uri)
+    arrays, found = _arrays(source), None
+    if arrays is None:
+        found = sources.unlabelled(source, ColumnNames(file=file_column))
+        if any(sources.is_dicom(Path(entry.path)) for entry in found.entries):
+            dicom.require()
+        if found.entries[0].path == str(source):
+            _check_readable(source)
+    model, channels, preparation = load_registered(model_uri)
+    skipped: list[Skipped] = []
+    if found is not None:
+        skipped += found.skipped
+        arrays = _Pictures(found.entries, _with_bits(preparation, bits), bits, skipped).batches()
     tables = []
-    for name, images in batches:
+    for places, images in arrays or ():
         predicted = cast(pd.DataFrame, model.predict(_with_channels(images, channels)))
-        origin = pd.DataFrame({"source": name, "row": range(len(images))})
+        origin = pd.DataFrame(places, columns=["source", "row"])
         tables.append(pd.concat([origin, predicted], axis=1))
+    if not tables:
+        raise DataError(f"{source}: no picture can be predicted; {skipped[0].name}: {skipped[0].reason}")
     table = pd.concat(tables, ignore_index=True)
-    if out.suffix == ".csv":
-        table.to_csv(out, index=False)
-    else:
-        table.to_parquet(out, index=False)
-    return len(table)
-
-
-def _batches(source: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield name and images (n, h, w) or (n, h, w, 3) of each picture, array or split of ``source``."""
-    if source.is_dir():
-        pictures = sorted(path for path in source.iterdir() if path.suffix.lower() in PICTURES)
-        if not pictures:
-            raise DataError(f"{source}: no picture in this folder; it can hold {', '.join(PICTURES)}")
-        for path in pictures:
-            yield path.name, _picture(path)
-    elif not source.is_file():
-        raise DataError(f"{source}: no such file or folder")
-    elif source.suffix.lower() in PICTURES:
-        yield source.name, _picture(source)
-    elif source.suffix == ".npy":
-        yield source.name, _array(source)
-    elif source.suffix == ".npz":
-        file = NpzFile(source)
-        if not file.splits:
-            raise DataError(f"{source}: holds no split with images and labels (it has: {', '.join(file.keys)})")
-        for split in file.splits:
-            yield split, file.rows(split, np.arange(len(file.labels(split))))
-    else:
-        raise DataError(f"{source}: not .npz, .npy, {', '.join(PICTURES)} or a folder of pictures")
-
-
-def _picture(path: Path) -> NDArray[np.uint8]:
-    """Return a picture as (1, h, w) where it is grey, as (1, h, w, 3) otherwise."""
+    if found is not None:  # those of unknown depth came last
+        order = {entry.name: place for place, entry in enumerate(found.entries)}
+        table = table.sort_values("source", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+    listed = out.with_name(out.stem + "-skipped.csv")
     try:
-        with Image.open(path) as image:
-            if image.mode.startswith("I"):  # 16 bits: Pillow clips them at 255 instead of scaling
-                pixels = np.round(np.asarray(image, dtype=np.float64) / 257).astype(np.uint8)
-            else:
-                gray = image.mode in ("L", "1", "LA")
-                pixels = np.asarray(image.convert("L" if gray else "RGB"), dtype=np.uint8)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be read as a picture ({error}); remove or replace it") from error
-    return pixels[None]
+        write_whole(out, table.to_csv(index=False) if out.suffix == ".csv" else table.to_parquet(index=False))
+        if skipped:
+            write_whole(listed, skipped_table(skipped))
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"--out {out}: cannot be written ({reason}); choose another folder, or make room") from error
+    return Predicted(len(table), skipped, listed if skipped else None)
+
+
+def _check_readable(picture: Path) -> None:
+    """Check that the only picture can be decoded, before a model is loaded for it."""
+    try:
+        decode_file(picture, "voi")
+    except Unreadable as error:
+        raise DataError(f"{picture}: {error}") from error
+
+
+def _with_bits(preparation: Preparation | None, bits: int | None) -> Preparation | None:
+    """Return the model's preparation, with a depth that the user gave where it has none.
+
+    Raises:
+        DataError: It has another.
+    """
+    if bits is not None and not 8 <= bits <= 16:
+        raise DataError(f"--bits {bits}: give the depth of the 16-bit files, 8 to 16")
+    if preparation is None or bits is None or preparation.bits == bits:
+        return preparation
+    if preparation.bits is not None:
+        raise DataError(
+            f"--bits {bits}: the model was trained on pictures read as {preparation.bits} bits; leave the option out"
+        )
+    return Preparation(**(preparation.as_dict() | {"bits": bits}))
+
+
+class _Pictures:
+    """Picture files as batches of images.
+
+    Args:
+        entries: The files.
+        preparation: What is done to them; ``None`` keeps their size, which the served model changes itself.
+        bits: Depth of 16-bit files without a preparation; ``None`` finds it from all of them.
+        skipped: Gets the files that cannot be used.
+    """
+
+    def __init__(
+        self, entries: list[Entry], preparation: Preparation | None, bits: int | None, skipped: list[Skipped]
+    ) -> None:
+        self._entries, self._preparation, self._skipped = entries, preparation, skipped
+        self._bits = bits if preparation is None else preparation.bits
+        self._window: Window = "voi" if preparation is None else preparation.window
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the images of all files, those whose depth only the whole set tells at the end."""
+        later: list[Entry] = []
+        largest = 0
+        places: list[tuple[str, int]] = []
+        images: list[NDArray[np.uint8]] = []
+        for entry, decoded in self._decoded(self._entries):
+            if decoded.bits is None and self._bits is None:
+                later.append(entry)
+                largest = max(largest, int(decoded.pixels.max()))
+            elif (image := self._row(entry, decoded)) is not None:
+                places.append((entry.name, 0))
+                images.append(image)
+            if len(images) == (1 if self._preparation is None else BATCH):
+                yield places, np.stack(images)
+                places, images = [], []
+        if images:
+            yield places, np.stack(images)
+        if not later:
+            return
+        self._bits = depth(largest)
+        logger.warning(
+            f"{counted(len(later), 'file')} of 16 bits, values up to {largest}: read as {self._bits} bits, the "
+            "smallest depth that holds all of them; --bits gives another"
+        )
+        for entry, decoded in self._decoded(later):
+            if (image := self._row(entry, decoded)) is not None:
+                yield [(entry.name, 0)], image[None]
+
+    def _decoded(self, entries: list[Entry]) -> Iterator[tuple[Entry, Decoded]]:
+        for entry in entries:
+            try:
+                yield entry, decode_file(Path(entry.path), self._window)[0]
+            except Unreadable as error:
+                self._skipped.append(Skipped(entry.name, str(error)))
+
+    def _row(self, entry: Entry, decoded: Decoded) -> NDArray[np.uint8] | None:
+        """Return the image of a picture; ``None`` where it is skipped."""
+        rule = self._preparation
+        try:
+            if rule is not None:
+                return Preparation(**(rule.as_dict() | {"bits": self._bits})).apply(decoded)
+            bits = decoded.depth(self._bits)
+        except Unreadable as error:
+            self._skipped.append(Skipped(entry.name, str(error)))
+            return None
+        return finish(decoded.pixels, bits, 3 if decoded.pixels.ndim == 3 else 1)
+
+
+def _arrays(source: Path) -> Iterator[Batch] | None:
+    """Return the images of a ``.npz`` or ``.npy`` file by their split or file; ``None`` for any other source."""
+    if not source.is_file() or source.suffix not in (".npy", ".npz"):
+        return None
+    if source.suffix == ".npy":
+        images = _array(source)
+        return iter([_named(source.name, images)])
+    file = NpzFile(source)
+    if not file.splits:
+        raise DataError(f"{source}: holds no split with images and labels (it has: {', '.join(file.keys)})")
+    return (_named(split, file.rows(split, np.arange(file.row_count(split)))) for split in file.splits)
+
+
+def _named(name: str, images: NDArray[np.uint8]) -> Batch:
+    return [(name, row) for row in range(len(images))], images
 
 
 def _array(path: Path) -> NDArray[np.uint8]:

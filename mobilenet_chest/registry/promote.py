@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from mlflow import MlflowClient
 
-from mobilenet_chest.config import Config
-from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_validation_images
+from mobilenet_chest.config import Config, DataConfig
+from mobilenet_chest.data.dataset import has_test_split, load_train_val, open_file, stored_validation_images
+from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.registry import digests, package
 from mobilenet_chest.registry.card import model_card, version_tags
@@ -197,10 +198,21 @@ def _pack(slot: QueueSlot, candidate: Candidate, config: Config) -> None:
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         path = Path(folder) / slot.folder
         model = trained_model(client, candidate.run, config)
-        package.build(model, config.data.image_size, data.channels, data.classes, threshold, path)
+        size, channels, preparation = config.data.image_size, data.channels, file_preparation(config.data)
+        package.build(model, size, channels, data.classes, threshold, path, preparation=preparation)
         file_digests = digests.digests_tag(digests.folder_digests(path))
         client.set_model_version_tag(slot.name, slot.version, tags.FILE_DIGESTS, file_digests)
         client.log_artifacts(candidate.run_id, str(path), slot.folder)
+
+
+def file_preparation(config: DataConfig) -> Preparation | None:
+    """Return what was done to the pictures of a data file; ``None`` where the file does not say it.
+
+    Raises:
+        DataError: The file cannot be read, or says it in another form.
+    """
+    stored = open_file(config).text("preparation")
+    return None if stored is None else Preparation.from_json(stored)
 
 
 def _verify(slot: QueueSlot, candidate: Candidate, config: Config) -> tuple[float, int]:

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from mobilenet_chest.config import Config, flatten
-from mobilenet_chest.data.dataset import TrainVal
+from mobilenet_chest.data.dataset import TrainVal, open_file
+from mobilenet_chest.errors import DataError
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox.writes import Write
 from mobilenet_chest.tracking.provenance import code_version, owner_tag, user
+
+MOST_ORIGIN = 10_000
+"""Characters of an import's description that a run records; MLflow takes 65,535 for all of a dataset's source."""
 
 
 def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
@@ -41,6 +45,7 @@ def run_params(config: Config) -> dict[str, str]:
 def run_inputs(config: Config, data: TrainVal) -> Write:
     """Return the write that adds training and validation rows as datasets of MLflow."""
     inputs: list[dict[str, Any]] = []
+    origin = _origin(config)
     for context, split in (("train", data.train), ("val", data.val)):
         schema = {"images": ["uint8", list(split.images.shape)], "labels": ["uint8", [len(split)]]}
         profile = {"rows": len(split), "classes": data.counts()[context]}
@@ -50,9 +55,18 @@ def run_inputs(config: Config, data: TrainVal) -> Write:
                 "name": f"{data.name}_{context}",
                 "digest": split.digest[:16],
                 "source_type": "local" if config.data.path else "code",
-                "source": json.dumps({"uri": data.source}),
+                "source": json.dumps({"uri": data.source, **origin}),
                 "schema": json.dumps(schema),
                 "profile": json.dumps(profile),
             }
         )
     return {"inputs": inputs}
+
+
+def _origin(config: Config) -> dict[str, Any]:
+    """Return, under ``import``, what pictures the data file was made of and how, where the file says it."""
+    try:
+        text = open_file(config.data).text("import")
+        return {} if text is None or len(text) > MOST_ORIGIN else {"import": json.loads(text)}
+    except (DataError, ValueError):  # a description less is no reason to lose a training
+        return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import keyword
 import resource
 from importlib import import_module
 from pathlib import Path
@@ -22,8 +23,9 @@ COMMANDS = [f"{group} {name}".strip() for group, commands in GROUPS.items() for 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_summary_is_the_first_line_of_the_help(command: str) -> None:
     group, _, name = command.rpartition(" ")
-    module = import_module(f"mobilenet_chest.cli.{command.replace(' ', '.')}")
-    target = getattr(module, name, None)
+    in_python = f"{name}_" if keyword.iskeyword(name) else name
+    module = import_module(f"mobilenet_chest.cli.{command.replace(' ', '.').removesuffix(name)}{in_python}")
+    target = getattr(module, in_python, None)
     text = module.group.info.help if target is None else inspect.getdoc(target)
     assert str(text).partition("\n")[0] == GROUPS[group][name]
 
@@ -35,7 +37,7 @@ def test_every_file_of_a_command_is_listed() -> None:
     packages = {path.parent.name for path in folder.glob("*/__init__.py")}
     assert files | packages == set(app.COMMANDS)
     for package in packages:
-        inner = {path.stem for path in (folder / package).glob("*.py")} - {"__init__"}
+        inner = {path.stem.removesuffix("_") for path in (folder / package).glob("*.py")} - {"__init_"}
         assert inner == set(GROUPS[package])
 
 

@@ -118,3 +118,7 @@ def test_commands_import_no_constants_lazily() -> None:
     count, *constants = result.stdout.splitlines()
     assert int(count) > 50
     assert constants == []
+
+
+def test_a_command_may_have_a_name_that_python_keeps_for_itself() -> None:
+    assert load_command("mobilenet_chest.cli.data.import").name == "import"

@@ -8,10 +8,14 @@ import pytest
 from helpers.commands import one_line, run
 
 from mobilenet_chest.cli import predict as module
+from mobilenet_chest.registry.predict import Predicted
 
 
 def test_the_number_of_predictions_is_printed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "predict_files", lambda uri, source, out: len(uri) + len(source.name))
+    def counted(uri: str, source: Path, out: Path, bits: int | None, column: str) -> Predicted:
+        return Predicted(len(uri) + len(source.name))
+
+    monkeypatch.setattr(module, "predict_files", counted)
     result = run("predict", "models:/m@champion", "images.npy", "--out", "out.csv")
     assert (result.exit_code, result.stdout) == (0, "28 predictions in out.csv\n")
 

@@ -19,6 +19,7 @@ from mobilenet_chest.data import npz
 from mobilenet_chest.data.medmnist import dataset_info
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.data.task import Task
+from mobilenet_chest.errors import DataError
 
 Save = Callable[..., None]
 Arrays = dict[str, NDArray[Any]]
@@ -158,3 +159,31 @@ def test_real_files_equal_numpys(real: Path, name: str, shape: tuple[int, int], 
             assert images.shape == (len(numbers), *shape)
             np.testing.assert_array_equal(images, expected[f"{split}_images"][numbers])
             np.testing.assert_array_equal(file.labels(split), expected[f"{split}_labels"])
+
+
+class TestText:
+    def test_one_text(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "a.npz", note=np.array('{"a": "é"}'), big=np.array("x", dtype=">U3"))
+        file = NpzFile(tmp_path / "a.npz")
+        assert file.text("note") == '{"a": "é"}'
+        assert file.text("big") == "x"
+        assert file.text("none") is None
+
+    @pytest.mark.parametrize(
+        "value",
+        [np.array(["a"]), np.array(3), np.array(b"a"), np.array("x" * (1 << 18) + "x")],
+        ids=["list", "number", "bytes", "too long"],
+    )
+    def test_anything_else_is_refused(self, tmp_path: Path, value: NDArray[Any]) -> None:
+        np.savez(tmp_path / "a.npz", note=value)
+        with pytest.raises(DataError, match="'note'"):
+            NpzFile(tmp_path / "a.npz").text("note")
+
+    def test_numbers_that_are_no_characters(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "a.npz", note=np.array("abcd"))
+        with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+            member = archive.read("note.npy")
+        with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
+            archive.writestr("note.npy", member[:-4] + b"\xff\xff\xff\xff")
+        with pytest.raises(DataError, match="no characters"):
+            NpzFile(tmp_path / "b.npz").text("note")

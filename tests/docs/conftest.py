@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from helpers.examples import Setting
 from helpers.manual import ROOT
+from helpers.pictures import class_folders
 from helpers.shell import run_line
 from helpers.stores import Store, copied, working_in
 from mlflow import MlflowClient
@@ -53,11 +54,13 @@ def easy_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _make_folder(folder: Path, data: Path, database: Path) -> None:
-    """Fill a working folder: data, an experiment, an empty MLflow database and what the repository has at its root."""
+    """Fill a working folder: data, pictures, an experiment, an empty MLflow database, and the repository's top."""
     folder.mkdir()
     shutil.copy(data, folder / "mine.npz")
     shutil.copy(database, folder / "mlflow.db")
     (folder / "small.yaml").write_text(EXPERIMENT, encoding="utf-8")
+    class_folders(folder / "films", 20)
+    (folder / "films" / "sick" / "020.png").write_bytes(b"damaged")
     for name in ("sweep.py", "train.py", "experiments"):
         (folder / name).symlink_to(ROOT / name)
 

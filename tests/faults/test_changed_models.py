@@ -98,7 +98,7 @@ def test_a_changed_model(change: Callable[[Path, Path], str], registered: Path, 
 
 
 def test_a_model_as_it_was_promoted(registered: Path, tracking: Path) -> None:
-    assert predict_files("models:/tiny@champion", tracking / "images.npy", tracking / "out.csv") == 1
+    assert predict_files("models:/tiny@champion", tracking / "images.npy", tracking / "out.csv").rows == 1
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def champion() -> str | None:
 
 
 def assert_it_loads() -> None:
-    model, _ = load_registered("models:/tiny@champion")
+    model, *_ = load_registered("models:/tiny@champion")
     assert len(model.predict(np.zeros((2, 9, 9), np.uint8))) == 2
 
 

@@ -17,7 +17,7 @@ def packed(promoted_original: Promoted, monkeypatch: pytest.MonkeyPatch) -> None
     """Packing copies what the first promotion packed: the best trial's model, whatever run is promoted."""
     original, promotion = promoted_original
     (model,) = (path.parent for path in artifact(original, promotion.run_id).glob("*/MLmodel"))
-    monkeypatch.setattr(package, "build", lambda *given: shutil.copytree(model, given[-1]))
+    monkeypatch.setattr(package, "build", lambda *given, **_: shutil.copytree(model, given[-1]))
 
 
 @pytest.fixture

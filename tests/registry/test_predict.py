@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.pictures import dicom, dicom_bytes, encoded, noise
 from mlflow import MlflowClient
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from mobilenet_chest.data.importing.importer import ImportOptions, import_pictures
+from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.errors import DataError, TrackingError
 from mobilenet_chest.registry import digests
 from mobilenet_chest.registry.package import build
@@ -31,11 +34,13 @@ class Brightness(nn.Module):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Model folders for grey and for colour images."""
+    """Model folders for grey and for colour images, and one whose training file says how its pictures were prepared."""
     folder = tmp_path_factory.mktemp("models")
     for name, channels in (("gray", 1), ("colour", 3)):
         build(Brightness(), 16, channels, ("dark", "bright"), 0.5, folder / name)
-    return {name: folder / name for name in ("gray", "colour")}
+    prepared = Preparation(16, "letterbox", 1, 12, "bits")
+    build(Brightness(), 16, 1, ("dark", "bright"), 0.5, folder / "prepared", prepared)
+    return {name: folder / name for name in ("gray", "colour", "prepared")}
 
 
 @pytest.fixture
@@ -61,7 +66,7 @@ def flat(*levels: int, shape: tuple[int, ...] = (20, 24)) -> NDArray[np.uint8]:
 
 def predicted(model: str, source: Path, out: str = "out.csv") -> pd.DataFrame:
     path = source.parent / out
-    count = predict_files(model, source, path)
+    count = predict_files(model, source, path).rows
     table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     assert list(table) == COLUMNS
     assert len(table) == count
@@ -155,6 +160,118 @@ def test_more_images_than_a_batch_keep_their_order(tracking: Path, models: dict[
     assert table["label"].tolist() == [int(level >= 128) for level in levels]
 
 
+def test_folders_below_and_other_kinds_are_read_and_the_rest_is_counted(
+    tracking: Path, models: dict[str, str]
+) -> None:  # fmt: skip
+    folder = tracking / "films"
+    (folder / "below" / "further").mkdir(parents=True)
+    (folder / "a.tiff").write_bytes(encoded(flat(DARK)[0], "TIFF"))
+    (folder / "below" / "b.webp").write_bytes(encoded(flat(BRIGHT)[0], "WEBP", lossless=True))
+    (folder / "below" / "c.dcm").write_bytes(dicom_bytes(dicom(flat(DARK)[0], bits=8, photometric="MONOCHROME1")))
+    (folder / "below" / "further" / "bad.png").write_bytes(b"x")
+    (folder / "notes.txt").write_text("x")
+    done = predict_files(models["gray"], folder, tracking / "out.csv")
+    assert (done.rows, len(done.skipped), done.skipped_file) == (3, 2, tracking / "out-skipped.csv")
+    assert set(pd.read_csv(tracking / "out-skipped.csv")["file"]) == {"notes.txt", "below/further/bad.png"}
+    table = pd.read_csv(tracking / "out.csv")
+    assert table["source"].tolist() == ["a.tiff", "below/b.webp", "below/c.dcm"]
+    expected = [probability(DARK), probability(BRIGHT), probability(255 - DARK)]
+    assert table["probability"].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_table_of_files(tracking: Path, models: dict[str, str]) -> None:
+    for name, level in (("z.png", DARK), ("a.png", BRIGHT)):
+        Image.fromarray(flat(level)[0]).save(tracking / name)
+    (tracking / "films.csv").write_text("path,sex\nz.png,f\na.png,m\n")
+    predict_files(models["gray"], tracking / "films.csv", tracking / "out.csv", file_column="path")
+    table = pd.read_csv(tracking / "out.csv")
+    assert table["source"].tolist() == ["z.png", "a.png"]
+    check_dark_then_bright(table)
+
+
+def test_a_camera_picture_is_turned_upright(tracking: Path, models: dict[str, str]) -> None:
+    """The prepared model sees the letterbox of an upright picture: black left and right, not above and below."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise(0, 32, 64)).save(tracking / "turned.png", exif=exif)
+    Image.fromarray(np.rot90(noise(0, 32, 64), -1)).save(tracking / "upright.png")
+    turned, upright = (predicted(models["prepared"], tracking / f"{name}.png") for name in ("turned", "upright"))
+    assert turned["probability"].tolist() == upright["probability"].tolist()
+
+
+@pytest.mark.parametrize("model", ["gray", "prepared"])
+@pytest.mark.parametrize("level", [DARK, BRIGHT])
+def test_twelve_bits_are_predicted_as_their_twin_of_eight(
+    tracking: Path, models: dict[str, str], model: str, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    twin = np.clip(noise(0, 16, 16) // 4 + level - 32, 0, 255).astype(np.uint8)
+    Image.fromarray(twin).save(tracking / "twin.png")
+    Image.fromarray(twin.astype(np.uint16) << 4).save(tracking / "deep.png")
+    of_twin, of_deep = (predicted(models[model], tracking / f"{name}.png") for name in ("twin", "deep"))
+    assert of_deep["label"].tolist() == of_twin["label"].tolist()
+    assert of_deep["probability"].tolist() == pytest.approx(of_twin["probability"].tolist(), abs=0.01)
+    # a model that was trained on such pictures knows their depth; for another it is found, and said
+    assert ("read as 12 bits" in caplog.text) == (model == "gray")
+
+
+def test_a_picture_of_a_set_is_read_in_the_depth_of_the_set(tracking: Path, models: dict[str, str]) -> None:
+    folder = tracking / "films"
+    folder.mkdir()
+    for name, value in (("a.png", 200), ("b.png", 4000)):
+        Image.fromarray(np.full((16, 16), value, np.uint16)).save(folder / name)
+    Image.fromarray(flat(BRIGHT)[0]).save(folder / "c.png")
+    table = predicted(models["gray"], folder)
+    assert table["source"].tolist() == ["a.png", "b.png", "c.png"]
+    expected = [probability(round(value * 255 / 4095)) for value in (200, 4000)] + [probability(BRIGHT)]
+    assert table["probability"].tolist() == pytest.approx(expected, abs=1e-6)
+    given = predict_files(models["gray"], folder / "a.png", tracking / "given.csv", bits=8)
+    assert given.rows == 1
+    assert pd.read_csv(tracking / "given.csv")["probability"].tolist() == pytest.approx([probability(200)], abs=1e-6)
+
+
+def test_values_above_the_depth_of_the_model_are_skipped(tracking: Path, models: dict[str, str]) -> None:
+    Image.fromarray(np.full((16, 16), 5000, np.uint16)).save(tracking / "deep.png")
+    with pytest.raises(DataError, match="5000, above the 4095 of 12 bits"):
+        predict_files(models["prepared"], tracking / "deep.png", tracking / "out.csv")
+    with pytest.raises(DataError, match="trained on pictures read as 12 bits"):
+        predict_files(models["prepared"], tracking / "deep.png", tracking / "out.csv", bits=14)
+    with pytest.raises(DataError, match="--bits 40"):
+        predict_files(models["gray"], tracking / "deep.png", tracking / "out.csv", bits=40)
+
+
+def test_files_are_predicted_as_their_imported_rows(tracking: Path, models: dict[str, str]) -> None:
+    """Of every kind: what the import does to a picture, predict does."""
+    root = tracking / "films"
+    for name in ("dark", "bright"):
+        (root / name).mkdir(parents=True)
+    for number in range(24):
+        low = noise(number, 40, 30) // 4 + (40 if number % 2 else 150)
+        folder = root / ("dark" if number % 2 else "bright")
+        if number % 4 < 2:
+            (folder / f"{number:02d}.png").write_bytes(encoded(low.astype(np.uint16) << 4))
+        elif number % 8 < 4:
+            film = dicom(low.astype(np.uint16) << 4, PatientID=str(number), WindowCenter=1800, WindowWidth=3000)
+            (folder / f"{number:02d}.dcm").write_bytes(dicom_bytes(film))
+        else:
+            (folder / f"{number:02d}.jpg").write_bytes(encoded(low, "JPEG"))
+    options = ImportOptions(16, classes=("dark", "bright"), window="bits")
+    report = import_pictures(root, tracking / "films.npz", options, workers=1)
+    assert report.done[1].startswith("12 files of 16 bits, values up to ")
+    of_rows = predict_files(models["prepared"], tracking / "films.npz", tracking / "rows.csv")
+    of_files = predict_files(models["prepared"], root, tracking / "files.csv")
+    assert (of_rows.rows, of_files.rows) == (24, 24)
+    rows, files = (pd.read_csv(tracking / name) for name in ("rows.csv", "files.csv"))
+    assert sorted(files["probability"]) == pytest.approx(sorted(rows["probability"]), abs=1e-6)
+    assert files["label"].tolist() == [1] * 12 + [0] * 12
+
+
+def test_a_table_that_cannot_be_written(tracking: Path, models: dict[str, str]) -> None:
+    np.save(tracking / "images.npy", flat(DARK))
+    (tracking / "out.csv").mkdir()
+    with pytest.raises(DataError, match=r"--out .*out\.csv: cannot be written"):
+        predict_files(models["gray"], tracking / "images.npy", tracking / "out.csv")
+
+
 class TestRefusals:
     def refused(self, model: str, source: Path, out: str, match: str) -> None:
         target = source.parent / out
@@ -178,7 +295,7 @@ class TestRefusals:
 
     def test_another_kind_of_file(self, tracking: Path) -> None:
         (tracking / "a.dcm").write_bytes(b"DICM")
-        self.refused("unused", tracking / "a.dcm", "out.csv", r"not \.npz, \.npy, \.png")
+        self.refused("unused", tracking / "a.dcm", "out.csv", r"damaged DICOM")
 
     @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
     def test_a_damaged_picture(self, tracking: Path, name: str) -> None:

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import mlflow.pyfunc
 import numpy as np
 import pytest
 from helpers.registry import Promoted, artifact_sizes, change_probability, registered_models
 
+from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data.dataset import load_test
+from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.errors import DataError, PromotionRefused, SealedError, TrackingError
 from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.registry import package
-from mobilenet_chest.registry.promote import promote
+from mobilenet_chest.registry.promote import file_preparation, promote
 from mobilenet_chest.selection import evaluate as evaluate_module
 from mobilenet_chest.tracking import artifacts
 
 if TYPE_CHECKING:
     from helpers.stores import Store
+
+
+def test_the_preparation_of_a_data_file(tmp_path: Path) -> None:
+    def of_file(**arrays: np.ndarray[Any, Any]) -> Preparation | None:
+        np.savez(tmp_path / "a.npz", **arrays)  # type: ignore[arg-type]
+        return file_preparation(DataConfig(dataset="pneumoniamnist", path=tmp_path / "a.npz"))
+
+    preparation = Preparation(64, bits=12)
+    assert of_file(preparation=np.array(preparation.to_json())) == preparation
+    assert of_file(train_labels=np.zeros((1, 1), np.uint8)) is None
+    with pytest.raises(DataError, match="preparation"):
+        of_file(preparation=np.array("{}"))
 
 
 class TestPromoted:
