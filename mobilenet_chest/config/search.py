@@ -25,7 +25,7 @@ class Distribution(Section):
     log: bool = Field(False, description="Sample the logarithm uniformly.")
     step: float | None = Field(None, gt=0, description="Distance between allowed values.")
     choices: tuple[Choice, ...] | None = Field(None, min_length=1, description="The values, instead of a range.")
-    when: dict[str, Scalar] = Field(
+    when: dict[str, Choice] = Field(
         {}, description="Search the field only where these searched fields have these values."
     )
 
