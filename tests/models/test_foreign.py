@@ -53,7 +53,8 @@ def refusal(path: Path, **fields: Any) -> str:
 @pytest.mark.parametrize(
     "name",
     [
-        NAME, "timm:mobilenetv2_050", "efficientnet_lite0", "mobilenet_v2", "efficientnet_b0", "resnet50", "densenet121",
+        NAME, "timm:mobilenetv2_050", "efficientnet_lite0", "mobilenet_v2", "efficientnet_b0", "resnet50",
+        "densenet121",
         "mobilenet_v3_large",
     ],
 )  # fmt: skip
