@@ -16,6 +16,9 @@ from mobilenet_chest.config.search_space import check_search
 from mobilenet_chest.config.yaml_text import read_yaml, write_yaml
 from mobilenet_chest.errors import ConfigError
 
+_YAML_MARKS = ("'", '"', "[", "{", "&", "*", "!", "|", ">", "%", "@", "`")
+"""What values that are no plain words begin with."""
+
 
 def load(path: Path | str | None, overrides: Sequence[str] = ()) -> Config:
     """Return the experiment of a file.
@@ -89,6 +92,8 @@ def _split_override(override: str) -> tuple[str, Any]:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError([f"'{override}': an override has the form key=value, for example stage2.lr=3e-4"])
+    if " #" in f" {value}" and value.lstrip()[:1] not in _YAML_MARKS:
+        return key, value  # in a file it would begin a comment; on a command line it is part of a path or name
     try:
         return key, read_yaml(value)
     except (yaml.YAMLError, ValueError, RecursionError):

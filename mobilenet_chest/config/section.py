@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from mobilenet_chest.config.yaml_text import is_decimal
+
+MOST_LETTERS = 200
+"""Longest name of a study or MLflow experiment. MLflow's columns hold 250 letters in PostgreSQL (SQLite does not count
+them), and names of runs are made of the study's name, with the numbers of trial, seed and fold."""
+
+
+def _one_line(value: str) -> str:
+    if not value.isprintable() or value != value.strip():
+        raise ValueError(f"{value!r} has a line break, another invisible sign, or blanks at an end; remove them")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS), AfterValidator(_one_line)]
+"""A name that databases, folders and terminals show as it is."""
 
 
 class Section(BaseModel):

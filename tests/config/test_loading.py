@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -141,3 +142,11 @@ def test_yaml_there_and_back(loaded: Loaded, experiment: Path, text: str) -> Non
     assert again == config
     assert again.digest() == config.digest()
     assert to_yaml(again) == to_yaml(config)
+
+
+@pytest.mark.parametrize("path", ["/x/a #b/c.npz", "/x/a=b.npz", "#c.npz", "/x/a: 100%/c.npz", "/x/'a'.npz"])
+def test_an_override_takes_a_path_as_it_is(loaded: Loaded, path: str) -> None:
+    if ": " not in path:
+        assert loaded("name: x\n", f"data.path={path}").data.path == Path(path).absolute()
+    assert loaded("name: x\n", f"data.path={json.dumps(path)}").data.path == Path(path).absolute()
+    assert loaded("name: x\n", "model.hidden=[3, 4]  # two").model.hidden == (3, 4)
