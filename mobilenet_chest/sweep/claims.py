@@ -37,8 +37,13 @@ def direction_of(study: optuna.Study) -> Direction:
 
 
 def ranked_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the complete trials, the best value of the study's metric first; of equal ones the earlier first."""
+    """Return the complete trials, the best value of the study's metric first; of equal ones the earlier first.
+
+    Trials whose run was deleted in MLflow are left out: nothing could be done with the best of them.
+    """
     complete, direction = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)), direction_of(study)
+    if gone := study.user_attrs.get(attributes.GONE):
+        complete = [trial for trial in complete if trial.number not in gone]
     return sorted(complete, key=lambda trial: (-as_score(trial.values[0], direction), trial.number))
 
 
