@@ -13,6 +13,7 @@ from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.splits import check_split
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage
 from mobilenet_chest.sweep.stored_study import check_same_experiment, find_study
+from mobilenet_chest.tracking.locations import check_experiment
 from mobilenet_chest.tracking.store import check_reachable
 from mobilenet_chest.training.stages import Prepared, check_single_images, prepare
 
@@ -37,6 +38,7 @@ def check(config: Config, storage: str | None = None) -> Prepared:
         grid_points(config)
     check_storage(storage or DEFAULT)
     check_reachable()
+    check_experiment(config.experiment)
     prepared = prepare(config)
     check_split(config)
     _check_blocks(config, prepared.model.block_count)
