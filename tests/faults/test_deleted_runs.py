@@ -63,5 +63,5 @@ def test_the_run_of_the_best_trial(here: Path, tiny_search: Make, for_good: bool
         return
     assert second.best.run_id is not None
     remove(second.best.run_id, for_good)
-    with pytest.raises(SweepFailed, match="deleted in MLflow"):
+    with pytest.raises(SweepFailed, match="not in MLflow any more"):
         run_sweep(config)
