@@ -51,11 +51,18 @@ def split_arguments(arguments: list[str] | None) -> tuple[list[Path], list[str]]
     overrides: list[str] = []
     for text in arguments or []:
         key, equals, _ = text.partition("=")
-        if equals and "/" not in key and not Path(text).is_file():
+        if equals and "/" not in key and not _is_file(text):
             overrides.append(text)
         else:
             files.append(Path(text))
     return files, overrides
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a sign that none has
+        return False
 
 
 def load_experiment(arguments: list[str] | None, default: Path | None = None, extra: Sequence[str] = ()) -> Config:

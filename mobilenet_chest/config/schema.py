@@ -72,6 +72,8 @@ class DataConfig(Section):
             return None
         if not str(value).isprintable():  # nor can MLflow store what is no valid UTF-8
             raise ValueError(f"{str(value)!a} has signs that cannot be shown or stored; rename the file or folder")
+        if any(len(part.encode()) > 255 for part in value.parts):
+            raise ValueError(f"'{str(value)[:40]}…' has a name of more than 255 bytes; no file has one")
         return value.expanduser().absolute()
 
     @model_validator(mode="after")

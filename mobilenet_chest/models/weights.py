@@ -87,8 +87,14 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: The file is missing, damaged, or holds anything but named tensors.
     """
-    if not path.is_file():
-        raise WeightsError(f"model.weights: no file {path}; give 'imagenet', 'none' or the path of a state dict")
+    try:
+        there = path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        there = False
+    if not there:
+        raise WeightsError(
+            f"model.weights: no file {str(path)[:200]}; give 'imagenet', 'none' or the path of a state dict"
+        )
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -59,3 +59,5 @@ def test_files_with_an_equals_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     files, overrides = split_arguments(["lr=1.yaml", "folder/b=2.yaml", "/a=b/c.yaml", "seed=3", "data.path=a/b=c.npz"])
     assert files == [Path("lr=1.yaml"), Path("folder/b=2.yaml"), Path("/a=b/c.yaml")]
     assert overrides == ["seed=3", "data.path=a/b=c.npz"]
+    long = f"tracking.experiment={'x' * 600}"
+    assert split_arguments([long, "name=\0"]) == ([], [long, "name=\0"])

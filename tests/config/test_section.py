@@ -77,3 +77,5 @@ def test_names_of_any_form() -> None:
 def test_a_path_that_cannot_be_stored_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"data\.path: .*rename the file"):
         parse({"name": "x", "data": {"path": "caf\udce9.npz"}})
+    with pytest.raises(ConfigError, match="more than 255 bytes"):
+        parse({"name": "x", "data": {"path": "a/" + "x" * 300}})

@@ -155,3 +155,8 @@ def test_own_checkpoints_are_told_apart(published: State) -> None:
     model = build_model(ModelConfig(name=NAME, weights="none", hidden=(8,)), 1)
     assert is_own(model.state_dict(), model.backbone)
     assert not is_own(published, model.backbone)
+
+
+def test_a_path_that_no_file_can_have() -> None:
+    for name in ("x" * 600, "a\0b"):
+        assert "no file" in refusal(Path(name))
