@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mobilenet_chest.home import ensure_home
+
 if TYPE_CHECKING:
     from mobilenet_chest.config import Config, load
     from mobilenet_chest.sweep import run_sweep
@@ -29,6 +31,8 @@ _HOMES = {
     "RunResult": "two_stage",
     "train": "two_stage",
 }
+
+ensure_home()
 
 
 def __getattr__(name: str) -> Any:

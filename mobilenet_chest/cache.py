@@ -166,6 +166,19 @@ def writing() -> Iterator[None]:
         ) from error
 
 
+def file_state(path: Path) -> list[int]:
+    """Return what changes when a file does: size, time of change, place on the disk, and time of the status change.
+
+    A program can give a rebuilt file its old size and time of change, as ``cp -p``, ``rsync -t`` and ``touch -r`` do.
+    It cannot set the time of the status change.
+
+    Raises:
+        OSError: There is no such file.
+    """
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns]
+
+
 def source_digest(*names: str) -> str:
     """Return the SHA-256 (first 16 hex digits) of source files: a result holds for the code that made it.
 

@@ -247,3 +247,14 @@ def test_what_a_killed_writer_left_goes_with_the_next_entry(cache_folder: Path, 
         assert left.exists()  # its writer lives
     put("c")
     assert not left.exists()
+
+
+def test_a_file_rebuilt_with_its_old_size_and_time_has_another_state(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    path.write_bytes(b"old")
+    status, before = path.stat(), cache.file_state(path)
+    assert cache.file_state(path) == before
+    path.write_bytes(b"new")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    assert cache.file_state(path) != before

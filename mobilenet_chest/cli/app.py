@@ -7,6 +7,7 @@ import gc
 import signal
 
 from mobilenet_chest import interrupts
+from mobilenet_chest.cli.encoding import replace_unknown_signs
 from mobilenet_chest.cli.lazy import lazy_group, load_command
 
 PACKAGE = "mobilenet_chest.cli"
@@ -47,6 +48,7 @@ def main(command: str | None = None) -> None:
         command: Take ``sys.argv`` as the arguments of this command, as ``sweep.py`` and ``train.py`` do.
     """
     interrupts.install(signal.SIGINT, signal.SIGTERM)
+    replace_unknown_signs()
     # the interpreter's last collection walks all objects of torch and mlflow, which takes more than a second
     atexit.register(gc.freeze)
     if command is None:

@@ -45,9 +45,26 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 
 
 def split_arguments(arguments: list[str] | None) -> tuple[list[Path], list[str]]:
-    """Return the files among positional arguments, and the overrides, which have a ``=``."""
-    arguments = arguments or []
-    return [Path(text) for text in arguments if "=" not in text], [text for text in arguments if "=" in text]
+    """Return the files among positional arguments, and the overrides: a dotted path of fields, ``=`` and a value.
+
+    A file may have a ``=`` in its name or folder: what exists, or has a ``/`` before it, is a file.
+    """
+    files: list[Path] = []
+    overrides: list[str] = []
+    for text in arguments or []:
+        key, equals, _ = text.partition("=")
+        if equals and "/" not in key and not _is_file(text):
+            overrides.append(text)
+        else:
+            files.append(Path(text))
+    return files, overrides
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a sign that none has
+        return False
 
 
 def load_experiment(arguments: list[str] | None, default: Path | None = None, extra: Sequence[str] = ()) -> Config:

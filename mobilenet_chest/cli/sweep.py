@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -113,7 +114,7 @@ def print_sweep(config: Config, result: SweepResult, as_json: bool) -> None:
     _print_best(config, result)
     line("next: mlflow ui")
     # a trial of folds has a model for each fold; promote needs the ensemble of them
-    line(f"      mobilenet-chest {'ensemble' if config.study.trainings > 1 else 'promote'} {result.study}")
+    line(f"      mobilenet-chest {'ensemble' if config.study.trainings > 1 else 'promote'} {shlex.quote(result.study)}")
 
 
 def _document(config: Config, result: SweepResult) -> dict[str, Any]:

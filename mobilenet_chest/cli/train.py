@@ -16,6 +16,7 @@ from mobilenet_chest.errors import WriteFailed
 from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.selection.resume import find_resume_point
+from mobilenet_chest.tracking.locations import check_experiment
 from mobilenet_chest.tracking.store import check_reachable
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.stages import prepare
@@ -36,6 +37,7 @@ def train(
     with exit_codes():
         config = load_experiment(arguments)
         check_reachable()
+        check_experiment(config.experiment)
         prepared = prepare(config)
         if dry_run:
             print_dry_run(config, prepared, as_json)

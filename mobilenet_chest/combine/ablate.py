@@ -14,6 +14,7 @@ import yaml
 from mobilenet_chest.combine.distill import DEFAULT_WEIGHT, teacher_logits
 from mobilenet_chest.combine.members import Member, ProgressDisplay, no_display, train_members
 from mobilenet_chest.config import Config, flatten, with_values
+from mobilenet_chest.config.yaml_text import read_yaml
 from mobilenet_chest.errors import ConfigError, nearest
 
 USUAL_VALUES: Mapping[str, Any] = {
@@ -111,7 +112,7 @@ def parse_choices(text: str) -> list[Settings]:
             path, equals, value = setting.strip().partition("=")
             if equals:
                 try:
-                    choice[path] = yaml.safe_load(value)
+                    choice[path] = read_yaml(value)
                 except (yaml.YAMLError, ValueError, RecursionError):
                     problems.append(f"--over {setting.strip()}: the value is not valid YAML; quote it")
             elif path in USUAL_VALUES:

@@ -13,7 +13,11 @@ from mobilenet_chest.config.paths import assign
 from mobilenet_chest.config.problems import problem
 from mobilenet_chest.config.schema import Config
 from mobilenet_chest.config.search_space import check_search
+from mobilenet_chest.config.yaml_text import read_yaml, write_yaml
 from mobilenet_chest.errors import ConfigError
+
+_YAML_MARKS = ("'", '"', "[", "{", "&", "*", "!", "|", ">", "%", "@", "`")
+"""What values that are no plain words begin with."""
 
 
 def load(path: Path | str | None, overrides: Sequence[str] = ()) -> Config:
@@ -65,18 +69,7 @@ def with_values(config: Config, values: Mapping[str, Any]) -> Config:
 
 def to_yaml(config: Config) -> str:
     """Return the resolved experiment as YAML that :func:`load` reads back to an equal experiment."""
-    return yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True)
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice: YAML would take the last one, and hide the other."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(k, deep=True) for k, _ in node.value if k.tag != "tag:yaml.org,2002:merge"]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+    return write_yaml(config.resolved())
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -87,7 +80,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: cannot be read as a YAML experiment: {error}"]) from None
     try:
-        fields = yaml.load(text, Loader=_UniqueKeyLoader)
+        fields = read_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError([f"{path}: not valid YAML: {' '.join(str(error).split())}"]) from None
     if not isinstance(fields, dict):
@@ -99,7 +92,9 @@ def _split_override(override: str) -> tuple[str, Any]:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError([f"'{override}': an override has the form key=value, for example stage2.lr=3e-4"])
+    if " #" in f" {value}" and value.lstrip()[:1] not in _YAML_MARKS:
+        return key, value  # in a file it would begin a comment; on a command line it is part of a path or name
     try:
-        return key, yaml.load(value, Loader=_UniqueKeyLoader)
+        return key, read_yaml(value)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError([f"'{override}': the value is not valid YAML; quote it, for example '{key}=\"…\"'"]) from None

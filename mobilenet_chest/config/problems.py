@@ -32,6 +32,8 @@ def problem(detail: ErrorDetails, source: str, overridden: Sequence[str] = ()) -
         message = detail["msg"].removeprefix("Value error, ")
         return f"{where}: {path + ': ' if path else ''}{message}"
     requirement = "must be a section with fields" if detail["type"] == "model_type" else _requirement(detail["msg"])
+    if detail["type"] == "string_too_long":  # hundreds of letters would hide what is wrong
+        return f"{where}: {path}: {requirement}, not {len(detail['input'])}: {detail['input'][:40]!r}…"
     return f"{where}: {path}: {requirement}, not {detail['input']!r}"
 
 

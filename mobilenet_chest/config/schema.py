@@ -17,7 +17,7 @@ from mobilenet_chest.config.gates import GatesConfig
 from mobilenet_chest.config.metrics import EpochMetric
 from mobilenet_chest.config.recipe import AugmentConfig, LossConfig, OptimizerConfig, Stage1Config, Stage2Config
 from mobilenet_chest.config.search import Distribution, StudyConfig
-from mobilenet_chest.config.section import Section
+from mobilenet_chest.config.section import Name, Section
 from mobilenet_chest.errors import allowed_names
 
 MODEL_NAMES = (
@@ -96,7 +96,13 @@ class DataConfig(Section):
     @classmethod
     def _full_path(cls, value: Path | None) -> Path | None:
         # absolute, so that a run's recorded experiment can be read again from any folder
-        return None if value is None else value.expanduser().absolute()
+        if value is None:
+            return None
+        if not str(value).isprintable():  # nor can MLflow store what is no valid UTF-8
+            raise ValueError(f"{str(value)!a} has signs that cannot be shown or stored; rename the file or folder")
+        if any(len(part.encode()) > 255 for part in value.parts):
+            raise ValueError(f"'{str(value)[:40]}…' has a name of more than 255 bytes; no file has one")
+        return value.expanduser().absolute()
 
     @model_validator(mode="before")
     @classmethod
@@ -213,7 +219,7 @@ class EvaluationConfig(Section):
 class TrackingConfig(Section):
     """What is logged to MLflow in addition; MLflow's environment variables say where to."""
 
-    experiment: str | None = Field(None, min_length=1, description="Name of the MLflow experiment; `name` when unset.")
+    experiment: Name | None = Field(None, description="Name of the MLflow experiment; `name` when unset.")
     keep_checkpoints: int = Field(3, ge=0, description="A sweep keeps the checkpoints of this many best trials.")
     plots: bool = Field(True, description="Draw the plots of each run; a second of a sweep's trial, and 0.2 MB.")
     system_metrics: bool = Field(False, description="Log CPU, memory and GPU use of each run.")

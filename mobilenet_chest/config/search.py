@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from mobilenet_chest.config.metrics import EPOCH_METRICS, FINAL_METRICS, CostMetric, Direction, best_direction
-from mobilenet_chest.config.section import Section
+from mobilenet_chest.config.section import Name, Section
 from mobilenet_chest.errors import allowed_names
 
 DEFAULT_FOLDS = 5
@@ -25,7 +25,7 @@ class Distribution(Section):
     log: bool = Field(False, description="Sample the logarithm uniformly.")
     step: float | None = Field(None, gt=0, description="Distance between allowed values.")
     choices: tuple[Choice, ...] | None = Field(None, min_length=1, description="The values, instead of a range.")
-    when: dict[str, Scalar] = Field(
+    when: dict[str, Choice] = Field(
         {}, description="Search the field only where these searched fields have these values."
     )
 
@@ -58,7 +58,7 @@ class ConfirmConfig(Section):
 class StudyConfig(Section):
     """The study: number of trials, sampler, pruner, rows, metric and confirmation."""
 
-    name: str | None = Field(None, min_length=1, description="Name of the study; `name` when unset.")
+    name: Name | None = Field(None, description="Name of the study; `name` when unset.")
     trials: int = Field(20, ge=1, description="Number of trials; running the sweep again continues up to this number.")
     max_retries: int = Field(
         3, ge=0, description="How often a trial whose worker died is run again before it counts as failed."

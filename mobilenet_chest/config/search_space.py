@@ -33,6 +33,8 @@ def check_search(config: Config, source: str) -> dict[str, Distribution]:
         raise ConfigError([f"{source}: search.{line}" for line in lines])
     base = config.model_dump(mode="json", exclude={"search"})
     search = {path: _with_field_types(path, distribution, base) for path, distribution in config.search.items()}
+    if lines := _condition_problems(search):
+        raise ConfigError([f"{source}: search.{line}" for line in lines])
     problems = [
         f"{source}: search.{path}: choices {list(distribution.choices)} holds a value twice; remove one"
         for path, distribution in search.items()
@@ -57,15 +59,21 @@ def active(search: Mapping[str, Distribution], values: Mapping[str, Any]) -> Ite
 
 
 def _path_problems(config: Config) -> list[str]:
-    """Return what is wrong with paths and conditions."""
+    """Return which paths are no fields to search."""
     problems: list[str] = []
     allowed = searchable_paths()
-    for path, distribution in config.search.items():
+    for path in config.search:
         if path not in allowed:
             hint = nearest(path, allowed) or ";"
             problems.append(f"{path}: no such field to search{hint} `mobilenet-chest schema` lists all")
+    return problems
+
+
+def _condition_problems(search: Mapping[str, Distribution]) -> list[str]:
+    problems: list[str] = []
+    for path, distribution in search.items():
         for parent, value in distribution.when.items():
-            condition = config.search.get(parent)
+            condition = search.get(parent)
             if condition is None or condition.choices is None:
                 problems.append(f"{path}: when: '{parent}' must itself be searched by choices; add search.{parent}")
             elif value not in condition.choices:
@@ -77,11 +85,25 @@ def _path_problems(config: Config) -> list[str]:
 
 
 def _range_problems(config: Config) -> list[str]:
-    return [
-        f"{path}: the field takes names or fixed values, so a range cannot be searched; give choices"
-        for path, distribution in config.search.items()
-        if distribution.choices is None and not is_number_field(path)
-    ]
+    """Return which ranges their fields cannot take."""
+    problems = []
+    for path, distribution in config.search.items():
+        if distribution.choices is not None:
+            continue
+        if not is_number_field(path):
+            problems.append(
+                f"{path}: the field takes names or fixed values, so a range cannot be searched; give choices"
+            )
+        elif is_integer_field(path):
+            for name in ("low", "high", "step"):
+                value = getattr(distribution, name)
+                if value is not None and value != int(value):
+                    whole = max(1, round(value)) if name == "step" else round(value)
+                    problems.append(
+                        f"{path}: {name} {value:g} is not a whole number, and the field takes whole numbers only; "
+                        f"write {name}: {whole}"
+                    )
+    return problems
 
 
 def _combination_problems(search: Mapping[str, Distribution], base: Mapping[str, Any]) -> list[str]:
@@ -106,19 +128,24 @@ def _with_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str
 
 
 def _with_field_types(path: str, distribution: Distribution, base: Mapping[str, Any]) -> Distribution:
-    """Return a distribution with its choices as the field holds them: YAML reads ``1e-3`` as text."""
-    if distribution.choices is None:
-        return distribution
-    typed: list[Choice] = []
-    for choice in distribution.choices:
-        try:
-            resolved = Config.model_validate(_with_values(base, {path: choice})).resolved()
-        except ValidationError:
-            typed.append(choice)  # _combination_problems reports it, with the conditions applied
-            continue
-        value = flatten(resolved)[path]
-        typed.append(tuple(value) if isinstance(value, list) else value)
-    return distribution.model_copy(update={"choices": tuple(typed)})
+    """Return a distribution with its choices, and the values of its conditions, as their fields hold them.
+
+    A field takes the quoted number ``"1e-3"`` as 0.001, and so a condition on it has to be compared as a number too.
+    """
+    typed: dict[str, Any] = {
+        "when": {parent: _as_field_holds(parent, value, base) for parent, value in distribution.when.items()}
+    }
+    if distribution.choices is not None:
+        typed["choices"] = tuple(_as_field_holds(path, choice, base) for choice in distribution.choices)
+    return distribution.model_copy(update=typed)
+
+
+def _as_field_holds(path: str, choice: Choice, base: Mapping[str, Any]) -> Choice:
+    try:
+        value = flatten(Config.model_validate(_with_values(base, {path: choice})).resolved())[path]
+    except (ValidationError, ConfigError, KeyError):
+        return choice  # the problems of combinations and conditions name it
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _corners(search: Mapping[str, Distribution]) -> Iterator[dict[str, Any]]:

@@ -197,7 +197,7 @@ def _cached_split(source: Path | None, name: SplitName, config: DataConfig, task
     if cache.folder() is None or (source is not None and not source.exists()):
         return _read_split(_open(source, config), name, config, task)
     parts = {
-        "file": None if source is None else [str(source), source.stat().st_size, source.stat().st_mtime_ns],
+        "file": None if source is None else [str(source), *cache.file_state(source)],
         "dataset": task.info.task,
         "labels": task.info.label_names,
         "split": name,

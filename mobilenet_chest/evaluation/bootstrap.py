@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -207,11 +207,18 @@ def bootstrap_distributions(
         return []
     strata, unit_of_row = _strata(labels, groups)
     units, n = np.concatenate(strata), len(labels)
-    left_out = ((unit_of_row != units[rows, None]).astype(np.float64) for rows in _blocks(len(units), n))
-    drawn, jackknifed = (
-        np.concatenate([np.stack([statistic(weights) for statistic in statistics]) for weights in sets], axis=1)
-        for sets in (bootstrap_weights(labels, groups, draws, seed), left_out)
-    )
+    # without the only unit of a stratum a class may be empty; such a unit says nothing of the spread, and is not used
+    others = np.concatenate([np.full(len(stratum), len(stratum) > 1) for stratum in strata])
+    kept = units[others]
+    left_out = ((unit_of_row != kept[rows, None]).astype(np.float64) for rows in _blocks(len(kept), n))
+
+    def over(sets: Iterable[Weights]) -> Floats:
+        blocks = [np.stack([statistic(weights) for statistic in statistics]) for weights in sets]
+        return np.concatenate([np.empty((len(statistics), 0)), *blocks], axis=1)
+
+    drawn = over(bootstrap_weights(labels, groups, draws, seed))
+    jackknifed = np.full((len(statistics), len(units)), math.nan)
+    jackknifed[:, others] = over(left_out)
     ends = np.cumsum([len(stratum) for stratum in strata])[:-1]
     once = np.ones((1, n))
     return [

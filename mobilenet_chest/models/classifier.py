@@ -22,6 +22,7 @@ class Backbone:
         features: Width of the output.
         blocks: Names of submodules, a tuple for each block. The module is all of them in order, then ``pool``.
         pool: Names of the submodules that turn the last block's output into (n, features).
+        published: What the names of tensors begin with in the network as it is published, and what with here.
         mean: Mean of each colour channel, of pixels scaled to 0..1.
         std: Standard deviation of each colour channel.
     """
@@ -30,6 +31,7 @@ class Backbone:
     features: int
     blocks: tuple[tuple[str, ...], ...] = (("",),)
     pool: tuple[str, ...] = ()
+    published: tuple[str, str] = ("", "")
     mean: tuple[float, ...] = IMAGENET[0]
     std: tuple[float, ...] = IMAGENET[1]
 

@@ -13,6 +13,9 @@ from mobilenet_chest.errors import DataError, MissingExtraError, WeightsError
 
 WAYS_OUT = "or set model.weights to 'none' (random start) or to the path of a state dict (.pt, .pth, .safetensors)"
 
+WRAPPERS = ("model", "state_dict", "model_state_dict", "net", "network", "weights")
+"""Entries under which training programs, this one included, save the state dict among other things."""
+
 
 def torchvision_weights(url: str) -> dict[str, Tensor]:
     """Return the state dict at one of torchvision's weight URLs, stored where torch.hub stores it.
@@ -84,8 +87,14 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: The file is missing, damaged, or holds anything but named tensors.
     """
-    if not path.is_file():
-        raise WeightsError(f"model.weights: no file {path}; give 'imagenet', 'none' or the path of a state dict")
+    try:
+        there = path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        there = False
+    if not there:
+        raise WeightsError(
+            f"model.weights: no file {str(path)[:200]}; give 'imagenet', 'none' or the path of a state dict"
+        )
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -97,8 +106,8 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{path}: not a state dict that can be loaded safely ({reason}); save one with "
                            "torch.save(model.state_dict(), path) or as .safetensors") from error  # fmt: skip
-    if isinstance(loaded, Mapping) and isinstance(loaded.get("model"), Mapping):
-        loaded = loaded["model"]  # one of our own checkpoints
+    while isinstance(loaded, Mapping) and (inner := [key for key in WRAPPERS if isinstance(loaded.get(key), Mapping)]):
+        loaded = loaded[inner[0]]
     if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
         raise WeightsError(f"{path}: holds {type(loaded).__name__} with values that are not tensors, not a state dict")
     return dict(loaded)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mobilenet_chest.config import ModelConfig
-from mobilenet_chest.errors import ConfigError, MissingExtraError
+from mobilenet_chest.errors import ConfigError, MissingExtraError, WeightsError
+from mobilenet_chest.models import foreign
 from mobilenet_chest.models import weights as pretrained
 from mobilenet_chest.models.classifier import Backbone, Classifier
 from mobilenet_chest.models.head import build_head, build_neck
@@ -21,6 +22,9 @@ from mobilenet_chest.models.stem import adapt_to_gray
 RANDOM_START_MOMENTUM = 0.1
 """BatchNorm momentum for training from random weights. torchvision's MobileNetV3 has 0.01, for runs of 10^5 steps.
 After 300 steps 5% of the running statistics would still be their initial values, and validation meaningless."""
+
+IN_FEATURES = ("features.", "0.")
+"""Names of torchvision's networks whose ``features`` are the first layer of a sequence here."""
 
 
 def build_model(config: ModelConfig, channels: int) -> Classifier:
@@ -46,8 +50,8 @@ def build_model(config: ModelConfig, channels: int) -> Classifier:
                 module.momentum = RANDOM_START_MOMENTUM
     mean, std = backbone.mean, backbone.std
     gray = channels == 1
+    own_state = _load_file(config, backbone, gray)
     if gray:
-        adapt_to_gray(backbone.module, config.stem)
         mean, std = (sum(mean) / 3,), (sum(std) / 3,)
     head: nn.Module = build_head(backbone.features, config.hidden, config.dropout)
     neck = build_neck(backbone.features, config.pooling, config.attention)
@@ -58,10 +62,39 @@ def build_model(config: ModelConfig, channels: int) -> Classifier:
         backbone.module.add_module("neck", neck)
         backbone = replace(backbone, pool=("neck",))
     model = Classifier(backbone, head, mean, std, gray and config.stem == "repeat", config.name)
-    if config.weights not in ("imagenet", "none"):
-        path = Path(config.weights).expanduser()
-        pretrained.load_into(model, pretrained.load_state_dict(path), str(path))
+    if own_state is not None:
+        pretrained.load_into(model, own_state, config.weights)
     return model.to(memory_format=torch.channels_last)
+
+
+def _load_file(config: ModelConfig, backbone: Backbone, gray: bool) -> dict[str, Tensor] | None:
+    """Load a file of ``model.weights`` into the backbone, and adapt it to gray images.
+
+    Returns:
+        The file's state dict, where it is one of this package, for the whole model; else ``None``.
+    """
+    state = None
+    if config.weights not in ("imagenet", "none"):
+        state = pretrained.load_state_dict(Path(config.weights).expanduser())
+    if state is not None and foreign.is_own(state, backbone.module):
+        if gray:
+            adapt_to_gray(backbone.module, config.stem)
+        return state
+    try:
+        if state is not None:
+            foreign.load_backbone(backbone, state, config.weights)
+    except WeightsError as colour:
+        if not gray or config.stem == "repeat":
+            raise
+        adapt_to_gray(backbone.module, config.stem)
+        try:
+            foreign.load_backbone(backbone, state or {}, config.weights)  # of a network for gray images
+        except WeightsError:
+            raise colour from None
+        return None
+    if gray:
+        adapt_to_gray(backbone.module, config.stem)
+    return None
 
 
 def parameter_counts(model: Classifier) -> tuple[int, int]:
@@ -101,7 +134,8 @@ def _in_a_row(network: nn.Module, features: int, url: str | None) -> Backbone:
         network.load_state_dict(pretrained.torchvision_weights(url))
     layers = cast(nn.Sequential, network.features)
     blocks = tuple((f"0.{index}",) for index in range(len(layers)))
-    return Backbone(nn.Sequential(layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(1)), features, blocks, pool=("1", "2"))
+    pooled = nn.Sequential(layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(1))
+    return Backbone(pooled, features, blocks, pool=("1", "2"), published=IN_FEATURES)
 
 
 def _resnet50(imagenet: bool, drop_path: float | None) -> Backbone:
@@ -130,7 +164,7 @@ def _densenet121(imagenet: bool, drop_path: float | None) -> Backbone:
     stem, last = ("0.conv0", "0.norm0", "0.relu0", "0.pool0"), ("0.denseblock4", "0.norm5", "1")
     middle = ("0.denseblock1", "0.transition1", "0.denseblock2", "0.transition2", "0.denseblock3", "0.transition3")
     blocks = (stem, *((name,) for name in middle), last)
-    return Backbone(pooled, features=1024, blocks=blocks, pool=("2", "3"))
+    return Backbone(pooled, features=1024, blocks=blocks, pool=("2", "3"), published=IN_FEATURES)
 
 
 def _efficientnet_lite0(imagenet: bool, drop_path: float | None) -> Backbone:

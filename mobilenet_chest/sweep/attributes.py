@@ -17,6 +17,9 @@ MAX_RETRIES = "max_retries"
 REPORTED_TRIALS = "reported_trials"
 """Of a study: how many trials its run in MLflow shows in its leaderboard and plots."""
 
+GONE = "gone"
+"""Of a study: numbers of the trials whose run was deleted in MLflow; none of them is the best trial."""
+
 CONFIRMED = "confirmed"
 """Of a study: the confirmation that its run in MLflow shows."""
 

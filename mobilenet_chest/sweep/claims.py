@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import optuna
@@ -15,7 +16,9 @@ from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.lease import revocable, worker_record
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.optuna_adapter import queued_values, set_attributes, stored_trial
-from mobilenet_chest.sweep.space import Values, suggest
+from mobilenet_chest.sweep.space import Values, outside, suggest
+
+logger = logging.getLogger(__name__)
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -34,8 +37,13 @@ def direction_of(study: optuna.Study) -> Direction:
 
 
 def ranked_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the complete trials, the best value of the study's metric first; of equal ones the earlier first."""
+    """Return the complete trials, the best value of the study's metric first; of equal ones the earlier first.
+
+    Trials whose run was deleted in MLflow are left out: nothing could be done with the best of them.
+    """
     complete, direction = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)), direction_of(study)
+    if gone := study.user_attrs.get(attributes.GONE):
+        complete = [trial for trial in complete if trial.number not in gone]
     return sorted(complete, key=lambda trial: (-as_score(trial.values[0], direction), trial.number))
 
 
@@ -71,9 +79,8 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
     with exclusive(url):
         trials = study.get_trials(deepcopy=False)
         tried = [t.params for t in trials if _counts_or_runs(t)]
-        for last_try in (False,) * DUPLICATE_TRIES + (True,):
-            if not has_claimable(study.get_trials(deepcopy=False), config):
-                return None
+        tries = 0
+        while has_claimable(study.get_trials(deepcopy=False), config):
             trial = study.ask()
             trial.set_user_attr(attributes.WORKER, worker_record(config.study.lease_seconds))
             # a database that committed the queueing and then lost the connection was asked a second time
@@ -83,12 +90,18 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
             ):
                 fail_trial(study, trial, "queued twice")
                 continue
+            foreign = outside(config.search, queued_values(stored_trial(study, trial)))
+            if foreign is not None:
+                logger.warning("trial %d is not run: it was queued with %s", trial.number, foreign)
+                fail_trial(study, trial, f"it was queued with {foreign}")
+                continue
             values = suggest(trial, config.search)
-            if trial.params not in tried or last_try or attributes.RETRY_OF in trial.user_attrs:
+            tries += 1
+            if trial.params not in tried or tries > DUPLICATE_TRIES or attributes.RETRY_OF in trial.user_attrs:
                 return trial, values
             # the same values and seed would give the same result: not worth a training (in small spaces only)
             fail_trial(study, trial, "these values had been tried already")
-    raise AssertionError("unreachable: the last try returns")
+        return None
 
 
 def fail_trial(study: optuna.Study, trial: Trial | FrozenTrial, reason: str) -> None:

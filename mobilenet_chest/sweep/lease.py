@@ -22,8 +22,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from mobilenet_chest.errors import OwnershipLost, SweepFailed, WriteFailed
 from mobilenet_chest.liveness import Heartbeat, Watch
 from mobilenet_chest.sweep import attributes
-from mobilenet_chest.sweep.locks import advisory_lock, exclusive, is_sqlite, lock_engine, lock_file
+from mobilenet_chest.sweep.locks import advisory_lock, exclusive, lock_engine, lock_file
 from mobilenet_chest.sweep.optuna_adapter import set_attributes, stored_trial, trial_id
+from mobilenet_chest.tracking.database import is_sqlite
 from mobilenet_chest.tracking.provenance import identity, process_alive
 
 BEATS = 4

@@ -11,6 +11,7 @@ import sqlalchemy
 
 from mobilenet_chest import file_lock
 from mobilenet_chest.sweep.retries import with_retries
+from mobilenet_chest.tracking.database import is_sqlite, sqlite_file
 
 CLAIMS = "claims"
 """Name of the lock for claiming trials and for repairs."""
@@ -44,14 +45,9 @@ def exclusive(url: str, name: str = CLAIMS, wait: bool = True) -> Iterator[bool]
         engine.dispose()
 
 
-def is_sqlite(url: str) -> bool:
-    """Whether the storage is a file."""
-    return sqlalchemy.make_url(url).get_backend_name() == "sqlite"
-
-
 def lock_file(url: str, name: str) -> Path:
     """Return the path of a lock beside an SQLite database."""
-    database = Path(sqlalchemy.make_url(url).database or "optuna.db").absolute()
+    database = (sqlite_file(url) or Path("optuna.db")).resolve()  # the same file has one lock, however it is named
     return database.with_name(f"{database.name}.lock" if name == CLAIMS else f"{database.name}.{name}.lock")
 
 

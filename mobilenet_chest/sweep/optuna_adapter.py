@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -17,6 +18,12 @@ from optuna.trial import FrozenTrial, Trial
 
 from mobilenet_chest import interrupts
 from mobilenet_chest.sweep.retries import with_retries
+
+MIGRATIONS = Path(optuna.__file__).parent / "storages" / "_rdb" / "alembic"
+"""Where Optuna keeps the versions of its tables."""
+
+OPTUNA_TABLES = ("studies", "trials", "version_info")
+"""Tables that Optuna's database has had in every version."""
 
 CALLED_BY_CACHE = (
     "_create_new_trial", "_get_best_trial_id", "_get_trials", "_set_trial_param",

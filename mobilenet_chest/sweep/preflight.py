@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from mobilenet_chest.config import Config
+import itertools
+
+from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.errors import ConfigError
+from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.sweep.confirm import missing_trainings
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.splits import check_split
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage
 from mobilenet_chest.sweep.stored_study import check_same_experiment, find_study
+from mobilenet_chest.tracking.locations import check_experiment
 from mobilenet_chest.tracking.store import check_reachable
-from mobilenet_chest.training.stages import Prepared, prepare
+from mobilenet_chest.training.stages import Prepared, check_single_images, prepare
+
+WEIGHTS_MUST_FIT = ("model.name", "model.weights", "model.stem", "model.hidden", "model.pooling", "model.attention")
+"""Fields on which it depends whether a file of weights fits."""
+
+MOST_NETWORKS = 32
+"""Number of combinations of them that are built before a sweep: the first ones."""
 
 
 def check(config: Config, storage: str | None = None) -> Prepared:
@@ -28,9 +38,12 @@ def check(config: Config, storage: str | None = None) -> Prepared:
         grid_points(config)
     check_storage(storage or DEFAULT)
     check_reachable()
+    check_experiment(config.experiment)
     prepared = prepare(config)
     check_split(config)
     _check_blocks(config, prepared.model.block_count)
+    _check_single_images(config, prepared)
+    _check_weights(config, prepared.data.channels)
     check_same_experiment(config, storage or DEFAULT)
     return prepared
 
@@ -53,6 +66,26 @@ def remaining_confirmations(config: Config, storage: str | None = None) -> int:
     """Return how many trainings on fresh seeds it would begin after the trials; creates nothing."""
     url = storage or DEFAULT
     return missing_trainings(config, find_study(url, config.study_name), total_trials(config), url)
+
+
+def _check_single_images(config: Config, prepared: Prepared) -> None:
+    """Check that batches of one image can be trained where a trial may have them."""
+    searched = config.search.get("optimizer.batch_size")
+    if searched is not None and 1 in (searched.choices or (searched.low,)):
+        optimizer = config.optimizer.model_copy(update={"batch_size": 1})
+        check_single_images(config.model_copy(update={"optimizer": optimizer}), prepared.model)
+
+
+def _check_weights(config: Config, channels: int) -> None:
+    """Build the network of each combination of searched fields of ``model`` that reads a file of weights."""
+    fields = [path for path in config.search if path in WEIGHTS_MUST_FIT and config.search[path].choices]
+    choices = [config.search[path].choices or () for path in fields]
+    if "model.weights" not in fields and config.model.weights in ("imagenet", "none"):
+        return
+    for values in itertools.islice(itertools.product(*choices), MOST_NETWORKS):
+        network = with_values(config, dict(zip(fields, values, strict=True))).model
+        if network.weights not in ("imagenet", "none"):
+            build_model(network, channels)
 
 
 def _check_blocks(config: Config, count: int) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import mobilenet_chest
 from mobilenet_chest.errors import ClusterError
 from mobilenet_chest.sweep.local_workers import cores
+from mobilenet_chest.tracking.database import backend, is_sqlite
+from mobilenet_chest.tracking.server import is_server
 from mobilenet_chest.tracking.store import masked, tracking_uri
 
 LOCAL = "local"
@@ -95,9 +97,9 @@ def check_shared(storage: str) -> None:
     if len(machines) < 2:
         return
     problem = f"is a file of one machine, and the cluster has several ({', '.join(machines[:4])})"
-    if storage.startswith("sqlite"):
+    if is_sqlite(storage):
         raise ClusterError(f"--storage {storage} {problem}; name a database server: postgresql+psycopg://USER@HOST/DB")
-    if not tracking_uri().startswith(("http:", "https:", "postgresql", "mysql", "mssql")):
+    if not is_server(tracking_uri()) and backend(tracking_uri()) not in ("postgresql", "mysql", "mssql"):
         raise ClusterError(f"tracking store {masked(tracking_uri())} {problem}; set MLFLOW_TRACKING_URI to a server's")
 
 

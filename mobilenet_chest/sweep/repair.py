@@ -43,7 +43,13 @@ def reconcile(study: optuna.Study, url: str, parent_run: str, watch: WorkerWatch
             if counts(trial) and attributes.RUN_ID in trial.user_attrs
         }
         kind = "confirm" if attributes.CONFIRMS in study.user_attrs else "trial"
-        return lines + sync_trial_runs(parent_run, running, states, kind)
+        synced = sync_trial_runs(parent_run, running, states, kind)
+        if synced.gone is not None:
+            gone = [t.number for t in trials if t.user_attrs.get(attributes.RUN_ID) in synced.gone]
+            if gone != study.user_attrs.get(attributes.GONE, []):
+                study.set_user_attr(attributes.GONE, gone)
+                study.set_user_attr(attributes.REPORTED_TRIALS, None)  # the leaderboard changes
+        return lines + synced.lines
 
 
 def free_trials(study: optuna.Study, url: str, watch: WorkerWatch) -> list[str]:

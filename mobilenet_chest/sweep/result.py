@@ -64,6 +64,12 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
     counted = counted_trials(study)
     best = best_trial(study)
     if best is None:
+        if gone := study.user_attrs.get(attributes.GONE):
+            raise SweepFailed(
+                f"study '{config.study_name}': the runs of its trials {', '.join(map(str, gone))} are not in MLflow "
+                "any more; bring them back with `mlflow runs restore`, set MLFLOW_TRACKING_URI to the store that has "
+                "them, or start another study with --study NAME"
+            )
         reasons = [reason for trial in counted if (reason := trial.user_attrs.get(attributes.REASON))]
         cause = f"the last failure: {reasons[-1]}" if reasons else "no trial was begun"
         what = "its first trials all failed" if only_failures(study) else "no trial was completed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,6 +55,37 @@ def to_optuna(path: str, distribution: Distribution) -> BaseDistribution:
 def stored(choice: Choice) -> Scalar | None:
     """Return a choice as Optuna's storage takes it: a list as its JSON text."""
     return json.dumps(choice) if isinstance(choice, list | tuple) else choice
+
+
+def outside(search: Mapping[str, Distribution], values: Mapping[str, Any]) -> str | None:
+    """Return which of the values that a trial was queued with the search space does not have; ``None`` if it has all.
+
+    Another program may queue trials; Optuna takes what it queues with a warning at most.
+    """
+    for path, value in values.items():
+        distribution = search.get(path)
+        if distribution is None:
+            return f"{path} = {value!r}, which is not searched"
+        if not _contains(path, distribution, value):
+            allowed = distribution.model_dump(exclude_defaults=True, exclude={"when"})
+            return f"{path} = {value!r}; allowed: {', '.join(f'{name} {bound}' for name, bound in allowed.items())}"
+    return None
+
+
+def _contains(path: str, distribution: Distribution, value: Any) -> bool:
+    if distribution.choices is not None:
+        same_kind = [c for c in map(stored, distribution.choices) if isinstance(c, bool) == isinstance(value, bool)]
+        return value in same_kind
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return False
+    assert distribution.low is not None
+    assert distribution.high is not None
+    room = 1e-9 * max(abs(distribution.low), abs(distribution.high))
+    if not distribution.low - room <= value <= distribution.high + room:
+        return False
+    step = distribution.step or (1 if is_integer_field(path) and not distribution.log else None)
+    steps = 0.0 if step is None else (value - distribution.low) / step
+    return abs(steps - round(steps)) < 1e-6 and (not is_integer_field(path) or value == int(value))
 
 
 def grid_points(config: Config) -> list[Values]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 
 from mobilenet_chest.errors import MissingExtraError, StudyError
-from mobilenet_chest.sweep.locks import NOTICE_LOSS, exclusive, is_sqlite
-from mobilenet_chest.sweep.optuna_adapter import RetryingStorage
-from mobilenet_chest.tracking.store import database_problem, masked
+from mobilenet_chest.sweep.locks import NOTICE_LOSS, exclusive
+from mobilenet_chest.sweep.optuna_adapter import MIGRATIONS, OPTUNA_TABLES, RetryingStorage
+from mobilenet_chest.tracking.database import age, is_sqlite, read_schema, revisions, sqlite_file
+from mobilenet_chest.tracking.store import database_problem, masked, reason
 
 DEFAULT = "sqlite:///optuna.db"
 
@@ -32,16 +34,43 @@ def check_storage(url: str) -> None:
         # in what is no address a password cannot be found and masked, so nothing of it is shown
         given = "(not shown: it may hold a password)" if "@" in url else masked(url)
         raise StudyError(f"--storage {given}: not a database address; for example {DEFAULT}") from None
-    if backend == "sqlite" and address.database in (None, "", ":memory:"):
+    if backend == "sqlite" and sqlite_file(url) is None:
         raise StudyError(f"--storage {url}: workers cannot share a database in memory; name a file, such as {DEFAULT}")
     if backend not in ("sqlite", "postgresql"):
         raise StudyError(f"--storage {masked(url)}: trials can be claimed safely in sqlite:/// and postgresql:// only")
     try:
-        problem = database_problem(url)
-    except ModuleNotFoundError:
+        problem = database_problem(url) or schema_problem(url)
+    except ModuleNotFoundError as error:
+        if backend == "sqlite":
+            raise StudyError(f"--storage {masked(url)}: needs '{error.name}'; write sqlite:/// instead") from None
         raise MissingExtraError(f"--storage {masked(url)}", "postgresql") from None
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        problem = f"cannot read {masked(url)} ({reason(error)}); bring back a copy of it, or name another"
     if problem is not None:
         raise StudyError(f"--storage: {problem}")
+
+
+def schema_problem(url: str) -> str | None:
+    """Return why Optuna cannot use the tables of a database, with the way out; ``None`` if it can.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: The database cannot be read.
+    """
+    schema = read_schema(url)
+    state = None if schema is None else age(schema, revisions(MIGRATIONS), OPTUNA_TABLES)
+    if state is None or schema is None:
+        return None
+    if state == "older":
+        return (
+            f"the tables of {masked(url)} were made by an older Optuna; copy the database, then type: optuna storage "
+            f"upgrade --storage {masked(url)}"
+        )
+    if state == "newer":
+        return (
+            f"the tables of {masked(url)} were made by a newer Optuna than {optuna.__version__} (version "
+            f"{schema.revision}); type: pip install -U optuna, or name another database"
+        )
+    return f"{masked(url)} holds the tables of another program, such as MLflow; give studies a database of their own"
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -51,13 +80,18 @@ def open_storage(url: str) -> RDBStorage:
         SweepFailed: From each of its calls, if the database stays away; as
             :func:`~mobilenet_chest.sweep.retries.with_retries`.
         WriteFailed: Likewise, if it cannot be written.
+        StudyError: At once, if its tables are of another version of Optuna.
     """
-    if not is_sqlite(url):
-        # pre-ping: a connection lost with a server restart is replaced, not reported as a failed trial
+    # pre-ping: a connection lost with a server restart is replaced, not reported as a failed trial
+    server: dict[str, Any] = {"pool_pre_ping": True, "connect_args": NOTICE_LOSS}
+    file = {"connect_args": {"timeout": LOCK_SECONDS}}
+    try:
         with exclusive(url):
-            return RetryingStorage(url, engine_kwargs={"pool_pre_ping": True, "connect_args": NOTICE_LOSS})
-    with exclusive(url):
-        storage = RetryingStorage(url, engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}})
+            storage = RetryingStorage(url, engine_kwargs=file if is_sqlite(url) else server)
+    except RuntimeError as error:  # tables of another version
+        raise StudyError(f"--storage: {schema_problem(url) or error}") from error
+    if not is_sqlite(url):
+        return storage
     # By default SQLite begins a transaction as a reader and becomes the writer at its first write. Two processes could
     # then read the same queued trial and both claim it (SQLite ignores FOR UPDATE), so each begins as the writer.
     storage.engine.dispose()

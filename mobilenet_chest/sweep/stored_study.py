@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -15,6 +14,7 @@ from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.local_workers import open_study
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.storage import open_storage
+from mobilenet_chest.tracking.database import is_sqlite, sqlite_file
 
 SHOWN = 5
 """How many differing fields an error names."""
@@ -25,7 +25,7 @@ def stored_studies(url: str, name: str | None = None) -> list[optuna.Study]:
 
     A missing SQLite file is not created.
     """
-    if url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).exists():
+    if is_sqlite(url) and ((file := sqlite_file(url)) is None or not file.exists()):
         return []
     storage = open_storage(url)
     names = [each for each in optuna.get_all_study_names(storage) if name in (None, each)]

@@ -28,7 +28,7 @@ from mobilenet_chest.sweep.summary import SweepStatus, status
 from mobilenet_chest.sweep.supervisor import Forecast, forecast
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.store import connect
-from mobilenet_chest.tracking.study_run import open_study_run
+from mobilenet_chest.tracking.study_run import open_study_run, study_run_exists
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
 
 logger = logging.getLogger(__name__)
@@ -156,7 +156,11 @@ def _reported_result(config: Config, study: optuna.Study, url: str, watch: Worke
     run_id, reported = study.user_attrs.get(attributes.RUN_ID), study.user_attrs.get(attributes.REPORTED_TRIALS)
     if run_id is None or reported != len(counted_trials(study)) or reported < total_trials(config):
         return None
+    if not study_run_exists(run_id):
+        return None
     _log(reconcile(study, url, run_id, watch))
+    if study.user_attrs.get(attributes.REPORTED_TRIALS) is None:  # a trial's run was deleted since
+        return None
     settings = config.study.confirm
     if settings is not None and study.user_attrs.get(attributes.CONFIRMED) != settings.model_dump():
         return None
@@ -165,8 +169,14 @@ def _reported_result(config: Config, study: optuna.Study, url: str, watch: Worke
 
 def _open_parent_run(config: Config, study: optuna.Study) -> MlflowTracker:
     connect()
-    parent = open_study_run(config, load_train_val(config.data), study.user_attrs.get(attributes.RUN_ID))
-    study.set_user_attr(attributes.RUN_ID, parent.run_id)
+    earlier = study.user_attrs.get(attributes.RUN_ID)
+    parent = open_study_run(config, load_train_val(config.data), earlier)
+    if parent.run_id != earlier:
+        if earlier is not None:
+            logger.info("study %s: its run %s is deleted in MLflow; %s is its new run", study.study_name, earlier,
+                        parent.run_id)  # fmt: skip
+        study.set_user_attr(attributes.REPORTED_TRIALS, None)  # a new run shows nothing yet
+        study.set_user_attr(attributes.RUN_ID, parent.run_id)
     return parent
 
 

@@ -21,6 +21,7 @@ from mobilenet_chest.models.classifier import Classifier, Ensemble
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS, LAST_FILES
+from mobilenet_chest.tracking.locations import moved_hint
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.progress import Progress
@@ -81,7 +82,7 @@ def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
             why = f": {why_no_model(run)}"
         elif path.startswith(CHECKPOINTS) and (removed := run.data.tags.get(tags.CHECKPOINTS_REMOVED)):
             why = f": {removed}; raise tracking.keep_checkpoints to keep more"
-        raise TrackingError(f"run {run.info.run_id} has no {path}{why}")
+        raise TrackingError(f"run {run.info.run_id} has no {path}{why or moved_hint(run)}")
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as copy:
         try:
             file = Path(download_artifacts(run_id=run.info.run_id, artifact_path=path, dst_path=copy))

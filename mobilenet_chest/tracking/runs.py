@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.config import Config
@@ -153,6 +153,7 @@ def find_runs(client: MlflowClient, reference: str) -> list[Candidate]:
         if study.data.tags.get(tags.STUDY) == reference:
             return [best_of_study(client, study)]
     experiment = client.get_experiment_by_name(reference)
+    _check_not_deleted(client, reference)
     if experiment is not None and experiment.lifecycle_stage == "active":
         candidates = find_all(client, [experiment.experiment_id])
         if not candidates:
@@ -170,6 +171,18 @@ def find_runs(client: MlflowClient, reference: str) -> list[Candidate]:
 
 def _candidate(client: MlflowClient, run: Run) -> Candidate:
     return best_of_study(client, run) if run.data.tags.get(tags.KIND) == "study" else Candidate(run)
+
+
+def _check_not_deleted(client: MlflowClient, name: str) -> None:
+    """Raise where the only run of a study of this name is in MLflow's trash."""
+    ids = all_experiment_ids(client)
+    deleted = client.search_runs(ids, STUDIES, run_view_type=ViewType.DELETED_ONLY, max_results=1000)
+    for study in deleted:
+        if study.data.tags.get(tags.STUDY) == name:
+            raise TrackingError(
+                f"the run of study '{name}' is deleted in MLflow; bring it back with: mlflow runs restore --run-id "
+                f"{study.info.run_id}; or run the study's sweep again, which makes a new one with all its trials"
+            )
 
 
 def find_run(client: MlflowClient, reference: str) -> Candidate:

@@ -21,17 +21,22 @@ from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import TrackingError, TrackingLost
 from mobilenet_chest.tracking.client import answer_within, is_away
+from mobilenet_chest.tracking.database import age, backend, is_sqlite, read_schema, revisions, sqlite_file
+from mobilenet_chest.tracking.server import check_server, is_server
 
 logger = logging.getLogger(__name__)
-
-ANSWER_SECONDS = 5.0
-"""How long a server may take to answer a check of its health."""
 
 REQUEST_SECONDS = 5
 """How long a store may take to answer a request that cannot be kept for later."""
 
 MIGRATIONS_LOCK = 1_296_844_364
 """Key of PostgreSQL's advisory lock on making MLflow's tables; any number that nothing else in the database uses."""
+
+MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
+"""Where MLflow keeps the versions of its tables."""
+
+MLFLOW_TABLES = ("experiments", "runs", "metrics")
+"""Tables that MLflow's database has had in every version."""
 
 REASON_LETTERS = 300
 """Longest reason that a message quotes."""
@@ -110,12 +115,9 @@ def check_reachable() -> None:
         TrackingError: It does not answer, cannot be written, or is a file store, which MLflow no longer has.
     """
     uri = tracking_uri()
-    scheme = uri.partition(":")[0].lower() if ":" in uri else ""
-    if scheme in ("http", "https"):
-        _check_server(uri)
-    elif scheme == "sqlite":
-        _check_database(uri)
-    elif scheme in ("", "file"):
+    if is_server(uri):
+        check_server(uri, masked(uri))
+    elif ":" not in uri or uri.lower().startswith("file:"):
         raise TrackingError(
             f"MLFLOW_TRACKING_URI={masked(uri)}: MLflow has no file store any more; set sqlite:///mlflow.db, a "
             "server's http:// address, or unset the variable"
@@ -170,10 +172,11 @@ def _migration_lock(uri: str) -> Iterator[None]:
     Processes that open a fresh database at once all run its migrations: an SQLite file is unusable afterwards, and most
     of the processes fail at PostgreSQL.
     """
-    if uri.startswith("sqlite:"):
-        with FileLock(f"{sqlite_path(uri)}.lock"):
+    file = sqlite_file(uri) if is_sqlite(uri) else None
+    if file is not None:
+        with FileLock(f"{file.resolve()}.lock"):
             yield
-    elif uri.startswith("postgresql"):
+    elif backend(uri) == "postgresql":
         engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:  # the lock ends with the connection
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({MIGRATIONS_LOCK})")
@@ -209,23 +212,6 @@ def all_experiment_ids(client: MlflowClient) -> list[str]:
     return [str(experiment.experiment_id) for experiment in client.search_experiments(view_type=ViewType.ACTIVE_ONLY)]
 
 
-def sqlite_path(uri: str) -> Path:
-    """Return the file of a ``sqlite:///`` address."""
-    return Path(sqlalchemy.make_url(uri).database or "mlflow.db")
-
-
-def _check_server(uri: str) -> None:
-    try:
-        answer = requests.get(uri.rstrip("/") + "/health", timeout=ANSWER_SECONDS)
-    except requests.RequestException as error:
-        raise TrackingError(
-            f"no tracking server answers at {masked(uri)} ({type(error).__name__}); start one with `mlflow server`, or "
-            "unset MLFLOW_TRACKING_URI to use a local file"
-        ) from error
-    if answer.status_code >= 500:
-        raise TrackingError(f"the tracking server at {masked(uri)} answers HTTP {answer.status_code}; see its own log")
-
-
 def database_problem(uri: str) -> str | None:
     """Return why an SQLAlchemy address cannot be used, or ``None`` if it can; nothing is left behind.
 
@@ -234,8 +220,10 @@ def database_problem(uri: str) -> str | None:
     """
     try:
         url = sqlalchemy.make_url(uri)
-        if url.get_backend_name() == "sqlite":
-            return _file_problem(Path(url.database or "").absolute())
+        if url.get_dialect().is_async:
+            return f"{masked(uri)} names an asynchronous driver; write {backend(uri)}:// without it"
+        if is_sqlite(uri):
+            return _file_problem(uri)
         if "@" in (url.host or ""):  # a part of the password: the driver's message would show it as the host
             return f"{masked(uri)} has one @ too many; write an @ in the user's name or password as %40"
         engine = sqlalchemy.create_engine(url)
@@ -247,26 +235,58 @@ def database_problem(uri: str) -> str | None:
     return None
 
 
-def _file_problem(database: Path) -> str | None:
+def _file_problem(uri: str) -> str | None:
+    file = sqlite_file(uri)
+    if file is None:
+        return f"{masked(uri)} is a database in memory, which no other process sees; name a file"
+    database = file.absolute()
     try:
         with tempfile.TemporaryFile(dir=database.parent):
             pass
         if database.exists():
-            with database.open("r+b") as file:
-                if file.read(16) not in (b"", b"SQLite format 3\0"):
+            with database.open("r+b") as opened:
+                if opened.read(16) not in (b"", b"SQLite format 3\0"):
                     return f"{database} is not an SQLite database; move it away, or name another"
+        engine = sqlalchemy.create_engine(
+            sqlalchemy.make_url(uri).set(database=":memory:").difference_update_query(["uri"])
+        )
+        with engine.connect():  # a wrong value after the ? shows now
+            pass
     except OSError as error:
         return f"cannot write {database.name} in {database.parent} ({error.strerror}); go to a folder you can write"
+    except (TypeError, ValueError) as error:
+        return f"{masked(uri)}: {error}; correct what stands after the ?"
     return None
 
 
 def _check_database(uri: str) -> None:
     try:
-        problem = database_problem(uri)
+        problem = database_problem(uri) or _schema_problem(uri)
     except ModuleNotFoundError as error:
         problem = f"{masked(uri)} needs the driver '{error.name}'; install it"
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        problem = f"cannot read {masked(uri)} ({reason(error)}); bring back a copy of it, or name another"
     if problem is not None:
         raise TrackingError(f"MLflow's database: {problem}, or set MLFLOW_TRACKING_URI")
+
+
+def _schema_problem(uri: str) -> str | None:
+    """Return what MLflow would say of a database's tables, with the way out; ``None`` if it can use them."""
+    schema = read_schema(uri)
+    state = None if schema is None else age(schema, revisions(MIGRATIONS), MLFLOW_TABLES)
+    if state is None or schema is None:
+        return None
+    if state == "older":
+        return (
+            f"the tables of {masked(uri)} were made by an older MLflow; copy the database, then type: mlflow db "
+            f"upgrade {masked(uri)}"
+        )
+    if state == "newer":
+        return (
+            f"the tables of {masked(uri)} were made by a newer MLflow than {mlflow.__version__} (version "
+            f"{schema.revision}); type: pip install -U mlflow"
+        )
+    return f"{masked(uri)} holds the tables of another program, such as Optuna; give MLflow a database of its own"
 
 
 def reason(error: BaseException) -> str:

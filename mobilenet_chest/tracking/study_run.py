@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 from mlflow import MlflowClient
 
@@ -52,7 +53,29 @@ def open_study_run(config: Config, data: TrainVal, run_id: str | None) -> Mlflow
     return tracker
 
 
-def sync_trial_runs(parent: str, running: Collection[int], states: Mapping[str, str], kind: str = "trial") -> list[str]:
+def study_run_exists(run_id: str) -> bool:
+    """Return whether the store has the run of a study, not deleted.
+
+    Raises:
+        TrackingError: The store is away.
+    """
+    with store_required(ANSWER_SECONDS):
+        return run_exists(connect(), run_id)
+
+
+class Synced(NamedTuple):
+    """What was done to bring runs into agreement with their study.
+
+    Attributes:
+        lines: What was changed or cannot be mended, a line each.
+        gone: Runs of trials that are deleted; ``None`` where the store could not be asked.
+    """
+
+    lines: list[str]
+    gone: set[str] | None
+
+
+def sync_trial_runs(parent: str, running: Collection[int], states: Mapping[str, str], kind: str = "trial") -> Synced:
     """Bring the runs of trials into agreement with what their study knows.
 
     Args:
@@ -62,22 +85,43 @@ def sync_trial_runs(parent: str, running: Collection[int], states: Mapping[str, 
         kind: Kind of the runs; the tag of that name has the trial's number.
 
     Returns:
-        What was changed or cannot be mended, a line each; with the store away, a line that says so.
+        What was done; with the store away, or the study's run deleted, a line that says so.
     """
     try:
         with store_required(ANSWER_SECONDS):
-            return _sync(connect(), parent, running, states, kind)
+            client = connect()
+            if not run_exists(client, parent):
+                line = f"its run {parent} is deleted in MLflow; run its sweep again, which makes a new one"
+                return Synced([line], None)
+            moved, gone = _adopt(client, parent, states)
+            return Synced(moved + _sync(client, parent, running, states, kind), gone)
     except TrackingError as error:
-        return [f"its runs are not looked after: {error}"]
+        return Synced([f"its runs are not looked after: {error}"], None)
+
+
+def _adopt(client: MlflowClient, parent: str, states: Mapping[str, str]) -> tuple[list[str], set[str]]:
+    """Move the runs of trials beneath the study's run, where they were beneath one that is deleted; find those gone."""
+    beneath = {str(run.info.run_id) for run in nested_runs(client, parent)}
+    lines, gone = [], set[str]()
+    for run_id in sorted(set(states) - beneath):
+        if run_exists(client, run_id):
+            client.set_tag(run_id, tags.PARENT_RUN, parent)
+            lines.append(f"run {run_id}: moved beneath the study's run {parent}")
+        else:
+            gone.add(run_id)
+            lines.append(
+                f"run {run_id}: deleted in MLflow, so its trial is not chosen as the best; from the trash it comes "
+                f"back with: mlflow runs restore --run-id {run_id}"
+            )
+    return lines, gone
 
 
 def _sync(
     client: MlflowClient, parent: str, running: Collection[int], states: Mapping[str, str], kind: str
 ) -> list[str]:  # fmt: skip
-    lines, present, idle = [], set(), {}
+    lines, idle = [], {}
     for run in (run for run in nested_runs(client, parent) if run.data.tags.get(tags.KIND) == kind):
         run_id, state = str(run.info.run_id), states.get(run.info.run_id)
-        present.add(run_id)
         if state is not None:
             if run.data.tags.get(tags.TRIAL_STATE) != state:
                 client.set_tag(run_id, tags.TRIAL_STATE, state)
@@ -94,8 +138,7 @@ def _sync(
         if run.data.tags.get(tags.PARENT_RUN) in idle:
             client.set_terminated(run.info.run_id, "KILLED")
             lines.append(f"run {run.info.run_id}: nobody works on its fold any more, KILLED")
-    missing = sorted(set(states) - present)
-    return lines + [f"run {run_id}: gone, though its trial is {states[run_id]}" for run_id in missing]
+    return lines
 
 
 def close_abandoned_runs(running: Collection[str] = ()) -> list[tuple[str, str]]:
@@ -139,8 +182,8 @@ def prune_checkpoints(runs: Mapping[str, bool]) -> None:
         with store_required(ANSWER_SECONDS):
             client = connect()
             for run_id in sorted(superfluous):
-                run = client.get_run(run_id)
-                if tags.CHECKPOINTS_REMOVED not in run.data.tags:
+                run = client.get_run(run_id) if run_exists(client, run_id) else None
+                if run is not None and tags.CHECKPOINTS_REMOVED not in run.data.tags:
                     remove_artifacts(run, CHECKPOINTS)
                     client.set_tag(run_id, tags.CHECKPOINTS_REMOVED, "not among the study's best")
                 _pruned().add(run_id)

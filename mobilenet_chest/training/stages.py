@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -85,7 +86,36 @@ def prepare(config: Config, teacher_logits: Tensor | None = None) -> Prepared:
                 f"{model.block_count} blocks; allowed: 0 to {model.block_count - 1}"
             ]
         )
+    check_single_images(config, model)
     return Prepared(data, model, device, precision, _teacher(config, data, teacher_logits, device))
+
+
+def check_single_images(config: Config, model: Classifier) -> None:
+    """Check that batches of one image can be trained, where ``optimizer.batch_size`` is 1; the model stays as it is.
+
+    BatchNorm takes the statistics of a batch: those of one image whose last maps are a single pixel do not exist.
+
+    Raises:
+        ConfigError: They cannot.
+    """
+    if config.optimizer.batch_size > 1 or not config.stage2.epochs or config.stage2.batchnorm == "frozen":
+        return
+    trial = copy.deepcopy(model)
+    for phase in config.stage2.phases(config.data.image_size):
+        trial.freeze(phase.block)
+        trial.train()
+        image = torch.zeros(1, len(trial.mean.flatten()), phase.size, phase.size, dtype=torch.uint8)
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                trial(image)
+        except ValueError as error:  # torch's "Expected more than 1 value per channel when training"
+            raise ConfigError(
+                [
+                    f"optimizer.batch_size: 1, but {config.model.name} cannot learn from one image of {phase.size} "
+                    "pixels at a time: its last maps are a single pixel, and BatchNorm needs two; give 2 or more, a "
+                    "larger data.image_size, or stage2.batchnorm: frozen"
+                ]
+            ) from error
 
 
 def to_device(prepared: Prepared) -> None:

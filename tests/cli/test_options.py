@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from helpers.commands import Write, contents, refused, run
 
+from mobilenet_chest.cli.options import split_arguments
+
 
 @pytest.mark.parametrize("command", ["train", "sweep"])
 @pytest.mark.parametrize(
@@ -49,3 +51,13 @@ def test_a_wrong_option(folder: Path, written: Write, arguments: tuple[str, ...]
     assert result.stdout == ""
     assert arguments[0] in result.stderr
     assert contents(folder) == {}
+
+
+def test_files_with_an_equals_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lr=1.yaml").write_text("name: x\n")
+    files, overrides = split_arguments(["lr=1.yaml", "folder/b=2.yaml", "/a=b/c.yaml", "seed=3", "data.path=a/b=c.npz"])
+    assert files == [Path("lr=1.yaml"), Path("folder/b=2.yaml"), Path("/a=b/c.yaml")]
+    assert overrides == ["seed=3", "data.path=a/b=c.npz"]
+    long = f"tracking.experiment={'x' * 600}"
+    assert split_arguments([long, "name=\0"]) == ([], [long, "name=\0"])

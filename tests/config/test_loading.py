@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,6 @@ Loaded = Callable[..., Config]
         ("name: x\ndata: {classes: [cardiomegaly]}\n", "data.classes: one more entry"),
         ("name: x\nstage1:\n", "stage1: must be a section with fields, not None"),
         ("name: x\n1: 2\n", "keys should be strings"),
-        ("name: 2024-13-45\n", "not valid YAML"),
         ("name: x\nseed: !!int many\n", "not valid YAML"),
         pytest.param("name: " + "[" * 5000, "not valid YAML", id="nested without end"),
     ],
@@ -103,7 +103,8 @@ def test_a_search_path_keeps_its_dots(loaded: Loaded) -> None:
         ("seed", "'seed': an override has the form key=value, for example stage2.lr=3e-4"),
         ("=3", "'=3': an override has the form key=value, for example stage2.lr=3e-4"),
         ("seed=[", "'seed=[': the value is not valid YAML; quote it, for example 'seed=\"…\"'"),
-        ("name=2024-13-45", "'name=2024-13-45': the value is not valid YAML; quote it, for example 'name=\"…\"'"),
+        ("seed=010", "command line: seed: must be a plain decimal number such as 16 or 1e-3, not '010'"),
+        ("stage2.epochs=1:30", "command line: stage2.epochs: must be a valid integer, not '1:30'"),
         ("name.first=3", "'name.first=3': 'name' is not a section, so it has no 'first'"),
         ("sede=3", f"command line: sede: unknown key; did you mean 'seed'? Allowed: {', '.join(Config.model_fields)}"),
         ("seed=-1", "command line: seed: must be greater than or equal to 0, not -1"),
@@ -130,6 +131,7 @@ def test_values_of_a_trial(loaded: Loaded) -> None:
         "name: '2024'\nseed: 3\nmodel: {hidden: [], weights: none}\nstage2: {lr: 1.0e-5, patience: null}\n",
         "name: x\ndata: {classes: ['normal, benign', malignant], path: ~/a b.npz}\nmodel: {weights: 'é: #1.pt'}\n",
         CONDITIONAL_SEARCH,
+        "name: '1e3'\nmodel: {weights: '010'}\ntracking: {experiment: '1:30', plots: off}\n",
         "name: 'null'\nsearch: {model.stem: {choices: [mean, sum]}, seed: {low: 1, high: 9, step: 2}}\n",
     ],
 )
@@ -140,3 +142,11 @@ def test_yaml_there_and_back(loaded: Loaded, experiment: Path, text: str) -> Non
     assert again == config
     assert again.digest() == config.digest()
     assert to_yaml(again) == to_yaml(config)
+
+
+@pytest.mark.parametrize("path", ["/x/a #b/c.npz", "/x/a=b.npz", "#c.npz", "/x/a: 100%/c.npz", "/x/'a'.npz"])
+def test_an_override_takes_a_path_as_it_is(loaded: Loaded, path: str) -> None:
+    if ": " not in path:
+        assert loaded("name: x\n", f"data.path={path}").data.path == Path(path).absolute()
+    assert loaded("name: x\n", f"data.path={json.dumps(path)}").data.path == Path(path).absolute()
+    assert loaded("name: x\n", "model.hidden=[3, 4]  # two").model.hidden == (3, 4)

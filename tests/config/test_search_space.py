@@ -36,7 +36,11 @@ def test_a_search_with_a_condition(loaded: Loaded) -> None:
         ("{stage2.lr: {low: 1, high: 2, log: true, step: 0.1}}", "log and step 0.1"),
         ("{model.dropout: {low: 0.5, high: 1.5}}", "model.dropout: must be less than 1, not 1.5"),
         ("{loss.name: {choices: [bce, focl]}}", "loss.name: must be 'bce' or 'focal', not 'focl'"),
-        ("{optimizer.batch_size: {low: 8.5, high: 16}}", "optimizer.batch_size: must be a valid integer"),
+        ("{optimizer.batch_size: {low: 8.5, high: 16}}", "optimizer.batch_size: low 8.5 is not a whole number"),
+        ("{stage2.patience: {low: 8, high: 16.5}}", "stage2.patience: high 16.5 is not a whole number"),
+        ("{optimizer.batch_size: {low: 8, high: 16, step: 2.5}}", "step 2.5 is not a whole number"),
+        ("{stage2.unfreeze_from: {low: 0, high: 4, step: 0.5}}", "write step: 1"),
+        ("{optimizer.batch_size: {choices: [010, 16]}}", "batch_size: must be a plain decimal number"),
         ("{data.source_size: {low: 28, high: 224}}", "data.source_size"),
         ("{loss.focal_gamma: {low: 1, high: 3}}", "focal_gamma belongs to name: focal, not to 'bce'"),
         (
@@ -74,3 +78,32 @@ def test_choices_take_the_type_of_their_field(loaded: Loaded) -> None:
     assert repr(search["stage2.lr"].choices) == "(0.0001, 1.0)"
     assert repr(search["stage2.patience"].choices) == "(1, 7)"
     assert repr(search["model.dropout"].choices) == "(0.0, 0.5)"
+
+
+@pytest.mark.parametrize("value", ["1e-3", "0.001", "'1e-3'", '"0.0010"'])
+@pytest.mark.parametrize("choice", ["1e-3", "'0.001'"])
+def test_a_condition_is_compared_as_its_field_holds_it(loaded: Loaded, value: str, choice: str) -> None:
+    search = loaded(
+        f"name: x\nsearch: {{stage2.lr: {{choices: [{choice}, 1.0]}}, "
+        f"model.dropout: {{low: 0.1, high: 0.2, when: {{stage2.lr: {value}}}}}}}\n"
+    ).search
+    assert search["model.dropout"].when == {"stage2.lr": 0.001}
+    assert list(active(search, {"stage2.lr": 0.001})) == ["stage2.lr", "model.dropout"]
+
+
+@pytest.mark.parametrize(
+    ("parent", "choices", "value", "held"),
+    [
+        ("data.drop_duplicates", "[yes, no]", "on", True),
+        ("model.hidden", "[[16], []]", "[16.0]", (16,)),
+        ("stage2.unfreeze_from", "[0, 3]", "3", (3,)),
+        ("loss.pos_weight", "[null, auto]", "null", None),
+    ],
+)
+def test_conditions_of_other_types(loaded: Loaded, parent: str, choices: str, value: str, held: object) -> None:
+    search = loaded(
+        f"name: x\nsearch: {{{parent}: {{choices: {choices}}}, "
+        f"model.dropout: {{low: 0.1, high: 0.2, when: {{{parent}: {value}}}}}}}\n"
+    ).search
+    assert search["model.dropout"].when == {parent: held}
+    assert list(active(search, {parent: held})) == [parent, "model.dropout"]

@@ -7,11 +7,17 @@ import time
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.auc import auc
-from mobilenet_chest.evaluation.bootstrap import bootstrap, bootstrap_difference
+from mobilenet_chest.evaluation.bootstrap import (
+    bootstrap,
+    bootstrap_difference,
+    bootstrap_distributions,
+    patient_clusters,
+)
 from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.evaluation.intervals import wilson
 
@@ -187,3 +193,30 @@ def _accuracy(labels: np.ndarray, scores: np.ndarray) -> float:
 
 def _sensitivity(labels: np.ndarray, scores: np.ndarray) -> float:
     return float((scores >= 0)[labels == 1].mean())
+
+
+@pytest.mark.parametrize(
+    ("labels", "patients"),
+    [
+        ([0, 1], None),
+        ([0] * 7 + [1], None),
+        ([0] * 5 + [1] * 5, ["one"] * 10),
+        ([0] * 5 + [1] * 5, ["a"] * 5 + ["b"] * 5),
+        ([0] * 5 + [1] * 2, ["a", "b", "c", "d", "e", "e", "e"]),
+        ([0] * 3 + [1] * 3, ["a", "a", "b", "b", "c", "c"]),
+    ],
+)
+def test_no_resampled_set_lacks_a_class(labels: list[int], patients: list[str] | None) -> None:
+    given = np.array(labels, np.uint8)
+    scores = np.linspace(0.1, 0.9, len(labels))
+
+    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        assert (weights[:, given == 0].sum(1) > 0).all()
+        assert (weights[:, given == 1].sum(1) > 0).all()
+        return weights @ scores / weights.sum(1)
+
+    groups = None if patients is None else patient_clusters(np.array(patients))
+    (distribution,) = bootstrap_distributions(given, [statistic], groups, draws=50)
+    assert distribution.value == pytest.approx(scores.mean())
+    interval = distribution.interval()
+    assert np.isfinite([interval.value, interval.low, interval.high]).all()

@@ -27,7 +27,7 @@ def unsafe(source: str) -> list[str]:
         if (
             (called == "torch.load" and given.get("weights_only") != "True")
             or (called in ("np.load", "numpy.load") and given.get("allow_pickle") != "False")
-            or (called == "yaml.load" and given.get("Loader") != "_UniqueKeyLoader")  # a SafeLoader
+            or (called == "yaml.load" and given.get("Loader") != "_Loader")  # a SafeLoader
             or (called.startswith("yaml.") and last.endswith(("unsafe_load", "full_load", "_all")))
             or last in ("read_pickle", "to_pickle")
             or called in ("eval", "exec", "__import__", "os.system", "torch.hub.load", "torch.jit.load")

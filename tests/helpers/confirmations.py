@@ -15,6 +15,7 @@ from mobilenet_chest.sweep.attributes import CONFIRMS
 from mobilenet_chest.sweep.confirm import fresh_seeds
 from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.tracking.runs import nested_runs
+from mobilenet_chest.tracking.store import experiment_id
 from mobilenet_chest.training import loop
 
 
@@ -32,7 +33,7 @@ def store_study(config: Config, claims: list[float], fresh: dict[int, list[float
     for place, claim in enumerate(claims, 1):
         trial = optuna.create_trial(
             params={"stage2.lr": place * 1e-3}, distributions={"stage2.lr": floats}, value=claim,
-            user_attrs={"run_id": f"trial-{place - 1}"},
+            user_attrs={"run_id": f"trial-{place - 1}" if fresh else _stored_run(config, place - 1, claim)},
         )  # fmt: skip
         study.add_trial(trial)
     settings = {"name": "tiny/confirm"}
@@ -44,6 +45,16 @@ def store_study(config: Config, claims: list[float], fresh: dict[int, list[float
             attributes = {CONFIRMS: confirms, "run_id": f"{number}-{value}"}
             again.add_trial(optuna.create_trial(state=state, value=value, user_attrs=attributes))
     return study
+
+
+def _stored_run(config: Config, trial: int, value: float) -> str:
+    """Make the run that a trial would have in MLflow, and return its id."""
+    client = MlflowClient()
+    labels = {"kind": "trial", "study": config.study_name, "trial": str(trial), "trial_state": "COMPLETE"}
+    run_id = str(client.create_run(experiment_id(client, config.experiment), tags=labels).info.run_id)
+    client.log_metric(run_id, config.study.metric, value)
+    client.set_terminated(run_id)
+    return run_id
 
 
 def confirm_runs(result: SweepResult) -> list[Run]:

@@ -16,11 +16,11 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep.attributes import MAX_RETRIES
+from mobilenet_chest.sweep.attributes import MAX_RETRIES, REASON
 from mobilenet_chest.sweep.claims import claim, counts, fail_trial, reap, requeue
 from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.sampler import TrialSeededSampler
-from mobilenet_chest.sweep.space import grid_points
+from mobilenet_chest.sweep.space import grid_points, outside
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.tracking.provenance import identity
 
@@ -322,3 +322,47 @@ def test_a_grids_point_outlives_a_worker_that_died_before_it_signed(
         study.enqueue_trial(point, skip_if_exists=True)
     run = taken_by(study, config, url)
     assert sorted(values["model.stem"] for values in run) == ["mean", "repeat", "sum"]
+
+
+# --- queued by someone else ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:Fixed parameter")
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"stage2.lr": 5.0}, {"stage2.lr": "x"}, {"stage2.lr": None}, {"stage2.lr": float("nan")}, {"stage2.lr": True},
+        {"model.stem": "other"}, {"optimizer.batch_size": 3}, {"optimizer.batch_size": 4.5}, {"nonsense": 1},
+        {"optimizer.batch_size": "4"}, {"model.hidden": [8]}, {"model.hidden": "[9]"},
+    ],
+)  # fmt: skip
+def test_values_that_the_space_does_not_have_are_not_run(
+    phantom_config: Make, opened: Open, url: str, values: dict[str, Any]
+) -> None:
+    sizes = {"optimizer.batch_size": {"low": 2, "high": 8, "step": 2}, "model.hidden": {"choices": [[8]]}}
+    search = RANGE | STEMS | sizes
+    config = phantom_config({"search": search, "study": {"trials": 3, "sampler": "random", "pruner": "none"}})
+    study = opened(config)
+    for _ in range(25):  # more than a claim is repeated for duplicates
+        study.enqueue_trial(values)
+    study.enqueue_trial({"stage2.lr": 1e-4, "model.stem": "sum", "optimizer.batch_size": 4, "model.hidden": "[8]"})
+    run = taken_by(study, config, url)
+    assert len(run) == 3
+    assert run[0] == {"stage2.lr": 1e-4, "model.stem": "sum", "optimizer.batch_size": 4, "model.hidden": (8,)}
+    failed = study.get_trials(states=(TrialState.FAIL,))
+    assert len(failed) == 25
+    assert not any(map(counts, failed))
+    (name,) = values
+    assert {name in trial.user_attrs[REASON] for trial in failed} == {True}
+
+
+def test_all_points_of_spaces_are_in_them(phantom_config: Make) -> None:
+    search = {
+        "stage2.lr": {"low": 1e-4, "high": 1e-3, "step": 1e-4}, "seed": {"choices": [1, 2]},
+        "model.hidden": {"choices": [[], [8, 8]]}, "stage2.patience": {"choices": [None, 3]},
+        "optimizer.batch_size": {"low": 3, "high": 9, "step": 3}, "data.drop_duplicates": {"choices": [True, False]},
+    }  # fmt: skip
+    config = phantom_config({"search": search, "study": {"sampler": "grid", "pruner": "none"}})
+    points = grid_points(config)
+    assert len(points) == 10 * 2 * 2 * 2 * 3 * 2
+    assert {outside(config.search, point) for point in points} == {None}

@@ -87,3 +87,12 @@ def test_advisory_locks_of_postgresql(postgres: Postgres) -> None:
     with advisory_lock(engine, CLAIMS, wait=False) as again:
         assert again
     engine.dispose()
+
+
+def test_a_file_has_one_lock_whatever_form_its_address_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "o.db").touch()
+    (tmp_path / "link.db").symlink_to("o.db")
+    forms = ["sqlite:///o.db", "sqlite:///o.db?timeout=60", "sqlite+pysqlite:///o.db", f"sqlite:///{tmp_path}/o.db",
+             "sqlite:///file:o.db?uri=true", "sqlite:///link.db"]  # fmt: skip
+    assert {lock_file(form, CLAIMS) for form in forms} == {(tmp_path / "o.db.lock").resolve()}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
+import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import optuna
@@ -14,7 +16,11 @@ import sqlalchemy
 from helpers.servers import Postgres
 from optuna.storages import RDBStorage
 
+from mobilenet_chest.cli.doctor import run_checks
+from mobilenet_chest.config import Config
 from mobilenet_chest.errors import MissingExtraError, StudyError, UserError
+from mobilenet_chest.sweep import check, run_sweep
+from mobilenet_chest.sweep.repair import repair
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, open_storage
 
 
@@ -201,3 +207,57 @@ def test_no_queued_trial_is_claimed_twice(url: str) -> None:
     assert [process.exitcode for process in processes] == [0] * 4
     every = [number for numbers in taken for number in numbers]
     assert len(every) == len(set(every)) == 40
+
+
+def another_version(revision: str | None) -> None:
+    """Make a study's database in the working folder, with tables of another version."""
+    storage = open_storage("sqlite:///optuna.db")
+    storage.remove_session()
+    storage.engine.dispose()
+    with closing(sqlite3.connect("optuna.db")) as database, database:
+        if revision is None:
+            database.execute("DROP TABLE alembic_version")
+        else:
+            database.execute("UPDATE alembic_version SET version_num = ?", [revision])
+
+
+@pytest.mark.parametrize(
+    ("revision", "part"),
+    [
+        ("v3.0.0.d", "optuna storage upgrade --storage sqlite:///optuna.db"),
+        (None, "optuna storage upgrade"),
+        ("v9.0.0.a", "pip install -U optuna"),
+    ],
+)
+def test_tables_of_another_optuna(
+    here: Path, tiny_search: Callable[..., Config], revision: str | None, part: str
+) -> None:
+    another_version(revision)
+    before = Path("optuna.db").read_bytes()
+    config = tiny_search({"stage2.lr": {"low": 1e-4, "high": 1e-2}})
+    for attempt in (
+        lambda: check_storage(DEFAULT), lambda: check(config), lambda: run_sweep(config), lambda: repair(),
+        lambda: check(config, "sqlite+pysqlite:///optuna.db?timeout=60"),
+    ):  # fmt: skip
+        with pytest.raises(StudyError) as caught:
+            attempt()
+        assert part.replace("///", "") in str(caught.value).replace("+pysqlite", "").replace("///", "")
+        assert "\n" not in str(caught.value)
+    if revision is not None:
+        with pytest.raises(StudyError, match=r"tables of sqlite:///optuna\.db were made by"):
+            open_storage(DEFAULT)
+    assert [(c.ok, part in c.detail) for c in run_checks() if c.what == "study storage"] == [(False, True)]
+    assert Path("optuna.db").read_bytes() == before
+
+
+def test_a_database_of_mlflow_is_no_study_storage(here: Path) -> None:
+    with pytest.raises(StudyError, match="MLflow; give studies a database of their own"):
+        check_storage("sqlite:///mlflow.db")
+
+
+def test_an_old_database_after_its_upgrade(here: Path) -> None:
+    another_version("v3.0.0.d")
+    command = [sys.executable, "-c", "from optuna.cli import main; main()", "storage", "upgrade", "--storage", DEFAULT]
+    upgraded = subprocess.run(command, capture_output=True, check=False)
+    assert upgraded.returncode == 0, upgraded.stderr
+    check_storage(DEFAULT)

@@ -91,3 +91,18 @@ def test_a_study_from_before_there_was_resampling_is_continued(
     check_same_experiment(tiny_search(RANGE), url)
     with pytest.raises(StudyError, match=r"\(different: study\.resampling\)"):
         check_same_experiment(tiny_search(RANGE, resampling="reshuffle"), url)
+
+
+@pytest.mark.parametrize(
+    "form", ["sqlite:///{}?timeout=60", "sqlite+pysqlite:///{}", "sqlite:///file:{}?uri=true", "sqlite:///{}"]
+)
+def test_a_study_is_found_whatever_form_its_address_has(
+    form: str, tmp_path: Path, study: optuna.Study, tiny_search: Make
+) -> None:
+    address = form.format(tmp_path / "optuna.db")
+    assert [each.study_name for each in stored_studies(address)] == ["tiny"]
+    with pytest.raises(StudyError, match=r"stage2\.epochs"):
+        check_same_experiment(tiny_search(RANGE, {"stage2.epochs": 3}), address)
+    for missing in ("none.db", "folder/none.db"):
+        assert stored_studies(form.format(tmp_path / missing)) == []
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".db") == ["optuna.db"]

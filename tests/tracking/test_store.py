@@ -11,21 +11,17 @@ from pathlib import Path
 
 import pytest
 import requests
-import sqlalchemy
-from helpers.servers import MlflowServer, Postgres
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from helpers.servers import MlflowServer
 
 from mobilenet_chest import logs
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.tracking.store import (
-    MIGRATIONS_LOCK,
     all_experiment_ids,
     check_reachable,
     connect,
     experiment_id,
     masked,
     reason,
-    sqlite_path,
     tracking_uri,
     wait_reachable,
 )
@@ -61,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", "2")
         self.end_headers()
-        self.wfile.write(b"no")
+        self.wfile.write(b"{}")
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing on stderr."""
@@ -111,23 +107,6 @@ def test_looking_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'fresh.db'}")
     check_reachable()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_path_of_a_database() -> None:
-    assert sqlite_path("sqlite:///a/b.db") == Path("a/b.db")
-    assert sqlite_path("sqlite:////a/b.db") == Path("/a/b.db")
-
-
-def test_a_postgresql_database_is_made_and_leaves_no_lock(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres.create())
-    for _ in range(2):
-        assert all_experiment_ids(connect()) == ["0"]
-    engine = sqlalchemy.create_engine(tracking_uri())
-    with engine.connect() as connection:
-        held = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({MIGRATIONS_LOCK})").scalar()
-    engine.dispose()
-    assert held is True
-    SqlAlchemyStore._engine_map[tracking_uri()].dispose()
 
 
 @pytest.mark.slow
@@ -185,10 +164,19 @@ def test_a_server_that_is_ill(server: Server, monkeypatch: pytest.MonkeyPatch) -
     assert line == f"the tracking server at http://{server.address} answers HTTP 503; see its own log"
 
 
-def test_a_server_of_another_kind(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    line = refusal(f"http://{server.address}", monkeypatch)
-    assert line.startswith(f"tracking store http://{server.address}: ")
-    assert "404" in line
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [(404, "no MLflow server"), (401, "MLFLOW_TRACKING_USERNAME"), (403, "--allowed-hosts"), (500, "its own log")],
+)
+def test_a_server_that_is_healthy_and_refuses_all_else(
+    server: Server, monkeypatch: pytest.MonkeyPatch, status: int, advice: str
+) -> None:
+    server.status = status
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{server.address}")
+    with pytest.raises(TrackingError) as caught:
+        check_reachable()
+    assert str(caught.value).startswith(f"the tracking server at http://{server.address} answers HTTP {status}; ")
+    assert advice in str(caught.value)
 
 
 def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +235,7 @@ def test_waiting_for_a_server(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{server.address}")
     caplog.set_level(logging.INFO, logs.LOGGER)
-    server.health = 503
+    server.health, server.status = 503, 200
     with pytest.raises(TrackingError, match="HTTP 503"):
         wait_reachable(0.0)
     assert caplog.records == []

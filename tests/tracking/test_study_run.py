@@ -15,7 +15,8 @@ def test_a_sweep_looks_after_its_runs_later(
     assert tracker.run_id is not None
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    (line,) = sync_trial_runs(tracker.run_id, [], {})
+    (line,), gone = sync_trial_runs(tracker.run_id, [], {})
+    assert gone is None
     assert "http://127.0.0.1:9" in line
     prune_checkpoints({tracker.run_id: False})
     (record,) = caplog.records

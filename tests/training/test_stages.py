@@ -230,3 +230,13 @@ def test_rotation_takes_the_ordinary_path_and_logs_why_once(
     (record,) = [record for record in caplog.records if record.name == stages.__name__]
     assert record.levelname == "INFO"
     assert "augment.rotation" in record.getMessage()
+
+
+def test_batches_of_one_image(phantom_config: Make) -> None:
+    single = {"optimizer.batch_size": 1, "optimizer.accumulation": 4}
+    with pytest.raises(ConfigError, match=r"optimizer\.batch_size: 1, .* 32 pixels"):
+        prepare(phantom_config(single))
+    for more in ({"stage2.batchnorm": "frozen"}, {"stage2.epochs": 0}):
+        prepare(phantom_config(single | more))
+    config = phantom_config(single | {"stage2.batchnorm": "frozen", "stage1.epochs": 0})
+    assert train(config).metrics["val_auc"] >= 0

@@ -1,0 +1,126 @@
+"""Databases by their SQLAlchemy addresses: of which kind they are, in which file, and the version of their tables.
+
+An address has many forms (``sqlite:///a.db?timeout=60``, ``sqlite+pysqlite:///a.db``, ``sqlite:///file:a.db?uri=true``),
+so it is parsed here, and cut as text nowhere.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+import sqlalchemy
+from alembic.script import ScriptDirectory
+
+_REVISIONS = "alembic_version"
+"""Table in which both MLflow and Optuna note the version of their tables."""
+
+
+class Revisions(NamedTuple):
+    """Versions of a library's tables.
+
+    Attributes:
+        head: That the installed library needs.
+        known: All that it can upgrade from, with the head.
+    """
+
+    head: str
+    known: frozenset[str]
+
+
+class Schema(NamedTuple):
+    """What a database holds.
+
+    Attributes:
+        tables: Names of its tables.
+        revision: Version of the tables; ``None`` where none is noted.
+    """
+
+    tables: frozenset[str]
+    revision: str | None
+
+
+def backend(address: str) -> str:
+    """Return the kind of database that an address names, such as ``sqlite``; empty for what is no such address."""
+    try:
+        return sqlalchemy.make_url(address).get_backend_name()
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        return ""
+
+
+def is_sqlite(address: str) -> bool:
+    """Return whether an address names an SQLite database."""
+    return backend(address) == "sqlite"
+
+
+def sqlite_file(address: str) -> Path | None:
+    """Return the file of an SQLite address, as it is written there; ``None`` for a database in memory."""
+    url = sqlalchemy.make_url(address)
+    database = url.database or ""
+    if database.startswith("file:"):  # SQLite's own form of addresses, with uri=true
+        if url.query.get("mode") == "memory":
+            return None
+        database = unquote(urlsplit(database).path)
+    return None if database in ("", ":memory:") else Path(database)
+
+
+def read_schema(address: str) -> Schema | None:
+    """Return what a database holds, without writing to it; ``None`` for an SQLite file that does not exist or is empty.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: It cannot be reached or read.
+        ModuleNotFoundError: Its driver is not installed.
+    """
+    if not is_sqlite(address):
+        return _schema(sqlalchemy.create_engine(address, poolclass=sqlalchemy.NullPool))
+    file = sqlite_file(address)
+    if file is None or not file.exists() or not file.stat().st_size:
+        return None
+    read_only = f"file:{quote(str(file.absolute()))}?mode=ro"
+    engine = sqlalchemy.create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(read_only, uri=True, timeout=60), poolclass=sqlalchemy.NullPool
+    )
+    return _schema(engine)
+
+
+def _schema(engine: sqlalchemy.Engine) -> Schema:
+    with engine.connect() as connection:
+        tables = frozenset(sqlalchemy.inspect(connection).get_table_names())
+        if _REVISIONS not in tables:
+            return Schema(tables, None)
+        return Schema(tables, connection.exec_driver_sql(f"SELECT version_num FROM {_REVISIONS}").scalar())
+
+
+@lru_cache
+def revisions(folder: Path) -> Revisions:
+    """Return the versions of tables that a folder of Alembic's migrations knows."""
+    scripts = ScriptDirectory(str(folder))
+    head = scripts.get_current_head()
+    assert head is not None
+    return Revisions(head, frozenset(script.revision for script in scripts.walk_revisions()))
+
+
+def age(schema: Schema, versions: Revisions, own: Collection[str]) -> str | None:
+    """Return how the tables of a database differ from what a library needs.
+
+    Args:
+        schema: What the database holds.
+        versions: What the library knows.
+        own: Tables that the library has in every version.
+
+    Returns:
+        ``older``, ``newer``, or ``foreign`` for the versioned tables of another program; ``None`` where the library can
+        use the database, since its tables fit, or since it will make them.
+    """
+    present = set(own) <= schema.tables
+    if schema.revision is None:
+        return "older" if present else None
+    if schema.revision == versions.head:
+        return None
+    if schema.revision in versions.known:
+        return "older"
+    return "newer" if present else "foreign"

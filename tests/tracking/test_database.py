@@ -1,0 +1,100 @@
+"""Databases by their addresses: every form of an address names the same file; tables of other versions are found."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.tracking.database import Revisions, Schema, age, backend, is_sqlite, read_schema, sqlite_file
+from mobilenet_chest.tracking.store import MIGRATIONS, check_reachable, connect, revisions
+
+FORMS = [
+    "sqlite:///{}", "sqlite:///{}?timeout=60", "sqlite+pysqlite:///{}", "sqlite+pysqlite:///{}?timeout=60",
+    "sqlite:///file:{}?uri=true", "sqlite:///file:{}?timeout=60&uri=true",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("path", ["a.db", "b/a.db", "/b/a b.db"])
+def test_the_file_of_an_address(form: str, path: str) -> None:
+    assert sqlite_file(form.format(path)) == Path(path)
+    assert is_sqlite(form.format(path))
+
+
+@pytest.mark.parametrize("address", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"])
+def test_a_database_in_memory_has_no_file(address: str) -> None:
+    assert sqlite_file(address) is None
+
+
+def test_kinds_of_databases() -> None:
+    assert backend("postgresql+psycopg://ann:pw@host/db?x=1") == "postgresql"
+    assert backend("nothing") == ""
+    assert not is_sqlite("postgresql://sqlite/db")
+
+
+def change(revision: str | None, tables: tuple[str, ...] = ()) -> None:
+    """Give MLflow's database in the working folder another version, or drop it."""
+    with closing(sqlite3.connect("mlflow.db")) as database, database:
+        if revision is None:
+            database.execute("DROP TABLE alembic_version")
+        else:
+            database.execute("UPDATE alembic_version SET version_num = ?", [revision])
+        for table in tables:
+            database.execute(f"DROP TABLE {table}")
+
+
+def test_a_fresh_database_has_the_head_of_mlflow(tracking: Path) -> None:
+    schema = read_schema("sqlite:///mlflow.db")
+    assert schema is not None
+    assert schema.revision == revisions(MIGRATIONS).head
+    assert {"experiments", "runs", "metrics"} <= schema.tables
+
+
+@pytest.mark.parametrize(
+    ("revision", "part"),
+    [("7ac759974ad8", "mlflow db upgrade sqlite"), ("ffffffffffff", "pip install -U mlflow"), (None, "older")],
+)
+@pytest.mark.parametrize("form", FORMS)
+def test_tables_of_another_version(
+    tracking: Path, monkeypatch: pytest.MonkeyPatch, revision: str | None, part: str, form: str
+) -> None:
+    change(revision)
+    before = Path("mlflow.db").read_bytes()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", form.format(tracking / "mlflow.db"))
+    for attempt in (check_reachable, connect):
+        with pytest.raises(TrackingError) as caught:
+            attempt()
+        assert part in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert Path("mlflow.db").read_bytes() == before
+
+
+def test_a_damaged_database(tracking: Path) -> None:
+    whole = Path("mlflow.db").read_bytes()
+    Path("mlflow.db").write_bytes(whole[:100] + b"\xff" * 8000 + whole[8100:])
+    with pytest.raises(TrackingError, match="cannot read sqlite:///"):
+        check_reachable()
+
+
+@pytest.mark.parametrize("address", ["sqlite:///a.db?timeout=long", "sqlite+aiosqlite:///a.db", "sqlite://"])
+def test_addresses_that_cannot_be_used(tracking: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(TrackingError) as caught:
+        check_reachable()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("tables", "revision", "expected"),
+    [
+        ({"own"}, "b", None), ({"own"}, "a", "older"), ({"own"}, None, "older"), ({"own"}, "c", "newer"),
+        ({"other"}, "c", "foreign"), ({"other"}, None, None), ({"other"}, "b", None),
+    ],
+)  # fmt: skip
+def test_age(tables: set[str], revision: str | None, expected: str | None) -> None:
+    versions = Revisions("b", frozenset({"a", "b"}))
+    assert age(Schema(frozenset(tables), revision), versions, ["own"]) == expected
