@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from helpers.commands import Write, one_line, run
+from helpers.commands import Write, assert_one_line, run
 
 from mobilenet_chest.cli import ablate as module
 from mobilenet_chest.combine.ablate import ABLATION_METRICS, AblationRow, MeanDifference
@@ -59,4 +59,4 @@ def test_a_single_pair_has_no_interval(folder: Path, written: Write, engine: lis
     ],
 )
 def test_choices_that_cannot_be(tracking: Path, written: Write, over: str, more: list[str], names: str) -> None:
-    one_line("ablate", written(), "--over", over, *more, wants=names)
+    assert_one_line("ablate", written(), "--over", over, *more, wants=names)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.commands import Write, one_line, run
+from helpers.commands import Write, assert_one_line, run
 
 from mobilenet_chest.cli import baselines as module
 from mobilenet_chest.evaluation.intervals import Interval
@@ -48,9 +48,9 @@ def test_without_files_the_reports_table_is_trained(folder: Path, monkeypatch: p
 
 @pytest.mark.parametrize("text", ["densenet121", "densenet121=1", "densenet121=x"])
 def test_an_ensemble_is_a_model_and_a_number(tracking: Path, written: Write, text: str) -> None:
-    one_line("baselines", written(), "--ensemble", text, wants=f"--ensemble {text}")
+    assert_one_line("baselines", written(), "--ensemble", text, wants=f"--ensemble {text}")
 
 
 def test_what_is_not_there(tracking: Path, written: Write) -> None:
-    one_line("baselines", "none.yaml", wants="none.yaml")
-    one_line("baselines", written(), "--ensemble", "densenet121=5", wants="densenet121")
+    assert_one_line("baselines", "none.yaml", wants="none.yaml")
+    assert_one_line("baselines", written(), "--ensemble", "densenet121=5", wants="densenet121")

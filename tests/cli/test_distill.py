@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers.commands import Write, one_line, run
+from helpers.commands import Write, assert_one_line, run
 
 from mobilenet_chest.cli import distill as module
 
@@ -29,8 +29,8 @@ def test_the_next_command_compares_with_the_teacher(
 
 
 def test_a_teacher_that_is_not_there(tracking: Path, written: Write) -> None:
-    one_line("distill", written(), "--teacher", "none", wants="'none'")
+    assert_one_line("distill", written(), "--teacher", "none", wants="'none'")
 
 
 def test_a_weight_without_a_teacher(tracking: Path, written: Write) -> None:
-    one_line("train", written(), "loss.distill_weight=0.5", wants="loss.distill_weight")
+    assert_one_line("train", written(), "loss.distill_weight=0.5", wants="loss.distill_weight")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from helpers.commands import Write, refused, run
+from helpers.commands import Write, assert_refused, run
 
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.errors import DataError, MobilenetChestError, PromotionRefused
@@ -81,8 +81,8 @@ def damaged(tmp_path: Path, chest_file: Path) -> dict[str, Path]:
 def test_a_file_without_usable_rows(
     folder: Path, written: Write, damaged: dict[str, Path], command: str, kind: str, wants: str
 ) -> None:
-    refused(folder, command, written(), f"data.path={damaged[kind]}", wants=wants)
-    refused(folder, command, written(), f"data.path={damaged[kind]}", "--dry-run", wants=wants)
+    assert_refused(folder, command, written(), f"data.path={damaged[kind]}", wants=wants)
+    assert_refused(folder, command, written(), f"data.path={damaged[kind]}", "--dry-run", wants=wants)
 
 
 @pytest.mark.usefixtures("no_network")
@@ -91,14 +91,18 @@ def test_a_file_that_is_not_the_published_one(folder: Path, written: Write, tmp_
     root.mkdir()
     shutil.copy(chest_file, root / "chestmnist.npz")
     for command in ("train", "sweep"):
-        line = refused(folder, command, written(), "data.path=null", f"data.root={root}", wants="chestmnist.npz is not")
+        line = assert_refused(
+            folder, command, written(), "data.path=null", f"data.root={root}", wants="chestmnist.npz is not"
+        )
         assert "md5 should be" in line
 
 
 def test_a_tracking_server_that_does_not_answer(folder: Path, written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:hush@127.0.0.1:9")
     for command in (("train",), ("sweep",), ("train", "--dry-run"), ("sweep", "--dry-run")):
-        line = refused(folder, *command, written(), wants="no tracking server answers at http://ann:***@127.0.0.1:9")
+        line = assert_refused(
+            folder, *command, written(), wants="no tracking server answers at http://ann:***@127.0.0.1:9"
+        )
         assert "hush" not in line
 
 
@@ -109,13 +113,13 @@ def test_a_folder_that_cannot_be_written(folder: Path, written: Write, monkeypat
     monkeypatch.chdir("/sys")
     for command, database in (("train", "mlflow.db"), ("sweep", "optuna.db")):
         for extra in ([], ["--dry-run"]):
-            refused(folder, command, path, *extra, wants=f"cannot write {database} in /sys")
+            assert_refused(folder, command, path, *extra, wants=f"cannot write {database} in /sys")
 
 
 def test_a_cache_that_cannot_be_written(folder: Path, written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "file").write_text("")
     monkeypatch.setenv("MOBILENET_CHEST_CACHE", str(folder / "file"))
-    refused(
+    assert_refused(
         folder,
         "train",
         written(),

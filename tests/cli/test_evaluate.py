@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.commands import one_line, refused
+from helpers.commands import assert_one_line, assert_refused
 
 from mobilenet_chest.cli.evaluate import print_evaluation
 from mobilenet_chest.evaluation.groups import GroupMetrics
@@ -62,8 +62,8 @@ def test_json_has_the_ends_of_intervals(capsys: pytest.CaptureFixture[str]) -> N
     ],
 )
 def test_options_that_do_not_fit(folder: Path, options: list[str], names: str) -> None:
-    refused(folder, "evaluate", "none", "--split", "val", *options, wants=names)
+    assert_refused(folder, "evaluate", "none", "--split", "val", *options, wants=names)
 
 
 def test_a_run_that_is_not_there(tracking: Path) -> None:
-    one_line("evaluate", "none", "--split", "val", wants="none")
+    assert_one_line("evaluate", "none", "--split", "val", wants="none")

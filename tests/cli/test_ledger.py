@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.commands import one_line, run
+from helpers.commands import assert_one_line, run
 
 from mobilenet_chest.cli import ledger as module
 from mobilenet_chest.selection.ledger import Access, access_lines
@@ -40,4 +40,4 @@ def test_no_access_is_said(tracking: Path) -> None:
 
 
 def test_a_study_that_is_not_there(tracking: Path) -> None:
-    one_line("ledger", "none", wants="'none'")
+    assert_one_line("ledger", "none", wants="'none'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.commands import Write, contents, refused, run
+from helpers.commands import Write, assert_refused, contents, run
 
 from mobilenet_chest.cli.options import split_arguments
 
@@ -25,23 +25,23 @@ from mobilenet_chest.cli.options import split_arguments
     ],
 )
 def test_a_wrong_value_is_named(folder: Path, written: Write, command: str, override: str, wants: str) -> None:
-    refused(folder, command, written(), override, wants=wants)
+    assert_refused(folder, command, written(), override, wants=wants)
 
 
 def test_an_unknown_key_in_the_file_names_the_file(folder: Path, written: Write) -> None:
     path = written(augmnt={"hflip": 0.1})
-    line = refused(folder, "train", path, wants="augmnt: unknown key; did you mean 'augment'?")
+    line = assert_refused(folder, "train", path, wants="augmnt: unknown key; did you mean 'augment'?")
     assert line.startswith(f"{path}: ")
 
 
 def test_experiments_are_counted(folder: Path, written: Write) -> None:
     first, second = written("one.yaml"), written("two.yaml")
-    refused(folder, "sweep", first, second, wants="one experiment file is needed, not 2: ")
-    refused(folder, "train", first, second, wants="one experiment file is needed, not 2: ")
-    refused(folder, "train", wants="one experiment file is needed, not 0")
-    refused(folder, "train", "stage2.lr=1", wants="one experiment file is needed, not 0")
+    assert_refused(folder, "sweep", first, second, wants="one experiment file is needed, not 2: ")
+    assert_refused(folder, "train", first, second, wants="one experiment file is needed, not 2: ")
+    assert_refused(folder, "train", wants="one experiment file is needed, not 0")
+    assert_refused(folder, "train", "stage2.lr=1", wants="one experiment file is needed, not 0")
     for command in ("train", "sweep"):
-        refused(folder, command, folder / "none.yaml", wants="none.yaml: no such experiment file")
+        assert_refused(folder, command, folder / "none.yaml", wants="none.yaml: no such experiment file")
 
 
 @pytest.mark.parametrize("arguments", [("--trials", "0"), ("--workers", "0"), ("--trials", "many"), ("--nonsense",)])

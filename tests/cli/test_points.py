@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.commands import one_line
+from helpers.commands import assert_one_line
 
 from mobilenet_chest.cli.points import print_points
 from mobilenet_chest.evaluation.intervals import Interval
@@ -41,4 +41,4 @@ def test_three_tables(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_run_that_is_not_there(tracking: Path) -> None:
-    one_line("points", "none", wants="none")
+    assert_one_line("points", "none", wants="none")

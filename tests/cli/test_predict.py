@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.commands import one_line, run
+from helpers.commands import assert_one_line, run
 
 from mobilenet_chest.cli import predict as module
 from mobilenet_chest.registry.predict import Predicted
@@ -21,7 +21,7 @@ def test_the_number_of_predictions_is_printed(folder: Path, monkeypatch: pytest.
 
 
 def test_a_model_that_is_not_there(tracking: Path) -> None:
-    one_line("predict", "models:/none@champion", "none.npz", "--out", "none.csv", wants="none.npz")
+    assert_one_line("predict", "models:/none@champion", "none.npz", "--out", "none.csv", wants="none.npz")
 
 
 def test_the_output_must_be_named(folder: Path) -> None:

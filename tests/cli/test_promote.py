@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.commands import refused, run
+from helpers.commands import assert_refused, run
 
 from mobilenet_chest.cli import promote as module
 from mobilenet_chest.errors import PromotionRefused
@@ -85,7 +85,7 @@ def test_a_rollback_names_the_model(folder: Path, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_options_that_do_not_fit(folder: Path, arguments: list[str]) -> None:
-    refused(
+    assert_refused(
         folder, "promote", *arguments, wants="promote --rollback NAME" if "--rollback" in arguments else "STUDY|RUN_ID"
     )
 

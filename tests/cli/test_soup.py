@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.commands import one_line, run
+from helpers.commands import assert_one_line, run
 
 from mobilenet_chest.cli import soup as module
 from mobilenet_chest.combine.ensemble import Combined
@@ -31,4 +31,4 @@ def test_members_and_the_next_command(tracking: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_run_that_is_not_there(tracking: Path) -> None:
-    one_line("soup", "none", wants="'none'")
+    assert_one_line("soup", "none", wants="'none'")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from helpers.commands import ROOT, Write, refused, start
+from helpers.commands import ROOT, Write, assert_refused, start
 
 from mobilenet_chest.cli.sweep import print_sweep
 from mobilenet_chest.config import Config, parse
@@ -67,7 +67,7 @@ def test_json_has_them_by_the_trials_numbers(config: Config, capsys: pytest.Capt
 
 @pytest.mark.parametrize("timeout", ["soon", "2", "h", "-1h", "2 h", "1e3s", "2w", ""])
 def test_a_timeout_is_a_number_and_a_unit(folder: Path, written: Write, timeout: str) -> None:
-    refused(folder, "sweep", written(), f"--timeout={timeout}", wants=f"--timeout {timeout}: ")
+    assert_refused(folder, "sweep", written(), f"--timeout={timeout}", wants=f"--timeout {timeout}: ")
 
 
 def test_a_storage_that_cannot_be_used(folder: Path, written: Write) -> None:
@@ -76,7 +76,7 @@ def test_a_storage_that_cannot_be_used(folder: Path, written: Write) -> None:
         ("optuna.db", "--storage optuna.db: not a database address"),
         (f"sqlite:///{folder / 'none' / 'optuna.db'}", "cannot write optuna.db"),
     ):
-        refused(folder, "sweep", written(), "--storage", storage, wants=wants)
+        assert_refused(folder, "sweep", written(), "--storage", storage, wants=wants)
 
 
 def test_a_study_of_another_search(folder: Path, written: Write) -> None:
@@ -86,12 +86,18 @@ def test_a_study_of_another_search(folder: Path, written: Write) -> None:
     storage.remove_session()
     storage.engine.dispose()
     (folder / "optuna.db.lock").touch()
-    refused(folder, "sweep", written(), wants="study 'tiny' exists with another search or experiment (different: ")
-    refused(folder, "sweep", written(), "--study", "other", "--dry-run", wants="study 'other' exists with another")
+    assert_refused(
+        folder, "sweep", written(), wants="study 'tiny' exists with another search or experiment (different: "
+    )
+    assert_refused(
+        folder, "sweep", written(), "--study", "other", "--dry-run", wants="study 'other' exists with another"
+    )
 
 
 def test_nothing_to_search(folder: Path, written: Write) -> None:
-    refused(folder, "sweep", written(search={}), wants="tiny: nothing to search; add a search section, or use train.py")
+    assert_refused(
+        folder, "sweep", written(search={}), wants="tiny: nothing to search; add a search section, or use train.py"
+    )
 
 
 @pytest.mark.slow  # three interpreters that import torch, MLflow and Optuna, one after the other

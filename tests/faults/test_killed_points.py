@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from helpers.killed import killed_in, repair_killed_in, sweep_killed_at
 from helpers.sweeps import assert_every_run_is_whole, trials
 from optuna.trial import TrialState
 
-from mobilenet_chest import two_stage
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep import claims, run_sweep
+from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep.claims import counts
-from mobilenet_chest.sweep.repair import repair
-from mobilenet_chest.tracking import artifact_writer
-from mobilenet_chest.tracking.tracker import MlflowTracker
-from mobilenet_chest.training import checkpoint, loop
+from mobilenet_chest.training import loop
 
 EPOCHS = 5
 
@@ -35,65 +29,17 @@ FIVE = {
 }
 
 
-def die(*_: object, **__: object) -> Any:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def killed_in(act: Callable[[], object]) -> None:
-    """Do something in a process that is killed in the midst of it."""
-    process = multiprocessing.get_context("fork").Process(target=act)
-    process.start()
-    process.join(timeout=120)
-    assert process.exitcode == -signal.SIGKILL
-
-
-def at_call(number: int, real: Callable[..., Any]) -> Callable[..., Any]:
-    """As ``real``, but killed at that call."""
-    calls = itertools.count(1)
-    return lambda *given, **named: die() if next(calls) == number else real(*given, **named)
-
-
-def dying_at_call(number: int, write: Callable[..., Any]) -> Callable[..., Any]:
-    """As ``write``, but killed in that call, when the contents are written and the file has not its name yet."""
-    calls = itertools.count(1)
-
-    def cut_short(*given: Any) -> Any:
-        if next(calls) == number:
-            os.fsync = die  # of a process that ends there
-        return write(*given)
-
-    return cut_short
-
-
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 @pytest.mark.parametrize(
     ("point", "epochs"),
     # of two trials of two frozen epochs, which they share, and three others: eight
-    [("after the ask", 8), ("in an epoch", 6), ("in a checkpoint", 6), ("in its copying", 6), ("at its end", 3)],
+    [("after the ask", 8), ("in epoch 3", 6), ("in a checkpoint", 6), ("in its copying", 6), ("at its end", 3)],
 )
 def test_killed_at(
     here: Path, tiny_search: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, point: str, epochs: int
 ) -> None:
     """At most the current epoch is lost; ``epochs`` are trained by the sweep that continues."""
     config = tiny_search(RANGE, FIVE, trials=2)
-    monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
-
-    def sweep() -> None:
-        match point:
-            case "after the ask":
-                monkeypatch.setattr(claims, "worker_record", die)
-            case "in an epoch":
-                monkeypatch.setattr(loop, "train_epoch", at_call(3, loop.train_epoch))
-            case "in a checkpoint":
-                monkeypatch.setattr(checkpoint, "write_whole", dying_at_call(4, checkpoint.write_whole))
-            case "in its copying":
-                # config.yaml of the study and of the trial, two epochs of stage 1, its best, and then
-                monkeypatch.setattr(MlflowTracker, "log_file", at_call(6, MlflowTracker.log_file))
-            case "at its end":
-                monkeypatch.setattr(two_stage, "remove_last", die)
-        run_sweep(config)
-
-    killed_in(sweep)
+    killed_in(sweep_killed_at, config, point)
     (left,) = trials()
     assert left.state == TrialState.RUNNING
     begun = left.user_attrs.get("run_id")
@@ -116,25 +62,14 @@ def test_killed_at(
     assert next(trained) == epochs
 
 
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 @pytest.mark.parametrize("second", ["fail_trial", "requeue"])
 def test_a_reaper_killed_between_queuing_and_ending(
-    here: Path, tiny_search: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, second: str
+    here: Path, tiny_search: Callable[..., Config], second: str
 ) -> None:
     config = tiny_search(RANGE, FIVE, trials=1)
-    real = loop.train_epoch
-
-    def sweep() -> None:
-        monkeypatch.setattr(loop, "train_epoch", at_call(2, real))
-        run_sweep(config)
-
-    def mend() -> None:
-        monkeypatch.setattr(claims, second, die)
-        repair()
-
-    killed_in(sweep)
+    killed_in(sweep_killed_at, config, "in epoch 2")
     for _ in range(2):
-        killed_in(mend)
+        killed_in(repair_killed_in, second)
     run_sweep(config)
     stored = trials()
     assert [(trial.state, trial.user_attrs.get("retry_of")) for trial in stored] == [

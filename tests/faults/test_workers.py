@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -19,14 +17,14 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers.killed import killed_after_three_claims, killed_in
 from helpers.servers import Crew, MlflowServer, Postgres, crew
 from helpers.sweeps import ROOT, WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_running_trials
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
-from mobilenet_chest.config import Config, parse
-from mobilenet_chest.sweep.claims import claim, counts
-from mobilenet_chest.sweep.local_workers import open_study
+from mobilenet_chest.config import parse
+from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.tracking.artifacts import artifact
 from mobilenet_chest.tracking.store import connect
 
@@ -110,21 +108,10 @@ def test_four_processes_claim_forty_queued_trials(empty_database: Empty, eight: 
     print(f"{40 / seconds:.1f} claims per second")
 
 
-def claim_and_die(config: Config, url: str) -> None:
-    study = open_study(config, url)
-    for _ in range(3):
-        assert claim(study, config, url) is not None
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_four_racing_reapers_make_one_retry(empty_database: Empty, eight: Crew, fields: Fields) -> None:
     url, config = empty_database(), fields(EPOCHS, trials=3)
     eight.all_at_once(members=1, what="queue", url=url, fields=config)
-    process = multiprocessing.get_context("fork").Process(target=claim_and_die, args=(parse(config), url))
-    process.start()
-    process.join(timeout=60)
-    assert process.exitcode == -signal.SIGKILL
+    killed_in(killed_after_three_claims, parse(config), url)
     ended = [
         number for numbers in eight.all_at_once(members=4, what="reap", url=url, fields=config) for number in numbers
     ]

@@ -34,7 +34,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def one_line(*arguments: object, wants: str) -> str:
+def assert_one_line(*arguments: object, wants: str) -> str:
     """Return the one line on stderr that a wrong input gives: exit code 2, and ``wants`` in the line."""
     result = run(*arguments)
     assert result.exit_code == 2, result.output
@@ -46,9 +46,9 @@ def one_line(*arguments: object, wants: str) -> str:
     return lines[0]
 
 
-def refused(folder: Path, *arguments: object, wants: str) -> str:
-    """Return the line of :func:`one_line`; nothing may have been written in a folder."""
+def assert_refused(folder: Path, *arguments: object, wants: str) -> str:
+    """Return the line of :func:`assert_one_line`; nothing may have been written in a folder."""
     before = contents(folder)
-    line = one_line(*arguments, wants=wants)
+    line = assert_one_line(*arguments, wants=wants)
     assert contents(folder) == before
     return line

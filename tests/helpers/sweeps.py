@@ -228,15 +228,20 @@ def fields(chest_file: Path) -> Callable[..., dict[str, Any]]:
     return make
 
 
-@pytest.fixture
-def here(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a tracking store, where this process is the only worker of a sweep: no process has to start."""
+def run_in_this_process(patch: pytest.MonkeyPatch) -> None:
+    """Make this process the only worker of sweeps."""
 
     def run_here(job: Job, workers: int, on_tick: Callable[[], Forecast], on_death: Callable[[], object]) -> None:
         # one thread, as all of this process's tests: more would wait for each other on a busy machine
         work(dataclasses.replace(job, threads=1))
 
-    monkeypatch.setattr(study, "run_workers", run_here)
+    patch.setattr(study, "run_workers", run_here)
+
+
+@pytest.fixture
+def here(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a tracking store, where this process is the only worker of a sweep: no process has to start."""
+    run_in_this_process(monkeypatch)
     return tracking
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.commands import refused, run
+from helpers.commands import assert_refused, run
 
 from mobilenet_chest.cli.data import fetch as module
 
 
 @pytest.mark.parametrize(("arguments", "names"), [(["phantom"], "phantom"), (["chestmnst"], "'chestmnist'")])
 def test_what_cannot_be_downloaded(folder: Path, arguments: list[str], names: str) -> None:
-    refused(folder, "data", "fetch", *arguments, wants=names)
+    assert_refused(folder, "data", "fetch", *arguments, wants=names)
 
 
 def test_the_path_is_printed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

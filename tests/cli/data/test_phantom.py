@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from helpers.commands import refused, run
+from helpers.commands import assert_refused, run
 
 from mobilenet_chest.data.npz import NpzFile
 
@@ -17,5 +17,5 @@ def test_a_file_with_three_splits(folder: Path) -> None:
 
 
 def test_a_name_or_a_folder_that_cannot_be(folder: Path) -> None:
-    refused(folder, "data", "phantom", "--out", "small.txt", wants="--out small.txt")
-    refused(folder, "data", "phantom", "--size", "16", "--out", "none/small.npz", wants="--out none/small.npz")
+    assert_refused(folder, "data", "phantom", "--out", "small.txt", wants="--out small.txt")
+    assert_refused(folder, "data", "phantom", "--size", "16", "--out", "none/small.npz", wants="--out none/small.npz")
