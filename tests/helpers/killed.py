@@ -10,6 +10,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,12 @@ def killed_in(act: Callable[..., object], *given: Any) -> None:
     """Call ``act(patch, *given)`` of a module in another process, which is expected to be killed by it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    log = Path("killed.log").absolute()
-    process = context.Process(target=_act, args=(str(Path.cwd()), dict(os.environ), log, act, given))
-    process.start()
-    process.join(WAIT_SECONDS)
-    assert process.exitcode == -signal.SIGKILL, log.read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        process = context.Process(target=_act, args=(str(Path.cwd()), dict(os.environ), log, act, given))
+        process.start()
+        process.join(WAIT_SECONDS)
+        assert process.exitcode == -signal.SIGKILL, log.read_text(encoding="utf-8")
 
 
 def _act(
