@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from mobilenet_chest import cache
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import out
+from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.sweep import storage
 from mobilenet_chest.tracking.provenance import code_version
@@ -50,13 +49,18 @@ def doctor() -> None:
     """
     with exit_codes():
         checks = run_checks()
-        rows = Table("what", "state", "detail")
-        for check in checks:
-            state = "ok" if check.ok else "BAD" if check.needed else "missing, optional"
-            rows.add_row(check.what, state, escape(check.detail))
-        out.print(rows)
+        out.print(checks_table(checks))
         if not all(check.ok for check in checks if check.needed):
             raise typer.Exit(1)
+
+
+def checks_table(checks: Sequence[Check]) -> Table:
+    """Return a table of checks, a row each."""
+    rows = Table(["what", "state", "detail"], left=["what", "state", "detail"])
+    for check in checks:
+        state = "ok" if check.ok else "BAD" if check.needed else "missing, optional"
+        rows.add_row(check.what, state, check.detail)
+    return rows
 
 
 def run_checks() -> list[Check]:

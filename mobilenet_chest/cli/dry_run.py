@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from mobilenet_chest.cli.format import line, out, print_json
+from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config import flatten
 from mobilenet_chest.models.zoo import parameter_counts
 from mobilenet_chest.sweep.splits import rows_of_trials
@@ -33,7 +32,7 @@ def print_dry_run(
     if as_json:
         print_json(document)
         return
-    fields = Table(title=f"{config.name}: nothing is trained or written", show_header=False)
+    fields = Table(["field", "value"], left=["field", "value"], title=f"{config.name}: nothing is trained or written")
     for key, value in flatten(config.training_fields()).items():
         fields.add_row(key, json.dumps(value) if not isinstance(value, str) else value)
     out.print(fields)

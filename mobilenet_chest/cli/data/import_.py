@@ -11,9 +11,10 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import line, out, print_json, table
+from mobilenet_chest.cli.format import line, out, print_json
 from mobilenet_chest.cli.live import err
 from mobilenet_chest.cli.options import Json
+from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.data.importing.importer import ImportOptions, import_pictures
 from mobilenet_chest.data.importing.sources import ColumnNames
 from mobilenet_chest.data.importing.summary import counted, reasons
@@ -86,7 +87,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
 def _print(report: ImportReport) -> None:
     classes = list(report.counts["train"])
-    rows = table(["class", *report.counts], left=["class"])
+    rows = Table(["class", *report.counts], left=["class"])
     for name in classes:
         rows.add_row(name, *(str(counts[name]) for counts in report.counts.values()))
     if report.patients:
