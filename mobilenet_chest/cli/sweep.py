@@ -10,15 +10,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
 from mobilenet_chest.cli.dry_run import print_dry_run
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import interval_ends, line, out, print_json, table
+from mobilenet_chest.cli.format import interval_ends, line, out, print_json
+from mobilenet_chest.cli.leaderboard import SHOWN_TRIALS, leaderboard
 from mobilenet_chest.cli.live import live_sweep
 from mobilenet_chest.cli.options import EXPERIMENTS, DryRun, Json, OptionalExperiment, Storage, load_experiment
-from mobilenet_chest.config.formats import duration, number, with_interval
-from mobilenet_chest.config.metrics import as_score
+from mobilenet_chest.config.formats import duration
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.sweep import check, remaining_confirmations, remaining_trials, run_sweep
 from mobilenet_chest.sweep.ray_workers import on_ray
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from mobilenet_chest.sweep.local_workers import Launcher
 
 QUICKSTART = EXPERIMENTS / "quickstart.yaml"
-
-SHOWN_TRIALS = 20
-"""Rows of the leaderboard; the study's run has them all in ``leaderboard.csv``."""
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -102,7 +98,7 @@ def print_sweep(config: Config, result: SweepResult, as_json: bool) -> None:
     if as_json:
         print_json(_document(config, result))
         return
-    out.print(_leaderboard(config, result))
+    out.print(leaderboard(config, result))
     intervals, ties = result.ties.intervals, result.ties.tied
     if intervals:
         line("in brackets: 95% intervals" + ("; tied: indistinguishable from the best on these images" if ties else ""))
@@ -139,30 +135,6 @@ def _confirmation(confirmation: Confirmation | None) -> dict[str, Any]:
         return {}
     fields = asdict(confirmation)
     return {"optimism": {"trial": fields.pop("claimant"), **fields.pop("optimism")}, "confirmed": fields}
-
-
-def _leaderboard(config: Config, result: SweepResult) -> Table:
-    paths, also = list(config.search), config.study.also
-    headings = ["trial", "state", config.study.metric, "", *also, *paths, "run"]
-    rows = table(
-        headings, left=headings, title=f"study {result.study}: {len(result.trials)} trials, {result.new_trials} new"
-    )
-    order = {"COMPLETE": 0, "PRUNED": 1}
-    ranked = sorted(
-        result.trials,
-        key=lambda trial: (
-            order.get(trial.state, 2), -as_score(trial.value or 0, config.study.direction), trial.number
-        ),
-    )  # fmt: skip
-    for trial in ranked[:SHOWN_TRIALS]:
-        value = with_interval(trial.value, result.ties.intervals.get(trial.number))
-        mark = "best" if trial.number == result.best.number else "tied" if trial.number in result.ties.tied else ""
-        further = [number(value) for value in trial.also] or [""] * len(also)
-        values = [number(trial.params.get(path)) for path in paths]
-        rows.add_row(
-            str(trial.number), trial.state.lower(), value, mark, *further, *values, trial.run_id or "none"
-        )  # fmt: skip
-    return rows
 
 
 def _print_stage1(result: SweepResult) -> None:
