@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import medmnist.info  # noqa: F401  # the catalogue imports it on first use
@@ -10,8 +11,9 @@ import torch
 from torch.nn import functional
 
 from mobilenet_chest.config import DataConfig
-from mobilenet_chest.data import medmnist as catalogue
 from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.data.npz import NpzFile
+from mobilenet_chest.data.task import find_task
 
 # the first call loads libraries and starts threads
 functional.interpolate(torch.zeros(2, 1, 8, 8), (16, 16), mode="bicubic", antialias=True)
@@ -26,12 +28,12 @@ def read_ours(path: str, size: int, classes: list[str]) -> dict[str, Any]:
 
 def read_numpy(path: str, classes: list[str]) -> dict[str, Any]:
     """Read the same rows by ``numpy.load``, which decodes whole arrays."""
-    info = catalogue.dataset_info("chestmnist")
-    columns, _ = catalogue.class_indices(info, (classes[0], classes[1]))
+    config = DataConfig(dataset="chestmnist", path=path, classes=(classes[0], classes[1]))
+    task = find_task(config, lambda: NpzFile(Path(path)))
     counts, total = [], 0
     with np.load(path) as file:
         for split in ("train", "val"):
-            rows, _ = catalogue.select_rows(file[f"{split}_labels"], info, columns)
+            rows, _ = task.select(file[f"{split}_labels"])
             images = torch.from_numpy(file[f"{split}_images"][rows])
             counts.append(len(images))
             total += _sum(images)
