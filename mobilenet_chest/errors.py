@@ -17,8 +17,8 @@
     │   ├── MissingExtraError         an optional package that is not installed
     │   ├── TrackingError             MLflow cannot be reached or written, or has no such run
     │   ├── StudyError                Optuna's storage, or a study of another experiment
-    │   ├── SealedError               the study's test split was opened before
-    │   └── ClusterError              a Ray cluster that cannot be reached, or cannot run the sweep
+    │   ├── ClusterError              a Ray cluster that cannot be reached, or cannot run the sweep
+    │   └── SealedError               exit code 3: the study's test split was opened before
     └── PromotionRefused              exit code 3: a gate failed
 
 The command line prints ``str(error)`` and exits with ``error.exit_code``. A message names the bad value, the allowed
@@ -114,6 +114,8 @@ class StudyError(UserError):
 
 class SealedError(UserError):
     """The study's test split was opened before, and opening it again was not asked for."""
+
+    exit_code = 3
 
 
 class ClusterError(UserError):

@@ -67,7 +67,7 @@ def test_a_second_access_is_refused_unless_it_is_asked_for() -> None:
     open_split(first, test_auc_tta=0.875)
     with pytest.raises(SealedError) as caught:
         record_access(MlflowClient(), second, "evaluate", again=False)
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == 3
     (line,) = access_lines(accesses(MlflowClient(), second))
     assert "study 's' once" in str(caught.value)
     assert line.partition(": ")[2] in str(caught.value)
