@@ -9,6 +9,7 @@ import signal
 from mobilenet_chest import interrupts
 from mobilenet_chest.cli.encoding import replace_unknown_signs
 from mobilenet_chest.cli.lazy import lazy_group, load_command
+from mobilenet_chest.cli.program import NAME, program
 from mobilenet_chest.processor import bound_waiting
 
 PACKAGE = "mobilenet_chest.cli"
@@ -38,7 +39,11 @@ COMMANDS = {
 """First line of each command's docstring; a test compares them."""
 
 app = lazy_group(
-    PACKAGE, "Sweeps over two-stage fine-tuning of medical image classifiers, tracked in MLflow.", COMMANDS
+    PACKAGE,
+    "Sweeps over two-stage fine-tuning of medical image classifiers, tracked in MLflow.",
+    COMMANDS,
+    program,
+    completion=True,
 )
 
 
@@ -54,6 +59,6 @@ def main(command: str | None = None) -> None:
     # the interpreter's last collection walks all objects of torch and mlflow, which takes more than a second
     atexit.register(gc.freeze)
     if command is None:
-        app(prog_name="mobilenet-chest")
+        app(prog_name=NAME)
     else:
         load_command(f"{PACKAGE}.{command}")(prog_name=f"{command}.py")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions
 
+from mobilenet_chest import logs
 from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config.formats import ends, number, with_interval
 
@@ -33,7 +34,26 @@ class Output(Console):
         return options if self.is_terminal else options.update(max_width=PLAIN_WIDTH)
 
 
+class ErrorOutput(Console):
+    """Stderr for what is shown while a command works: nothing with ``--quiet``."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True, highlight=False, soft_wrap=True)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Return whether a view that changes can be shown."""
+        return super().is_terminal and not logs.is_quiet()
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does, unless only warnings and errors are to be shown."""
+        if not logs.is_quiet():
+            super().print(*objects, **options)
+
+
 out = Output(highlight=False, soft_wrap=True)
+
+err = ErrorOutput()
 
 
 def line(text: str) -> None:

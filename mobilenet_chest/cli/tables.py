@@ -117,16 +117,14 @@ def folded(text: str, width: int) -> str:
 def _lines(text: str, width: int) -> list[str]:
     lines = [""]
     for word in text.split(" "):
-        joined = f"{lines[-1]} {word}" if lines[-1] else word
-        if cell_len(joined) <= width:
-            lines[-1] = joined
-            continue
-        if lines[-1]:
-            lines.append("")
-        for part in [word] if cell_len(word) <= width else _pieces(word, width):
-            if lines[-1] and cell_len(lines[-1] + part) > width:
+        parts = [word] if cell_len(word) <= width else list(_pieces(word, width))
+        between = " " if lines[-1] else ""
+        for part in parts:
+            if lines[-1] and cell_len(lines[-1] + between + part) > width:
                 lines.append("")
-            lines[-1] += part
+                between = ""
+            lines[-1] += between + part
+            between = ""
     return lines
 
 

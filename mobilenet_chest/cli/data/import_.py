@@ -11,8 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import line, out, print_json
-from mobilenet_chest.cli.live import err
+from mobilenet_chest.cli.format import err, line, out, print_json
 from mobilenet_chest.cli.options import Json
 from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.data.importing.importer import ImportOptions, import_pictures
