@@ -76,9 +76,7 @@ def test_a_python_caller_sees_warnings_and_no_more() -> None:
     assert (done.stdout, done.stderr) == ("", "to act on\n")
 
 
-def test_another_handler_changes_nothing(
-    logger: logging.Logger, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_another_handler_changes_nothing(logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
     kept = io.StringIO()
     logger.addHandler(logging.StreamHandler(kept))
     logs.show()

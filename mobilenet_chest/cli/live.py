@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from mobilenet_chest.cli.format import err
 from mobilenet_chest.config.formats import duration, number
 from mobilenet_chest.processor import use_free_cores
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from mobilenet_chest.config import Config
     from mobilenet_chest.sweep import SweepStatus
     from mobilenet_chest.training.epoch import Record
-
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager

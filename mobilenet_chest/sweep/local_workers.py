@@ -45,7 +45,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def _log_level() -> int:
-    return logging.getLogger(logs.LOGGER).getEffectiveLevel()
+    return logs.shown_level()
 
 
 @dataclass(frozen=True)
