@@ -40,6 +40,8 @@ def ablate(
     """Turn choices on one at a time, each against the same baseline.
 
     Seeds or folds are the same for all choices, so that differences are paired.
+
+    Example: mobilenet-chest ablate small.yaml --over augment.mixup=0.2,stage2.ema
     """
     with exit_codes():
         if seeds is not None and folds is not None:

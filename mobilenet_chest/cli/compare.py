@@ -49,6 +49,8 @@ def compare(
     """Compare finished runs and studies, with 95% intervals.
 
     Without names: all runs and studies of the tracking store.
+
+    Example: mobilenet-chest compare quickstart --baseline 1a2b3c4d --margin 0.01
     """
     with exit_codes(), _no_garbage_collection():
         print_comparison(compare_runs(references or [], baseline, reported, margin, metric), metric, as_json, wide)

@@ -20,6 +20,8 @@ def distill(arguments: Experiment, teacher: Teacher, as_json: Json = False) -> N
     """Train a network on the probabilities of another.
 
     The teacher's probabilities are a part of the loss; loss.distill_weight is their share.
+
+    Example: mobilenet-chest distill small.yaml --teacher quickstart
     """
     with exit_codes():
         _print_student(train_student(load_experiment(arguments), teacher, live_training), teacher, as_json)

@@ -17,7 +17,10 @@ from mobilenet_chest.errors import UserError, nearest
 def docs(
     page: Annotated[str | None, typer.Argument(metavar="[PAGE]", help="A page's name, such as sweeps.")] = None,
 ) -> None:
-    """Print a page of the manual, or list its pages."""
+    """Print a page of the manual, or list its pages.
+
+    Example: mobilenet-chest docs sweeps
+    """
     with exit_codes():
         pages = {file.name.removesuffix(".md"): file for file in _files() if file.name.endswith(".md")}
         if page is None:

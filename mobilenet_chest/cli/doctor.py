@@ -47,6 +47,8 @@ def doctor() -> None:
     """Check what is installed, reachable and cached.
 
     Exit code 1 when ``python sweep.py`` could not run.
+
+    Example: mobilenet-chest doctor
     """
     with exit_codes():
         checks = run_checks()

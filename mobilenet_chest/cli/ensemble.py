@@ -30,6 +30,8 @@ def ensemble(
     """Average the probabilities of several trainings.
 
     They are seeds or folds of an experiment, which are trained, or a study's best trials, or finished runs.
+
+    Example: mobilenet-chest ensemble quickstart --top 3
     """
     with exit_codes():
         if [seeds, folds, top].count(None) < 2:

@@ -41,7 +41,10 @@ def evaluate(
     prevalence: Prevalence = None,
     as_json: Json = False,
 ) -> None:
-    """Score a finished run on the validation or the test split."""
+    """Score a finished run on the validation or the test split.
+
+    Example: mobilenet-chest evaluate quickstart --split val --groups sex,view
+    """
     with exit_codes():
         names = [name.strip() for name in (groups or "").split(",") if name.strip()]
         if groups is not None and not names:

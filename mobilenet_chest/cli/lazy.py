@@ -115,6 +115,7 @@ class LazyGroup(TyperGroup):
     """A click group of which the names and summaries are known, and the commands are imported when asked for."""
 
     package: ClassVar[str]
+    sections: ClassVar[Mapping[str, Mapping[str, str]]]
     summaries: ClassVar[Mapping[str, str]]
 
     def __init__(self, **attributes: Any) -> None:
@@ -150,9 +151,11 @@ class LazyGroup(TyperGroup):
         return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the list of commands from their summaries, so that ``--help`` imports none of them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(self.summaries.items()))
+        """Write the sections of commands from their summaries, so that ``--help`` imports none of them."""
+        width = max(map(len, self.summaries))  # the same in all sections
+        for heading, summaries in self.sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), summary) for name, summary in summaries.items()])
 
 
 def _no_options() -> None:
@@ -162,7 +165,7 @@ def _no_options() -> None:
 def lazy_group(
     package: str,
     help: str,
-    commands: Mapping[str, str],
+    sections: Mapping[str, Mapping[str, str]],
     options: Callable[..., None] = _no_options,
     completion: bool = False,
 ) -> typer.Typer:
@@ -171,10 +174,12 @@ def lazy_group(
     Args:
         package: Where the commands' modules are.
         help: What the group is for.
-        commands: The first line of each command's docstring by its name, which is its module's as well.
+        sections: The parts of the list in the help, each with its heading: the first line of each command's docstring
+            by its name, which is its module's as well.
         options: A function whose parameters are the group's own options.
         completion: Whether it has options that install the completion of a shell.
     """
-    group = type("Group", (LazyGroup,), {"package": package, "summaries": commands})
+    summaries = {name: summary for section in sections.values() for name, summary in section.items()}
+    group = type("Group", (LazyGroup,), {"package": package, "sections": sections, "summaries": summaries})
     settings = SETTINGS | {"add_completion": completion}
     return typer.Typer(cls=group, callback=options, no_args_is_help=True, help=help, **settings)

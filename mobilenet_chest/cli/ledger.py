@@ -31,6 +31,8 @@ def ledger(
     """List every access to the sealed test split.
 
     Without a name: all accesses of the tracking store.
+
+    Example: mobilenet-chest ledger quickstart
     """
     with exit_codes():
         client = connect()

@@ -44,6 +44,8 @@ def points(
     """Show calibration and operating points of a run.
 
     They are computed from the run's stored predictions.
+
+    Example: mobilenet-chest points quickstart --prevalence 0.05
     """
     with exit_codes():
         found = operating_points(reference, split, prevalence)

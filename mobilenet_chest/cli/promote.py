@@ -39,6 +39,8 @@ def promote(
     """Register the best run, test it at the gates, and move the alias.
 
     The registered model must predict as the run did. The sealed test split is evaluated once.
+
+    Example: mobilenet-chest promote quickstart --dry-run
     """
     with exit_codes():
         if rollback:

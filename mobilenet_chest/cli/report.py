@@ -37,6 +37,8 @@ def report(
     """Write one HTML page about studies and runs.
 
     The page is self-contained, and shows each result with its uncertainty.
+
+    Example: mobilenet-chest report quickstart --baseline 1a2b3c4d
     """
     with exit_codes():
         if out is not None and out.suffix.lower() != ENDING and not out.is_dir():

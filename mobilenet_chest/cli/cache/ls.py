@@ -14,6 +14,8 @@ def ls() -> None:
     """List what is cached, and how much room it takes.
 
     The least recently used entry is first: entries are removed in this order.
+
+    Example: mobilenet-chest cache ls
     """
     with exit_codes():
         folder, entries, limit = cache.folder(), cache.entries(), cache.limit()

@@ -23,6 +23,8 @@ def audit(arguments: OptionalExperiment = None, groups_from: GroupsFrom = None, 
     """Find duplicates, patients in two splits, shifts and damaged images.
 
     The test split is examined as well. Without a file, name the data: data.dataset=… data.path=…
+
+    Example: mobilenet-chest data audit small.yaml
     """
     with exit_codes():
         files, overrides = split_arguments(arguments)

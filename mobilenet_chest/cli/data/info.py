@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 def info(source: Annotated[str | None, typer.Argument(metavar="[DATASET|FILE.npz]")] = None) -> None:
-    """Show data sets with their labels, or what a file holds."""
+    """Show data sets with their labels, or what a file holds.
+
+    Example: mobilenet-chest data info films.npz
+    """
     with exit_codes():
         if source is None:
             _print_datasets(list(map(medmnist.dataset_info, medmnist.dataset_names())))
