@@ -53,6 +53,8 @@ def sweep(
     """Start a sweep, or resume it.
 
     Without arguments: experiments/quickstart.yaml. The same command run again resumes the same study.
+
+    Example: mobilenet-chest sweep experiments/quickstart.yaml --workers 2
     """
     with exit_codes():
         if address is not None and launcher != "ray":

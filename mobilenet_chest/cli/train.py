@@ -33,7 +33,10 @@ def train(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train one model."""
+    """Train one model.
+
+    Example: mobilenet-chest train experiments/quickstart.yaml stage2.lr=1e-3
+    """
     with exit_codes():
         config = load_experiment(arguments)
         check_reachable()
