@@ -41,7 +41,7 @@ def ablate(
 
     Seeds or folds are the same for all choices, so that differences are paired.
 
-    Example: mobilenet-chest ablate small.yaml --over augment.mixup=0.2,stage2.ema
+    Example: mobilenet-chest ablate small.yaml --over augment.mixup=0.2
     """
     with exit_codes():
         if seeds is not None and folds is not None:

@@ -54,7 +54,8 @@ def test_the_app_lists_its_commands_in_order() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_has_an_example_that_can_be_typed(command: str) -> None:
+def test_a_command_has_an_example_that_can_be_typed(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     if command in ("data", "cache"):
         return
     lines = [line.strip() for line in run(*command.split(), "--help").stdout.splitlines()]
