@@ -25,7 +25,7 @@ def leaderboard(config: Config, result: SweepResult) -> Table:
     paths, also = list(config.search), config.study.also
     headings = ["trial", "state", config.study.metric, "", ID, *also, *paths]
     title = f"study {result.study}: {len(result.trials)} trials, {result.new_trials} new"
-    rows = Table(headings, left=["state", "", ID], title=title)
+    rows = Table(headings, left=["trial", "state", "", ID], title=title)
     order = {"COMPLETE": 0, "PRUNED": 1}
     direction = config.study.direction
     ranked = sorted(
