@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import ClassGroup, DataConfig
-from mobilenet_chest.config.schema import CHEST
+from mobilenet_chest.config.data import CHEST
 from mobilenet_chest.data.conversion import conversion
 from mobilenet_chest.data.medmnist import MULTI_LABEL, DatasetInfo, dataset_info
 from mobilenet_chest.data.npz import NpzFile
