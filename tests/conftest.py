@@ -43,6 +43,12 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _width_of_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables as wide as without a terminal, however wide the one is in which the tests run."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(autouse=True)
 def _log_as_it_was() -> Iterator[None]:
     """Undo what a command does to the package's logger, so that ``caplog`` sees the log of the next test."""
     logger = logging.getLogger(logs.LOGGER)
