@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import sys
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 100
 """Columns of a table that goes to a file or a pipe, where ``COLUMNS`` is not set."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class Output(Console):
@@ -46,7 +50,9 @@ class ErrorOutput(Console):
         return super().is_terminal and not logs.is_quiet()
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print as rich does, unless only warnings and errors are to be shown."""
+        """Print as rich does, unless only warnings and errors are to be shown; the log's file has text in any case."""
+        if objects and all(isinstance(each, str) for each in objects):
+            logger.info("%s", " ".join(objects), extra={logs.PRINTED: True})
         if not logs.is_quiet():
             super().print(*objects, **options)
 

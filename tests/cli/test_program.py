@@ -128,8 +128,11 @@ def test_a_worker_process_is_as_quiet_and_writes_to_the_same_file(
     logs.show(logging.WARNING)
     assert (logs.shown_level(), logs.is_quiet()) == (logging.WARNING, True)
     logging.getLogger("mobilenet_chest.sweep").info("trial 7 is queued again")
+    err.print("epoch 1/2", markup=False)
     assert capsys.readouterr().err == ""
-    assert "trial 7" in (tmp_path / "all.log").read_text()
+    text = (tmp_path / "all.log").read_text()
+    assert "]: trial 7 is queued again\n" in text
+    assert text.endswith("]: epoch 1/2\n")
     for handler in logger.handlers:
         handler.close()
 
