@@ -112,6 +112,7 @@ def print_sweep(config: Config, result: SweepResult, as_json: bool) -> None:
         line("importance: " + ", ".join(f"{path} {share:.0%}" for path, share in result.importances.items()))
     _print_stage1(result)
     _print_best(config, result)
+    _print_findings(result)
     line("next: mlflow ui")
     # a trial of folds has a model for each fold; promote needs the ensemble of them
     line(f"      mobilenet-chest {'ensemble' if config.study.trainings > 1 else 'promote'} {shlex.quote(result.study)}")
@@ -129,6 +130,7 @@ def _document(config: Config, result: SweepResult) -> dict[str, Any]:
         "complete": result.complete,
         "intervals": interval_ends({str(trial): ends for trial, ends in result.ties.intervals.items()}),
         "tied": result.ties.tied,
+        "findings": [asdict(finding) for finding in result.findings],
         **result.stage1,
         **_confirmation(result.confirmed),
     }
@@ -160,7 +162,7 @@ def _leaderboard(config: Config, result: SweepResult) -> Table:
         further = [number(value) for value in trial.also] or [""] * len(also)
         values = [number(trial.params.get(path)) for path in paths]
         rows.add_row(
-            str(trial.number), trial.state.lower(), value, mark, *further, *values, trial.run_id or "none"
+            trial.label, trial.state.lower(), value, mark, *further, *values, trial.run_id or "none"
         )  # fmt: skip
     return rows
 
@@ -172,6 +174,13 @@ def _print_stage1(result: SweepResult) -> None:
              f"time saved: {duration(result.stage1['saved_seconds'])}")  # fmt: skip
 
 
+def _print_findings(result: SweepResult) -> None:
+    for finding in result.findings:
+        line(f"note: {finding}")
+    if result.findings:
+        line("      (another search is another study: add --study NAME)")
+
+
 def _print_best(config: Config, result: SweepResult) -> None:
     metric = config.study.metric
     if not result.complete:
@@ -179,10 +188,10 @@ def _print_best(config: Config, result: SweepResult) -> None:
         line(f"not complete: run the same command to continue to {config.study.trials} trials{confirmed}")
     complete = sum(trial.state == "COMPLETE" for trial in result.trials)
     optimistic = f"; best of {complete} trials, so this value is optimistic" if complete > 1 else ""
-    line(f"best: trial {result.best.number}, {metric} {result.best.value:.4f} {scored_on(config)}{optimistic}")
+    line(f"best: trial {result.best.label}, {metric} {result.best.value:.4f} {scored_on(config)}{optimistic}")
     if result.confirmed is not None:
         for text in confirmation_lines(result.confirmed, metric):
             line(text)
     if config.study.also:
-        front = ", ".join(map(str, result.front))
+        front = "; ".join(trial.label for trial in result.trials if trial.number in result.front)
         line(f"Pareto front of {metric}, {', '.join(config.study.also)}: trials {front}")
