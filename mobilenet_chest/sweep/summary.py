@@ -15,7 +15,8 @@ from optuna.trial import FrozenTrial, TrialState
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import Attempt, attempt_of
 from mobilenet_chest.sweep.claims import best_trial, counts, value_of
-from mobilenet_chest.sweep.epochs import Epochs, stored_epochs
+from mobilenet_chest.sweep.epochs import stored_epochs
+from mobilenet_chest.training.epochs import Epochs
 
 
 @dataclass(frozen=True)
@@ -183,9 +184,23 @@ def _first_estimate(running: Sequence[RunningTrial], left: int, usual: Mapping[i
     return max(seconds for seconds, _ in timed) + whole * max(0, left - len(running)) / len(running)
 
 
-def interrupted_trials(study: optuna.Study) -> list[RunningTrial]:
-    """Return the trials that wait to be run again, with the epochs of the attempt that was interrupted."""
+@dataclass(frozen=True)
+class Kept:
+    """What an interrupted sweep has kept.
+
+    Attributes:
+        finished: How many trials count.
+        interrupted: The trials that wait to be run again, with the epochs of the attempt that was interrupted.
+    """
+
+    finished: int
+    interrupted: list[RunningTrial]
+
+
+def kept_trials(study: optuna.Study) -> Kept:
+    """Return what a study has kept of its trials."""
     trials = study.get_trials(deepcopy=False)
     usual = _usual_seconds(trials)
-    origins = [t.user_attrs.get(attributes.RETRY_OF) for t in trials if t.state == TrialState.WAITING]
-    return [_summarize_running(trials[origin], trials, usual) for origin in origins if origin is not None]
+    origins = [trial.user_attrs.get(attributes.RETRY_OF) for trial in trials if trial.state == TrialState.WAITING]
+    interrupted = [_summarize_running(trials[origin], trials, usual) for origin in origins if origin is not None]
+    return Kept(sum(map(counts, trials)), interrupted)

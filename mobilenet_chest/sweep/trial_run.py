@@ -192,7 +192,7 @@ def _train(
     if resume is not None:
         _log_resume(claimed, config, resume)
     history = resume.progress.history if resume else ()
-    epochs = EpochReporter(config, claimed.trial, history, fold=config.data.fold or 0)
+    epochs = EpochReporter(config, claimed.trial, history, folds=claimed.config.study.trainings)
 
     def after_epoch(epoch: int, record: Record) -> bool:
         _check_driver()
