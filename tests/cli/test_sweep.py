@@ -10,12 +10,14 @@ import optuna
 import pytest
 from helpers.commands import ROOT, Write, assert_refused, start
 
-from mobilenet_chest.cli.sweep import print_sweep
+from mobilenet_chest.cli.sweep import kept_lines, print_sweep
 from mobilenet_chest.config import Config, parse
 from mobilenet_chest.evaluation.intervals import Interval
-from mobilenet_chest.sweep import SweepResult, TrialSummary
+from mobilenet_chest.sweep import RunningTrial, SweepResult, TrialSummary
 from mobilenet_chest.sweep.findings import Finding
+from mobilenet_chest.sweep.summary import Kept
 from mobilenet_chest.sweep.ties import Ties
+from mobilenet_chest.training.epochs import Epochs
 
 TRIALS = [
     TrialSummary(0, "COMPLETE", 0.95, "a" * 32, {"stage2.lr": 1e-3}),
@@ -92,6 +94,19 @@ def test_a_second_attempt_keeps_the_number_of_the_first(config: Config, capsys: 
     assert [(trial["number"], trial["attempt"], trial["attempt_of"]) for trial in document["trials"]] == [
         (1, 1, None),
         (2, 2, 0),
+    ]
+
+
+def test_what_an_interrupt_keeps_is_said(config: Config) -> None:
+    epochs = Epochs(7, 20, 2, "val_auc", (0.8,), 0.8, 0.3, 100.0, (5, 15), {})
+    running = RunningTrial(4, "RUNNING", None, None, {}, attempt=2, attempt_of=0, epochs=epochs)
+    folded = dataclasses.replace(running, epochs=dataclasses.replace(epochs, fold=1, folds=5), attempt_of=3)
+    begun = RunningTrial(5, "RUNNING", None, None, {})
+    assert kept_lines(config, Kept(2, [running, folded, begun])) == [
+        "kept: 2 of 3 trials finished",
+        "kept: trial 0, second attempt up to epoch 7 of 20, where it resumes",
+        "kept: trial 3, second attempt up to epoch 7 of 20 of fold 2 of 5, where it resumes",
+        "kept: the values of trial 5, which begins again",
     ]
 
 

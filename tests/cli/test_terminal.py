@@ -40,7 +40,8 @@ def test_without_an_experiment_a_sweep_reads_the_quickstart(folder: Path) -> Non
 @pytest.mark.timeout(600)
 def test_a_sweep_is_watched_interrupted_and_resumed(tracking: Path, written: Write) -> None:
     path = written(model=SMALL, stage1={"epochs": 1}, stage2={"epochs": 30, "lr": 1e-3, "patience": None})
-    command = (ROOT / "sweep.py", path, "--trials", "1")
+    # with two workers each has one thread, which spins for no other on a busy machine of two cores
+    command = (ROOT / "sweep.py", path, "--workers", "2", "--trials", "1")
     with on_terminal(*command, cwd=tracking, columns=80) as terminal:
         headings = r"\ntrial +epoch +stage +loss +val_auc +best +images/s +left"
         terminal.read_until(headings + r" *\n0 +[1-9]\d*/31 +\d +[\d.]+ +[\d.]+ +[\d.]+ +\d+", WAIT_SECONDS)
@@ -52,7 +53,7 @@ def test_a_sweep_is_watched_interrupted_and_resumed(tracking: Path, written: Wri
     epoch = int(kept.split(" of 31")[0].split()[-1])
     assert 1 <= epoch < 31
     assert end[-1].startswith("interrupted; run the same command to continue: python ")
-    assert end[-1].endswith(f"sweep.py {path} --trials 1")
+    assert end[-1].endswith(f"sweep.py {path} --workers 2 --trials 1")
     with on_terminal(*command, cwd=tracking, columns=80) as terminal:
         assert terminal.wait(WAIT_SECONDS) == 0
         lines = terminal.text.splitlines()
