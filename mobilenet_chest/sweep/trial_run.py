@@ -195,8 +195,8 @@ def _train(
     epochs = EpochReporter(config, claimed.trial, history, folds=claimed.config.study.trainings)
 
     def after_epoch(epoch: int, record: Record) -> bool:
-        _check_driver()
         epochs.add(epoch, record)
+        _check_driver()
         return prune(epoch, record)
 
     try:

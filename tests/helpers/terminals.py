@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-CONTROL = re.compile(r"\x1b\[[?\d;]*[A-Za-z]|\r")
+CONTROL = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 """What moves and hides a terminal's cursor, and colours."""
 
 
@@ -34,8 +34,8 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """All that was written so far, one view behind the other."""
-        return CONTROL.sub("", self._raw.decode("utf-8", "replace"))
+        """All that was written so far, one view below the other: going back to the start of a line begins a new one."""
+        return CONTROL.sub("", self._raw.decode("utf-8", "replace")).replace("\r\n", "\n").replace("\r", "\n")
 
     def read_until(self, wanted: str, seconds: float) -> None:
         """Read until something was written that a regular expression finds.
