@@ -22,6 +22,7 @@ from mobilenet_chest.cli.progress_view import (
     training_view,
 )
 from mobilenet_chest.config.formats import duration
+from mobilenet_chest.processor import use_free_cores
 from mobilenet_chest.sweep.findings import metrics_differ
 from mobilenet_chest.training.epochs import summarize_epochs
 
@@ -48,12 +49,15 @@ def announce(experiment: Path) -> None:
 
 @contextmanager
 def live_training(config: Config, history: Sequence[Record] = ()) -> Iterator[Callable[[int, Record], None]]:
-    """Give a callback that shows each epoch on stderr: a line that changes in a terminal, else a line now and then.
+    """Train on the free cores, and give a callback that shows each epoch on stderr.
+
+    It is a line that changes in a terminal, else a line now and then.
 
     Args:
         config: The experiment.
         history: Records of the epochs that were done before a resume.
     """
+    use_free_cores()
     known, metric = list(history), config.evaluation.metric
     if not err.is_terminal:
         yield _epoch_lines(config, known)
