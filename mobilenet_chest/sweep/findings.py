@@ -19,7 +19,7 @@ from mobilenet_chest.config.metrics import as_score, best_direction
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.epochs import shown_metric
-from mobilenet_chest.sweep.influence import Ranked, bounds, greater_p, influence_p, place_in_range, rank
+from mobilenet_chest.sweep.influence import Ranked, bounds, greater_p, influence_p, is_preferred, place_in_range, rank
 
 Kind = Literal["pruned_early", "frozen_best", "harmful_fine_tuning", "tied", "edge", "no_influence"]
 
@@ -243,7 +243,8 @@ def _without_influence(config: Config, ranked: Sequence[Ranked]) -> list[Finding
         if len(trials) < LEAST_FOR_INFLUENCE:
             continue
         values, scores = [trial.params[path] for trial in trials], [trial.score for trial in trials]
-        if (p := influence_p(distribution, values, scores)) is not None and p > NO_SIGN:
+        p = influence_p(distribution, values, scores)
+        if p is not None and p > NO_SIGN and not is_preferred(distribution, values):
             fields.append(path)
             least = min(least, len(trials))
     if not fields:

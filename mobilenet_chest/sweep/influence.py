@@ -14,6 +14,9 @@ from optuna.trial import FrozenTrial
 from mobilenet_chest.config import Distribution
 from mobilenet_chest.config.metrics import Direction, as_score
 
+PREFERRED = 0.4
+"""Share of what the other parts of a range would have, and the preferred part has besides its own."""
+
 
 class Ranked(NamedTuple):
     """An ended trial and its score: greater is better, and pruned trials share the least one."""
@@ -104,6 +107,21 @@ def influence_p(distribution: Distribution, values: Sequence[Any], scores: Seque
     p_values = [float(spearmanr(where, scores).pvalue)]
     p_values += [float(kruskal(*groups).pvalue)] if len(groups) > 1 else []
     return min(1.0, len(p_values) * min(p_values))
+
+
+def is_preferred(distribution: Distribution, values: Sequence[Any]) -> bool:
+    """Return whether a sampler has come back to one third of a range, or to one choice, far more often than to others.
+
+    A sampler that learns, such as TPE, then has seen an influence: within the part that it prefers there is little left
+    to see. "Far more" is beyond the equal share by :data:`PREFERRED` of what the others would have.
+    """
+    place = place_in_range(distribution)
+    if place is None:
+        keys, parts = [repr(value) for value in values], len(distribution.choices or (0,))
+    else:
+        keys, parts = [str(min(2, int(3 * place(value)))) for value in values], 3
+    most = max(keys.count(key) for key in set(keys)) / len(keys)
+    return parts > 1 and most > 1 / parts + PREFERRED * (1 - 1 / parts)
 
 
 def _groups(keys: Sequence[Any], scores: Sequence[float]) -> list[list[float]]:

@@ -7,7 +7,7 @@ import optuna
 import pytest
 
 from mobilenet_chest.config import Distribution
-from mobilenet_chest.sweep.influence import bounds, greater_p, influence_p, place_in_range, rank
+from mobilenet_chest.sweep.influence import bounds, greater_p, influence_p, is_preferred, place_in_range, rank
 
 
 def test_pruned_trials_are_behind_all_complete_ones() -> None:
@@ -66,3 +66,11 @@ def test_what_cannot_be_tested() -> None:
     lr = Distribution(low=0, high=1)
     assert influence_p(lr, [0.1, 0.2, 0.3], [1, 1, 1]) is None
     assert influence_p(lr, [0.1, 0.1, 0.1], [1, 2, 3]) is None
+
+
+def test_a_sampler_that_comes_back_to_one_part_has_seen_an_influence() -> None:
+    lr, names = Distribution(low=1e-4, high=1e-1, log=True), Distribution(choices=("a", "b"))
+    assert is_preferred(lr, [2e-3] * 15 + [2e-4] * 3 + [5e-2] * 2)
+    assert not is_preferred(lr, [2e-3] * 10 + [2e-4] * 5 + [5e-2] * 5)
+    assert is_preferred(names, ["a"] * 15 + ["b"] * 5)
+    assert not is_preferred(names, ["a"] * 12 + ["b"] * 8)
