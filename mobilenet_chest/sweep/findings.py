@@ -222,7 +222,7 @@ def _beyond(low: float, high: float, log: bool, end: str) -> list[float]:
 
 def _allowed(config: Config, path: str, value: float) -> bool:
     try:
-        with_values(config, {path: value})
+        with_values(config, {**config.search[path].when, path: value})
     except ConfigError:
         return False
     return True

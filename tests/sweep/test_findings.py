@@ -188,6 +188,15 @@ def test_a_range_that_ends_where_its_field_does_cannot_be_wider() -> None:
     assert find_findings(config, trials(config, 16, lambda params: params["augment.hflip"])) == []
 
 
+def test_a_conditional_field_is_tried_where_its_condition_holds() -> None:
+    focal = {"low": 1.0, "high": 3.0, "when": {"loss.name": "focal"}}
+    config = experiment({"loss.name": {"choices": ["bce", "focal"]}, "loss.focal_gamma": focal})
+    ended = trials(experiment({"loss.focal_gamma": {"low": 1.0, "high": 3.0}, "loss.name": {"choices": ["focal"]}}),
+                   16, lambda params: params["loss.focal_gamma"])  # fmt: skip
+    (found,) = find_findings(config, ended)
+    assert (found.kind, found.change) == ("edge", "search.loss.focal_gamma: {high: 5}")
+
+
 def test_two_choices_have_no_edge() -> None:
     config = experiment({"optimizer.batch_size": {"choices": [16, 32]}})
     assert find_findings(config, trials(config, 16, lambda params: params["optimizer.batch_size"])) == []
