@@ -10,6 +10,7 @@ from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config import flatten
 from mobilenet_chest.data.warnings import data_warnings
 from mobilenet_chest.models.zoo import parameter_counts
+from mobilenet_chest.sweep.findings import metrics_differ
 from mobilenet_chest.sweep.splits import rows_of_trials
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def _print_search(config: Config, prepared: Prepared, trials: int, confirmations
         fields = distribution.model_dump(exclude_defaults=True)
         line(f"search {path}: " + ", ".join(f"{key} {value}" for key, value in fields.items()))
     line(f"trials to come: {trials} of {config.study.trials}{rows_of_trials(config, prepared.data)}")
+    if (note := metrics_differ(config)) is not None:
+        line(f"note: {note}")
     if confirm := config.study.confirm:
         line(
             f"trainings to confirm the best: {confirmations} "

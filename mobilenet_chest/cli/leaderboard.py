@@ -38,5 +38,5 @@ def leaderboard(config: Config, result: SweepResult) -> Table:
         further = [number(value) for value in trial.also] or [""] * len(also)
         values = [number(trial.params.get(path)) for path in paths]
         run = short_id(trial.run_id) or "none"
-        rows.add_row(str(trial.number), trial.state.lower(), value, mark, run, *further, *values)
+        rows.add_row(trial.label, trial.state.lower(), value, mark, run, *further, *values)
     return rows

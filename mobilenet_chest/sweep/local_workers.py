@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
@@ -27,6 +28,7 @@ from mobilenet_chest.sweep.pruner import build_pruner
 from mobilenet_chest.sweep.sampler import TrialSeededSampler
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.sweep.supervisor import Forecast, WorkerPool, only_failures
+from mobilenet_chest.sweep.worker_output import OutputRelay, write_to
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.store import wait_reachable
 
@@ -134,14 +136,17 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Forecast], on_deat
         WriteFailed: After one of them could not write; the others have ended theirs too.
     """
     context, pool = multiprocessing.get_context("spawn"), WorkerPool(workers, on_tick)
-    gpus, running = assign_gpus(job.config.device, workers), dict[int, BaseProcess]()
+    gpus, running, output = assign_gpus(job.config.device, workers), dict[int, BaseProcess](), OutputRelay()
 
     def start() -> None:
         place = min(set(range(workers)) - running.keys())
-        process = context.Process(target=_worker, args=(job,), name=f"worker-{place}")
+        pipe = output.pipe()
+        process = context.Process(target=_worker, args=(job, pipe), name=f"worker-{place}")
         # workers inherit it: a terminal's Ctrl-C reaches them too, and the driver ends them in order
         with _interrupts_ignored(), _visible(gpus[place]):
             process.start()
+        if pipe is not None:
+            pipe.close()  # the worker has the only end: when it ends, so do its lines
         running[place] = process
 
     try:
@@ -166,6 +171,7 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Forecast], on_deat
                 time.sleep(1.0)
     finally:
         _end([*running.values()])
+        output.finish()
 
 
 def assign_gpus(device: str, workers: int) -> list[str | None]:
@@ -202,7 +208,8 @@ def work_until_terminated(job: Job) -> None:
     work(job)
 
 
-def _worker(job: Job) -> None:
+def _worker(job: Job, pipe: Connection | None = None) -> None:
+    write_to(pipe)
     try:
         work_until_terminated(job)
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.claims import best_trial, counted_trials
 from mobilenet_chest.sweep.confirm import Confirmation, find_confirmation, missing_trainings
+from mobilenet_chest.sweep.findings import Finding, find_findings
 from mobilenet_chest.sweep.leaderboard import front, importances, stage1_totals
 from mobilenet_chest.sweep.preflight import total_trials
 from mobilenet_chest.sweep.summary import TrialSummary, summarize
@@ -34,6 +35,7 @@ class SweepResult:
         stage1: ``stage1_epochs_trained``, ``stage1_epochs_reused`` and ``saved_seconds`` of all trials together.
         confirmed: The leaders' results on fresh seeds, with ``study.confirm``.
         ties: Intervals of the trials' values, and the trials indistinguishable from the best.
+        findings: What the trials say about the search itself.
     """
 
     study: str
@@ -47,6 +49,7 @@ class SweepResult:
     stage1: dict[str, float]
     confirmed: Confirmation | None = None
     ties: Ties = field(default_factory=lambda: Ties({}, []))
+    findings: list[Finding] = field(default_factory=list)
 
 
 def build_result(config: Config, study: optuna.Study, parent_run: str, new_trials: int) -> SweepResult:
@@ -74,18 +77,21 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
         cause = f"the last failure: {reasons[-1]}" if reasons else "no trial was begun"
         what = "its first trials all failed" if only_failures(study) else "no trial was completed"
         raise SweepFailed(f"study '{config.study_name}': {what}; {cause}")
-    trials = [summarize(trial) for trial in counted]
+    all_trials = study.get_trials(deepcopy=False)
+    trials = [summarize(trial, all_trials) for trial in counted]
+    ties = find_ties(config.study.metric, trials, summarize(best, all_trials), parent_run)
     return SweepResult(
         study=config.study_name,
         run_id=parent_run,
         trials=trials,
-        best=summarize(best),
+        best=summarize(best, all_trials),
         front=front(study),
         importances=importances(study),
         complete=len(counted) >= total_trials(config),
         new_trials=new_trials,
         stage1=stage1_totals(study),
-        ties=find_ties(config.study.metric, trials, summarize(best), parent_run),
+        ties=ties,
+        findings=find_findings(config, counted, ties.tied),
     )
 
 

@@ -33,6 +33,12 @@ def test_a_dry_run_writes_nothing(folder: Path, written: Write, command: str) ->
     assert contents(folder) == {}
 
 
+def test_a_dry_run_says_that_one_metric_chooses_epochs_and_another_ranks(folder: Path, written: Write) -> None:
+    for metric, said in (("val_accuracy", True), ("val_auc", False)):
+        lines = run("sweep", written(), f"evaluation.metric={metric}", "--dry-run").stdout.splitlines()
+        assert any(line.startswith("note: evaluation.metric val_accuracy") for line in lines) == said
+
+
 def test_a_dry_run_counts_what_a_confirmation_trains(folder: Path, written: Write) -> None:
     arguments = ("sweep", written(), "study.confirm={top: 3, seeds: 4}", "--dry-run")
     # of two trials, three cannot lead
