@@ -19,6 +19,7 @@ from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import ArtifactWriter, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint
+from mobilenet_chest.tracking.notes import Outcome
 from mobilenet_chest.tracking.tracker import NullTracker, Tracker
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.final_metrics import evaluate_best
@@ -105,6 +106,8 @@ def train(
         artifacts.predictions(predictions, "val")
         artifacts.plots(prepared.data, predictions, progress, best.epoch, metrics["threshold"])
         status = "stopped" if stopped else "finished"
+        planned = config.stage1.epochs + config.stage2.epochs
+        tracker.log_outcome(Outcome(status, metrics, progress.epoch, planned, predictions))
         tracker.log_tags({tags.RESULT: status})
     remove_last(tracker)
     return RunResult(tracker.run_id, status, metrics, progress.history, predictions, prepared.model.eval())

@@ -1,0 +1,151 @@
+"""The description of a study, in Markdown: in MLflow, and for Optuna's dashboard."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.config.formats import ends, number, signed
+from mobilenet_chest.config.metrics import formatted, label
+from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.claims import counted_trials, ranked_trials
+from mobilenet_chest.sweep.confirm import Confirmation
+from mobilenet_chest.sweep.splits import scored_on
+from mobilenet_chest.sweep.ties import Ties
+from mobilenet_chest.tracking.notes import code, plain, shortened
+from mobilenet_chest.tracking.runs import short_id
+
+SHOWN_TRIALS = 5
+"""Rows of the leaderboard in a description."""
+
+STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+
+ARTIFACTS = (
+    ("report.html", "the whole report on one page"),
+    ("leaderboard.csv", "all trials"),
+    ("plots/study.html", "history, importances and slices"),
+)
+"""Artifacts of a study's run, and what they are."""
+
+
+def about_study(config: Config) -> str:
+    """Return what a study searches, before any trial has ended."""
+    verb = "maximises" if config.study.direction == "maximize" else "minimises"
+    fields = ", ".join(code(path) for path in config.search)
+    trials = f"**{config.study.trials} trials**"
+    return f"Study {code(config.study_name)} {verb} {label(config.study.metric)} in {trials} over {fields}."
+
+
+def study_note(
+    config: Config,
+    study: optuna.Study,
+    ties: Ties | None = None,
+    confirmation: Confirmation | None = None,
+    ended: bool = False,
+    links: bool = True,
+) -> str:
+    """Return the description of a study: the answer, its five best trials, what to do next, the artifacts.
+
+    Args:
+        config: The experiment.
+        study: Its study.
+        ties: Intervals and ties of its trials, once they are known.
+        confirmation: Results of the leaders on fresh seeds, once they are known.
+        ended: Whether the sweep has ended and its artifacts are there.
+        links: Link runs and artifacts, as pages of MLflow can.
+    """
+    ranked, counted = ranked_trials(study), counted_trials(study)
+    parts = [_answer(config, ranked, ties, confirmation)]
+    if ranked:
+        parts.append(_leaderboard(config, ranked[:SHOWN_TRIALS], ties, links))
+    parts.append(_states(config, counted))
+    parts.append(f"**Next:** {_next(config, len(counted), ended)}")
+    if ended and ranked:
+        parts.append(_artifacts(study, confirmation, links))
+    return shortened("\n\n".join(parts))
+
+
+def _answer(config: Config, ranked: Sequence[FrozenTrial], ties: Ties | None, confirmation: Confirmation | None) -> str:
+    """Return the answer in two sentences: what is best, with its interval, and how sure that is."""
+    if not ranked:
+        return about_study(config)
+    metric, best = config.study.metric, ranked[0]
+    if confirmation is not None:
+        optimism = confirmation.optimism
+        return (
+            f"**Trial {confirmation.trial} is confirmed: {label(metric)} "
+            f"{formatted(metric, confirmation.value)}** on average over {len(confirmation.seeds)} fresh seeds. The "
+            f"search's own best value was optimistic by {signed(optimism.value, 3)} (95% interval "
+            f"{signed(optimism.low, 3)} to {signed(optimism.high, 3)})."
+        )
+    interval = None if ties is None else ties.intervals.get(best.number)
+    sure = f" (95% interval {ends(interval, to=' to ')})" if interval else ""
+    reached = f"**Trial {best.number} is the best: {label(metric)} {formatted(metric, best.values[0])}**{sure}"
+    optimistic = f", as the best of {len(ranked)} an optimistic value" if len(ranked) > 1 else ""
+    first = f"{reached} {scored_on(config)}{optimistic}."
+    if ties is None:
+        return f"{first} Its interval follows when the sweep has ended."
+    others = [trial.number for trial in ranked if trial.number in ties.tied and trial.number != best.number]
+    if others:
+        named = ", ".join(map(str, others[:SHOWN_TRIALS])) + (" and more" if len(others) > SHOWN_TRIALS else "")
+        words = f"{len(others)} of the {len(ranked) - 1} other complete trials: {named}"
+        return f"{first} On these images it is indistinguishable from {words}."
+    if len(ranked) > 1 and interval is not None:
+        return f"{first} No other complete trial is indistinguishable from it on these images."
+    return first
+
+
+def _leaderboard(config: Config, trials: Sequence[FrozenTrial], ties: Ties | None, links: bool) -> str:
+    metric, paths = config.study.metric, list(config.search)
+    intervals = {} if ties is None else ties.intervals
+    tied = [] if ties is None else ties.tied
+    headings = ["trial", label(metric), *(["95% interval", ""] if ties else []), *map(code, paths), "run"]
+    rows = [headings, ["---"] * len(headings)]
+    for place, trial in enumerate(trials):
+        interval = intervals.get(trial.number)
+        mark = "best" if place == 0 else "tied" if trial.number in tied else ""
+        run_id = trial.user_attrs.get(attributes.RUN_ID)
+        rows.append([
+            str(trial.number),
+            formatted(metric, trial.values[0]),
+            *([ends(interval) if interval else "", mark] if ties else []),
+            *(plain(number(trial.params.get(path))) for path in paths),
+            _link(short_id(run_id), f"#/runs/{run_id}", links) if run_id else "",
+        ])  # fmt: skip
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _states(config: Config, counted: Sequence[FrozenTrial]) -> str:
+    states = Counter(trial.state for trial in counted)
+    parts = [f"{states[state]} {word}" for state, word in STATES.items() if states[state]]
+    return f"{len(counted)} of {config.study.trials} trials have ended: {', '.join(parts) or 'none yet'}."
+
+
+def _next(config: Config, counted: int, ended: bool) -> str:
+    name = shlex.quote(config.study_name)
+    if counted < config.study.trials:
+        return "if no sweep runs any more, the same command continues this one."
+    if not ended:
+        return "the sweep is about to end: its report follows."
+    # a trial of folds has a model for each fold; promote needs the ensemble of them
+    step = "ensemble" if config.study.trainings > 1 else "promote"
+    return f"{code(f'mobilenet-chest report {name}')}, then {code(f'mobilenet-chest {step} {name}')}."
+
+
+def _artifacts(study: optuna.Study, confirmation: Confirmation | None, links: bool) -> str:
+    run_id = study.user_attrs.get(attributes.RUN_ID)
+    extra = [("confirmation.csv", "the leaders on fresh seeds")] if confirmation is not None else []
+    files = [
+        f"{_link(name, f'#/runs/{run_id}/artifacts/{name}', links)} ({what})" for name, what in (*ARTIFACTS, *extra)
+    ]
+    owner = "" if links else f" of MLflow run {code(str(run_id))}"
+    return f"**Artifacts{owner}:** {', '.join(files)}."
+
+
+def _link(text: str, target: str, links: bool) -> str:
+    return f"[{text}]({target})" if links else code(text)
