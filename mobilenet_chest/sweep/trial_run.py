@@ -16,6 +16,7 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.sweep import attributes, folds
 from mobilenet_chest.sweep.lease import Lease
+from mobilenet_chest.sweep.trial_note import about_trial
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
@@ -82,6 +83,7 @@ def open_tracker(claimed: ClaimedTrial, earlier: Run | None) -> MlflowTracker:
         kind,
         name=name,
         tags=labels,
+        about=about_trial(claimed.config, trial),
         parent=claimed.parent_run,
         resume=None if earlier is None else earlier.info.run_id,
         on_start=lambda run_id: trial.set_user_attr(attributes.RUN_ID, run_id),
@@ -151,6 +153,7 @@ def _train_on_folds(
             "fold",
             name=f"{name}, fold {fold}",
             tags={tags.STUDY: labels[tags.STUDY], tags.TRIAL: labels[tags.TRIAL], tags.FOLD: str(fold)},
+            about=f"Fold {fold} of {about_trial(config, trial)}",
             parent=tracker.run_id,
             resume=resume,
             on_start=on_start,
