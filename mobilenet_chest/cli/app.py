@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "Train one model.",
     "compare": "Compare finished runs and studies, with 95% intervals.",
     "report": "Write one HTML page about studies and runs.",
+    "browse": "Open a study's leaderboard, or a run, in MLflow's pages.",
     "promote": "Register the best run, test it at the gates, and move the alias.",
     "evaluate": "Score a finished run on the validation or the test split.",
     "points": "Show calibration and operating points of a run.",

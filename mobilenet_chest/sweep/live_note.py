@@ -50,8 +50,8 @@ def write_note(
     ended: bool = False,
 ) -> None:
     """Write the text of :func:`~mobilenet_chest.sweep.study_note.study_note` to MLflow and to Optuna's database."""
-    parent.log_tags({NOTE: study_note(config, study, ties, confirmation, ended)})
+    parent.log_tags({NOTE: study_note(config, study, ties, confirmation, ended, parent.experiment_id)})
     try:
-        save_note(study, study_note(config, study, ties, confirmation, ended, links=False))
+        save_note(study, study_note(config, study, ties, confirmation, ended))
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         logger.warning("study %s has no note for optuna-dashboard: %s", study.study_name, type(error).__name__)

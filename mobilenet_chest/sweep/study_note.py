@@ -47,7 +47,7 @@ def study_note(
     ties: Ties | None = None,
     confirmation: Confirmation | None = None,
     ended: bool = False,
-    links: bool = True,
+    experiment: str | None = None,
 ) -> str:
     """Return the description of a study: the answer, its five best trials, what to do next, the artifacts.
 
@@ -57,16 +57,16 @@ def study_note(
         ties: Intervals and ties of its trials, once they are known.
         confirmation: Results of the leaders on fresh seeds, once they are known.
         ended: Whether the sweep has ended and its artifacts are there.
-        links: Link runs and artifacts, as pages of MLflow can.
+        experiment: Id of the experiment in MLflow, for links between its pages; ``None`` for no links.
     """
     ranked, counted = ranked_trials(study), counted_trials(study)
     parts = [_answer(config, ranked, ties, confirmation)]
     if ranked:
-        parts.append(_leaderboard(config, ranked[:SHOWN_TRIALS], ties, links))
+        parts.append(_leaderboard(config, ranked[:SHOWN_TRIALS], ties, experiment))
     parts.append(_states(config, counted))
     parts.append(f"**Next:** {_next(config, len(counted), ended)}")
     if ended and ranked:
-        parts.append(_artifacts(study, confirmation, links))
+        parts.append(_artifacts(study, confirmation, experiment))
     return shortened("\n\n".join(parts))
 
 
@@ -86,7 +86,7 @@ def _answer(config: Config, ranked: Sequence[FrozenTrial], ties: Ties | None, co
     interval = None if ties is None else ties.intervals.get(best.number)
     sure = f" (95% interval {ends(interval, to=' to ')})" if interval else ""
     reached = f"**Trial {best.number} is the best: {label(metric)} {formatted(metric, best.values[0])}**{sure}"
-    optimistic = f", as the best of {len(ranked)} an optimistic value" if len(ranked) > 1 else ""
+    optimistic = f"; best of {len(ranked)} trials, so this value is optimistic" if len(ranked) > 1 else ""
     first = f"{reached} {scored_on(config)}{optimistic}."
     if ties is None:
         return f"{first} Its interval follows when the sweep has ended."
@@ -100,7 +100,7 @@ def _answer(config: Config, ranked: Sequence[FrozenTrial], ties: Ties | None, co
     return first
 
 
-def _leaderboard(config: Config, trials: Sequence[FrozenTrial], ties: Ties | None, links: bool) -> str:
+def _leaderboard(config: Config, trials: Sequence[FrozenTrial], ties: Ties | None, experiment: str | None) -> str:
     metric, paths = config.study.metric, list(config.search)
     intervals = {} if ties is None else ties.intervals
     tied = [] if ties is None else ties.tied
@@ -115,7 +115,7 @@ def _leaderboard(config: Config, trials: Sequence[FrozenTrial], ties: Ties | Non
             formatted(metric, trial.values[0]),
             *([ends(interval) if interval else "", mark] if ties else []),
             *(plain(number(trial.params.get(path))) for path in paths),
-            _link(short_id(run_id), f"#/runs/{run_id}", links) if run_id else "",
+            _link(short_id(run_id), str(run_id), experiment) if run_id else "",
         ])  # fmt: skip
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -137,15 +137,14 @@ def _next(config: Config, counted: int, ended: bool) -> str:
     return f"{code(f'mobilenet-chest report {name}')}, then {code(f'mobilenet-chest {step} {name}')}."
 
 
-def _artifacts(study: optuna.Study, confirmation: Confirmation | None, links: bool) -> str:
+def _artifacts(study: optuna.Study, confirmation: Confirmation | None, experiment: str | None) -> str:
     run_id = study.user_attrs.get(attributes.RUN_ID)
     extra = [("confirmation.csv", "the leaders on fresh seeds")] if confirmation is not None else []
-    files = [
-        f"{_link(name, f'#/runs/{run_id}/artifacts/{name}', links)} ({what})" for name, what in (*ARTIFACTS, *extra)
-    ]
-    owner = "" if links else f" of MLflow run {code(str(run_id))}"
+    files = [f"{_link(name, f'{run_id}/artifacts/{name}', experiment)} ({what})" for name, what in (*ARTIFACTS, *extra)]
+    owner = "" if experiment else f" of MLflow run {code(str(run_id))}"
     return f"**Artifacts{owner}:** {', '.join(files)}."
 
 
-def _link(text: str, target: str, links: bool) -> str:
-    return f"[{text}]({target})" if links else code(text)
+def _link(text: str, page: str, experiment: str | None) -> str:
+    """Return a link to a page below the experiment's runs, or the text alone."""
+    return code(text) if experiment is None else f"[{text}](#/experiments/{experiment}/runs/{page})"

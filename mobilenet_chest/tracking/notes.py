@@ -8,7 +8,7 @@ from typing import Any
 
 from mobilenet_chest.config import Config, flatten
 from mobilenet_chest.config.formats import duration, ends, number
-from mobilenet_chest.config.metrics import describe, formatted, label
+from mobilenet_chest.config.metrics import formatted, label
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.predictions import Predictions
@@ -154,7 +154,8 @@ def outcome_text(outcome: Outcome, metric: str, interval: Interval | None, prune
     also = [name for name in ("val_auc", "val_accuracy_crossfit", "val_sensitivity", "val_specificity", "val_ece")
             if name in metrics and name != metric]  # fmt: skip
     if also:
-        lines.append(", ".join(f"{describe(name).label} {formatted(name, metrics[name])}" for name in also) + ".")
+        further = ", ".join(f"{label(name)} {formatted(name, metrics[name])}" for name in also)
+        lines.append(f"Also: {further}.")
     return "\n\n".join(lines)
 
 
@@ -163,7 +164,10 @@ def metric_interval(outcome: Outcome, metric: str, config: Config) -> Interval |
     if outcome.predictions is None or metric not in outcome.metrics:
         return None
     run = RunPredictions(outcome.predictions, outcome.metrics, config.evaluation, config.seed)
-    return metric_intervals("val", {metric: outcome.metrics[metric]}, run).get(metric)
+    try:
+        return metric_intervals("val", {metric: outcome.metrics[metric]}, run).get(metric)
+    except (ValueError, ArithmeticError):  # an interval less is no reason to lose a training
+        return None
 
 
 def code(text: str) -> str:

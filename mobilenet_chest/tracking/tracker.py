@@ -124,6 +124,8 @@ class MlflowTracker:
         guard: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.run_id = resume
+        self.experiment_id: str | None = None
+        """Of the run, once it is written to."""
         self._guard = guard
         self._client = connect()
         self._name = name
@@ -185,6 +187,7 @@ class MlflowTracker:
                 run_name=self._name or config.name,
                 tags=self._tags | run_tags(config, data) | self._note.running(),
             )
+        self.experiment_id = str(run.info.experiment_id)
         self._own(str(run.info.run_id))
         try:
             self._describe(config, data)
@@ -211,6 +214,7 @@ class MlflowTracker:
         with store_required(), self._guard():
             send(self._client, self.run_id, {"tags": self._tags | owner_tag()})
             self._client.update_run(self.run_id, status="RUNNING")
+            self.experiment_id = str(self._client.get_run(self.run_id).info.experiment_id)
         self._own(self.run_id)
 
     def _read_steps(self, run_id: str) -> None:

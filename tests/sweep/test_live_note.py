@@ -22,6 +22,7 @@ class Written(MlflowTracker):
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.experiment_id = "7"
 
     def log_tags(self, values: dict[str, str]) -> None:  # type: ignore[override]
         self.notes.append(values[NOTE])

@@ -61,11 +61,11 @@ def test_before_any_trial_it_says_what_is_searched(config: Config) -> None:
 
 
 def test_while_it_runs_the_five_best_are_listed(config: Config, study: optuna.Study) -> None:
-    note = study_note(config, study)
+    note = study_note(config, study, experiment="7")
     heading, _, *trials = rows(note)
     assert heading == ["trial", "validation AUC", "`stage2.lr`", "run"]
     assert [row[0] for row in trials] == ["0", "1", "2", "3", "4"]
-    assert trials[0] == ["0", "0.9", "0.0001", f"[00000000](#/runs/{'0' * 32})"]
+    assert trials[0] == ["0", "0.9", "0.0001", f"[00000000](#/experiments/7/runs/{'0' * 32})"]
     assert "7 of 8 trials have ended: 6 complete, 1 failed." in note
     assert "the same command continues" in note
     assert "report.html" not in note
@@ -73,7 +73,7 @@ def test_while_it_runs_the_five_best_are_listed(config: Config, study: optuna.St
 
 def test_at_the_end_it_has_intervals_ties_next_steps_and_artifacts(config: Config, study: optuna.Study) -> None:
     complete = config.model_copy(update={"study": config.study.model_copy(update={"trials": 7})})
-    note = study_note(complete, study, TIES, ended=True)
+    note = study_note(complete, study, TIES, ended=True, experiment="7")
     assert "**Trial 0 is the best: validation AUC 0.9** (95% interval 0.850 to 0.950)" in note
     assert "indistinguishable from 2 of the 5 other complete trials: 1, 2." in note
     heading, _, first, second, *_, fifth = rows(note)
@@ -81,7 +81,7 @@ def test_at_the_end_it_has_intervals_ties_next_steps_and_artifacts(config: Confi
     assert [first[3], second[3], fifth[3]] == ["best", "tied", ""]
     assert first[2] == "0.850–0.950"
     assert "`mobilenet-chest promote 'tiny study'`" in note
-    assert f"[report.html](#/runs/{'f' * 32}/artifacts/report.html)" in note
+    assert f"[report.html](#/experiments/7/runs/{'f' * 32}/artifacts/report.html)" in note
     assert "confirmation.csv" not in note
 
 
@@ -93,7 +93,7 @@ def test_a_confirmation_is_the_answer(config: Config, study: optuna.Study) -> No
 
 
 def test_the_dashboard_has_no_links_into_mlflow(config: Config, study: optuna.Study) -> None:
-    note = study_note(config, study, TIES, ended=True, links=False)
+    note = study_note(config, study, TIES, ended=True)
     assert "](#" not in note
     assert "`00000000`" in note
     assert f"`{'f' * 32}`" in note
