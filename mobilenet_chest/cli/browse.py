@@ -15,8 +15,8 @@ import typer
 from mobilenet_chest import interrupts
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line
-from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.errors import MobilenetChestError, TrackingError
+from mobilenet_chest.tracking.store import as_tracking_lost, connect
 from mobilenet_chest.tracking.ui_server import ui_server
 from mobilenet_chest.tracking.view import page_address, server_address
 
@@ -66,6 +66,6 @@ def _show(address: str, open_browser: bool) -> None:
 def browse_hint(study: str) -> str:
     """Return what the end of a sweep says of the study's page: its address, or the command that opens it."""
     if (server := server_address()) is not None:
-        with contextlib.suppress(TrackingError):
+        with contextlib.suppress(MobilenetChestError), as_tracking_lost():
             return page_address(connect(), server, study)
     return f"mobilenet-chest browse {shlex.quote(study)}"
