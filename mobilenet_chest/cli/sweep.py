@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.table import Table
 
+from mobilenet_chest.cli.browse import browse_hint
 from mobilenet_chest.cli.dry_run import print_dry_run
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import interval_ends, line, out, print_json, table
 from mobilenet_chest.cli.live import live_sweep
+from mobilenet_chest.cli.logged_report import log_sweep_report
 from mobilenet_chest.cli.options import EXPERIMENTS, DryRun, Json, OptionalExperiment, Storage, load_experiment
 from mobilenet_chest.config.formats import duration, number, with_interval
 from mobilenet_chest.config.metrics import as_score
@@ -78,6 +80,7 @@ def sweep(
             print_dry_run(config, prepared, as_json, to_come, confirmations)
         else:
             print_sweep(config, result, as_json)
+            log_sweep_report(config, result)
 
 
 def _launcher(
@@ -112,7 +115,7 @@ def print_sweep(config: Config, result: SweepResult, as_json: bool) -> None:
         line("importance: " + ", ".join(f"{path} {share:.0%}" for path, share in result.importances.items()))
     _print_stage1(result)
     _print_best(config, result)
-    line("next: mlflow ui")
+    line(f"next: {browse_hint(result.study)}")
     # a trial of folds has a model for each fold; promote needs the ensemble of them
     line(f"      mobilenet-chest {'ensemble' if config.study.trainings > 1 else 'promote'} {shlex.quote(result.study)}")
 
