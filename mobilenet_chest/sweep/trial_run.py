@@ -23,6 +23,7 @@ from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
 from mobilenet_chest.tracking.runs import run_exists
 from mobilenet_chest.tracking.store import connect, store_required
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
+from mobilenet_chest.tracking.view import run_page
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.predict import latency
 from mobilenet_chest.two_stage import RunResult, train
@@ -86,9 +87,14 @@ def open_tracker(claimed: ClaimedTrial, earlier: Run | None) -> MlflowTracker:
         about=about_trial(claimed.config, trial),
         parent=claimed.parent_run,
         resume=None if earlier is None else earlier.info.run_id,
-        on_start=lambda run_id: trial.set_user_attr(attributes.RUN_ID, run_id),
+        on_start=lambda run_id: _record_run(trial, run_id),
         guard=claimed.lease.held,
     )
+
+
+def _record_run(trial: Trial, run_id: str) -> None:
+    trial.set_user_attr(attributes.RUN_ID, run_id)
+    trial.set_user_attr(attributes.MLFLOW, run_page(run_id))
 
 
 def _labels(config: Config, trial: Trial) -> tuple[str, str, dict[str, str]]:

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.runs import FIRST_DIGITS, RUN_ID, STUDIES, find_study, get_run, search_runs
+from mobilenet_chest.tracking.runs import FIRST_DIGITS, RUN_ID, STUDIES, find_study, get_run, search_runs, short_id
 from mobilenet_chest.tracking.server import is_server
 from mobilenet_chest.tracking.store import all_experiment_ids, store_required, tracking_uri
 
@@ -153,6 +153,12 @@ def server_address() -> str | None:
         return None
     parts = urlsplit(uri)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def run_page(run_id: str) -> str:
+    """Return the address of a run's page; the command that opens it where no server is used."""
+    server = server_address()
+    return f"mobilenet-chest browse {short_id(run_id)}" if server is None else f"{server.rstrip('/')}/#/runs/{run_id}"
 
 
 def _newest_study(client: MlflowClient) -> Run | None:
