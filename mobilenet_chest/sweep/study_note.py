@@ -92,12 +92,18 @@ def _answer(config: Config, ranked: Sequence[FrozenTrial], ties: Ties | None, co
         return f"{first} Its interval follows when the sweep has ended."
     others = [trial.number for trial in ranked if trial.number in ties.tied and trial.number != best.number]
     if others:
-        named = ", ".join(map(str, others[:SHOWN_TRIALS])) + (" and more" if len(others) > SHOWN_TRIALS else "")
-        words = f"{len(others)} of the {len(ranked) - 1} other complete trials: {named}"
-        return f"{first} On these images it is indistinguishable from {words}."
-    if len(ranked) > 1 and interval is not None:
-        return f"{first} No other complete trial is indistinguishable from it on these images."
+        return f"{first} On these images it is indistinguishable from {_among(others, len(ranked) - 1)}."
     return first
+
+
+def _among(trials: Sequence[int], all_others: int) -> str:
+    """Return which of the other complete trials are meant."""
+    if all_others == 1:
+        return f"the other complete trial, {trials[0]}"
+    if len(trials) == all_others:
+        return f"all {all_others} other complete trials"
+    named = ", ".join(map(str, trials[:SHOWN_TRIALS])) + (" and more" if len(trials) > SHOWN_TRIALS else "")
+    return f"{len(trials)} of the {all_others} other complete trials: {named}"
 
 
 def _leaderboard(config: Config, trials: Sequence[FrozenTrial], ties: Ties | None, experiment: str | None) -> str:

@@ -12,7 +12,7 @@ from optuna.trial import TrialState, create_trial
 from mobilenet_chest.config import Config, load
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.sweep.confirm import Confirmation, Leader
-from mobilenet_chest.sweep.study_note import study_note
+from mobilenet_chest.sweep.study_note import _among, study_note
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.sweep.trial_note import about_trial
 
@@ -83,6 +83,12 @@ def test_at_the_end_it_has_intervals_ties_next_steps_and_artifacts(config: Confi
     assert "`mobilenet-chest promote 'tiny study'`" in note
     assert f"[report.html](#/experiments/7/runs/{'f' * 32}/artifacts/report.html)" in note
     assert "confirmation.csv" not in note
+
+
+def test_ties_in_words() -> None:
+    assert _among([4], 1) == "the other complete trial, 4"
+    assert _among([4, 2], 2) == "all 2 other complete trials"
+    assert _among([9, 8, 7, 6, 5, 4], 8) == "6 of the 8 other complete trials: 9, 8, 7, 6, 5 and more"
 
 
 def test_a_confirmation_is_the_answer(config: Config, study: optuna.Study) -> None:
