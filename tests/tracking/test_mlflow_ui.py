@@ -114,7 +114,7 @@ def test_the_runs_page_lists_the_study_its_trials_and_a_metric(
 
 HEADINGS = "return [...document.querySelectorAll('.ag-header-cell')].map(cell => cell.getAttribute('col-id'))"
 NAMES = """
-const cells = [...document.querySelectorAll(".ag-row [col-id='attributes.`Run Name`']")];
+const cells = [...document.querySelectorAll(".ag-row [col-id='attributes.`Run Name`'] a")];
 const top = cell => cell.getBoundingClientRect().y;
 return cells.sort((a, b) => top(a) - top(b)).map(cell => cell.innerText.trim());
 """
