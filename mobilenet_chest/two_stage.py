@@ -16,7 +16,6 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.models.classifier import Classifier
-from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import ArtifactWriter, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint
 from mobilenet_chest.tracking.notes import Outcome
@@ -108,7 +107,6 @@ def train(
         status = "stopped" if stopped else "finished"
         planned = config.stage1.epochs + config.stage2.epochs
         tracker.log_outcome(Outcome(status, metrics, progress.epoch, planned, predictions))
-        tracker.log_tags({tags.RESULT: status})
     remove_last(tracker)
     return RunResult(tracker.run_id, status, metrics, progress.history, predictions, prepared.model.eval())
 

@@ -87,7 +87,6 @@ def train_folds(
             _log_predictions(tracker, predictions)
         scored = concatenate(predictions) if result == "finished" else None
         tracker.log_outcome(Outcome(result, metrics, len(fold_metrics), config.study.trainings, scored, "folds"))
-        tracker.log_tags({tags.RESULT: result})
     return metrics, result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -19,6 +20,7 @@ from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.tracking.notes import code, plain, shortened
 from mobilenet_chest.tracking.runs import short_id
+from mobilenet_chest.tracking.view import TRAINING
 
 SHOWN_TRIALS = 5
 """Rows of the leaderboard in a description."""
@@ -153,4 +155,6 @@ def _artifacts(study: optuna.Study, confirmation: Confirmation | None, experimen
 
 def _link(text: str, page: str, experiment: str | None) -> str:
     """Return a link to a page below the experiment's runs, or the text alone."""
-    return code(text) if experiment is None else f"[{text}](#/experiments/{experiment}/runs/{page})"
+    if experiment is None:
+        return code(text)
+    return f"[{text}](#/experiments/{experiment}/runs/{page}?{urlencode(TRAINING)})"

@@ -88,12 +88,12 @@ class RunNote:
         return self._tags(f"Failed: {plain(reason)}")
 
     def outcome(self, outcome: Outcome) -> dict[str, str]:
-        """Describe a training that has its results, with the 95% interval of its metric as a tag of its own."""
+        """Describe a training that has its results; result and 95% interval of its metric are tags of their own."""
         config = self._config
         assert config is not None
         metric = config.study.metric if self._is_trial else config.evaluation.metric
         interval = metric_interval(outcome, metric, config)
-        labels = {} if interval is None else {tags.INTERVAL: ends(interval)}
+        labels = {tags.RESULT: outcome.status} | ({} if interval is None else {tags.INTERVAL: ends(interval)})
         return labels | self._tags(outcome_text(outcome, metric, interval, self._is_trial))
 
     def _tags(self, how: str) -> dict[str, str]:

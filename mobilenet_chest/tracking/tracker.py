@@ -64,7 +64,7 @@ class Tracker(Protocol):
         """Remove a file from the run's artifacts, if it is there."""
 
     def log_outcome(self, outcome: Outcome) -> None:
-        """Say in the run's description how the training went."""
+        """Say that the run has all its results, and in its description how the training went."""
 
 
 class NullTracker:

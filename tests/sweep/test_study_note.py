@@ -16,6 +16,7 @@ from mobilenet_chest.sweep.study_note import _among, study_note
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.sweep.trial_note import about_trial
 
+TRAINING = "?workflowType=machine_learning"
 LR = optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True)
 VALUES = (0.9, 0.89, 0.86, 0.81, 0.74, 0.65)
 TIES = Ties({number: Interval(value, value - 0.05, value + 0.05) for number, value in enumerate(VALUES)}, [0, 1, 2])
@@ -65,7 +66,7 @@ def test_while_it_runs_the_five_best_are_listed(config: Config, study: optuna.St
     heading, _, *trials = rows(note)
     assert heading == ["trial", "validation AUC", "`stage2.lr`", "run"]
     assert [row[0] for row in trials] == ["0", "1", "2", "3", "4"]
-    assert trials[0] == ["0", "0.9", "0.0001", f"[00000000](#/experiments/7/runs/{'0' * 32})"]
+    assert trials[0] == ["0", "0.9", "0.0001", f"[00000000](#/experiments/7/runs/{'0' * 32}{TRAINING})"]
     assert "7 of 8 trials have ended: 6 complete, 1 failed." in note
     assert "the same command continues" in note
     assert "report.html" not in note
@@ -81,7 +82,7 @@ def test_at_the_end_it_has_intervals_ties_next_steps_and_artifacts(config: Confi
     assert [first[3], second[3], fifth[3]] == ["best", "tied", ""]
     assert first[2] == "0.850–0.950"
     assert "`mobilenet-chest promote 'tiny study'`" in note
-    assert f"[report.html](#/experiments/7/runs/{'f' * 32}/artifacts/report.html)" in note
+    assert f"[report.html](#/experiments/7/runs/{'f' * 32}/artifacts/report.html{TRAINING})" in note
     assert "confirmation.csv" not in note
 
 
