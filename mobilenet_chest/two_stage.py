@@ -16,9 +16,9 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.models.classifier import Classifier
-from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import ArtifactWriter, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint
+from mobilenet_chest.tracking.notes import Outcome
 from mobilenet_chest.tracking.tracker import NullTracker, Tracker
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.final_metrics import evaluate_best
@@ -111,7 +111,8 @@ def train(
         artifacts.predictions(predictions, "val")
         artifacts.plots(prepared.data, predictions, progress, best.epoch, metrics["threshold"])
         status = "stopped" if stopped else "finished"
-        tracker.log_tags({tags.RESULT: status})
+        planned = config.stage1.epochs + config.stage2.epochs
+        tracker.log_outcome(Outcome(status, metrics, progress.epoch, planned, predictions))
     remove_last(tracker)
     return RunResult(tracker.run_id, status, metrics, progress.history, predictions, prepared.model.eval())
 

@@ -30,6 +30,7 @@ SECTIONS = {
     "Examine": {
         "evaluate": "Score a finished run on the validation or the test split.",
         "points": "Show calibration and operating points of a run.",
+        "browse": "Open a study's leaderboard, or a run, in MLflow's pages.",
         "ledger": "List every access to the sealed test split.",
     },
     "Combine": {

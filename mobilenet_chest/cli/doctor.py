@@ -30,6 +30,7 @@ OPTIONAL = {
     "ray": "ray",
     "pydicom": "dicom",
     "pylibjpeg": "dicom",
+    "optuna-dashboard": "dashboard",
 }
 
 

@@ -11,6 +11,7 @@ import typer
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import interval_ends, line, metric_lines, print_json
 from mobilenet_chest.cli.ledger import print_accesses
+from mobilenet_chest.cli.logged_report import log_quietly
 from mobilenet_chest.cli.options import Again, DryRun, Json
 from mobilenet_chest.errors import PromotionRefused, UserError
 from mobilenet_chest.registry.promote import promote as promote_best
@@ -60,8 +61,12 @@ def promote(
                 promotion = promote_best(reference, name, alias, dry_run, even_if_worse, again)
         except PromotionRefused as refusal:
             _print_refusal(refusal, name, alias, as_json)
+            if refusal.gates:  # gates are tested on the test split, which was opened
+                log_quietly(reference)
             raise
         print_promotion(promotion, as_json)
+        if promotion.test and not rollback:
+            log_quietly(reference)
 
 
 def print_promotion(promotion: Promotion, as_json: bool) -> None:

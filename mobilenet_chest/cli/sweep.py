@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mobilenet_chest.cli.browse import browse_hint
 from mobilenet_chest.cli.dry_run import print_dry_run
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import interval_ends, line, out, print_json
 from mobilenet_chest.cli.leaderboard import SHOWN_TRIALS, leaderboard
 from mobilenet_chest.cli.live import announce, live_sweep
+from mobilenet_chest.cli.logged_report import log_sweep_report
 from mobilenet_chest.cli.options import (
     EXPERIMENTS,
     DryRun,
@@ -89,6 +91,7 @@ def sweep(
             print_dry_run(config, prepared, as_json, to_come, confirmations)
         else:
             print_sweep(config, result, as_json)
+            log_sweep_report(config, result)
 
 
 def _launcher(
@@ -153,7 +156,7 @@ def print_sweep(config: Config, result: SweepResult, as_json: bool) -> None:
     _print_stage1(result)
     _print_best(config, result)
     _print_findings(result)
-    line("next: mlflow ui")
+    line(f"next: {browse_hint(result.study)}")
     # a trial of folds has a model for each fold; promote needs the ensemble of them
     line(f"      mobilenet-chest {'ensemble' if config.study.trainings > 1 else 'promote'} {shlex.quote(result.study)}")
 

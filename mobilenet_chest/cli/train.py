@@ -93,5 +93,5 @@ def print_training(config: Config, result: RunResult, as_json: bool) -> None:
         )
         return
     metrics_table(f"{config.name}, run {result.run_id}", result.metrics, intervals)
-    line("browse:  mlflow ui")
+    line(f"browse:  mobilenet-chest browse {result.run_id}")
     line(f"promote: mobilenet-chest promote {result.run_id}")

@@ -10,8 +10,8 @@ from pathlib import Path
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.files import write_whole
 from mobilenet_chest.report.page import html, page
-from mobilenet_chest.report.subject import read_subject
-from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.report.subject import Subject, read_subject
+from mobilenet_chest.tracking.store import connect, store_required
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
 ARTIFACT = "report.html"
@@ -50,14 +50,43 @@ def report(references: Sequence[str], out: Path, baseline: str | None = None, re
     subject = read_subject(client, references, baseline)
     document = html(page(client, subject, reported)).encode()
     _write(out, document)
+    return Report(out, len(document), _log(subject, document))
+
+
+def log_report(reference: str) -> str | None:
+    """Log the page about a study, or a run, to it as the artifact ``report.html``, and return the run's id.
+
+    Args:
+        reference: A name as :func:`~mobilenet_chest.tracking.runs.find_runs` takes it.
+
+    Raises:
+        TrackingError: The name stands for nothing, or for a run that has not finished.
+    """
+    client = connect()
+    subject = read_subject(client, [reference], None)
+    return _log(subject, html(page(client, subject, reported=False)).encode())
+
+
+def has_report(run_id: str) -> bool:
+    """Return whether a run has the artifact ``report.html``.
+
+    Raises:
+        TrackingError: There is no such run, or the store is away.
+    """
+    with store_required():
+        return ARTIFACT in {file.path for file in connect().list_artifacts(run_id)}
+
+
+def _log(subject: Subject, document: bytes) -> str | None:
+    """Log a page to the one run that it is about, if it is about one, and return that run's id."""
     about = subject.study or (subject.leader.run if subject.kind == "run" else None)
-    run_id = None if about is None else str(about.info.run_id)
-    if run_id is not None:
-        with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
-            copy = Path(folder) / ARTIFACT
-            copy.write_bytes(document)
-            MlflowTracker(resume=run_id).log_file(copy)
-    return Report(out, len(document), run_id)
+    if about is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
+        copy = Path(folder) / ARTIFACT
+        copy.write_bytes(document)
+        MlflowTracker(resume=str(about.info.run_id)).log_file(copy)
+    return str(about.info.run_id)
 
 
 def _check(out: Path) -> None:

@@ -11,6 +11,9 @@ DEFINITION = "definition"
 RUN_ID = "run_id"
 """Of a study and of a trial: its run in MLflow."""
 
+MLFLOW = "mlflow"
+"""Of a trial: address of its run's page, or the command that opens it, for those who read Optuna's database."""
+
 MAX_RETRIES = "max_retries"
 """Of a study: ``study.max_retries`` of the command that resumed it last."""
 

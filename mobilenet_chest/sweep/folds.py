@@ -17,6 +17,7 @@ from mobilenet_chest.evaluation.predictions import Predictions, concatenate
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point, stored_predictions
+from mobilenet_chest.tracking.notes import Outcome
 from mobilenet_chest.tracking.runs import nested_runs
 from mobilenet_chest.tracking.store import connect, store_required
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
@@ -84,7 +85,8 @@ def train_folds(
         tracker.log_metrics(metrics, step=config.study.trainings + 1)
         if result == "finished":
             _log_predictions(tracker, predictions)
-        tracker.log_tags({tags.RESULT: result})
+        scored = concatenate(predictions) if result == "finished" else None
+        tracker.log_outcome(Outcome(result, metrics, len(fold_metrics), config.study.trainings, scored, "folds"))
     return metrics, result
 
 

@@ -11,6 +11,7 @@ from mobilenet_chest.config import Config, flatten
 from mobilenet_chest.config.data import CHEST
 from mobilenet_chest.errors import StudyError
 from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.dashboard import name_metrics
 from mobilenet_chest.sweep.local_workers import open_study
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.storage import open_storage
@@ -75,6 +76,7 @@ def open_or_create(config: Config, url: str) -> optuna.Study:
         if attributes.DEFINITION not in study.user_attrs:
             study.set_user_attr(attributes.DEFINITION, json.dumps(_definition(config)))
         study.set_user_attr(attributes.MAX_RETRIES, config.study.max_retries)
+        name_metrics(config, study)
     return open_study(config, url, storage)
 
 

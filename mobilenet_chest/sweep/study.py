@@ -17,6 +17,7 @@ from mobilenet_chest.sweep import attributes, study_page
 from mobilenet_chest.sweep.claims import counted_trials
 from mobilenet_chest.sweep.confirm import confirm
 from mobilenet_chest.sweep.lease import WorkerWatch
+from mobilenet_chest.sweep.live_note import LiveNote
 from mobilenet_chest.sweep.local_workers import Job, Launcher, run_workers
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.preflight import check, total_trials
@@ -76,7 +77,8 @@ def run_sweep(
     _queue_grid(config, study, url)
     before = len(counted_trials(study))
     deadline = None if timeout is None else started + timeout
-    runner = _Runner(url, parent.run_id, workers, deadline, launch or run_workers, on_status, {study.study_name: watch})
+    runner = _Runner(url, parent.run_id, workers, deadline, launch or run_workers, on_status, {study.study_name: watch},
+                     LiveNote(config, parent))  # fmt: skip
     ended = Status.FAILED
     try:
         if before < total_trials(config):
@@ -110,6 +112,7 @@ class _Runner:
         launch: What runs the workers.
         on_status: Called about once a second.
         watches: Name of each study -> its watch over workers.
+        note: The study's description.
         studies: Those that were run.
     """
 
@@ -120,6 +123,7 @@ class _Runner:
     launch: Launcher
     on_status: Callable[[SweepStatus], None] | None
     watches: dict[str, WorkerWatch]
+    note: LiveNote
     studies: list[optuna.Study] = field(default_factory=list)
 
     def run(self, config: Config, study: optuna.Study, total: int) -> None:
@@ -136,6 +140,7 @@ class _Runner:
 
         def on_tick() -> Forecast:
             _log(free_trials(study, self.url, watch))
+            self.note.update(study)
             if self.on_status is not None:
                 self.on_status(status(study, total, begun, done))
             return forecast(study, config, self.deadline, first_trial)

@@ -16,6 +16,7 @@ from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.claims import best_trial
 from mobilenet_chest.sweep.confirm import Confirmation
 from mobilenet_chest.sweep.leaderboard import front, leaderboard, metric_target, stage1_totals, with_ties
+from mobilenet_chest.sweep.live_note import write_note
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.tracking import tags
@@ -65,6 +66,7 @@ def log_trials(
     _log_files(
         parent, "leaderboard.csv", with_ties(table, ties, config.study.metric), _page(config, study, table, importance)
     )
+    write_note(config, study, parent, ties, ended=True)
 
 
 def log_confirmation(
@@ -97,6 +99,7 @@ def log_confirmation(
     parent.log_metrics(metrics, step=len(study.get_trials(deepcopy=False)))
     page = _page(config, study, leaderboard(study, config.study), importance, confirmation)
     _log_files(parent, "confirmation.csv", confirmation_table(confirmation, config.study.metric), page)
+    write_note(config, study, parent, confirmation=confirmation, ended=True)
     # last: from here on that run is the study's model
     parent.log_tags({tags.CONFIRMED_TRIAL: str(confirmation.trial), tags.CONFIRMED_RUN: confirmation.run_id})
 

@@ -21,12 +21,14 @@ from mobilenet_chest.sweep.attempts import attempt_of, trial_name
 from mobilenet_chest.sweep.claims import counted_trials
 from mobilenet_chest.sweep.epochs import EpochReporter
 from mobilenet_chest.sweep.lease import Lease
+from mobilenet_chest.sweep.trial_note import about_trial
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
 from mobilenet_chest.tracking.runs import run_exists
 from mobilenet_chest.tracking.store import connect, store_required
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
+from mobilenet_chest.tracking.view import run_page
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.predict import latency
 from mobilenet_chest.two_stage import RunResult, train
@@ -90,11 +92,17 @@ def open_tracker(claimed: ClaimedTrial, earlier: Run | None) -> MlflowTracker:
         kind,
         name=name,
         tags=labels,
+        about=about_trial(claimed.config, trial),
         parent=claimed.parent_run,
         resume=None if earlier is None else earlier.info.run_id,
-        on_start=lambda run_id: trial.set_user_attr(attributes.RUN_ID, run_id),
+        on_start=lambda run_id: _record_run(trial, run_id),
         guard=claimed.lease.held,
     )
+
+
+def _record_run(trial: Trial, run_id: str) -> None:
+    trial.set_user_attr(attributes.RUN_ID, run_id)
+    trial.set_user_attr(attributes.MLFLOW, run_page(run_id))
 
 
 def _labels(config: Config, trial: Trial) -> tuple[str, str, dict[str, str]]:
@@ -157,6 +165,7 @@ def _train_on_folds(
             "fold",
             name=f"{name}, fold {fold}",
             tags={tags.STUDY: labels[tags.STUDY], tags.TRIAL: labels[tags.TRIAL], tags.FOLD: str(fold)},
+            about=f"Fold {fold} of {about_trial(config, trial)}",
             parent=tracker.run_id,
             resume=resume,
             on_start=on_start,

@@ -116,6 +116,12 @@ MEMBERS_ARE = "members_are"
 TEST_EVALUATIONS = "test_evaluations"
 """How often the test split was opened for the run."""
 
+INTERVAL = "interval"
+"""95% interval of the metric that a run is judged by, as text: ``0.912–0.973``."""
+
+NOTE = "mlflow.note.content"
+"""MLflow's own tag: the run's description, in Markdown."""
+
 PARENT_RUN = "mlflow.parentRunId"
 """MLflow's own tag: the run that this one is nested under."""
 

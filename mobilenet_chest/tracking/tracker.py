@@ -17,6 +17,7 @@ from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import OwnershipLost, TrackingError
 from mobilenet_chest.liveness import Heartbeat
 from mobilenet_chest.tracking.description import run_inputs, run_params, run_tags
+from mobilenet_chest.tracking.notes import Outcome, RunNote
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.outbox.sender import Sender
 from mobilenet_chest.tracking.outbox.writes import Write, send
@@ -62,6 +63,9 @@ class Tracker(Protocol):
     def remove_file(self, path: str) -> None:
         """Remove a file from the run's artifacts, if it is there."""
 
+    def log_outcome(self, outcome: Outcome) -> None:
+        """Say that the run has all its results, and in its description how the training went."""
+
 
 class NullTracker:
     """A tracker that writes nothing."""
@@ -81,6 +85,8 @@ class NullTracker:
 
     def remove_file(self, path: str) -> None: ...
 
+    def log_outcome(self, outcome: Outcome) -> None: ...
+
 
 class MlflowTracker:
     """A tracker that writes to the store that MLflow's own variables name.
@@ -93,6 +99,8 @@ class MlflowTracker:
         kind: The tag ``kind``: train, trial, confirm, fold or study.
         name: Name of the run in MLflow's user interface.
         tags: Further tags.
+        about: First paragraph of the run's description: what it tries, in Markdown. A run of kind ``train`` says by
+            itself how it differs from the defaults; others have no description without it.
         parent: Id of the run that this one is nested under.
         resume: Id of a run to continue instead of making one. Steps that it has are not written again.
         on_start: Called with the run's id before anything is trained.
@@ -109,15 +117,19 @@ class MlflowTracker:
         *,
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
+        about: str | None = None,
         parent: str | None = None,
         resume: str | None = None,
         on_start: Callable[[str], None] = lambda run_id: None,
         guard: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.run_id = resume
+        self.experiment_id: str | None = None
+        """Of the run, once it is written to."""
         self._guard = guard
         self._client = connect()
         self._name = name
+        self._note = RunNote(kind, about, kind in TRIAL_KINDS)
         self._on_start = on_start
         self._logged: set[tuple[str, int]] = set()
         self._tags = {KIND: kind, **(tags or {})} | ({PARENT_RUN: parent} if parent else {})
@@ -127,10 +139,12 @@ class MlflowTracker:
     @contextmanager
     def run(self, config: Config, data: TrainVal) -> Iterator[None]:
         resumed = self.run_id is not None
+        self._note.prepare(config, data.name)
         if self.run_id is None:
             self.start(config, data)
         else:
             self.take_over()
+            self.log_tags(self._note.running())
             self._read_steps(self.run_id)
         assert self.run_id is not None
         self._on_start(self.run_id)
@@ -143,12 +157,14 @@ class MlflowTracker:
             status = Status.FINISHED
         except KeyboardInterrupt:
             status = Status.KILLED
+            self.log_tags(self._note.interrupted(self.run_id))
             raise
         except OwnershipLost:
             status = None  # the new owner says how it ends
             raise
         except Exception as error:
-            self.log_tags({FAILURE: without_password(f"{type(error).__name__}: {error}")[:5000]})
+            failure = without_password(f"{type(error).__name__}: {error}")
+            self.log_tags({FAILURE: failure[:5000]} | self._note.failed(failure))
             raise
         finally:
             if monitor is not None:
@@ -164,12 +180,14 @@ class MlflowTracker:
             TrackingError: The store is away, or it or its artifact folder cannot be written. If the run was made, it is
                 FAILED.
         """
+        self._note.prepare(config, data.name)
         with store_required():
             run = self._client.create_run(
                 experiment_id(self._client, config.experiment),
                 run_name=self._name or config.name,
-                tags=self._tags | run_tags(config, data),
+                tags=self._tags | run_tags(config, data) | self._note.running(),
             )
+        self.experiment_id = str(run.info.experiment_id)
         self._own(str(run.info.run_id))
         try:
             self._describe(config, data)
@@ -196,6 +214,7 @@ class MlflowTracker:
         with store_required(), self._guard():
             send(self._client, self.run_id, {"tags": self._tags | owner_tag()})
             self._client.update_run(self.run_id, status="RUNNING")
+            self.experiment_id = str(self._client.get_run(self.run_id).info.experiment_id)
         self._own(self.run_id)
 
     def _read_steps(self, run_id: str) -> None:
@@ -246,13 +265,17 @@ class MlflowTracker:
             self._write({"metrics": batch[first : first + METRICS_PER_BATCH]})
 
     def log_tags(self, values: Mapping[str, str]) -> None:
-        self._write({"tags": dict(values)})
+        if values:
+            self._write({"tags": dict(values)})
 
     def log_file(self, path: Path, folder: str = "") -> None:
         self._write({"upload": f"{folder}/{path.name}".lstrip("/")}, path)
 
     def remove_file(self, path: str) -> None:
         self._write({"remove": path})
+
+    def log_outcome(self, outcome: Outcome) -> None:
+        self.log_tags(self._note.outcome(outcome))
 
     def _write(self, write: Write, file: Path | None = None) -> None:
         if self._sender is not None:

@@ -37,11 +37,11 @@ def test_every_field_says_what_it_is(parts: dict[str, str]) -> None:
 
 
 def test_every_command_is_on_the_page() -> None:
-    names = {None: "options", "data": "your-data", "cache": "cache"}
+    names = {None: "options", "data": "your-data", "cache": "cache", "browse": "tracking"}
     text = {group: (manual.MANUAL / f"{name}.md").read_text(encoding="utf-8") for group, name in names.items()}
     commands = reference.all_commands()
     assert {"sweep", "promote", "data audit", "cache clear"} <= {command.words for command in commands}
-    assert all(f"# {command.words}\n" in text[command.group] for command in commands)
+    assert all(f"# {command.words}\n" in text[command.place] for command in commands)
 
 
 def test_a_stale_part_is_seen() -> None:

@@ -114,6 +114,11 @@ class Browser:
         """A command of Chromium's own protocol."""
         return self._post("goog/cdp/execute", {"cmd": command, "params": parameters})
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the page so many pixels."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.devtools("Emulation.setDeviceMetricsOverride", **size)
+
     def log(self, kind: str) -> list[dict[str, Any]]:
         """What was written to a log since it was read last: ``browser`` is the console, ``performance`` the network."""
         entries: list[dict[str, Any]] = self._post("se/log", {"type": kind})

@@ -13,13 +13,15 @@ from mobilenet_chest.config import Config
 
 BOUNDS = {"minimum": "≥ ", "exclusiveMinimum": "> ", "maximum": "≤ ", "exclusiveMaximum": "< "}
 GROUPS = ("data", "cache")
+ON_OTHER_PAGES = ("browse",)
+"""Single commands whose options stand on the page of what they are about."""
 TYPES = {"number": "number", "integer": "integer", "boolean": "true or false", "null": "null", "string": "text"}
 
 
 def parts() -> dict[str, Callable[[], str]]:
     """Return what can stand behind ``<!-- generated: … -->``, each with its generator."""
     sections = {f"fields of {section}": partial(fields, section) for section in _sections()}
-    groups = {f"options of {group}": partial(options, group) for group in GROUPS}
+    groups = {f"options of {group}": partial(options, group) for group in (*GROUPS, *ON_OTHER_PAGES)}
     return {**sections, **groups, "fields": fields, "commands": commands, "options": options}
 
 
@@ -105,7 +107,7 @@ def options(group: str | None = None) -> str:
     """Return each command of a group, or each that is in none, with its usage and options, as Markdown."""
     parts = []
     for command in all_commands():
-        if command.group != group:
+        if command.place != group:
             continue
         level = "##" if group is None else "###"
         lines = [f"{level} {command.words}", command.summary, f"Usage: `{command.usage}`"]
@@ -140,6 +142,11 @@ class Command:
     def group(self) -> str | None:
         """Return the name of its group; most commands are in none."""
         return self.words.rpartition(" ")[0] or None
+
+    @property
+    def place(self) -> str | None:
+        """Return what its options are listed under: its group, or itself; ``None`` for the page of all commands."""
+        return self.words if self.words in ON_OTHER_PAGES else self.group
 
 
 def all_commands() -> list[Command]:

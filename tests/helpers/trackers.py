@@ -14,6 +14,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.tracking.artifact_writer import LAST_FILES
 from mobilenet_chest.tracking.artifacts import ResumePoint
+from mobilenet_chest.tracking.notes import Outcome
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.progress import Progress
 from mobilenet_chest.two_stage import RunResult
@@ -44,6 +45,8 @@ class FolderTracker:
         self.metrics += [(step, dict(record)) for step, record in enumerate(records, 1)]
 
     def log_tags(self, tags: Mapping[str, str]) -> None: ...
+
+    def log_outcome(self, outcome: Outcome) -> None: ...
 
     def remove_file(self, path: str) -> None:
         (self.folder / path).unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from PIL import Image
 
 from mobilenet_chest.config import parse
 from mobilenet_chest.sweep import SweepResult, run_sweep
+from mobilenet_chest.tracking.view import page_address
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -109,6 +110,57 @@ def test_the_runs_page_lists_the_study_its_trials_and_a_metric(
     browser.wait_for("browsed-study-0", "browsed-study-1", "val_auc")
     time.sleep(1)  # the table settles
     assert not_blank(browser.screenshot(pictures / "runs.png"))
+
+
+HEADINGS = "return [...document.querySelectorAll('.ag-header-cell')].map(cell => cell.getAttribute('col-id'))"
+NAMES = """
+const cells = [...document.querySelectorAll(".ag-row [col-id='attributes.`Run Name`'] a")];
+const top = cell => cell.getBoundingClientRect().y;
+return cells.sort((a, b) => top(a) - top(b)).map(cell => cell.innerText.trim());
+"""
+
+
+def test_what_browse_opens_is_the_leaderboard_by_the_study_s_metric(
+    server: str, swept: SweepResult, browser: Browser, pictures: Path
+) -> None:
+    """In a browser that has opened nothing of MLflow before."""
+    address = page_address(MlflowClient(), server, swept.study)
+    browser.open(server)
+    browser.run("localStorage.clear()")
+    ranked = sorted(swept.trials, key=lambda trial: -(trial.value or 0))
+    for width in (500, 1200):
+        browser.resize(width, 900)
+        browser.open("about:blank")
+        browser.open(address)
+        browser.wait_for("study browsed-study", *(f"browsed-study-{trial.number}" for trial in ranked))
+        until(lambda: browser.run(NAMES) == [f"browsed-study-{trial.number}" for trial in ranked], 30, "best first")
+        time.sleep(1)  # the table settles
+        assert not_blank(browser.screenshot(pictures / f"leaderboard_{width}.png"))
+    browser.resize(2200, 1000)
+    wanted = {"metrics.`val_auc`", "tags.`interval`", "params.`model.dropout`", "tags.`trial_state`", "duration"}
+    until(lambda: wanted <= set(browser.run(HEADINGS)), 30, "the columns of the view")
+    until(lambda: f"{ranked[0].value:.4f}" in browser.text(), 30, "the best value")
+    browser.open("about:blank")
+    browser.open(f"{address}&compareRunsMode=CHART")
+    browser.wait_for("Study", "val_loss", f"browsed-study-{ranked[0].number} (val_auc)")
+    time.sleep(1)
+    assert not_blank(browser.screenshot(pictures / "charts.png"))
+
+
+def test_the_study_s_description_is_the_answer_with_links(
+    interface: str, swept: SweepResult, browser: Browser, pictures: Path
+) -> None:
+    browser.open(f"{experiment_page(interface, swept.run_id)}/{swept.run_id}")
+    browser.wait_for(f"Trial {swept.best.number} is the best: validation AUC", "2 of 2 trials have ended")
+    links = browser.run("return [...document.querySelectorAll('td a')].map(link => link.href)")
+    assert [link for link in links if f"/runs/{swept.best.run_id}?" in link]
+    for width in (500, 1200):
+        browser.resize(width, 900)
+        time.sleep(1)
+        browser.run("document.evaluate(\"//strong[contains(., 'is the best')]\", document, null, 9).singleNodeValue"
+                    ".scrollIntoView()")  # fmt: skip
+        assert not_blank(browser.screenshot(pictures / f"description_{width}.png"))
+    browser.resize(1600, 1000)
 
 
 def test_a_trial_s_overview_shows_its_figures_and_parameters(

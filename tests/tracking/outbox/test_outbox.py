@@ -92,7 +92,7 @@ def test_a_training_goes_on_from_what_waits(away_store: AwayStore, phantom_confi
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert tracker.run_id is not None
-    assert (steps(tracker), journal_of(tracker).count()) == ([], 4)
+    assert (steps(tracker), journal_of(tracker).count()) == ([], 5)  # the last two: description and status
     away_store.away = False
     as_if_it_had_died(tracker)
     stands = find_resume_point(tracker.run_id, config)

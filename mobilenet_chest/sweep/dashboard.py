@@ -1,0 +1,44 @@
+"""What ``optuna-dashboard`` shows of a study besides its trials: names of the metrics, and a note.
+
+The note is stored as the dashboard's own function for it does, so that the dashboard need not be installed here.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+
+from mobilenet_chest.config import Config
+
+VERSION, PART = "dashboard:note_ver", "dashboard:note_str:"
+"""Attributes of a study: how often its note was written, and before a number, a part of its text."""
+
+PART_LETTERS = 2045
+"""Characters of a part: a database's column holds no more."""
+
+
+def name_metrics(config: Config, study: optuna.Study) -> None:
+    """Name the study's objectives as MLflow does, where they have no names yet."""
+    names = [config.study.metric, *config.study.also]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        if study.metric_names != names:
+            study.set_metric_names(names)
+
+
+def save_note(study: optuna.Study, note: str) -> None:
+    """Replace the study's note, which is Markdown; one that is the same is not written again."""
+    storage, study_id = study._storage, study._study_id
+    stored = storage.get_study_system_attrs(study_id)
+    old = {key: value for key, value in stored.items() if key.startswith(PART)}
+    parts = [note[first : first + PART_LETTERS] for first in range(0, len(note), PART_LETTERS)]
+    new = {f"{PART}{number}": part for number, part in enumerate(parts)}
+    # parts of a longer note before this one stay, and are empty
+    new |= {key: "" for key in old if key not in new}
+    changed = {key: part for key, part in new.items() if old.get(key) != part}
+    for key, part in changed.items():
+        storage.set_study_system_attr(study_id, key, part)
+    if changed:  # the dashboard reads the note anew when its version has changed
+        storage.set_study_system_attr(study_id, VERSION, int(stored.get(VERSION, 0)) + 1)

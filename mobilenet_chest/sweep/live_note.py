@@ -1,0 +1,57 @@
+"""Keeping a study's description up to date while its sweep runs."""
+
+from __future__ import annotations
+
+import logging
+
+import optuna
+from sqlalchemy.exc import SQLAlchemyError
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.sweep.claims import counted_trials
+from mobilenet_chest.sweep.confirm import Confirmation
+from mobilenet_chest.sweep.dashboard import save_note
+from mobilenet_chest.sweep.study_note import study_note
+from mobilenet_chest.sweep.ties import Ties
+from mobilenet_chest.tracking.tags import NOTE
+from mobilenet_chest.tracking.tracker import MlflowTracker
+
+logger = logging.getLogger(__name__)
+
+
+class LiveNote:
+    """The description of a study in MLflow and in Optuna's database, written again when a trial has ended.
+
+    Args:
+        config: The experiment.
+        parent: The study's run in MLflow.
+    """
+
+    def __init__(self, config: Config, parent: MlflowTracker) -> None:
+        self._config, self._parent = config, parent
+        self._ended = -1
+
+    def update(self, study: optuna.Study) -> None:
+        """Describe the study if a trial has ended since the last time; the study of a confirmation is left alone."""
+        if study.study_name != self._config.study_name:
+            return
+        ended = len(counted_trials(study))
+        if ended != self._ended:
+            self._ended = ended
+            write_note(self._config, study, self._parent)
+
+
+def write_note(
+    config: Config,
+    study: optuna.Study,
+    parent: MlflowTracker,
+    ties: Ties | None = None,
+    confirmation: Confirmation | None = None,
+    ended: bool = False,
+) -> None:
+    """Write the text of :func:`~mobilenet_chest.sweep.study_note.study_note` to MLflow and to Optuna's database."""
+    parent.log_tags({NOTE: study_note(config, study, ties, confirmation, ended, parent.experiment_id)})
+    try:
+        save_note(study, study_note(config, study, ties, confirmation, ended))
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        logger.warning("study %s has no note for optuna-dashboard: %s", study.study_name, type(error).__name__)
