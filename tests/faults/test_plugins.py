@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mobilenet_chest import cache, plugins
 from mobilenet_chest.api import compare, predict, promote, train
 from mobilenet_chest.config import to_yaml
-from mobilenet_chest.errors import ConfigError
+from mobilenet_chest.errors import ConfigError, PluginFailed
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.selection.resume import find_resume_point
 from mobilenet_chest.sweep import run_sweep
@@ -43,11 +43,30 @@ def test_a_run_has_the_metric_with_its_interval(tracking: Path, with_plugin: Mak
     assert run.data.metrics["val_f2"] == result.metrics["val_f2"]
     history = MlflowClient().get_metric_history(str(result.run_id), "val_f2")
     assert [point.step for point in history] == [1, 2, 3]  # two epochs, and the run's own
+    compared = compare(result, baseline=result, metric="val_f2").rows[0]
+    assert compared.intervals["val_f2"].value == result.metrics["val_f2"]
     best = result.history[int(result.metrics["best_epoch"]) - 1]
     assert best["val_f2"] == pytest.approx(result.metrics["val_f2"], abs=1e-9)
     plugins.activate([])
     interval = result.intervals("val_f2")["val_f2"]
     assert interval.low <= interval.value <= interval.high
+
+
+def test_a_metric_that_fails_in_mid_training_keeps_what_was_done(
+    tracking: Path, with_plugin: Make, plugin_file: Path
+) -> None:
+    counting = "calls = []\n" + PLUGIN.replace(
+        "    positive =", "    calls.append(1)\n    len(calls) > 2 and 1 / 0\n    positive ="
+    )
+    plugin_file.write_text(counting)
+    with pytest.raises(PluginFailed, match="metric 'val_f2' raised ZeroDivisionError"):
+        train(with_plugin(ALL), track=True)
+    (experiment,) = MlflowClient().search_experiments(filter_string="name = 'tiny'")
+    (run,) = MlflowClient().search_runs([experiment.experiment_id])
+    assert run.info.status == "FAILED"
+    point = find_resume_point(run.info.run_id, with_plugin(ALL))
+    assert point is not None
+    assert point.progress.epoch == 1
 
 
 def test_a_resumed_training_equals_an_uninterrupted_one(tracking: Path, with_plugin: Make) -> None:
