@@ -93,8 +93,9 @@ def train(
 ) -> RunResult:
     """Train in two stages, the second from the best state of the first, and evaluate the best epoch.
 
-    The same config and seed give the same numbers, bit for bit on the CPU with the same number of threads. Only
-    training and validation rows are read; the test split stays sealed.
+    The same config and seed give the same numbers, bit for bit on the CPU with the same number of threads; a
+    resumed training keeps the number that it began with. Only training and validation rows are read; the test split
+    stays sealed.
 
     Args:
         config: The experiment.
@@ -113,7 +114,12 @@ def train(
     to_device(prepared)
     progress = resume.progress if resume else Progress()
     seconds_before_resume, stopped = progress.elapsed, False
-    with tracker.run(config, prepared.data), interrupts.translated(), TemporaryDirectory(prefix=PREFIX) as folder:
+    with (
+        tracker.run(config, prepared.data),
+        progress.same_threads(),
+        interrupts.translated(),
+        TemporaryDirectory(prefix=PREFIX) as folder,
+    ):
         artifacts = ArtifactWriter(tracker, config, Path(folder), resume.file if resume else None)
         after_epoch = partial(_after_epoch, artifacts, tracker, progress, on_epoch)
         tracker.log_history(progress.history)  # a killed run may not have logged its last epoch

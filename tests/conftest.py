@@ -26,6 +26,8 @@ pytest_plugins = [
     "helpers.sweeps",
     "helpers.hostile",
     "helpers.outbox",
+    "helpers.claims",
+    "helpers.npz_files",
 ]
 """A module is named after those that it imports: pytest rewrites the assertions of what is not imported yet."""
 

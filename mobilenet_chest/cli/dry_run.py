@@ -10,6 +10,7 @@ from rich.table import Table
 from mobilenet_chest import plugins
 from mobilenet_chest.cli.format import line, out, print_json
 from mobilenet_chest.config import flatten
+from mobilenet_chest.data.warnings import data_warnings
 from mobilenet_chest.models.zoo import parameter_counts
 from mobilenet_chest.sweep.splits import rows_of_trials
 
@@ -63,6 +64,7 @@ def _document(config: Config, prepared: Prepared, trials: int | None, confirmati
         "epochs": {"stage1": config.stage1.epochs, "stage2": config.stage2.epochs},
         "device": str(prepared.device),
         "data_digest": prepared.data.digest,
+        "warnings": data_warnings(config.data, prepared.data),
     } | ({} if trials is None else {"trials": trials})
     if config.data.drop_duplicates:
         document["dropped_duplicates"] = prepared.data.dropped

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from mobilenet_chest.config.formats import duration, number
+from mobilenet_chest.processor import use_free_cores
 
 if TYPE_CHECKING:
     from mobilenet_chest.config import Config
@@ -22,7 +23,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @contextmanager
 def live_training(config: Config) -> Iterator[Callable[[int, Record], None]]:
-    """Give a callback that prints a line for each epoch on stderr."""
+    """Train on the free cores, and give a callback that prints a line for each epoch on stderr."""
+    use_free_cores()
     total = config.stage1.epochs + config.stage2.epochs
 
     def on_epoch(epoch: int, record: Record) -> None:

@@ -12,6 +12,7 @@ from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import interval_ends, line, metrics_table, print_json
 from mobilenet_chest.cli.live import live_training
 from mobilenet_chest.cli.options import DryRun, Json, OptionalExperiment, load_experiment
+from mobilenet_chest.data.warnings import log_data_warnings
 from mobilenet_chest.errors import WriteFailed
 from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
@@ -39,6 +40,7 @@ def train(
         check_reachable()
         check_experiment(config.experiment)
         prepared = prepare(config)
+        log_data_warnings(config.data, prepared.data)
         if dry_run:
             print_dry_run(config, prepared, as_json)
             return

@@ -1,5 +1,6 @@
 """The experiment schema and the reading of experiment files."""
 
+from mobilenet_chest.config.data import ClassGroup, DataConfig
 from mobilenet_chest.config.loading import load, load_stored, parse, to_yaml, with_values
 from mobilenet_chest.config.metrics import EPOCH_METRICS, FINAL_METRICS, best_direction
 from mobilenet_chest.config.paths import flatten, is_integer_field
@@ -14,9 +15,7 @@ from mobilenet_chest.config.recipe import (
 )
 from mobilenet_chest.config.schema import (
     MODEL_NAMES,
-    ClassGroup,
     Config,
-    DataConfig,
     EvaluationConfig,
     ModelConfig,
     TrackingConfig,

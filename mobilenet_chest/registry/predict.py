@@ -22,7 +22,10 @@ from mobilenet_chest.data.importing.summary import counted, skipped_table
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.files import write_whole
+from mobilenet_chest.registry import digests
 from mobilenet_chest.registry.package import load_registered
+from mobilenet_chest.registry.sealed_rows import SealedRows
+from mobilenet_chest.tracking.store import connect
 
 logger = logging.getLogger(__name__)
 
@@ -104,13 +107,16 @@ def predict_source(
     if found is not None:
         skipped += found.skipped
         arrays = _Pictures(found.entries, _with_bits(preparation, bits), bits, skipped).batches()
-    tables = []
+    client = connect()
+    sealed, tables = SealedRows(client, digests.find_version(client, model_uri)), []
     for places, images in arrays or ():
+        sealed.check(images)
         predicted = cast(pd.DataFrame, model.predict(_with_channels(images, channels)))
         origin = pd.DataFrame(places, columns=["source", "row"])
         tables.append(pd.concat([origin, predicted], axis=1))
     if not tables:
         raise DataError(f"{source}: no picture can be predicted; {skipped[0].name}: {skipped[0].reason}")
+    _warn_of(sealed)
     table = pd.concat(tables, ignore_index=True)
     if found is not None:  # those of unknown depth came last
         order = {entry.name: place for place, entry in enumerate(found.entries)}
@@ -134,7 +140,21 @@ def predict_array(model_uri: str, images: NDArray[Any]) -> pd.DataFrame:
     """
     checked = _checked(np.asarray(images), "images")
     model, channels, _ = load_registered(model_uri)
-    return cast(pd.DataFrame, model.predict(_with_channels(checked, channels)))
+    client = connect()
+    sealed = SealedRows(client, digests.find_version(client, model_uri))
+    sealed.check(checked)
+    table = cast(pd.DataFrame, model.predict(_with_channels(checked, channels)))
+    _warn_of(sealed)
+    return table
+
+
+def _warn_of(sealed: SealedRows) -> None:
+    """Log how many of the images were rows of the sealed test split."""
+    if sealed.count:
+        logger.warning(
+            f"{sealed.count} of the images are rows of the sealed test split; this access is on record: "
+            "'mobilenet-chest ledger'"
+        )
 
 
 def _check_readable(picture: Path) -> None:

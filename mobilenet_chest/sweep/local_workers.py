@@ -169,11 +169,6 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Forecast], on_deat
         _end([*running.values()])
 
 
-def cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def assign_gpus(device: str, workers: int) -> list[str | None]:
     """Return the GPU of each worker of this machine, in turn, as ``CUDA_VISIBLE_DEVICES`` names it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 from mobilenet_chest.config import Config, with_values
+from mobilenet_chest.data.warnings import log_data_warnings
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.sweep.claims import counts
@@ -40,6 +41,7 @@ def check(config: Config, storage: str | None = None) -> Prepared:
     check_reachable()
     check_experiment(config.experiment)
     prepared = prepare(config)
+    log_data_warnings(config.data, prepared.data)
     check_split(config)
     _check_blocks(config, prepared.model.block_count)
     _check_single_images(config, prepared)

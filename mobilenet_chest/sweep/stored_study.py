@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 
 from mobilenet_chest.config import Config, flatten
-from mobilenet_chest.config.schema import CHEST
+from mobilenet_chest.config.data import CHEST
 from mobilenet_chest.errors import StudyError
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.local_workers import open_study

@@ -12,11 +12,12 @@ from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.processor import free_threads
 from mobilenet_chest.sweep import attributes, study_page
 from mobilenet_chest.sweep.claims import counted_trials
 from mobilenet_chest.sweep.confirm import confirm
 from mobilenet_chest.sweep.lease import WorkerWatch
-from mobilenet_chest.sweep.local_workers import Job, Launcher, cores, run_workers
+from mobilenet_chest.sweep.local_workers import Job, Launcher, run_workers
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.preflight import check, total_trials
 from mobilenet_chest.sweep.repair import free_trials, reconcile
@@ -129,7 +130,7 @@ class _Runner:
         self.studies.append(study)
         watch = self.watches.setdefault(study.study_name, WorkerWatch())
         done, begun = len(counted_trials(study)), time.time()
-        threads, first_trial = max(1, cores() // self.workers), len(study.trials)
+        threads, first_trial = free_threads(self.workers), len(study.trials)
         job = Job(config, self.url, self.parent_run, self.deadline, threads, first_trial)
 
         def on_tick() -> Forecast:
