@@ -17,6 +17,7 @@ import mobilenet_chest
 from mobilenet_chest.api import compare, predict, promote, train
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import DataError, NotDelivered, TrackingError, UserError
+from mobilenet_chest.selection.ledger import accesses
 from mobilenet_chest.tracking.outbox.outbox import Outbox
 from mobilenet_chest.tracking.tracker import MlflowTracker, NullTracker
 
@@ -147,6 +148,19 @@ def test_promotions_and_predictions(promoted: Promoted) -> None:
     assert list(files)[:2] == ["source", "row"]
     of_val = files[files["source"] == "val"]["probability"].to_numpy()
     assert of_val[:5].tolist() == pytest.approx(table["probability"].tolist(), abs=1e-6)
+
+
+def test_predictions_of_sealed_rows_go_on_record(promoted: Promoted, logged: pytest.LogCaptureFixture) -> None:
+    store, promotion = promoted
+    run = store.run(promotion.run_id)
+    before = len(accesses(store.client, run))
+    with np.load(store.data) as file:
+        val, test = file["val_images"][:3], file["test_images"][:3]
+    predict("models:/tiny@champion", val)
+    assert len(accesses(store.client, run)) == before
+    predict("models:/tiny@champion", test)
+    assert len(accesses(store.client, run)) == before + 1
+    assert "sealed test split" in logged.messages[-1]
 
 
 @pytest.mark.parametrize("images", [np.zeros((2, 8, 8)), np.zeros((8, 8), np.uint8), [[1, 2], [3, 4]]])
