@@ -4,6 +4,7 @@
 
     MobilenetChestError               exit code 1: the work failed
     ├── TrainingDiverged              loss or logits stopped being finite
+    ├── PluginFailed                  a function of a plugin raised, or returned what cannot be used
     ├── SweepFailed                   no trial of a sweep could be finished
     ├── WriteFailed                   a disk is full, or a folder became read-only
     ├── TrackingLost                  MLflow became unreachable, or refused a write, during the work
@@ -40,6 +41,10 @@ class MobilenetChestError(Exception):
 
 class TrainingDiverged(MobilenetChestError):
     """The loss, or a prediction, is NaN or infinite."""
+
+
+class PluginFailed(MobilenetChestError):
+    """A function of a plugin raised, or returned what cannot be used, during the work."""
 
 
 class SweepFailed(MobilenetChestError):

@@ -19,6 +19,7 @@ REAL_DATA = "MOBILENET_CHEST_REAL_DATA"
 
 pytest_plugins = [
     "helpers.experiments",
+    "helpers.plugin_files",
     "helpers.servers",
     "helpers.browsers",
     "helpers.stores",

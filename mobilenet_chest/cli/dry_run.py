@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from mobilenet_chest import plugins
 from mobilenet_chest.cli.format import line, out, print_json
 from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config import flatten
@@ -46,6 +47,8 @@ def print_dry_run(
         f"parameters: {document['parameters']:,} in all, {document['parameters_stage1']:,} trained in stage 1; "
         f"device {prepared.device}"
     )
+    for plugin in plugins.active():
+        line(f"plugin {plugin.summary()}")
     line(f"epochs: {config.stage1.epochs} with the backbone frozen, {config.stage2.epochs} with all layers")
     if trials is not None:
         _print_search(config, prepared, trials, confirmations)

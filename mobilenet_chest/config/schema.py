@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from mobilenet_chest import plugins
 from mobilenet_chest.config.data import CHEST, DataConfig
 from mobilenet_chest.config.gates import GatesConfig
-from mobilenet_chest.config.metrics import EpochMetric
+from mobilenet_chest.config.metrics import EPOCH_METRICS, is_epoch_metric
+from mobilenet_chest.config.plugin_files import Named
 from mobilenet_chest.config.recipe import AugmentConfig, LossConfig, OptimizerConfig, Stage1Config, Stage2Config
 from mobilenet_chest.config.search import Distribution, StudyConfig
 from mobilenet_chest.config.section import Name, Section
@@ -36,7 +38,9 @@ NEWER_DATA_FIELDS: dict[str, Any] = {"split_seed": None, "drop_duplicates": Fals
 class ModelConfig(Section):
     """The network: a pretrained backbone and a fully connected head with one logit."""
 
-    name: str = Field("mobilenet_v3_large", description=f"One of {', '.join(MODEL_NAMES)}, or timm:<name>.")
+    name: str = Field(
+        "mobilenet_v3_large", description=f"One of {', '.join(MODEL_NAMES)}, timm:<name>, or a plugin's model."
+    )
     weights: str = Field("imagenet", min_length=1, description="'imagenet', 'none', or the path of a state dict.")
     stem: Literal["mean", "sum", "repeat"] = Field(
         "mean", description="How a three-channel stem is adapted to one gray channel; unused for RGB datasets."
@@ -60,12 +64,15 @@ class ModelConfig(Section):
     def _known_model(cls, value: str) -> str:
         if value in MODEL_NAMES or (value.startswith("timm:") and len(value) > len("timm:")):
             return value
-        raise ValueError(f"unknown model '{value}'{allowed_names(value, [*MODEL_NAMES, 'timm:<name>'])}")
+        if plugins.may_be("model", value):
+            return value
+        known = [*MODEL_NAMES, *plugins.names("model"), "timm:<name>"]
+        raise ValueError(f"unknown model '{value}'{allowed_names(value, known)}")
 
     @model_validator(mode="after")
     def _backbone_can(self) -> Self:
         of_timm = self.name.startswith("timm:")
-        if of_timm and (self.pooling != "avg" or self.attention != "none"):
+        if self.name not in MODEL_NAMES and (self.pooling != "avg" or self.attention != "none"):
             raise ValueError(f"{self.name} pools by itself; allowed: pooling: avg with attention: none")
         if self.drop_path is not None and not of_timm and self.name not in DROP_PATH_MODELS:
             raise ValueError(
@@ -78,13 +85,23 @@ class ModelConfig(Section):
 class EvaluationConfig(Section):
     """How the best epoch and the threshold are chosen; always on the validation split."""
 
-    metric: EpochMetric = Field(
-        "val_accuracy", description="Metric that chooses the best epoch; patience counts epochs without a new best."
+    metric: str = Field(
+        "val_accuracy",
+        description=f"Metric that chooses the best epoch: {', '.join(EPOCH_METRICS)} or a plugin's metric; patience "
+        "counts epochs without a new best.",
     )
     threshold_low: float = Field(0.30, gt=0, lt=1, description="Lowest threshold that is tried.")
     threshold_high: float = Field(0.70, gt=0, lt=1, description="Highest threshold that is tried.")
     threshold_step: float = Field(0.01, gt=0, lt=1, description="Distance between thresholds.")
     folds: int = Field(5, ge=2, description="Folds of cross-fitted metrics.")
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, value: str) -> str:
+        if not is_epoch_metric(value):
+            known = [*EPOCH_METRICS, *plugins.names("metric")]
+            raise ValueError(f"unknown metric '{value}'{allowed_names(value, known)}")
+        return value
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -111,6 +128,11 @@ class Config(Section):
     seed: int = Field(2024, ge=0, lt=2**32, description="Seed of weights, batches, augmentation and folds.")
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto (CUDA if there is one), cpu, cuda or cuda:N."
+    )
+    plugins: tuple[Named, ...] = Field(
+        (),
+        description="Python files of your own that register augmentations, metrics and models; paths are relative to "
+        "the experiment file.",
     )
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -210,7 +232,7 @@ class Config(Section):
         Names, tracking, search, gates, the device and the place of the data are left out. So the same training under
         another name, or from a file in another folder, has the same digest. The pixels have a digest of their own.
         """
-        fields = self.model_dump(
+        fields: dict[str, Any] = self.model_dump(
             mode="json", exclude={"name": True, "device": True, "tracking": True, "search": True, "study": True,
                                   "gates": True, "data": {"path", "root", "name"}}
         )  # fmt: skip
@@ -219,5 +241,10 @@ class Config(Section):
         for name, default in NEWER_DATA_FIELDS.items():
             if fields["data"].get(name, default) == default:
                 fields["data"].pop(name, None)
+        # what plugins say is part of the training, where they lie is not
+        if plugin_digests := [plugin["sha256"] for plugin in fields.pop("plugins")]:
+            fields["plugins"] = plugin_digests
+        if not fields["augment"]["custom"]:
+            del fields["augment"]["custom"]
         canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

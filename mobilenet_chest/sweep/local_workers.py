@@ -19,7 +19,7 @@ from types import FrameType
 import optuna
 from optuna.storages import RDBStorage
 
-from mobilenet_chest import interrupts, logs
+from mobilenet_chest import interrupts, logs, plugins
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import MobilenetChestError, WriteFailed
 from mobilenet_chest.sweep.claims import claim
@@ -109,6 +109,7 @@ def work(job: Job) -> None:
     import torch
 
     torch.set_num_threads(job.threads)
+    plugins.activate(job.config.plugins, named=True)  # who started the sweep has named them
     study = open_study(job.config, job.url)
     while (job.deadline is None or time.time() < job.deadline) and not only_failures(study, job.first_trial):
         wait_reachable(AWAY_SECONDS)

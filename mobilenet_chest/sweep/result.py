@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 import optuna
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.config.formats import number, with_interval
+from mobilenet_chest.config.metrics import Direction, as_score
+from mobilenet_chest.display import html_table
 from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.claims import best_trial, counted_trials
@@ -18,8 +21,11 @@ from mobilenet_chest.sweep.summary import TrialSummary, summarize
 from mobilenet_chest.sweep.supervisor import only_failures
 from mobilenet_chest.sweep.ties import Ties, find_ties
 
+SHOWN_TRIALS = 10
+"""Trials that a notebook shows of a result."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class SweepResult:
     """The result of a sweep.
 
@@ -36,6 +42,8 @@ class SweepResult:
         confirmed: The leaders' results on fresh seeds, with ``study.confirm``.
         ties: Intervals of the trials' values, and the trials indistinguishable from the best.
         findings: What the trials say about the search itself.
+        metric: The study's metric.
+        direction: In which direction it gets better.
     """
 
     study: str
@@ -50,6 +58,36 @@ class SweepResult:
     confirmed: Confirmation | None = None
     ties: Ties = field(default_factory=lambda: Ties({}, []))
     findings: list[Finding] = field(default_factory=list)
+    metric: str = "val_auc"
+    direction: Direction = "maximize"
+
+    def __repr__(self) -> str:
+        value = with_interval(self.best.value, self.ties.intervals.get(self.best.number))
+        state = "complete" if self.complete else "not complete"
+        return (
+            f"<study {self.study}: {len(self.trials)} trials, {state}, best trial {self.best.number}, "
+            f"{self.metric} {value}>"
+        )
+
+    def _repr_html_(self) -> str:
+        paths = list(dict.fromkeys(path for trial in self.trials for path in trial.params))
+        order = {"COMPLETE": 0, "PRUNED": 1}
+        ranked = sorted(
+            self.trials,
+            key=lambda trial: (order.get(trial.state, 2), -as_score(trial.value or 0.0, self.direction), trial.number),
+        )
+        rows = [
+            (
+                trial.number,
+                trial.state.lower(),
+                with_interval(trial.value, self.ties.intervals.get(trial.number)),
+                "best" if trial.number == self.best.number else "tied" if trial.number in self.ties.tied else "",
+                *(number(trial.params.get(path)) for path in paths),
+            )
+            for trial in ranked[:SHOWN_TRIALS]
+        ]
+        title = f"study {self.study}: {len(self.trials)} trials{'' if self.complete else ', not complete'}"
+        return html_table(title, ("trial", "state", self.metric, "", *paths), rows, "In brackets: 95% intervals.")
 
 
 def build_result(config: Config, study: optuna.Study, parent_run: str, new_trials: int) -> SweepResult:
@@ -92,6 +130,8 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
         stage1=stage1_totals(study),
         ties=ties,
         findings=find_findings(config, counted, ties.tied),
+        metric=config.study.metric,
+        direction=config.study.direction,
     )
 
 

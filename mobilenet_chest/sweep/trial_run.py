@@ -13,7 +13,8 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial
 
-from mobilenet_chest.config import EPOCH_METRICS, Config
+from mobilenet_chest.config import Config
+from mobilenet_chest.config.metrics import is_epoch_metric
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.sweep import attributes, folds
@@ -132,7 +133,7 @@ def _train_once(
     study, trial = claimed.config.study, claimed.trial
     decisive = _phase_ends(trial_config) if study.budget == "phase" else None
     # what is known only at the end, and several objectives, cannot be pruned by epoch
-    reports_epochs = study.metric in EPOCH_METRICS and not study.also
+    reports_epochs = is_epoch_metric(study.metric) and not study.also
 
     def report(epoch: int, record: Record) -> bool:
         if not reports_epochs or (decisive is not None and epoch not in decisive):

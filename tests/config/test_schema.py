@@ -82,7 +82,7 @@ def test_every_field_says_what_it_is() -> None:
         ({"stage2": {"resolutions": [64]}}, "stage2.resolutions must end at data.image_size 128, not 64"),
         ({"study": {"budget": "phase"}}, "study.budget: phase needs stage2.unfreeze_from or stage2.resolutions"),
         ({"evaluation": {"threshold_low": 0.8}}, "threshold_low 0.8 is above threshold_high 0.7"),
-        ({"evaluation": {"metric": "val_auc_tta"}}, "'val_loss', 'val_accuracy' or 'val_auc'"),
+        ({"evaluation": {"metric": "val_auc_tta"}}, "Allowed: val_loss, val_accuracy, val_auc"),
         ({"study": {"trials": 0}}, "greater than or equal to 1"),
     ],
 )
