@@ -127,7 +127,8 @@ def kept_lines(config: Config, found: Kept) -> list[str]:
             lines.append(f"kept: the values of trial {trial.label}, which begins again")
             continue
         fold = f" of fold {epochs.fold + 1} of {epochs.folds}" if epochs.folds > 1 else ""
-        lines.append(f"kept: trial {trial.label} up to epoch {epochs.done} of {epochs.total}{fold}, where it resumes")
+        # "at least": an interrupt may strike when an epoch is saved, but not told to the study yet
+        lines.append(f"kept: at least {epochs.done} of {epochs.total} epochs{fold} of trial {trial.label}")
     return lines
 
 

@@ -72,7 +72,7 @@ def _train(config: Config, resume: str | None) -> RunResult:
         with live_training(config, resume_point.progress.history if resume_point else ()) as show:
             return run_training(config, tracker, on_epoch, resume=resume_point)
     except (KeyboardInterrupt, WriteFailed) as error:
-        kept = f"kept: epoch {done} of {total} of run {tracker.run_id}; " if done and tracker.run_id else ""
+        kept = f"kept: at least {done} of {total} epochs of run {tracker.run_id}; " if done and tracker.run_id else ""
         hint = f"; {kept}to continue: {typed_command('--resume', tracker.run_id)}" if tracker.run_id else ""
         typer.echo(f"{str(error) or 'interrupted'}{hint}", err=True)
         sys.exit(getattr(error, "exit_code", 130))

@@ -104,8 +104,8 @@ def test_what_an_interrupt_keeps_is_said(config: Config) -> None:
     begun = RunningTrial(5, "RUNNING", None, None, {})
     assert kept_lines(config, Kept(2, [running, folded, begun])) == [
         "kept: 2 of 3 trials finished",
-        "kept: trial 0, second attempt up to epoch 7 of 20, where it resumes",
-        "kept: trial 3, second attempt up to epoch 7 of 20 of fold 2 of 5, where it resumes",
+        "kept: at least 7 of 20 epochs of trial 0, second attempt",
+        "kept: at least 7 of 20 epochs of fold 2 of 5 of trial 3, second attempt",
         "kept: the values of trial 5, which begins again",
     ]
 

@@ -59,6 +59,9 @@ def test_a_trial_is_the_mean_of_its_folds(
         ("3", "0"), ("3", "1"), ("3", "2")
     ]  # fmt: skip
     assert len({fold.data.tags["data_digest"] for fold in folds}) == 3
+    told = stored_trials("tiny")[0].user_attrs
+    assert [each["best_epoch"] for each in told["trainings"]] == [fold.data.metrics["best_epoch"] for fold in folds]
+    assert (told["epochs"]["fold"], told["epochs"]["folds"]) == (2, 3)
     assert whole.value == run.data.metrics["val_auc"] == pytest.approx(np.mean(values), abs=1e-12)
     assert history(whole.run_id, "val_auc") == [*enumerate(values, 1), (4, whole.value)]
     assert stored_trials("tiny")[0].intermediate_values == pytest.approx(
