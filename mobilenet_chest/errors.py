@@ -4,6 +4,7 @@
 
     MobilenetChestError               exit code 1: the work failed
     ├── TrainingDiverged              loss or logits stopped being finite
+    ├── PluginFailed                  a function of a plugin raised, or returned what cannot be used
     ├── SweepFailed                   no trial of a sweep could be finished
     ├── WriteFailed                   a disk is full, or a folder became read-only
     ├── TrackingLost                  MLflow became unreachable, or refused a write, during the work
@@ -17,8 +18,8 @@
     │   ├── MissingExtraError         an optional package that is not installed
     │   ├── TrackingError             MLflow cannot be reached or written, or has no such run
     │   ├── StudyError                Optuna's storage, or a study of another experiment
-    │   ├── SealedError               the study's test split was opened before
-    │   └── ClusterError              a Ray cluster that cannot be reached, or cannot run the sweep
+    │   ├── ClusterError              a Ray cluster that cannot be reached, or cannot run the sweep
+    │   └── SealedError               exit code 3: the study's test split was opened before
     └── PromotionRefused              exit code 3: a gate failed
 
 The command line prints ``str(error)`` and exits with ``error.exit_code``. A message names the bad value, the allowed
@@ -40,6 +41,10 @@ class MobilenetChestError(Exception):
 
 class TrainingDiverged(MobilenetChestError):
     """The loss, or a prediction, is NaN or infinite."""
+
+
+class PluginFailed(MobilenetChestError):
+    """A function of a plugin raised, or returned what cannot be used, during the work."""
 
 
 class SweepFailed(MobilenetChestError):
@@ -114,6 +119,8 @@ class StudyError(UserError):
 
 class SealedError(UserError):
     """The study's test split was opened before, and opening it again was not asked for."""
+
+    exit_code = 3
 
 
 class ClusterError(UserError):

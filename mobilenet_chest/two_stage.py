@@ -12,9 +12,15 @@ from tempfile import TemporaryDirectory
 
 from torch import Tensor
 
-from mobilenet_chest import interrupts
+from mobilenet_chest import interrupts, plugins
 from mobilenet_chest.config import Config
+from mobilenet_chest.config.formats import with_interval
+from mobilenet_chest.config.metrics import label
+from mobilenet_chest.display import html_table
+from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.predictions import Predictions
+from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.tracking.artifact_writer import ArtifactWriter, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint
@@ -28,11 +34,14 @@ from mobilenet_chest.training.stages import prepare, to_device, train_stage1, tr
 OnEpoch = Callable[[int, Record], bool | None]
 """Called with the epoch, counted over both stages from 1, and its record; True ends the training."""
 
+SHOWN_METRICS = ("val_auc", "val_auc_tta", "val_accuracy_crossfit", "val_sensitivity", "val_specificity", "threshold")
+"""Metrics that a notebook shows of a result."""
+
 PREFIX = "mobilenet-chest-"
 """Beginning of the names of temporary folders."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunResult:
     """The result of a training.
 
@@ -43,6 +52,7 @@ class RunResult:
         history: One record for each epoch.
         predictions: Of the validation split, by the best epoch's model.
         model: With the best epoch's weights, in evaluation mode.
+        config: The experiment.
     """
 
     run_id: str | None
@@ -51,6 +61,27 @@ class RunResult:
     history: list[Record]
     predictions: Predictions
     model: Classifier
+    config: Config
+
+    def intervals(self, *names: str) -> dict[str, Interval]:
+        """Return 95% intervals of metrics, by name; of all that can have one where none is named."""
+        chosen = {name: self.metrics[name] for name in names or self.metrics}
+        scored = RunPredictions(self.predictions, self.metrics, self.config.evaluation, self.config.seed)
+        with plugins.using(self.config.plugins):
+            return metric_intervals("val", chosen, scored)
+
+    def __repr__(self) -> str:
+        value = with_interval(self.metrics["val_auc"], self.intervals("val_auc").get("val_auc"))
+        run = f"run {self.run_id}" if self.run_id else "not tracked"
+        return f"<{self.config.name}: {self.status}, {run}, {len(self.history)} epochs, val_auc {value}>"
+
+    def _repr_html_(self) -> str:
+        names = [name for name in (*SHOWN_METRICS, self.config.study.metric) if name in self.metrics]
+        intervals = self.intervals(*names)
+        rows = [(label(name), with_interval(self.metrics[name], intervals.get(name))) for name in dict.fromkeys(names)]
+        run = f"run {self.run_id}" if self.run_id else "not tracked"
+        note = f"{self.status} after {len(self.history)} epochs; in brackets: 95% intervals."
+        return html_table(f"{self.config.name}, {run}", ("metric", "value"), rows, note)
 
 
 def train(
@@ -62,8 +93,9 @@ def train(
 ) -> RunResult:
     """Train in two stages, the second from the best state of the first, and evaluate the best epoch.
 
-    The same config and seed give the same numbers, bit for bit on the CPU with the same number of threads. Only
-    training and validation rows are read; the test split stays sealed.
+    The same config and seed give the same numbers, bit for bit on the CPU with the same number of threads; a
+    resumed training keeps the number that it began with. Only training and validation rows are read; the test split
+    stays sealed.
 
     Args:
         config: The experiment.
@@ -82,7 +114,12 @@ def train(
     to_device(prepared)
     progress = resume.progress if resume else Progress()
     seconds_before_resume, stopped = progress.elapsed, False
-    with tracker.run(config, prepared.data), interrupts.translated(), TemporaryDirectory(prefix=PREFIX) as folder:
+    with (
+        tracker.run(config, prepared.data),
+        progress.same_threads(),
+        interrupts.translated(),
+        TemporaryDirectory(prefix=PREFIX) as folder,
+    ):
         artifacts = ArtifactWriter(tracker, config, Path(folder), resume.file if resume else None)
         after_epoch = partial(_after_epoch, artifacts, tracker, progress, on_epoch)
         tracker.log_history(progress.history)  # a killed run may not have logged its last epoch
@@ -108,7 +145,8 @@ def train(
         planned = config.stage1.epochs + config.stage2.epochs
         tracker.log_outcome(Outcome(status, metrics, progress.epoch, planned, predictions))
     remove_last(tracker)
-    return RunResult(tracker.run_id, status, metrics, progress.history, predictions, prepared.model.eval())
+    model = prepared.model.eval()
+    return RunResult(tracker.run_id, status, metrics, progress.history, predictions, model, config)
 
 
 def _after_epoch(

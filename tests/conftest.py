@@ -19,12 +19,15 @@ REAL_DATA = "MOBILENET_CHEST_REAL_DATA"
 
 pytest_plugins = [
     "helpers.experiments",
+    "helpers.plugin_files",
     "helpers.servers",
     "helpers.browsers",
     "helpers.stores",
     "helpers.sweeps",
     "helpers.hostile",
     "helpers.outbox",
+    "helpers.claims",
+    "helpers.npz_files",
 ]
 """A module is named after those that it imports: pytest rewrites the assertions of what is not imported yet."""
 
@@ -38,6 +41,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def _one_thread() -> None:
     """Sums in one order: the same bits on every machine with the same processor."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _width_of_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables as wide as without a terminal, however wide the one is in which the tests run."""
+    monkeypatch.delenv("COLUMNS", raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,6 @@ USER_ERRORS = [
     errors.MissingExtraError,
     errors.TrackingError,
     errors.StudyError,
-    errors.SealedError,
     errors.CacheError,
     errors.ClusterError,
 ]
@@ -29,6 +28,8 @@ def test_failed_work_leaves_with_1_and_a_refusal_with_3() -> None:
     assert errors.TrainingDiverged("x").exit_code == 1
     assert errors.SweepFailed("x").exit_code == 1
     assert errors.PromotionRefused(["x"]).exit_code == 3
+    assert errors.SealedError("x").exit_code == 3
+    assert issubclass(errors.SealedError, errors.UserError)
     for kind in (errors.TrainingDiverged, errors.SweepFailed, errors.PromotionRefused):
         assert not issubclass(kind, errors.UserError)
 

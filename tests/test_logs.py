@@ -74,3 +74,19 @@ def test_a_python_caller_sees_warnings_and_no_more() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert (done.stdout, done.stderr) == ("", "to act on\n")
+
+
+def test_another_handler_changes_nothing(logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = io.StringIO()
+    logger.addHandler(logging.StreamHandler(kept))
+    logs.show()
+    logger.info("in passing")
+    assert (capsys.readouterr().err, kept.getvalue()) == ("in passing\n", "in passing\n")
+
+
+def test_a_level_that_was_asked_for_stays(logger: logging.Logger) -> None:
+    assert (logs.shown_level(), logs.is_quiet()) == (logger.getEffectiveLevel(), False)
+    for level, quiet in ((logging.WARNING, True), (logging.INFO, False), (logging.DEBUG, False)):
+        logs.show(level)
+        logs.show()
+        assert (logs.shown_level(), logs.is_quiet()) == (level, quiet)

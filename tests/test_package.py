@@ -14,8 +14,25 @@ import mobilenet_chest
 
 @pytest.mark.parametrize("name", mobilenet_chest.__all__)
 def test_a_public_name_is_there_and_listed(name: str) -> None:
-    assert getattr(mobilenet_chest, name).__name__ in (name, f"_{name}")
+    found = getattr(mobilenet_chest, name)
+    assert callable(found)
+    assert found.__name__ == ("mobilenet_chest.sweep" if name == "sweep" else name)
     assert name in dir(mobilenet_chest)
+
+
+def test_only_public_names_are_listed() -> None:
+    listed = {name for name in dir(mobilenet_chest) if not name.startswith("__")}
+    assert listed == set(mobilenet_chest.__all__)
+
+
+@pytest.mark.parametrize("first", ["mobilenet_chest", "mobilenet_chest.sweep.study"])
+def test_the_sweep_can_be_called_whatever_was_imported_before(tmp_path: Path, first: str) -> None:
+    lines = (
+        f"import {first}; from mobilenet_chest import sweep; import mobilenet_chest.sweep.study as study; "
+        "print(callable(sweep), sweep.run_sweep is study.run_sweep)"
+    )
+    result = start("-c", lines, cwd=tmp_path)
+    assert result.stdout.split() == ["True", "True"], result.stderr
 
 
 def test_the_version_is_that_of_the_installed_package() -> None:

@@ -16,8 +16,10 @@ from typing import Any
 import measure
 import numpy as np
 
-from mobilenet_chest.config import Config, parse
-from mobilenet_chest.data import medmnist, phantom
+from mobilenet_chest.config import Config, DataConfig, parse
+from mobilenet_chest.data import phantom
+from mobilenet_chest.data.npz import NpzFile
+from mobilenet_chest.data.task import find_task
 from mobilenet_chest.files import whole_file
 
 CACHE = "MOBILENET_CHEST_CACHE"
@@ -66,14 +68,14 @@ def data_file(options: Options, rows: int, val_rows: int, seed: int = 2024) -> P
     else:
         with np.load(options.data) as file:
             arrays = {key: file[key] for key in file.files}
-    info = medmnist.dataset_info(dataset_of(arrays["train_labels"].shape[1]))
-    columns, _ = medmnist.class_indices(info, _classes(info.name))
+    dataset = dataset_of(arrays["train_labels"].shape[1])
+    task = find_task(DataConfig(dataset=dataset, classes=_classes(dataset), path=str(path)), lambda: NpzFile(path))
     chosen_rows: dict[str, Any] = {}
     for split, count in (("train", rows), ("val", val_rows)):
-        selected, _ = medmnist.select_rows(arrays[f"{split}_labels"], info, columns)
+        selected, _ = task.select(arrays[f"{split}_labels"])
         if len(selected) < count:
             raise SystemExit(
-                f"{source}: {len(selected)} rows of '{split}' have one label of {columns} alone; {count} are needed"
+                f"{source}: {len(selected)} rows of '{split}' have one label of {task.members}; {count} are needed"
             )
         if options.data is not None:
             selected = np.random.default_rng(seed).permutation(selected)

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ from torchvision import transforms
 
 from mobilenet_chest.config import Config, OptimizerConfig, StageConfig, with_values
 from mobilenet_chest.config.metrics import as_score, best_direction
-from mobilenet_chest.data import medmnist
+from mobilenet_chest.data.npz import NpzFile
+from mobilenet_chest.data.task import find_task
 from mobilenet_chest.evaluation.metrics import epoch_metrics
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.training.optim import build_schedule
@@ -49,12 +51,12 @@ class Arrays:
 def read(config: Config) -> Arrays:
     """Read the training and validation rows of the two classes in ``data.path``, by ``numpy.load``."""
     assert config.data.path is not None
-    info = medmnist.dataset_info(config.data.dataset)
-    columns, _ = medmnist.class_indices(info, config.data.classes)
+    path = Path(config.data.path)
+    task = find_task(config.data, lambda: NpzFile(path))
     parts: list[NDArray[np.uint8]] = []
     with np.load(config.data.path) as file:
         for split in ("train", "val"):
-            rows, target = medmnist.select_rows(file[f"{split}_labels"], info, columns)
+            rows, target = task.select(file[f"{split}_labels"])
             parts += [file[f"{split}_images"][rows], target]
     return Arrays(*parts)
 

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import line, out, print_json, table
+from mobilenet_chest.cli.format import line, out, print_json
 from mobilenet_chest.cli.live import live_training
 from mobilenet_chest.cli.options import Experiment, Json, load_experiment
+from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.combine import ablate as ablation
 from mobilenet_chest.config.formats import number, signed
 from mobilenet_chest.config.metrics import heading
@@ -40,6 +40,8 @@ def ablate(
     """Turn choices on one at a time, each against the same baseline.
 
     Seeds or folds are the same for all choices, so that differences are paired.
+
+    Example: mobilenet-chest ablate small.yaml --over augment.mixup=0.2
     """
     with exit_codes():
         if seeds is not None and folds is not None:
@@ -53,7 +55,7 @@ def _print_ablation(rows: Sequence[AblationRow], repeats: str, as_json: bool) ->
     if as_json:
         print_json({"rows": [asdict(row) for row in rows]})
         return
-    cells = table(
+    cells = Table(
         ["choice", "val AUC", *(f"Δ {heading(metric)}" for metric in ablation.ABLATION_METRICS), "times slower"],
         left=["choice"],
         title=f"each choice alone, {len(rows[0].run_ids)} {repeats}; "
@@ -61,7 +63,7 @@ def _print_ablation(rows: Sequence[AblationRow], repeats: str, as_json: bool) ->
     )
     for row in rows:
         differences = [_difference(row.differences.get(metric)) for metric in ablation.ABLATION_METRICS]
-        choice, auc = escape(ablation.settings_text(row.choice)), number(row.metrics["val_auc"], 4)
+        choice, auc = ablation.settings_text(row.choice), number(row.metrics["val_auc"], 4)
         cells.add_row(choice, auc, *differences, number(row.times_slower, 2))
     out.print(cells)
     line(f"an interval that contains 0 is no evidence for either side; more {repeats} make it narrower")

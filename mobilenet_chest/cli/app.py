@@ -9,36 +9,59 @@ import signal
 from mobilenet_chest import interrupts
 from mobilenet_chest.cli.encoding import replace_unknown_signs
 from mobilenet_chest.cli.lazy import lazy_group, load_command
+from mobilenet_chest.cli.program import NAME, program
+from mobilenet_chest.processor import bound_waiting
 
 PACKAGE = "mobilenet_chest.cli"
 
-COMMANDS = {
-    "sweep": "Start a sweep, or resume it.",
-    "train": "Train one model.",
-    "compare": "Compare finished runs and studies, with 95% intervals.",
-    "report": "Write one HTML page about studies and runs.",
-    "browse": "Open a study's leaderboard, or a run, in MLflow's pages.",
-    "promote": "Register the best run, test it at the gates, and move the alias.",
-    "evaluate": "Score a finished run on the validation or the test split.",
-    "points": "Show calibration and operating points of a run.",
-    "predict": "Predict images with a registered model.",
-    "ledger": "List every access to the sealed test split.",
-    "ensemble": "Average the probabilities of several trainings.",
-    "soup": "Average the weights of several fine-tunings.",
-    "distill": "Train a network on the probabilities of another.",
-    "ablate": "Turn choices on one at a time, each against the same baseline.",
-    "baselines": "Train the recipe and all baselines with the same budget.",
-    "repair": "Send pending writes to MLflow, and bring MLflow and Optuna into agreement.",
-    "doctor": "Check what is installed, reachable and cached.",
-    "schema": "Print the JSON schema of experiment files, for editors.",
-    "docs": "Print a page of the manual, or list its pages.",
-    "data": "Inspect, download and make data sets.",
-    "cache": "List and remove what was computed for later trials.",
+SECTIONS = {
+    "Run": {
+        "sweep": "Start a sweep, or resume it.",
+        "train": "Train one model.",
+    },
+    "Choose": {
+        "compare": "Compare finished runs and studies, with 95% intervals.",
+        "report": "Write one HTML page about studies and runs.",
+    },
+    "Deliver": {
+        "promote": "Register the best run, test it at the gates, and move the alias.",
+        "predict": "Predict images with a registered model.",
+    },
+    "Examine": {
+        "evaluate": "Score a finished run on the validation or the test split.",
+        "points": "Show calibration and operating points of a run.",
+        "browse": "Open a study's leaderboard, or a run, in MLflow's pages.",
+        "ledger": "List every access to the sealed test split.",
+    },
+    "Combine": {
+        "ensemble": "Average the probabilities of several trainings.",
+        "soup": "Average the weights of several fine-tunings.",
+        "distill": "Train a network on the probabilities of another.",
+        "ablate": "Turn choices on one at a time, each against the same baseline.",
+        "baselines": "Train the recipe and all baselines with the same budget.",
+    },
+    "Data": {
+        "data": "Inspect, download and make data sets.",
+        "cache": "List and remove what was computed for later trials.",
+    },
+    "Upkeep": {
+        "repair": "Send pending writes to MLflow, and bring MLflow and Optuna into agreement.",
+        "doctor": "Check what is installed, reachable and cached.",
+        "schema": "Print the JSON schema of experiment files, for editors.",
+        "docs": "Print a page of the manual, or list its pages.",
+    },
 }
-"""First line of each command's docstring; a test compares them."""
+"""Sections of the help: the first line of each command's docstring by its name; a test compares them."""
+
+COMMANDS = {name: summary for section in SECTIONS.values() for name, summary in section.items()}
+"""All commands, in the order of the help."""
 
 app = lazy_group(
-    PACKAGE, "Sweeps over two-stage fine-tuning of medical image classifiers, tracked in MLflow.", COMMANDS
+    PACKAGE,
+    "Sweeps over two-stage fine-tuning of medical image classifiers, tracked in MLflow.",
+    SECTIONS,
+    program,
+    completion=True,
 )
 
 
@@ -49,10 +72,11 @@ def main(command: str | None = None) -> None:
         command: Take ``sys.argv`` as the arguments of this command, as ``sweep.py`` and ``train.py`` do.
     """
     interrupts.install(signal.SIGINT, signal.SIGTERM)
+    bound_waiting()
     replace_unknown_signs()
     # the interpreter's last collection walks all objects of torch and mlflow, which takes more than a second
     atexit.register(gc.freeze)
     if command is None:
-        app(prog_name="mobilenet-chest")
+        app(prog_name=NAME)
     else:
         load_command(f"{PACKAGE}.{command}")(prog_name=f"{command}.py")

@@ -9,9 +9,10 @@ import typer
 
 from mobilenet_chest.cli.compare import comparison_document, kind_label
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import out, print_json, table
+from mobilenet_chest.cli.format import out, print_json
 from mobilenet_chest.cli.live import live_training
 from mobilenet_chest.cli.options import EXPERIMENTS, Json, split_arguments
+from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.combine.baselines import baselines as train_all
 from mobilenet_chest.config import load
 from mobilenet_chest.config.formats import count, duration, number, with_interval
@@ -34,6 +35,8 @@ def baselines(
     """Train the recipe and all baselines with the same budget.
 
     Without files: the source report's recipe and experiments/baselines, with a five-seed ensemble of densenet121.
+
+    Example: mobilenet-chest baselines small.yaml --ensemble densenet121=5
     """
     with exit_codes():
         files, overrides = split_arguments(arguments)
@@ -60,7 +63,7 @@ def _print_baselines(rows: Sequence[Row], as_json: bool) -> None:
         return
     headings = ["name", "kind", "model", "parameters", *map(heading, METRICS), "training", "speed ratio", "1 image ms",
                 "64 images ms"]  # fmt: skip
-    cells = table(headings, left=["name", "kind", "model"])
+    cells = Table(headings, left=["name", "kind", "model"])
     for row in rows:
         metrics = row.metrics
         cells.add_row(

@@ -37,6 +37,8 @@ def browse(
 
     Starts MLflow's server for this machine alone, until Ctrl-C. Where MLFLOW_TRACKING_URI names a server already, its
     pages are opened and the command ends.
+
+    Example: mobilenet-chest browse quickstart
     """
     with exit_codes():
         if (server := server_address()) is not None:

@@ -9,20 +9,30 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import interval_ends, line, out, print_json, table
-from mobilenet_chest.cli.options import Baseline, Json, Reported
+from mobilenet_chest.cli.format import interval_ends, line, out, print_json
+from mobilenet_chest.cli.options import Baseline, Json, Reported, Wide
+from mobilenet_chest.cli.tables import ID, Table
 from mobilenet_chest.config.formats import count, duration, number, signed, with_interval
 from mobilenet_chest.config.metrics import heading
 from mobilenet_chest.selection.compare import compare as compare_runs
+from mobilenet_chest.tracking.runs import short_id
 
 if TYPE_CHECKING:
     from mobilenet_chest.evaluation.paired import PairedComparison
     from mobilenet_chest.selection.rows import Row
 
-METRICS = ("val_auc", "val_accuracy", "val_accuracy_crossfit", "val_accuracy_tta_threshold")
+METRICS = ("val_auc",)
+"""Shown without ``--wide``: the metric by which rows are ordered."""
+
+REPORTED_METRICS = ("val_auc", "val_accuracy", "val_accuracy_tta_threshold")
+"""Shown beside the source report's results, which have no AUC."""
+
+WIDE_METRICS = ("val_auc", "val_accuracy", "val_accuracy_crossfit", "val_accuracy_tta_threshold")
+
+DIFFERENCES = {"val_auc": "AUC", "val_accuracy_crossfit": "cross-fitted"}
+"""Metrics that are compared with the baseline, and their names above columns."""
 
 
 def compare(
@@ -33,14 +43,17 @@ def compare(
     ] = None,
     metric: Annotated[str | None, typer.Option(help="A further metric to compare: val_brier, val_loss, ….")] = None,
     reported: Reported = False,
+    wide: Wide = False,
     as_json: Json = False,
 ) -> None:
     """Compare finished runs and studies, with 95% intervals.
 
     Without names: all runs and studies of the tracking store.
+
+    Example: mobilenet-chest compare quickstart --baseline 1a2b3c4d --margin 0.01
     """
     with exit_codes(), _no_garbage_collection():
-        print_comparison(compare_runs(references or [], baseline, reported, margin, metric), metric, as_json)
+        print_comparison(compare_runs(references or [], baseline, reported, margin, metric), metric, as_json, wide)
 
 
 @contextmanager
@@ -61,13 +74,14 @@ def comparison_document(rows: Sequence[Row]) -> dict[str, Any]:
     return {"rows": [asdict(row) | {"intervals": interval_ends(row.intervals)} for row in rows]}
 
 
-def print_comparison(rows: Sequence[Row], metric: str | None, as_json: bool) -> None:
+def print_comparison(rows: Sequence[Row], metric: str | None, as_json: bool, wide: bool = False) -> None:
     """Print a row for each run, and differences to the baseline where there is one.
 
     Args:
         rows: In their order; with a baseline, it is the first.
         metric: A further metric that has columns of its own.
         as_json: Print one JSON document instead.
+        wide: Print all columns, and not only those that matter most.
     """
     if as_json:
         print_json(comparison_document(rows))
@@ -75,26 +89,39 @@ def print_comparison(rows: Sequence[Row], metric: str | None, as_json: bool) -> 
     if not rows:
         line("no finished runs yet; start with: python sweep.py")
         return
-    _print_rows(rows, metric)
+    out.print(_all_columns(rows, metric) if wide else _columns(rows, metric))
     if any(row.intervals for row in rows):
         line("in brackets: 95% intervals")
     if any(row.tied for row in rows):
         line("tied: AUC is indistinguishable from the best one on these images")
     if any(row.baseline for row in rows):
-        _print_differences(rows[0], [row for row in rows[1:] if row.kind != "reported"], metric)
+        _print_differences(rows[0], [row for row in rows[1:] if row.kind != "reported"], metric, wide)
 
 
-def _print_rows(rows: Sequence[Row], metric: str | None) -> None:
-    metrics = {name: heading(name) for name in METRICS}
-    if metric:
-        metrics.setdefault(metric, metric)
-    names = ["name", "kind", "model"]
-    headings = [*names, "parameters", *metrics.values(), "threshold", "TTA gain", "training", "", "run"]
-    cells = table(headings, left=[*names, "", "run"])
+def _columns(rows: Sequence[Row], metric: str | None) -> Table:
+    """Return a table of five columns, of a few more with a further metric or the source report's results."""
+    shown = REPORTED_METRICS if any(row.kind == "reported" for row in rows) else METRICS
+    metrics = _headings(shown, metric)
+    models = len(metrics) == 1
+    names = ["name", *(["model"] if models else [])]
+    cells = Table([*names, *metrics.values(), "", ID], left=[*names, "", ID])
+    for row in rows:
+        values = (with_interval(row.metrics.get(name), row.intervals.get(name)) for name in metrics)
+        cells.add_row(row.name, *([row.model] if models else []), *values, _mark(row), short_id(row.run_id))
+    return cells
+
+
+def _all_columns(rows: Sequence[Row], metric: str | None) -> Table:
+    metrics = _headings(WIDE_METRICS, metric)
+    names = ["name", ID, "", "kind", "model"]
+    headings = [*names, "parameters", *metrics.values(), "threshold", "TTA gain", "training"]
+    cells = Table(headings, left=names, key=2)
     for row in rows:
         values = row.metrics
         cells.add_row(
-            escape(row.name),
+            row.name,
+            short_id(row.run_id),
+            "" if row.kind == "reported" else _mark(row),
             kind_label(row),
             row.model,
             count(row.parameters),
@@ -102,10 +129,20 @@ def _print_rows(rows: Sequence[Row], metric: str | None) -> None:
             number(values.get("threshold")),
             with_interval(values.get("tta_gain"), row.intervals.get("tta_gain")),
             duration(values.get("train_seconds"), missing=""),
-            "best" if row.best else "tied" if row.tied else "",
-            row.run_id or "",
         )
-    out.print(cells)
+    return cells
+
+
+def _headings(metrics: Sequence[str], further: str | None) -> dict[str, str]:
+    headings = {name: heading(name) for name in metrics}
+    if further:
+        headings.setdefault(further, further)
+    return headings
+
+
+def _mark(row: Row) -> str:
+    """Return what the last word on a row is: the best, tied with it, or no result of ours."""
+    return "best" if row.best else "tied" if row.tied else kind_label(row) if row.kind == "reported" else ""
 
 
 def kind_label(row: Row) -> str:
@@ -113,28 +150,24 @@ def kind_label(row: Row) -> str:
     return "reported, not reproduced" if row.kind == "reported" else row.kind
 
 
-def _print_differences(base: Row, others: Sequence[Row], metric: str | None) -> None:
-    names = {"val_auc": "AUC", "val_accuracy_crossfit": "cross-fitted"}
-    if metric:
-        names = {metric: metric} | names
-    columns = [heading for name in names.values() for heading in (f"Δ {name}", "p", "")]
-    cells = table(
-        ["name", *columns, "speed ratio", "run"],
-        left=("name", "", "run"),
-        title=f"against {escape(base.name)}, run {base.run_id}",
-    )
+def _print_differences(base: Row, others: Sequence[Row], metric: str | None, wide: bool) -> None:
+    names = ({metric: metric} if metric else {}) | DIFFERENCES
+    headings = ["name", ID, *(heading for name in names.values() for heading in (f"Δ {name}", "p", ""))]
+    title = f"against {base.name}, run {short_id(base.run_id)}"
+    cells = Table([*headings, *(["speed ratio"] if wide else [])], left=("name", "", ID), title=title, key=2)
     for row in others:
         differences = [cell for name in names for cell in _difference_cells(row.differences.get(name))]
-        cells.add_row(escape(row.name), *differences, number(row.baseline.get("speed_ratio")), row.run_id or "")
+        speed = [number(row.baseline.get("speed_ratio"))] if wide else []
+        cells.add_row(row.name, short_id(row.run_id), *differences, *speed)
     out.print(cells)
     if any(row.differences for row in others):
         tests = "paired DeLong, exact McNemar or paired bootstrap"
         line(f"p tests for no difference ({tests}), Holm-corrected over the rows")
     for row in others:
         if not row.comparable:
-            line(f"{row.name}, run {row.run_id}, is not compared: {row.reason}")
+            line(f"{row.name}, run {short_id(row.run_id)}, is not compared: {row.reason}")
         if row.selection is not None:
-            line(f"{row.name}, run {row.run_id}: {row.selection}")
+            line(f"{row.name}, run {short_id(row.run_id)}: {row.selection}")
 
 
 def _difference_cells(comparison: PairedComparison | None) -> tuple[str, str, str]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 import typer
-from rich.markup import escape
-from rich.table import Table
 
 from mobilenet_chest import cache
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import out
+from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.errors import UserError
+from mobilenet_chest.processor import THREADS_VARIABLE, busy_cores, cores, free_threads
 from mobilenet_chest.sweep import storage
 from mobilenet_chest.tracking.provenance import code_version
 from mobilenet_chest.tracking.store import check_reachable, masked, tracking_uri
@@ -48,16 +48,23 @@ def doctor() -> None:
     """Check what is installed, reachable and cached.
 
     Exit code 1 when ``python sweep.py`` could not run.
+
+    Example: mobilenet-chest doctor
     """
     with exit_codes():
         checks = run_checks()
-        rows = Table("what", "state", "detail")
-        for check in checks:
-            state = "ok" if check.ok else "BAD" if check.needed else "missing, optional"
-            rows.add_row(check.what, state, escape(check.detail))
-        out.print(rows)
+        out.print(checks_table(checks))
         if not all(check.ok for check in checks if check.needed):
             raise typer.Exit(1)
+
+
+def checks_table(checks: Sequence[Check]) -> Table:
+    """Return a table of checks, a row each."""
+    rows = Table(["what", "state", "detail"], left=["what", "state", "detail"])
+    for check in checks:
+        state = "ok" if check.ok else "BAD" if check.needed else "missing, optional"
+        rows.add_row(check.what, state, check.detail)
+    return rows
 
 
 def run_checks() -> list[Check]:
@@ -65,9 +72,9 @@ def run_checks() -> list[Check]:
     checks = [Check("mobilenet-chest", True, _version())]
     checks += [_package(name) for name in NEEDED]
     checks += [_package(name, extra) for name, extra in OPTIONAL.items()]
-    threads = f"{torch.get_num_threads()} threads"
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    checks.append(Check("device", True, ", ".join(gpus) if gpus else f"CPU, {threads}"))
+    checks.append(Check("device", True, ", ".join(gpus) if gpus else "CPU"))
+    checks.append(_processor())
     checks.append(_reached("tracking store", check_reachable, masked(tracking_uri())))
     checks.append(_reached("study storage", lambda: storage.check_storage(storage.DEFAULT), storage.DEFAULT))
     checks.append(_cache())
@@ -97,6 +104,15 @@ def _reached(what: str, reach: Callable[[], object], place: str) -> Check:
     except UserError as error:
         return Check(what, False, str(error))
     return Check(what, True, place)
+
+
+def _processor() -> Check:
+    """Say what a training would compute with now, and why."""
+    busy = busy_cores()
+    threads, given = free_threads(busy=busy), os.environ.get(THREADS_VARIABLE)
+    reason = f" ({THREADS_VARIABLE}={given})" if given else ""
+    detail = f"{cores()} cores, others keep {busy:.1f} of them busy; a training computes with {threads}{reason}"
+    return Check("processor", True, detail)
 
 
 def _cache() -> Check:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
+from mobilenet_chest import plugins
 from mobilenet_chest.cli.format import line, out, print_json
+from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config import flatten
+from mobilenet_chest.data.warnings import data_warnings
 from mobilenet_chest.models.zoo import parameter_counts
+from mobilenet_chest.sweep.findings import metrics_differ
 from mobilenet_chest.sweep.splits import rows_of_trials
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def print_dry_run(
     if as_json:
         print_json(document)
         return
-    fields = Table(title=f"{config.name}: nothing is trained or written", show_header=False)
+    fields = Table(["field", "value"], left=["field", "value"], title=f"{config.name}: nothing is trained or written")
     for key, value in flatten(config.training_fields()).items():
         fields.add_row(key, json.dumps(value) if not isinstance(value, str) else value)
     out.print(fields)
@@ -45,6 +47,8 @@ def print_dry_run(
         f"parameters: {document['parameters']:,} in all, {document['parameters_stage1']:,} trained in stage 1; "
         f"device {prepared.device}"
     )
+    for plugin in plugins.active():
+        line(f"plugin {plugin.summary()}")
     line(f"epochs: {config.stage1.epochs} with the backbone frozen, {config.stage2.epochs} with all layers")
     if trials is not None:
         _print_search(config, prepared, trials, confirmations)
@@ -60,6 +64,7 @@ def _document(config: Config, prepared: Prepared, trials: int | None, confirmati
         "epochs": {"stage1": config.stage1.epochs, "stage2": config.stage2.epochs},
         "device": str(prepared.device),
         "data_digest": prepared.data.digest,
+        "warnings": data_warnings(config.data, prepared.data),
     } | ({} if trials is None else {"trials": trials})
     if config.data.drop_duplicates:
         document["dropped_duplicates"] = prepared.data.dropped
@@ -73,6 +78,8 @@ def _print_search(config: Config, prepared: Prepared, trials: int, confirmations
         fields = distribution.model_dump(exclude_defaults=True)
         line(f"search {path}: " + ", ".join(f"{key} {value}" for key, value in fields.items()))
     line(f"trials to come: {trials} of {config.study.trials}{rows_of_trials(config, prepared.data)}")
+    if (note := metrics_differ(config)) is not None:
+        line(f"note: {note}")
     if confirm := config.study.confirm:
         line(
             f"trainings to confirm the best: {confirmations} "

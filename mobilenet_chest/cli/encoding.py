@@ -21,10 +21,17 @@ BARS = "▁▂▃▄▅▆▇█"
 
 def replace_unknown_signs() -> None:
     """Let stdout and stderr replace the signs that their encoding lacks; a command then never fails for a sign."""
-    codecs.register_error(HANDLER, _replace)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=HANDLER)
+
+
+def shown(text: str, encoding: str) -> str:
+    """Return text as an encoding shows it: signs that it lacks are replaced, by more signs than one where needed."""
+    try:
+        return text.encode(encoding, HANDLER).decode(encoding)
+    except LookupError:  # no encoding that Python knows
+        return text
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
@@ -41,3 +48,6 @@ def _readable(sign: str) -> str:
         return str(BARS.index(sign))
     base = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
     return base or ("-" if unicodedata.category(sign) == "Pd" else "?")
+
+
+codecs.register_error(HANDLER, _replace)

@@ -12,7 +12,7 @@ from mobilenet_chest.cli.live import live_training
 from mobilenet_chest.cli.options import Json, Top, load_experiment
 from mobilenet_chest.combine.ensemble import fold_ensemble, run_ensemble, seed_ensemble
 from mobilenet_chest.errors import UserError
-from mobilenet_chest.tracking.runs import find_runs, find_study, top_trials
+from mobilenet_chest.tracking.runs import find_runs, find_study, short_id, top_trials
 from mobilenet_chest.tracking.store import connect
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def ensemble(
     """Average the probabilities of several trainings.
 
     They are seeds or folds of an experiment, which are trained, or a study's best trials, or finished runs.
+
+    Example: mobilenet-chest ensemble quickstart --top 3
     """
     with exit_codes():
         if [seeds, folds, top].count(None) < 2:
@@ -76,6 +78,6 @@ def print_combination(result: Combined, kind: str, as_json: bool) -> None:
             }
         )
         return
-    metrics_table(f"{kind} of {len(result.members)}, run {result.run_id}", result.metrics, result.intervals)
-    line(f"members: {', '.join(result.members)}")
-    line(f"promote: mobilenet-chest promote {result.run_id}")
+    metrics_table(f"{kind} of {len(result.members)}, run {short_id(result.run_id)}", result.metrics, result.intervals)
+    line(f"members: {', '.join(map(short_id, result.members))}")
+    line(f"promote: mobilenet-chest promote {short_id(result.run_id)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ import typer
 
 from mobilenet_chest import interrupts, logs
 from mobilenet_chest.errors import MobilenetChestError, NotDelivered
+
+logger = logging.getLogger(__name__)
 
 STORE, DELIVERY = "mobilenet_chest.tracking.store", "mobilenet_chest.tracking.outbox.delivery"
 """Modules that a command has imported when it tracks something; a command that does not is spared the seconds."""
@@ -23,11 +26,21 @@ def exit_codes() -> Iterator[None]:
         with _flushed(), _store_errors(), interrupts.translated():
             yield
     except MobilenetChestError as error:
-        typer.echo(str(error), err=True)
+        logger.debug("%s, exit code %d", type(error).__name__, error.exit_code, exc_info=True)
+        _say(str(error))
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
-        typer.echo("interrupted; run the same command to continue", err=True)
+        _say("interrupted; run the same command to continue")
         raise typer.Exit(130) from None
+    except Exception:  # a mistake of ours: Python prints the traceback
+        logger.critical("unexpected error", exc_info=True, extra={logs.PRINTED: True})
+        raise
+
+
+def _say(text: str) -> None:
+    """Print a line on stderr, and add it to the log's file."""
+    typer.echo(text, err=True)
+    logger.error("%s", text, extra={logs.PRINTED: True})
 
 
 @contextmanager
@@ -60,7 +73,7 @@ def _flushed() -> Iterator[None]:
         try:
             _flush(patience=0.0)
         except NotDelivered as error:
-            typer.echo(str(error), err=True)
+            _say(str(error))
         raise
     _flush(patience=None)
 

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import interval_ends, line, metric_lines, out, print_json, table
+from mobilenet_chest.cli.format import interval_ends, line, metric_lines, out, print_json
 from mobilenet_chest.cli.ledger import print_accesses
 from mobilenet_chest.cli.options import Again, GroupsFrom, Json, Prevalence, RunOrStudy
 from mobilenet_chest.cli.points import print_points
+from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config.formats import with_interval
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.selection.evaluate import evaluate as score
 from mobilenet_chest.selection.operating_points import check_prevalence, operating_points
+from mobilenet_chest.tracking.runs import short_id
 
 if TYPE_CHECKING:
     from mobilenet_chest.evaluation.groups import GroupMetrics
@@ -39,7 +41,10 @@ def evaluate(
     prevalence: Prevalence = None,
     as_json: Json = False,
 ) -> None:
-    """Score a finished run on the validation or the test split."""
+    """Score a finished run on the validation or the test split.
+
+    Example: mobilenet-chest evaluate quickstart --split val --groups sex,view
+    """
     with exit_codes():
         names = [name.strip() for name in (groups or "").split(",") if name.strip()]
         if groups is not None and not names:
@@ -58,8 +63,8 @@ def print_evaluation(evaluation: Evaluation, points: OperatingPoints | None, as_
         document = asdict(evaluation) | {"intervals": interval_ends(evaluation.intervals)}
         print_json(document | ({} if points is None else {"points": asdict(points)}))
         return
-    accesses = len(evaluation.openings)
-    line(f"run {evaluation.run_id}, {evaluation.split}: {evaluation.rows} images; test accesses so far: {accesses}")
+    run, accesses = short_id(evaluation.run_id), len(evaluation.openings)
+    line(f"run {run}, {evaluation.split}: {evaluation.rows} images; test accesses so far: {accesses}")
     metric_lines(evaluation.metrics, evaluation.intervals)
     if evaluation.split == "test":
         print_accesses(evaluation.openings)
@@ -72,8 +77,8 @@ def print_evaluation(evaluation: Evaluation, points: OperatingPoints | None, as_
 def _print_groups(groups: Sequence[GroupMetrics]) -> None:
     by_patient = groups[0].patients is not None
     clustered = ", clustered by patient where patients have several images" if by_patient else ""
-    rows = table(
-        ["group", "images", *(["patients"] if by_patient else []), "of class 1", *GROUP_METRICS, "note"],
+    rows = Table(
+        ["group", "images", *(["patients"] if by_patient else []), "of class 1", "note", *GROUP_METRICS],
         left=["group", "note"],
         title=f"with 95% intervals{clustered}",
     )
@@ -83,5 +88,5 @@ def _print_groups(groups: Sequence[GroupMetrics]) -> None:
         for metric in GROUP_METRICS:
             interval = group.figures.get(metric)
             cells.append(with_interval(interval.value, interval, 3) if interval else "")
-        rows.add_row(f"{group.name} {group.value}".strip(), *map(str, counts), *cells, group.note)
+        rows.add_row(f"{group.name} {group.value}".strip(), *map(str, counts), group.note, *cells)
     out.print(rows)

@@ -3,23 +3,63 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, ConsoleOptions
 
+from mobilenet_chest import logs
+from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config.formats import ends, number, with_interval
 
 if TYPE_CHECKING:
     from mobilenet_chest.evaluation.intervals import Interval
 
-PLAIN_WIDTH = 300
-"""Columns of a table that goes to a file or a pipe, where rich would cut cells to fit 80."""
+PLAIN_WIDTH = 100
+"""Columns of a table that goes to a file or a pipe, where ``COLUMNS`` is not set."""
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+
+logger = logging.getLogger(__name__)
+
+
+class Output(Console):
+    """Stdout as it is at the moment, in the width that there is now."""
+
+    @property
+    def options(self) -> ConsoleOptions:
+        """Return rich's options: as many columns as ``COLUMNS`` says, the terminal has, or :data:`PLAIN_WIDTH`."""
+        options, columns = super().options, os.environ.get("COLUMNS", "")
+        if columns.isdecimal() and int(columns) > 0:
+            return options.update(max_width=int(columns))
+        return options if self.is_terminal else options.update(max_width=PLAIN_WIDTH)
+
+
+class ErrorOutput(Console):
+    """Stderr for what is shown while a command works: nothing with ``--quiet``."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True, highlight=False, soft_wrap=True)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Return whether a view that changes can be shown."""
+        return super().is_terminal and not logs.is_quiet()
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does, unless only warnings and errors are to be shown; the log's file has text in any case."""
+        if objects and all(isinstance(each, str) for each in objects):
+            logger.info("%s", " ".join(objects), extra={logs.PRINTED: True})
+        if not logs.is_quiet():
+            super().print(*objects, **options)
+
+
+out = Output(highlight=False, soft_wrap=True)
+
+err = ErrorOutput()
 
 
 def line(text: str) -> None:
@@ -42,23 +82,9 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def table(headings: Sequence[str], left: Sequence[str] = (), title: str | None = None) -> Table:
-    """Return an empty table with right-aligned columns.
-
-    Args:
-        headings: One for each column. Run ids, below ``run``, are never wrapped.
-        left: Headings of the columns that are aligned left.
-        title: Printed above the table.
-    """
-    empty = Table(title=title)
-    for heading in headings:
-        empty.add_column(heading, justify="left" if heading in left else "right", no_wrap=heading == "run")
-    return empty
-
-
 def metrics_table(title: str, metrics: Mapping[str, float], intervals: Mapping[str, Interval]) -> None:
     """Print a row for each metric, with its 95% interval where it has one."""
-    rows = table(["metric", "value"], left=["metric"], title=title)
+    rows = Table(["metric", "value"], left=["metric"], title=title)
     for name, value in metrics.items():
         rows.add_row(name, with_interval(value, intervals.get(name)))
     out.print(rows)

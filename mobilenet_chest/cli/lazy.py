@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import builtins
 import keyword
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, ClassVar, cast
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
+
+from mobilenet_chest import logs
+from mobilenet_chest.cli.program import hidden_options
 
 CLI = "mobilenet_chest.cli"
 
@@ -98,20 +102,25 @@ def load_command(module: str) -> Any:
     with lazy_imports():
         loaded = import_module(module + kept)
     if isinstance(group := getattr(loaded, "group", None), typer.Typer):
-        return get_command(group)
-    single = typer.Typer(**SETTINGS)
-    single.command(name)(getattr(loaded, name + kept))
-    return get_command(single)
+        command = get_command(group)
+    else:
+        single = typer.Typer(**SETTINGS)
+        single.command(name)(getattr(loaded, name + kept))
+        command = get_command(single)
+    command.params += hidden_options()
+    return command
 
 
 class LazyGroup(TyperGroup):
     """A click group of which the names and summaries are known, and the commands are imported when asked for."""
 
     package: ClassVar[str]
+    sections: ClassVar[Mapping[str, Mapping[str, str]]]
     summaries: ClassVar[Mapping[str, str]]
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
+        self._completing = False
         # names without commands: typer suggests one of them for a name that is misspelt
         self.commands = cast(Any, dict.fromkeys(self.summaries))
 
@@ -121,25 +130,56 @@ class LazyGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import a command; ``None`` when there is none of that name."""
-        return load_command(f"{self.package}.{cmd_name}") if cmd_name in self.summaries else None
+        if cmd_name not in self.summaries:
+            return None
+        if self._completing:
+            return TyperCommand(cmd_name, help=self.summaries[cmd_name])
+        return load_command(f"{self.package}.{cmd_name}")
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Return what a shell offers for the beginning of a name; the commands are not imported for it."""
+        self._completing = True
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self._completing = False
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Begin with the log as it is without options: several command lines may run in one process."""
+        if ctx.parent is None and not ctx.resilient_parsing:
+            logs.show(logging.INFO)
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the list of commands from their summaries, so that ``--help`` imports none of them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(self.summaries.items()))
+        """Write the sections of commands from their summaries, so that ``--help`` imports none of them."""
+        width = max(map(len, self.summaries))  # the same in all sections
+        for heading, summaries in self.sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(width), summary) for name, summary in summaries.items()])
 
 
-def lazy_group(package: str, help: str, commands: Mapping[str, str]) -> typer.Typer:
+def _no_options() -> None:
+    """Take no options: typer makes a group only of what has commands or a callback."""
+
+
+def lazy_group(
+    package: str,
+    help: str,
+    sections: Mapping[str, Mapping[str, str]],
+    options: Callable[..., None] = _no_options,
+    completion: bool = False,
+) -> typer.Typer:
     """Return a typer application of commands that are imported when they are asked for.
 
     Args:
         package: Where the commands' modules are.
         help: What the group is for.
-        commands: The first line of each command's docstring by its name, which is its module's as well.
+        sections: The parts of the list in the help, each with its heading: the first line of each command's docstring
+            by its name, which is its module's as well.
+        options: A function whose parameters are the group's own options.
+        completion: Whether it has options that install the completion of a shell.
     """
-    group = type("Group", (LazyGroup,), {"package": package, "summaries": commands})
-    return typer.Typer(cls=group, callback=_no_options, no_args_is_help=True, help=help, **SETTINGS)
-
-
-def _no_options() -> None:
-    """Take no options: typer makes a group only of what has commands or a callback."""
+    summaries = {name: summary for section in sections.values() for name, summary in section.items()}
+    group = type("Group", (LazyGroup,), {"package": package, "sections": sections, "summaries": summaries})
+    settings = SETTINGS | {"add_completion": completion}
+    return typer.Typer(cls=group, callback=options, no_args_is_help=True, help=help, **settings)

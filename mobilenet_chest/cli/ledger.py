@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import line, print_json
+from mobilenet_chest.cli.format import line, out, print_json
 from mobilenet_chest.cli.options import Json
-from mobilenet_chest.selection.ledger import access_lines, all_accesses, find_accesses
+from mobilenet_chest.cli.tables import ID, Table
+from mobilenet_chest.selection.ledger import all_accesses, find_accesses
+from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import connect
 
 if TYPE_CHECKING:
     from mobilenet_chest.selection.ledger import Access
+
+RESULTS = {"test_auc_tta": "AUC", "test_accuracy_tta_threshold": "accuracy"}
+"""What metrics of an access are called here, by their names; JSON has all."""
 
 
 def ledger(
@@ -25,6 +31,8 @@ def ledger(
     """List every access to the sealed test split.
 
     Without a name: all accesses of the tracking store.
+
+    Example: mobilenet-chest ledger quickstart
     """
     with exit_codes():
         client = connect()
@@ -36,7 +44,30 @@ def ledger(
 
 
 def print_accesses(accesses: Sequence[Access]) -> None:
-    """Print the accesses to the test split, a line each."""
-    line("accesses to the test split:" if accesses else "the test split has not been opened")
-    for text in access_lines(accesses):
-        line(f"  {text}")
+    """Print a row for each access to the test split, numbered in their order."""
+    if not accesses:
+        line("the test split has not been opened")
+        return
+    headings = ["access", "when (UTC)", "by", ID, "study", "result"]
+    rows = Table(headings, left=headings, title="accesses to the test split", whole=[ID, "when (UTC)"])
+    for number, access in enumerate(accesses, 1):
+        rows.add_row(
+            f"{number}, again" if access.again else str(number),
+            _minute(access.when),
+            access.who or "",
+            short_id(access.run_id),
+            access.study or "",
+            _result(access),
+        )
+    out.print(rows)
+    if any(access.when is None for access in accesses):
+        line("an access without a time is older than the access log")
+
+
+def _minute(when: str | None) -> str:
+    return "" if when is None else datetime.fromisoformat(when).strftime("%Y-%m-%d %H:%M")
+
+
+def _result(access: Access) -> str:
+    """Return a line for each result; an access that failed, or is still running, has none."""
+    return "\n".join(f"{label} {access.result[name]:.4f}" for name, label in RESULTS.items() if name in access.result)

@@ -27,6 +27,7 @@ Baseline = Annotated[
     str | None, typer.Option(metavar="RUN_ID|STUDY", help="Compare all others with this run or study.")
 ]
 Reported = Annotated[bool, typer.Option(help="Add the source report's results, which are not reproduced here.")]
+Wide = Annotated[bool, typer.Option("--wide", help="Show all columns.")]
 Top = Annotated[int | None, typer.Option(min=2, help="Take this many of the study's best trials.")]
 Teacher = Annotated[str, typer.Option(metavar="RUN_ID|STUDY", help="A finished run, or an ensemble.")]
 GroupsFrom = Annotated[

@@ -6,14 +6,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line, out, print_json
 from mobilenet_chest.cli.ledger import print_accesses
 from mobilenet_chest.cli.options import Json, Prevalence, RunOrStudy
+from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config.formats import number, with_interval
 from mobilenet_chest.selection.operating_points import operating_points
+from mobilenet_chest.tracking.runs import short_id
 
 if TYPE_CHECKING:
     from mobilenet_chest.evaluation.intervals import Interval
@@ -26,7 +27,10 @@ METRICS = {
     "ppv": "PPV",
     "npv": "NPV",
 }
-"""Headings of columns by the names of metrics."""
+"""What metrics are called here, by their names."""
+
+SCORES = {"ece": "ECE", "brier": "Brier", "log_loss": "log-loss"}
+"""What scores of probabilities are called here, by their names."""
 
 
 def points(
@@ -40,6 +44,8 @@ def points(
     """Show calibration and operating points of a run.
 
     They are computed from the run's stored predictions.
+
+    Example: mobilenet-chest points quickstart --prevalence 0.05
     """
     with exit_codes():
         found = operating_points(reference, split, prevalence)
@@ -53,23 +59,24 @@ def points(
 
 def print_points(points: OperatingPoints) -> None:
     """Print three tables: calibration, points at a fixed sensitivity or specificity, and metrics at thresholds."""
-    line(f"run {points.run_id}, {points.split}: {points.rows} images; temperature {points.temperature:.3f}")
+    line(f"run {short_id(points.run_id)}, {points.split}: {points.rows} images; temperature {points.temperature:.3f}")
     for rows in (_calibration(points), _targets(points), _thresholds(points)):
         out.print(rows)
 
 
 def _calibration(points: OperatingPoints) -> Table:
-    rows = Table("probabilities", "ECE", "ECE if calibrated", "Brier", "log-loss")
     how = "cross-fitted" if points.split == "val" else "temperature of val"
-    kinds = (("as trained", points.scores, ""), (f"calibrated, {how}", points.calibrated, "_calibrated"))
-    for name, scores, suffix in kinds:
-        ece, *proper = (_cell(points.intervals[f"{score}{suffix}"]) for score in ("ece", "brier", "log_loss"))
-        rows.add_row(name, ece, number(scores["ece_bias"], 3), *proper)
+    rows = Table(["probabilities", "as trained", f"calibrated, {how}"], left=["probabilities"])
+    for score, name in SCORES.items():
+        rows.add_row(name, *(_cell(points.intervals[f"{score}{suffix}"]) for suffix in ("", "_calibrated")))
+        if score == "ece":
+            biases = (number(scores["ece_bias"], 3) for scores in (points.scores, points.calibrated))
+            rows.add_row("ECE if calibrated", *biases)
     return rows
 
 
 def _targets(points: OperatingPoints) -> Table:
-    rows = Table("at least", "threshold", "gives")
+    rows = Table(["at least", "threshold", "gives"], left=["at least", "gives"])
     for target in points.targets:
         other = "sensitivity" if target.fixed == "specificity" else "specificity"
         gives = f"{other} {_cell(target.value)}"
@@ -78,10 +85,11 @@ def _targets(points: OperatingPoints) -> Table:
 
 
 def _thresholds(points: OperatingPoints) -> Table:
-    rows = Table("prevalence", "threshold", *METRICS.values())
-    for at in points.figures:
-        cells = (_cell(getattr(at, name)) for name in METRICS)
-        rows.add_row(number(at.prevalence, 4), number(at.threshold, 4), *cells)
+    prevalences = [number(at.prevalence, 4) for at in points.figures]
+    rows = Table(["prevalence", *prevalences], left=["prevalence"])
+    rows.add_row("threshold", *(number(at.threshold, 4) for at in points.figures))
+    for name, shown in METRICS.items():
+        rows.add_row(shown, *(_cell(getattr(at, name)) for at in points.figures))
     return rows
 
 

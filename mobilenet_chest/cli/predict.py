@@ -25,7 +25,10 @@ def predict(
     bits: Annotated[int | None, typer.Option(help="Depth of 16-bit pictures, where the model does not say it.")] = None,
     file_column: Annotated[str, typer.Option(metavar="NAME", help="Column of a table: path of the picture.")] = "file",
 ) -> None:
-    """Predict images with a registered model."""
+    """Predict images with a registered model.
+
+    Example: mobilenet-chest predict models:/chest@champion films --out a.csv
+    """
     with exit_codes():
         predicted = predict_files(model_uri, source, out, bits, file_column)
         line(f"{predicted.rows} predictions in {out}")

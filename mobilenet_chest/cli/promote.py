@@ -16,6 +16,7 @@ from mobilenet_chest.cli.options import Again, DryRun, Json
 from mobilenet_chest.errors import PromotionRefused, UserError
 from mobilenet_chest.registry.promote import promote as promote_best
 from mobilenet_chest.registry.rollback import rollback as move_back
+from mobilenet_chest.tracking.runs import short_id
 
 if TYPE_CHECKING:
     from mobilenet_chest.registry.gates import GateResult
@@ -39,6 +40,8 @@ def promote(
     """Register the best run, test it at the gates, and move the alias.
 
     The registered model must predict as the run did. The sealed test split is evaluated once.
+
+    Example: mobilenet-chest promote quickstart --dry-run
     """
     with exit_codes():
         if rollback:
@@ -76,7 +79,7 @@ def print_promotion(promotion: Promotion, as_json: bool) -> None:
     _print_gates(promotion.gates)
     if not promotion.promoted:
         return
-    line(f"{promotion.alias} of '{promotion.name}' is version {promotion.version}, run {promotion.run_id}")
+    line(f"{promotion.alias} of '{promotion.name}' is version {promotion.version}, run {short_id(promotion.run_id)}")
     metric_lines(promotion.test, promotion.intervals)
     print_accesses(promotion.openings)
     line(f'use: mlflow.pyfunc.load_model("models:/{promotion.name}@{promotion.alias}").predict(uint8_images)')

@@ -14,6 +14,8 @@ def repair(storage: Storage = None, as_json: Json = False) -> None:
     """Send pending writes to MLflow, and bring MLflow and Optuna into agreement.
 
     It can be run at any time.
+
+    Example: mobilenet-chest repair
     """
     with exit_codes():
         done = reconcile(storage)

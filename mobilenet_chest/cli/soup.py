@@ -20,6 +20,8 @@ def soup(
     """Average the weights of several fine-tunings.
 
     They must share their stage-1 start. The average is uniform or greedy, whichever is better.
+
+    Example: mobilenet-chest soup quickstart --top 3
     """
     with exit_codes():
         print_combination(average_weights(find_candidates(references, top)), "soup", as_json)

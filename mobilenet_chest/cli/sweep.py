@@ -5,24 +5,34 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
 from mobilenet_chest.cli.browse import browse_hint
 from mobilenet_chest.cli.dry_run import print_dry_run
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import interval_ends, line, out, print_json, table
-from mobilenet_chest.cli.live import live_sweep
+from mobilenet_chest.cli.format import interval_ends, line, out, print_json
+from mobilenet_chest.cli.leaderboard import SHOWN_TRIALS, leaderboard
+from mobilenet_chest.cli.live import announce, live_sweep
 from mobilenet_chest.cli.logged_report import log_sweep_report
-from mobilenet_chest.cli.options import EXPERIMENTS, DryRun, Json, OptionalExperiment, Storage, load_experiment
-from mobilenet_chest.config.formats import duration, number, with_interval
-from mobilenet_chest.config.metrics import as_score
+from mobilenet_chest.cli.options import (
+    EXPERIMENTS,
+    DryRun,
+    Json,
+    OptionalExperiment,
+    Storage,
+    load_experiment,
+    split_arguments,
+)
+from mobilenet_chest.cli.typed import typed_command
+from mobilenet_chest.config.formats import duration
 from mobilenet_chest.errors import UserError
-from mobilenet_chest.sweep import check, remaining_confirmations, remaining_trials, run_sweep
+from mobilenet_chest.sweep import check, kept, remaining_confirmations, remaining_trials, run_sweep
 from mobilenet_chest.sweep.ray_workers import on_ray
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.study_page import confirmation_lines
@@ -31,11 +41,9 @@ if TYPE_CHECKING:
     from mobilenet_chest.config import Config
     from mobilenet_chest.sweep import Confirmation, SweepResult
     from mobilenet_chest.sweep.local_workers import Launcher
+    from mobilenet_chest.sweep.summary import Kept
 
 QUICKSTART = EXPERIMENTS / "quickstart.yaml"
-
-SHOWN_TRIALS = 20
-"""Rows of the leaderboard; the study's run has them all in ``leaderboard.csv``."""
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -59,10 +67,13 @@ def sweep(
     """Start a sweep, or resume it.
 
     Without arguments: experiments/quickstart.yaml. The same command run again resumes the same study.
+
+    Example: mobilenet-chest sweep experiments/quickstart.yaml --workers 2
     """
     with exit_codes():
         if address is not None and launcher != "ray":
             raise UserError(f"--address {address} names a Ray cluster; add --launcher ray, or leave --address out")
+        announce(next(iter(split_arguments(arguments)[0]), QUICKSTART))
         extra = [f"study.trials={trials}"] if trials is not None else []
         extra += [f"study.name={json.dumps(study)}"] if study is not None else []
         config, seconds = load_experiment(arguments, default=QUICKSTART, extra=extra), _seconds(timeout)
@@ -71,7 +82,7 @@ def sweep(
                 prepared, to_come = check(config, storage), remaining_trials(config, storage)
                 confirmations = remaining_confirmations(config, storage)
             else:
-                with live_sweep(config, quiet=as_json) as on_status:
+                with _interrupts_explained(config, storage), live_sweep(config, quiet=as_json) as on_status:
                     result = run_sweep(
                         config, workers=workers, timeout=seconds, storage=storage, launch=launch, on_status=on_status
                     )
@@ -91,6 +102,35 @@ def _launcher(
     return on_ray(config, workers, storage=storage, address=address)
 
 
+@contextmanager
+def _interrupts_explained(config: Config, storage: str | None) -> Iterator[None]:
+    """Say what an interrupted sweep has kept, and the line that continues it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (found := kept(config, storage)) is not None:
+            for text in kept_lines(config, found):
+                typer.echo(text, err=True)
+            if config.study.confirm is not None and (to_come := remaining_confirmations(config, storage)):
+                typer.echo(f"trainings to confirm the best that are still to come: {to_come}", err=True)
+            typer.echo(f"interrupted; run the same command to continue: {typed_command()}", err=True)
+            sys.exit(130)
+        raise
+
+
+def kept_lines(config: Config, found: Kept) -> list[str]:
+    """Return what is kept of an interrupted sweep, a line each."""
+    lines = [f"kept: {found.finished} of {config.study.trials} trials finished"]
+    for trial in found.interrupted:
+        epochs = trial.epochs
+        if epochs is None or not epochs.done:
+            lines.append(f"kept: the values of trial {trial.label}, which begins again")
+            continue
+        fold = f" of fold {epochs.fold + 1} of {epochs.folds}" if epochs.folds > 1 else ""
+        lines.append(f"kept: trial {trial.label} up to epoch {epochs.done} of {epochs.total}{fold}, where it resumes")
+    return lines
+
+
 def _seconds(timeout: str | None) -> float | None:
     if timeout is None:
         return None
@@ -105,7 +145,7 @@ def print_sweep(config: Config, result: SweepResult, as_json: bool) -> None:
     if as_json:
         print_json(_document(config, result))
         return
-    out.print(_leaderboard(config, result))
+    out.print(leaderboard(config, result))
     intervals, ties = result.ties.intervals, result.ties.tied
     if intervals:
         line("in brackets: 95% intervals" + ("; tied: indistinguishable from the best on these images" if ties else ""))
@@ -115,6 +155,7 @@ def print_sweep(config: Config, result: SweepResult, as_json: bool) -> None:
         line("importance: " + ", ".join(f"{path} {share:.0%}" for path, share in result.importances.items()))
     _print_stage1(result)
     _print_best(config, result)
+    _print_findings(result)
     line(f"next: {browse_hint(result.study)}")
     # a trial of folds has a model for each fold; promote needs the ensemble of them
     line(f"      mobilenet-chest {'ensemble' if config.study.trainings > 1 else 'promote'} {shlex.quote(result.study)}")
@@ -132,6 +173,7 @@ def _document(config: Config, result: SweepResult) -> dict[str, Any]:
         "complete": result.complete,
         "intervals": interval_ends({str(trial): ends for trial, ends in result.ties.intervals.items()}),
         "tied": result.ties.tied,
+        "findings": [asdict(finding) for finding in result.findings],
         **result.stage1,
         **_confirmation(result.confirmed),
     }
@@ -144,35 +186,18 @@ def _confirmation(confirmation: Confirmation | None) -> dict[str, Any]:
     return {"optimism": {"trial": fields.pop("claimant"), **fields.pop("optimism")}, "confirmed": fields}
 
 
-def _leaderboard(config: Config, result: SweepResult) -> Table:
-    paths, also = list(config.search), config.study.also
-    headings = ["trial", "state", config.study.metric, "", *also, *paths, "run"]
-    rows = table(
-        headings, left=headings, title=f"study {result.study}: {len(result.trials)} trials, {result.new_trials} new"
-    )
-    order = {"COMPLETE": 0, "PRUNED": 1}
-    ranked = sorted(
-        result.trials,
-        key=lambda trial: (
-            order.get(trial.state, 2), -as_score(trial.value or 0, config.study.direction), trial.number
-        ),
-    )  # fmt: skip
-    for trial in ranked[:SHOWN_TRIALS]:
-        value = with_interval(trial.value, result.ties.intervals.get(trial.number))
-        mark = "best" if trial.number == result.best.number else "tied" if trial.number in result.ties.tied else ""
-        further = [number(value) for value in trial.also] or [""] * len(also)
-        values = [number(trial.params.get(path)) for path in paths]
-        rows.add_row(
-            str(trial.number), trial.state.lower(), value, mark, *further, *values, trial.run_id or "none"
-        )  # fmt: skip
-    return rows
-
-
 def _print_stage1(result: SweepResult) -> None:
     if result.stage1["stage1_epochs_reused"]:
         trained, reused = (f"{result.stage1[f'stage1_epochs_{how}']:.0f}" for how in ("trained", "reused"))
         line(f"stage 1: {trained} epochs trained, {reused} reused from other trials; "
              f"time saved: {duration(result.stage1['saved_seconds'])}")  # fmt: skip
+
+
+def _print_findings(result: SweepResult) -> None:
+    for finding in result.findings:
+        line(f"note: {finding}")
+    if result.findings:
+        line("      (another search is another study: add --study NAME)")
 
 
 def _print_best(config: Config, result: SweepResult) -> None:
@@ -182,10 +207,10 @@ def _print_best(config: Config, result: SweepResult) -> None:
         line(f"not complete: run the same command to continue to {config.study.trials} trials{confirmed}")
     complete = sum(trial.state == "COMPLETE" for trial in result.trials)
     optimistic = f"; best of {complete} trials, so this value is optimistic" if complete > 1 else ""
-    line(f"best: trial {result.best.number}, {metric} {result.best.value:.4f} {scored_on(config)}{optimistic}")
+    line(f"best: trial {result.best.label}, {metric} {result.best.value:.4f} {scored_on(config)}{optimistic}")
     if result.confirmed is not None:
         for text in confirmation_lines(result.confirmed, metric):
             line(text)
     if config.study.also:
-        front = ", ".join(map(str, result.front))
+        front = "; ".join(trial.label for trial in result.trials if trial.number in result.front)
         line(f"Pareto front of {metric}, {', '.join(config.study.also)}: trials {front}")

@@ -10,8 +10,10 @@ import typer
 from mobilenet_chest.cli.dry_run import print_dry_run
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import interval_ends, line, metrics_table, print_json
-from mobilenet_chest.cli.live import live_training
-from mobilenet_chest.cli.options import DryRun, Json, OptionalExperiment, load_experiment
+from mobilenet_chest.cli.live import announce, live_training
+from mobilenet_chest.cli.options import DryRun, Json, OptionalExperiment, load_experiment, split_arguments
+from mobilenet_chest.cli.typed import typed_command
+from mobilenet_chest.data.warnings import log_data_warnings
 from mobilenet_chest.errors import WriteFailed
 from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
@@ -24,6 +26,7 @@ from mobilenet_chest.two_stage import train as run_training
 
 if TYPE_CHECKING:
     from mobilenet_chest.config import Config
+    from mobilenet_chest.training.epoch import Record
     from mobilenet_chest.two_stage import RunResult
 
 
@@ -33,12 +36,18 @@ def train(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train one model."""
+    """Train one model.
+
+    Example: mobilenet-chest train experiments/quickstart.yaml stage2.lr=1e-3
+    """
     with exit_codes():
+        if files := split_arguments(arguments)[0]:
+            announce(files[0])
         config = load_experiment(arguments)
         check_reachable()
         check_experiment(config.experiment)
         prepared = prepare(config)
+        log_data_warnings(config.data, prepared.data)
         if dry_run:
             print_dry_run(config, prepared, as_json)
             return
@@ -46,22 +55,27 @@ def train(
 
 
 def _train(config: Config, resume: str | None) -> RunResult:
-    resume_point = None
+    resume_point, total, done = None, config.stage1.epochs + config.stage2.epochs, 0
     if resume is not None:
         resume_point = find_resume_point(resume, config)
-        epoch = resume_point.progress.epoch if resume_point else None
-        typer.echo(
-            f"run {resume} resumes after epoch {epoch}" if epoch else f"run {resume} restarts: no epoch of it is kept",
-            err=True,
-        )
+        done = resume_point.progress.epoch if resume_point else 0
+        again = f"resumes after epoch {done} of {total}" if done else "restarts: no epoch of it is kept"
+        typer.echo(f"run {resume} {again}", err=True)
     tracker = MlflowTracker(resume=resume)
-    with live_training(config) as on_epoch:
-        try:
+
+    def on_epoch(epoch: int, record: Record) -> None:
+        nonlocal done
+        done = epoch
+        show(epoch, record)
+
+    try:
+        with live_training(config, resume_point.progress.history if resume_point else ()) as show:
             return run_training(config, tracker, on_epoch, resume=resume_point)
-        except (KeyboardInterrupt, WriteFailed) as error:
-            hint = f"; to continue, add --resume {tracker.run_id} to the same command" if tracker.run_id else ""
-            typer.echo(f"{str(error) or 'interrupted'}{hint}", err=True)
-            sys.exit(getattr(error, "exit_code", 130))
+    except (KeyboardInterrupt, WriteFailed) as error:
+        kept = f"kept: epoch {done} of {total} of run {tracker.run_id}; " if done and tracker.run_id else ""
+        hint = f"; {kept}to continue: {typed_command('--resume', tracker.run_id)}" if tracker.run_id else ""
+        typer.echo(f"{str(error) or 'interrupted'}{hint}", err=True)
+        sys.exit(getattr(error, "exit_code", 130))
 
 
 def print_training(config: Config, result: RunResult, as_json: bool) -> None:

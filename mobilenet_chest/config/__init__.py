@@ -1,6 +1,7 @@
 """The experiment schema and the reading of experiment files."""
 
-from mobilenet_chest.config.loading import load, parse, to_yaml, with_values
+from mobilenet_chest.config.data import ClassGroup, DataConfig
+from mobilenet_chest.config.loading import load, load_stored, parse, to_yaml, with_values
 from mobilenet_chest.config.metrics import EPOCH_METRICS, FINAL_METRICS, best_direction
 from mobilenet_chest.config.paths import flatten, is_integer_field
 from mobilenet_chest.config.recipe import (
@@ -14,9 +15,7 @@ from mobilenet_chest.config.recipe import (
 )
 from mobilenet_chest.config.schema import (
     MODEL_NAMES,
-    ClassGroup,
     Config,
-    DataConfig,
     EvaluationConfig,
     ModelConfig,
     TrackingConfig,
@@ -28,5 +27,5 @@ __all__ = [
     "EPOCH_METRICS", "FINAL_METRICS", "MODEL_NAMES", "AugmentConfig", "Choice", "ClassGroup", "Config", "ConfirmConfig",
     "DataConfig", "Distribution", "EvaluationConfig", "LossConfig", "ModelConfig", "OptimizerConfig", "Phase",
     "Scalar", "Stage1Config", "Stage2Config", "StageConfig", "StudyConfig", "TrackingConfig", "active",
-    "best_direction", "flatten", "is_integer_field", "load", "parse", "to_yaml", "with_values",
+    "best_direction", "flatten", "is_integer_field", "load", "load_stored", "parse", "to_yaml", "with_values",
 ]  # fmt: skip

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from mobilenet_chest.config.paths import assign
+from mobilenet_chest import plugins
+from mobilenet_chest.config.paths import assign, section_at
+from mobilenet_chest.config.plugin_files import named_in, relative_to, run_named
 from mobilenet_chest.config.problems import problem
 from mobilenet_chest.config.schema import Config
 from mobilenet_chest.config.search_space import check_search
@@ -20,39 +23,68 @@ _YAML_MARKS = ("'", '"', "[", "{", "&", "*", "!", "|", ">", "%", "@", "`")
 """What values that are no plain words begin with."""
 
 
-def load(path: Path | str | None, overrides: Sequence[str] = ()) -> Config:
-    """Return the experiment of a file.
+def load(source: Path | str | Mapping[str, Any] | None, overrides: Sequence[str] = (), **fields: Any) -> Config:
+    """Return the experiment of a file or of plain fields.
+
+    The files under ``plugins`` are run: they are code that the caller names.
 
     Args:
-        path: A YAML file; ``None`` for the defaults of the schema.
+        source: A YAML file, or its fields as a mapping; ``None`` for the defaults of the schema.
         overrides: ``dotted.path=value`` strings, values in YAML notation, which replace the file's values.
+        fields: Further values, which come last: ``seed=7``, ``stage2={"lr": 1e-3}``, or ``**{"stage2.lr": 1e-3}``. Of
+            a section only the given fields are replaced; ``search`` is replaced as a whole.
 
     Raises:
         ConfigError: With every problem of file, overrides and search space.
     """
-    fields = {"name": "defaults"} if path is None else _read_yaml(Path(path))
+    if source is None:
+        base: dict[str, Any] = {"name": "defaults"}
+    else:
+        base = copy.deepcopy(dict(source)) if isinstance(source, Mapping) else _read_yaml(Path(source))
+        if not isinstance(source, Mapping):
+            relative_to(Path(source).absolute().parent, base)
     assignments = [_split_override(override) for override in overrides]
-    for key, value in assignments:
-        assign(fields, key, value)
-    return parse(fields, source=str(path or "defaults"), overridden=[key for key, _ in assignments])
+    keywords = dict(_leaves(fields))
+    for key, value in [*assignments, *keywords.items()]:
+        assign(base, key, value)
+    run_named(base)
+    name = "config" if isinstance(source, Mapping) else str(source or "defaults")
+    return parse(base, source=name, overridden=[key for key, _ in assignments], keywords=list(keywords))
 
 
-def parse(fields: Mapping[str, Any], *, source: str = "config", overridden: Sequence[str] = ()) -> Config:
+def parse(
+    fields: Mapping[str, Any], *, source: str = "config", overridden: Sequence[str] = (), keywords: Sequence[str] = ()
+) -> Config:
     """Return the experiment of plain fields, as YAML has them.
+
+    No plugin is run: those that nobody has named on this machine are absent, and what they would register is not
+    checked.
 
     Args:
         fields: Nested mappings of the schema's fields.
         source: Where they are from; every problem names it.
         overridden: Paths that the command line set; their problems name the command line instead.
+        keywords: Paths that keyword arguments of :func:`load` set.
 
     Raises:
         ConfigError: With every problem.
     """
-    try:
-        config = Config.model_validate(fields)
-    except ValidationError as error:
-        raise ConfigError([problem(detail, source, overridden) for detail in error.errors()]) from None
-    return config.model_copy(update={"search": check_search(config, source)})
+    origins = dict.fromkeys(overridden, "command line") | dict.fromkeys(keywords, "keyword argument")
+    with plugins.using(named_in(fields)):
+        try:
+            config = Config.model_validate(fields)
+        except ValidationError as error:
+            raise ConfigError([problem(detail, source, origins) for detail in error.errors()]) from None
+        return config.model_copy(update={"search": check_search(config, source)})
+
+
+def load_stored(path: Path) -> Config:
+    """Return the experiment that a run has stored; as :func:`parse`, this runs no plugin.
+
+    Raises:
+        ConfigError: With every problem.
+    """
+    return parse(_read_yaml(path), source=str(path))
 
 
 def with_values(config: Config, values: Mapping[str, Any]) -> Config:
@@ -70,6 +102,21 @@ def with_values(config: Config, values: Mapping[str, Any]) -> Config:
 def to_yaml(config: Config) -> str:
     """Return the resolved experiment as YAML that :func:`load` reads back to an equal experiment."""
     return write_yaml(config.resolved())
+
+
+def _leaves(fields: Mapping[str, Any], names: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield dotted paths with their values, below sections; a mapping that is no section is a value."""
+    for key, value in fields.items():
+        below = (*names, str(key))
+        if isinstance(value, Mapping) and section_at(".".join(below).split(".")) is not None:
+            yield from _leaves(value, below)
+        else:
+            yield ".".join(below), _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as YAML would have it: paths as text."""
+    return str(value) if isinstance(value, Path) else value
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Protocol, Self, TypeVar
 
+from mobilenet_chest import plugins
 from mobilenet_chest.config.formats import count, duration, number
 
 Direction = Literal["maximize", "minimize"]
@@ -23,8 +24,6 @@ Value = TypeVar("Value", bound=Signed)
 
 Format = Literal["number", "count", "seconds"]
 
-EpochMetric = Literal["val_loss", "val_accuracy", "val_auc"]
-
 EPOCH_METRICS = ("val_loss", "val_accuracy", "val_auc")
 """Known after every epoch: early stopping, the choice of the best epoch and pruning can use them."""
 
@@ -39,6 +38,12 @@ FINAL_METRICS = (
     "val_specificity",
 )
 """Known of a finished run: what a study can optimise."""
+
+
+def is_epoch_metric(name: str) -> bool:
+    """Return whether a metric is known after every epoch; those of plugins are."""
+    return name in EPOCH_METRICS or plugins.may_be("metric", name)
+
 
 CostMetric = Literal["latency_1_ms", "parameters", "train_seconds"]
 """Further objectives of a study, all to be minimised."""

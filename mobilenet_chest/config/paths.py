@@ -7,11 +7,15 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from mobilenet_chest import plugins
 from mobilenet_chest.config.schema import Config
 from mobilenet_chest.config.search import Distribution
 from mobilenet_chest.errors import ConfigError
 
 SEARCHABLE_SECTIONS = ("data", "model", "augment", "loss", "optimizer", "stage1", "stage2", "evaluation")
+
+CUSTOM = "augment.custom."
+"""What the paths of plugins' augmentations begin with; their values are numbers."""
 
 
 def assign(fields: dict[str, Any], path: str, value: Any) -> None:
@@ -77,7 +81,7 @@ def searchable_paths() -> list[str]:
         section = section_at([name])
         assert section is not None
         paths += [f"{name}.{field}" for field in section.model_fields]
-    return paths
+    return [*paths, *(f"{CUSTOM}{name}" for name in plugins.names("augmentation"))]
 
 
 def is_integer_field(path: str) -> bool:
@@ -87,7 +91,7 @@ def is_integer_field(path: str) -> bool:
 
 def is_number_field(path: str) -> bool:
     """Return whether the field at a path holds numbers."""
-    return is_integer_field(path) or _field_type(path) in (float, float | None)
+    return path.startswith(CUSTOM) or is_integer_field(path) or _field_type(path) in (float, float | None)
 
 
 def _field_type(path: str) -> Any:

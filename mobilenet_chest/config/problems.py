@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from pydantic_core import ErrorDetails
 
@@ -10,17 +10,17 @@ from mobilenet_chest.config.paths import overlap, section_at
 from mobilenet_chest.errors import allowed_names
 
 
-def problem(detail: ErrorDetails, source: str, overridden: Sequence[str] = ()) -> str:
+def problem(detail: ErrorDetails, source: str, origins: Mapping[str, str] | None = None) -> str:
     """Return one of pydantic's errors as one line.
 
     Args:
         detail: The error.
         source: Where the fields are from, such as the path of a file.
-        overridden: Paths that the command line set; their errors name the command line as the source.
+        origins: Paths that were not set there -> what set them, such as the command line; their errors name that.
     """
     names = [part for part in detail["loc"] if isinstance(part, str) and not part.startswith("function-")]
     path = ".".join(names)
-    where = "command line" if any(overlap(path, override) for override in overridden) else source
+    where = next((origin for key, origin in (origins or {}).items() if overlap(path, key)), source)
     if detail["type"] == "extra_forbidden":
         section = section_at(names[:-1])
         return f"{where}: {path}: unknown key{allowed_names(names[-1], section.model_fields if section else ())}"

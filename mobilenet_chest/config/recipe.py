@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from mobilenet_chest import plugins
 from mobilenet_chest.config.section import Section
+from mobilenet_chest.errors import allowed_names
 
 
 def _listed(value: object) -> object:
@@ -38,6 +40,24 @@ class AugmentConfig(Section):
         0, ge=0, description="Alpha of mixup; 0: no mixup. With cutmix as well, each batch gets one of the two."
     )
     cutmix: float = Field(0, ge=0, description="Alpha of cutmix; 0: no cutmix.")
+    custom: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {}, description="A plugin's augmentation -> its strength; 0: off. Applied last, in this order."
+    )
+
+    @field_validator("custom")
+    @classmethod
+    def _registered(cls, value: dict[str, float]) -> dict[str, float]:
+        for name in value:
+            if not plugins.may_be("augmentation", name):
+                known = plugins.names("augmentation")
+                hint = allowed_names(name, known) if known else "; name the file that registers it under plugins"
+                raise ValueError(f"no plugin registers the augmentation '{name}'{hint}")
+        return value
+
+    @property
+    def custom_on(self) -> dict[str, float]:
+        """Return the plugins' augmentations that are on, with their strengths."""
+        return {name: strength for name, strength in self.custom.items() if strength}
 
     @property
     def mixes(self) -> bool:

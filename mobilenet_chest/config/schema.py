@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from mobilenet_chest import plugins
+from mobilenet_chest.config.data import CHEST, DataConfig
 from mobilenet_chest.config.gates import GatesConfig
-from mobilenet_chest.config.metrics import EpochMetric
+from mobilenet_chest.config.metrics import EPOCH_METRICS, is_epoch_metric
+from mobilenet_chest.config.plugin_files import Named
 from mobilenet_chest.config.recipe import AugmentConfig, LossConfig, OptimizerConfig, Stage1Config, Stage2Config
 from mobilenet_chest.config.search import Distribution, StudyConfig
 from mobilenet_chest.config.section import Name, Section
@@ -29,135 +31,16 @@ MODEL_NAMES = (
 DROP_PATH_MODELS = ("efficientnet_b0", "efficientnet_lite0")
 """Architectures of the zoo that can skip residual branches; many of timm's can."""
 
-CHEST = "chestmnist"
-"""The data set of an experiment that names neither a data set nor a file."""
-
 NEWER_DATA_FIELDS: dict[str, Any] = {"split_seed": None, "drop_duplicates": False}
 """Fields of ``data`` that are left out of the digest at these values, so that older experiments keep their digest."""
-
-
-class ClassGroup(Section):
-    """A class of several labels; in a file also written as ``{NAME: [LABEL, …]}``."""
-
-    name: str = Field(min_length=1, description="Name of the class.")
-    labels: tuple[str, ...] = Field(min_length=1, description="Labels that belong to it, by name or number.")
-
-    @field_validator("labels", mode="before")
-    @classmethod
-    def _names(cls, value: Any) -> Any:
-        numbers = isinstance(value, list | tuple)
-        return [str(label) if type(label) is int else label for label in value] if numbers else value
-
-
-class DataConfig(Section):
-    """The images, the two classes, the image size, and the rows of train and val."""
-
-    dataset: str | None = Field(
-        None,
-        description="A 2D MedMNIST name, or 'phantom' for embedded synthetic data. null: chestmnist, or with path a "
-        "file of your own.",
-    )
-    name: str | None = Field(
-        None,
-        min_length=1,
-        max_length=120,
-        description="What reports call your own file; its file name when unset.",
-    )
-    classes: tuple[str | ClassGroup, str | ClassGroup] | None = Field(
-        None,
-        description="Class 0 and class 1: two labels, or {NAME: [LABEL, …], NAME: [LABEL, …]}. Of a file with labels 0 "
-        "and 1, their names. Required where there are more than two labels.",
-    )
-    source_size: Literal[28, 64, 128, 224] = Field(28, description="Side in pixels of the stored images.")
-    image_size: int = Field(128, ge=16, le=1024, description="Side in pixels of the network's input (bicubic resize).")
-    path: Path | None = Field(None, description="A local .npz file in MedMNIST layout, used instead of a download.")
-    root: Path = Field(Path("~/.medmnist"), description="Folder of downloaded files; medmnist uses the same.")
-    sampling: Literal["all", "oversample", "balanced"] = Field(
-        "all",
-        description="Training rows of an epoch. all: each row once; oversample: rows of the smaller class are repeated "
-        "until both classes have as many; balanced: half of each batch from each class.",
-    )
-    folds: int | None = Field(
-        None, ge=2, description="Divide train and val together into this many folds; null: keep the file's split."
-    )
-    fold: int = Field(0, ge=0, description="Fold to validate on, counted from 0.")
-    drop_duplicates: bool = Field(
-        False, description="Leave out training rows whose image is also in val or in an earlier training row."
-    )
-    split_seed: int | None = Field(
-        None,
-        ge=0,
-        lt=2**32,
-        description="Seed that divides train and val together: into folds, or without folds into splits as large as "
-        "the file's. null: seed 0 for folds, else the file's split.",
-    )
-
-    @field_validator("path", "root")
-    @classmethod
-    def _full_path(cls, value: Path | None) -> Path | None:
-        # absolute, so that a run's recorded experiment can be read again from any folder
-        if value is None:
-            return None
-        if not str(value).isprintable():  # nor can MLflow store what is no valid UTF-8
-            raise ValueError(f"{str(value)!a} has signs that cannot be shown or stored; rename the file or folder")
-        if any(len(part.encode()) > 255 for part in value.parts):
-            raise ValueError(f"'{str(value)[:40]}…' has a name of more than 255 bytes; no file has one")
-        return value.expanduser().absolute()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _chest_without_a_file(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("dataset") is None and value.get("path") is None:
-            return value | {"dataset": CHEST}
-        return value
-
-    @field_validator("classes", mode="before")
-    @classmethod
-    def _groups(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            return [{"name": name, "labels": labels} for name, labels in value.items()]
-        if isinstance(value, list | tuple):
-            return [str(label) if type(label) is int else label for label in value]
-        return value
-
-    @model_validator(mode="after")
-    def _classes_can_be_told_apart(self) -> Self:
-        names = [each.name if isinstance(each, ClassGroup) else each for each in self.classes or ()]
-        for name in names:
-            if " / " in name:
-                raise ValueError(f"classes: '{name}' contains ' / ', which separates the two names; write it otherwise")
-        if len({name.casefold() for name in names}) < len(names):
-            raise ValueError(f"classes names '{names[0]}' twice; give two different names")
-        return self
-
-    @model_validator(mode="after")
-    def _phantom_has_no_file(self) -> Self:
-        if self.dataset == "phantom" and self.path is not None:
-            raise ValueError(f"dataset 'phantom' is generated; remove path {self.path}, or name the file's dataset")
-        return self
-
-    @model_validator(mode="after")
-    def _one_of_the_folds(self) -> Self:
-        if self.fold >= (self.folds or 1):
-            allowed = f"0 to {self.folds - 1}" if self.folds else "0, unless folds is set"
-            raise ValueError(f"fold {self.fold} is not one of {self.folds or 'no'} folds; allowed: {allowed}")
-        return self
-
-    @property
-    def title(self) -> str:
-        """Return what reports call the data."""
-        return self.name or self.dataset or (self.path.stem if self.path is not None else CHEST)
-
-    @property
-    def divided(self) -> bool:
-        """Return whether train and val are divided together, instead of keeping the file's split."""
-        return self.folds is not None or self.split_seed is not None
 
 
 class ModelConfig(Section):
     """The network: a pretrained backbone and a fully connected head with one logit."""
 
-    name: str = Field("mobilenet_v3_large", description=f"One of {', '.join(MODEL_NAMES)}, or timm:<name>.")
+    name: str = Field(
+        "mobilenet_v3_large", description=f"One of {', '.join(MODEL_NAMES)}, timm:<name>, or a plugin's model."
+    )
     weights: str = Field("imagenet", min_length=1, description="'imagenet', 'none', or the path of a state dict.")
     stem: Literal["mean", "sum", "repeat"] = Field(
         "mean", description="How a three-channel stem is adapted to one gray channel; unused for RGB datasets."
@@ -181,12 +64,15 @@ class ModelConfig(Section):
     def _known_model(cls, value: str) -> str:
         if value in MODEL_NAMES or (value.startswith("timm:") and len(value) > len("timm:")):
             return value
-        raise ValueError(f"unknown model '{value}'{allowed_names(value, [*MODEL_NAMES, 'timm:<name>'])}")
+        if plugins.may_be("model", value):
+            return value
+        known = [*MODEL_NAMES, *plugins.names("model"), "timm:<name>"]
+        raise ValueError(f"unknown model '{value}'{allowed_names(value, known)}")
 
     @model_validator(mode="after")
     def _backbone_can(self) -> Self:
         of_timm = self.name.startswith("timm:")
-        if of_timm and (self.pooling != "avg" or self.attention != "none"):
+        if self.name not in MODEL_NAMES and (self.pooling != "avg" or self.attention != "none"):
             raise ValueError(f"{self.name} pools by itself; allowed: pooling: avg with attention: none")
         if self.drop_path is not None and not of_timm and self.name not in DROP_PATH_MODELS:
             raise ValueError(
@@ -199,13 +85,23 @@ class ModelConfig(Section):
 class EvaluationConfig(Section):
     """How the best epoch and the threshold are chosen; always on the validation split."""
 
-    metric: EpochMetric = Field(
-        "val_accuracy", description="Metric that chooses the best epoch; patience counts epochs without a new best."
+    metric: str = Field(
+        "val_accuracy",
+        description=f"Metric that chooses the best epoch: {', '.join(EPOCH_METRICS)} or a plugin's metric; patience "
+        "counts epochs without a new best.",
     )
     threshold_low: float = Field(0.30, gt=0, lt=1, description="Lowest threshold that is tried.")
     threshold_high: float = Field(0.70, gt=0, lt=1, description="Highest threshold that is tried.")
     threshold_step: float = Field(0.01, gt=0, lt=1, description="Distance between thresholds.")
     folds: int = Field(5, ge=2, description="Folds of cross-fitted metrics.")
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, value: str) -> str:
+        if not is_epoch_metric(value):
+            known = [*EPOCH_METRICS, *plugins.names("metric")]
+            raise ValueError(f"unknown metric '{value}'{allowed_names(value, known)}")
+        return value
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -232,6 +128,11 @@ class Config(Section):
     seed: int = Field(2024, ge=0, lt=2**32, description="Seed of weights, batches, augmentation and folds.")
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto (CUDA if there is one), cpu, cuda or cuda:N."
+    )
+    plugins: tuple[Named, ...] = Field(
+        (),
+        description="Python files of your own that register augmentations, metrics and models; paths are relative to "
+        "the experiment file.",
     )
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -331,7 +232,7 @@ class Config(Section):
         Names, tracking, search, gates, the device and the place of the data are left out. So the same training under
         another name, or from a file in another folder, has the same digest. The pixels have a digest of their own.
         """
-        fields = self.model_dump(
+        fields: dict[str, Any] = self.model_dump(
             mode="json", exclude={"name": True, "device": True, "tracking": True, "search": True, "study": True,
                                   "gates": True, "data": {"path", "root", "name"}}
         )  # fmt: skip
@@ -340,5 +241,10 @@ class Config(Section):
         for name, default in NEWER_DATA_FIELDS.items():
             if fields["data"].get(name, default) == default:
                 fields["data"].pop(name, None)
+        # what plugins say is part of the training, where they lie is not
+        if plugin_digests := [plugin["sha256"] for plugin in fields.pop("plugins")]:
+            fields["plugins"] = plugin_digests
+        if not fields["augment"]["custom"]:
+            del fields["augment"]["custom"]
         canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -6,7 +6,15 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mobilenet_chest.config.metrics import EPOCH_METRICS, FINAL_METRICS, CostMetric, Direction, best_direction
+from mobilenet_chest import plugins
+from mobilenet_chest.config.metrics import (
+    EPOCH_METRICS,
+    FINAL_METRICS,
+    CostMetric,
+    Direction,
+    best_direction,
+    is_epoch_metric,
+)
 from mobilenet_chest.config.section import Name, Section
 from mobilenet_chest.errors import allowed_names
 
@@ -84,7 +92,7 @@ class StudyConfig(Section):
         "divides train and val again; kfold: each trial trains once per fold, and its value is the mean of the folds.",
     )
     folds: int | None = Field(None, ge=2, description=f"Folds of resampling: kfold; {DEFAULT_FOLDS} when unset.")
-    metric: str = Field("val_auc", description=f"Metric to optimise: {', '.join(FINAL_METRICS)}.")
+    metric: str = Field("val_auc", description=f"Metric to optimise: {', '.join(FINAL_METRICS)}, or a plugin's metric.")
     direction: Direction = Field("maximize", description="minimize for val_loss, maximize for all other metrics.")
     also: tuple[CostMetric, ...] = Field(
         (), max_length=2, description="Further objectives, minimized: the sweep's report shows the Pareto front."
@@ -96,8 +104,9 @@ class StudyConfig(Section):
     @field_validator("metric")
     @classmethod
     def _known_metric(cls, value: str) -> str:
-        if value not in FINAL_METRICS:
-            raise ValueError(f"unknown metric '{value}'{allowed_names(value, FINAL_METRICS)}")
+        if value not in FINAL_METRICS and not is_epoch_metric(value):
+            known = [*FINAL_METRICS, *plugins.names("metric")]
+            raise ValueError(f"unknown metric '{value}'{allowed_names(value, known)}")
         return value
 
     @model_validator(mode="after")
@@ -121,7 +130,7 @@ class StudyConfig(Section):
                 "budget: phase prunes within a training, but with resampling: kfold the pruner decides between "
                 "trainings, after each fold; remove one of them"
             )
-        if self.pruner != "none" and self.resampling != "kfold" and self.metric not in EPOCH_METRICS:
+        if self.pruner != "none" and self.resampling != "kfold" and not is_epoch_metric(self.metric):
             raise ValueError(
                 f"pruner '{self.pruner}' needs a metric known after every epoch ({', '.join(EPOCH_METRICS)}), "
                 f"and {self.metric} is not; set pruner: none"

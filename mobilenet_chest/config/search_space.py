@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mobilenet_chest.config.paths import assign, flatten, is_integer_field, is_number_field, searchable_paths
+from mobilenet_chest import plugins
+from mobilenet_chest.config.paths import CUSTOM, assign, flatten, is_integer_field, is_number_field, searchable_paths
 from mobilenet_chest.config.problems import problem
 from mobilenet_chest.config.schema import Config
 from mobilenet_chest.config.search import Choice, Distribution
@@ -63,7 +64,8 @@ def _path_problems(config: Config) -> list[str]:
     problems: list[str] = []
     allowed = searchable_paths()
     for path in config.search:
-        if path not in allowed:
+        custom = path.startswith(CUSTOM) and plugins.may_be("augmentation", path.removeprefix(CUSTOM))
+        if path not in allowed and not custom:
             hint = nearest(path, allowed) or ";"
             problems.append(f"{path}: no such field to search{hint} `mobilenet-chest schema` lists all")
     return problems

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache as once
 from typing import Any, Literal
@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mobilenet_chest import plugins
 from mobilenet_chest.config import AugmentConfig
+from mobilenet_chest.errors import PluginFailed
 
 WHITE = 255
 """Highest gray value."""
@@ -46,18 +48,22 @@ class Draws:
     Attributes:
         flip: bool (n,), whether to mirror.
         numbers: float32 (n, …) for each further change, by its name in :func:`apply`; absent where it is off.
+        custom: Augmentations of plugins, each with its strength, which draw for themselves.
     """
 
     flip: Tensor
     numbers: dict[str, Tensor] = field(default_factory=dict)
+    custom: tuple[tuple[str, float], ...] = ()
 
     def part(self, start: int, end: int) -> Draws:
         """Return the draws of images ``start`` to ``end`` - 1."""
-        return Draws(self.flip[start:end], {name: drawn[start:end] for name, drawn in self.numbers.items()})
+        numbers = {name: drawn[start:end] for name, drawn in self.numbers.items()}
+        return Draws(self.flip[start:end], numbers, self.custom)
 
     def to(self, device: torch.device) -> Draws:
         """Return the draws on another device."""
-        return Draws(self.flip.to(device), {name: drawn.to(device) for name, drawn in self.numbers.items()})
+        numbers = {name: drawn.to(device) for name, drawn in self.numbers.items()}
+        return Draws(self.flip.to(device), numbers, self.custom)
 
 
 def draw(config: AugmentConfig, images: int, generator: torch.Generator) -> Draws:
@@ -89,7 +95,7 @@ def draw(config: AugmentConfig, images: int, generator: torch.Generator) -> Draw
         numbers["noise"] = torch.rand(images, generator=generator) * config.noise * WHITE
     if config.erasing:
         numbers["erasing"] = _rectangles(config.erasing, images, generator)
-    return Draws(flip, numbers)
+    return Draws(flip, numbers, tuple(config.custom_on.items()))
 
 
 def apply(images: Tensor, draws: Draws, policy: Literal["trivial", "rand"] | None = None) -> Tensor:
@@ -106,10 +112,38 @@ def apply(images: Tensor, draws: Draws, policy: Literal["trivial", "rand"] | Non
     images = torch.where(_each(draws.flip), images.flip(-1), images)
     if policy is not None:
         images = torch.stack([_policy(policy)(image) for image in images])
-    numbers = draws.numbers
-    if not numbers:
-        return images
-    images = images.float()
+    if draws.numbers:
+        images = _change(images.float(), draws.numbers)
+    return apply_custom(images.float(), draws.custom) if draws.custom else images
+
+
+def apply_custom(images: Tensor, custom: Sequence[tuple[str, float]]) -> Tensor:
+    """Change images by the augmentations of plugins, one after the other.
+
+    Args:
+        images: float32 (n, c, h, w), of 0 to 255.
+        custom: Names and strengths.
+
+    Raises:
+        PluginFailed: A function raises, or returns anything but images of the same shape.
+    """
+    for name, strength in custom:
+        changed = plugins.call("augmentation", name, images.clone(), strength)
+        problem = None
+        if not isinstance(changed, Tensor) or changed.shape != images.shape:
+            form = f"shape {tuple(changed.shape)}" if isinstance(changed, Tensor) else type(changed).__name__
+            problem = f"returned {form}; return a tensor of the images' shape {tuple(images.shape)}"
+        elif changed.device != images.device:
+            problem = f"returned a tensor on {changed.device}; return it on the images' device {images.device}"
+        if problem is not None:
+            owner = plugins.owner("augmentation", name)
+            raise PluginFailed(f"plugin {owner.path if owner else ''}: augmentation '{name}' {problem}")
+        images = changed.float().clamp(0, WHITE)
+    return images
+
+
+def _change(images: Tensor, numbers: dict[str, Tensor]) -> Tensor:
+    """Return float images changed by the numbers drawn for each."""
     if "affine" in numbers:
         images = _affine(images, numbers["affine"])
     if "blur" in numbers:
@@ -161,7 +195,8 @@ def views(config: AugmentConfig) -> tuple[bool, ...] | None:
 
 def endless(config: AugmentConfig) -> list[str]:
     """Return the names of the changes that are on and have more than two outcomes."""
-    return [name for name, value in config.model_dump(exclude={"hflip"}).items() if value]
+    names = [name for name, value in config.model_dump(exclude={"hflip", "custom"}).items() if value]
+    return names + [f"custom.{name}" for name in config.custom_on]
 
 
 def _each(values: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.files import sync_folder
+from mobilenet_chest.logs import is_quiet
 
 RETRIES = 3
 """How often a download is resumed after its connection broke."""
@@ -161,7 +162,7 @@ def _receive(response: requests.Response, part: Path, have: int, name: str) -> N
         TransferSpeedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
+        disable=not sys.stderr.isatty() or is_quiet(),
     )
     with part.open("ab" if have else "wb") as handle, progress:
         task = progress.add_task(name, total=have + int(length) if length.isdigit() else None, completed=have)

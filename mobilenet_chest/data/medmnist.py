@@ -13,7 +13,7 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from mobilenet_chest.config.schema import CHEST
+from mobilenet_chest.config.data import CHEST
 from mobilenet_chest.data.download import fetch
 from mobilenet_chest.errors import DataError, nearest
 

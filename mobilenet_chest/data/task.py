@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import ClassGroup, DataConfig
-from mobilenet_chest.config.schema import CHEST
+from mobilenet_chest.config.data import CHEST
+from mobilenet_chest.data.conversion import conversion
 from mobilenet_chest.data.medmnist import MULTI_LABEL, DatasetInfo, dataset_info
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import DataError, nearest
@@ -88,9 +89,11 @@ def _own_task(config: DataConfig, file: NpzFile) -> Task:
     """Return the task of a file that is not MedMNIST's."""
     name = config.title
     if file.label_width("train") != 1:
+        line = conversion(file)
+        converted = f"; to write a converted copy, type: {line}" if line else ""
         raise DataError(
             f"{file.name}: 'train_labels' has {file.label_width('train')} columns; one label for each row is needed, "
-            "or data.dataset for a file in the layout of that MedMNIST set"
+            f"or data.dataset for a file in the layout of that MedMNIST set{converted}"
         )
     names = file.class_names()
     if names:

@@ -63,7 +63,7 @@ def bootstrap(
         DataError: As in :func:`~mobilenet_chest.evaluation.intervals.check_rows`.
     """
     check_rows(labels, scores)
-    statistics = [_row_statistic(metric, labels, scores)]
+    statistics = [row_statistic(metric, labels, scores)]
     (distribution,) = bootstrap_distributions(labels, statistics, groups, draws=draws, seed=seed)
     return distribution.interval(level)
 
@@ -86,7 +86,7 @@ def bootstrap_difference(
     smaller.
     """
     check_rows(labels, first, second)
-    statistic = difference_statistic(_row_statistic(metric, labels, first), _row_statistic(metric, labels, second))
+    statistic = difference_statistic(row_statistic(metric, labels, first), row_statistic(metric, labels, second))
     (distribution,) = bootstrap_distributions(labels, [statistic], groups, draws=draws, seed=seed)
     return distribution.difference(level)
 
@@ -130,7 +130,7 @@ def patient_clusters(patients: NDArray[np.str_] | None) -> Rows | None:
     return numbers.astype(np.int64) if len(np.unique(numbers)) < len(numbers) else None
 
 
-def _row_statistic(metric: MetricFunction, labels: Labels, scores: Probabilities) -> Statistic:
+def row_statistic(metric: MetricFunction, labels: Labels, scores: Probabilities) -> Statistic:
     """Return any metric as a statistic, computed for one resampled set after the other."""
 
     def statistic(weights: Weights) -> Floats:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.config.metrics import as_score, best_direction
 from mobilenet_chest.evaluation.auc import auc_statistic
+from mobilenet_chest.evaluation.custom_metrics import custom_epochs
 from mobilenet_chest.evaluation.predictions import Labels, Predictions, Probabilities
 from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold
 
@@ -100,7 +101,8 @@ def epoch_values(labels: Labels, logits: NDArray[np.float64], metric: str) -> ND
     Args:
         labels: uint8 (n,).
         logits: (epochs, n).
-        metric: One of ``val_loss``, ``val_accuracy`` and ``val_auc``; an AUC of images of one class is NaN.
+        metric: One of ``val_loss``, ``val_accuracy`` and ``val_auc``, or of a plugin; an AUC of images of one class is
+            NaN.
     """
     if metric == "val_loss":
         losses: NDArray[np.float64] = np.logaddexp(0, np.where(labels == 1, -logits, logits)).mean(axis=1)
@@ -108,6 +110,8 @@ def epoch_values(labels: Labels, logits: NDArray[np.float64], metric: str) -> ND
     if metric == "val_accuracy":
         shares: NDArray[np.float64] = ((logits >= 0) == (labels == 1)).mean(axis=1)
         return shares
+    if metric != "val_auc":
+        return custom_epochs(metric, labels, np.exp(-np.logaddexp(0, -logits)))
     once = np.ones((1, len(labels)))
     return np.array([auc_statistic(labels, row)(once)[0] for row in logits])
 

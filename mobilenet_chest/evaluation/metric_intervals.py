@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache
 
+from mobilenet_chest import plugins
 from mobilenet_chest.evaluation.bootstrap import bootstrap_distributions, difference_statistic
 from mobilenet_chest.evaluation.calibration import ece_interval
 from mobilenet_chest.evaluation.delong import auc_intervals
@@ -103,7 +104,10 @@ def _bootstrapped(values: Mapping[str, float], run: RunPredictions) -> dict[str,
             except KeyError:  # a threshold, a number of seconds, or a metric of other predictions
                 continue
     distributions = bootstrap_distributions(predictions.label, list(statistics.values()), clusters)
-    intervals |= {name: drawn.interval() for name, drawn in zip(statistics, distributions, strict=True)}
+    drawn_intervals = {name: drawn.interval() for name, drawn in zip(statistics, distributions, strict=True)}
+    # a plugin's metric may fail on some of the resampled images: then it has no interval
+    custom = {name.removeprefix("val_") for name in plugins.names("metric")}
+    intervals |= {n: ends for n, ends in drawn_intervals.items() if n not in custom or math.isfinite(ends.low)}
     if clusters is not None:
         for name in intervals.keys() & {*AUC_COLUMNS, *PROPORTIONS}:
             among = predictions.label == CLASS_RATES[name] if name in CLASS_RATES else predictions.label >= 0

@@ -2,45 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenet_chest import plugins
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation.auc import auc
 from mobilenet_chest.evaluation.calibration import calibration_metrics
 from mobilenet_chest.evaluation.crossfit import crossfit_accuracy
+from mobilenet_chest.evaluation.custom_metrics import custom_metrics
 from mobilenet_chest.evaluation.operating_points import operating_metrics
 from mobilenet_chest.evaluation.predictions import Labels, Predictions, Probabilities
 from mobilenet_chest.evaluation.thresholds import accuracy_at, choose_threshold
 
 
-def epoch_metrics(labels: Labels, logits: NDArray[np.float64]) -> dict[str, float]:
+def epoch_metrics(labels: Labels, logits: NDArray[np.float64], required: Collection[str] = ()) -> dict[str, float]:
     """Return ``val_loss`` (mean cross-entropy in nats), ``val_accuracy`` (at 0.5) and ``val_auc`` of logits (n,).
 
-    If a logit is NaN or infinite all three are NaN, which the training loop refuses.
+    Those that plugins register come with them. If a logit is NaN or infinite all are NaN, which the training loop
+    refuses.
+
+    Args:
+        labels: uint8 (n,).
+        logits: (n,).
+        required: Metrics that must be there.
+
+    Raises:
+        PluginFailed: One of them is a plugin's, and fails.
     """
     if not np.isfinite(logits).all():
-        return {"val_loss": float("nan"), "val_accuracy": float("nan"), "val_auc": float("nan")}
+        return dict.fromkeys(["val_loss", "val_accuracy", "val_auc", *plugins.names("metric")], float("nan"))
     loss = np.logaddexp(0, np.where(labels == 1, -logits, logits)).mean()
     return {
         "val_loss": float(loss),
         "val_accuracy": float(((logits >= 0) == (labels == 1)).mean()),
         "val_auc": auc(labels, logits),
+        **custom_metrics(labels, _probabilities(logits), required),
     }
 
 
-def selection_metrics(predictions: Predictions, config: EvaluationConfig, seed: int) -> dict[str, float]:
+def _probabilities(logits: NDArray[np.float64]) -> Probabilities:
+    return np.exp(-np.logaddexp(0, -logits))
+
+
+def selection_metrics(
+    predictions: Predictions, config: EvaluationConfig, seed: int, required: Collection[str] = ()
+) -> dict[str, float]:
     """Return all metrics of a run's validation split.
 
     These are the thresholds, accuracies and AUCs with and without threshold and TTA, and of the TTA probabilities
-    calibration and operating points. A promoted model uses ``threshold``, which is chosen on the TTA probabilities;
-    sensitivity (of class 1) and specificity are those of that model. ``val_accuracy_threshold`` has a threshold of its
-    own, ``threshold_plain``.
+    calibration and operating points. Metrics of plugins are without TTA. A promoted model uses ``threshold``, which is
+    chosen on the TTA probabilities; sensitivity (of class 1) and specificity are those of that model.
+    ``val_accuracy_threshold`` has a threshold of its own, ``threshold_plain``.
 
     Args:
         predictions: Of the validation split.
         config: Grid of thresholds and folds.
         seed: Of the folds.
+        required: Metrics that must be there, as for :func:`epoch_metrics`.
     """
     labels, plain, tta = predictions.label, predictions.probability, predictions.probability_tta
     threshold = choose_threshold(labels, tta, config)
@@ -58,6 +79,7 @@ def selection_metrics(predictions: Predictions, config: EvaluationConfig, seed: 
         **sensitivity_specificity("val", labels, tta, threshold),
         **calibration_metrics(labels, tta, config, seed),
         **operating_metrics(labels, tta),
+        **custom_metrics(labels, plain, required),
     }
 
 

@@ -10,11 +10,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenet_chest import plugins
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.evaluation.auc import auc_statistic
 from mobilenet_chest.evaluation.bootstrap import Floats, Statistic, Weights, mean_statistic, patient_clusters
 from mobilenet_chest.evaluation.calibration import crossfit_calibrated, ece_statistic, image_losses
 from mobilenet_chest.evaluation.crossfit import crossfit_correct
+from mobilenet_chest.evaluation.custom_metrics import custom_statistic
 from mobilenet_chest.evaluation.predictions import Predictions, Probabilities
 
 AUC_COLUMNS = {"auc": "probability", "auc_tta": "probability_tta"}
@@ -116,6 +118,8 @@ class RunPredictions:
 
     def _statistic_of_all(self, name: str) -> Statistic:
         labels = self.predictions.label
+        if f"val_{name}" in plugins.names("metric"):
+            return custom_statistic(f"val_{name}", labels, self.predictions.probability)
         if name in AUC_COLUMNS:
             return auc_statistic(labels, getattr(self.predictions, AUC_COLUMNS[name]))
         if name in CLASS_RATES:

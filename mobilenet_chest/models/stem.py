@@ -6,6 +6,8 @@ from typing import Literal
 
 from torch import nn
 
+from mobilenet_chest.errors import ConfigError
+
 
 def adapt_to_gray(backbone: nn.Module, stem: Literal["mean", "sum", "repeat"]) -> None:
     """Make the first convolution of ``backbone`` take one channel, in place.
@@ -14,10 +16,16 @@ def adapt_to_gray(backbone: nn.Module, stem: Literal["mean", "sum", "repeat"]) -
     to about a third of what the pretrained layers after it expect. ``sum`` gives exactly what the original stem gives
     for a gray image repeated three times. ``repeat`` changes nothing here:
     :class:`~mobilenet_chest.models.classifier.Classifier` repeats the image.
+
+    Raises:
+        ConfigError: The network begins with no such convolution.
     """
     if stem == "repeat":
         return
-    name, convolution = next((name, m) for name, m in backbone.named_modules() if isinstance(m, nn.Conv2d))
+    convolutions = [(name, m) for name, m in backbone.named_modules() if isinstance(m, nn.Conv2d)]
+    if not convolutions or convolutions[0][1].in_channels != 3:
+        raise ConfigError([f"model.stem: {stem} adapts a first convolution of three channels; set stem: repeat"])
+    name, convolution = convolutions[0]
     gray = type(convolution)(
         1,
         convolution.out_channels,

@@ -16,6 +16,7 @@ from mobilenet_chest.errors import ConfigError, MissingExtraError, WeightsError
 from mobilenet_chest.models import foreign
 from mobilenet_chest.models import weights as pretrained
 from mobilenet_chest.models.classifier import Backbone, Classifier
+from mobilenet_chest.models.custom import custom_backbone
 from mobilenet_chest.models.head import build_head, build_neck
 from mobilenet_chest.models.stem import adapt_to_gray
 
@@ -35,15 +36,17 @@ def build_model(config: ModelConfig, channels: int) -> Classifier:
         channels: Channels of the stored images; 3 keeps the ordinary stem.
 
     Raises:
-        ConfigError: The architecture has no residual branches for ``drop_path``.
+        ConfigError: The architecture has no residual branches for ``drop_path``; or it is a plugin's, and fails.
         WeightsError: The weights are missing or do not fit; they are never replaced by random ones.
         MissingExtraError: The model's package is not installed.
     """
     imagenet = config.weights == "imagenet"
     if config.name.startswith("timm:"):
         backbone = _timm(config.name.removeprefix("timm:"), imagenet, config.drop_path)
-    else:
+    elif config.name in BUILDERS:
         backbone = BUILDERS[config.name](imagenet, config.drop_path)
+    else:
+        backbone = custom_backbone(config.name, imagenet)
     if config.weights == "none":
         for module in backbone.module.modules():
             if isinstance(module, nn.BatchNorm2d):

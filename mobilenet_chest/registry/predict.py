@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,10 @@ from mobilenet_chest.data.importing.summary import counted, skipped_table
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.files import write_whole
+from mobilenet_chest.registry import digests
 from mobilenet_chest.registry.package import load_registered
+from mobilenet_chest.registry.sealed_rows import SealedRows
+from mobilenet_chest.tracking.store import connect
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +79,22 @@ def predict_files(
         raise DataError(f"--out {out}: the file's name must end in .csv or .parquet")
     if not out.absolute().parent.is_dir():
         raise DataError(f"--out {out}: there is no folder {out.absolute().parent}; make it first")
+    table, skipped = predict_source(model_uri, source, bits, file_column)
+    listed = out.with_name(out.stem + "-skipped.csv")
+    try:
+        write_whole(out, table.to_csv(index=False) if out.suffix == ".csv" else table.to_parquet(index=False))
+        if skipped:
+            write_whole(listed, skipped_table(skipped))
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"--out {out}: cannot be written ({reason}); choose another folder, or make room") from error
+    return Predicted(len(table), skipped, listed if skipped else None)
+
+
+def predict_source(
+    model_uri: str, source: Path, bits: int | None = None, file_column: str = "file"
+) -> tuple[pd.DataFrame, list[Skipped]]:
+    """Return the table that :func:`predict_files` writes, and the files that were skipped."""
     arrays, found = _arrays(source), None
     if arrays is None:
         found = sources.unlabelled(source, ColumnNames(file=file_column))
@@ -88,26 +107,54 @@ def predict_files(
     if found is not None:
         skipped += found.skipped
         arrays = _Pictures(found.entries, _with_bits(preparation, bits), bits, skipped).batches()
-    tables = []
+    client = connect()
+    sealed, tables = SealedRows(client, digests.find_version(client, model_uri)), []
     for places, images in arrays or ():
+        sealed.check(images)
         predicted = cast(pd.DataFrame, model.predict(_with_channels(images, channels)))
         origin = pd.DataFrame(places, columns=["source", "row"])
         tables.append(pd.concat([origin, predicted], axis=1))
     if not tables:
         raise DataError(f"{source}: no picture can be predicted; {skipped[0].name}: {skipped[0].reason}")
+    _warn_of(sealed)
     table = pd.concat(tables, ignore_index=True)
     if found is not None:  # those of unknown depth came last
         order = {entry.name: place for place, entry in enumerate(found.entries)}
         table = table.sort_values("source", key=lambda names: names.map(order), kind="stable", ignore_index=True)
-    listed = out.with_name(out.stem + "-skipped.csv")
-    try:
-        write_whole(out, table.to_csv(index=False) if out.suffix == ".csv" else table.to_parquet(index=False))
-        if skipped:
-            write_whole(listed, skipped_table(skipped))
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"--out {out}: cannot be written ({reason}); choose another folder, or make room") from error
-    return Predicted(len(table), skipped, listed if skipped else None)
+    return table, skipped
+
+
+def predict_array(model_uri: str, images: NDArray[Any]) -> pd.DataFrame:
+    """Predict images that are in memory.
+
+    Args:
+        model_uri: Registered model: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
+        images: uint8 (n, h, w) or (n, h, w, 3).
+
+    Returns:
+        ``probability``, ``label_name`` and ``label``, a row for each image.
+
+    Raises:
+        DataError: The array has another type or shape.
+        TrackingError: The model cannot be loaded.
+    """
+    checked = _checked(np.asarray(images), "images")
+    model, channels, _ = load_registered(model_uri)
+    client = connect()
+    sealed = SealedRows(client, digests.find_version(client, model_uri))
+    sealed.check(checked)
+    table = cast(pd.DataFrame, model.predict(_with_channels(checked, channels)))
+    _warn_of(sealed)
+    return table
+
+
+def _warn_of(sealed: SealedRows) -> None:
+    """Log how many of the images were rows of the sealed test split."""
+    if sealed.count:
+        logger.warning(
+            f"{sealed.count} of the images are rows of the sealed test split; this access is on record: "
+            "'mobilenet-chest ledger'"
+        )
 
 
 def _check_readable(picture: Path) -> None:
@@ -228,12 +275,21 @@ def _array(path: Path) -> NDArray[np.uint8]:
         images = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read as .npy ({error}); save it again with numpy.save") from error
+    return _checked(images, str(path))
+
+
+def _checked(images: NDArray[Any], source: str) -> NDArray[np.uint8]:
+    """Return images that are uint8 (n, h, w) or (n, h, w, 3).
+
+    Raises:
+        DataError: They are anything else; a float image in 0…1 must be scaled before it is cast.
+    """
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
         advice = ""
         if images.dtype.kind == "f":
             advice = '; if its values are 0 to 1, save (images * 255).round().astype("uint8") instead'
         raise DataError(
-            f"{path}: holds {images.dtype} {images.shape}; uint8 (n, h, w) or (n, h, w, 3) is needed{advice}"
+            f"{source}: holds {images.dtype} {images.shape}; uint8 (n, h, w) or (n, h, w, 3) is needed{advice}"
         )
     return np.asarray(images)
 

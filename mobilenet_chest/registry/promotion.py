@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from mobilenet_chest.config.formats import with_interval
+from mobilenet_chest.config.metrics import label
+from mobilenet_chest.display import html_table
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.registry.gates import GateResult
@@ -12,7 +15,7 @@ from mobilenet_chest.selection.ledger import Access
 from mobilenet_chest.tracking import tags
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Promotion:
     """The result of a promotion or rollback. The attributes are the keys of ``promote --json``.
 
@@ -39,6 +42,21 @@ class Promotion:
     openings: list[Access] = field(default_factory=list)
     intervals: dict[str, Interval] = field(default_factory=dict)
     gates: list[GateResult] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<{self._summary}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(label(name), with_interval(value, self.intervals.get(name))) for name, value in self.test.items()]
+        rows += [(f"gate {gate.gate}", "passed" if gate.passed else "failed") for gate in self.gates]
+        note = "; ".join(self.reasons)
+        return html_table(self._summary, ("", "value") if rows else (), rows, note)
+
+    @property
+    def _summary(self) -> str:
+        if not self.promoted:
+            return f"{self.name}: not promoted, run {self.run_id}"
+        return f"{self.alias} of {self.name} is version {self.version}, run {self.run_id}"
 
 
 def check_names(name: str, alias: str) -> None:

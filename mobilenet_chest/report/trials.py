@@ -41,10 +41,16 @@ def search(subject: Subject, study: Run) -> list[Element]:
         unknown = "The sweep has not finished. Its cost and the importance of its parameters are known at its end."
         return [*confirmation(subject, study), Paragraph(unknown, "missing")]
     return [
+        *findings(study),
         *confirmation(subject, study),
         Figures([cost(study, subject.trials), importances(subject, study)]),
         trials(subject.trials),
     ]
+
+
+def findings(study: Run) -> list[Element]:
+    """Return what the sweep has found out about its own search, a paragraph each; none of early versions."""
+    return [Paragraph(f"Note: {line}.") for line in study.data.tags.get(tags.FINDINGS, "").splitlines()]
 
 
 def cost(study: Run, board: pd.DataFrame) -> Table:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mlflow import MlflowClient
 
+from mobilenet_chest import plugins
 from mobilenet_chest.errors import UserError, nearest
 from mobilenet_chest.evaluation.metric_intervals import BY_FORMULA, metric_intervals, tta_gain
 from mobilenet_chest.evaluation.paired import (
@@ -43,14 +44,16 @@ def compare(
         baseline: Run or study to compare the others with; it becomes the first row.
         reported: Add the values of the source report.
         margin: Largest loss, in AUC and in accuracy, with which a row is still not inferior to the baseline.
-        metric: A further metric to give interval and difference of: one of :data:`COMPARED_METRICS`.
+        metric: A further metric to give interval and difference of: one of :data:`COMPARED_METRICS`, or of a plugin
+            at work in this process.
 
     Raises:
         TrackingError: A reference names no run, study or experiment.
         UserError: A margin without a baseline, or outside 0 to 1; or there is no such metric.
     """
-    if metric is not None and metric not in COMPARED_METRICS:
-        raise UserError(f"--metric {metric}{nearest(metric, COMPARED_METRICS)}; allowed: {', '.join(COMPARED_METRICS)}")
+    allowed = [*COMPARED_METRICS, *plugins.names("metric")]
+    if metric is not None and metric not in allowed:
+        raise UserError(f"--metric {metric}{nearest(metric, allowed)}; allowed: {', '.join(allowed)}")
     if margin is not None and not 0 < margin < 1:
         raise UserError(f"--margin {margin:g}: a share between 0 and 1, such as 0.01 for one point of AUC and accuracy")
     if margin is not None and baseline is None:

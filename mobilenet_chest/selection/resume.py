@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.selection.evaluate import check_same_rows
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
+from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point, run_config
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.run_owners import living_owner
 from mobilenet_chest.tracking.runs import full_id, get_run
@@ -43,6 +46,7 @@ def find_resume_point(run_id: str, config: Config) -> ResumePoint | None:
         )
     digest = run.data.tags.get(tags.CONFIG_DIGEST)
     if digest != config.digest():
+        _check_same_plugins(client, run, config)
         raise ConfigError(
             [
                 f"--resume {run_id}: made from another experiment (digest {digest}, this one has {config.digest()}); "
@@ -51,3 +55,21 @@ def find_resume_point(run_id: str, config: Config) -> ResumePoint | None:
         )
     check_same_rows(run, config)
     return resume_point(client, run)
+
+
+def _check_same_plugins(client: MlflowClient, run: Run, config: Config) -> None:
+    """Check that an experiment has the plugins that a run was made with.
+
+    Raises:
+        ConfigError: It has others.
+    """
+    made_with, named = run_config(client, run).plugins, {plugin.sha256 for plugin in config.plugins}
+    missing = [plugin for plugin in made_with if plugin.sha256 not in named]
+    if missing or len(made_with) != len(config.plugins):
+        what = (
+            f"with the plugin {missing[0].path.name} of sha256 {missing[0].sha256[:12]}" if missing
+            else "without these plugins" if not made_with else "with other plugins"
+        )  # fmt: skip
+        raise ConfigError(
+            [f"--resume {run.info.run_id}: made {what}, and never takes code from a run; name the same files again"]
+        )

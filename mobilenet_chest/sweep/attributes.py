@@ -49,3 +49,9 @@ STAGE1 = "stage1"
 
 FOLD_RUNS = "fold_runs"
 """Of a trial that is trained on folds: the runs of its folds."""
+
+EPOCHS = "epochs"
+"""Of a trial: the epochs of its current or last training, as :class:`~mobilenet_chest.sweep.epochs.Epochs`."""
+
+TRAININGS = "trainings"
+"""Of a trial: for each of its trainings, the best epoch, and epochs and best value of each stage."""

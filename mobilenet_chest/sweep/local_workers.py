@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
 import optuna
 from optuna.storages import RDBStorage
 
-from mobilenet_chest import interrupts, logs
+from mobilenet_chest import interrupts, logs, plugins
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import MobilenetChestError, WriteFailed
 from mobilenet_chest.sweep.claims import claim
@@ -27,6 +28,7 @@ from mobilenet_chest.sweep.pruner import build_pruner
 from mobilenet_chest.sweep.sampler import TrialSeededSampler
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.sweep.supervisor import Forecast, WorkerPool, only_failures
+from mobilenet_chest.sweep.worker_output import OutputRelay, write_to
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.store import wait_reachable
 
@@ -45,7 +47,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def _log_level() -> int:
-    return logging.getLogger(logs.LOGGER).getEffectiveLevel()
+    return logs.shown_level()
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def work(job: Job) -> None:
     import torch
 
     torch.set_num_threads(job.threads)
+    plugins.activate(job.config.plugins, named=True)  # who started the sweep has named them
     study = open_study(job.config, job.url)
     while (job.deadline is None or time.time() < job.deadline) and not only_failures(study, job.first_trial):
         wait_reachable(AWAY_SECONDS)
@@ -134,14 +137,17 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Forecast], on_deat
         WriteFailed: After one of them could not write; the others have ended theirs too.
     """
     context, pool = multiprocessing.get_context("spawn"), WorkerPool(workers, on_tick)
-    gpus, running = assign_gpus(job.config.device, workers), dict[int, BaseProcess]()
+    gpus, running, output = assign_gpus(job.config.device, workers), dict[int, BaseProcess](), OutputRelay()
 
     def start() -> None:
         place = min(set(range(workers)) - running.keys())
-        process = context.Process(target=_worker, args=(job,), name=f"worker-{place}")
+        pipe = output.pipe()
+        process = context.Process(target=_worker, args=(job, pipe), name=f"worker-{place}")
         # workers inherit it: a terminal's Ctrl-C reaches them too, and the driver ends them in order
         with _interrupts_ignored(), _visible(gpus[place]):
             process.start()
+        if pipe is not None:
+            pipe.close()  # the worker has the only end: when it ends, so do its lines
         running[place] = process
 
     try:
@@ -166,11 +172,7 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Forecast], on_deat
                 time.sleep(1.0)
     finally:
         _end([*running.values()])
-
-
-def cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        output.finish()
 
 
 def assign_gpus(device: str, workers: int) -> list[str | None]:
@@ -207,7 +209,8 @@ def work_until_terminated(job: Job) -> None:
     work(job)
 
 
-def _worker(job: Job) -> None:
+def _worker(job: Job, pipe: Connection | None = None) -> None:
+    write_to(pipe)
     try:
         work_until_terminated(job)
     except KeyboardInterrupt:

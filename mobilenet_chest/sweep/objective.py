@@ -14,6 +14,7 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.errors import OwnershipLost, SweepFailed, TrackingError, TrainingDiverged, WriteFailed
 from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.attempts import trial_name
 from mobilenet_chest.sweep.claims import FINISHED, fail_trial, ranked_trials, release, requeue
 from mobilenet_chest.sweep.lease import Lease
 from mobilenet_chest.sweep.locks import exclusive
@@ -60,7 +61,7 @@ def run_trial(
         try:
             _run(ClaimedTrial(config, study, url, trial, parent_run, lease), values)
         except (OwnershipLost, UpdateFinishedTrialError):
-            logger.warning("trial %d: revoked while this worker was stopped; another worker has it", trial.number)
+            logger.warning("%s: revoked while this worker was stopped; another worker has it", trial_name(study, trial))
     if attributes.CONFIRMS not in trial.user_attrs:  # in a confirmation the means decide, not single trials
         _remove_checkpoints(config, study)
 
@@ -72,7 +73,7 @@ def _run(claimed: ClaimedTrial, values: Values) -> None:
     try:
         with interrupts.translated():
             trial_config = with_values(config, values | split_fields(config, study, trial))
-            earlier = find_earlier_run(trial, trial_config)
+            earlier = find_earlier_run(study, trial, trial_config)
             tracker = open_tracker(claimed, earlier)
             metrics, result = train_trial(claimed, trial_config, tracker, earlier)
         trial.set_user_attr(attributes.STAGE1, {name: metrics[name] for name in StageCost().metrics()})
@@ -90,13 +91,13 @@ def _run(claimed: ClaimedTrial, values: Values) -> None:
     except (OwnershipLost, UpdateFinishedTrialError, SweepFailed):
         raise  # the trial is another worker's, or the study cannot be told
     except TrackingError as error:
-        logger.warning("trial %d is queued again: %s", trial.number, error)
+        logger.warning("%s is queued again: %s", trial_name(study, trial), error)
         with lease.held():
             release(study, claimed.url, trial, "its tracking store could not be used")
         return
     except Exception as error:  # whatever else it is belongs to this trial: it is recorded, and the sweep continues
         reason = without_password(f"{type(error).__name__}: {error}")
-        logger.warning("trial %d failed: %s", trial.number, reason)
+        logger.warning("%s failed: %s", trial_name(study, trial), reason)
         logger.warning("%s", without_password(traceback.format_exc()))
         trial.set_user_attr(attributes.REASON, reason[:REASON_LENGTH])
     with lease.held():

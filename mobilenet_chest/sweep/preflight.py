@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 from mobilenet_chest.config import Config, with_values
+from mobilenet_chest.data.warnings import log_data_warnings
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.sweep.claims import counts
@@ -13,6 +14,7 @@ from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.splits import check_split
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage
 from mobilenet_chest.sweep.stored_study import check_same_experiment, find_study
+from mobilenet_chest.sweep.summary import Kept, kept_trials
 from mobilenet_chest.tracking.locations import check_experiment
 from mobilenet_chest.tracking.store import check_reachable
 from mobilenet_chest.training.stages import Prepared, check_single_images, prepare
@@ -40,6 +42,7 @@ def check(config: Config, storage: str | None = None) -> Prepared:
     check_reachable()
     check_experiment(config.experiment)
     prepared = prepare(config)
+    log_data_warnings(config.data, prepared.data)
     check_split(config)
     _check_blocks(config, prepared.model.block_count)
     _check_single_images(config, prepared)
@@ -60,6 +63,12 @@ def remaining_trials(config: Config, storage: str | None = None) -> int:
     study = find_study(storage or DEFAULT, config.study_name)
     done = 0 if study is None else sum(map(counts, study.get_trials(deepcopy=False)))
     return max(0, total_trials(config) - done)
+
+
+def kept(config: Config, storage: str | None = None) -> Kept | None:
+    """Return what an interrupted sweep has kept; ``None`` if it had not begun."""
+    study = find_study(storage or DEFAULT, config.study_name)
+    return None if study is None else kept_trials(study)
 
 
 def remaining_confirmations(config: Config, storage: str | None = None) -> int:

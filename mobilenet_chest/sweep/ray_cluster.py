@@ -14,7 +14,7 @@ from typing import Any
 
 import mobilenet_chest
 from mobilenet_chest.errors import ClusterError
-from mobilenet_chest.sweep.local_workers import cores
+from mobilenet_chest.processor import cores
 from mobilenet_chest.tracking.database import backend, is_sqlite
 from mobilenet_chest.tracking.server import is_server
 from mobilenet_chest.tracking.store import masked, tracking_uri

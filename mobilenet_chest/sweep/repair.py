@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import TrialState
 
 from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.attempts import trial_name
 from mobilenet_chest.sweep.claims import counts, reap
 from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.locks import exclusive
@@ -56,7 +57,9 @@ def free_trials(study: optuna.Study, url: str, watch: WorkerWatch) -> list[str]:
     """End the trials of dead workers and queue their values again; return a line for each."""
     if not watch.look(study):
         return []
-    return [f"trial {number}: its worker is gone; ended" for number in reap(study, url, watch.alive)]
+    ended = reap(study, url, watch.alive)
+    trials = study.get_trials(deepcopy=False)
+    return [f"{trial_name(study, trials[number])}: its worker is gone; ended" for number in ended]
 
 
 def repair(storage: str | None = None) -> list[str]:

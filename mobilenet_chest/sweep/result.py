@@ -7,18 +7,25 @@ from dataclasses import dataclass, field, replace
 import optuna
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.config.formats import number, with_interval
+from mobilenet_chest.config.metrics import Direction, as_score
+from mobilenet_chest.display import html_table
 from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.claims import best_trial, counted_trials
 from mobilenet_chest.sweep.confirm import Confirmation, find_confirmation, missing_trainings
+from mobilenet_chest.sweep.findings import Finding, find_findings
 from mobilenet_chest.sweep.leaderboard import front, importances, stage1_totals
 from mobilenet_chest.sweep.preflight import total_trials
 from mobilenet_chest.sweep.summary import TrialSummary, summarize
 from mobilenet_chest.sweep.supervisor import only_failures
 from mobilenet_chest.sweep.ties import Ties, find_ties
 
+SHOWN_TRIALS = 10
+"""Trials that a notebook shows of a result."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class SweepResult:
     """The result of a sweep.
 
@@ -34,6 +41,9 @@ class SweepResult:
         stage1: ``stage1_epochs_trained``, ``stage1_epochs_reused`` and ``saved_seconds`` of all trials together.
         confirmed: The leaders' results on fresh seeds, with ``study.confirm``.
         ties: Intervals of the trials' values, and the trials indistinguishable from the best.
+        findings: What the trials say about the search itself.
+        metric: The study's metric.
+        direction: In which direction it gets better.
     """
 
     study: str
@@ -47,6 +57,37 @@ class SweepResult:
     stage1: dict[str, float]
     confirmed: Confirmation | None = None
     ties: Ties = field(default_factory=lambda: Ties({}, []))
+    findings: list[Finding] = field(default_factory=list)
+    metric: str = "val_auc"
+    direction: Direction = "maximize"
+
+    def __repr__(self) -> str:
+        value = with_interval(self.best.value, self.ties.intervals.get(self.best.number))
+        state = "complete" if self.complete else "not complete"
+        return (
+            f"<study {self.study}: {len(self.trials)} trials, {state}, best trial {self.best.number}, "
+            f"{self.metric} {value}>"
+        )
+
+    def _repr_html_(self) -> str:
+        paths = list(dict.fromkeys(path for trial in self.trials for path in trial.params))
+        order = {"COMPLETE": 0, "PRUNED": 1}
+        ranked = sorted(
+            self.trials,
+            key=lambda trial: (order.get(trial.state, 2), -as_score(trial.value or 0.0, self.direction), trial.number),
+        )
+        rows = [
+            (
+                trial.number,
+                trial.state.lower(),
+                with_interval(trial.value, self.ties.intervals.get(trial.number)),
+                "best" if trial.number == self.best.number else "tied" if trial.number in self.ties.tied else "",
+                *(number(trial.params.get(path)) for path in paths),
+            )
+            for trial in ranked[:SHOWN_TRIALS]
+        ]
+        title = f"study {self.study}: {len(self.trials)} trials{'' if self.complete else ', not complete'}"
+        return html_table(title, ("trial", "state", self.metric, "", *paths), rows, "In brackets: 95% intervals.")
 
 
 def build_result(config: Config, study: optuna.Study, parent_run: str, new_trials: int) -> SweepResult:
@@ -74,18 +115,23 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
         cause = f"the last failure: {reasons[-1]}" if reasons else "no trial was begun"
         what = "its first trials all failed" if only_failures(study) else "no trial was completed"
         raise SweepFailed(f"study '{config.study_name}': {what}; {cause}")
-    trials = [summarize(trial) for trial in counted]
+    all_trials = study.get_trials(deepcopy=False)
+    trials = [summarize(trial, all_trials) for trial in counted]
+    ties = find_ties(config.study.metric, trials, summarize(best, all_trials), parent_run)
     return SweepResult(
         study=config.study_name,
         run_id=parent_run,
         trials=trials,
-        best=summarize(best),
+        best=summarize(best, all_trials),
         front=front(study),
         importances=importances(study),
         complete=len(counted) >= total_trials(config),
         new_trials=new_trials,
         stage1=stage1_totals(study),
-        ties=find_ties(config.study.metric, trials, summarize(best), parent_run),
+        ties=ties,
+        findings=find_findings(config, counted, ties.tied),
+        metric=config.study.metric,
+        direction=config.study.direction,
     )
 
 

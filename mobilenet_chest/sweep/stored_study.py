@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 
 from mobilenet_chest.config import Config, flatten
-from mobilenet_chest.config.schema import CHEST
+from mobilenet_chest.config.data import CHEST
 from mobilenet_chest.errors import StudyError
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.dashboard import name_metrics
@@ -88,6 +88,7 @@ def _definition(config: Config) -> dict[str, Any]:
     for key in ("name", "trials", "max_retries", "lease_seconds", "confirm"):
         del fields["study"][key]
     del fields["data"]["root"], fields["data"]["name"]
+    fields["plugins"] = [plugin["sha256"] for plugin in fields["plugins"]]
     # a file without a data set's name was ChestMNIST's before others could be read
     fields["data"]["dataset"] = fields["data"]["dataset"] or CHEST
     # the trial sets a searched field: what the file says of it besides does not matter

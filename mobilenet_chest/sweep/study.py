@@ -12,12 +12,13 @@ from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.processor import free_threads
 from mobilenet_chest.sweep import attributes, study_page
 from mobilenet_chest.sweep.claims import counted_trials
 from mobilenet_chest.sweep.confirm import confirm
 from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.live_note import LiveNote
-from mobilenet_chest.sweep.local_workers import Job, Launcher, cores, run_workers
+from mobilenet_chest.sweep.local_workers import Job, Launcher, run_workers
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.preflight import check, total_trials
 from mobilenet_chest.sweep.repair import free_trials, reconcile
@@ -27,6 +28,7 @@ from mobilenet_chest.sweep.storage import DEFAULT
 from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.sweep.summary import SweepStatus, status
 from mobilenet_chest.sweep.supervisor import Forecast, forecast
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.study_run import open_study_run, study_run_exists
@@ -133,7 +135,7 @@ class _Runner:
         self.studies.append(study)
         watch = self.watches.setdefault(study.study_name, WorkerWatch())
         done, begun = len(counted_trials(study)), time.time()
-        threads, first_trial = max(1, cores() // self.workers), len(study.trials)
+        threads, first_trial = free_threads(self.workers), len(study.trials)
         job = Job(config, self.url, self.parent_run, self.deadline, threads, first_trial)
 
         def on_tick() -> Forecast:
@@ -200,6 +202,7 @@ def _report_trials(config: Config, study: optuna.Study, url: str, parent: Mlflow
         result = build_result(config, study, parent.run_id, new_trials=len(counted_trials(study)) - before)
         if study.user_attrs.get(attributes.REPORTED_TRIALS) != len(result.trials):
             study_page.log_trials(config, study, parent, result.importances, result.ties)
+            parent.log_tags({tags.FINDINGS: "\n".join(map(str, result.findings))})
             study.set_user_attr(attributes.REPORTED_TRIALS, len(result.trials))
             study.set_user_attr(attributes.CONFIRMED, None)
     return result

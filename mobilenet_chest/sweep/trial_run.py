@@ -5,16 +5,22 @@ from __future__ import annotations
 import logging
 import multiprocessing
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import optuna
-from optuna.trial import Trial
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, Trial
 
-from mobilenet_chest.config import EPOCH_METRICS, Config
+from mobilenet_chest.config import Config
+from mobilenet_chest.config.metrics import is_epoch_metric
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.sweep import attributes, folds
+from mobilenet_chest.sweep.attempts import attempt_of, trial_name
+from mobilenet_chest.sweep.claims import counted_trials
+from mobilenet_chest.sweep.epochs import EpochReporter
 from mobilenet_chest.sweep.lease import Lease
 from mobilenet_chest.sweep.trial_note import about_trial
 from mobilenet_chest.tracking import tags
@@ -35,6 +41,9 @@ logger = logging.getLogger(__name__)
 
 LATENCY = "latency_1_ms"
 """Objective: milliseconds that the network takes for one image."""
+
+RUN_DIGITS = 8
+"""Digits of a run's id that a line shows; commands take them for the run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +67,7 @@ class ClaimedTrial:
     lease: Lease
 
 
-def find_earlier_run(trial: Trial, config: Config) -> Run | None:
+def find_earlier_run(study: optuna.Study, trial: Trial, config: Config) -> Run | None:
     """Return the run of the interrupted trial with the same values, if it can be resumed."""
     run_id = trial.user_attrs.get(attributes.RUN_ID)
     if run_id is None:
@@ -67,11 +76,11 @@ def find_earlier_run(trial: Trial, config: Config) -> Run | None:
     with store_required():
         run = client.get_run(run_id) if run_exists(client, run_id) else None
     if run is None:
-        logger.warning("trial %d restarts: run %s does not exist any more", trial.number, run_id)
+        logger.warning("%s restarts: run %s does not exist any more", trial_name(study, trial), run_id)
         return None
     digests = {tags.CONFIG_DIGEST: config.digest(), tags.DATA_DIGEST: load_train_val(config.data).digest}
     if any(run.data.tags.get(name) != digest for name, digest in digests.items()):
-        logger.warning("trial %d restarts: run %s was made from other settings or rows", trial.number, run_id)
+        logger.warning("%s restarts: run %s was made from other settings or rows", trial_name(study, trial), run_id)
         return None
     return run
 
@@ -124,17 +133,13 @@ def _train_once(
     study, trial = claimed.config.study, claimed.trial
     decisive = _phase_ends(trial_config) if study.budget == "phase" else None
     # what is known only at the end, and several objectives, cannot be pruned by epoch
-    reports_epochs = study.metric in EPOCH_METRICS and not study.also
+    reports_epochs = is_epoch_metric(study.metric) and not study.also
 
     def report(epoch: int, record: Record) -> bool:
         if not reports_epochs or (decisive is not None and epoch not in decisive):
             return False
         trial.report(record[study.metric], epoch)
         return True
-
-    def after_epoch(epoch: int, record: Record) -> bool:
-        _check_driver()
-        return report(epoch, record) and trial.should_prune()
 
     resume = None
     if earlier is not None and (resume := resume_point(connect(), earlier)) is not None:
@@ -143,7 +148,9 @@ def _train_once(
             # all that was reported then, and the last epoch, which may have been saved but not reported any more
             if epoch in reported or epoch == resume.progress.epoch:
                 report(epoch, record)
-    metrics, result = _train(trial_config, tracker, after_epoch, resume)
+    metrics, result = _train(
+        claimed, trial_config, tracker, lambda epoch, record: report(epoch, record) and trial.should_prune(), resume
+    )
     return metrics, result.status
 
 
@@ -169,7 +176,7 @@ def _train_on_folds(
     def train_fold(
         fold_config: Config, tracker: MlflowTracker, resume: ResumePoint | None
     ) -> tuple[dict[str, float], Predictions]:
-        metrics, result = _train(fold_config, tracker, lambda epoch, record: _check_driver(), resume)
+        metrics, result = _train(claimed, fold_config, tracker, lambda epoch, record: False, resume)
         return metrics, result.predictions
 
     def report(done: int, means: dict[str, float]) -> bool:
@@ -185,17 +192,47 @@ def _train_on_folds(
 
 
 def _train(
+    claimed: ClaimedTrial,
     config: Config,
     tracker: MlflowTracker,
-    on_epoch: Callable[[int, Record], bool | None],
+    prune: Callable[[int, Record], bool],
     resume: ResumePoint | None,
 ) -> tuple[dict[str, float], RunResult]:
-    result = train(config, tracker, on_epoch, resume=resume)
+    """Train once, writing the epochs into the study; return the final metrics and the result."""
+    if resume is not None:
+        _log_resume(claimed, config, resume)
+    history = resume.progress.history if resume else ()
+    epochs = EpochReporter(config, claimed.trial, history, folds=claimed.config.study.trainings)
+
+    def after_epoch(epoch: int, record: Record) -> bool:
+        epochs.add(epoch, record)
+        _check_driver()
+        return prune(epoch, record)
+
+    try:
+        result = train(config, tracker, after_epoch, resume=resume)
+    except KeyboardInterrupt:
+        with suppress(UpdateFinishedTrialError):  # the trial was revoked: it is another worker's
+            epochs.write()  # what is told of the interrupt names the last epoch
+        raise
+    epochs.finish(result.history)
     metrics = dict(result.metrics)
     if LATENCY in config.study.also:
         metrics[LATENCY] = latency(result.model, load_train_val(config.data).val.images[:1])
         tracker.log_metrics({LATENCY: metrics[LATENCY]}, step=0)
     return metrics, result
+
+
+def _log_resume(claimed: ClaimedTrial, config: Config, resume: ResumePoint) -> None:
+    finished, trial = len(counted_trials(claimed.study)), claimed.trial
+    first = attempt_of(trial, claimed.study.get_trials(deepcopy=False)).trial
+    total = config.stage1.epochs + config.stage2.epochs
+    fold = f" in fold {config.data.fold}" if claimed.config.study.trainings > 1 else ""
+    logger.info(
+        "resumed trial %d%s at epoch %d of %d (of run %s), %d of %d trials finished", first, fold,
+        resume.progress.epoch, total, str(trial.user_attrs[attributes.RUN_ID])[:RUN_DIGITS], finished,
+        claimed.config.study.trials,
+    )  # fmt: skip
 
 
 def _check_driver() -> None:
@@ -209,6 +246,10 @@ def _reuse_run(claimed: ClaimedTrial, tracker: MlflowTracker, earlier: Run) -> t
     """Return the results of a run whose worker was killed when all was logged, but before it told the study."""
     for epoch, value in _earlier_reports(claimed).items():
         claimed.trial.report(value, epoch)
+    told = _earlier_trial(claimed).user_attrs
+    for attribute in (attributes.EPOCHS, attributes.TRAININGS):
+        if attribute in told:
+            claimed.trial.set_user_attr(attribute, told[attribute])
     tracker.take_over()
     remove_last(tracker)
     tracker.end(Status.FINISHED)
@@ -217,9 +258,13 @@ def _reuse_run(claimed: ClaimedTrial, tracker: MlflowTracker, earlier: Run) -> t
 
 def _earlier_reports(claimed: ClaimedTrial) -> dict[int, float]:
     """Return what the interrupted trial with the same values has reported, by epoch."""
-    earlier = claimed.study.get_trials(deepcopy=False)[claimed.trial.user_attrs[attributes.RETRY_OF]]
-    reports: dict[int, float] = earlier.intermediate_values
+    reports: dict[int, float] = _earlier_trial(claimed).intermediate_values
     return reports
+
+
+def _earlier_trial(claimed: ClaimedTrial) -> FrozenTrial:
+    earlier: FrozenTrial = claimed.study.get_trials(deepcopy=False)[claimed.trial.user_attrs[attributes.RETRY_OF]]
+    return earlier
 
 
 def _phase_ends(config: Config) -> set[int]:

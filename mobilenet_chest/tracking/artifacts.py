@@ -14,7 +14,8 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
 from torch import Tensor, nn
 
-from mobilenet_chest.config import Config, load, parse
+from mobilenet_chest import plugins
+from mobilenet_chest.config import Config, load_stored, parse
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, DataError, TrackingError, WriteFailed
 from mobilenet_chest.models.classifier import Classifier, Ensemble
@@ -123,7 +124,7 @@ def run_config(client: MlflowClient, run: Run) -> Config:
     """
     with artifact(client, run, "config.yaml") as path:
         try:
-            return load(path)
+            return load_stored(path)
         except ConfigError as error:
             raise TrackingError(f"run {run.info.run_id}: its config.yaml no longer fits the schema: {error}") from error
 
@@ -156,6 +157,7 @@ def ensemble_of_members(members: Sequence[Mapping[str, Any]], channels: int) -> 
 
 def _with_weights(config: Config, state: Mapping[str, Tensor], channels: int) -> Classifier:
     # no pretrained weights: every one would be replaced
-    model = build_model(config.model.model_copy(update={"weights": "none"}), channels)
+    with plugins.using(config.plugins):
+        model = build_model(config.model.model_copy(update={"weights": "none"}), channels)
     model.load_state_dict(state)
     return model.eval()

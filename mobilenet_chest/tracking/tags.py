@@ -41,6 +41,9 @@ BEST_TRIAL = "best_trial"
 BEST_RUN = "best_run"
 """Of a study's run: run id of its best trial."""
 
+FINDINGS = "findings"
+"""Of a study's run: what its trials say about the search itself, and the change to try; a line each."""
+
 CONFIRMED_RUN = "confirmed_run"
 """Of a study's run: the run that its confirmation has chosen; empty or absent while there is none."""
 

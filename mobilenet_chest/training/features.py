@@ -18,7 +18,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from mobilenet_chest import cache
+from mobilenet_chest import cache, plugins
 from mobilenet_chest.config import AugmentConfig
 from mobilenet_chest.data.augment import Draws, apply, endless, views
 from mobilenet_chest.data.dataset import Split, TrainVal, resize
@@ -130,6 +130,7 @@ def _outputs(
     """Return the outputs of the frozen blocks, (views · n, …) on the CPU, memory-mapped from the cache."""
     parts = {
         "architecture": model.architecture,
+        "plugin": getattr(plugins.owner("model", model.architecture), "sha256", None),
         "gray_repeated": model.repeat,
         "frozen": state_digest(model.frozen_state()),
         "blocks": model.frozen,

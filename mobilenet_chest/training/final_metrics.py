@@ -35,7 +35,8 @@ def evaluate_best(config: Config, prepared: Prepared, progress: Progress) -> Eva
     best = progress.overall_best(config.evaluation.metric)
     prepared.model.load_state_dict(best.model)
     predictions = predict(prepared.model, prepared.data.val, prepared.device)
-    metrics = selection_metrics(predictions, config.evaluation, config.seed)
+    required = (config.evaluation.metric, config.study.metric)
+    metrics = selection_metrics(predictions, config.evaluation, config.seed, required)
     metrics |= _crossfit_metrics(config, progress, best.epoch, predictions)
     parameters, parameters_stage1 = parameter_counts(prepared.model)
     metrics |= {

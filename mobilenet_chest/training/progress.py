@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from mobilenet_chest.config.metrics import as_score, best_direction
@@ -65,6 +67,7 @@ class Progress:
         previous_best: Best epoch of the stage before.
         resume: State of model, optimiser, schedule, scaler and random generators at the end of ``epoch``.
         elapsed: Seconds spent in epochs.
+        threads: Of the CPU that computed them; 0 before the first epoch, and in older checkpoints.
         stage1: What stage 1 cost, once it is over.
     """
 
@@ -79,6 +82,7 @@ class Progress:
     previous_best: BestEpoch | None = None
     resume: dict[str, Any] = field(default_factory=dict)
     elapsed: float = 0.0
+    threads: int = 0
     stage1: StageCost = StageCost()
 
     @classmethod
@@ -96,6 +100,17 @@ class Progress:
             epoch, value, model = self.previous_best
             state["previous_best"] = {"best_epoch": epoch, "best_value": value, "best_model": model}
         return state
+
+    @contextmanager
+    def same_threads(self) -> Iterator[None]:
+        """Compute with as many threads as this training began with: other numbers sum in another order."""
+        before = torch.get_num_threads()
+        self.threads = self.threads or before
+        torch.set_num_threads(self.threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     def update(self, **fields: Any) -> None:
         """Set some fields in one step: an interrupt between two of them would leave a state that never was."""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mobilenet_chest import cache
+from mobilenet_chest import cache, plugins
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.errors import ConfigError
@@ -28,6 +28,7 @@ from mobilenet_chest.training.loop import fit
 from mobilenet_chest.training.losses import Teacher, build_loss
 from mobilenet_chest.training.memory import keep_freed_memory
 from mobilenet_chest.training.optim import Group, build_optimizer, layer_groups, pick_device, pick_precision
+from mobilenet_chest.training.plugin_check import check_plugins
 from mobilenet_chest.training.predict import predict_logits
 from mobilenet_chest.training.progress import Progress, StageCost
 
@@ -73,10 +74,12 @@ def prepare(config: Config, teacher_logits: Tensor | None = None) -> Prepared:
         UserError: Data, weights, device or precision are missing, or the model has fewer blocks than are asked for.
         ValueError: There are more or fewer teacher logits than training rows.
     """
+    plugins.activate(config.plugins)
     device = pick_device(config.device)
     precision = pick_precision(config.optimizer, device)
     build_optimizer([{"params": [torch.zeros(1)]}], config.optimizer, lr=1.0)  # shows now if its package is missing
     data = load_train_val(config.data)
+    check_plugins(config, data)
     torch.manual_seed(config.seed)
     model = build_model(config.model, data.channels)
     if config.stage2.unfreeze_from[0] >= model.block_count:
@@ -237,11 +240,11 @@ def build_setup(config: Config, prepared: Prepared, size: int, groups: Sequence[
     inputs = prepare_inputs(prepared.model, data, config.augment, size, device, prepared.precision)
     if inputs.why is not None:
         _log_once(f"the frozen blocks are computed in every epoch: {inputs.why}")
-    val_labels = data.val.labels.numpy()
+    val_labels, required = data.val.labels.numpy(), (config.evaluation.metric, config.study.metric)
 
     def validate(model: nn.Module) -> Validation:
         logits = predict_logits(model, inputs.val, block=inputs.block).cpu()
-        return Validation(epoch_metrics(val_labels, logits.double().numpy()), logits)
+        return Validation(epoch_metrics(val_labels, logits.double().numpy(), required), logits)
 
     return StageSetup(
         inputs=inputs,
@@ -265,6 +268,7 @@ def _stage1_parts(config: Config, prepared: Prepared) -> dict[str, Any]:
     return {
         "fields": config.model_dump(mode="json", include={"seed", "model", "augment", "loss", "optimizer", "stage1"}),
         "metric": config.evaluation.metric,
+        "plugins": [plugin.sha256 for plugin in config.plugins],
         "sampling": config.data.sampling,
         "teacher": None if prepared.teacher is None else state_digest({"logits": prepared.teacher.logits}),
         "image_size": config.data.image_size,

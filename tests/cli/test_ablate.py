@@ -26,8 +26,9 @@ def rows(text: str) -> list[list[str]]:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> list[AblationRow]:
-    """What the trainings are said to give."""
+    """What the trainings are said to give, in a wide terminal."""
     given = [BASELINE]
+    monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setattr(module.ablation, "ablate", lambda *arguments: given)
     return given
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 import keyword
+import re
 import resource
+import shlex
 from importlib import import_module
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from helpers.commands import ROOT, run, start
 
 import mobilenet_chest
 from mobilenet_chest.cli import app, cache, data
+from mobilenet_chest.cli.lazy import load_command
 
 HEAVY = ["torch", "mlflow", "optuna", "pandas"]
 GROUPS = {"": app.COMMANDS, "data": data.COMMANDS, "cache": cache.COMMANDS}
@@ -32,7 +35,8 @@ def test_a_summary_is_the_first_line_of_the_help(command: str) -> None:
 
 def test_every_file_of_a_command_is_listed() -> None:
     folder = Path(mobilenet_chest.__file__).parent / "cli"
-    shared = {"__init__", "app", "dry_run", "encoding", "errors", "format", "lazy", "live", "logged_report", "options"}
+    shared = {"__init__", "app", "dry_run", "encoding", "errors", "format", "lazy", "leaderboard", "live", "options"}
+    shared |= {"logged_report", "program", "progress_view", "tables", "typed"}
     files = {path.stem for path in folder.glob("*.py")} - shared
     packages = {path.parent.name for path in folder.glob("*/__init__.py")}
     assert files | packages == set(app.COMMANDS)
@@ -42,8 +46,25 @@ def test_every_file_of_a_command_is_listed() -> None:
 
 
 def test_the_app_lists_its_commands_in_order() -> None:
-    lines = run("--help").stdout.partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "] == list(app.COMMANDS)
+    text = run("--help").stdout.partition("Run:\n")[2]
+    assert [line.split()[0] for line in text.splitlines() if re.match(r"  \S", line)] == list(app.COMMANDS)
+    assert list(app.COMMANDS)[:6] == ["sweep", "train", "compare", "report", "promote", "predict"]
+    headings = re.findall(r"^(\w+):$", text, re.MULTILINE)
+    assert ["Run", *headings] == list(app.SECTIONS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_an_example_that_can_be_typed(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    if command in ("data", "cache"):
+        return
+    lines = [line.strip() for line in run(*command.split(), "--help").stdout.splitlines()]
+    (example,) = [line for line in lines if line.startswith("Example: ")]
+    words = shlex.split(example.removeprefix("Example: ").partition(" > ")[0])
+    start, typed = ["mobilenet-chest", *command.split()], words[len(command.split()) + 1 :]
+    assert words == [*start, *typed]
+    module = f"mobilenet_chest.cli.{command.replace(' ', '.')}"
+    load_command(module).make_context(command, typed)  # this parses, and runs nothing
 
 
 @pytest.mark.parametrize(("arguments", "nearest"), [(["swep"], "sweep"), (["data", "infos"], "info")])

@@ -20,6 +20,7 @@ OURS = Row(
 
 
 def test_a_row_for_each_model(folder: Path, written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.setattr(module, "train_all", lambda configs, ensembles, display: [OURS, REPORTED[0]])
     lines = [line for line in run("baselines", written()).stdout.splitlines() if line.startswith("│")]
     ours, reported = ([cell.strip() for cell in line.strip("│").split("│")] for line in lines)

@@ -54,8 +54,16 @@ def imported_by(*command: object, cwd: Path) -> list[str]:
     return names
 
 
-def printed(capsys: pytest.CaptureFixture[str], rows: list[Row], metric: str | None = None) -> list[str]:
-    print_comparison(rows, metric, as_json=False)
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every table in one part; ``test_tables.py`` has narrower ones."""
+    monkeypatch.setenv("COLUMNS", "300")
+
+
+def printed(
+    capsys: pytest.CaptureFixture[str], rows: list[Row], metric: str | None = None, wide: bool = False
+) -> list[str]:
+    print_comparison(rows, metric, as_json=False, wide=wide)
     return capsys.readouterr().out.splitlines()
 
 
@@ -66,23 +74,40 @@ def cells(line: str) -> list[str]:
 def test_figures_stand_with_their_intervals_and_ties_are_marked(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, [BASE, OTHER])
     heading, first, second = (cells(lines[index]) for index in (1, 3, 4))
-    shown = dict(zip(heading, first, strict=True))
-    assert (shown["val AUC"], shown["val accuracy"], shown["run"]) == ("0.96 (0.931–0.978)", "0.9", "a" * 32)
-    assert (first[-2], second[-2]) == ("best", "tied")
+    assert heading == ["name", "model", "val AUC", "", "run"]
+    assert first == ["ours", "resnet50", "0.96 (0.931–0.978)", "best", "a" * 8]
+    assert second == ["other", "mobilenet_v2", "0.95 (0.919–0.971)", "tied", "b" * 8]
     assert [text.partition(":")[0] for text in lines[6:8]] == ["in brackets", "tied"]
 
 
+def test_all_columns_are_shown_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, [BASE, OTHER, REPORTED[0]], wide=True)
+    heading, first, _, reported = (cells(lines[index]) for index in (1, 3, 4, 5))
+    shown = dict(zip(heading, first, strict=True))
+    assert (shown["val AUC"], shown["val accuracy"], shown["run"]) == ("0.96 (0.931–0.978)", "0.9", "a" * 8)
+    assert (shown["kind"], shown["parameters"], shown["training"]) == ("run", "25,000,000", "60 s")
+    assert dict(zip(heading, reported, strict=True))["kind"] == "reported, not reproduced"
+
+
+def test_reported_results_are_marked_and_have_their_accuracies(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, [BASE, REPORTED[0]])
+    heading, first, reported = (cells(lines[index]) for index in (1, 3, 4))
+    assert heading == ["name", "val AUC", "val accuracy", "TTA + threshold", "", "run"]
+    assert first[1:3] == ["0.96 (0.931–0.978)", "0.9"]
+    assert reported == [REPORTED[0].name, "", "0.7475", "", "reported, not reproduced", ""]
+
+
 def test_differences_stand_in_a_table_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = printed(capsys, [BASE, OTHER, ELSEWHERE, *REPORTED])
-    (title,) = [index for index, text in enumerate(lines) if text.strip() == f"against ours, run {'a' * 32}"]
+    lines = printed(capsys, [BASE, OTHER, ELSEWHERE, *REPORTED], wide=True)
+    (title,) = [index for index, text in enumerate(lines) if text == f"against ours, run {'a' * 8}"]
     table = [cells(lines[index]) for index in (title + 2, title + 4, title + 5)]
     assert table == [
-        ["name", "Δ AUC", "p", "", "Δ cross-fitted", "p", "", "speed ratio", "run"],
-        ["other", "−0.0100 (−0.0212 to +0.0034)", "0.25", "not inferior within 0.02", "", "", "", "2", "b" * 32],
-        ["elsewhere", "", "", "", "", "", "", "0.5", "c" * 32],
+        ["name", "run", "Δ AUC", "p", "", "Δ cross-fitted", "p", "", "speed ratio"],
+        ["other", "b" * 8, "−0.0100 (−0.0212 to +0.0034)", "0.25", "not inferior within 0.02", "", "", "", "2"],
+        ["elsewhere", "c" * 8, "", "", "", "", "", "", "0.5"],
     ]
     assert lines[-1] == (
-        f"elsewhere, run {'c' * 32}, is not compared: scored on other images than the baseline: 4567, not 0123"
+        f"elsewhere, run {'c' * 8}, is not compared: scored on other images than the baseline: 4567, not 0123"
     )
 
 
@@ -94,18 +119,18 @@ def test_a_metric_that_was_asked_for_has_columns_of_its_own(capsys: pytest.Captu
         intervals=OTHER.intervals | {"val_brier": Interval(0.09, 0.0712, 0.1149), "tta_gain": Interval(0, -0.01, 0.02)},
         differences=OTHER.differences | {"val_brier": drawn},
     )
-    lines = printed(capsys, [BASE, other], "val_brier")
+    lines = printed(capsys, [BASE, other], "val_brier", wide=True)
     shown = dict(zip(cells(lines[1]), cells(lines[4]), strict=True))
     assert (shown["val_brier"], shown["TTA gain"]) == ("0.09 (0.071–0.115)", "0.005 (-0.010 to 0.020)")
     (title,) = [index for index, text in enumerate(lines) if text.strip().startswith("against ours")]
-    assert cells(lines[title + 2])[:7] == ["name", "Δ val_brier", "p", "", "Δ AUC", "p", ""]
-    assert cells(lines[title + 4])[1:4] == ["+0.0200 (+0.0051 to +0.0349)", "0.008", "worse"]
+    assert cells(lines[title + 2])[:8] == ["name", "run", "Δ val_brier", "p", "", "Δ AUC", "p", ""]
+    assert cells(lines[title + 4])[2:5] == ["+0.0200 (+0.0051 to +0.0349)", "0.008", "worse"]
 
 
 def test_unequal_choices_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     said = "chosen from 50 trials, the baseline from 1 trial: its metrics are optimistic"
     lines = printed(capsys, [BASE, replace(OTHER, selection=said)])
-    assert lines[-1] == f"other, run {'b' * 32}: {said}"
+    assert lines[-1] == f"other, run {'b' * 8}: {said}"
 
 
 def test_json_has_everything(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,7 +159,7 @@ def test_runs_against_one_of_them(tracking: Path, phantom_config: Callable[..., 
         assert difference["low"] <= difference["value"] <= difference["high"]
         assert difference["value"] == pytest.approx(rows[1]["metrics"][metric] - rows[0]["metrics"][metric], abs=1e-12)
         assert difference["not_inferior"] is (difference["verdict"] == "not inferior")
-    assert f"against seed 1, run {runs[0]}" in run("compare", "--baseline", str(runs[0])).stdout
+    assert f"against seed 1, run {str(runs[0])[:8]}" in run("compare", "--baseline", str(runs[0])).stdout
     assert imported_by("compare", "--baseline", runs[0], cwd=tracking) == []
 
 

@@ -20,7 +20,7 @@ def test_the_next_command_compares_with_the_teacher(
     monkeypatch.setattr(module, "train_student", lambda config, teacher, display: student)
     lines = run("distill", written(), "--teacher", "my-study").stdout.splitlines()
     assert "my-study: val_auc 0.9100" in lines[0]
-    assert lines[1].endswith(f"mobilenet-chest compare {'s' * 32} --baseline {'t' * 32}")
+    assert lines[1].endswith(f"mobilenet-chest compare {'s' * 8} --baseline {'t' * 8}")
     assert json.loads(run("distill", written(), "--teacher", "my-study", "--json").stdout) == {
         "run_id": "s" * 32,
         "teacher": "t" * 32,

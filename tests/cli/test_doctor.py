@@ -106,7 +106,12 @@ def test_caches_are_listed_and_never_needed(tracking: Path, home: Path) -> None:
 
 def test_a_machine_without_gpu_shows_its_threads(tracking: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert checks()["device"] == Check("device", True, f"CPU, {torch.get_num_threads()} threads")
+    monkeypatch.setattr(doctor, "cores", lambda: 4)
+    monkeypatch.setattr(doctor, "busy_cores", lambda: 1.25)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert checks()["device"] == Check("device", True, "CPU")
+    detail = "4 cores, others keep 1.2 of them busy; a training computes with 3 (OMP_NUM_THREADS=3)"
+    assert checks()["processor"] == Check("processor", True, detail)
 
 
 def test_gpus_are_named(tracking: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,12 @@ def test_a_dry_run_writes_nothing(folder: Path, written: Write, command: str) ->
     assert contents(folder) == {}
 
 
+def test_a_dry_run_says_that_one_metric_chooses_epochs_and_another_ranks(folder: Path, written: Write) -> None:
+    for metric, said in (("val_accuracy", True), ("val_auc", False)):
+        lines = run("sweep", written(), f"evaluation.metric={metric}", "--dry-run").stdout.splitlines()
+        assert any(line.startswith("note: evaluation.metric val_accuracy") for line in lines) == said
+
+
 def test_a_dry_run_counts_what_a_confirmation_trains(folder: Path, written: Write) -> None:
     arguments = ("sweep", written(), "study.confirm={top: 3, seeds: 4}", "--dry-run")
     # of two trials, three cannot lead
@@ -40,3 +46,14 @@ def test_a_dry_run_counts_what_a_confirmation_trains(folder: Path, written: Writ
     lines = run(*arguments).stdout.splitlines()
     assert lines[-1].endswith(": 8 (up to 3 trials, 4 new seeds each)")
     assert contents(folder) == {}
+
+
+@pytest.mark.parametrize("command", ["train", "sweep"])
+def test_a_dry_run_warns_of_doubtful_data(folder: Path, written: Write, chest_file: Path, command: str) -> None:
+    fields = (f"data.path={chest_file}", "data.source_size=128")
+    result = run(command, written(), *fields, "--dry-run", "--json")
+    assert result.exit_code == 0, result.output
+    (line,) = json.loads(result.stdout)["warnings"]
+    assert "32 by 32" in line
+    assert line in result.stderr.splitlines()
+    assert json.loads(run(command, written(), "--dry-run", "--json").stdout)["warnings"] == []

@@ -13,7 +13,7 @@ import typer
 from helpers.commands import Write, assert_refused, run
 
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.errors import DataError, MobilenetChestError, PromotionRefused
+from mobilenet_chest.errors import DataError, MobilenetChestError, PromotionRefused, SealedError
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,7 @@ from mobilenet_chest.errors import DataError, MobilenetChestError, PromotionRefu
         (MobilenetChestError("lost"), 1),
         (DataError("wrong"), 2),
         (PromotionRefused(["worse"]), 3),
+        (SealedError("opened before"), 3),
         (KeyboardInterrupt(), 130),
     ],
 )

@@ -32,16 +32,17 @@ def cells(line: str) -> list[str]:
 def test_metrics_with_their_intervals(capsys: pytest.CaptureFixture[str]) -> None:
     print_evaluation(EVALUATION, None, as_json=False)
     heading, *lines = capsys.readouterr().out.splitlines()
-    assert heading.startswith(f"run {'a' * 32}, val: 34 images; ")
+    assert heading.startswith(f"run {'a' * 8}, val: 34 images; ")
     assert [line.split() for line in lines] == [["val_auc", "0.9500", "(0.9000–0.9900)"], ["threshold", "0.5000"]]
 
 
-def test_groups_have_a_row_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_groups_have_a_row_each(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     print_evaluation(replace(EVALUATION, groups=GROUPS), None, as_json=False)
     rows = [cells(line) for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
     assert rows == [
-        ["", "34", "20", "12", "", "0.800 (0.700–0.900)", "", "", ""],
-        ["view AP", "4", "3", "1", "", "", "", "", "1 image of class 1"],
+        ["", "34", "20", "12", "", "", "0.800 (0.700–0.900)", "", ""],
+        ["view AP", "4", "3", "1", "1 image of class 1", "", "", "", ""],
     ]
 
 

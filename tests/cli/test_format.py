@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from mobilenet_chest.cli.format import interval_ends, line, metric_lines, metrics_table, out, print_json, table
+from mobilenet_chest.cli.format import interval_ends, line, metric_lines, metrics_table, print_json
 from mobilenet_chest.evaluation.intervals import Interval
 
 METRICS = {"val_auc": 0.95, "train_seconds": 61.25}
@@ -34,11 +34,3 @@ def test_metrics_have_their_intervals(capsys: pytest.CaptureFixture[str]) -> Non
     metrics_table("run 1", METRICS, INTERVALS)
     assert "0.95 (0.912–0.979)" in capsys.readouterr().out
     assert interval_ends(INTERVALS) == {"val_auc": [0.9123, 0.9788]}
-
-
-def test_a_run_id_is_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = table(["name", "value", "run"], left=["name", "run"], title="rows")
-    rows.add_row("x", "1", "a" * 32)
-    out.print(rows, width=60)
-    assert "a" * 32 in capsys.readouterr().out
-    assert [column.justify for column in rows.columns] == ["left", "right", "left"]

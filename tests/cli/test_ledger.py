@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers.commands import assert_one_line, run
 
 from mobilenet_chest.cli import ledger as module
-from mobilenet_chest.selection.ledger import Access, access_lines
+from mobilenet_chest.selection.ledger import Access
 
 ACCESS = Access("a" * 32, "study", "2026-01-02T03:04:05", "0123", "ann", {"test_auc_tta": 0.75}, again=True)
 
@@ -21,10 +22,17 @@ def accessed(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("accessed")
-def test_an_access_is_a_line() -> None:
-    heading, *lines = run("ledger").stdout.splitlines()
-    assert not heading.startswith(" ")
-    assert lines == [f"  {text}" for text in access_lines([ACCESS])]
+def test_an_access_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    older = replace(ACCESS, when=None, who=None, study=None, result={}, again=False)
+    monkeypatch.setattr(module, "all_accesses", lambda client: [ACCESS, older])
+    title, *lines, last = run("ledger").stdout.splitlines()
+    assert title == "accesses to the test split"
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+    assert rows == [
+        ["1, again", "2026-01-02 03:04", "ann", "aaaaaaaa", "study", "AUC 0.7500"],
+        ["2", "", "", "aaaaaaaa", "", ""],
+    ]
+    assert "older than the access log" in last
 
 
 @pytest.mark.usefixtures("accessed")

@@ -30,14 +30,20 @@ POINTS = OperatingPoints(
 def test_three_tables(capsys: pytest.CaptureFixture[str]) -> None:
     print_points(POINTS)
     heading, *lines = capsys.readouterr().out.splitlines()
-    assert heading == f"run {'a' * 32}, val: 34 images; temperature 1.250"
+    assert heading == f"run {'a' * 8}, val: 34 images; temperature 1.250"
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
     assert rows == [
-        ["as trained", "0.015 (0.000–1.000)", "0.013", "0.080 (0.000–1.000)", "0.300 (0.000–1.000)"],
-        ["calibrated, cross-fitted", "0.015 (0.000–1.000)", "0.013", "0.080 (0.000–1.000)", "0.300 (0.000–1.000)"],
+        ["ECE", "0.015 (0.000–1.000)", "0.015 (0.000–1.000)"],
+        ["ECE if calibrated", "0.013", "0.013"],
+        ["Brier", "0.080 (0.000–1.000)", "0.080 (0.000–1.000)"],
+        ["log-loss", "0.300 (0.000–1.000)", "0.300 (0.000–1.000)"],
         ["specificity 0.95", "0.7500", "sensitivity 0.900 (0.850–0.950)"],
-        ["0.3500", "0.5000", *["0.900 (0.850–0.950)"] * 5],
+        ["threshold", "0.5000"],
+        *([name, "0.900 (0.850–0.950)"] for name in ("sensitivity", "specificity", "accuracy", "PPV", "NPV")),
     ]
+    headings = [[cell.strip() for cell in line.strip("┃").split("┃")] for line in lines if line.startswith("┃")]
+    assert headings[0] == ["probabilities", "as trained", "calibrated, cross-fitted"]
+    assert headings[2] == ["prevalence", "0.3500"]
 
 
 def test_a_run_that_is_not_there(tracking: Path) -> None:

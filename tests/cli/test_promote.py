@@ -43,7 +43,7 @@ def test_a_promotion_says_what_was_done(folder: Path, monkeypatch: pytest.Monkey
     assert asked == [("study", "tiny", "champion", False, False, True)]
     first, gate, where, metric, _, use = result.stdout.splitlines()
     assert (result.exit_code, first, gate) == (0, "registered", str(GATES[0]))
-    assert where == f"champion of 'tiny' is version 2, run {'a' * 32}"
+    assert where == f"champion of 'tiny' is version 2, run {'a' * 8}"
     assert metric.split() == ["test_auc", "0.9000", "(0.8000–0.9500)"]
     assert 'mlflow.pyfunc.load_model("models:/tiny@champion")' in use
     document = json.loads(run("promote", "study", "--json").stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,11 +10,14 @@ import optuna
 import pytest
 from helpers.commands import ROOT, Write, assert_refused, start
 
-from mobilenet_chest.cli.sweep import print_sweep
+from mobilenet_chest.cli.sweep import kept_lines, print_sweep
 from mobilenet_chest.config import Config, parse
 from mobilenet_chest.evaluation.intervals import Interval
-from mobilenet_chest.sweep import SweepResult, TrialSummary
+from mobilenet_chest.sweep import RunningTrial, SweepResult, TrialSummary
+from mobilenet_chest.sweep.findings import Finding
+from mobilenet_chest.sweep.summary import Kept
 from mobilenet_chest.sweep.ties import Ties
+from mobilenet_chest.training.epochs import Epochs
 
 TRIALS = [
     TrialSummary(0, "COMPLETE", 0.95, "a" * 32, {"stage2.lr": 1e-3}),
@@ -63,6 +67,47 @@ def test_json_has_them_by_the_trials_numbers(config: Config, capsys: pytest.Capt
     assert document["intervals"] == {"0": [0.9123, 0.9788], "1": [0.9401, 0.9896]}
     assert document["tied"] == [0, 1]
     assert document["best"]["number"] == 1
+
+
+def test_what_the_trials_say_about_the_search_is_said(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    finding = Finding("edge", "the best stage2.lr, 0.01, is at the high end", "search.stage2.lr: {high: 0.1}")
+    ended = dataclasses.replace(result(), findings=[finding])
+    print_sweep(config, ended, as_json=False)
+    assert f"note: {finding}" in capsys.readouterr().out.splitlines()
+    print_sweep(config, ended, as_json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert document["findings"] == [{"kind": "edge", "text": finding.text, "change": finding.change}]
+    print_sweep(config, result(), as_json=False)
+    assert "note: " not in capsys.readouterr().out
+
+
+def test_a_second_attempt_keeps_the_number_of_the_first(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    again = TrialSummary(2, "COMPLETE", 0.99, "c" * 32, {"stage2.lr": 3e-3}, attempt=2, attempt_of=0)
+    shown = result(Ties({}, []), [TRIALS[1], again])
+    print_sweep(config, shown, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("│ 0, second attempt │ complete") for line in lines)
+    assert any(line.startswith("best: trial 0, second attempt, val_auc 0.9900") for line in lines)
+    print_sweep(config, shown, as_json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert document["best"]["number"] == 2
+    assert [(trial["number"], trial["attempt"], trial["attempt_of"]) for trial in document["trials"]] == [
+        (1, 1, None),
+        (2, 2, 0),
+    ]
+
+
+def test_what_an_interrupt_keeps_is_said(config: Config) -> None:
+    epochs = Epochs(7, 20, 2, "val_auc", (0.8,), 0.8, 0.3, 100.0, (5, 15), {})
+    running = RunningTrial(4, "RUNNING", None, None, {}, attempt=2, attempt_of=0, epochs=epochs)
+    folded = dataclasses.replace(running, epochs=dataclasses.replace(epochs, fold=1, folds=5), attempt_of=3)
+    begun = RunningTrial(5, "RUNNING", None, None, {})
+    assert kept_lines(config, Kept(2, [running, folded, begun])) == [
+        "kept: 2 of 3 trials finished",
+        "kept: trial 0, second attempt up to epoch 7 of 20, where it resumes",
+        "kept: trial 3, second attempt up to epoch 7 of 20 of fold 2 of 5, where it resumes",
+        "kept: the values of trial 5, which begins again",
+    ]
 
 
 @pytest.mark.parametrize("timeout", ["soon", "2", "h", "-1h", "2 h", "1e3s", "2w", ""])

@@ -150,3 +150,46 @@ def test_an_override_takes_a_path_as_it_is(loaded: Loaded, path: str) -> None:
         assert loaded("name: x\n", f"data.path={path}").data.path == Path(path).absolute()
     assert loaded("name: x\n", f"data.path={json.dumps(path)}").data.path == Path(path).absolute()
     assert loaded("name: x\n", "model.hidden=[3, 4]  # two").model.hidden == (3, 4)
+
+
+# --- from Python ---------------------------------------------------------------------------------------------------
+
+
+def test_keyword_values_come_last_and_replace_only_what_they_name(experiment: Path) -> None:
+    experiment.write_text("name: x\nstage2: {lr: 1.0e-4, epochs: 5}\nsearch: {seed: {choices: [1, 2]}}\n")
+    config = load(experiment, ["stage2.lr=2e-4", "seed=3"], stage2={"lr": 1e-3}, **{"model.hidden": (8,)}, search={})
+    assert (config.stage2.lr, config.stage2.epochs, config.seed) == (1e-3, 5, 3)
+    assert config.model.hidden == (8,)
+    assert config.search == {}
+
+
+def test_a_mapping_is_an_experiment_and_is_left_as_it_is() -> None:
+    fields = {"name": "x", "stage2": {"epochs": 5}, "data": {"path": Path("mine.npz")}}
+    config = load(fields, stage2={"epochs": 6}, study={"confirm": {"top": 2}})
+    assert (config.stage2.epochs, fields["stage2"]) == (6, {"epochs": 5})
+    assert config.data.path == Path("mine.npz").absolute()
+    assert config.study.confirm is not None
+    assert config.study.confirm.top == 2
+
+
+def test_a_mapping_as_the_value_of_a_field() -> None:
+    config = load(None, data={"classes": {"healthy": [0], "sick": [1, 2]}}, search={"stage2.lr": {"low": 1, "high": 2}})
+    assert config.data.classes is not None
+    assert [getattr(group, "name", None) for group in config.data.classes] == ["healthy", "sick"]
+    assert list(config.search) == ["stage2.lr"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({"stage2": {"lrr": 1}}, "keyword argument: stage2.lrr: unknown key; did you mean 'lr'?"),
+        ({"stage2.lr": "fast"}, "keyword argument: stage2.lr: must be a valid number, not 'fast'"),
+        ({"stage2": 3}, "keyword argument: stage2: must be a section with fields, not 3"),
+        ({"seed.x": 3}, "'seed' is not a section"),
+    ],
+)
+def test_wrong_keyword_values(fields: dict[str, object], part: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load({"name": "x", "seed": 1}, **fields)
+    (line,) = error.value.problems
+    assert part in line

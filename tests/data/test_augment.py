@@ -6,9 +6,11 @@ import math
 
 import pytest
 import torch
+from helpers.plugin_files import Make
 
+from mobilenet_chest import plugins
 from mobilenet_chest.config import AugmentConfig
-from mobilenet_chest.data.augment import OPERATIONS, Draws, apply, draw, mix, views
+from mobilenet_chest.data.augment import OPERATIONS, Draws, apply, draw, endless, mix, views
 
 
 def generator() -> torch.Generator:
@@ -199,3 +201,22 @@ def test_both_mixtures_take_turns() -> None:
 )
 def test_views(hflip: float, rotation: float, expected: tuple[bool, ...] | None) -> None:
     assert views(AugmentConfig(hflip=hflip, rotation=rotation)) == expected
+
+
+def test_a_plugin_s_augmentation_comes_last_and_draws_from_the_global_generator(with_plugin: Make) -> None:
+    config = with_plugin({"augment": {"custom": {"gamma": 0.5}, "brightness": 0.1, "hflip": 0}})
+    plugins.activate(config.plugins)
+    images = torch.full((6, 1, 4, 4), 100, dtype=torch.uint8)
+    drawn = draw(config.augment, 6, torch.Generator().manual_seed(1))
+    plain = apply(images, Draws(drawn.flip, drawn.numbers))
+    torch.manual_seed(2)
+    changed = apply(images, drawn.part(0, 6).to(torch.device("cpu")))
+    torch.manual_seed(2)
+    power = 1 + (torch.rand(6, 1, 1, 1) * 2 - 1) * 0.5
+    assert torch.allclose(changed, 255 * (plain / 255) ** power)
+    assert changed.dtype == torch.float32
+    assert endless(config.augment) == ["brightness", "custom.gamma"]
+    assert views(config.augment) is None
+    off = with_plugin({"augment": {"custom": {"gamma": 0}}}).augment
+    assert endless(off) == []
+    assert apply(images, draw(off, 6, torch.Generator())).dtype == torch.uint8

@@ -16,7 +16,7 @@ import pytest
 from helpers.npz_files import arrays, npy_bytes, npy_header, packed, refusal, save_to, with_train
 from numpy.typing import NDArray
 
-from mobilenet_chest.data import npz
+from mobilenet_chest.data import npz, npz_archive
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import DataError
 
@@ -38,7 +38,7 @@ def test_not_a_zip(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "set.npz"
     path.write_bytes(content)
     message = refusal(lambda: NpzFile(path))
-    assert message == f"{path}: it cannot be read as .npz (File is not a zip file); {npz._MEND}"
+    assert message == f"{path}: it cannot be read as .npz (File is not a zip file); {npz_archive.MEND}"
 
 
 def test_missing_keys_are_named_with_those_there(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_images_of_another_layout(array: NDArray[Any], words: str) -> None:
         message = refusal(call)
         assert words in message
         assert message.startswith("the given file: 'train_")
-        assert message.endswith(npz._MEND)
+        assert message.endswith(npz_archive.MEND)
 
 
 @pytest.mark.parametrize(

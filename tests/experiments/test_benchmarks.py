@@ -243,3 +243,17 @@ def test_500_runs_are_compared_within_5_seconds(tmp_path: Path) -> None:
     assert run.main(["compare", "--quick", "--runs", "500", "--val-rows", "305", "--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / "compare.json").read_text())
     assert max(row["cpu_seconds"]["median"] for row in results["rows"]) < 5
+
+
+@pytest.mark.slow
+def test_a_training_beside_a_busy_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases, run = importlib.import_module("cases_neighbour"), importlib.import_module("run")
+    for name in (*cases.WAITING_VARIABLES, cases.THREADS_VARIABLE):
+        monkeypatch.setenv(name, "1")  # the case says it itself
+    monkeypatch.setattr(cases, "VARIANTS", {name: cases.VARIANTS[name] for name in (cases.ALONE, cases.DEFAULT)})
+    assert run.main(["neighbour", "--quick", "--image-size", "32", "--out", str(tmp_path)]) == 0
+    results = json.loads((tmp_path / "neighbour.json").read_text())
+    assert [row["variant"] for row in results["rows"]] == [
+        "one thread", "torch's default", "one thread, busy", "torch's default, busy"
+    ]  # fmt: skip
+    assert all(row["images_per_second"]["median"] > 0 for row in results["rows"])

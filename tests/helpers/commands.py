@@ -23,10 +23,12 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def start(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run Python with arguments in a process of its own."""
+def start(
+    *arguments: object, cwd: Path, given: str | None = None, limit: float = 200
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with arguments in a process of its own, with a text on its standard input; ``limit`` is in seconds."""
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run(command, cwd=cwd, input=given, capture_output=True, text=True, timeout=limit, check=False)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mobilenet_chest.config import Config
 from mobilenet_chest.data import npz
+from mobilenet_chest.data.dataset import TrainVal, load_train_val
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import DataError
 
@@ -70,3 +72,16 @@ def refusal(call: Callable[[], object]) -> str:
     assert "\n" not in message
     assert "; " in message or ": " in message
     return message
+
+
+def loaded(config: Config) -> TrainVal:
+    """As a new process would."""
+    load_train_val.cache_clear()
+    return load_train_val(config.data)
+
+
+@pytest.fixture
+def own_file(chest_file: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "own.npz"
+    path.write_bytes(chest_file.read_bytes())
+    return path

@@ -110,7 +110,7 @@ def options(group: str | None = None) -> str:
         if command.place != group:
             continue
         level = "##" if group is None else "###"
-        lines = [f"{level} {command.words}", "", command.summary, f"Usage: `{command.usage}`"]
+        lines = [f"{level} {command.words}", command.summary, f"Usage: `{command.usage}`"]
         if command.options:
             lines += ["", "| option | what it does |", "|---|---|"]
             lines += [f"| `{_cell(option)}` | {_cell(text)} |" for option, text in command.options.items()]
@@ -156,9 +156,10 @@ def all_commands() -> list[Command]:
 
 def _below(words: str) -> Iterator[Command]:
     usage, summary, blocks = _help(words)
-    if not words or "Commands" in blocks:
-        for name in _entries(blocks["Commands"]):
-            yield from _below(f"{words} {name}".strip())
+    if " COMMAND " in usage:
+        for heading, lines in blocks.items():
+            for name in _entries(lines) if heading != "Options" else []:
+                yield from _below(f"{words} {name}".strip())
         return
     options = {name: text for name, text in _entries(blocks.get("Options", [])).items() if name != "--help"}
     yield Command(words, summary, usage, options)

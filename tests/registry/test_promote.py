@@ -71,7 +71,7 @@ class TestPromoted:
         for dry_run in (True, False):
             with pytest.raises(SealedError, match=f"study 'dropout-study' once .*run {promotion.run_id}") as caught:
                 promote(other, even_if_worse=True, dry_run=dry_run)
-            assert caught.value.exit_code == 2
+            assert caught.value.exit_code == 3
         assert registered_models(store.client) == before
         assert "test_evaluations" not in store.run(other).data.tags
         plan = promote(other, even_if_worse=True, dry_run=True, again=True)

@@ -44,9 +44,19 @@ def test_the_command_replaces_the_file_and_says_where_the_page_is(store: Store) 
     done = CliRunner().invoke(app, ["report", "dropout-study", "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert "report.html" in done.output
-    assert store.study_run in done.output
+    assert store.study_run[:8] in done.output
     assert Page(out.read_text(encoding="utf-8")).all("h1")[0].text == "Study dropout-study"
     assert [path.name for path in store.folder.glob("*report.html*")] == ["report.html"]
+
+
+def test_without_a_file_the_page_has_the_name_of_the_study(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = store.folder / "pages"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(app, ["report", "dropout-study"])
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("dropout-study.html: ")
+    assert Page((folder / "dropout-study.html").read_text(encoding="utf-8")).all("h1")[0].text == "Study dropout-study"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from mlflow.entities import Run
 
 from mobilenet_chest.report.elements import Element, Folded, Paragraph, Table
 from mobilenet_chest.report.subject import Subject
-from mobilenet_chest.report.trials import TRIALS_SHOWN, confirmation, importances, meter, search, trials
+from mobilenet_chest.report.trials import TRIALS_SHOWN, confirmation, findings, importances, meter, search, trials
 
 if TYPE_CHECKING:
     from report.conftest import Written
@@ -73,6 +73,15 @@ class TestConfirmation:
         rows = [row(f"r{n}", 0.9) for n in range(4)]
         made = subject(rows, base=rows[-1])
         assert "3" in texts(confirmation(made, study_of(made)))[0]
+
+
+def test_what_the_search_says_of_itself_is_a_paragraph_each() -> None:
+    made = subject([row("one", 0.95)], tags={"findings": "all trials are tied; try x\nno visible influence; try y"})
+    assert texts(findings(study_of(made))) == [
+        "Note: all trials are tied; try x.",
+        "Note: no visible influence; try y.",
+    ]
+    assert findings(study_of(subject([row("one", 0.95)]))) == []
 
 
 def test_before_the_end_of_the_sweep_there_is_no_cost() -> None:

@@ -79,6 +79,8 @@ def test_test_metrics_and_predictions_are_logged_and_every_access_counted(store:
     )  # fmt: skip
     with pytest.raises(SealedError, match=f"run {store.single} once"):
         evaluate(store.single, "test")
+    refused = CliRunner().invoke(app, ["evaluate", store.single, "--split", "test"])
+    assert (refused.exit_code, refused.stdout, len(refused.stderr.splitlines())) == (3, "", 1)
     assert store.run(store.single).data.tags["test_evaluations"] == "1"
 
     second = evaluate(store.single, "test", again=True)
@@ -238,7 +240,7 @@ def test_the_command_with_groups(store: Store) -> None:
     document = json.loads(result.stdout)
     assert [group["value"] for group in document["groups"]] == ["", "AP", "PA"]
     assert document["groups"][2]["figures"]["accuracy"].keys() == {"value", "low", "high"}
-    text = CliRunner().invoke(app, arguments)
+    text = CliRunner().invoke(app, arguments, env={"COLUMNS": "160"})
     assert text.exit_code == 0, text.output
     (line,) = [line for line in text.stdout.splitlines() if line.startswith("│ view PA")]
     low = document["groups"][2]["figures"]["accuracy"]["low"]

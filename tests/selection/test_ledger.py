@@ -67,7 +67,7 @@ def test_a_second_access_is_refused_unless_it_is_asked_for() -> None:
     open_split(first, test_auc_tta=0.875)
     with pytest.raises(SealedError) as caught:
         record_access(MlflowClient(), second, "evaluate", again=False)
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == 3
     (line,) = access_lines(accesses(MlflowClient(), second))
     assert "study 's' once" in str(caught.value)
     assert line.partition(": ")[2] in str(caught.value)
@@ -236,10 +236,9 @@ def test_what_the_command_lists(tracking: Path) -> None:
     open_split(made("trial", study, study="s"), test_auc_tta=0.75)
     open_split(single)
     everything = all_accesses(MlflowClient())
-    assert listed().output.splitlines() == [
-        "accesses to the test split:",
-        *(f"  {t}" for t in access_lines(everything)),
-    ]
+    rows = [line.split("│") for line in listed().output.splitlines() if line.startswith("│")]
+    assert [cells[4].strip() for cells in rows] == [access.run_id[:8] for access in everything]
+    assert "AUC 0.7500" in rows[0][6]
     for name in ("s", study.info.run_id):
         (document,) = json.loads(listed(str(name), "--json").stdout)["openings"]
         assert (document["study"], document["result"], document["again"]) == ("s", {"test_auc_tta": 0.75}, False)

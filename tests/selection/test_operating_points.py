@@ -20,7 +20,6 @@ from mobilenet_chest.evaluation.operating_points import point_at_sensitivity, po
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.selection import operating_points as module
 from mobilenet_chest.selection.evaluate import evaluate
-from mobilenet_chest.selection.ledger import access_lines
 from mobilenet_chest.selection.operating_points import operating_points
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.artifacts import stored_predictions
@@ -127,9 +126,9 @@ def test_the_test_split_is_scored_at_what_validation_chose_and_not_opened_again(
     assert run.data.tags["test_evaluations"] == "1"
     assert points.openings == opened
     assert operating_points(store.single, "val").openings == []
-    assert f"accesses to the test split:\n  {access_lines(opened)[0]}\n" in shown(
-        "points", store.single, "--split", "test"
-    )
+    text = shown("points", store.single, "--split", "test").partition("accesses to the test split\n")[2]
+    assert len(opened) == 1
+    assert store.single[:8] in text
 
 
 def test_patients_with_several_images_are_drawn_whole(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +186,7 @@ def test_the_command_prints_tables_and_writes_nothing(store: Store) -> None:
     points = operating_points(store.single, "val", 0.05)
     printed = shown("points", store.single, "--prevalence", "0.05")
     assert store.run(store.single).data.to_dictionary() == before
-    assert printed.startswith(f"run {store.single}, val: 34 images; temperature {points.temperature:.3f}\n")
+    assert printed.startswith(f"run {store.single[:8]}, val: 34 images; temperature {points.temperature:.3f}\n")
     interval = points.figures[1].ppv
     for text in (
         "{0.value:.3f} ({0.low:.3f}–{0.high:.3f})".format(points.intervals["ece"]),
@@ -212,5 +211,5 @@ def test_evaluate_adds_them_with_a_prevalence(store: Store) -> None:
     assert document["metrics"]["val_auc"] == store.run(store.single).data.metrics["val_auc"]
     assert "points" not in json.loads(shown("evaluate", store.single, "--split", "val", "--json"))
     printed = shown("evaluate", store.single, "--split", "test", "--prevalence", "0.05")
-    assert printed.startswith(f"run {store.single}, test: 34 images; test accesses so far: 1\n")
+    assert printed.startswith(f"run {store.single[:8]}, test: 34 images; test accesses so far: 1\n")
     assert "calibrated, temperature of val" in printed

@@ -13,7 +13,7 @@ import requests
 from helpers.sweeps import artifact_paths, runs_by_trial
 from mlflow import MlflowClient
 
-from mobilenet_chest.config import Config
+from mobilenet_chest.config import EPOCH_METRICS, Config
 from mobilenet_chest.sweep import local_workers, remaining_trials, run_sweep, trial_run
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.tracking import tags
@@ -43,6 +43,9 @@ def test_a_failed_trial_keeps_no_checkpoint(here: Path, tiny_search: Make) -> No
     assert artifact_paths(result.best.run_id or "", "checkpoints") != set()
 
 
+EPOCH = dict.fromkeys(("stage", "train_loss", *EPOCH_METRICS, "images_per_second", "epoch_seconds"), 1.0)
+
+
 def test_nan_is_never_the_best(here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The metrics are made up here: a real training stops before it comes to that."""
     values = iter([math.nan, 0.6, math.inf, 0.7])
@@ -50,7 +53,8 @@ def test_nan_is_never_the_best(here: Path, tiny_search: Make, monkeypatch: pytes
     def trained(config: Config, tracker: Any, on_epoch: Any, resume: None) -> Any:
         data = prepare(config).data
         with tracker.run(config, data):
-            return SimpleNamespace(metrics={"val_auc": next(values)} | StageCost().metrics(), status="finished")
+            metrics, history = {"val_auc": next(values)} | StageCost().metrics(), [EPOCH]
+            return SimpleNamespace(metrics=metrics, status="finished", history=history)
 
     monkeypatch.setattr(trial_run, "train", trained)
     result = run_sweep(tiny_search(RANGE, trials=4))

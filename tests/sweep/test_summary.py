@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
+from dataclasses import asdict
 
 import optuna
 import pytest
@@ -10,7 +12,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.sweep import attributes
-from mobilenet_chest.sweep.summary import TrialSummary, status, summarize
+from mobilenet_chest.sweep.summary import TrialSummary, kept_trials, status, summarize
+from mobilenet_chest.training.epochs import Epochs
 
 
 def trial(
@@ -69,3 +72,47 @@ def test_a_confirmation_shows_the_trial_that_is_repeated(study: optuna.Study) ->
     state = status(study, total=2, started=time.time(), before=0)
     assert (state.confirming, state.best) == (True, None)
     assert [running.number for running in state.running] == [7]
+
+
+def epochs(done: int, **changed: object) -> dict[str, object]:
+    state = Epochs(done, 10, 2, "val_auc", (0.5,), 0.5, 0.3, 100.0, (2, 8), {1: 1.0, 2: 3.0})
+    return asdict(dataclasses.replace(state, **changed))  # type: ignore[arg-type]
+
+
+def test_running_trials_have_their_epochs_and_the_time_left(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 130.0)
+    study.add_trial(trial("FAIL", interrupted=True))
+    study.enqueue_trial({}, user_attrs={attributes.RETRY_OF: 0})
+    study.ask().set_user_attr(attributes.EPOCHS, epochs(4))
+    study.ask()
+    state = status(study, total=4, started=100.0, before=0)
+    again, fresh = state.running
+    assert (again.label, again.number, again.attempt_of, again.seconds_left) == ("0, second attempt", 1, 0, 6 * 3.0)
+    assert again.epochs is not None
+    assert (again.epochs.done, again.epochs.stage_seconds) == (4, {1: 1.0, 2: 3.0})
+    assert (fresh.label, fresh.epochs, fresh.seconds_left) == ("2", None, None)
+    # none has ended: the rest of the running one, and two more of the four in pairs
+    assert state.seconds_left == 18.0 + (2 * 1.0 + 8 * 3.0) * 2 / 2
+
+
+def test_ended_trials_are_listed_by_their_first_numbers(study: optuna.Study) -> None:
+    study.add_trial(trial("FAIL", interrupted=True))
+    study.add_trial(trial("COMPLETE", 0.8, retry_of=0))
+    state = status(study, total=2, started=time.time(), before=0)
+    assert [(ended.label, ended.number) for ended in state.ended] == [("0, second attempt", 1)]
+    assert state.best is not None
+    assert state.best.label == "0, second attempt"
+
+
+def test_what_an_interrupted_sweep_has_kept(study: optuna.Study) -> None:
+    study.add_trial(trial("COMPLETE", 0.8))
+    study.add_trial(trial("FAIL", interrupted=True, epochs=epochs(7)))
+    study.enqueue_trial({}, user_attrs={attributes.RETRY_OF: 1})
+    study.enqueue_trial({})  # a point of a grid, which nobody has begun
+    kept = kept_trials(study)
+    assert kept.finished == 1
+    (interrupted,) = kept.interrupted
+    assert interrupted.epochs is not None
+    assert (interrupted.label, interrupted.epochs.done) == ("1", 7)

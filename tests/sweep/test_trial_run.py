@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,9 @@ def histories(run_id: str) -> dict[str, list[tuple[int, float]]]:
 
 @pytest.mark.parametrize("epochs", [*(pytest.param(epochs, marks=pytest.mark.slow) for epochs in (1, 2, 5)), 4])
 def test_an_interrupted_trial_resumes_its_run(
-    here: Path, tiny_search: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, epochs: int
-) -> None:
+    here: Path, tiny_search: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, epochs: int,
+) -> None:  # fmt: skip
     monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
     whole = run_sweep(tiny_search(RANGE, FIVE | {"name": "whole"}, trials=1))
     cache.clear()  # or the next would have no stage 1 to be interrupted in
@@ -50,12 +52,17 @@ def test_an_interrupted_trial_resumes_its_run(
         run_sweep(config)
     (interrupted, queued) = stored_trials()
     assert (interrupted.state, queued.state) == (TrialState.FAIL, TrialState.WAITING)
+    assert interrupted.user_attrs["epochs"]["done"] == epochs
     client = MlflowClient()
     run = client.get_run(interrupted.user_attrs["run_id"])
     assert (run.info.status, run.data.tags["trial_state"]) == ("KILLED", "INTERRUPTED")
 
     driver_dies(0)
-    result = run_sweep(config)
+    with caplog.at_level(logging.INFO):
+        result = run_sweep(config)
+    run_digits = interrupted.user_attrs["run_id"][:8]
+    assert f"resumed trial 0 at epoch {epochs} of 5 (of run {run_digits}), 0 of 1 trials finished" in caplog.messages
+    assert (result.best.label, result.best.number) == ("0, second attempt", 1)
     (_, done) = stored_trials()
     assert (done.state, done.user_attrs["run_id"]) == (TrialState.COMPLETE, run.info.run_id)
     (nested,) = nested_runs(client, result.run_id)
@@ -66,6 +73,7 @@ def test_an_interrupted_trial_resumes_its_run(
     assert histories(run.info.run_id) == histories(whole.best.run_id)
     assert done.value == whole.best.value
     assert done.intermediate_values == stored_trials("whole")[0].intermediate_values
+    assert done.user_attrs["trainings"] == stored_trials("whole")[0].user_attrs["trainings"]
     assert client.list_artifacts(run.info.run_id, "checkpoints") == []
 
 
@@ -129,5 +137,13 @@ def test_when_the_pruner_is_asked(here: Path, tiny_search: Make, budget: str, st
 
 def test_reused_epochs_are_not_reported(here: Path, tiny_search: Make) -> None:
     search = {"stage2.lr": {"choices": [1e-4, 1e-3]}}
-    run_sweep(tiny_search(search, {"stage1.epochs": 2}, sampler="grid", trials=2))
+    result = run_sweep(tiny_search(search, {"stage1.epochs": 2}, sampler="grid", trials=2))
     assert [sorted(trial.intermediate_values) for trial in stored_trials()] == [[1, 2, 3], [3]]
+    # what each stage has reached is known all the same
+    for trial in stored_trials():
+        (training,) = trial.user_attrs["trainings"]
+        assert (training["stage1"]["epochs"], training["stage2"]["epochs"]) == (2, 1)
+        run = MlflowClient().get_run(trial.user_attrs["run_id"])
+        assert training["best_epoch"] == run.data.metrics["best_epoch"]
+        assert trial.user_attrs["epochs"]["done"] == 3
+    assert MlflowClient().get_run(result.run_id).data.tags["findings"] == "\n".join(map(str, result.findings))

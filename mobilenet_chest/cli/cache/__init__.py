@@ -9,4 +9,4 @@ COMMANDS = {
     "clear": "Remove all of it, except what is being written now.",
 }
 
-group = lazy_group(__name__, "List and remove what was computed for later trials.", COMMANDS)
+group = lazy_group(__name__, "List and remove what was computed for later trials.", {"Commands": COMMANDS})

@@ -8,6 +8,9 @@ from mobilenet_chest.cli.format import line
 
 
 def clear() -> None:
-    """Remove all of it, except what is being written now."""
+    """Remove all of it, except what is being written now.
+
+    Example: mobilenet-chest cache clear
+    """
     with exit_codes():
         line(f"{cache.clear() / 1e6:.0f} MB freed")

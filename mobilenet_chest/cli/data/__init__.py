@@ -12,4 +12,4 @@ COMMANDS = {
     "audit": "Find duplicates, patients in two splits, shifts and damaged images.",
 }
 
-group = lazy_group(__name__, "Inspect, download and make data sets.", COMMANDS)
+group = lazy_group(__name__, "Inspect, download and make data sets.", {"Commands": COMMANDS})

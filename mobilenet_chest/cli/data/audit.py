@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import line, out, print_json, table
+from mobilenet_chest.cli.format import line, out, print_json
 from mobilenet_chest.cli.options import GroupsFrom, Json, OptionalExperiment, split_arguments
+from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config import load
 from mobilenet_chest.data.audit import audit as examine
 from mobilenet_chest.errors import ConfigError
@@ -22,6 +23,8 @@ def audit(arguments: OptionalExperiment = None, groups_from: GroupsFrom = None, 
     """Find duplicates, patients in two splits, shifts and damaged images.
 
     The test split is examined as well. Without a file, name the data: data.dataset=… data.path=…
+
+    Example: mobilenet-chest data audit small.yaml
     """
     with exit_codes():
         files, overrides = split_arguments(arguments)
@@ -38,7 +41,7 @@ def audit(arguments: OptionalExperiment = None, groups_from: GroupsFrom = None, 
 
 def _print_audit(found: Audit) -> None:
     line(found.source)
-    rows = table(
+    rows = Table(
         ["split", "rows", *next(iter(found.counts.values())), "brightness", "contrast"], left=["split"]
     )  # fmt: skip
     for split, counts in found.counts.items():

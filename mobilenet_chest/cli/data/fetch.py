@@ -20,6 +20,8 @@ def fetch(
     """Download a MedMNIST file.
 
     A broken download is resumed, and the file's MD5 is checked.
+
+    Example: mobilenet-chest data fetch pneumoniamnist --size 64
     """
     with exit_codes():
         line(str(fetch_dataset(dataset, size, root.expanduser())))

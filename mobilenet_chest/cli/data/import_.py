@@ -11,9 +11,9 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import line, out, print_json, table
-from mobilenet_chest.cli.live import err
+from mobilenet_chest.cli.format import err, line, out, print_json
 from mobilenet_chest.cli.options import Json
+from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.data.importing.importer import ImportOptions, import_pictures
 from mobilenet_chest.data.importing.sources import ColumnNames
 from mobilenet_chest.data.importing.summary import counted, reasons
@@ -59,6 +59,8 @@ def import_(
     """Make a data file of pictures in folders, of a table of files, or of DICOM.
 
     Folders are SOURCE/split/class/* or SOURCE/class/*. A killed import goes on where it stopped.
+
+    Example: mobilenet-chest data import films --out films.npz --size 128
     """
     with exit_codes():
         names = ColumnNames(file_column, label_column, patient_column, split_column, tuple(column or ()))
@@ -86,7 +88,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
 def _print(report: ImportReport) -> None:
     classes = list(report.counts["train"])
-    rows = table(["class", *report.counts], left=["class"])
+    rows = Table(["class", *report.counts], left=["class"])
     for name in classes:
         rows.add_row(name, *(str(counts[name]) for counts in report.counts.values()))
     if report.patients:

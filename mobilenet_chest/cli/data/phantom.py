@@ -19,7 +19,10 @@ def phantom(
     size: Annotated[int, typer.Option(help="Side in pixels.")] = 64,
     seed: Annotated[int, typer.Option(min=0)] = 2024,
 ) -> None:
-    """Write synthetic radiographs in ChestMNIST's layout."""
+    """Write synthetic radiographs in ChestMNIST's layout.
+
+    Example: mobilenet-chest data phantom --out phantom.npz
+    """
     with exit_codes():
         if out.suffix != ".npz":
             raise UserError(f"--out {out}: the file's name must end in .npz")

@@ -29,6 +29,7 @@ from mobilenet_chest.data.importing.pictures import Unreadable
 from mobilenet_chest.data.importing.preparation import Fit, Window, shrink
 from mobilenet_chest.errors import WriteFailed
 from mobilenet_chest.files import whole_file, write_whole
+from mobilenet_chest.processor import cores
 
 SHARD_FILES = 32
 """Files of a shard: 3 MB of gray pictures of 16 bits at 224 pixels, or a minute of the largest films."""
@@ -120,9 +121,7 @@ def make_shards(paths: Sequence[str], making: Making, workers: int, progress: Pr
 
 def worker_count() -> int:
     """Return how many processes decode: one for each core that this process may use, up to :data:`MOST_WORKERS`."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
-    return min(cores, MOST_WORKERS)
+    return min(cores(), MOST_WORKERS)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from helpers.commands import contents, one_line, refused, run
+from helpers.commands import assert_one_line, assert_refused, contents, run
 from helpers.pictures import class_folders, encoded, noise
 
 
@@ -64,11 +64,11 @@ def test_options_reach_the_import(folder: Path) -> None:
 
 def test_refusals(folder: Path) -> None:
     class_folders(folder / "films")
-    refused(folder, "data", "import", "none", "--out", "a.npz", wants="none: no such file or folder")
-    refused(folder, "data", "import", "films", "--out", "a.zip", wants="a.zip")
-    refused(folder, "data", "import", "films", "--out", "a.npz", "--size", "3", wants="size 3")
-    refused(folder, "data", "import", "films", "--out", "a.npz", "--bits", "40", wants="bits 40")
-    refused(folder, "data", "import", "films", "--out", "a.npz", "--classes", "a,b", wants="healthy, sick")
+    assert_refused(folder, "data", "import", "none", "--out", "a.npz", wants="none: no such file or folder")
+    assert_refused(folder, "data", "import", "films", "--out", "a.zip", wants="a.zip")
+    assert_refused(folder, "data", "import", "films", "--out", "a.npz", "--size", "3", wants="size 3")
+    assert_refused(folder, "data", "import", "films", "--out", "a.npz", "--bits", "40", wants="bits 40")
+    assert_refused(folder, "data", "import", "films", "--out", "a.npz", "--classes", "a,b", wants="healthy, sick")
     (folder / "few").mkdir()
     class_folders(folder / "few" / "films", 2)
-    one_line("data", "import", "few/films", "--out", "b.npz", wants="would have no row of class")
+    assert_one_line("data", "import", "few/films", "--out", "b.npz", wants="would have no row of class")

@@ -1,0 +1,79 @@
+"""The processor: which cores this process may use, how many of them are free, and how threads wait for each other.
+
+Two threads of one computation meet many times in a step. Where another process holds the core of one of them, the
+other waits, and by default it waits busily: it takes time from the very thread that it waits for. One thread on a free
+core is then faster than two on shared ones, and a short busy wait loses less than a long one.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+
+import psutil
+
+THREADS_VARIABLE = "OMP_NUM_THREADS"
+WAITING_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""What a user sets to say how threads wait."""
+
+SPINS = 10_000
+"""Turns of a busy wait before a thread sleeps; the OpenMP library's own default is 300,000."""
+
+SAMPLES, SAMPLE_SECONDS = 3, 0.25
+"""Load is measured at most so often: a burst is no neighbour."""
+
+
+def bound_waiting() -> None:
+    """Limit the busy waiting of OpenMP threads, unless the user's environment says how they wait.
+
+    It has an effect before torch is imported only, and on processes that this one starts.
+    """
+    if not any(name in os.environ for name in WAITING_VARIABLES):
+        os.environ["GOMP_SPINCOUNT"] = str(SPINS)
+
+
+def cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(_allowed())
+
+
+def busy_cores() -> float:
+    """Return how many of this process's cores others keep busy, 0 to :func:`cores`: the least of a few samples.
+
+    This process is expected to do nothing else meanwhile.
+    """
+    least = float(cores())
+    for _ in range(SAMPLES):
+        percent = psutil.cpu_percent(SAMPLE_SECONDS, percpu=True)
+        least = min(least, sum(percent[core] for core in _allowed() if core < len(percent)) / 100)
+        if least < 0.5:
+            break
+    return least
+
+
+def free_threads(processes: int = 1, busy: float | None = None) -> int:
+    """Return how many threads each of so many processes should compute with.
+
+    ``OMP_NUM_THREADS`` says it where the user has set it. Otherwise the processes share the cores that others leave
+    free, at least one thread each.
+
+    Args:
+        processes: That are about to start and compute at the same time.
+        busy: What :func:`busy_cores` returned; measured if not given.
+    """
+    given = os.environ.get(THREADS_VARIABLE, "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    return max(1, round(cores() - (busy_cores() if busy is None else busy)) // processes)
+
+
+@functools.cache
+def use_free_cores() -> None:
+    """Have torch compute with :func:`free_threads` threads, once in a process: its trainings are to be comparable."""
+    import torch
+
+    torch.set_num_threads(free_threads())
+
+
+def _allowed() -> list[int]:
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))

@@ -1,0 +1,81 @@
+"""Rows of a run's sealed test split among images that its registered model is to predict."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from functools import cached_property
+
+import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from numpy.typing import NDArray
+
+from mobilenet_chest.data.npz import NpzFile
+from mobilenet_chest.errors import DataError, TrackingError
+from mobilenet_chest.selection.ledger import AccessRecord, record_access
+from mobilenet_chest.tracking.artifacts import run_config
+from mobilenet_chest.tracking.runs import get_run
+
+logger = logging.getLogger(__name__)
+
+TEST = "test"
+
+
+class SealedRows:
+    """Records an access to the test split when images are rows of it: with their labels at hand, they can be scored.
+
+    Rows are compared by their pixels as stored. Where the run or its data file is gone, nothing can be compared.
+
+    Args:
+        client: Client of the tracking store.
+        version: Version of the registered model.
+    """
+
+    def __init__(self, client: MlflowClient, version: ModelVersion) -> None:
+        self._client, self._run_id = client, version.run_id
+        self._record: AccessRecord | None = None
+        self.count = 0
+        """Rows of the test split that were met."""
+
+    def check(self, images: NDArray[np.uint8]) -> None:
+        """Look for rows of the test split among images; the first one puts an access on record.
+
+        Args:
+            images: uint8 (n, h, w) or (n, h, w, 3), before they are predicted.
+        """
+        if images.shape[1:] != self._shape:
+            return
+        met = sum(_digest(image) in self._digests for image in images)
+        if met and self._record is None:
+            self._record = record_access(self._client, get_run(self._client, str(self._run_id)), "predict", again=True)
+        self.count += met
+
+    @cached_property
+    def _file(self) -> NpzFile | None:
+        try:
+            path = run_config(self._client, get_run(self._client, str(self._run_id))).data.path
+            file = None if path is None else NpzFile(path)
+        except (DataError, TrackingError) as error:
+            logger.debug("the test rows of run %s cannot be compared: %s", self._run_id, error)
+            return None
+        return file if file is not None and TEST in file.splits else None
+
+    @cached_property
+    def _shape(self) -> tuple[int, ...] | None:
+        """Shape of a stored image; ``None`` where nothing can be compared."""
+        if self._file is None:
+            return None
+        try:
+            return next((chunk.shape[1:] for _, chunk in self._file.chunks(TEST)), None)
+        except DataError:
+            return None
+
+    @cached_property
+    def _digests(self) -> frozenset[bytes]:
+        assert self._file is not None  # it has a shape
+        return frozenset(_digest(image) for _, chunk in self._file.chunks(TEST) for image in chunk)
+
+
+def _digest(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.sha256(image.tobytes()).digest()

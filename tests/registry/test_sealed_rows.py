@@ -1,0 +1,62 @@
+"""Predicting rows of the sealed test split is an access to it, and goes on record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.registry import Promoted
+from mlflow import MlflowClient
+
+from mobilenet_chest.data.npz import NpzFile
+from mobilenet_chest.registry import digests
+from mobilenet_chest.registry.predict import predict_files
+from mobilenet_chest.registry.sealed_rows import SealedRows
+from mobilenet_chest.selection.ledger import Access, find_accesses
+
+MODEL = "models:/tiny@champion"
+
+
+@pytest.fixture
+def sealed(promoted: Promoted) -> SealedRows:
+    client = MlflowClient()
+    return SealedRows(client, digests.find_version(client, MODEL))
+
+
+def of_run(promoted: Promoted) -> list[Access]:
+    return find_accesses(MlflowClient(), promoted[1].run_id)
+
+
+def test_a_file_with_the_test_rows(promoted: Promoted, tmp_path: Path) -> None:
+    store, promotion = promoted
+    before = of_run(promoted)
+    predict_files(MODEL, store.data, tmp_path / "out.csv")
+    *earlier, last = of_run(promoted)
+    assert earlier == before
+    assert (last.run_id, last.again) == (promotion.run_id, True)
+    assert last.who is not None
+    assert last.who.endswith("predict")
+
+
+def test_some_rows_in_another_file(promoted: Promoted, sealed: SealedRows) -> None:
+    file = NpzFile(promoted[0].data)
+    train, test = file.rows("train", np.arange(9)), file.rows("test", np.array([3, 5]))
+    before = len(of_run(promoted))
+    sealed.check(train)
+    sealed.check(train[:, :16])
+    assert sealed.count == 0
+    assert len(of_run(promoted)) == before
+    sealed.check(np.concatenate([train, test[:1]]))
+    sealed.check(test)
+    assert sealed.count == 3
+    assert len(of_run(promoted)) == before + 1  # one access, however many batches
+
+
+def test_without_the_data_file_nothing_can_be_compared(promoted: Promoted, sealed: SealedRows) -> None:
+    images = NpzFile(promoted[0].data).rows("test", np.arange(2))
+    before = len(of_run(promoted))
+    promoted[0].data.unlink()
+    sealed.check(images)
+    assert sealed.count == 0
+    assert len(of_run(promoted)) == before
