@@ -18,7 +18,7 @@ SLOW = ("<!-- examples: slow -->", "<!-- run in: store", "<!-- run in: promoted"
 def _pages() -> Iterator[object]:
     for page in manual.pages():
         text = page.read_text(encoding="utf-8")
-        if any(block.language in ("console", "python") for block in manual.blocks(text)):
+        if manual.has_examples(page):
             marks = [pytest.mark.slow, pytest.mark.timeout(1500)] if any(sign in text for sign in SLOW) else []
             yield pytest.param(page, id=manual.name(page), marks=marks)
 

@@ -112,3 +112,8 @@ def regenerated(text: str, parts: dict[str, Callable[[], str]]) -> str:
         KeyError: The page names a part that nothing generates.
     """
     return GENERATED.sub(lambda match: f"{match[1]}{parts[match[2]]()}\n{match[3]}", text)
+
+
+def has_examples(page: Path) -> bool:
+    """Return whether a page has console or Python blocks."""
+    return any(block.language in ("console", "python") for block in blocks(page.read_text(encoding="utf-8")))
