@@ -11,6 +11,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.sweep.optuna_adapter import set_study_system_attribute, study_system_attributes
 
 VERSION, PART = "dashboard:note_ver", "dashboard:note_str:"
 """Attributes of a study: how often its note was written, and before a number, a part of its text."""
@@ -30,8 +31,7 @@ def name_metrics(config: Config, study: optuna.Study) -> None:
 
 def save_note(study: optuna.Study, note: str) -> None:
     """Replace the study's note, which is Markdown; one that is the same is not written again."""
-    storage, study_id = study._storage, study._study_id
-    stored = storage.get_study_system_attrs(study_id)
+    stored = study_system_attributes(study)
     old = {key: value for key, value in stored.items() if key.startswith(PART)}
     parts = [note[first : first + PART_LETTERS] for first in range(0, len(note), PART_LETTERS)]
     new = {f"{PART}{number}": part for number, part in enumerate(parts)}
@@ -39,6 +39,6 @@ def save_note(study: optuna.Study, note: str) -> None:
     new |= {key: "" for key in old if key not in new}
     changed = {key: part for key, part in new.items() if old.get(key) != part}
     for key, part in changed.items():
-        storage.set_study_system_attr(study_id, key, part)
+        set_study_system_attribute(study, key, part)
     if changed:  # the dashboard reads the note anew when its version has changed
-        storage.set_study_system_attr(study_id, VERSION, int(stored.get(VERSION, 0)) + 1)
+        set_study_system_attribute(study, VERSION, int(stored.get(VERSION, 0)) + 1)

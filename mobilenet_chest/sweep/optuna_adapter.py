@@ -94,6 +94,16 @@ def set_attributes(study: optuna.Study, trial: Trial | FrozenTrial, attributes: 
         study._storage.set_trial_user_attr(trial._trial_id, name, value)
 
 
+def study_system_attributes(study: optuna.Study) -> dict[str, Any]:
+    """Return the attributes of a study that Optuna and its companions keep."""
+    return study._storage.get_study_system_attrs(study._study_id)
+
+
+def set_study_system_attribute(study: optuna.Study, name: str, value: Any) -> None:
+    """Set such an attribute: Optuna's own method for it is deprecated, and its dashboard uses the storage as well."""
+    study._storage.set_study_system_attr(study._study_id, name, value)
+
+
 def queued_values(trial: FrozenTrial) -> dict[str, Any]:
     """Return the values of a trial, with those it was queued with and has not asked for yet."""
     return dict(trial.system_attrs.get("fixed_params", {})) | trial.params

@@ -25,7 +25,9 @@ from mobilenet_chest.sweep.optuna_adapter import (
     RetryingStorage,
     queued_values,
     set_attributes,
+    set_study_system_attribute,
     stored_trial,
+    study_system_attributes,
     trial_id,
 )
 from mobilenet_chest.sweep.storage import open_storage
@@ -169,6 +171,13 @@ def test_attributes_of_another_processes_trial(study: optuna.Study, storage: RDB
     study.tell(trial, 0.5)
     with pytest.raises(UpdateFinishedTrialError):
         set_attributes(study, trial, {"a": 2})
+
+
+def test_system_attributes_of_a_study(study: optuna.Study, storage: RDBStorage) -> None:
+    set_study_system_attribute(study, "note", "one")
+    other = optuna.load_study(study_name="second", storage=storage)
+    assert study_system_attributes(other)["note"] == "one"
+    assert "note" not in study_system_attributes(optuna.load_study(study_name="first", storage=storage))
 
 
 def test_the_values_of_a_queued_trial(study: optuna.Study) -> None:
