@@ -1,8 +1,9 @@
-"""The processor: which cores this process may use, how many of them are free, and how threads wait for each other.
+"""The processor: which cores this process may use, and how many of them are free.
 
 Two threads of one computation meet many times in a step. Where another process holds the core of one of them, the
-other waits, and by default it waits busily: it takes time from the very thread that it waits for. One thread on a free
-core is then faster than two on shared ones, and a short busy wait loses less than a long one.
+other waits busily, and takes time from the very thread that it waits for. One thread on a free core is then faster
+than two on shared ones. Shorter waits were measured as well: they help less beside a neighbour, and cost on an idle
+machine (``experiments/results/speed.md``).
 """
 
 from __future__ import annotations
@@ -13,23 +14,8 @@ import os
 import psutil
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
-WAITING_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-"""What a user sets to say how threads wait."""
-
-SPINS = 10_000
-"""Turns of a busy wait before a thread sleeps; the OpenMP library's own default is 300,000."""
-
 SAMPLES, SAMPLE_SECONDS = 3, 0.25
 """Load is measured at most so often: a burst is no neighbour."""
-
-
-def bound_waiting() -> None:
-    """Limit the busy waiting of OpenMP threads, unless the user's environment says how they wait.
-
-    It has an effect before torch is imported only, and on processes that this one starts.
-    """
-    if not any(name in os.environ for name in WAITING_VARIABLES):
-        os.environ["GOMP_SPINCOUNT"] = str(SPINS)
 
 
 def cores() -> int:

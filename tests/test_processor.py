@@ -1,8 +1,7 @@
-"""The processor: free cores, and the waiting of threads."""
+"""The processor: free cores, and who says how many threads compute."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -52,17 +51,6 @@ def test_the_users_number_of_threads(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", given)
     assert processor.free_threads(busy=0.0) == threads
-
-
-@pytest.mark.parametrize("name", [None, *processor.WAITING_VARIABLES])
-def test_the_users_waiting_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str | None) -> None:
-    for each in processor.WAITING_VARIABLES:
-        monkeypatch.delenv(each, raising=False)
-    if name is not None:
-        monkeypatch.setenv(name, "5")
-    before = dict(os.environ)
-    processor.bound_waiting()
-    assert os.environ == (before if name else before | {"GOMP_SPINCOUNT": str(processor.SPINS)})
 
 
 def test_a_resumed_training_keeps_its_threads() -> None:

@@ -14,7 +14,7 @@ from common import Case, Options, data_file, experiment, report
 from measure import Json, SavedResults, in_child, interleaved, ratios, spread
 
 from mobilenet_chest.config import to_yaml
-from mobilenet_chest.processor import SPINS, THREADS_VARIABLE, WAITING_VARIABLES, cores
+from mobilenet_chest.processor import THREADS_VARIABLE, cores
 
 ALONE = "one thread"
 DEFAULT = "torch's default"
@@ -26,10 +26,12 @@ VARIANTS = {
     DEFAULT: ALL,
     "passive waiting": ALL | {"OMP_WAIT_POLICY": "passive"},
     "1,000 spins": ALL | {"GOMP_SPINCOUNT": "1000"},
-    f"{SPINS:,} spins": ALL | {"GOMP_SPINCOUNT": str(SPINS)},
-    OURS: {"GOMP_SPINCOUNT": str(SPINS)},
+    "10,000 spins": ALL | {"GOMP_SPINCOUNT": "10000"},
+    OURS: {},
 }
 """Environments of a training."""
+
+WAITING_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 SETTLE_SECONDS = 0.5
 

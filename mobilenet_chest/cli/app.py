@@ -10,7 +10,6 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.cli.encoding import replace_unknown_signs
 from mobilenet_chest.cli.lazy import lazy_group, load_command
 from mobilenet_chest.cli.program import NAME, program
-from mobilenet_chest.processor import bound_waiting
 
 PACKAGE = "mobilenet_chest.cli"
 
@@ -72,7 +71,6 @@ def main(command: str | None = None) -> None:
         command: Take ``sys.argv`` as the arguments of this command, as ``sweep.py`` and ``train.py`` do.
     """
     interrupts.install(signal.SIGINT, signal.SIGTERM)
-    bound_waiting()
     replace_unknown_signs()
     # the interpreter's last collection walks all objects of torch and mlflow, which takes more than a second
     atexit.register(gc.freeze)
