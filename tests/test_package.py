@@ -25,6 +25,7 @@ def test_only_public_names_are_listed() -> None:
     assert listed == set(mobilenet_chest.__all__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["mobilenet_chest", "mobilenet_chest.sweep.study"])
 def test_the_sweep_can_be_called_whatever_was_imported_before(tmp_path: Path, first: str) -> None:
     lines = (

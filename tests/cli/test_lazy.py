@@ -112,6 +112,7 @@ for module, name, value in lazy:
 """
 
 
+@pytest.mark.slow
 def test_commands_import_no_constants_lazily() -> None:
     """A variable that is not in capitals would stay a stand-in. All names exist."""
     result = subprocess.run([sys.executable, "-c", LOAD_ALL], capture_output=True, text=True, check=True)

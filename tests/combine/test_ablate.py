@@ -58,6 +58,7 @@ def test_the_interval_is_student_s() -> None:
     assert math.isnan(alone.low)
 
 
+@pytest.mark.slow
 def test_an_ablation(tiny: Make) -> None:
     config = tiny()
     rows = ablate(config, parse_choices("augment.mixup,stage2.ema=0.5"), seeds=2)

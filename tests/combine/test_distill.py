@@ -72,6 +72,7 @@ def test_a_student_of_an_ensemble(tiny: Make) -> None:
     assert torch.equal(larger, logits)
 
 
+@pytest.mark.slow
 def test_teachers_that_know_the_rows_otherwise(tiny: Make) -> None:
     config = tiny()
     folds = fold_ensemble(config, 2)

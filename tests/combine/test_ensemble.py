@@ -80,6 +80,7 @@ def test_what_is_stored_is_the_ensemble(tiny: Make) -> None:
     assert evaluate(result.run_id, "val").metrics["val_auc"] == pytest.approx(result.metrics["val_auc"])
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_folds_is_validated_out_of_fold(tiny: Make) -> None:
     config = tiny()
     result = fold_ensemble(config, 3)

@@ -61,6 +61,7 @@ def test_it_is_a_metric_of_epochs_and_runs_without_tta() -> None:
     assert math.isnan(epoch_metrics(predictions.label, logits * np.nan)["val_f2"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("f2")
 def test_its_interval_is_the_bootstraps() -> None:
     predictions = rows()

@@ -209,6 +209,7 @@ def test_a_full_size_file_is_read_alike_by_both(measure: ModuleType, tmp_path: P
     assert reading.full_size_file(tmp_path / "labels.npz", 32, tmp_path) == path
 
 
+@pytest.mark.slow
 def test_a_quick_run_writes_its_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = importlib.import_module("run")
     assert run.main(["stage1", "recipe", "--quick", "--image-size", "32", "--out", str(tmp_path)]) == 0

@@ -128,6 +128,7 @@ class TestPromoted:
             ("2", store.single),
         ]
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("packed", "loaded_here")
     def test_a_refused_second_leaves_the_first_champion(self, promoted: Promoted) -> None:
         store, _ = promoted
@@ -140,6 +141,7 @@ class TestPromoted:
         assert "test_evaluations" not in store.run(store.single).data.tags
         assert mlflow.pyfunc.load_model("models:/tiny@champion") is not None
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("packed", "loaded_here")
     def test_a_refusal_under_another_name_leaves_the_first_champion_usable(self, promoted: Promoted) -> None:
         store, promotion = promoted

@@ -122,6 +122,7 @@ def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tin
     assert find_runs(client, "tiny")[0].run_id == third.best.run_id
 
 
+@pytest.mark.slow
 def test_an_interrupted_confirmation_goes_on(here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_search(RANGE, trials=1, confirm={"top": 1, "seeds": 2})
     store_study(config, [0.9], {})
@@ -146,6 +147,7 @@ def test_an_interrupted_confirmation_goes_on(here: Path, tiny_search: Make, monk
     assert MlflowClient().get_run(result.run_id).info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_a_leader_that_fails_on_a_fresh_seed_is_not_chosen(
     here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

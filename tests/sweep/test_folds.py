@@ -39,6 +39,7 @@ def history(run_id: str | None, metric: str) -> list[tuple[int, float]]:
     return [(point.step, point.value) for point in MlflowClient().get_metric_history(str(run_id), metric)]
 
 
+@pytest.mark.slow
 def test_a_trial_is_the_mean_of_its_folds(
     here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -152,14 +152,15 @@ def test_values_that_the_space_does_not_have_are_not_run(
     search = RANGE | STEMS | sizes
     config = phantom_config({"search": search, "study": {"trials": 3, "sampler": "random", "pruner": "none"}})
     study = opened(config)
-    for _ in range(25):  # more than a claim is repeated for duplicates
+    count = 25 if values == {"stage2.lr": 5.0} else 2  # once more than a claim is repeated for duplicates
+    for _ in range(count):
         study.enqueue_trial(values)
     study.enqueue_trial({"stage2.lr": 1e-4, "model.stem": "sum", "optimizer.batch_size": 4, "model.hidden": "[8]"})
     run = taken_by(study, config, url)
     assert len(run) == 3
     assert run[0] == {"stage2.lr": 1e-4, "model.stem": "sum", "optimizer.batch_size": 4, "model.hidden": (8,)}
     failed = study.get_trials(states=(TrialState.FAIL,))
-    assert len(failed) == 25
+    assert len(failed) == count
     assert not any(map(counts, failed))
     (name,) = values
     assert {name in trial.user_attrs[REASON] for trial in failed} == {True}

@@ -23,6 +23,7 @@ TOO_HIGH = 1e30
 """A learning rate after which nothing is finite any more."""
 
 
+@pytest.mark.slow
 def test_a_front_of_several_objectives(here: Path, tiny_search: Make) -> None:
     search = {"model.hidden": {"choices": [[2], [8], [32]]}, "stage2.lr": {"choices": [1e-3, 3e-3]}}
     config = tiny_search(search, {"tracking.keep_checkpoints": 0}, trials=6, sampler="grid", also=["parameters"])
