@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
@@ -20,6 +22,7 @@ from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from helpers.experiments import SMALL_MODEL, tiny_fields
 from mobilenet_chest.config import Config, parse
 from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.files import write_whole
 from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.registry.promotion import Promotion
 from mobilenet_chest.sweep import run_sweep
@@ -29,6 +32,8 @@ from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.two_stage import train
 
 STUDY, EXPERIMENT, NAME = "dropout-study", "tiny-runs", "tiny"
+
+Result = TypeVar("Result")
 
 # the columns of MLflow's database that hold paths
 PATH_COLUMNS = {
@@ -126,11 +131,31 @@ def work_here(job: Job, *_: object, **__: object) -> None:
     work(replace(job, threads=1))
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Result]) -> Result:
+    """Make a folder once for all processes of this test run, and return what ``make`` returned for it.
+
+    No test writes to the folder: each has a copy.
+    """
+    own = factory.getbasetemp()
+    root = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder, result = root / name, root / f"{name}.pickle"
+    with FileLock(root / f"{name}.lock"):
+        if not result.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            write_whole(result, pickle.dumps(make(folder)))
+    made: Result = pickle.loads(result.read_bytes())
+    return made
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, _empty_database: Path, chest_file: Path) -> Store:
     """The original: a study of two trials, a single training, and one interrupted after its second epoch."""
-    folder = tmp_path_factory.mktemp("finished")
-    shutil.copy(_empty_database, folder / "mlflow.db")
+    return made_once(tmp_path_factory, "finished", lambda folder: _finished(folder, _empty_database, chest_file))
+
+
+def _finished(folder: Path, empty_database: Path, chest_file: Path) -> Store:
+    shutil.copy(empty_database, folder / "mlflow.db")
     data = folder / "chest.npz"
     shutil.copy(chest_file, data)
     torch.set_num_threads(1)
@@ -170,9 +195,13 @@ def store(finished: Store, tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture(scope="session")
 def promoted_original(finished: Store, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Promotion]:
     """A copy in which the study was promoted, once for all tests, as packing takes a while."""
-    copy = copied(finished, tmp_path_factory.mktemp("promoted"))
-    with working_in(copy.folder):
-        return copy, promote(STUDY)
+
+    def make(folder: Path) -> tuple[Store, Promotion]:
+        copy = copied(finished, folder)
+        with working_in(copy.folder):
+            return copy, promote(STUDY)
+
+    return made_once(tmp_path_factory, "promoted", make)
 
 
 @pytest.fixture
@@ -186,8 +215,11 @@ def promoted(promoted_original: tuple[Store, Promotion], tmp_path: Path) -> Iter
 
 @pytest.fixture(scope="session")
 def _eight(tmp_path_factory: pytest.TempPathFactory, _empty_database: Path, chest_file: Path) -> Store:
-    folder = tmp_path_factory.mktemp("eight")
-    shutil.copy(_empty_database, folder / "mlflow.db")
+    return made_once(tmp_path_factory, "eight", lambda folder: _eight_runs(folder, _empty_database, chest_file))
+
+
+def _eight_runs(folder: Path, empty_database: Path, chest_file: Path) -> Store:
+    shutil.copy(empty_database, folder / "mlflow.db")
     shutil.copy(chest_file, folder / "chest.npz")
     torch.set_num_threads(1)
     with working_in(folder):
