@@ -64,12 +64,19 @@ def test_the_hint_names_the_page_or_the_command(store: Store, monkeypatch: pytes
     assert browse_hint("not there") == "mobilenet-chest browse 'not there'"
 
 
+def _as_in_a_terminal() -> None:
+    """Take signals as a program in a terminal does: background jobs ignore some, and so would their children."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_it_serves_until_it_is_stopped_and_leaves_no_process(store: Store, number: signal.Signals) -> None:
     with Path("log").open("w") as log:
         process = subprocess.Popen([sys.executable, "-c", SCRIPT, "browse", "--no-open"], stdout=subprocess.PIPE,
-                                   stderr=log, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})  # fmt: skip
+                                   stderr=log, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                                   preexec_fn=_as_in_a_terminal)  # fmt: skip
         assert process.stdout is not None
         address = process.stdout.readline().strip()
     started = psutil.Process(process.pid).children(recursive=True)

@@ -69,7 +69,7 @@ with answer.with_suffix(".log").open("w") as log:
 for constant, value in options.get("seconds", {}).items():
     setattr(queue, constant, value)
 if "packed" in options:
-    package.build = lambda *passed: shutil.copytree(options["packed"], passed[-1])
+    package.build = lambda *passed, **_: shutil.copytree(options["packed"], passed[-1])
     package.predict_in_fresh_process = predict_here
 if "strike" in options:
     beating, set_tag = threading.RLock(), MlflowClient.set_model_version_tag

@@ -152,7 +152,7 @@ def test_ended_in_order(
     assert stands.progress.epoch - max(histories(run)["train_loss"]) in (0, 1)
     with artifact(client, run, "checkpoints/best.pt") as path:
         assert 1 <= checkpoint.load(path)["best_epoch"] <= stands.progress.epoch
-    assert f"--resume {run.info.run_id} " in errors
+    assert f"--resume {run.info.run_id}" in errors
 
 
 @pytest.mark.timeout(400)
@@ -179,7 +179,7 @@ def test_a_full_disk(tracking: Path, phantom_config: Callable[..., Config]) -> N
     assert "Traceback" not in errors
     last = errors.strip().splitlines()[-1]
     assert re.search(r"checkpoints/[a-z0-9_-]+\.pt cannot be written \(File too large\); make room", last)
-    assert f"--resume {run.info.run_id} " in last
+    assert f"--resume {run.info.run_id}" in last
     assert client.get_run(run.info.run_id).info.status == "FAILED"
     stands = resume_point(client, run)
     assert stands is not None

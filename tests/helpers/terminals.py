@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import sys
 import termios
@@ -77,6 +78,7 @@ def on_terminal(*arguments: object, cwd: Path, columns: int = 100, lines: int = 
     pid, descriptor = pty.fork()
     if pid == 0:  # nothing but exec: the tests' threads are not in this process
         os.chdir(cwd)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and so would this
         os.execv(sys.executable, [sys.executable, *map(str, arguments)])
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     try:
