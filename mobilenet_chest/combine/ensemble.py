@@ -31,9 +31,10 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.artifacts import ensemble_of_members, trained_model
 from mobilenet_chest.tracking.plots import prediction_grid
-from mobilenet_chest.tracking.runs import Candidate, find_finished_runs, nested_runs
+from mobilenet_chest.tracking.runs import Candidate, nested_runs
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
+from mobilenet_chest.tracking.trainings import find_finished_runs
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.predict import predict
 

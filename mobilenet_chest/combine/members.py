@@ -18,9 +18,10 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
 from mobilenet_chest.tracking.artifacts import resume_point, run_config, stored_predictions
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
-from mobilenet_chest.tracking.runs import Candidate, find_finished_training, find_unfinished_training, get_run
+from mobilenet_chest.tracking.runs import Candidate, get_run
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
+from mobilenet_chest.tracking.trainings import find_finished_training, find_unfinished_training
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.stages import prepare
 from mobilenet_chest.two_stage import train

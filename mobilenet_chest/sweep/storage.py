@@ -11,10 +11,15 @@ from optuna.storages import RDBStorage
 from mobilenet_chest.errors import MissingExtraError, StudyError
 from mobilenet_chest.sweep.locks import NOTICE_LOSS, exclusive
 from mobilenet_chest.sweep.optuna_adapter import MIGRATIONS, OPTUNA_TABLES, RetryingStorage
-from mobilenet_chest.tracking.database import age, is_sqlite, read_schema, revisions, sqlite_file
+from mobilenet_chest.tracking.database import Program, is_sqlite, schema_problem, sqlite_file
 from mobilenet_chest.tracking.store import database_problem, masked, reason
 
 DEFAULT = "sqlite:///optuna.db"
+
+OPTUNA = Program(
+    "Optuna", optuna.__version__, MIGRATIONS, OPTUNA_TABLES, "optuna storage upgrade --storage",
+    "MLflow", "give studies a database of their own",
+)  # fmt: skip
 
 LOCK_SECONDS = 60
 """How long SQLite itself waits for another process's transaction."""
@@ -39,7 +44,7 @@ def check_storage(url: str) -> None:
     if backend not in ("sqlite", "postgresql"):
         raise StudyError(f"--storage {masked(url)}: trials can be claimed safely in sqlite:/// and postgresql:// only")
     try:
-        problem = database_problem(url) or schema_problem(url)
+        problem = database_problem(url) or schema_problem(url, masked(url), OPTUNA)
     except ModuleNotFoundError as error:
         if backend == "sqlite":
             raise StudyError(f"--storage {masked(url)}: needs '{error.name}'; write sqlite:/// instead") from None
@@ -48,29 +53,6 @@ def check_storage(url: str) -> None:
         problem = f"cannot read {masked(url)} ({reason(error)}); bring back a copy of it, or name another"
     if problem is not None:
         raise StudyError(f"--storage: {problem}")
-
-
-def schema_problem(url: str) -> str | None:
-    """Return why Optuna cannot use the tables of a database, with the way out; ``None`` if it can.
-
-    Raises:
-        sqlalchemy.exc.SQLAlchemyError: The database cannot be read.
-    """
-    schema = read_schema(url)
-    state = None if schema is None else age(schema, revisions(MIGRATIONS), OPTUNA_TABLES)
-    if state is None or schema is None:
-        return None
-    if state == "older":
-        return (
-            f"the tables of {masked(url)} were made by an older Optuna; copy the database, then type: optuna storage "
-            f"upgrade --storage {masked(url)}"
-        )
-    if state == "newer":
-        return (
-            f"the tables of {masked(url)} were made by a newer Optuna than {optuna.__version__} (version "
-            f"{schema.revision}); type: pip install -U optuna, or name another database"
-        )
-    return f"{masked(url)} holds the tables of another program, such as MLflow; give studies a database of their own"
 
 
 def open_storage(url: str) -> RDBStorage:
@@ -89,7 +71,7 @@ def open_storage(url: str) -> RDBStorage:
         with exclusive(url):
             storage = RetryingStorage(url, engine_kwargs=file if is_sqlite(url) else server)
     except RuntimeError as error:  # tables of another version
-        raise StudyError(f"--storage: {schema_problem(url) or error}") from error
+        raise StudyError(f"--storage: {schema_problem(url, masked(url), OPTUNA) or error}") from error
     if not is_sqlite(url):
         return storage
     # By default SQLite begins a transaction as a reader and becomes the writer at its first write. Two processes could

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -124,3 +125,54 @@ def age(schema: Schema, versions: Revisions, own: Collection[str]) -> str | None
     if schema.revision in versions.known:
         return "older"
     return "newer" if present else "foreign"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A library that keeps versioned tables in a database.
+
+    Attributes:
+        name: As its messages have it; in small letters it is its package.
+        version: Of the installed package.
+        migrations: Folder of Alembic's migrations.
+        tables: Tables that it has in every version.
+        upgrade: Command that upgrades the tables of the address put behind it.
+        other: A program whose tables might be there instead.
+        advice: What to do then.
+    """
+
+    name: str
+    version: str
+    migrations: Path
+    tables: tuple[str, ...]
+    upgrade: str
+    other: str
+    advice: str
+
+
+def schema_problem(address: str, shown: str, program: Program) -> str | None:
+    """Return why a program cannot use the tables of a database, with the way out; ``None`` if it can.
+
+    Args:
+        address: Of the database.
+        shown: The address without a password.
+        program: Whose tables they should be.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: The database cannot be read.
+    """
+    schema = read_schema(address)
+    state = None if schema is None else age(schema, revisions(program.migrations), program.tables)
+    if state is None or schema is None:
+        return None
+    if state == "older":
+        return (
+            f"the tables of {shown} were made by an older {program.name}; copy the database, then type: "
+            f"{program.upgrade} {shown}"
+        )
+    if state == "newer":
+        return (
+            f"the tables of {shown} were made by a newer {program.name} than {program.version} (version "
+            f"{schema.revision}); type: pip install -U {program.name.lower()}"
+        )
+    return f"{shown} holds the tables of another program, such as {program.other}; {program.advice}"

@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.errors import TrackingError, TrackingLost
 from mobilenet_chest.tracking.client import answer_within, is_away
-from mobilenet_chest.tracking.database import age, backend, is_sqlite, read_schema, revisions, sqlite_file
+from mobilenet_chest.tracking.database import Program, backend, is_sqlite, schema_problem, sqlite_file
 from mobilenet_chest.tracking.server import check_server, is_server
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,11 @@ MIGRATIONS = Path(mlflow.__file__).parent / "store" / "db_migrations"
 
 MLFLOW_TABLES = ("experiments", "runs", "metrics")
 """Tables that MLflow's database has had in every version."""
+
+MLFLOW = Program(
+    "MLflow", mlflow.__version__, MIGRATIONS, MLFLOW_TABLES, "mlflow db upgrade",
+    "Optuna", "give MLflow a database of its own",
+)  # fmt: skip
 
 REASON_LETTERS = 300
 """Longest reason that a message quotes."""
@@ -261,32 +266,13 @@ def _file_problem(uri: str) -> str | None:
 
 def _check_database(uri: str) -> None:
     try:
-        problem = database_problem(uri) or _schema_problem(uri)
+        problem = database_problem(uri) or schema_problem(uri, masked(uri), MLFLOW)
     except ModuleNotFoundError as error:
         problem = f"{masked(uri)} needs the driver '{error.name}'; install it"
     except sqlalchemy.exc.SQLAlchemyError as error:
         problem = f"cannot read {masked(uri)} ({reason(error)}); bring back a copy of it, or name another"
     if problem is not None:
         raise TrackingError(f"MLflow's database: {problem}, or set MLFLOW_TRACKING_URI")
-
-
-def _schema_problem(uri: str) -> str | None:
-    """Return what MLflow would say of a database's tables, with the way out; ``None`` if it can use them."""
-    schema = read_schema(uri)
-    state = None if schema is None else age(schema, revisions(MIGRATIONS), MLFLOW_TABLES)
-    if state is None or schema is None:
-        return None
-    if state == "older":
-        return (
-            f"the tables of {masked(uri)} were made by an older MLflow; copy the database, then type: mlflow db "
-            f"upgrade {masked(uri)}"
-        )
-    if state == "newer":
-        return (
-            f"the tables of {masked(uri)} were made by a newer MLflow than {mlflow.__version__} (version "
-            f"{schema.revision}); type: pip install -U mlflow"
-        )
-    return f"{masked(uri)} holds the tables of another program, such as Optuna; give MLflow a database of its own"
 
 
 def reason(error: BaseException) -> str:

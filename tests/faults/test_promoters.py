@@ -134,14 +134,14 @@ def assert_nothing_in_progress(folder: Path, besides: Collection[str] = ()) -> N
 @pytest.mark.parametrize("store", ["sqlite", "server"])
 def test_eight_at_once_and_one_killed(store: str, runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     if store == "sqlite":
-        race(runs, Path.cwd())
+        assert_best_wins(runs, Path.cwd())
         return
     with server(Path.cwd()) as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        race(runs, Path.cwd())
+        assert_best_wins(runs, Path.cwd())
 
 
-def race(runs: list[str], folder: Path) -> None:
+def assert_best_wins(runs: list[str], folder: Path) -> None:
     chance = random.Random(SEED)
     order = runs.copy()
     chance.shuffle(order)

@@ -10,13 +10,21 @@ from mlflow.entities import Run
 from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.sweep import SweepResult
 from mobilenet_chest.sweep.attributes import CONFIRMS
-from mobilenet_chest.sweep.confirm import fresh_seeds
+from mobilenet_chest.sweep.confirm import Confirmation, Leader, fresh_seeds
 from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.tracking.runs import nested_runs
 from mobilenet_chest.tracking.store import experiment_id
 from mobilenet_chest.training import loop
+
+CONFIRMATION = Confirmation(
+    1, "median1", 0.895, 0.89, 0, Interval(0.02, -0.01, 0.05), (5, 6),
+    (Leader(1, 0.89, 0.895, (0.89, 0.9), ("median1", "b"), "median1"),
+     Leader(0, 0.9, 0.88, (0.87, 0.89), ("median0", "d"), "median0")), (3,),
+)  # fmt: skip
+"""Two leaders on two fresh seeds: the second of the search is confirmed."""
 
 
 def store_study(config: Config, claims: list[float], fresh: dict[int, list[float | None]]) -> optuna.Study:

@@ -73,7 +73,7 @@ def predicted(model: str, source: Path, out: str = "out.csv") -> pd.DataFrame:
     return table
 
 
-def check_dark_then_bright(table: pd.DataFrame, tolerance: float = 1e-6) -> None:
+def assert_dark_then_bright(table: pd.DataFrame, tolerance: float = 1e-6) -> None:
     assert table["probability"].tolist() == pytest.approx([probability(DARK), probability(BRIGHT)], abs=tolerance)
     assert table["label_name"].tolist() == ["dark", "bright"]
     assert table["label"].tolist() == [0, 1]
@@ -83,7 +83,7 @@ def check_dark_then_bright(table: pd.DataFrame, tolerance: float = 1e-6) -> None
 def test_npy(tracking: Path, models: dict[str, str], out: str) -> None:
     np.save(tracking / "images.npy", flat(DARK, BRIGHT))
     table = predicted(models["gray"], tracking / "images.npy", out)
-    check_dark_then_bright(table)
+    assert_dark_then_bright(table)
     assert table["source"].tolist() == ["images.npy"] * 2
     assert table["row"].tolist() == [0, 1]
 
@@ -93,7 +93,7 @@ def test_npz_gives_every_split(tracking: Path, models: dict[str, str]) -> None:
     path = tracking / "chest.npz"
     np.savez(path, train_images=flat(DARK), test_images=flat(BRIGHT, shape=(9, 30)), **arrays)
     table = predicted(models["gray"], path)
-    check_dark_then_bright(table)
+    assert_dark_then_bright(table)
     assert table["source"].tolist() == ["train", "test"]
     assert table["row"].tolist() == [0, 0]
 
@@ -105,7 +105,7 @@ def test_a_folder_of_pictures_of_several_sizes_and_kinds(tracking: Path, models:
     Image.fromarray(flat(BRIGHT, shape=(64, 48))[0]).save(folder / "b.JPEG")
     (folder / "notes.txt").write_text("not a picture")
     table = predicted(models["gray"], folder)
-    check_dark_then_bright(table, tolerance=1e-2)  # JPEG may be a level off
+    assert_dark_then_bright(table, tolerance=1e-2)  # JPEG may be a level off
     assert table["source"].tolist() == ["a.png", "b.JPEG"]
 
 
@@ -130,12 +130,12 @@ def test_colour_stays_colour_for_a_colour_model(tracking: Path, models: dict[str
     blue = np.zeros((2, 10, 12, 3), np.uint8)
     blue[0, ..., 2], blue[1, ..., 2] = DARK, BRIGHT
     np.save(tracking / "blue.npy", blue)
-    check_dark_then_bright(predicted(models["colour"], tracking / "blue.npy"))
+    assert_dark_then_bright(predicted(models["colour"], tracking / "blue.npy"))
 
 
 def test_gray_for_a_colour_model_is_repeated(tracking: Path, models: dict[str, str]) -> None:
     np.save(tracking / "gray.npy", flat(DARK, BRIGHT))
-    check_dark_then_bright(predicted(models["colour"], tracking / "gray.npy"))
+    assert_dark_then_bright(predicted(models["colour"], tracking / "gray.npy"))
 
 
 def test_a_transparent_gray_picture_is_gray(tracking: Path, models: dict[str, str]) -> None:
@@ -186,7 +186,7 @@ def test_a_table_of_files(tracking: Path, models: dict[str, str]) -> None:
     predict_files(models["gray"], tracking / "films.csv", tracking / "out.csv", file_column="path")
     table = pd.read_csv(tracking / "out.csv")
     assert table["source"].tolist() == ["z.png", "a.png"]
-    check_dark_then_bright(table)
+    assert_dark_then_bright(table)
 
 
 def test_a_camera_picture_is_turned_upright(tracking: Path, models: dict[str, str]) -> None:
@@ -273,7 +273,7 @@ def test_a_table_that_cannot_be_written(tracking: Path, models: dict[str, str]) 
 
 
 class TestRefusals:
-    def refused(self, model: str, source: Path, out: str, match: str) -> None:
+    def assert_refused(self, model: str, source: Path, out: str, match: str) -> None:
         target = source.parent / out
         with pytest.raises(DataError, match=match):
             predict_files(model, source, target)
@@ -281,40 +281,40 @@ class TestRefusals:
 
     @pytest.mark.parametrize("out", ["out.xlsx", "out", "out.csv.gz"])
     def test_another_kind_of_table(self, tracking: Path, out: str) -> None:
-        self.refused("unused", tracking / "a.npy", out, r"\.csv or \.parquet")
+        self.assert_refused("unused", tracking / "a.npy", out, r"\.csv or \.parquet")
 
     def test_a_folder_for_the_table_that_is_not_there(self, tracking: Path) -> None:
-        self.refused("unused", tracking / "a.npy", "missing/out.csv", rf"{tracking}/missing\b")
+        self.assert_refused("unused", tracking / "a.npy", "missing/out.csv", rf"{tracking}/missing\b")
 
     def test_a_source_that_is_not_there(self, tracking: Path) -> None:
-        self.refused("unused", tracking / "a.npy", "out.csv", r"a\.npy: ")
+        self.assert_refused("unused", tracking / "a.npy", "out.csv", r"a\.npy: ")
 
     def test_a_folder_without_pictures(self, tracking: Path) -> None:
         (tracking / "empty").mkdir()
-        self.refused("unused", tracking / "empty", "out.csv", r"no picture .*\.png, \.jpg")
+        self.assert_refused("unused", tracking / "empty", "out.csv", r"no picture .*\.png, \.jpg")
 
     def test_another_kind_of_file(self, tracking: Path) -> None:
         (tracking / "a.dcm").write_bytes(b"DICM")
-        self.refused("unused", tracking / "a.dcm", "out.csv", r"damaged DICOM")
+        self.assert_refused("unused", tracking / "a.dcm", "out.csv", r"damaged DICOM")
 
     @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
     def test_a_damaged_picture(self, tracking: Path, name: str) -> None:
         (tracking / name).write_bytes(b"\x89PNG\r\n\x1a\nnothing")
-        self.refused("unused", tracking / name, "out.csv", f"{name}: .*picture")
+        self.assert_refused("unused", tracking / name, "out.csv", f"{name}: .*picture")
 
     def test_a_truncated_picture(self, tracking: Path) -> None:
         noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
         Image.fromarray(noise).save(tracking / "whole.png")
         (tracking / "half.png").write_bytes((tracking / "whole.png").read_bytes()[:1500])
-        self.refused("unused", tracking / "half.png", "out.csv", r"half\.png: .*picture")
+        self.assert_refused("unused", tracking / "half.png", "out.csv", r"half\.png: .*picture")
 
     def test_a_file_that_is_no_array(self, tracking: Path) -> None:
         (tracking / "a.npy").write_bytes(b"nothing")
-        self.refused("unused", tracking / "a.npy", "out.csv", r"a\.npy: .*numpy\.save")
+        self.assert_refused("unused", tracking / "a.npy", "out.csv", r"a\.npy: .*numpy\.save")
 
     def test_a_pickle_is_never_opened(self, tracking: Path) -> None:
         np.save(tracking / "a.npy", np.array([{"any": "object"}], dtype=object))
-        self.refused("unused", tracking / "a.npy", "out.csv", r"a\.npy: .*allow_pickle=False")
+        self.assert_refused("unused", tracking / "a.npy", "out.csv", r"a\.npy: .*allow_pickle=False")
 
     @pytest.mark.parametrize(
         "images",
@@ -323,15 +323,15 @@ class TestRefusals:
     )
     def test_another_layout_of_array(self, tracking: Path, images: NDArray[np.generic]) -> None:
         np.save(tracking / "a.npy", images)
-        self.refused("unused", tracking / "a.npy", "out.csv", r"uint8 \(n, h, w\) or \(n, h, w, 3\)")
+        self.assert_refused("unused", tracking / "a.npy", "out.csv", r"uint8 \(n, h, w\) or \(n, h, w, 3\)")
 
     def test_a_float_array_is_told_how_to_convert(self, tracking: Path) -> None:
         np.save(tracking / "a.npy", np.zeros((2, 8, 8), np.float64))
-        self.refused("unused", tracking / "a.npy", "out.csv", r'\(images \* 255\)\.round\(\)\.astype\("uint8"\)')
+        self.assert_refused("unused", tracking / "a.npy", "out.csv", r'\(images \* 255\)\.round\(\)\.astype\("uint8"\)')
 
     def test_an_npz_of_other_keys(self, tracking: Path) -> None:
         np.savez(tracking / "a.npz", images=flat(1))
-        self.refused("unused", tracking / "a.npz", "out.csv", r"a\.npz: .*\(.*\bimages\)")
+        self.assert_refused("unused", tracking / "a.npz", "out.csv", r"a\.npz: .*\(.*\bimages\)")
 
     @pytest.mark.parametrize("uri", ["models:/nobody@champion", "models:/nobody/1", "nonsense", "models:/"])
     def test_a_model_that_is_not_there(self, tracking: Path, uri: str) -> None:

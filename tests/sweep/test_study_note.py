@@ -7,11 +7,11 @@ from pathlib import Path
 
 import optuna
 import pytest
+from helpers.confirmations import CONFIRMATION
 from optuna.trial import TrialState, create_trial
 
 from mobilenet_chest.config import Config, load
 from mobilenet_chest.evaluation.intervals import Interval
-from mobilenet_chest.sweep.confirm import Confirmation, Leader
 from mobilenet_chest.sweep.study_note import _among, study_note
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.sweep.trial_note import about_trial
@@ -20,11 +20,6 @@ TRAINING = "?workflowType=machine_learning"
 LR = optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True)
 VALUES = (0.9, 0.89, 0.86, 0.81, 0.74, 0.65)
 TIES = Ties({number: Interval(value, value - 0.05, value + 0.05) for number, value in enumerate(VALUES)}, [0, 1, 2])
-CONFIRMATION = Confirmation(
-    1, "median1", 0.895, 0.89, 0, Interval(0.02, -0.01, 0.05), (5, 6),
-    (Leader(1, 0.89, 0.895, (0.89, 0.9), ("median1", "b"), "median1"),
-     Leader(0, 0.9, 0.88, (0.87, 0.89), ("median0", "d"), "median0")), (3,),
-)  # fmt: skip
 
 
 @pytest.fixture

@@ -6,24 +6,18 @@ from pathlib import Path
 
 import optuna
 import pytest
+from helpers.confirmations import CONFIRMATION
 from helpers.pages import Page
 from optuna.trial import TrialState, create_trial
 
 from mobilenet_chest.config import Config, load
-from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.sweep import study_page
-from mobilenet_chest.sweep.confirm import Confirmation, Leader
+from mobilenet_chest.sweep.confirm import Confirmation
 from mobilenet_chest.sweep.leaderboard import importances, leaderboard
 
 LR = optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True)
 DROPOUT = optuna.distributions.CategoricalDistribution([0.2, "<b>&"])
 VALUES = (0.9, 0.89, 0.86, 0.81, 0.74, 0.65)
-
-CONFIRMATION = Confirmation(
-    1, "median1", 0.895, 0.89, 0, Interval(0.02, -0.01, 0.05), (5, 6),
-    (Leader(1, 0.89, 0.895, (0.89, 0.9), ("median1", "b"), "median1"),
-     Leader(0, 0.9, 0.88, (0.87, 0.89), ("median0", "d"), "median0")), (3,),
-)  # fmt: skip
 
 
 @pytest.fixture

@@ -9,8 +9,17 @@ from pathlib import Path
 import pytest
 
 from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.tracking.database import Revisions, Schema, age, backend, is_sqlite, read_schema, sqlite_file
-from mobilenet_chest.tracking.store import MIGRATIONS, check_reachable, connect, revisions
+from mobilenet_chest.tracking.database import (
+    Revisions,
+    Schema,
+    age,
+    backend,
+    is_sqlite,
+    read_schema,
+    revisions,
+    sqlite_file,
+)
+from mobilenet_chest.tracking.store import MIGRATIONS, check_reachable, connect
 
 FORMS = [
     "sqlite:///{}", "sqlite:///{}?timeout=60", "sqlite+pysqlite:///{}", "sqlite+pysqlite:///{}?timeout=60",

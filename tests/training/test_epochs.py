@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from helpers.records import nine_epochs, record
 
 from mobilenet_chest.config import Config, parse
-from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.epochs import reached, summarize_epochs
 
 
 @pytest.fixture
 def config() -> Config:
-    return parse(
-        {"name": "x", "stage1": {"epochs": 3}, "stage2": {"epochs": 6}, "evaluation": {"metric": "val_accuracy"}}
-    )
-
-
-def record(stage: int, auc: float, accuracy: float = 0.5, seconds: float = 2.0) -> Record:
-    return {
-        "stage": float(stage), "train_loss": 1 - auc, "val_loss": 1 - auc, "val_auc": auc, "val_accuracy": accuracy,
-        "images_per_second": 100.0, "epoch_seconds": seconds, "lr": 0.1,
-    }  # fmt: skip
+    return nine_epochs()
 
 
 HISTORY = [record(1, 0.6), record(1, 0.7, seconds=4.0), record(2, 0.9, seconds=8.0), record(2, 0.8, seconds=10.0)]
