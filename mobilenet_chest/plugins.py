@@ -17,11 +17,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.abc import SourceLoader
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from mobilenet_chest.errors import ConfigError, PluginFailed
+from mobilenet_chest.plugin_source import Contents, raised, read_contents
 
 VARIABLE = "MOBILENET_CHEST_PLUGINS"
 """Files that the user names for stored experiments, separated as in ``PATH``."""
@@ -143,7 +143,7 @@ def load_file(path: Path, sha256: str | None = None) -> Plugin:
     Raises:
         ConfigError: It cannot be read, has other contents, or fails; the message is one line.
     """
-    contents = _read(path)
+    contents = read_contents(path)
     digest = hashlib.sha256(contents).hexdigest()
     if sha256 is not None and digest != sha256:
         raise ConfigError(
@@ -161,34 +161,10 @@ def load_file(path: Path, sha256: str | None = None) -> Plugin:
     return _loaded.setdefault(digest, plugin)
 
 
-def _read(path: Path) -> bytes:
-    if path.suffix != ".py":
-        raise ConfigError([f"plugins: {path} is no Python file; name a file that ends in .py"])
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ConfigError([f"plugins: no file {path}; a path is relative to the experiment file"]) from None
-    except (OSError, ValueError) as error:
-        raise ConfigError([f"plugins: {path} cannot be read ({getattr(error, 'strerror', None) or error})"]) from None
-
-
-class _Contents(SourceLoader):
-    """Compiles the very bytes whose digest was computed, and keeps no bytecode."""
-
-    def __init__(self, path: Path, contents: bytes) -> None:
-        self._path, self._contents = path, contents
-
-    def get_filename(self, fullname: str) -> str:
-        return str(self._path)
-
-    def get_data(self, path: str | bytes) -> bytes:
-        return self._contents
-
-
 def _run(plugin: Plugin, contents: bytes) -> None:
     """Run a plugin's file as a module of a name of its own; what it registers is then in ``plugin.functions``."""
     name = f"mobilenet_chest_plugin_{plugin.sha256[:16]}"
-    spec = importlib.util.spec_from_loader(name, _Contents(plugin.path, contents), origin=str(plugin.path))
+    spec = importlib.util.spec_from_loader(name, Contents(plugin.path, contents), origin=str(plugin.path))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -201,23 +177,11 @@ def _run(plugin: Plugin, contents: bytes) -> None:
     except SyntaxError as error:
         raise ConfigError([f"plugins: {plugin.path}: line {error.lineno}: {error.msg}"]) from error
     except (Exception, SystemExit) as error:
-        raise ConfigError([f"plugins: {plugin.path}: {_raised(error, plugin.path)}"]) from error
+        raise ConfigError([f"plugins: {plugin.path}: {raised(error, plugin.path)}"]) from error
     finally:
         _running.pop()
         if not plugin.functions:
             sys.modules.pop(name, None)
-
-
-def _raised(error: BaseException, path: Path) -> str:
-    """Return what a plugin's code raised, and in which line of it, in one line."""
-    trace, number = error.__traceback__, 0
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            number = trace.tb_lineno
-        trace = trace.tb_next
-    text = " ".join(str(error).split())[:200]
-    where = f" (line {number})" if number else ""
-    return f"raised {type(error).__name__}{f': {text}' if text else ''}{where}"
 
 
 def activate(entries: Sequence[Entry], named: bool = False) -> None:
@@ -255,7 +219,7 @@ def _find(entry: Entry, named: bool) -> Plugin | None:
         return load_file(entry.path, entry.sha256)
     for text in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
         path = Path(text).expanduser().absolute()
-        if hashlib.sha256(_read(path)).hexdigest() == entry.sha256:
+        if hashlib.sha256(read_contents(path)).hexdigest() == entry.sha256:
             return load_file(path, entry.sha256)
     return None
 
@@ -310,7 +274,7 @@ def call(kind: Kind, name: str, *values: Any) -> Any:
     try:
         return plugin.functions[kind][name](*values)
     except Exception as error:
-        raise PluginFailed(f"plugin {plugin.path}: {kind} '{name}' {_raised(error, plugin.path)}") from error
+        raise PluginFailed(f"plugin {plugin.path}: {kind} '{name}' {raised(error, plugin.path)}") from error
 
 
 def require() -> None:

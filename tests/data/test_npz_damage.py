@@ -202,7 +202,7 @@ def test_a_hole_in_the_file(save: Save) -> None:
                 file.labels(split)
                 file.rows(split, np.arange(6))
 
-        refusal(read)
+        assert npz_archive.MEND in refusal(read)
 
 
 def test_pixels_that_do_not_fit_the_crc_are_found_beyond_the_wanted_rows() -> None:

@@ -102,6 +102,8 @@ class TestRows:
             check_rows(np.array(labels, np.uint8), np.array(scores))
 
     def test_any_number_of_columns_fits(self) -> None:
-        labels = np.array([0, 1], np.uint8)
+        labels, scores, texts = np.array([0, 1], np.uint8), np.array([0.1, 0.2]), np.array(["a", "b"])
         check_rows(labels)
-        check_rows(labels, np.array([0.1, 0.2]), np.array(["a", "b"]))
+        check_rows(labels, scores, texts)
+        with pytest.raises(DataError, match="3"):
+            check_rows(labels, scores, np.array(["a", "b", "c"]))
