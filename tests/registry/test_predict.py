@@ -2,81 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.brightness import BRIGHT, DARK, assert_dark_then_bright, flat, predicted, probability
 from helpers.pictures import dicom, dicom_bytes, encoded, noise
-from mlflow import MlflowClient
-from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
 
 from mobilenet_chest.data.importing.importer import ImportOptions, import_pictures
-from mobilenet_chest.data.importing.preparation import Preparation
-from mobilenet_chest.errors import DataError, TrackingError
-from mobilenet_chest.registry import digests
-from mobilenet_chest.registry.package import build
+from mobilenet_chest.errors import DataError
 from mobilenet_chest.registry.predict import predict_files
-
-DARK, BRIGHT = 96, 160
-COLUMNS = ["source", "row", "probability", "label_name", "label"]
-
-
-class Brightness(nn.Module):
-    """Logit 0 at a grey level of 128, and one more or less for 32 levels, by the last channel."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return (images[:, -1].float().mean((1, 2)) - 128) / 32
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Model folders for grey and for colour images, and one whose training file says how its pictures were prepared."""
-    folder = tmp_path_factory.mktemp("models")
-    for name, channels in (("gray", 1), ("colour", 3)):
-        build(Brightness(), 16, channels, ("dark", "bright"), 0.5, folder / name)
-    prepared = Preparation(16, "letterbox", 1, 12, "bits")
-    build(Brightness(), 16, 1, ("dark", "bright"), 0.5, folder / "prepared", prepared)
-    return {name: folder / name for name in ("gray", "colour", "prepared")}
-
-
-@pytest.fixture
-def models(built: dict[str, Path], tracking: Path) -> dict[str, str]:
-    """Addresses of these models, registered as a promotion does it."""
-    client = MlflowClient()
-    run_id = client.create_run(client.create_experiment("models")).info.run_id
-    for name, folder in built.items():
-        client.log_artifacts(run_id, str(folder), name)
-        client.create_registered_model(name)
-        version_tags = {"sha256": digests.digests_tag(digests.folder_digests(folder))}
-        client.create_model_version(name, f"runs:/{run_id}/{name}", run_id, tags=version_tags)
-    return {name: f"models:/{name}/1" for name in built}
-
-
-def probability(level: float) -> float:
-    return 1 / (1 + math.exp(-(level - 128) / 32))
-
-
-def flat(*levels: int, shape: tuple[int, ...] = (20, 24)) -> NDArray[np.uint8]:
-    return np.stack([np.full(shape, level, np.uint8) for level in levels])
-
-
-def predicted(model: str, source: Path, out: str = "out.csv") -> pd.DataFrame:
-    path = source.parent / out
-    count = predict_files(model, source, path).rows
-    table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    assert list(table) == COLUMNS
-    assert len(table) == count
-    return table
-
-
-def assert_dark_then_bright(table: pd.DataFrame, tolerance: float = 1e-6) -> None:
-    assert table["probability"].tolist() == pytest.approx([probability(DARK), probability(BRIGHT)], abs=tolerance)
-    assert table["label_name"].tolist() == ["dark", "bright"]
-    assert table["label"].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("out", ["out.csv", "out.parquet"])
@@ -270,77 +207,3 @@ def test_a_table_that_cannot_be_written(tracking: Path, models: dict[str, str]) 
     (tracking / "out.csv").mkdir()
     with pytest.raises(DataError, match=r"--out .*out\.csv: cannot be written"):
         predict_files(models["gray"], tracking / "images.npy", tracking / "out.csv")
-
-
-class TestRefusals:
-    def assert_refused(self, model: str, source: Path, out: str, match: str) -> None:
-        target = source.parent / out
-        with pytest.raises(DataError, match=match):
-            predict_files(model, source, target)
-        assert not target.exists()
-
-    @pytest.mark.parametrize("out", ["out.xlsx", "out", "out.csv.gz"])
-    def test_another_kind_of_table(self, tracking: Path, out: str) -> None:
-        self.assert_refused("unused", tracking / "a.npy", out, r"\.csv or \.parquet")
-
-    def test_a_folder_for_the_table_that_is_not_there(self, tracking: Path) -> None:
-        self.assert_refused("unused", tracking / "a.npy", "missing/out.csv", rf"{tracking}/missing\b")
-
-    def test_a_source_that_is_not_there(self, tracking: Path) -> None:
-        self.assert_refused("unused", tracking / "a.npy", "out.csv", r"a\.npy: ")
-
-    def test_a_folder_without_pictures(self, tracking: Path) -> None:
-        (tracking / "empty").mkdir()
-        self.assert_refused("unused", tracking / "empty", "out.csv", r"no picture .*\.png, \.jpg")
-
-    def test_another_kind_of_file(self, tracking: Path) -> None:
-        (tracking / "a.dcm").write_bytes(b"DICM")
-        self.assert_refused("unused", tracking / "a.dcm", "out.csv", r"damaged DICOM")
-
-    @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
-    def test_a_damaged_picture(self, tracking: Path, name: str) -> None:
-        (tracking / name).write_bytes(b"\x89PNG\r\n\x1a\nnothing")
-        self.assert_refused("unused", tracking / name, "out.csv", f"{name}: .*picture")
-
-    def test_a_truncated_picture(self, tracking: Path) -> None:
-        noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
-        Image.fromarray(noise).save(tracking / "whole.png")
-        (tracking / "half.png").write_bytes((tracking / "whole.png").read_bytes()[:1500])
-        self.assert_refused("unused", tracking / "half.png", "out.csv", r"half\.png: .*picture")
-
-    def test_a_file_that_is_no_array(self, tracking: Path) -> None:
-        (tracking / "a.npy").write_bytes(b"nothing")
-        self.assert_refused("unused", tracking / "a.npy", "out.csv", r"a\.npy: .*numpy\.save")
-
-    def test_a_pickle_is_never_opened(self, tracking: Path) -> None:
-        np.save(tracking / "a.npy", np.array([{"any": "object"}], dtype=object))
-        self.assert_refused("unused", tracking / "a.npy", "out.csv", r"a\.npy: .*allow_pickle=False")
-
-    @pytest.mark.parametrize(
-        "images",
-        [np.zeros((2, 8, 8), np.float32), np.zeros((8, 8), np.uint8), np.zeros((2, 8, 8, 4), np.uint8)],
-        ids=["float", "one image", "four channels"],
-    )
-    def test_another_layout_of_array(self, tracking: Path, images: NDArray[np.generic]) -> None:
-        np.save(tracking / "a.npy", images)
-        self.assert_refused("unused", tracking / "a.npy", "out.csv", r"uint8 \(n, h, w\) or \(n, h, w, 3\)")
-
-    def test_a_float_array_is_told_how_to_convert(self, tracking: Path) -> None:
-        np.save(tracking / "a.npy", np.zeros((2, 8, 8), np.float64))
-        self.assert_refused("unused", tracking / "a.npy", "out.csv", r'\(images \* 255\)\.round\(\)\.astype\("uint8"\)')
-
-    def test_an_npz_of_other_keys(self, tracking: Path) -> None:
-        np.savez(tracking / "a.npz", images=flat(1))
-        self.assert_refused("unused", tracking / "a.npz", "out.csv", r"a\.npz: .*\(.*\bimages\)")
-
-    @pytest.mark.parametrize("uri", ["models:/nobody@champion", "models:/nobody/1", "nonsense", "models:/"])
-    def test_a_model_that_is_not_there(self, tracking: Path, uri: str) -> None:
-        np.save(tracking / "a.npy", flat(1))
-        with pytest.raises(TrackingError, match="models:/NAME@champion"):
-            predict_files(uri, tracking / "a.npy", tracking / "out.csv")
-        assert not (tracking / "out.csv").exists()
-
-
-def test_no_images_make_an_empty_table(tracking: Path, models: dict[str, str]) -> None:
-    np.save(tracking / "none.npy", np.zeros((0, 20, 24), np.uint8))
-    assert predicted(models["gray"], tracking / "none.npy").empty
