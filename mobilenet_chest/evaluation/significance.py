@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.intervals import LEVEL, Difference, check_level
 
+HALVINGS = 50
+"""Of an interval of at most 2, which leaves less than 2e-15."""
+
 
 def mcnemar(first_correct: NDArray[np.bool_], second_correct: NDArray[np.bool_], level: float = LEVEL) -> Difference:
     """Return the first model's accuracy minus the second's, with the p of McNemar's exact test.
@@ -76,7 +79,6 @@ def paired_proportions(
     Returns:
         The lower and the upper end.
     """
-    from scipy.optimize import brentq
     from scipy.special import ndtri
 
     check_level(level)
@@ -94,7 +96,13 @@ def paired_proportions(
             return sign * (n * delta - difference) - correction - width(delta)
 
         inside, outside = difference / n, float(sign)
-        return outside if excess(outside) <= 0 else float(brentq(excess, inside, outside))
+        if excess(outside) <= 0:
+            return outside
+        # scipy.optimize finds roots with fewer steps, and takes a fifth of a second to import
+        for _ in range(HALVINGS):
+            middle = (inside + outside) / 2
+            inside, outside = (middle, outside) if excess(middle) <= 0 else (inside, middle)
+        return inside
 
     return end(-1), end(1)
 

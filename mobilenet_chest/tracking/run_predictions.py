@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from mobilenet_chest.config import EvaluationConfig
 from mobilenet_chest.errors import DataError
@@ -37,24 +37,32 @@ def load_run_predictions(runs: Sequence[Run]) -> dict[str, RunPredictions | str]
         tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder,
         ThreadPoolExecutor(AT_ONCE, "predictions") as pool,
     ):
-        loading = [pool.submit(copy_context().run, _load, run, Path(folder)) for run in runs]
-        return {str(run.info.run_id): future.result() for run, future in zip(runs, loading, strict=True)}
+        files = [_file(run, Path(folder), pool) for run in runs]
+        return {str(run.info.run_id): _read(run, file) for run, file in zip(runs, files, strict=True)}
 
 
-def _load(run: Run, folder: Path) -> RunPredictions | str:
+def _file(run: Run, folder: Path, pool: ThreadPoolExecutor) -> Callable[[], str]:
+    """Return what gives the path of a run's file, once it is on this machine."""
+    if str(run.info.artifact_uri).startswith(("/", "file:")):
+        # MLflow's repository of local artifacts takes as long to make as the file to read
+        return lambda: str(Path(local_file_uri_to_path(run.info.artifact_uri)) / PATH)
+    return pool.submit(copy_context().run, _fetched, run, folder).result
+
+
+def _fetched(run: Run, folder: Path) -> str:
+    repository = get_artifact_repository(run.info.artifact_uri, tracking_uri())
+    repository.thread_pool = InlineExecutor()
+    copy = folder / str(run.info.run_id)
+    copy.mkdir()
+    return str(repository.download_artifacts(PATH, str(copy)))
+
+
+def _read(run: Run, file: Callable[[], str]) -> RunPredictions | str:
     import pyarrow.parquet  # takes long, and is needed when a training has ended
 
     try:  # pyarrow's errors are subclasses of these
-        repository = get_artifact_repository(run.info.artifact_uri, tracking_uri())
-        if isinstance(repository, LocalArtifactRepository):
-            file = repository.get_local_path(PATH)
-        else:
-            repository.thread_pool = InlineExecutor()
-            copy = folder / str(run.info.run_id)
-            copy.mkdir()
-            file = repository.download_artifacts(PATH, str(copy))
         # without what read_table prepares for large files: it takes five times as long for these
-        table = pyarrow.parquet.ParquetFile(file, memory_map=True, pre_buffer=False).read(use_threads=False)
+        table = pyarrow.parquet.ParquetFile(file(), memory_map=True, pre_buffer=False).read(use_threads=False)
         predictions = Predictions.from_columns({name: table[name].to_numpy() for name in table.column_names})
         check_rows(predictions.label, predictions.probability, predictions.probability_tta)
         return run_predictions(run, predictions)
