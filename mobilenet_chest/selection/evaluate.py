@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,9 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from mobilenet_chest import plugins
 from mobilenet_chest.config import Config
+from mobilenet_chest.config.plugin_files import named_in
 from mobilenet_chest.data.columns import Columns, read_columns
 from mobilenet_chest.data.dataset import has_test_split, load_test, load_train_val
 from mobilenet_chest.errors import DataError, TrackingError
@@ -125,12 +128,15 @@ def evaluate_run(
     if row_columns is not None and row_columns.patients is not None:
         predictions = replace(predictions, patient=row_columns.patients)
     threshold = run.data.metrics["threshold"]
-    metrics = split_metrics(split, predictions, threshold)
+    with plugins.using(config.plugins):
+        metrics = split_metrics(split, predictions, threshold)
     if record is not None:
         record.log_result(metrics)
         _log_test(run_id, metrics, predictions, rows.digest[:16])
     test_evaluations = int(client.get_run(run_id).data.tags.get(tags.TEST_EVALUATIONS, 0))
-    intervals, groups = metric_intervals(split, metrics, run_predictions(run, predictions)), list[GroupMetrics]()
+    with plugins.using(config.plugins):
+        intervals = metric_intervals(split, metrics, run_predictions(run, predictions))
+    groups = list[GroupMetrics]()
     if row_columns is not None and row_columns.groups:
         classes = load_train_val(config.data).classes
         labels, probabilities = predictions.label, predictions.probability_tta
@@ -151,7 +157,8 @@ def stored_intervals(
 ) -> dict[str, Interval]:
     """Return the 95% intervals of a split's metrics, by name, from the run's stored predictions."""
     predictions = predictions_from_table(stored_predictions(client, run, split))
-    return metric_intervals(split, metrics, run_predictions(run, predictions))
+    with plugins.using(named_in({"plugins": json.loads(run.data.params.get("plugins", "[]"))})):
+        return metric_intervals(split, metrics, run_predictions(run, predictions))
 
 
 def check_finished(run: Run) -> None:

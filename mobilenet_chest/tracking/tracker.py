@@ -12,6 +12,7 @@ from typing import Protocol
 from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
 
+from mobilenet_chest import plugins
 from mobilenet_chest.config import Config, to_yaml
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import OwnershipLost, TrackingError
@@ -32,6 +33,9 @@ Status = RunStatus
 
 TRIAL_KINDS = ("trial", "confirm", "fold")
 """Values of the tag ``kind`` of runs that a study's workers write; their study knows whether a worker lives."""
+
+PLUGINS = "plugins"
+"""Folder of a run's copies of its plugins, each in a folder named by its digest: to be read by people, never run."""
 
 PARAMS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
@@ -244,6 +248,10 @@ class MlflowTracker:
             file = Path(folder) / "config.yaml"
             file.write_text(to_yaml(config), encoding="utf-8")
             self.log_file(file)
+            for plugin in filter(None, map(plugins.loaded, config.plugins)):
+                copy = Path(folder) / plugin.path.name
+                copy.write_bytes(plugin.contents)
+                self.log_file(copy, f"{PLUGINS}/{plugin.sha256[:12]}")
 
     def end(self, status: int) -> None:
         """Set the run's final status."""
