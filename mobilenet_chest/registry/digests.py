@@ -19,7 +19,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from mobilenet_chest.data.download import file_digest
+from mobilenet_chest.download import file_digest
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.store import reason
