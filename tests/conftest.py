@@ -21,6 +21,7 @@ pytest_plugins = [
     "helpers.experiments",
     "helpers.plugin_files",
     "helpers.servers",
+    "helpers.certificates",
     "helpers.browsers",
     "helpers.stores",
     "helpers.sweeps",
