@@ -210,7 +210,7 @@ def _print_best(config: Config, result: SweepResult) -> None:
     optimistic = f"; best of {complete} trials, so this value is optimistic" if complete > 1 else ""
     line(f"best: trial {result.best.label}, {metric} {result.best.value:.4f} {scored_on(config)}{optimistic}")
     if result.confirmed is not None:
-        for text in confirmation_lines(result.confirmed, metric):
+        for text in confirmation_lines(result.confirmed, metric, result.shown_numbers):
             line(text)
     if config.study.also:
         front = "; ".join(trial.label for trial in result.trials if trial.number in result.front)

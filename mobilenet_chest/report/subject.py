@@ -57,6 +57,17 @@ class Subject:
         """The row of the leader."""
         return next(row for row in self.rows if row.run_id == self.leader.run_id)
 
+    def shown_number(self, number: str) -> str:
+        """Return what a person reads of a trial of the study: its number, or ``0, second attempt``.
+
+        Args:
+            number: Optuna's.
+        """
+        if self.trials is None or "number" not in self.trials:
+            return number
+        found = self.trials.loc[self.trials["number"] == int(number), "trial"]
+        return str(found.iloc[0]) if len(found) else number
+
     @property
     def is_confirmed(self) -> bool:
         """Whether the page is about a study whose best trials were trained again on fresh seeds."""
@@ -129,7 +140,9 @@ def _named_as_trials(rows: Sequence[Row], candidates: Sequence[Candidate]) -> li
 
 
 def _trial_name(run: Run) -> str:
-    """Return what the page calls a run of its study."""
+    """Return what the page calls a run of its study; runs of early versions do not say it themselves."""
+    if (name := run.data.tags.get(tags.TRIAL_NAME)) is not None:
+        return str(name)
     seed = f", seed {run.data.params['seed']}" if run.data.tags.get(tags.KIND) != "trial" else ""
     return f"trial {run.data.tags[tags.TRIAL]}{seed}"
 

@@ -103,12 +103,13 @@ def confirmation(subject: Subject, study: Run) -> list[Element]:
     reached = claimed - as_score(optimism, subject.direction)
     paragraphs: list[Element] = [
         Paragraph(
-            f"Trial {study_tags[tags.BEST_TRIAL]} had {metric} {number(claimed, 4)} in the search, and on average "
-            f"{number(reached, 4)} when trained again on fresh seeds. Optimism: {signed(optimism)} (95% interval "
-            f"{signed(metrics['optimism_low'])} to {signed(metrics['optimism_high'])})."
+            f"Trial {subject.shown_number(study_tags[tags.BEST_TRIAL])} had {metric} {number(claimed, 4)} in the "
+            f"search, and on average {number(reached, 4)} when trained again on fresh seeds. "
+            f"Optimism: {signed(optimism)} (95% interval {signed(metrics['optimism_low'])} to "
+            f"{signed(metrics['optimism_high'])})."
         ),
         Paragraph(
-            f"The fresh seeds chose trial {study_tags[tags.CONFIRMED_TRIAL]}: {metric} "
+            f"The fresh seeds chose trial {subject.shown_number(study_tags[tags.CONFIRMED_TRIAL])}: {metric} "
             f"{number(metrics[f'confirmed_{metric}'], 4)} on average, "
             f"{number(metrics[f'confirmed_{metric}_crossfit'], 4)} when cross-fitted over that choice."
         ),
@@ -139,6 +140,7 @@ def trials(board: pd.DataFrame) -> Folded:
 
 def _frame(key: str, caption: str, frame: pd.DataFrame) -> Table:
     """Return a table that the sweep has written."""
+    frame = frame.drop(columns="number", errors="ignore")  # Optuna's; people know a trial by the first column
     names = [str(name) for name in frame.columns]
     rows = [
         [_cell(name, value) for name, value in zip(names, row, strict=True)] for row in frame.itertuples(index=False)

@@ -18,7 +18,7 @@ from mobilenet_chest.config.metrics import is_epoch_metric
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.sweep import attributes, folds
-from mobilenet_chest.sweep.attempts import attempt_of, trial_name
+from mobilenet_chest.sweep.attempts import attempt_of, repeated_trial, trial_name
 from mobilenet_chest.sweep.claims import counted_trials
 from mobilenet_chest.sweep.epochs import EpochReporter
 from mobilenet_chest.sweep.lease import Lease
@@ -88,12 +88,12 @@ def find_earlier_run(study: optuna.Study, trial: Trial, config: Config) -> Run |
 def open_tracker(claimed: ClaimedTrial, earlier: Run | None) -> MlflowTracker:
     """Return the tracker of the trial's run: a new one, or that of the interrupted trial."""
     trial = claimed.trial
-    kind, name, labels = _labels(claimed.config, trial)
+    kind, name, labels = _labels(claimed.config, claimed.study, trial)
     return MlflowTracker(
         kind,
         name=name,
         tags=labels,
-        about=about_trial(claimed.config, trial),
+        about=about_trial(claimed.config, claimed.study, trial),
         parent=claimed.parent_run,
         resume=None if earlier is None else earlier.info.run_id,
         on_start=lambda run_id: _record_run(trial, run_id),
@@ -106,14 +106,16 @@ def _record_run(trial: Trial, run_id: str) -> None:
     trial.set_user_attr(attributes.MLFLOW, run_page(run_id))
 
 
-def _labels(config: Config, trial: Trial) -> tuple[str, str, dict[str, str]]:
+def _labels(config: Config, study: optuna.Study, trial: Trial) -> tuple[str, str, dict[str, str]]:
     """Return kind, name and tags of a trial's run; one of a confirmation names the trial that it repeats."""
+    labels = folds.fold_tags(config) | {tags.TRIAL_NAME: trial_name(study, trial)}
     if (confirms := trial.user_attrs.get(attributes.CONFIRMS)) is None:
-        labels = {tags.STUDY: config.study_name, tags.TRIAL: str(trial.number)}
-        return "trial", f"{config.study_name}-{trial.number}", labels | folds.fold_tags(config)
-    study, number, seed = (str(confirms[name]) for name in ("study", "trial", "seed"))
-    labels = {tags.STUDY: study, tags.TRIAL: number, tags.CONFIRM_SEED: seed, tags.CONFIRM: str(trial.number)}
-    return "confirm", f"{study}-{number}, seed {seed}", labels | folds.fold_tags(config)
+        labels |= {tags.STUDY: config.study_name, tags.TRIAL: str(trial.number)}
+        first = attempt_of(trial, study.get_trials(deepcopy=False)).trial
+        return "trial", f"{config.study_name}-{first}", labels
+    name, number, seed = (str(confirms[key]) for key in ("study", "trial", "seed"))
+    labels |= {tags.STUDY: name, tags.TRIAL: number, tags.CONFIRM_SEED: seed, tags.CONFIRM: str(trial.number)}
+    return "confirm", f"{name}-{repeated_trial(trial)}, seed {seed}", labels
 
 
 def train_trial(
@@ -161,12 +163,12 @@ def _train_on_folds(
     config, trial = claimed.config, claimed.trial
 
     def track(fold: int, resume: str | None, on_start: Callable[[str], None]) -> MlflowTracker:
-        _, name, labels = _labels(trial_config, trial)
+        _, name, labels = _labels(trial_config, claimed.study, trial)
         return MlflowTracker(
             "fold",
             name=f"{name}, fold {fold}",
             tags={tags.STUDY: labels[tags.STUDY], tags.TRIAL: labels[tags.TRIAL], tags.FOLD: str(fold)},
-            about=f"Fold {fold} of {about_trial(config, trial)}",
+            about=f"Fold {fold} of {about_trial(config, claimed.study, trial)}",
             parent=tracker.run_id,
             resume=resume,
             on_start=on_start,

@@ -26,6 +26,9 @@ FOLD = "fold"
 FOLDS = "folds"
 """Of a trial's run that stands for as many trainings, one on each fold, and has no model itself."""
 
+TRIAL_NAME = "trial_name"
+"""What people call the run's trial: ``trial 0, second attempt``, or ``trial 0, seed 7`` in a confirmation."""
+
 TRIAL_STATE = "trial_state"
 """State of the trial in Optuna when it ended, or INTERRUPTED."""
 

@@ -47,6 +47,16 @@ class TestConfirmation:
         ]
         assert re.findall(r"\d\.\d+|trial \d", choice) == ["trial 3", "0.9420", "0.9380"]
 
+    def test_trials_are_called_as_a_person_has_seen_them(self) -> None:
+        board = pd.DataFrame({"trial": ["0, second attempt", "3"], "number": [7, 3], "run_id": "x"})
+        made = replace(self.made(), trials=board)
+        claim, choice = texts(confirmation(made, study_of(made)))
+        assert claim.startswith("Trial 0, second attempt had")
+        assert choice.startswith("The fresh seeds chose trial 3:")
+        (table,) = trials(board).contents
+        assert isinstance(table, Table)
+        assert (table.headings, table.rows) == (["trial"], [["0, second attempt"], ["3"]])
+
     def test_of_a_loss_it_is_the_other_way_round(self) -> None:
         losses = {name.replace("auc", "loss"): value for name, value in self.METRICS.items()}
         made = replace(self.made(**losses), metric="val_loss", direction="minimize")
