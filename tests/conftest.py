@@ -24,6 +24,7 @@ pytest_plugins = [
     "helpers.certificates",
     "helpers.browsers",
     "helpers.stores",
+    "helpers.brightness",
     "helpers.sweeps",
     "helpers.hostile",
     "helpers.outbox",

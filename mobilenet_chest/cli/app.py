@@ -25,6 +25,7 @@ SECTIONS = {
     "Deliver": {
         "promote": "Register the best run, test it at the gates, and move the alias.",
         "predict": "Predict images with a registered model.",
+        "serve": "Serve a registered model over HTTP.",
     },
     "Examine": {
         "evaluate": "Score a finished run on the validation or the test split.",

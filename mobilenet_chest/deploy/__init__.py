@@ -1,1 +1,1 @@
-"""Models outside this project: exported files, and the proof that they predict as their runs did."""
+"""Models after promotion: exported files with their proof, and a registered model behind HTTP."""

@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mobilenet_chest.data.importing.preparation import Preparation
+from mobilenet_chest.registry import digests
+from mobilenet_chest.registry.package import build
 from mobilenet_chest.registry.predict import predict_files
 
 DARK, BRIGHT = 96, 160
@@ -45,3 +49,27 @@ def assert_dark_then_bright(table: pd.DataFrame, tolerance: float = 1e-6) -> Non
     assert table["probability"].tolist() == pytest.approx([probability(DARK), probability(BRIGHT)], abs=tolerance)
     assert table["label_name"].tolist() == ["dark", "bright"]
     assert table["label"].tolist() == [0, 1]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Model folders for grey and for colour images, and one whose training file says how its pictures were prepared."""
+    folder = tmp_path_factory.mktemp("models")
+    for name, channels in (("gray", 1), ("colour", 3)):
+        build(Brightness(), 16, channels, ("dark", "bright"), 0.5, folder / name)
+    prepared = Preparation(16, "letterbox", 1, 12, "bits")
+    build(Brightness(), 16, 1, ("dark", "bright"), 0.5, folder / "prepared", prepared)
+    return {name: folder / name for name in ("gray", "colour", "prepared")}
+
+
+@pytest.fixture
+def models(built: dict[str, Path], tracking: Path) -> dict[str, str]:
+    """Addresses of these models, registered as a promotion does it."""
+    client = MlflowClient()
+    run_id = client.create_run(client.create_experiment("models")).info.run_id
+    for name, folder in built.items():
+        client.log_artifacts(run_id, str(folder), name)
+        client.create_registered_model(name)
+        version_tags = {"sha256": digests.digests_tag(digests.folder_digests(folder))}
+        client.create_model_version(name, f"runs:/{run_id}/{name}", run_id, tags=version_tags)
+    return {name: f"models:/{name}/1" for name in built}
