@@ -9,7 +9,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
 
 import uvicorn
 
@@ -71,10 +70,9 @@ class _Server(uvicorn.Server):
 
     def _protocol(self) -> asyncio.Protocol:
         # as in uvicorn's own startup
-        made = self.config.http_protocol_class(  # type: ignore[call-arg]
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
-        return cast(asyncio.Protocol, made)
 
     def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
         self._service.draining = True
