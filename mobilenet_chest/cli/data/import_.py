@@ -14,8 +14,8 @@ from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import err, line, out, print_json
 from mobilenet_chest.cli.options import Json
 from mobilenet_chest.cli.tables import Table
+from mobilenet_chest.data.importing.entries import ColumnNames
 from mobilenet_chest.data.importing.importer import ImportOptions, import_pictures
-from mobilenet_chest.data.importing.sources import ColumnNames
 from mobilenet_chest.data.importing.summary import counted, reasons
 
 if TYPE_CHECKING:

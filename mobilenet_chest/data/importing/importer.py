@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,20 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.data.importing import archive, dicom, division, shards, sources, summary
+from mobilenet_chest.data.importing.entries import ColumnNames, Skipped, Source
 from mobilenet_chest.data.importing.preparation import Fit, Preparation, Window, depth, finish
 from mobilenet_chest.data.importing.rows import Rows, units, usable_rows
-from mobilenet_chest.data.importing.sources import ColumnNames, Skipped, Source
 from mobilenet_chest.data.importing.summary import ImportReport
+from mobilenet_chest.data.importing.work_folder import work_folder
 from mobilenet_chest.data.npz import SPLITS
-from mobilenet_chest.errors import DataError, WriteFailed
-from mobilenet_chest.file_lock import held
-from mobilenet_chest.files import write_whole
-
-WORK_SUFFIX = ".importing"
-"""Ending of the folder beside the data file that an import works in, and goes on from."""
-
-LAYOUT = 1
-"""Number of the shards' layout: shards of another are made again."""
+from mobilenet_chest.errors import DataError
 
 MOST_CLASSES = 256
 
@@ -107,7 +97,8 @@ def import_pictures(
     classes = _class_names(found, options.classes)
     if any(sources.is_dicom(Path(entry.path)) for entry in found.entries):
         dicom.require()
-    with _work_folder(None if dry_run else out, found, options) as folder:
+    settings = f"{options.size} {options.fit} {options.window}"
+    with work_folder(None if dry_run else out, found.entries, settings) as folder:
         key = hashlib.sha256("\n".join(entry.name for entry in found.entries).encode()).digest()
         making = shards.Making(folder, options.size, options.fit, options.window, key)
         paths = [entry.path for entry in found.entries]
@@ -159,50 +150,6 @@ def _class_names(found: Source, given: tuple[str, ...]) -> tuple[str, ...]:
     if all(name.isascii() and name.isdigit() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
-
-
-@contextmanager
-def _work_folder(out: Path | None, found: Source, options: ImportOptions) -> Iterator[Path | None]:
-    """Give the folder of the shards, which goes when the block ends well; shards of other files or options go first."""
-    if out is None:
-        yield None
-        return
-    folder = out.with_name(out.name + WORK_SUFFIX)
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with held(folder / "lock", wait=False) as free:
-            if not free:
-                raise DataError(f"--out {out}: another import writes this file; wait for it, or choose another name")
-            _keep_only(folder, _plan(found, options))
-            yield folder
-            shutil.rmtree(folder)
-    except OSError as error:
-        raise WriteFailed(
-            f"--out {out}: cannot be written ({error.strerror or error}); make room, and run the same command to "
-            "continue"
-        ) from error
-
-
-def _plan(found: Source, options: ImportOptions) -> str:
-    """Return a digest of all that the shards depend on, with the size and time of each file."""
-    digest = hashlib.sha256(f"{LAYOUT} {options.size} {options.fit} {options.window}".encode())
-    for entry in found.entries:
-        try:
-            status = os.stat(entry.path)  # noqa: PTH116  # a Path for each of 100,000 files takes a second
-            digest.update(f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-        except OSError:
-            digest.update(f"{entry.name}\n".encode())
-    return digest.hexdigest()
-
-
-def _keep_only(folder: Path, plan: str) -> None:
-    stored = folder / "plan"
-    if stored.exists() and stored.read_text(encoding="utf-8") == plan:
-        return
-    for path in folder.iterdir():
-        if path.name != "lock":
-            path.unlink()
-    write_whole(stored, plan)
 
 
 def _preparation(rows: Rows, options: ImportOptions) -> tuple[Preparation, str]:
