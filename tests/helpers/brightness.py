@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from helpers.stores import made_once
 from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.registry import digests
 from mobilenet_chest.registry.package import build
@@ -51,10 +52,13 @@ def assert_dark_then_bright(table: pd.DataFrame, tolerance: float = 1e-6) -> Non
     assert table["label"].tolist() == [0, 1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Model folders for grey and for colour images, and one whose training file says how its pictures were prepared."""
-    folder = tmp_path_factory.mktemp("models")
+    return made_once(tmp_path_factory, "brightness", _built)
+
+
+def _built(folder: Path) -> dict[str, Path]:
     for name, channels in (("gray", 1), ("colour", 3)):
         build(Brightness(), 16, channels, ("dark", "bright"), 0.5, folder / name)
     prepared = Preparation(16, "letterbox", 1, 12, "bits")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from helpers.brightness import BRIGHT, DARK, flat, probability
 from mlflow import MlflowClient
@@ -28,7 +26,7 @@ def test_addresses(text: str, address: str) -> None:
 
 
 @pytest.fixture
-def versions(models: dict[str, str], built: dict[str, Path]) -> MlflowClient:
+def versions(models: dict[str, str]) -> MlflowClient:
     """The gray model has two versions, and its alias points to the first."""
     client = MlflowClient()
     (first,) = client.search_model_versions("name = 'gray'")
