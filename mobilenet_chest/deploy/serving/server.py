@@ -113,6 +113,7 @@ def serve(
                                 backlog=BACKLOG, timeout_graceful_shutdown=round(limits.deadline) + 1)  # fmt: skip
         follower.start()
         try:
+            listener.listen(BACKLOG)  # who has read the address may ask at once
             shown = f"[{host}]" if ":" in host else host
             on_ready(follower.model, f"http://{shown}:{listener.getsockname()[1]}/")
             _Server(config, service).run(sockets=[listener])
