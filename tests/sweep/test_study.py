@@ -95,10 +95,10 @@ def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny_sear
     path = mlflow.artifacts.download_artifacts(run_id=continued.run_id, artifact_path="leaderboard.csv")
     table = pd.read_csv(path)
     assert list(table.columns) == [
-        "trial", "state", "val_auc", "val_auc_low", "val_auc_high", "tied", "seconds", "run_id", "stage2.lr",
+        "trial", "number", "state", "val_auc", "val_auc_low", "val_auc_high", "tied", "seconds", "run_id", "stage2.lr",
     ]  # fmt: skip
     assert list(table["val_auc"]) == sorted(table["val_auc"], reverse=True)
-    assert table["trial"][0] == continued.best.number
+    assert table["number"][0] == continued.best.number
     assert set(table["run_id"]) == {run.info.run_id for run in runs.values()}
     page = mlflow.artifacts.download_artifacts(run_id=continued.run_id, artifact_path="plots/study.html")
     text = Path(page).read_text(encoding="utf-8")
