@@ -50,8 +50,11 @@ class DeployedClassifier(nn.Module):
         self.temperature, self.threshold = temperature, threshold
         self.eval()
 
-    def forward(self, images: Tensor) -> Answer:
-        """Answer for uint8 images (n, c, h, w)."""
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the fields of an :class:`Answer` for uint8 images (n, c, h, w).
+
+        A plain tuple, because a program that is exported must not need this class to be loaded.
+        """
         n = images.shape[0]
         views = torch.cat([images, images.flip(-1)])
         # not chunk: an exporter writes its number of rows into the file as a constant
@@ -61,4 +64,9 @@ class DeployedClassifier(nn.Module):
         logit = torch.logsumexp(logsigmoid(stacked), 0) - torch.logsumexp(logsigmoid(-stacked), 0)
         probability = stacked.sigmoid().mean(0)
         calibrated = (logit.clamp(-LARGEST_LOGIT, LARGEST_LOGIT) / self.temperature).sigmoid()
-        return Answer(probability, calibrated, (probability >= self.threshold).long(), logit)
+        return probability, calibrated, (probability >= self.threshold).long(), logit
+
+    def answer(self, images: Tensor) -> Answer:
+        """Answer for uint8 images (n, c, h, w), without gradients."""
+        with torch.inference_mode():
+            return Answer(*self(images))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from mlflow.entities import Run
+
 from mobilenet_chest.config import Config
+from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.registry.gates import GateResult, gate_table
 from mobilenet_chest.selection.ledger import Access, access_lines
@@ -42,15 +45,11 @@ def model_card(
         intervals: 95% intervals of the ``val_*`` and ``test_*`` metrics, by name.
     """
     run, metrics = candidate.run, candidate.run.data.metrics
-    network = f"{run.data.tags.get(tags.MODEL, config.model.name)} ({config.model.weights} weights)"
-    if tags.MEMBERS in run.data.tags:
-        kind = {"ensemble": "An ensemble", "soup": "A soup"}[run.data.tags[tags.KIND]]
-        network = f"{kind} of {len(run.data.tags[tags.MEMBERS].split(','))} runs of {network}"
     scored_on = run.data.tags.get(tags.SCORED_ON, "chose epoch and threshold")
     access_list = "\n".join(f"- {line}" for line in access_lines(accesses))
     return f"""# {config.name}
 
-{network} tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
+{_network(run, config)} tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
 Input: uint8 images of any size, shape (n, height, width) or (n, height, width, 3) for colour. Output: probability of
 {classes[1]}, label name, label. Resize to {config.data.image_size}×{config.data.image_size}, normalisation, mirror
 averaging and the threshold {metrics["threshold"]:.2f} are inside.
@@ -78,6 +77,29 @@ images equal the run's to within {difference:.1e}.
 
 A research model, measured on {run.data.tags[tags.DATASET]} only: not a medical device, not for diagnosis.
 """
+
+
+def run_card(run: Run, config: Config) -> str:
+    """Return what a file of a run's classifier says in Markdown: what it is, and its validation metrics."""
+    metrics = run.data.metrics
+    classes = load_train_val(config.data).classes
+    names = ("val_auc_tta", "val_accuracy_tta_threshold", "val_sensitivity", "val_specificity")
+    measured = ", ".join(f"{name} {metrics[name]:.4f}" for name in names if name in metrics)
+    return f"""# {config.name}
+
+{_network(run, config)} tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
+Threshold {metrics["threshold"]:.2f}. Of run `{run.info.run_id}`: {measured}.
+
+A research model, measured on {run.data.tags[tags.DATASET]} only: not a medical device, not for diagnosis.
+"""
+
+
+def _network(run: Run, config: Config) -> str:
+    network = f"{run.data.tags.get(tags.MODEL, config.model.name)} ({config.model.weights} weights)"
+    if tags.MEMBERS in run.data.tags:
+        kind = {"ensemble": "An ensemble", "soup": "A soup"}[run.data.tags[tags.KIND]]
+        network = f"{kind} of {len(run.data.tags[tags.MEMBERS].split(','))} runs of {network}"
+    return network
 
 
 def version_tags(

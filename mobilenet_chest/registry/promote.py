@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 from mlflow import MlflowClient
 
-from mobilenet_chest.config import Config, DataConfig
-from mobilenet_chest.data.dataset import has_test_split, load_train_val, open_file, stored_validation_images
-from mobilenet_chest.data.importing.preparation import Preparation
+from mobilenet_chest.config import Config
+from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_validation_images
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.registry import digests, package
 from mobilenet_chest.registry.card import model_card, version_tags
+from mobilenet_chest.registry.classifier import file_preparation, whole_model_predictions
 from mobilenet_chest.registry.gates import GateResult, check_promotable, gate_tags, judge_run
 from mobilenet_chest.registry.promotion import Promotion, check_names, previous_tag
 from mobilenet_chest.registry.queue import QueueSlot, alias_version, queue_slot, revoke_dead
 from mobilenet_chest.selection.evaluate import check_same_rows, evaluate_run, stored_intervals, stored_test_metrics
 from mobilenet_chest.selection.ledger import accesses, check_unopened
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model, why_no_model
+from mobilenet_chest.tracking.artifacts import run_config, trained_model, why_no_model
 from mobilenet_chest.tracking.runs import Candidate, find_run
 from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
@@ -205,16 +205,6 @@ def _pack(slot: QueueSlot, candidate: Candidate, config: Config) -> None:
         client.log_artifacts(candidate.run_id, str(path), slot.folder)
 
 
-def file_preparation(config: DataConfig) -> Preparation | None:
-    """Return what was done to the pictures of a data file; ``None`` where the file does not say it.
-
-    Raises:
-        DataError: The file cannot be read, or says it in another form.
-    """
-    stored = open_file(config).text("preparation")
-    return None if stored is None else Preparation.from_json(stored)
-
-
 def _verify(slot: QueueSlot, candidate: Candidate, config: Config) -> tuple[float, int]:
     """Compare the registered model's probabilities with the run's on the validation images.
 
@@ -225,9 +215,7 @@ def _verify(slot: QueueSlot, candidate: Candidate, config: Config) -> tuple[floa
         PromotionRefused: The difference exceeds :data:`TOLERANCE`.
     """
     client = slot.client
-    # each validation row of an ensemble of folds was scored by one member, not by the model that is registered
-    split = "served" if candidate.run.data.tags.get(tags.MEMBERS_ARE) == "folds" else "val"
-    table = stored_predictions(client, candidate.run, split)
+    table = whole_model_predictions(client, candidate.run)
     stored, images = table["probability_tta"].to_numpy(), stored_validation_images(config.data, table["row"].to_numpy())
     with digests.verified_copy(client, client.get_model_version(slot.name, slot.version)) as folder:
         served = package.predict_in_fresh_process(folder, images)

@@ -157,3 +157,6 @@ GATE_PREFIX = "gate_"
 
 PREVIOUS_PREFIX = "previous_"
 """Of a model version, before an alias: the version that the alias pointed to before; empty where there was none."""
+
+EXPORT_PREFIX = "export_"
+"""Of a run or model version, before a format and the name of a figure: digest and proof of an exported file."""

@@ -34,7 +34,7 @@ def expected(model: nn.Module, images: Tensor) -> np.ndarray:
 
 
 def test_the_probability_is_the_mean_of_both_views(images: Tensor) -> None:
-    answer = DeployedClassifier(LeftCorner(), 1.7, 0.5)(images)
+    answer = DeployedClassifier(LeftCorner(), 1.7, 0.5).answer(images)
     assert [part.dtype for part in answer] == [torch.float32, torch.float32, torch.int64, torch.float32]
     np.testing.assert_allclose(answer.probability, expected(LeftCorner(), images), atol=2e-7, rtol=0)
     np.testing.assert_array_equal(answer.label, answer.probability >= 0.5)
@@ -44,7 +44,7 @@ def test_the_probability_is_the_mean_of_both_views(images: Tensor) -> None:
 @pytest.mark.parametrize("scale", [32.0, 2.0, 0.5])
 def test_the_calibrated_probability_is_that_of_the_evaluation(images: Tensor, scale: float) -> None:
     """Also where the probability rounds to 1 in float32."""
-    answer = DeployedClassifier(LeftCorner(scale), 3.0, 0.5)(images)
+    answer = DeployedClassifier(LeftCorner(scale), 3.0, 0.5).answer(images)
     mean = expected(LeftCorner(scale), images)
     np.testing.assert_allclose(answer.calibrated, apply_temperature(mean, 3.0), atol=1e-6, rtol=0)
     inside = np.abs(mean - 0.5) < 0.4999
@@ -53,6 +53,6 @@ def test_the_calibrated_probability_is_that_of_the_evaluation(images: Tensor, sc
 
 def test_an_ensemble_is_the_mean_of_its_members_probabilities(images: Tensor) -> None:
     members = [LeftCorner(16.0), LeftCorner(64.0)]
-    answer = DeployedClassifier(Ensemble(members), 1.0, 0.4)(images)
+    answer = DeployedClassifier(Ensemble(members), 1.0, 0.4).answer(images)
     mean = (expected(members[0], images) + expected(members[1], images)) / 2
     np.testing.assert_allclose(answer.probability, mean, atol=2e-7, rtol=0)

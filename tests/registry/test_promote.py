@@ -17,7 +17,8 @@ from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.errors import DataError, PromotionRefused, SealedError, TrackingError
 from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.registry import package
-from mobilenet_chest.registry.promote import file_preparation, promote
+from mobilenet_chest.registry.classifier import file_preparation
+from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.selection import evaluate as evaluate_module
 from mobilenet_chest.tracking import artifacts
 
