@@ -31,7 +31,7 @@ def export(
 ) -> None:
     """Write a model as one file for other programs, and prove it.
 
-    Example: mobilenet-chest export models:/chest@champion --format onnx --out exported
+    Example: mobilenet-chest export models:/chest@champion --out a
     """
     with exit_codes():
         exported = export_file(reference, format_name, out, tolerance)

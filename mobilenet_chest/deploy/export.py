@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import tempfile
 import time
@@ -19,14 +20,19 @@ from mlflow.entities.model_registry import ModelVersion
 from mobilenet_chest import plugins
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val, resize, stored_validation_images
-from mobilenet_chest.deploy.formats import FORMATS, Format
+from mobilenet_chest.deploy.formats import FORMATS, METADATA_FILE, Format
 from mobilenet_chest.deploy.proof import TOLERANCE, Proof, prove
 from mobilenet_chest.download import file_digest
 from mobilenet_chest.errors import DataError, ExportRefused, UserError, allowed_names
 from mobilenet_chest.files import copy_whole
 from mobilenet_chest.registry import digests
 from mobilenet_chest.registry.card import run_card
-from mobilenet_chest.registry.classifier import file_metadata, run_classifier, whole_model_predictions
+from mobilenet_chest.registry.classifier import (
+    PREPROCESSING,
+    file_metadata,
+    run_classifier,
+    whole_model_predictions,
+)
 from mobilenet_chest.selection.evaluate import check_finished, check_same_rows
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
@@ -82,7 +88,8 @@ def export(reference: str, format_name: str, out: Path, tolerance: float = TOLER
     """Write the whole classifier of a run or registered version to a file, prove it, and log it to the run.
 
     The file takes uint8 images of the network's size, and answers with probability, calibrated probability, label and
-    logit. A file that fails the proof is not kept.
+    logit. Its metadata as JSON, and the code that makes such images of pictures, are written beside it. A file that
+    fails the proof is not kept.
 
     Args:
         reference: ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``, a run, or a study, which means its best run.
@@ -114,7 +121,8 @@ def export(reference: str, format_name: str, out: Path, tolerance: float = TOLER
         if not proof.passed:
             raise ExportRefused(f"run {run.info.run_id} was not exported, the {format_name} file differs: {proof}")
         with _writable(out):
-            copy_whole(path, out / kind.file)
+            for source in (path, path.with_name(METADATA_FILE), *PREPROCESSING):
+                copy_whole(source, out / source.name)
         exported = Exported(
             file=str(out / kind.file),
             format=format_name,
@@ -154,13 +162,15 @@ def _writable(out: Path) -> Iterator[None]:
 
 
 def _write(client: MlflowClient, run: Run, config: Config, kind: Format, path: Path) -> float:
-    """Write a run's classifier, and return the seconds that took."""
+    """Write a run's classifier, and beside it its metadata as JSON; return the seconds that the first took."""
     with plugins.using(config.plugins):
         classifier = run_classifier(client, run, config)
         metadata = file_metadata(classifier, run, config, run_card(run, config))
         started = time.perf_counter()
         kind.write(classifier, config.data.image_size, metadata["channels"], metadata, path)
-    return time.perf_counter() - started
+        seconds = time.perf_counter() - started
+    path.with_name(METADATA_FILE).write_text(json.dumps(metadata, indent=1), encoding="utf-8")
+    return seconds
 
 
 def _prove(client: MlflowClient, run: Run, config: Config, kind: Format, path: Path, tolerance: float) -> Proof:

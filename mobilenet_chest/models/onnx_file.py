@@ -79,7 +79,7 @@ def write(
         onnx.checker.check_model(contents)
         write_whole(path, contents)
         return
-    raise ExportFailed(f"the network cannot be written as ONNX: {'; '.join(reasons)}; try --format torch")
+    raise ExportFailed(f"the network cannot be written as ONNX: {'; '.join(reasons)}")
 
 
 def _traced(classifier: DeployedClassifier, images: Tensor) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
@@ -11,6 +12,7 @@ from mlflow.entities import Run
 from mobilenet_chest.config import Config, DataConfig
 from mobilenet_chest.data.dataset import load_train_val, open_file
 from mobilenet_chest.data.importing.preparation import Preparation
+from mobilenet_chest.download import file_digest
 from mobilenet_chest.evaluation.calibration import fit_temperature
 from mobilenet_chest.models.deployed import DeployedClassifier
 from mobilenet_chest.tracking import tags
@@ -24,6 +26,9 @@ FORMAT = "mobilenet-chest/1"
 
 LICENSE = "Apache-2.0"
 """Licence of what this project adds to the network; weights that a training started from have their own."""
+
+PREPROCESSING = tuple(Path(__file__).with_name(f"preprocessing.{ending}") for ending in ("py", "js"))
+"""The code that makes the images which a file takes from pictures of any size; it is delivered with the file."""
 
 _DIGESTS = (tags.CONFIG_DIGEST, tags.DATA_DIGEST, tags.VAL_DIGEST, tags.GIT_COMMIT, tags.MODEL, tags.WEIGHTS)
 """Tags of the run that a file of its model carries."""
@@ -79,6 +84,8 @@ def file_metadata(classifier: DeployedClassifier, run: Run, config: Config, card
         "tta": "mean of the probabilities of the image and its mirror image",
         "run_id": str(run.info.run_id),
         **{name: run.data.tags[name] for name in _DIGESTS if name in run.data.tags},
+        "preprocessing": "resize elsewhere: preprocessing.py or preprocessing.js makes the images that this file takes",
+        **{f"{path.name}_sha256": file_digest(path, "sha256") for path in PREPROCESSING},
         "license": LICENSE,
         "card": card,
         **({} if preparation is None else {"preparation": preparation.as_dict()}),

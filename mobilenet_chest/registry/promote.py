@@ -14,21 +14,21 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_validation_images
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.registry import digests, package
-from mobilenet_chest.registry.card import model_card, version_tags
-from mobilenet_chest.registry.classifier import file_preparation, whole_model_predictions
+from mobilenet_chest.registry.card import model_card, run_card, version_tags
+from mobilenet_chest.registry.classifier import file_metadata, run_classifier, whole_model_predictions
 from mobilenet_chest.registry.gates import GateResult, check_promotable, gate_tags, judge_run
 from mobilenet_chest.registry.promotion import Promotion, check_names, previous_tag
 from mobilenet_chest.registry.queue import QueueSlot, alias_version, queue_slot, revoke_dead
 from mobilenet_chest.selection.evaluate import check_same_rows, evaluate_run, stored_intervals, stored_test_metrics
 from mobilenet_chest.selection.ledger import accesses, check_unopened
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifacts import run_config, trained_model, why_no_model
+from mobilenet_chest.tracking.artifacts import run_config, why_no_model
 from mobilenet_chest.tracking.runs import Candidate, find_run
 from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
 TOLERANCE = 1e-4
-"""Largest difference allowed in probability between a run's stored predictions and the registered model. The exported
-program rounds float32 sums in another order, which changes about 1e-6."""
+"""Largest difference allowed in probability between a run's stored predictions and the registered model. ONNX Runtime
+rounds float32 sums in another order, which changes about 1e-6."""
 
 
 Judge = Callable[[str | None], tuple[list[str], list[GateResult]]]
@@ -193,13 +193,11 @@ def _promote(
 
 def _pack(slot: QueueSlot, candidate: Candidate, config: Config) -> None:
     """Write the model folder, put its digests into the registry, and upload it."""
-    client, data = slot.client, load_train_val(config.data)
-    threshold = candidate.run.data.metrics["threshold"]
+    client, run = slot.client, candidate.run
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         path = Path(folder) / slot.folder
-        model = trained_model(client, candidate.run, config)
-        size, channels, preparation = config.data.image_size, data.channels, file_preparation(config.data)
-        package.build(model, size, channels, data.classes, threshold, path, preparation=preparation)
+        classifier = run_classifier(client, run, config)
+        package.build(classifier, file_metadata(classifier, run, config, run_card(run, config)), path)
         file_digests = digests.digests_tag(digests.folder_digests(path))
         client.set_model_version_tag(slot.name, slot.version, tags.FILE_DIGESTS, file_digests)
         client.log_artifacts(candidate.run_id, str(path), slot.folder)

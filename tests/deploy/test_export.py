@@ -46,6 +46,8 @@ def test_the_file_says_what_it_is(store: Store, tmp_path: Path) -> None:
         assert file.metadata[tag] == run.data.tags[tag]
     assert "pneumothorax" in file.metadata["card"]
     assert file.metadata["license"] == "Apache-2.0"
+    for name in ("preprocessing.py", "preprocessing.js"):
+        assert file.metadata[f"{name}_sha256"] == file_digest(tmp_path / name, "sha256")
     val = load_train_val(store.config().data).val
     answers = file.predict(val.images[:, 0].numpy())
     stored = artifacts.stored_predictions(store.client, run, "val")["probability_tta"].to_numpy()

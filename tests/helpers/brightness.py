@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from helpers.stores import made_once
 from mobilenet_chest.data.importing.preparation import Preparation
+from mobilenet_chest.models.deployed import DeployedClassifier
 from mobilenet_chest.registry import digests
 from mobilenet_chest.registry.package import build
 from mobilenet_chest.registry.predict import predict_files
@@ -27,6 +28,12 @@ class Brightness(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return (images[:, -1].float().mean((1, 2)) - 128) / 32
+
+
+def build_brightness(folder: Path, channels: int = 1, **metadata: Any) -> None:
+    """Write the model folder of a network that judges 16×16 images by their brightness."""
+    given = {"image_size": 16, "channels": channels, "classes": ["dark", "bright"], "threshold": 0.5}
+    build(DeployedClassifier(Brightness(), 1.0, 0.5), given | metadata, folder)
 
 
 def probability(level: float) -> float:
@@ -60,9 +67,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def _built(folder: Path) -> dict[str, Path]:
     for name, channels in (("gray", 1), ("colour", 3)):
-        build(Brightness(), 16, channels, ("dark", "bright"), 0.5, folder / name)
-    prepared = Preparation(16, "letterbox", 1, 12, "bits")
-    build(Brightness(), 16, 1, ("dark", "bright"), 0.5, folder / "prepared", prepared)
+        build_brightness(folder / name, channels)
+    build_brightness(folder / "prepared", preparation=Preparation(16, "letterbox", 1, 12, "bits").as_dict())
     return {name: folder / name for name in ("gray", "colour", "prepared")}
 
 
