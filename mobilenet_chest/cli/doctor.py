@@ -30,6 +30,7 @@ OPTIONAL = {
     "psycopg": "postgresql",
     "ray": "ray",
     "pydicom": "dicom",
+    "python-gdcm": "dicom",
     "pylibjpeg": "dicom",
     "optuna-dashboard": "dashboard",
 }

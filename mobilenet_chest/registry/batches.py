@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mobilenet_chest.data.conversion import depth
+from mobilenet_chest.data.importing.arrays import ArrayFile
 from mobilenet_chest.data.importing.entries import Entry, Skipped
 from mobilenet_chest.data.importing.files import decode_file
 from mobilenet_chest.data.importing.pictures import Decoded, Unreadable
-from mobilenet_chest.data.importing.preparation import Preparation, Window, depth, finish
+from mobilenet_chest.data.importing.preparation import Preparation, Window, finish
 from mobilenet_chest.data.importing.summary import counted
-from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -111,21 +112,78 @@ class Pictures:
         return finish(decoded.pixels, bits, 3 if decoded.pixels.ndim == 3 else 1)
 
 
-def array_batches(source: Path) -> Iterator[Batch] | None:
-    """Return the images of a ``.npz`` or ``.npy`` file by their split or file; ``None`` for any other source."""
-    if not source.is_file() or source.suffix not in (".npy", ".npz"):
-        return None
-    if source.suffix == ".npy":
-        images = _array(source)
-        return iter([_named(source.name, images)])
-    file = NpzFile(source)
-    if not file.splits:
-        raise DataError(f"{source}: holds no split with images and labels (it has: {', '.join(file.keys)})")
-    return (_named(split, file.rows(split, np.arange(file.row_count(split)))) for split in file.splits)
+class Arrays:
+    """The images of a ``.npz``, by their split, or of a ``.npy``, by its name, as batches.
+
+    Args:
+        source: The file.
+
+    Raises:
+        DataError: It holds no images, or images of which nothing certain can be said.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._file = ArrayFile(source) if source.suffix == ".npz" else None
+        self._images = None if self._file else _array(source)
+        if self._file is not None and self._file.layout.of_set:
+            raise DataError(
+                f"{source}: holds {self._file.layout.said()}, whose black and white are those of this set only; save "
+                "them as 0 to 1, or as the data file that the model was trained on has them"
+            )
+
+    def batches(self, preparation: Preparation | None, bits: int | None, skipped: list[Skipped]) -> Iterator[Batch]:
+        """Yield all images.
+
+        Args:
+            preparation: What is done to them, nothing where they are rows of its size already; ``None`` keeps their
+                size, which the served model changes itself.
+            bits: Depth of whole numbers of more than 8 bits; ``None`` takes the smallest that holds all of them.
+            skipped: Gets the rows that cannot be used.
+        """
+        known = bits if preparation is None or preparation.bits is None else preparation.bits
+        if self._file is None:
+            assert self._images is not None
+            if not len(self._images):  # none are predicted as none
+                yield [], self._images
+                return
+            rows = ((self._source.name, row, Decoded(image, 8, "")) for row, image in enumerate(self._images))
+            colour = self._images.ndim == 4
+        else:
+            layout, colour = self._file.layout, self._file.layout.colour
+            known = depth(int(layout.high)) if known is None and layout.whole else known
+            names = ((part.name, row) for part in self._file.parts for row in range(part.rows))
+            pictures = self._file.pictures()
+            rows = ((*place, decoded) for place, (decoded, _) in zip(names, pictures, strict=True))
+        yield from _batched(rows, preparation, known, 3 if colour else 1, skipped)
 
 
-def _named(name: str, images: NDArray[np.uint8]) -> Batch:
-    return [(name, row) for row in range(len(images))], images
+def _batched(
+    rows: Iterator[tuple[str, int, Decoded]],
+    preparation: Preparation | None,
+    bits: int | None,
+    channels: int,
+    skipped: list[Skipped],
+) -> Iterator[Batch]:
+    """Yield images of equal shape together, :data:`BATCH` at most."""
+    places: list[tuple[str, int]] = []
+    images: list[NDArray[np.uint8]] = []
+    for name, row, decoded in rows:
+        try:
+            if preparation is None:
+                image = finish(decoded.pixels, decoded.depth(bits), channels)
+            else:
+                image = Preparation(**(preparation.as_dict() | {"bits": bits})).apply(decoded)
+        except Unreadable as error:
+            skipped.append(Skipped(f"{name} {row}", str(error)))
+            continue
+        if images and (len(images) == BATCH or images[0].shape != image.shape):
+            yield places, np.stack(images)
+            places, images = [], []
+        places.append((name, row))
+        images.append(image)
+    if images:
+        yield places, np.stack(images)
 
 
 def _array(path: Path) -> NDArray[np.uint8]:

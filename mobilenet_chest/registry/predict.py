@@ -19,7 +19,7 @@ from mobilenet_chest.data.importing.summary import skipped_table
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.files import write_whole
 from mobilenet_chest.registry import digests
-from mobilenet_chest.registry.batches import Pictures, array_batches, checked, with_bits, with_channels
+from mobilenet_chest.registry.batches import Arrays, Pictures, checked, with_bits, with_channels
 from mobilenet_chest.registry.package import load_registered
 from mobilenet_chest.registry.sealed_rows import SealedRows
 from mobilenet_chest.tracking.store import connect
@@ -52,7 +52,7 @@ def predict_files(
 
     Args:
         model_uri: Registered model: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
-        source: ``.npz`` in MedMNIST layout, ``.npy`` of uint8 images, a picture (PNG, JPEG, TIFF, BMP, WebP, DICOM), a
+        source: ``.npz`` of images, ``.npy`` of uint8 images, a picture (PNG, JPEG, TIFF, BMP, WebP, DICOM), a
             folder of pictures and folders, or a CSV or Parquet table of files.
         out: ``.csv`` or ``.parquet``.
         bits: Depth of 16-bit picture files, where the model does not say it.
@@ -86,27 +86,33 @@ def predict_source(
     model_uri: str, source: Path, bits: int | None = None, file_column: str = "file"
 ) -> tuple[pd.DataFrame, list[Skipped]]:
     """Return the table that :func:`predict_files` writes, and the files that were skipped."""
-    arrays, found = array_batches(source), None
-    if arrays is None:
+    arrays, found = None, None
+    if source.is_file() and source.suffix in (".npy", ".npz"):
+        arrays = Arrays(source)
+    else:
         found = sources.unlabelled(source, ColumnNames(file=file_column))
         if any(sources.is_dicom(Path(entry.path)) for entry in found.entries):
             dicom.require()
         if found.entries[0].path == str(source):
             _check_readable(source)
     model, channels, preparation = load_registered(model_uri)
-    skipped: list[Skipped] = []
-    if found is not None:
-        skipped += found.skipped
-        arrays = Pictures(found.entries, with_bits(preparation, bits), bits, skipped).batches()
+    skipped: list[Skipped] = list(found.skipped) if found is not None else []
+    rule = with_bits(preparation, bits)
+    if arrays is not None:
+        batches = arrays.batches(rule, bits, skipped)
+    else:
+        assert found is not None
+        batches = Pictures(found.entries, rule, bits, skipped).batches()
     client = connect()
     sealed, tables = SealedRows(client, digests.find_version(client, model_uri)), []
-    for places, images in arrays or ():
+    for places, images in batches:
         sealed.check(images)
         predicted = cast(pd.DataFrame, model.predict(with_channels(images, channels)))
         origin = pd.DataFrame(places, columns=["source", "row"])
         tables.append(pd.concat([origin, predicted], axis=1))
     if not tables:
-        raise DataError(f"{source}: no picture can be predicted; {skipped[0].name}: {skipped[0].reason}")
+        why = f"; {skipped[0].name}: {skipped[0].reason}" if skipped else ""
+        raise DataError(f"{source}: no picture can be predicted{why}")
     _warn_of(sealed)
     table = pd.concat(tables, ignore_index=True)
     if found is not None:  # those of unknown depth came last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -161,7 +162,7 @@ def exif_rotation(case: Path, folder: Path) -> None:
 
 CONVERTED = ("one_channel", "float01", "uint16", "onehot", "neglab", "floatlab", "nchw")
 AS_THEY_ARE = ("ok", "rgb", "bool", "flatlab", "int64lab", "rect", "strlab", "notest")
-OTHERS = {"three": "leave it out", "noval": "val_images", "othernames": "train_images", "objlab": "object"}
+OTHERS = {"three": "leave it out", "noval": "val_images", "othernames": "data import", "objlab": "astype(str)"}
 
 
 def data_ways(case: Path, folder: Path) -> None:
@@ -174,7 +175,9 @@ def data_ways(case: Path, folder: Path) -> None:
         assert sum(rows["train"].values()) == 200
     for name in CONVERTED:
         line = problem("train", "tiny.yaml", f"data.path={name}.npz", *OWN_NAMES, "--dry-run")
-        assert f"{name}-converted.npz" in line
+        assert f"data import {folder / name}.npz --out {folder / name}-converted.npz --size 28" in line
+        typed = shlex.split(line.partition("type: ")[2])[1:]
+        assert sum(document(*typed)["counts"]["train"].values()) == 200
     assert "leave it out" in problem("train", "tiny.yaml", "data.path=onehot.npz", "--dry-run")
     for name, wanted in OTHERS.items():
         assert wanted in problem("train", "tiny.yaml", f"data.path={name}.npz", "--dry-run")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from mobilenet_chest.data.importing.pictures import Decoded
 
@@ -67,11 +68,19 @@ class Source:
     Attributes:
         entries: The pictures, in the order of the table or of their names.
         skipped: Other files, with reasons.
-        columns: Further columns of a table.
-        left_out: Columns of a table that are not taken.
+        columns: Further columns.
+        left_out: Columns that are not taken.
+        classes: Names in the order of their labels, where the source says it.
+        numbered: Whether the labels are numbers that the source has no names for.
+        pictures: Yields the pictures of the entries, in their order, where these are no files.
+        done: What is known of all pictures, a sentence each.
     """
 
     entries: list[Entry]
     skipped: list[Skipped]
     columns: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = field(default=())
+    left_out: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    numbered: bool = False
+    pictures: Callable[[], Iterator[Picture]] | None = None
+    done: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mobilenet_chest.data.importing import pictures
+from mobilenet_chest.data.importing.arrays import ArrayFile
 from mobilenet_chest.data.importing.entries import SPLIT_NAMES, ColumnNames, Entry, Skipped, Source
 from mobilenet_chest.data.importing.links import link_problem
 from mobilenet_chest.data.importing.tables import of_table
@@ -21,7 +22,7 @@ _MAGIC = (128, b"DICM")
 
 
 def labelled(source: Path, names: ColumnNames) -> Source:
-    """Return the pictures of a folder ``split/class/*`` or ``class/*``, or of a CSV or Parquet table, with labels.
+    """Return the pictures of a folder ``split/class/*`` or ``class/*``, of a table, or of a ``.npz``, with labels.
 
     Raises:
         DataError: It is no such folder or table, or holds no pictures.
@@ -30,8 +31,10 @@ def labelled(source: Path, names: ColumnNames) -> Source:
         found = _of_folder(source)
     elif source.is_file() and source.suffix.lower() in TABLES:
         found = of_table(source, names, with_labels=True)
+    elif source.is_file() and source.suffix.lower() == ".npz":
+        found = ArrayFile(source).source(names)
     elif source.exists():
-        raise DataError(f"{source}: not a folder, .csv or .parquet; give the folder of the pictures or their table")
+        raise DataError(f"{source}: not a folder, .csv, .parquet or .npz; give the pictures' folder, table or arrays")
     else:
         raise DataError(f"{source}: no such file or folder")
     if not found.entries:
