@@ -136,8 +136,8 @@ def train(
         best, predictions, metrics = evaluate_best(config, prepared, progress)
         earlier = seconds_before_resume if resume else progress.stage1.saved_seconds
         metrics["train_seconds"] = earlier + time.perf_counter() - started
-        # 5. Store. One step past the last epoch, so that MLflow shows the metrics of the best epoch as the run's own.
-        tracker.log_metrics(metrics, progress.epoch + 1)
+        # 5. Store.
+        tracker.log_metrics(metrics)
         artifacts.checkpoint("best.pt", progress, best, metrics)
         artifacts.predictions(predictions, "val")
         artifacts.plots(prepared.data, predictions, progress, best.epoch, metrics["threshold"])
@@ -154,7 +154,7 @@ def _after_epoch(
 ) -> bool:
     """Save and log an epoch; return whether ``on_epoch`` ends the training."""
     artifacts.save_last(progress)  # before the metrics: an epoch that was logged is never trained again
-    tracker.log_metrics(record, progress.epoch)
+    tracker.log_history([record], progress.epoch)
     return bool(on_epoch and on_epoch(progress.epoch, record))
 
 

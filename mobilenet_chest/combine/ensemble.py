@@ -31,6 +31,7 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.artifacts import ensemble_of_members, trained_model
 from mobilenet_chest.tracking.plots import prediction_grid
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate, nested_runs
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -110,7 +111,7 @@ def log_ensemble(parts: Sequence[Member], kind: Literal["seeds", "folds", "runs"
     else:
         rows, predictions = data.val, mean_predictions([part.predictions() for part in parts])
     metrics = selection_metrics(predictions, config.evaluation, config.seed)
-    metrics |= {name: sum(part.run.data.metrics[name] for part in parts) for name in ("parameters", "train_seconds")}
+    metrics |= {name: sum(metrics_of(part.run)[name] for part in parts) for name in ("parameters", "train_seconds")}
     run_ids = tuple(part.run_id for part in parts)
     run_predictions = RunPredictions(predictions, metrics, config.evaluation, config.seed)
     intervals = metric_intervals("val", metrics, run_predictions)
@@ -140,7 +141,7 @@ def _log_run(
     with tracker.run(config, data), tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as name:
         folder = Path(name)
         tracker.log_tags({tags.MODEL: " + ".join(dict.fromkeys(part.config.model.name for part in parts))})
-        tracker.log_metrics(metrics, step=1)
+        tracker.log_metrics(metrics)
         _log_predictions(tracker, predictions, "val", folder)
         checkpoint.save(folder / "best.pt", {"members": states, "threshold": metrics["threshold"]})
         tracker.log_file(folder / "best.pt", "checkpoints")

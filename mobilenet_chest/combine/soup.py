@@ -26,6 +26,7 @@ from mobilenet_chest.models.zoo import parameter_counts
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.artifacts import artifact, trained_model
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -90,7 +91,7 @@ def soup(candidates: Sequence[Candidate]) -> Combined:
     predictions = predict(model, report_rows, torch.device("cpu"))
     metrics = selection_metrics(predictions, config.evaluation, config.seed) | {
         "parameters": float(parameter_counts(model)[0]),
-        "train_seconds": sum(part.run.data.metrics["train_seconds"] for part in parts),
+        "train_seconds": sum(metrics_of(part.run)["train_seconds"] for part in parts),
         "soup_size": float(len(chosen)),
         "best_member_val_auc": selection_metrics(strongest, config.evaluation, config.seed)["val_auc"],
     }
@@ -103,7 +104,7 @@ def soup(candidates: Sequence[Candidate]) -> Combined:
     tracker = MlflowTracker("soup", name=f"{config.name}, soup of {len(chosen)}", tags=run_tags)
     with tracker.run(config, prepared.data), tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as name:
         folder = Path(name)
-        tracker.log_metrics(metrics, step=1)
+        tracker.log_metrics(metrics)
         predictions_table(predictions).to_parquet(folder / "val.parquet", index=False)
         tracker.log_file(folder / "val.parquet", "predictions")
         checkpoint.save(folder / "best.pt", {"model": model.state_dict(), "threshold": metrics["threshold"]})

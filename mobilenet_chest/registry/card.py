@@ -13,6 +13,7 @@ from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.registry.gates import GateResult, gate_table
 from mobilenet_chest.selection.ledger import Access, access_lines
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate
 
 _COPIED_TAGS = (
@@ -44,7 +45,7 @@ def model_card(
         gate_results: Results of the experiment's gates.
         intervals: 95% intervals of the ``val_*`` and ``test_*`` metrics, by name.
     """
-    run, metrics = candidate.run, candidate.run.data.metrics
+    run, metrics = candidate.run, metrics_of(candidate.run)
     scored_on = run.data.tags.get(tags.SCORED_ON, "chose epoch and threshold")
     access_list = "\n".join(f"- {line}" for line in access_lines(accesses))
     return f"""# {config.name}
@@ -81,7 +82,7 @@ A research model, measured on {run.data.tags[tags.DATASET]} only: not a medical 
 
 def run_card(run: Run, config: Config) -> str:
     """Return what a file of a run's classifier says in Markdown: what it is, and its validation metrics."""
-    metrics = run.data.metrics
+    metrics = metrics_of(run)
     classes = load_train_val(config.data).classes
     names = ("val_auc_tta", "val_accuracy_tta_threshold", "val_sensitivity", "val_specificity")
     measured = ", ".join(f"{name} {metrics[name]:.4f}" for name in names if name in metrics)
@@ -108,7 +109,7 @@ def version_tags(
     """Return the version's tags: its metrics, its origin, and every access to the test split."""
     run = candidate.run
     chosen = ("val_", "threshold", "temperature")
-    metrics = {name: value for name, value in run.data.metrics.items() if name.startswith(chosen)}
+    metrics = {name: value for name, value in metrics_of(run).items() if name.startswith(chosen)}
     return {
         **{name: f"{value:.6g}" for name, value in {**metrics, **test}.items()},
         **{name: run.data.tags[name] for name in _COPIED_TAGS if name in run.data.tags},

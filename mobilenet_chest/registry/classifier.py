@@ -17,6 +17,7 @@ from mobilenet_chest.evaluation.calibration import fit_temperature
 from mobilenet_chest.models.deployed import DeployedClassifier
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import stored_predictions, trained_model
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,13 +42,13 @@ def run_classifier(client: MlflowClient, run: Run, config: Config) -> DeployedCl
         TrackingError: The run has no checkpoint or no predictions.
         DataError: The checkpoint is damaged.
     """
-    model, threshold = trained_model(client, run, config), run.data.metrics["threshold"]
+    model, threshold = trained_model(client, run, config), metrics_of(run)["threshold"]
     return DeployedClassifier(model, run_temperature(client, run), threshold)
 
 
 def run_temperature(client: MlflowClient, run: Run) -> float:
     """Return the temperature of a run's validation predictions; for a run of early versions it is fitted here."""
-    temperature = run.data.metrics.get("temperature", math.nan)
+    temperature = metrics_of(run).get("temperature", math.nan)
     if math.isfinite(temperature):
         return float(temperature)
     table = stored_predictions(client, run, "val")

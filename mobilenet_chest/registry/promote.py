@@ -23,6 +23,7 @@ from mobilenet_chest.selection.evaluate import check_same_rows, evaluate_run, st
 from mobilenet_chest.selection.ledger import accesses, check_unopened
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import run_config, why_no_model
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate, find_run
 from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
@@ -106,7 +107,7 @@ def _check_finished(candidate: Candidate) -> None:
     if tags.FOLDS in run.data.tags:
         reasons.append(why_no_model(run))
     for metric in ("val_auc", "threshold"):
-        if not math.isfinite(run.data.metrics.get(metric, math.nan)):
+        if not math.isfinite(metrics_of(run).get(metric, math.nan)):
             reasons.append(f"{metric} is missing or not finite")
     if reasons:
         raise PromotionRefused(reasons)
@@ -169,7 +170,7 @@ def _promote(
     if not test:
         test = evaluate_run(client, candidate.run, config, "test", again=again, command="promote").metrics
     opened, intervals = accesses(client, candidate.run), stored_intervals(client, candidate.run, "test", test)
-    val_intervals = stored_intervals(client, candidate.run, "val", candidate.run.data.metrics)
+    val_intervals = stored_intervals(client, candidate.run, "val", metrics_of(candidate.run))
     classes = load_train_val(config.data).classes
     for key, value in version_tags(candidate, test, difference, opened).items():
         client.set_model_version_tag(name, version, key, value)

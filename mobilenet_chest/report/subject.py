@@ -19,6 +19,7 @@ from mobilenet_chest.selection.rank import DEFAULT_RANKING
 from mobilenet_chest.selection.rows import Row
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import artifact
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate, find_run, find_runs, ranked_trials
 
 
@@ -122,7 +123,7 @@ def read_subject(client: MlflowClient, references: Sequence[str], baseline: str 
 
 def _check_finished(candidates: Sequence[Candidate]) -> None:
     for candidate in candidates:
-        if "threshold" not in candidate.run.data.metrics:
+        if "threshold" not in metrics_of(candidate.run):
             raise TrackingError(
                 f"run {candidate.run_id} has not finished: it has no threshold; resume or repeat it first"
             )

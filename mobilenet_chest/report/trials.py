@@ -23,6 +23,7 @@ from mobilenet_chest.report.elements import (
 )
 from mobilenet_chest.report.subject import Subject
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 IMPORTANCE = "importance."
 """Start of the names of a study's metrics that are the importances of its parameters."""
@@ -55,7 +56,7 @@ def findings(study: Run) -> list[Element]:
 
 def cost(study: Run, board: pd.DataFrame) -> Table:
     """Return trials by state, time, and what sharing stage 1 and pruning saved."""
-    metrics = study.data.metrics
+    metrics = metrics_of(study)
     rows = [
         ["trials complete", number(metrics["trials_complete"], 0)],
         ["trials pruned", number(metrics["trials_pruned"], 0)],
@@ -72,9 +73,7 @@ def cost(study: Run, board: pd.DataFrame) -> Table:
 def importances(subject: Subject, study: Run) -> Element:
     """Return bars of each searched parameter's share in the variance of the metric."""
     shares = {
-        name.removeprefix(IMPORTANCE): value
-        for name, value in study.data.metrics.items()
-        if name.startswith(IMPORTANCE)
+        name.removeprefix(IMPORTANCE): value for name, value in metrics_of(study).items() if name.startswith(IMPORTANCE)
     }
     if not shares:
         return Paragraph("Parameter importance needs four complete trials with different results.", "missing")
@@ -96,7 +95,7 @@ def meter(share: float) -> Bar:
 
 def confirmation(subject: Subject, study: Run) -> list[Element]:
     """Return the value of the best trial in the search and on fresh seeds, and which trial the fresh seeds chose."""
-    metrics, study_tags, metric = study.data.metrics, study.data.tags, subject.metric
+    metrics, study_tags, metric = metrics_of(study), study.data.tags, subject.metric
     if not study_tags.get(tags.CONFIRMED_RUN):
         return [Paragraph(_unconfirmed(subject), "missing")]
     claimed, optimism = metrics[f"best_{metric}"], metrics["optimism"]

@@ -11,6 +11,7 @@ from mlflow.entities import Run
 
 from mobilenet_chest.evaluation.thresholds import threshold_grid
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate, search_runs
 
 
@@ -93,7 +94,7 @@ def _budget(run: Run, study: Run | None) -> Budget:
 
 def _number_of_trials(study: Run) -> int:
     """Return the number of a study's trials; while none has ended, the number that it is to have."""
-    ended = [study.data.metrics.get(f"trials_{state}", 0) for state in ("complete", "pruned", "fail")]
+    ended = [metrics_of(study).get(f"trials_{state}", 0) for state in ("complete", "pruned", "fail")]
     return int(sum(ended)) or _number(study, "study.trials")
 
 

@@ -28,6 +28,7 @@ from mobilenet_chest.selection.budget import budget_difference, budgets
 from mobilenet_chest.selection.ledger import all_accesses
 from mobilenet_chest.selection.rows import REPORTED, Row
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.run_predictions import load_run_predictions
 from mobilenet_chest.tracking.runs import Candidate, find_all, find_run, find_runs, rows_digest, short_id
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
@@ -116,7 +117,7 @@ def _compare(
 def _row(candidate: Candidate, predictions: RunPredictions | str, metric: str | None) -> Row:
     """Return a run's row; ``predictions`` is a string where they cannot be read, and says why."""
     run, run_tags = candidate.run, candidate.run.data.tags
-    metrics = {name: value for name, value in run.data.metrics.items() if not name.startswith("system/")}
+    metrics = {name: value for name, value in metrics_of(run).items() if not name.startswith("system/")}
     if metric in plugins.names("metric") and not isinstance(predictions, str):
         metrics |= _by_plugin(run, str(metric), predictions)
     if {"val_accuracy", "val_accuracy_tta"} <= metrics.keys():
@@ -147,7 +148,7 @@ def _by_plugin(run: Run, metric: str, predictions: RunPredictions) -> dict[str, 
     """Return a plugin's metric of a run by its name, from the run's predictions; nothing where the function fails."""
     everything = np.ones((1, len(predictions.predictions.label)))
     value = float(predictions.statistic(metric.removeprefix("val_"))(everything)[0])
-    logged, owner = run.data.metrics.get(metric), plugins.owner("metric", metric)
+    logged, owner = metrics_of(run).get(metric), plugins.owner("metric", metric)
     shown, file = f"run {short_id(run.info.run_id)}", owner.path if owner else ""
     if not math.isfinite(value):
         logger.warning("%s: %s of %s fails on its predictions; there is no interval", shown, metric, file)

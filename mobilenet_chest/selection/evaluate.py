@@ -28,6 +28,7 @@ from mobilenet_chest.selection.ledger import Access, accesses, record_access
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.run_predictions import run_predictions
 from mobilenet_chest.tracking.runs import find_run
 from mobilenet_chest.tracking.store import connect
@@ -127,7 +128,7 @@ def evaluate_run(
     row_columns = None if columns is None else columns.of(predictions.row)
     if row_columns is not None and row_columns.patients is not None:
         predictions = replace(predictions, patient=row_columns.patients)
-    threshold = run.data.metrics["threshold"]
+    threshold = metrics_of(run)["threshold"]
     with plugins.using(config.plugins):
         metrics = split_metrics(split, predictions, threshold)
     if record is not None:
@@ -149,7 +150,7 @@ def stored_test_metrics(client: MlflowClient, run_id: str) -> dict[str, float]:
     run = client.get_run(run_id)
     if tags.TEST_DIGEST not in run.data.tags:
         return {}
-    return {name: value for name, value in run.data.metrics.items() if name.startswith("test_")}
+    return {name: value for name, value in metrics_of(run).items() if name.startswith("test_")}
 
 
 def stored_intervals(
@@ -167,7 +168,7 @@ def check_finished(run: Run) -> None:
     Raises:
         TrackingError: It has none.
     """
-    if "threshold" not in run.data.metrics:
+    if "threshold" not in metrics_of(run):
         raise TrackingError(
             f"run {run.info.run_id} has not finished: it has no threshold; resume it, or train it again"
         )
@@ -200,7 +201,7 @@ def _check_scorable(run: Run, config: Config, split: str) -> None:
 def _log_test(run_id: str, metrics: Mapping[str, float], predictions: Predictions, digest: str) -> None:
     """Log metrics and predictions of the test split to the run; the digest last, as it says that both are complete."""
     tracker = MlflowTracker(resume=run_id)
-    tracker.log_metrics(metrics, step=0)
+    tracker.log_metrics(metrics)
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         path = Path(folder) / "test.parquet"
         predictions_table(predictions).to_parquet(path, index=False)

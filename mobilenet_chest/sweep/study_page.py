@@ -59,7 +59,7 @@ def log_trials(
     metrics |= stage1_totals(study)
     best = best_trial(study)
     assert best is not None
-    parent.log_metrics(metrics | {f"best_{config.study.metric}": best.values[0]}, step=len(table))
+    parent.log_metrics(metrics | {f"best_{config.study.metric}": best.values[0]})
     labels = {tags.BEST_TRIAL: str(best.number), tags.BEST_RUN: str(best.user_attrs[attributes.RUN_ID])}
     if study.user_attrs.get(attributes.CONFIRMED):
         labels[tags.CONFIRMED_RUN] = ""  # it was chosen among fewer trials
@@ -99,7 +99,7 @@ def log_confirmation(
         "optimism_low": optimism.low,
         "optimism_high": optimism.high,
     }
-    parent.log_metrics(metrics, step=len(study.get_trials(deepcopy=False)))
+    parent.log_metrics(metrics)
     page = _page(config, study, leaderboard(study, config.study), importance, confirmation)
     table = confirmation_table(confirmation, config.study.metric, shown_numbers(study))
     _log_files(parent, "confirmation.csv", table, page)

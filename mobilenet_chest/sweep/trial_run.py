@@ -26,6 +26,7 @@ from mobilenet_chest.sweep.trial_note import about_trial
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import run_exists
 from mobilenet_chest.tracking.store import connect, store_required
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
@@ -221,7 +222,7 @@ def _train(
     metrics = dict(result.metrics)
     if LATENCY in config.study.also:
         metrics[LATENCY] = latency(result.model, load_train_val(config.data).val.images[:1])
-        tracker.log_metrics({LATENCY: metrics[LATENCY]}, step=0)
+        tracker.log_metrics({LATENCY: metrics[LATENCY]})
     return metrics, result
 
 
@@ -255,7 +256,7 @@ def _reuse_run(claimed: ClaimedTrial, tracker: MlflowTracker, earlier: Run) -> t
     tracker.take_over()
     remove_last(tracker)
     tracker.end(Status.FINISHED)
-    return dict(earlier.data.metrics), earlier.data.tags[tags.RESULT]
+    return metrics_of(earlier), earlier.data.tags[tags.RESULT]
 
 
 def _earlier_reports(claimed: ClaimedTrial) -> dict[int, float]:

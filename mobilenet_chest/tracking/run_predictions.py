@@ -20,6 +20,7 @@ from mobilenet_chest.evaluation.intervals import check_rows
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.tracking.client import InlineExecutor
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.store import reason, tracking_uri
 
 PATH = "predictions/val.parquet"
@@ -78,4 +79,4 @@ def run_predictions(run: Run, predictions: Predictions) -> RunPredictions:
     """
     settings = {name: json.loads(run.data.params[f"evaluation.{name}"])
                 for name in ("threshold_low", "threshold_high", "threshold_step", "folds")}  # fmt: skip
-    return RunPredictions(predictions, run.data.metrics, EvaluationConfig(**settings), int(run.data.params["seed"]))
+    return RunPredictions(predictions, metrics_of(run), EvaluationConfig(**settings), int(run.data.params["seed"]))

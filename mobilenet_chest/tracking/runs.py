@@ -15,6 +15,7 @@ from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.errors import TrackingError, nearest
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.client import is_away
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.store import all_experiment_ids, masked, reason, tracking_uri
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -270,11 +271,11 @@ def ranked_trials(client: MlflowClient, study: Run) -> list[Run]:
         for run in nested_runs(client, study.info.run_id)
         if run.data.tags.get(tags.KIND) == "trial"
         and run.data.tags.get(tags.TRIAL_STATE) == "COMPLETE"
-        and math.isfinite(run.data.metrics.get(metric, math.nan))
+        and math.isfinite(metrics_of(run).get(metric, math.nan))
     ]
 
     def rank(run: Run) -> tuple[float, int]:
-        score: float = as_score(run.data.metrics[metric], direction)
+        score: float = as_score(metrics_of(run)[metric], direction)
         return -score, int(run.data.tags[tags.TRIAL])
 
     return sorted(complete, key=rank)

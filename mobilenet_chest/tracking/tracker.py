@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from mobilenet_chest import plugins
 from mobilenet_chest.config import Config, to_yaml
+from mobilenet_chest.config.metric_groups import epoch_name, result_name
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import OwnershipLost, TrackingError
 from mobilenet_chest.liveness import Heartbeat
@@ -52,11 +53,11 @@ class Tracker(Protocol):
     def run(self, config: Config, data: TrainVal) -> AbstractContextManager[None]:
         """Begin the run on entry; on leaving it ends FINISHED, KILLED (KeyboardInterrupt) or FAILED (other errors)."""
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Write one batch of metrics."""
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Write results, which are no curves over the epochs; at step 0 those written last count."""
 
-    def log_history(self, records: Sequence[Mapping[str, float]]) -> None:
-        """Write the metrics of epochs 1, 2, … at once."""
+    def log_history(self, records: Sequence[Mapping[str, float]], first: int = 1) -> None:
+        """Write the metrics of epochs ``first``, ``first`` + 1, … at once."""
 
     def log_tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""
@@ -79,9 +80,9 @@ class NullTracker:
     def run(self, config: Config, data: TrainVal) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None: ...
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None: ...
 
-    def log_history(self, records: Sequence[Mapping[str, float]]) -> None: ...
+    def log_history(self, records: Sequence[Mapping[str, float]], first: int = 1) -> None: ...
 
     def log_tags(self, values: Mapping[str, str]) -> None: ...
 
@@ -260,15 +261,18 @@ class MlflowTracker:
             self._sender.flush_next()  # no later write would send the pending ones
         self._write({"status": Status.to_string(status), "time": _now()})
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        self._log([(name, value, step) for name, value in metrics.items()])
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        self._log([(result_name(name), value, step) for name, value in metrics.items()])
 
-    def log_history(self, records: Sequence[Mapping[str, float]]) -> None:
-        self._log([(name, value, step) for step, record in enumerate(records, 1) for name, value in record.items()])
+    def log_history(self, records: Sequence[Mapping[str, float]], first: int = 1) -> None:
+        epochs = enumerate(records, first)
+        self._log([(epoch_name(name), value, step) for step, record in epochs for name, value in record.items()])
 
     def _log(self, points: Sequence[tuple[str, float, int]]) -> None:
         now = _now()
-        batch = [[name, float(value), now, step] for name, value, step in points if (name, step) not in self._logged]
+        # step 0 is of results, which a run that resumes may have anew
+        new = [point for point in points if point[2] == 0 or (point[0], point[2]) not in self._logged]
+        batch = [[name, float(value), now, step] for name, value, step in new]
         for first in range(0, len(batch), METRICS_PER_BATCH):
             self._write({"metrics": batch[first : first + METRICS_PER_BATCH]})
 

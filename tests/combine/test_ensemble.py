@@ -23,6 +23,7 @@ from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate
 from mobilenet_chest.training.predict import predict
 
@@ -55,10 +56,10 @@ def test_an_ensemble_of_seeds(tiny: Make) -> None:
     assert not np.allclose(parts[0]["probability"], parts[1]["probability"])
     assert mean["row"].tolist() == parts[0]["row"].tolist()
 
-    single = MlflowClient().get_run(result.members[0]).data.metrics
-    assert run.data.metrics["parameters"] == 2 * single["parameters"]
-    assert run.data.metrics["train_seconds"] > single["train_seconds"]
-    assert run.data.metrics["val_auc"] == result.metrics["val_auc"]
+    single = metrics_of(MlflowClient().get_run(result.members[0]))
+    assert metrics_of(run)["parameters"] == 2 * single["parameters"]
+    assert metrics_of(run)["train_seconds"] > single["train_seconds"]
+    assert metrics_of(run)["val_auc"] == result.metrics["val_auc"]
 
     again = seed_ensemble(config, 3)
     assert again.members[:2] == result.members

@@ -20,6 +20,7 @@ from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import stored_predictions, trained_model
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate
 
 Make = Callable[..., Config]
@@ -82,7 +83,7 @@ def test_a_soup_of_fine_tunings_from_one_start(tiny: Make) -> None:
     assert run.data.tags["soup"] in ("greedy", "uniform")
     assert len(result.members) == result.metrics["soup_size"]
     assert set(result.members) <= {part.run_id for part in parts}
-    assert run.data.metrics["best_member_val_auc"] > 0
+    assert metrics_of(run)["best_member_val_auc"] > 0
     by_id = {part.run_id: part for part in parts}
     states = [trained_model(client, by_id[i].run, config).state_dict() for i in result.members]
     expected, actual = average(states), trained_model(client, run, config).state_dict()

@@ -17,6 +17,7 @@ from mobilenet_chest.errors import DataError, ExportRefused, TrackingError, User
 from mobilenet_chest.evaluation.calibration import apply_temperature
 from mobilenet_chest.models.onnx_file import OnnxClassifier
 from mobilenet_chest.tracking import artifacts
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 
 def test_a_registered_version(promoted: Promoted, tmp_path: Path) -> None:
@@ -39,8 +40,8 @@ def test_the_file_says_what_it_is(store: Store, tmp_path: Path) -> None:
     export(store.single, "onnx", tmp_path)
     file, run = OnnxClassifier(tmp_path / "model.onnx"), store.run(store.single)
     assert file.classes == ("cardiomegaly", "pneumothorax")
-    assert file.threshold == run.data.metrics["threshold"]
-    assert file.temperature == run.data.metrics["temperature"]
+    assert file.threshold == metrics_of(run)["threshold"]
+    assert file.temperature == metrics_of(run)["temperature"]
     assert (file.channels, file.image_size, file.metadata["run_id"]) == (1, 32, store.single)
     for tag in ("config_digest", "data_digest", "git_commit"):
         assert file.metadata[tag] == run.data.tags[tag]

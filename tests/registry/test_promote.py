@@ -21,6 +21,7 @@ from mobilenet_chest.registry.classifier import file_preparation
 from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.selection import evaluate as evaluate_module
 from mobilenet_chest.tracking import artifacts
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -53,7 +54,7 @@ class TestPromoted:
         store, promotion = promoted
         run = store.run(promotion.run_id)
         assert run.data.tags["test_evaluations"] == "1"
-        assert promotion.test == {name: run.data.metrics[name] for name in promotion.test}
+        assert promotion.test == {name: metrics_of(run)[name] for name in promotion.test}
         (access,) = promotion.openings
         assert (access.study, access.run_id, access.result) == ("dropout-study", promotion.run_id, promotion.test)
         assert str(access.who).endswith(", promote")
@@ -107,7 +108,7 @@ class TestPromoted:
     def test_a_worse_run_takes_the_alias_only_with_even_if_worse(self, promoted: Promoted, loaded_here: None) -> None:
         store, promotion = promoted
         before = registered_models(store.client)
-        worse, better = (store.run(run).data.metrics["val_auc"] for run in (store.single, promotion.run_id))
+        worse, better = (metrics_of(store.run(run))["val_auc"] for run in (store.single, promotion.run_id))
         comparison = (
             f"the run is worse than version 1: val_auc {worse:.10g}; version 1 (run {promotion.run_id}) has "
             f"{better:.10g}"

@@ -13,6 +13,7 @@ from mlflow.entities import Run
 from mobilenet_chest.report.elements import Element, Folded, Paragraph, Table
 from mobilenet_chest.report.subject import Subject
 from mobilenet_chest.report.trials import TRIALS_SHOWN, confirmation, findings, importances, meter, search, trials
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 if TYPE_CHECKING:
     from report.conftest import Written
@@ -123,7 +124,7 @@ def test_at_most_a_hundred_trials_are_listed() -> None:
 
 def test_on_the_page_they_are_the_study_s_own(written: Written) -> None:
     store, page = written.store, written.page
-    metrics = store.run(store.study_run).data.metrics
+    metrics = metrics_of(store.run(store.study_run))
     cost = {name: cells[0] for name, cells in page.rows("cost").items()}
     assert (cost["trials complete"], cost["trials pruned"], cost["trials failed"]) == ("2", "0", "0")
     assert cost["stage-1 epochs trained"] == f"{metrics['stage1_epochs_trained']:.0f}"
