@@ -20,6 +20,7 @@ from mobilenet_chest.selection.rows import Row
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import artifact
 from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.run_settings import settings_of
 from mobilenet_chest.tracking.runs import Candidate, find_run, find_runs, ranked_trials
 
 
@@ -144,7 +145,7 @@ def _trial_name(run: Run) -> str:
     """Return what the page calls a run of its study; runs of early versions do not say it themselves."""
     if (name := run.data.tags.get(tags.TRIAL_NAME)) is not None:
         return str(name)
-    seed = f", seed {run.data.params['seed']}" if run.data.tags.get(tags.KIND) != "trial" else ""
+    seed = f", seed {settings_of(run)['seed']}" if run.data.tags.get(tags.KIND) != "trial" else ""
     return f"trial {run.data.tags[tags.TRIAL]}{seed}"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -12,6 +12,7 @@ from mlflow.entities import Run
 from mobilenet_chest.evaluation.thresholds import threshold_grid
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.run_settings import settings_of
 from mobilenet_chest.tracking.runs import Candidate, search_runs
 
 
@@ -87,8 +88,8 @@ def _budget(run: Run, study: Run | None) -> Budget:
         if study is None or not study.data.tags.get(tags.CONFIRMED_RUN)
         else _number(study, "study.confirm.seeds"),
         epochs=_number(run, "stage1.epochs") + _number(run, "stage2.epochs"),
-        thresholds=_thresholds(run.data.params),
-        resampling="holdout" if study is None else study.data.params.get("study.resampling", "holdout"),
+        thresholds=_thresholds(settings_of(run)),
+        resampling="holdout" if study is None else settings_of(study).get("study.resampling", "holdout"),
     )
 
 
@@ -99,9 +100,9 @@ def _number_of_trials(study: Run) -> int:
 
 
 def _number(run: Run, name: str) -> int:
-    return int(json.loads(run.data.params.get(name, "0")))
+    return int(settings_of(run).get(name, 0))
 
 
-def _thresholds(params: Mapping[str, str]) -> int:
-    low, high, step = (params.get(f"evaluation.threshold_{name}") for name in ("low", "high", "step"))
+def _thresholds(settings: Mapping[str, Any]) -> int:
+    low, high, step = (settings.get(f"evaluation.threshold_{name}") for name in ("low", "high", "step"))
     return 0 if low is None or high is None or step is None else len(threshold_grid(*map(float, (low, high, step))))

@@ -71,6 +71,9 @@ CLASSES = "classes"
 CONFIG_DIGEST = "config_digest"
 """Digest of all fields of the experiment that a training depends on."""
 
+SETTINGS = "settings"
+"""Fields of the experiment that are read from the run again, as JSON of dotted path -> value."""
+
 DATA_DIGEST = "data_digest"
 """Digest of the training and validation rows."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
@@ -106,6 +106,8 @@ class MlflowTracker:
         tags: Further tags.
         about: First paragraph of the run's description: what it tries, in Markdown. A run of kind ``train`` says by
             itself how it differs from the defaults; others have no description without it.
+        searched: Paths of the fields that a search varies, whose values are parameters of the run even where they are
+            the defaults.
         parent: Id of the run that this one is nested under.
         resume: Id of a run to continue instead of making one. Steps that it has are not written again.
         on_start: Called with the run's id before anything is trained.
@@ -123,6 +125,7 @@ class MlflowTracker:
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         about: str | None = None,
+        searched: Collection[str] = (),
         parent: str | None = None,
         resume: str | None = None,
         on_start: Callable[[str], None] = lambda run_id: None,
@@ -133,7 +136,7 @@ class MlflowTracker:
         """Of the run, once it is written to."""
         self._guard = guard
         self._client = connect()
-        self._name = name
+        self._name, self._searched = name, searched
         self._note = RunNote(kind, about, kind in TRIAL_KINDS)
         self._on_start = on_start
         self._logged: set[tuple[str, int]] = set()
@@ -241,7 +244,7 @@ class MlflowTracker:
             self._heartbeat = None
 
     def _describe(self, config: Config, data: TrainVal) -> None:
-        params = list(run_params(config).items())
+        params = list(run_params(config, self._searched).items())
         for first in range(0, len(params), PARAMS_PER_BATCH):
             self._write({"params": dict(params[first : first + PARAMS_PER_BATCH])})
         self._write(run_inputs(config, data))

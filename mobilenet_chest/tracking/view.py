@@ -41,8 +41,8 @@ OPEN_SECTIONS = (STUDY_SECTION, RESULTS)
 SHOWN_RESULTS = ("val_auc", "val_auc_tta", "val_accuracy_crossfit", "val_sensitivity", "val_specificity", "threshold")
 """Results whose charts come first, after that of the study's metric."""
 
-SEARCHED = re.compile(r"search\.(.+)\.choices")
-"""The parameter of a study's run that each searched field has."""
+SEARCHED = re.compile(r"search\.(.+)\.(?:choices|low)")
+"""Parameters of a study's run, of which each searched field has one."""
 
 TRAINING = {"workflowType": "machine_learning"}
 """Opens MLflow's pages for training; its pages for language models come first otherwise."""
@@ -135,7 +135,7 @@ def _charts(study: Run, metric: str, searched: list[str]) -> dict[str, Any]:
         add("PARALLEL", STUDY_SECTION, selectedParams=searched, selectedMetrics=[_result(study, metric)],
             showAllRuns=False)  # fmt: skip
     for name in () if early else dict.fromkeys([metric, *SHOWN_RESULTS]):
-        add("BAR", RESULTS, metricKey=result_name(name))
+        add("BAR", RESULTS, metricKey=result_name(name), displayName=name)
     return {"compareRunCharts": charts, "compareRunSections": sections, "isAccordionReordered": True,
             "runsHiddenMode": "FIRST_20_RUNS"}  # fmt: skip
 
@@ -143,7 +143,7 @@ def _charts(study: Run, metric: str, searched: list[str]) -> dict[str, Any]:
 def searched_fields(study: Run) -> list[str]:
     """Return the fields that a study searches, by dotted path, as its run's parameters name them."""
     fields = (SEARCHED.fullmatch(name) for name in study.data.params)
-    return sorted(field[1] for field in fields if field)
+    return sorted({field[1] for field in fields if field})
 
 
 def page_address(client: MlflowClient, server: str, reference: str | None) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
+import mobilenet_chest
 from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.store import connect
 
@@ -72,3 +74,14 @@ def test_a_metric_of_the_system_has_one_name(client: MlflowClient) -> None:
     run_id = made(client, [("system/cpu", 1.0, 0), ("system/cpu", 2.0, 1)])
     assert [point.value for point in metric_history(client, run_id, "system/cpu")] == [1, 2]
     assert metrics_of(client.get_run(run_id)) == {"system/cpu": 2}
+
+
+def test_nothing_else_reads_the_metrics_that_mlflow_has() -> None:
+    """Their names depend on the version that made the run."""
+    package = Path(mobilenet_chest.__file__).parent
+    readers = {
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        if re.search(r"\.data\.metrics\b|get_metric_history|\bsearch_runs\(.*metrics", file.read_text(encoding="utf-8"))
+    }
+    assert readers == {"tracking/run_metrics.py", "tracking/tracker.py", "tracking/view.py"}

@@ -23,9 +23,10 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import OwnershipLost, TrackingError, TrainingDiverged
 from mobilenet_chest.tracking import store
 from mobilenet_chest.tracking.artifacts import resume_point
-from mobilenet_chest.tracking.description import run_tags
+from mobilenet_chest.tracking.description import run_params, run_tags
 from mobilenet_chest.tracking.outbox.journal import outbox_folder
 from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
+from mobilenet_chest.tracking.run_settings import FIELDS, settings_of
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train
@@ -53,9 +54,8 @@ def test_a_run_holds_what_the_contract_lists(tracking: Path, phantom_config: Mak
     assert run.info.run_id == result.run_id
     assert (run.info.status, run.info.run_name) == ("FINISHED", "tiny")
 
-    expected = {key: v if isinstance(v, str) else json.dumps(v) for key, v in flatten(config.training_fields()).items()}
-    assert run.data.params == expected
-    assert run.data.params["model.hidden"] == "[1280, 640]"
+    assert run.data.params == run_params(config)
+    assert settings_of(run) == {name: flatten(config.resolved())[name] for name in FIELDS}
     tags = run.data.tags
     assert {name: tags[name] for name in ("kind", "note", "model", "weights", "dataset", "classes")} == {
         "kind": "train", "note": "mine", "model": "mobilenet_v3_large", "weights": "none", "dataset": "chestmnist",
@@ -94,7 +94,7 @@ def test_a_nested_run(tracking: Path, phantom_config: Make) -> None:
     config, data = phantom_config({"search": {"seed": {"low": 1, "high": 3}}}), load_train_val(phantom_config().data)
     parent = MlflowTracker("study", name="wide")
     parent.start(config, data)
-    child = MlflowTracker("trial", tags={"trial": "4"}, parent=parent.run_id)
+    child = MlflowTracker("trial", tags={"trial": "4"}, parent=parent.run_id, searched=["model.dropout"])
     with child.run(phantom_config(), data):
         child.log_metrics({"val_auc": 0.5}, 1)
         child.log_tags({"state": "fine"})
@@ -103,6 +103,7 @@ def test_a_nested_run(tracking: Path, phantom_config: Make) -> None:
     assert run.data.tags["mlflow.parentRunId"] == parent.run_id
     assert (run.data.tags["kind"], run.data.tags["trial"], run.data.tags["state"]) == ("trial", "4", "fine")
     assert "search.seed.low" not in run.data.params
+    assert float(run.data.params["model.dropout"]) == phantom_config().model.dropout
     parent_run = client.get_run(parent.run_id)
     assert (parent_run.info.status, parent_run.info.run_name) == ("RUNNING", "wide")
     assert parent_run.data.params["search.seed.high"] == "3.0"

@@ -57,6 +57,7 @@ def test_charts_have_a_section_and_names_of_their_own(store: Store) -> None:
     ]  # fmt: skip
     assert charts[3]["selectedParams"] == ["model.dropout", "stage2.lr"]
     assert charts[3]["selectedMetrics"] == ["final/val_auc"]
+    assert (charts[4]["metricKey"], charts[4]["displayName"]) == ("final/val_auc", "val_auc")
 
 
 def test_the_charts_begin_with_curves_and_costs_are_folded(store: Store) -> None:
