@@ -14,6 +14,7 @@ import torch
 from mobilenet_chest.combine.members import (
     Member,
     ProgressDisplay,
+    about_combined,
     load_members,
     mean_predictions,
     no_display,
@@ -30,9 +31,10 @@ from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.artifacts import ensemble_of_members, trained_model
+from mobilenet_chest.tracking.notes import Outcome
 from mobilenet_chest.tracking.plots import prediction_grid
 from mobilenet_chest.tracking.run_metrics import metrics_of
-from mobilenet_chest.tracking.runs import Candidate, nested_runs
+from mobilenet_chest.tracking.runs import Candidate, nested_runs, short_id
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.tracking.trainings import find_finished_runs
@@ -41,6 +43,16 @@ from mobilenet_chest.training.predict import predict
 
 SERVED_PREDICTIONS = "served"
 """Name of the predictions of the whole ensemble, where each row of ``val`` is predicted by one member only."""
+
+
+MEAN = "the mean of the probabilities"
+
+HOW = {
+    "seeds": f"{MEAN} of trainings with different seeds",
+    "folds": f"{MEAN} of trainings on all but one fold; each row's metrics are of the member that has not seen it",
+    "runs": MEAN,
+}
+"""What an ensemble of each kind is, for its description."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +132,8 @@ def log_ensemble(parts: Sequence[Member], kind: Literal["seeds", "folds", "runs"
         run_tags[tags.SCORED_ON] = tags.OUT_OF_FOLD
     if existing := find_finished_runs(connect(), config.experiment, {tags.KIND: "ensemble"} | run_tags):
         return Combined(str(existing[0].info.run_id), run_ids, metrics, intervals)
-    tracker = MlflowTracker("ensemble", name=f"{config.name}, {len(parts)} {kind}", tags=run_tags)
+    about = about_combined(f"Ensemble of {len(parts)} {kind}", HOW[kind], parts, data.name)
+    tracker = MlflowTracker("ensemble", name=f"{config.name}, {len(parts)} {kind}", tags=run_tags, about=about)
     run_id = _log_run(tracker, parts, config, data, rows, predictions, metrics)
     return Combined(run_id, run_ids, metrics, intervals)
 
@@ -152,6 +165,7 @@ def _log_run(
         grid = folder / "val_predictions.png"
         prediction_grid(rows, predictions, data.classes, metrics["threshold"], config.seed, grid)
         tracker.log_file(grid, "plots")
+        tracker.log_outcome(Outcome("finished", metrics, len(parts), len(parts), predictions, "members"))
     assert tracker.run_id is not None
     return tracker.run_id
 
@@ -169,13 +183,15 @@ def _check_same_images(parts: Sequence[Member], kind: str) -> None:
             value, first_value = getattr(part.config.data, field), getattr(first.config.data, field)
             if value != first_value:
                 raise UserError(
-                    f"run {part.run_id} has data.{field} {value}, run {first.run_id} has {first_value}; members of an "
+                    f"run {short_id(part.run_id)} has data.{field} {value}, run {short_id(first.run_id)} has "
+                    f"{first_value}; members of an "
                     "ensemble must have the same images"
                 )
         digest, first_digest = (member.run.data.tags.get(tags.DATA_DIGEST) for member in (part, first))
         if kind != "folds" and digest != first_digest:
             raise TrackingError(
-                f"run {part.run_id} was validated on rows with digest {digest}, run {first.run_id} on rows with digest "
+                f"run {short_id(part.run_id)} was validated on rows with digest {digest}, run "
+                f"{short_id(first.run_id)} on rows with digest "
                 f"{first_digest}; the mean of their predictions would include rows that one was trained on"
             )
 

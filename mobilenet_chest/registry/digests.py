@@ -23,6 +23,7 @@ from mobilenet_chest.download import file_digest
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.registry.versions import unknown_model, versions_left
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import reason
 
 _URI = re.compile(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))")
@@ -80,7 +81,7 @@ def verified_copy(client: MlflowClient, version: ModelVersion) -> Iterator[Path]
     if expected is None:
         raise TrackingError(
             f"{model}: has no digests of its files, so they cannot be checked before loading; promote the "
-            f"run{f' {version.run_id}' if version.run_id else ''} again"
+            f"run{f' {short_id(version.run_id)}' if version.run_id else ''} again"
         )
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as target:
         try:

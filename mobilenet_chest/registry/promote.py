@@ -24,7 +24,7 @@ from mobilenet_chest.selection.ledger import accesses, check_unopened
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import run_config, why_no_model
 from mobilenet_chest.tracking.run_metrics import metrics_of
-from mobilenet_chest.tracking.runs import Candidate, find_run
+from mobilenet_chest.tracking.runs import Candidate, find_run, short_id
 from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
 TOLERANCE = 1e-4
@@ -147,7 +147,7 @@ def _planned_steps(
     test = "the stored test metrics would be used" if tested else "the test split would be opened and evaluated"
     before = "no version" if current is None else f"version {current}"
     return [
-        f"run {candidate.run_id} ({candidate.name}) would be registered as a new version of '{name}'",
+        f"run {short_id(candidate.run_id)} ({candidate.name}) would be registered as a new version of '{name}'",
         "a fresh process would load it and compare its predictions on the validation images with the run's",
         f"{test} (accesses so far: {earlier})",
         f"the alias '{alias}' would move from {before} to it",

@@ -21,7 +21,7 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import artifact
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.run_settings import settings_of
-from mobilenet_chest.tracking.runs import Candidate, find_run, find_runs, ranked_trials
+from mobilenet_chest.tracking.runs import Candidate, find_run, find_runs, ranked_trials, short_id
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ def _check_finished(candidates: Sequence[Candidate]) -> None:
     for candidate in candidates:
         if "threshold" not in metrics_of(candidate.run):
             raise TrackingError(
-                f"run {candidate.run_id} has not finished: it has no threshold; resume or repeat it first"
+                f"run {short_id(candidate.run_id)} has not finished: it has no threshold; resume or repeat it first"
             )
 
 

@@ -30,7 +30,7 @@ from mobilenet_chest.tracking.artifact_writer import predictions_from_table, pre
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.run_predictions import run_predictions
-from mobilenet_chest.tracking.runs import find_run
+from mobilenet_chest.tracking.runs import find_run, short_id
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.predict import predict
@@ -170,7 +170,7 @@ def check_finished(run: Run) -> None:
     """
     if "threshold" not in metrics_of(run):
         raise TrackingError(
-            f"run {run.info.run_id} has not finished: it has no threshold; resume it, or train it again"
+            f"run {short_id(run.info.run_id)} has not finished: it has no threshold; resume it, or train it again"
         )
 
 
@@ -183,7 +183,7 @@ def check_same_rows(run: Run, config: Config) -> None:
     digest, run_digest = load_train_val(config.data).digest, run.data.tags.get(tags.DATA_DIGEST)
     if digest != run_digest:
         raise TrackingError(
-            f"run {run.info.run_id} was made from rows with digest {run_digest}, but "
+            f"run {short_id(run.info.run_id)} was made from rows with digest {run_digest}, but "
             f"{config.data.path or config.data.title} now has {digest}; restore the original file, or train again"
         )
 
@@ -193,7 +193,8 @@ def _check_scorable(run: Run, config: Config, split: str) -> None:
     check_same_rows(run, config)
     if split == "val" and tags.SCORED_ON in run.data.tags:
         raise TrackingError(
-            f"run {run.info.run_id} was trained or chosen on some of the validation rows, so metrics of all of them "
+            f"run {short_id(run.info.run_id)} was trained or chosen on some of the validation rows, so "
+            "metrics of all of them "
             f"would be too good; its val_* metrics are of {run.data.tags[tags.SCORED_ON]}"
         )
 

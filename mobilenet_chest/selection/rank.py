@@ -12,7 +12,7 @@ from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.errors import PromotionRefused
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.run_metrics import metrics_of
-from mobilenet_chest.tracking.runs import Candidate, rows_digest
+from mobilenet_chest.tracking.runs import Candidate, rows_digest, short_id
 
 DEFAULT_RANKING = ("val_auc", "maximize")
 """Metric and direction that rank runs without a study; ``compare`` uses the same."""
@@ -51,7 +51,8 @@ def compare_with_champion(
     if ours == theirs:
         word = "as good as"
     line = (
-        f"the run is {word} version {current}: {metric} {ours:.10g}; version {current} (run {champion.info.run_id}) "
+        f"the run is {word} version {current}: {metric} {ours:.10g}; version {current} (run "
+        f"{short_id(champion.info.run_id)}) "
         f"has {theirs:.10g}"
     )
     if word == "worse than" and not even_if_worse:

@@ -17,6 +17,7 @@ from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import shown_numbers
 from mobilenet_chest.sweep.claims import counted_trials, ranked_trials
 from mobilenet_chest.sweep.confirm import Confirmation
+from mobilenet_chest.sweep.findings import Finding
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.tracking.notes import code, plain, shortened
@@ -51,8 +52,9 @@ def study_note(
     confirmation: Confirmation | None = None,
     ended: bool = False,
     experiment: str | None = None,
+    findings: Sequence[Finding] = (),
 ) -> str:
-    """Return the description of a study: the answer, its five best trials, what to do next, the artifacts.
+    """Return the description of a study: the answer, its five best trials, findings, what to do next, the artifacts.
 
     Args:
         config: The experiment.
@@ -61,12 +63,16 @@ def study_note(
         confirmation: Results of the leaders on fresh seeds, once they are known.
         ended: Whether the sweep has ended and its artifacts are there.
         experiment: Id of the experiment in MLflow, for links between its pages; ``None`` for no links.
+        findings: What the trials say about the search itself, once that is known.
     """
     ranked, counted, shown = ranked_trials(study), counted_trials(study), shown_numbers(study)
     parts = [_answer(config, ranked, shown, ties, confirmation)]
     if ranked:
         parts.append(_leaderboard(config, ranked[:SHOWN_TRIALS], shown, ties, experiment))
     parts.append(_states(config, counted))
+    if findings:
+        noted = (f"- {plain(finding.text)}; try {code(finding.change)}." for finding in findings)
+        parts.append("\n".join(["**Notes on the search:**\n", *noted]))
     parts.append(f"**Next:** {_next(config, len(counted), ended)}")
     if ended and ranked:
         parts.append(_artifacts(study, confirmation, experiment))

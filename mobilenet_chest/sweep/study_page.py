@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import shown_numbers
 from mobilenet_chest.sweep.claims import best_trial
 from mobilenet_chest.sweep.confirm import Confirmation
+from mobilenet_chest.sweep.findings import Finding
 from mobilenet_chest.sweep.leaderboard import front, leaderboard, metric_target, stage1_totals, with_ties
 from mobilenet_chest.sweep.live_note import write_note
 from mobilenet_chest.sweep.splits import scored_on
@@ -41,7 +42,12 @@ TEMPLATES = Environment(
 
 
 def log_trials(
-    config: Config, study: optuna.Study, parent: MlflowTracker, importance: dict[str, float], ties: Ties
+    config: Config,
+    study: optuna.Study,
+    parent: MlflowTracker,
+    importance: dict[str, float],
+    ties: Ties,
+    findings: Sequence[Finding] = (),
 ) -> None:
     """Log counts, the best trial, ``leaderboard.csv`` and ``plots/study.html`` to the study's run.
 
@@ -51,6 +57,7 @@ def log_trials(
         parent: The study's run.
         importance: Share of each parameter in the metric's variance.
         ties: Intervals of the trials' values, and ties with the best.
+        findings: What the trials say about the search itself.
     """
     table = leaderboard(study, config.study)
     states = table["state"].value_counts()
@@ -69,7 +76,8 @@ def log_trials(
     _log_files(
         parent, "leaderboard.csv", with_ties(table, ties, config.study.metric), _page(config, study, table, importance)
     )
-    write_note(config, study, parent, ties, ended=True)
+    parent.log_tags({tags.FINDINGS: "\n".join(map(str, findings))})
+    write_note(config, study, parent, ties, ended=True, findings=findings)
 
 
 def log_confirmation(
@@ -78,6 +86,7 @@ def log_confirmation(
     parent: MlflowTracker,
     importance: dict[str, float],
     confirmation: Confirmation | None,
+    findings: Sequence[Finding] = (),
 ) -> None:
     """Log the results on fresh seeds to the study's run: metrics, chosen run, ``confirmation.csv``, the page again.
 
@@ -87,6 +96,7 @@ def log_confirmation(
         parent: The study's run.
         importance: Share of each parameter in the metric's variance.
         confirmation: ``None`` where a training of each leader has failed: the best trial stays the study's model.
+        findings: What the trials say about the search itself.
     """
     if confirmation is None:
         parent.log_tags({tags.CONFIRMED_RUN: ""})
@@ -103,7 +113,7 @@ def log_confirmation(
     page = _page(config, study, leaderboard(study, config.study), importance, confirmation)
     table = confirmation_table(confirmation, config.study.metric, shown_numbers(study))
     _log_files(parent, "confirmation.csv", table, page)
-    write_note(config, study, parent, confirmation=confirmation, ended=True)
+    write_note(config, study, parent, confirmation=confirmation, ended=True, findings=findings)
     # last: from here on that run is the study's model
     parent.log_tags({tags.CONFIRMED_TRIAL: str(confirmation.trial), tags.CONFIRMED_RUN: confirmation.run_id})
 

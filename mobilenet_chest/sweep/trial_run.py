@@ -27,7 +27,7 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
 from mobilenet_chest.tracking.run_metrics import metrics_of
-from mobilenet_chest.tracking.runs import run_exists
+from mobilenet_chest.tracking.runs import run_exists, short_id
 from mobilenet_chest.tracking.store import connect, store_required
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
 from mobilenet_chest.tracking.view import run_page
@@ -42,9 +42,6 @@ logger = logging.getLogger(__name__)
 
 LATENCY = "latency_1_ms"
 """Objective: milliseconds that the network takes for one image."""
-
-RUN_DIGITS = 8
-"""Digits of a run's id that a line shows; commands take them for the run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +74,13 @@ def find_earlier_run(study: optuna.Study, trial: Trial, config: Config) -> Run |
     with store_required():
         run = client.get_run(run_id) if run_exists(client, run_id) else None
     if run is None:
-        logger.warning("%s restarts: run %s does not exist any more", trial_name(study, trial), run_id)
+        logger.warning("%s restarts: run %s does not exist any more", trial_name(study, trial), short_id(run_id))
         return None
     digests = {tags.CONFIG_DIGEST: config.digest(), tags.DATA_DIGEST: load_train_val(config.data).digest}
     if any(run.data.tags.get(name) != digest for name, digest in digests.items()):
-        logger.warning("%s restarts: run %s was made from other settings or rows", trial_name(study, trial), run_id)
+        logger.warning(
+            "%s restarts: run %s was made from other settings or rows", trial_name(study, trial), short_id(run_id)
+        )
         return None
     return run
 
@@ -235,7 +234,7 @@ def _log_resume(claimed: ClaimedTrial, config: Config, resume: ResumePoint) -> N
     fold = f" in fold {config.data.fold}" if claimed.config.study.trainings > 1 else ""
     logger.info(
         "resumed trial %d%s at epoch %d of %d (of run %s), %d of %d trials finished", first, fold,
-        resume.progress.epoch, total, str(trial.user_attrs[attributes.RUN_ID])[:RUN_DIGITS], finished,
+        resume.progress.epoch, total, short_id(trial.user_attrs[attributes.RUN_ID]), finished,
         claimed.config.study.trials,
     )  # fmt: skip
 

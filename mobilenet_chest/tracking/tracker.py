@@ -25,6 +25,7 @@ from mobilenet_chest.tracking.outbox.sender import Sender
 from mobilenet_chest.tracking.outbox.writes import Write, send
 from mobilenet_chest.tracking.provenance import owner_tag
 from mobilenet_chest.tracking.run_owners import run_heartbeat
+from mobilenet_chest.tracking.runs import full_id, short_id
 from mobilenet_chest.tracking.store import connect, experiment_id, store_required, without_password
 from mobilenet_chest.tracking.system_metrics import SystemMonitor
 from mobilenet_chest.tracking.tags import FAILURE, KIND, PARENT_RUN
@@ -109,7 +110,8 @@ class MlflowTracker:
         searched: Paths of the fields that a search varies, whose values are parameters of the run even where they are
             the defaults.
         parent: Id of the run that this one is nested under.
-        resume: Id of a run to continue instead of making one. Steps that it has are not written again.
+        resume: Id of a run to continue instead of making one, or its first digits. Steps that it has are not written
+            again.
         on_start: Called with the run's id before anything is trained.
         guard: Entered around every write. It raises ``OwnershipLost`` when another process owns the run by now, and no
             other process can take the run while it is held.
@@ -131,12 +133,12 @@ class MlflowTracker:
         on_start: Callable[[str], None] = lambda run_id: None,
         guard: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self.run_id = resume
         self.experiment_id: str | None = None
         """Of the run, once it is written to."""
         self._guard = guard
         self._client = connect()
         self._name, self._searched = name, searched
+        self.run_id = None if resume is None else full_id(self._client, resume)
         self._note = RunNote(kind, about, kind in TRIAL_KINDS)
         self._on_start = on_start
         self._logged: set[tuple[str, int]] = set()
@@ -202,7 +204,8 @@ class MlflowTracker:
         except (OSError, MlflowException) as error:
             self.end(Status.FAILED)
             raise TrackingError(
-                f"run {self.run_id}: its config.yaml cannot be stored at {run.info.artifact_uri} ({error}); make that "
+                f"run {short_id(self.run_id)}: its config.yaml cannot be stored at {run.info.artifact_uri} "
+                f"({error}); make that "
                 "place writable, or set MLFLOW_TRACKING_URI to another store"
             ) from error
         except BaseException:

@@ -15,6 +15,7 @@ from mlflow.entities import Run
 from mobilenet_chest.combine.ensemble import Combined, fold_ensemble, log_ensemble, run_ensemble, seed_ensemble
 from mobilenet_chest.combine.members import train_members
 from mobilenet_chest.config import Config, with_values
+from mobilenet_chest.config.formats import duration
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.models.classifier import Ensemble
@@ -48,6 +49,12 @@ def test_an_ensemble_of_seeds(tiny: Make) -> None:
     run = MlflowClient().get_run(result.run_id)
     assert (run.data.tags["kind"], run.data.tags["members_are"], run.info.status) == ("ensemble", "seeds", "FINISHED")
     assert run.data.tags["members"] == ",".join(result.members)
+    note, (low, high) = run.data.tags["mlflow.note.content"], (result.members[0][:8], result.members[1][:8])
+    assert note.startswith("**Ensemble of 2 seeds**: the mean of the probabilities of trainings with different seeds.")
+    assert f"runs `{low}`, `{high}`." in note
+    assert f"Finished from 2 members ({duration(run.data.metrics['train_seconds'])}): **validation accuracy" in note
+    assert "95% interval" in note
+    assert "interval" in run.data.tags
     assert {MlflowClient().get_run(member).data.params["seed"] for member in result.members} == {"7", "8"}
 
     mean, parts = table(result.run_id), [table(member) for member in result.members]

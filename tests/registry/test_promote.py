@@ -71,7 +71,7 @@ class TestPromoted:
         other = store.trials[1 - store.best]
         before = registered_models(store.client)
         for dry_run in (True, False):
-            with pytest.raises(SealedError, match=f"study 'dropout-study' once .*run {promotion.run_id}") as caught:
+            with pytest.raises(SealedError, match=f"study 'dropout-study' once .*run {promotion.run_id[:8]}") as caught:
                 promote(other, even_if_worse=True, dry_run=dry_run)
             assert caught.value.exit_code == 3
         assert registered_models(store.client) == before

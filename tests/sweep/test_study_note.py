@@ -12,6 +12,7 @@ from optuna.trial import TrialState, create_trial
 
 from mobilenet_chest.config import Config, load
 from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.sweep.findings import Finding
 from mobilenet_chest.sweep.study_note import _among, study_note
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.sweep.trial_note import about_trial
@@ -79,6 +80,16 @@ def test_at_the_end_it_has_intervals_ties_next_steps_and_artifacts(config: Confi
     assert "`mobilenet-chest promote 'tiny study'`" in note
     assert f"[report.html](#/experiments/7/runs/{'f' * 32}/artifacts/report.html{TRAINING})" in note
     assert "confirmation.csv" not in note
+
+
+def test_findings_are_noted_with_the_change_to_try(config: Config, study: optuna.Study) -> None:
+    finding = Finding("edge", "the best values of stage2.weight_decay lie at its upper end", "search: {x: {high: 1}}")
+    note = study_note(config, study, TIES, ended=True, findings=[finding])
+    assert (
+        "**Notes on the search:**\n\n- the best values of stage2.weight\\_decay lie at its upper end; "
+        "try `search: {x: {high: 1}}`.\n\n**Next:**"
+    ) in note
+    assert "Notes on the search" not in study_note(config, study, TIES, ended=True)
 
 
 def test_ties_in_words() -> None:
