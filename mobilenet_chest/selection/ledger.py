@@ -178,7 +178,7 @@ def access_lines(recorded: Sequence[Access]) -> list[str]:
 
 
 def _line(access: Access) -> str:
-    run = f"run {short_id(access.run_id)}" + (f" of study '{access.study}'" if access.study else "")
+    run = f"run {access.run_id}" + (f" of study '{access.study}'" if access.study else "")
     if access.when is None:
         return f"time unknown, {run}: older than the access log"
     when = datetime.fromisoformat(access.when).strftime("%Y-%m-%d %H:%M UTC")

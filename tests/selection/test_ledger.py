@@ -188,8 +188,8 @@ def test_accesses_older_than_the_access_log() -> None:
     assert [(access.run_id, access.when, access.who, access.again) for access in recorded] == [
         (old.info.run_id, None, None, again) for again in (False, True)
     ]
-    assert f"run {old.info.run_id[:8]} of study 's'" in access_lines(recorded)[0]
-    with pytest.raises(SealedError, match=f"study 's' 2 times .*{old.info.run_id[:8]}"):
+    assert f"run {old.info.run_id} of study 's'" in access_lines(recorded)[0]
+    with pytest.raises(SealedError, match=f"study 's' 2 times .*{old.info.run_id}"):
         open_split(new)
     open_split(old, again=True)
     assert [access.when is None for access in accesses(MlflowClient(), new)] == [True, True, False]

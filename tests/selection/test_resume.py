@@ -70,7 +70,7 @@ def test_changed_rows_are_refused(store: Store, rewrite_data: Callable[..., None
 
 def test_a_trial_is_refused(store: Store) -> None:
     store.client.update_run(store.trials[0], status="KILLED")
-    with pytest.raises(TrackingError, match=rf"{store.trials[0]}: .*\btrial\b.*sweep\.py"):
+    with pytest.raises(TrackingError, match=rf"{store.trials[0][:8]}: .*\btrial\b.*sweep\.py"):
         find_resume_point(store.trials[0], store.config())
 
 

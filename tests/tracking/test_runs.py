@@ -100,8 +100,8 @@ class TestFind:
         for fact in (
             "'tiny-runs'",
             " 2 runs",
-            f"dropout-study ({store.trials[store.best]})",
-            f"single ({store.single})",
+            f"dropout-study ({store.trials[store.best][:8]})",
+            f"single ({store.single[:8]})",
         ):
             assert fact in str(caught.value)
 
