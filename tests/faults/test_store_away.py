@@ -182,7 +182,7 @@ def test_away_for_a_while(server: MlflowServer, experiment: Path, tracking: Path
     assert process.returncode == 0, errors
     assert json.loads(answer)["run_id"] == run.info.run_id
     assert errors.count(f"tracking store {server.uri} is away") == 1
-    assert re.search(rf"run {run.info.run_id}: \d+ pending writes sent", errors)
+    assert re.search(rf"run {run.info.run_id[:8]}: \d+ pending writes sent", errors)
     assert_whole(run.info.run_id)
     assert list((tracking / ".mobilenet-chest" / "spool").iterdir()) == []
 
@@ -196,7 +196,7 @@ def test_away_for_good(server: MlflowServer, experiment: Path, tracking: Path) -
     assert json.loads(answer)["run_id"] == run.info.run_id
     (spool,) = (tracking / ".mobilenet-chest" / "spool").iterdir()
     assert re.fullmatch(
-        rf"run {run.info.run_id}: \d+ writes could not be sent to {server.uri}; they are pending in {spool}, and "
+        rf"run {run.info.run_id[:8]}: \d+ writes could not be sent to {server.uri}; they are pending in {spool}, and "
         r"`mobilenet-chest repair` sends them when the store is back",
         errors.splitlines()[-1],
     )
@@ -205,7 +205,7 @@ def test_away_for_good(server: MlflowServer, experiment: Path, tracking: Path) -
     server.start()
     code, answer, errors = repair()
     assert code == 0, errors
-    assert f"run {run.info.run_id}: " in answer
+    assert f"run {run.info.run_id[:8]}: " in answer
     assert "KILLED" not in answer
     assert server.uri + "/#" not in answer + errors  # MLflow itself would print the address, with its password
     assert_whole(run.info.run_id)
@@ -232,12 +232,12 @@ def test_killed_while_it_was_away(server: MlflowServer, experiment: Path, tracki
     code, answer, errors = repair()
     assert code == 0, errors
     assert "pending writes sent" in answer
-    assert f"train run {run.info.run_id}: its process is gone, KILLED" in answer
+    assert f"train run {run.info.run_id[:8]}: its process is gone, KILLED" in answer
     steps = [point.step for point in metric_history(MlflowClient(), run.info.run_id, "train_loss")]
     assert sorted(steps) == list(range(1, kept + 1))
 
     process = training(experiment, "--resume", run.info.run_id)
     answer, errors = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 0, errors
-    assert f"run {run.info.run_id} resumes after epoch {kept}" in errors
+    assert f"run {run.info.run_id[:8]} resumes after epoch {kept}" in errors
     assert_whole(run.info.run_id)

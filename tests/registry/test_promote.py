@@ -110,7 +110,7 @@ class TestPromoted:
         before = registered_models(store.client)
         worse, better = (metrics_of(store.run(run))["val_auc"] for run in (store.single, promotion.run_id))
         comparison = (
-            f"the run is worse than version 1: val_auc {worse:.10g}; version 1 (run {promotion.run_id}) has "
+            f"the run is worse than version 1: val_auc {worse:.10g}; version 1 (run {promotion.run_id[:8]}) has "
             f"{better:.10g}"
         )
         for dry_run in (True, False):
@@ -227,7 +227,7 @@ class TestDryRun:
         result = promote("dropout-study", dry_run=True)
         assert (result.name, result.version, result.promoted, result.test) == ("tiny", None, False, {})
         assert len(result.reasons) == 4
-        assert f"run {run_id} (dropout-study) would be registered as a new version of 'tiny'" in result.reasons
+        assert f"run {run_id[:8]} (dropout-study) would be registered as a new version of 'tiny'" in result.reasons
         assert "the alias 'champion' would move from no version to it" in result.reasons
         assert "the test split would be opened and evaluated (accesses so far: 0)" in result.reasons
         assert registered_models(store.client) == {}

@@ -54,7 +54,7 @@ def test_never_back(away_store: AwayStore, tracker: MlflowTracker, capsys: pytes
         process_outbox().flush(0.0)
     line = str(caught.value)
     store = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-    for fact in (f"run {tracker.run_id}: 1 ", store, str(folder), "`mobilenet-chest repair`"):
+    for fact in (f"run {str(tracker.run_id)[:8]}: 1 ", store, str(folder), "`mobilenet-chest repair`"):
         assert fact in line
     capsys.readouterr()
 
