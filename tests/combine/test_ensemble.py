@@ -52,7 +52,7 @@ def test_an_ensemble_of_seeds(tiny: Make) -> None:
     note, (low, high) = run.data.tags["mlflow.note.content"], (result.members[0][:8], result.members[1][:8])
     assert note.startswith("**Ensemble of 2 seeds**: the mean of the probabilities of trainings with different seeds.")
     assert f"runs `{low}`, `{high}`." in note
-    assert f"Finished from 2 members ({duration(run.data.metrics['train_seconds'])}): **validation accuracy" in note
+    assert f"Finished from 2 members ({duration(metrics_of(run)['train_seconds'])}): **validation accuracy" in note
     assert "95% interval" in note
     assert "interval" in run.data.tags
     assert {MlflowClient().get_run(member).data.params["seed"] for member in result.members} == {"7", "8"}
