@@ -91,11 +91,22 @@ def run_ensemble(candidates: Sequence[Candidate]) -> Combined:
     """Average the probabilities of finished runs, such as the best trials of a study.
 
     A single trial on folds stands for the trainings on its folds.
+
+    Raises:
+        TrackingError: The run of a fold was deleted.
     """
     if len(candidates) == 1 and tags.FOLDS in candidates[0].run.data.tags:
         fold_runs = [
             run for run in nested_runs(connect(), candidates[0].run_id) if run.data.tags.get(tags.KIND) == "fold"
         ]
+        whole = int(candidates[0].run.data.tags[tags.FOLDS])
+        missing = sorted(set(range(whole)) - {int(run.data.tags[tags.FOLD]) for run in fold_runs})
+        if missing:  # the others do not score its rows: a mean of fewer is another estimate
+            raise TrackingError(
+                f"run {candidates[0].run_id} was trained on {whole} folds, but the runs of folds "
+                f"{', '.join(str(fold + 1) for fold in missing)} were deleted; restore them in MLflow (mlflow runs "
+                "restore --run-id RUN_ID), or name the run of another trial"
+            )
         fold_runs.sort(key=lambda run: int(run.data.tags[tags.FOLD]))
         return log_ensemble(load_members([Candidate(run) for run in fold_runs]), "folds")
     return log_ensemble(load_members(candidates), "runs")

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from helpers.registry import compared_images
+from helpers.stores import Store
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -134,3 +135,13 @@ def test_an_ensemble_is_promoted(make: Callable[[Config, int], Combined], tiny: 
     promotion = promote(run_id)
     assert (promotion.promoted, promotion.run_id, compared_images(promotion)) == (True, run_id, 34)
     assert promotion.test["test_auc"] > 0
+
+
+def test_a_trial_whose_fold_was_deleted(store: Store) -> None:
+    """The runs of a store, marked as a trial and the one fold that is left of three."""
+    parent, fold = store.trials
+    store.client.set_tag(parent, "folds", "3")
+    for key, value in {"mlflow.parentRunId": parent, "kind": "fold", "fold": "1"}.items():
+        store.client.set_tag(fold, key, value)
+    with pytest.raises(TrackingError, match="3 folds.*folds 1, 3 were deleted.*mlflow runs restore"):
+        run_ensemble([Candidate(store.run(parent))])
