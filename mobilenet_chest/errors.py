@@ -10,6 +10,7 @@
     ├── TrackingLost                  MLflow became unreachable, or refused a write, during the work
     ├── NotDelivered                  writes to an unreachable tracking store are pending on the disk
     ├── OwnershipLost                 another process owns the run now
+    ├── ExportFailed                  a network cannot be written in a format
     ├── UserError                     exit code 2: the input is wrong; nothing was started
     │   ├── ConfigError               experiment file or key=value override
     │   ├── CacheError                the cache of features, stage-1 results and data cannot be used
@@ -20,6 +21,7 @@
     │   ├── StudyError                Optuna's storage, or a study of another experiment
     │   ├── ClusterError              a Ray cluster that cannot be reached, or cannot run the sweep
     │   └── SealedError               exit code 3: the study's test split was opened before
+    ├── ExportRefused                 exit code 3: an exported file does not predict as its run did
     └── PromotionRefused              exit code 3: a gate failed
 
 The command line prints ``str(error)`` and exits with ``error.exit_code``. A message names the bad value, the allowed
@@ -65,6 +67,10 @@ class NotDelivered(MobilenetChestError):
 
 class OwnershipLost(MobilenetChestError):
     """Another process owns the run now: this process may not write to it any more."""
+
+
+class ExportFailed(MobilenetChestError):
+    """A network cannot be written in the format that was asked for."""
 
 
 class UserError(MobilenetChestError):
@@ -125,6 +131,12 @@ class SealedError(UserError):
 
 class ClusterError(UserError):
     """A Ray cluster cannot be reached, has no room for a worker, or cannot share the files of the sweep."""
+
+
+class ExportRefused(MobilenetChestError):
+    """An exported file does not predict as its run did; it was not kept."""
+
+    exit_code = 3
 
 
 class PromotionRefused(MobilenetChestError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -26,7 +27,12 @@ class StderrHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.shape: Callable[[str], str] = str
         self.addFilter(lambda record: not getattr(record, PRINTED, False))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record's text as it is shown."""
+        return self.shape(super().format(record))
 
     @property
     def stream(self) -> TextIO:
@@ -50,7 +56,7 @@ class LogFile(logging.FileHandler):
         self.setFormatter(_DETAILED)
 
 
-def show(level: int | None = None) -> None:
+def show(level: int | None = None, shape: Callable[[str], str] | None = None) -> None:
     """Show the package's log on stderr, and write it to the file that :data:`FILE_VARIABLE` names.
 
     A message is a line; from DEBUG on, the line begins with time, level, module and process, as it does in the file.
@@ -58,6 +64,7 @@ def show(level: int | None = None) -> None:
     Args:
         level: Least level on stderr. ``None`` leaves it as an earlier call has set it, ``INFO`` at first. The file
             always has everything.
+        shape: How stderr shows a message, such as wrapped to a terminal's width; ``None`` leaves that as it is.
 
     Raises:
         OSError: The file cannot be written.
@@ -68,6 +75,8 @@ def show(level: int | None = None) -> None:
     if shown is None:
         shown, level = StderrHandler(), logging.INFO if level is None else level
         logger.addHandler(shown)
+    if shape is not None:
+        shown.shape = shape
     if level is not None:
         shown.setLevel(level)
         shown.setFormatter(_DETAILED if level <= logging.DEBUG else _PLAIN)

@@ -59,11 +59,13 @@ class Plugin:
 
     Attributes:
         path: The file.
+        contents: Its bytes, as they were run.
         sha256: Digest of its contents, in hex.
         functions: What it registers, by kind and name.
     """
 
     path: Path
+    contents: bytes
     sha256: str
     functions: dict[Kind, dict[str, Callable[..., Any]]] = field(default_factory=dict)
 
@@ -154,17 +156,17 @@ def load_file(path: Path, sha256: str | None = None) -> Plugin:
         )
     if (known := _loaded.get(digest)) is not None:
         return known
-    plugin = Plugin(path, digest)
-    _run(plugin, contents)
+    plugin = Plugin(path, contents, digest)
+    _run(plugin)
     if not plugin.functions:
         raise ConfigError([f"plugins: {path} registers nothing; use register_augmentation, _metric or _model in it"])
     return _loaded.setdefault(digest, plugin)
 
 
-def _run(plugin: Plugin, contents: bytes) -> None:
+def _run(plugin: Plugin) -> None:
     """Run a plugin's file as a module of a name of its own; what it registers is then in ``plugin.functions``."""
     name = f"mobilenet_chest_plugin_{plugin.sha256[:16]}"
-    spec = importlib.util.spec_from_loader(name, Contents(plugin.path, contents), origin=str(plugin.path))
+    spec = importlib.util.spec_from_loader(name, Contents(plugin.path, plugin.contents), origin=str(plugin.path))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -212,13 +214,23 @@ def using(entries: Sequence[Entry]) -> Iterator[None]:
         _active[:], _absent[:] = before
 
 
+def files_named() -> list[Path]:
+    """Return the files that the user names in ``$MOBILENET_CHEST_PLUGINS``, which need not be there."""
+    named = filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))
+    return [Path(text).expanduser().absolute() for text in named]
+
+
+def loaded(entry: Entry) -> Plugin | None:
+    """Return the plugin of an experiment, if this process has run it."""
+    return _loaded.get(entry.sha256)
+
+
 def _find(entry: Entry, named: bool) -> Plugin | None:
-    if (known := _loaded.get(entry.sha256)) is not None:
+    if (known := loaded(entry)) is not None:
         return known
     if named:
         return load_file(entry.path, entry.sha256)
-    for text in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
-        path = Path(text).expanduser().absolute()
+    for path in files_named():
         if hashlib.sha256(read_contents(path)).hexdigest() == entry.sha256:
             return load_file(path, entry.sha256)
     return None

@@ -25,6 +25,7 @@ from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.tracking.artifact_writer import ArtifactWriter, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint
 from mobilenet_chest.tracking.notes import Outcome
+from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.tracker import NullTracker, Tracker
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.final_metrics import evaluate_best
@@ -72,14 +73,14 @@ class RunResult:
 
     def __repr__(self) -> str:
         value = with_interval(self.metrics["val_auc"], self.intervals("val_auc").get("val_auc"))
-        run = f"run {self.run_id}" if self.run_id else "not tracked"
+        run = f"run {short_id(self.run_id)}" if self.run_id else "not tracked"
         return f"<{self.config.name}: {self.status}, {run}, {len(self.history)} epochs, val_auc {value}>"
 
     def _repr_html_(self) -> str:
         names = [name for name in (*SHOWN_METRICS, self.config.study.metric) if name in self.metrics]
         intervals = self.intervals(*names)
         rows = [(label(name), with_interval(self.metrics[name], intervals.get(name))) for name in dict.fromkeys(names)]
-        run = f"run {self.run_id}" if self.run_id else "not tracked"
+        run = f"run {short_id(self.run_id)}" if self.run_id else "not tracked"
         note = f"{self.status} after {len(self.history)} epochs; in brackets: 95% intervals."
         return html_table(f"{self.config.name}, {run}", ("metric", "value"), rows, note)
 
@@ -136,8 +137,8 @@ def train(
         best, predictions, metrics = evaluate_best(config, prepared, progress)
         earlier = seconds_before_resume if resume else progress.stage1.saved_seconds
         metrics["train_seconds"] = earlier + time.perf_counter() - started
-        # 5. Store. One step past the last epoch, so that MLflow shows the metrics of the best epoch as the run's own.
-        tracker.log_metrics(metrics, progress.epoch + 1)
+        # 5. Store.
+        tracker.log_metrics(metrics)
         artifacts.checkpoint("best.pt", progress, best, metrics)
         artifacts.predictions(predictions, "val")
         artifacts.plots(prepared.data, predictions, progress, best.epoch, metrics["threshold"])
@@ -154,7 +155,7 @@ def _after_epoch(
 ) -> bool:
     """Save and log an epoch; return whether ``on_epoch`` ends the training."""
     artifacts.save_last(progress)  # before the metrics: an epoch that was logged is never trained again
-    tracker.log_metrics(record, progress.epoch)
+    tracker.log_history([record], progress.epoch)
     return bool(on_epoch and on_epoch(progress.epoch, record))
 
 

@@ -19,6 +19,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.errors import DataError, NotDelivered, TrackingError, UserError
 from mobilenet_chest.selection.ledger import accesses
 from mobilenet_chest.tracking.outbox.outbox import Outbox
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.tracker import MlflowTracker, NullTracker
 
 Make = Callable[..., Config]
@@ -40,7 +41,7 @@ def _contents(run_id: str) -> tuple[set[str], set[str], dict[str, str], list[str
         for entry in client.list_artifacts(run_id, folders.pop() or None):
             folders += [entry.path] if entry.is_dir else []
             paths += [] if entry.is_dir else [entry.path]
-    return set(run.data.tags), set(run.data.metrics), dict(run.data.params), sorted(paths)
+    return set(run.data.tags), set(metrics_of(run)), dict(run.data.params), sorted(paths)
 
 
 def test_tracked_and_untracked(tracking: Path, small: Config) -> None:

@@ -32,6 +32,7 @@ from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep import study as study_module
 from mobilenet_chest.tracking import artifact_writer
 from mobilenet_chest.tracking.artifacts import artifact, stored_predictions
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.runs import find_study, search_runs, top_trials
 from mobilenet_chest.tracking.store import all_experiment_ids
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -137,8 +138,8 @@ def all_results() -> list[dict[str, Any]]:
 def results(client: MlflowClient, run: Run) -> dict[str, Any]:
     """Return all results of a run that must be equal, bit for bit, in two trainings with the same numbers."""
     metrics = {
-        name: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
-        for name in sorted(run.data.metrics)
+        name: [(point.step, point.value) for point in metric_history(client, run.info.run_id, name)]
+        for name in sorted(metrics_of(run))
         if not any(part in name for part in TIMES)
     }
     result = {"kind": run.data.tags["kind"], "status": run.info.status, "metrics": metrics, "params": run.data.params}

@@ -52,7 +52,7 @@ def test_a_training_gives_everything_the_contract_names(phantom_config: Make, tm
     assert set(result.metrics) >= END
     assert [set(record) for record in result.history] == [EPOCH] * 3
     assert [record["stage"] for record in result.history] == [1, 1, 2]
-    assert tracker.metrics == [*enumerate(result.history, 1), (4, result.metrics)]
+    assert tracker.metrics == [*enumerate(result.history, 1), (0, result.metrics)]
 
     metrics, best = result.metrics, result.history[int(result.metrics["best_epoch"]) - 1]
     assert (metrics["parameters"], metrics["parameters_stage1"]) == (5_022_225, 2_050_561)

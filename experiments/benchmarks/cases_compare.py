@@ -19,6 +19,7 @@ from common import ROOT, Case, Options, data_file, environment, experiment, repo
 from measure import Json, SavedResults, interleaved, spread
 
 from mobilenet_chest.config import EvaluationConfig
+from mobilenet_chest.config.metric_groups import result_name
 from mobilenet_chest.evaluation.metrics import selection_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -83,7 +84,7 @@ def _copy(database: sqlite3.Connection, run_id: str, original: Path, predictions
         copy = f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} WHERE run_uuid = ?2"
         database.execute(copy, (new, run_id))
     metrics = selection_metrics(predictions, EvaluationConfig(), seed=0)
-    values_of_copy = [(value, new, name) for name, value in metrics.items()]
+    values_of_copy = [(value, new, result_name(name)) for name, value in metrics.items()]
     database.executemany("UPDATE latest_metrics SET value = ? WHERE run_uuid = ? AND key = ?", values_of_copy)
     path = Path(str(original).replace(run_id, new))
     path.parent.mkdir(parents=True)

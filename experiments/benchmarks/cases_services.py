@@ -56,7 +56,7 @@ def tracking(options: Options, saved: SavedResults) -> Json:
         tracker = MlflowTracker("trial", name="benchmark")
         tracker.start(with_values(config, values), load_train_val(config.data))
         for epoch in range(1, options.repeats + 1):
-            steps["log_metrics"].append(timed(partial(tracker.log_metrics, RECORD, epoch)))
+            steps["log_metrics"].append(timed(partial(tracker.log_history, [RECORD], epoch)))
             steps["report"].append(timed(partial(trial.report, RECORD["val_auc"], epoch)))
             steps["should_prune"].append(timed(trial.should_prune))
     steps["all of them"] = [sum(parts) for parts in zip(*list(steps.values()), strict=True)]

@@ -25,6 +25,8 @@ SECTIONS = {
     "Deliver": {
         "promote": "Register the best run, test it at the gates, and move the alias.",
         "predict": "Predict images with a registered model.",
+        "export": "Write a model as one file for other programs, and prove it.",
+        "serve": "Serve a registered model over HTTP.",
     },
     "Examine": {
         "evaluate": "Score a finished run on the validation or the test split.",

@@ -103,25 +103,29 @@ def _columns(rows: Sequence[Row], metric: str | None) -> Table:
     shown = REPORTED_METRICS if any(row.kind == "reported" for row in rows) else METRICS
     metrics = _headings(shown, metric)
     models = len(metrics) == 1
-    names = ["name", *(["model"] if models else [])]
-    cells = Table([*names, *metrics.values(), "", ID], left=[*names, "", ID])
+    marked = any(map(_mark, rows))
+    names, mark = ["name", *(["model"] if models else [])], [""] if marked else []
+    cells = Table([*names, *metrics.values(), *mark, ID], left=[*names, *mark, ID])
     for row in rows:
         values = (with_interval(row.metrics.get(name), row.intervals.get(name)) for name in metrics)
-        cells.add_row(row.name, *([row.model] if models else []), *values, _mark(row), short_id(row.run_id))
+        marks = [_mark(row)] if marked else []
+        cells.add_row(row.name, *([row.model] if models else []), *values, *marks, short_id(row.run_id))
     return cells
 
 
 def _all_columns(rows: Sequence[Row], metric: str | None) -> Table:
     metrics = _headings(WIDE_METRICS, metric)
-    names = ["name", ID, "", "kind", "model"]
+    marks = ["" if row.kind == "reported" else _mark(row) for row in rows]  # the kind says of those what they are
+    marked = any(marks)
+    names = ["name", ID, *([""] if marked else []), "kind", "model"]
     headings = [*names, "parameters", *metrics.values(), "threshold", "TTA gain", "training"]
     cells = Table(headings, left=names, key=2)
-    for row in rows:
+    for row, mark in zip(rows, marks, strict=True):
         values = row.metrics
         cells.add_row(
             row.name,
             short_id(row.run_id),
-            "" if row.kind == "reported" else _mark(row),
+            *([mark] if marked else []),
             kind_label(row),
             row.model,
             count(row.parameters),

@@ -10,6 +10,7 @@ from mobilenet_chest.cli.live import live_training
 from mobilenet_chest.cli.options import Experiment, Json, Teacher, load_experiment
 from mobilenet_chest.combine.distill import distill as train_student
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import short_id
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def distill(arguments: Experiment, teacher: Teacher, as_json: Json = False) -> N
 
 
 def _print_student(student: Member, teacher: str, as_json: bool) -> None:
-    metrics, teacher_run = student.run.data.metrics, student.run.data.tags[tags.TEACHER]
+    metrics, teacher_run = metrics_of(student.run), student.run.data.tags[tags.TEACHER]
     if as_json:
         print_json({"run_id": student.run_id, "teacher": teacher_run, "metrics": metrics})
         return

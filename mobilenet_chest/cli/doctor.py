@@ -11,11 +11,12 @@ from pathlib import Path
 import torch
 import typer
 
-from mobilenet_chest import cache
+from mobilenet_chest import cache, plugins
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import out
 from mobilenet_chest.cli.tables import Table
-from mobilenet_chest.errors import UserError
+from mobilenet_chest.config.plugin_files import run_file
+from mobilenet_chest.errors import ConfigError, UserError
 from mobilenet_chest.processor import THREADS_VARIABLE, busy_cores, cores, free_threads
 from mobilenet_chest.sweep import storage
 from mobilenet_chest.tracking.provenance import code_version
@@ -29,6 +30,7 @@ OPTIONAL = {
     "psycopg": "postgresql",
     "ray": "ray",
     "pydicom": "dicom",
+    "python-gdcm": "dicom",
     "pylibjpeg": "dicom",
     "optuna-dashboard": "dashboard",
 }
@@ -36,12 +38,26 @@ OPTIONAL = {
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report; ``needed`` is what ``python sweep.py`` cannot run without."""
+    """One line of the report.
+
+    Attributes:
+        what: What was checked.
+        ok: Whether it can be used.
+        detail: What was found, or what to do.
+        needed: Whether ``python sweep.py`` cannot run without it.
+        otherwise: What to call its state where it is neither ok nor needed.
+    """
 
     what: str
     ok: bool
     detail: str
     needed: bool = True
+    otherwise: str = "missing, optional"
+
+    @property
+    def state(self) -> str:
+        """State in a word."""
+        return "ok" if self.ok else "BAD" if self.needed else self.otherwise
 
 
 def doctor() -> None:
@@ -62,8 +78,7 @@ def checks_table(checks: Sequence[Check]) -> Table:
     """Return a table of checks, a row each."""
     rows = Table(["what", "state", "detail"], left=["what", "state", "detail"])
     for check in checks:
-        state = "ok" if check.ok else "BAD" if check.needed else "missing, optional"
-        rows.add_row(check.what, state, check.detail)
+        rows.add_row(check.what, check.state, check.detail)
     return rows
 
 
@@ -75,6 +90,7 @@ def run_checks() -> list[Check]:
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     checks.append(Check("device", True, ", ".join(gpus) if gpus else "CPU"))
     checks.append(_processor())
+    checks += _plugins()
     checks.append(_reached("tracking store", check_reachable, masked(tracking_uri())))
     checks.append(_reached("study storage", lambda: storage.check_storage(storage.DEFAULT), storage.DEFAULT))
     checks.append(_cache())
@@ -113,6 +129,21 @@ def _processor() -> Check:
     reason = f" ({THREADS_VARIABLE}={given})" if given else ""
     detail = f"{cores()} cores, others keep {busy:.1f} of them busy; a training computes with {threads}{reason}"
     return Check("processor", True, detail)
+
+
+def _plugins() -> list[Check]:
+    """Run the files of ``$MOBILENET_CHEST_PLUGINS``, which the user has named for this, and say what each registers."""
+    checks, good = [], list[plugins.Plugin]()
+    for number, path in enumerate(dict.fromkeys(plugins.files_named()), 1):
+        what = f"plugin {number}"
+        try:
+            plugin = run_file(path)
+            plugins.check_names([*good, plugin])
+            good.append(plugin)
+            checks.append(Check(what, True, plugin.summary()))
+        except ConfigError as error:
+            checks.append(Check(what, False, error.problems[0], needed=False, otherwise="BAD"))
+    return checks or [Check("plugins", True, f"none in {plugins.VARIABLE}")]
 
 
 def _cache() -> Check:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import typer
 
 from mobilenet_chest import interrupts, logs
+from mobilenet_chest.cli.format import err, error_line, fitted
 from mobilenet_chest.errors import MobilenetChestError, NotDelivered
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ STORE, DELIVERY = "mobilenet_chest.tracking.store", "mobilenet_chest.tracking.ou
 @contextmanager
 def exit_codes() -> Iterator[None]:
     """Show the package's log, and turn its errors into one line and their exit code; an interrupt into 130."""
-    logs.show()
+    logs.show(shape=lambda text: fitted(text, err))
     try:
         with _flushed(), _store_errors(), interrupts.translated():
             yield
@@ -39,7 +40,7 @@ def exit_codes() -> Iterator[None]:
 
 def _say(text: str) -> None:
     """Print a line on stderr, and add it to the log's file."""
-    typer.echo(text, err=True)
+    error_line(text)
     logger.error("%s", text, extra={logs.PRINTED: True})
 
 

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console, ConsoleOptions
 
 from mobilenet_chest import logs
 from mobilenet_chest.cli.tables import Table
+from mobilenet_chest.cli.wrapping import wrapped
 from mobilenet_chest.config.formats import ends, number, with_interval
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class ErrorOutput(Console):
         if objects and all(isinstance(each, str) for each in objects):
             logger.info("%s", " ".join(objects), extra={logs.PRINTED: True})
         if not logs.is_quiet():
-            super().print(*objects, **options)
+            super().print(*(fitted(each, self) if isinstance(each, str) else each for each in objects), **options)
 
 
 out = Output(highlight=False, soft_wrap=True)
@@ -62,9 +64,20 @@ out = Output(highlight=False, soft_wrap=True)
 err = ErrorOutput()
 
 
+def fitted(text: str, console: Console) -> str:
+    """Return a text as a terminal shows it best, in lines that end between words; as it is where there is none."""
+    # ErrorOutput's own property says of a quiet command that it has none
+    return wrapped(text, console.options.max_width) if Console.is_terminal.__get__(console) else text
+
+
 def line(text: str) -> None:
-    """Print one line on stdout, as it is."""
-    out.print(text, markup=False)
+    """Print one line on stdout: as it is, but wrapped at words on a terminal that is narrower."""
+    out.print(fitted(text, out), markup=False)
+
+
+def error_line(text: str) -> None:
+    """Print one line on stderr, also of a quiet command, wrapped as :func:`line` does."""
+    typer.echo(fitted(text, err), err=True)
 
 
 def print_json(document: Any) -> None:

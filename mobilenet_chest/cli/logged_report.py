@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
+from mobilenet_chest.cli.format import error_line
 from mobilenet_chest.errors import MobilenetChestError
 from mobilenet_chest.report import has_report, log_report
 from mobilenet_chest.tracking.store import as_tracking_lost
@@ -31,7 +30,7 @@ def log_quietly(reference: str) -> None:
         with as_tracking_lost():
             log_report(reference)
     except MobilenetChestError as error:
-        typer.echo(f"the report is not logged: {error}", err=True)
+        error_line(f"the report is not logged: {error}")
 
 
 def _has_report(run_id: str) -> bool:

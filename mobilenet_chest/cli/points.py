@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -94,4 +95,6 @@ def _thresholds(points: OperatingPoints) -> Table:
 
 
 def _cell(interval: Interval) -> str:
+    if math.isnan(interval.value):  # such as the NPV where no image is called negative
+        return "undefined"
     return with_interval(interval.value, interval, 3)

@@ -16,7 +16,7 @@ import typer
 from mobilenet_chest.cli.browse import browse_hint
 from mobilenet_chest.cli.dry_run import print_dry_run
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import interval_ends, line, out, print_json
+from mobilenet_chest.cli.format import error_line, interval_ends, line, out, print_json
 from mobilenet_chest.cli.leaderboard import SHOWN_TRIALS, leaderboard
 from mobilenet_chest.cli.live import announce, live_sweep
 from mobilenet_chest.cli.logged_report import log_sweep_report
@@ -36,6 +36,7 @@ from mobilenet_chest.sweep import check, kept, remaining_confirmations, remainin
 from mobilenet_chest.sweep.ray_workers import on_ray
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.study_page import confirmation_lines
+from mobilenet_chest.tracking.runs import short_id
 
 if TYPE_CHECKING:
     from mobilenet_chest.config import Config
@@ -110,10 +111,10 @@ def _interrupts_explained(config: Config, storage: str | None) -> Iterator[None]
     except KeyboardInterrupt:
         if (found := kept(config, storage)) is not None:
             for text in kept_lines(config, found):
-                typer.echo(text, err=True)
+                error_line(text)
             if config.study.confirm is not None and (to_come := remaining_confirmations(config, storage)):
-                typer.echo(f"trainings to confirm the best that are still to come: {to_come}", err=True)
-            typer.echo(f"interrupted; run the same command to continue: {typed_command()}", err=True)
+                error_line(f"trainings to confirm the best that are still to come: {to_come}")
+            error_line(f"interrupted; run the same command to continue: {typed_command()}")
             sys.exit(130)
         raise
 
@@ -151,7 +152,7 @@ def print_sweep(config: Config, result: SweepResult, as_json: bool) -> None:
     if intervals:
         line("in brackets: 95% intervals" + ("; tied: indistinguishable from the best on these images" if ties else ""))
     if len(result.trials) > SHOWN_TRIALS:
-        line(f"and {len(result.trials) - SHOWN_TRIALS} more in leaderboard.csv of run {result.run_id}")
+        line(f"and {len(result.trials) - SHOWN_TRIALS} more in leaderboard.csv of run {short_id(result.run_id)}")
     if result.importances:
         line("importance: " + ", ".join(f"{path} {share:.0%}" for path, share in result.importances.items()))
     _print_stage1(result)
@@ -210,7 +211,7 @@ def _print_best(config: Config, result: SweepResult) -> None:
     optimistic = f"; best of {complete} trials, so this value is optimistic" if complete > 1 else ""
     line(f"best: trial {result.best.label}, {metric} {result.best.value:.4f} {scored_on(config)}{optimistic}")
     if result.confirmed is not None:
-        for text in confirmation_lines(result.confirmed, metric):
+        for text in confirmation_lines(result.confirmed, metric, result.shown_numbers):
             line(text)
     if config.study.also:
         front = "; ".join(trial.label for trial in result.trials if trial.number in result.front)

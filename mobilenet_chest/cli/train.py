@@ -9,7 +9,7 @@ import typer
 
 from mobilenet_chest.cli.dry_run import print_dry_run
 from mobilenet_chest.cli.errors import exit_codes
-from mobilenet_chest.cli.format import interval_ends, line, metrics_table, print_json
+from mobilenet_chest.cli.format import error_line, interval_ends, line, metrics_table, print_json
 from mobilenet_chest.cli.live import announce, live_training
 from mobilenet_chest.cli.options import DryRun, Json, OptionalExperiment, load_experiment, split_arguments
 from mobilenet_chest.cli.typed import typed_command
@@ -19,6 +19,7 @@ from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.selection.resume import find_resume_point
 from mobilenet_chest.tracking.locations import check_experiment
+from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import check_reachable
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.stages import prepare
@@ -60,7 +61,7 @@ def _train(config: Config, resume: str | None) -> RunResult:
         resume_point = find_resume_point(resume, config)
         done = resume_point.progress.epoch if resume_point else 0
         again = f"resumes after epoch {done} of {total}" if done else "restarts: no epoch of it is kept"
-        typer.echo(f"run {resume} {again}", err=True)
+        error_line(f"run {short_id(resume)} {again}")
     tracker = MlflowTracker(resume=resume)
 
     def on_epoch(epoch: int, record: Record) -> None:
@@ -72,9 +73,13 @@ def _train(config: Config, resume: str | None) -> RunResult:
         with live_training(config, resume_point.progress.history if resume_point else ()) as show:
             return run_training(config, tracker, on_epoch, resume=resume_point)
     except (KeyboardInterrupt, WriteFailed) as error:
-        kept = f"kept: at least {done} of {total} epochs of run {tracker.run_id}; " if done and tracker.run_id else ""
-        hint = f"; {kept}to continue: {typed_command('--resume', tracker.run_id)}" if tracker.run_id else ""
-        typer.echo(f"{str(error) or 'interrupted'}{hint}", err=True)
+        kept = (
+            f"kept: at least {done} of {total} epochs of run {short_id(tracker.run_id)}; "
+            if done and tracker.run_id
+            else ""
+        )
+        hint = f"; {kept}to continue: {typed_command('--resume', short_id(tracker.run_id))}" if tracker.run_id else ""
+        error_line(f"{str(error) or 'interrupted'}{hint}")
         sys.exit(getattr(error, "exit_code", 130))
 
 
@@ -92,6 +97,6 @@ def print_training(config: Config, result: RunResult, as_json: bool) -> None:
             }
         )
         return
-    metrics_table(f"{config.name}, run {result.run_id}", result.metrics, intervals)
-    line(f"browse:  mobilenet-chest browse {result.run_id}")
-    line(f"promote: mobilenet-chest promote {result.run_id}")
+    metrics_table(f"{config.name}, run {short_id(result.run_id)}", result.metrics, intervals)
+    line(f"browse:  mobilenet-chest browse {short_id(result.run_id)}")
+    line(f"promote: mobilenet-chest promote {short_id(result.run_id)}")

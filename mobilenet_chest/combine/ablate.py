@@ -16,6 +16,7 @@ from mobilenet_chest.combine.members import Member, ProgressDisplay, no_display,
 from mobilenet_chest.config import Config, flatten, with_values
 from mobilenet_chest.config.yaml_text import read_yaml
 from mobilenet_chest.errors import ConfigError, nearest
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 USUAL_VALUES: Mapping[str, Any] = {
     "augment.rotation": 10,
@@ -211,7 +212,7 @@ def _check_teacher(configs: Sequence[Config], teacher: str) -> None:
 
 
 def _row(choice: Settings, group: Sequence[Member], baseline: Sequence[Member], test_share: float) -> AblationRow:
-    pairs = [(member.run.data.metrics, base.run.data.metrics) for member, base in zip(group, baseline, strict=True)]
+    pairs = [(metrics_of(member.run), metrics_of(base.run)) for member, base in zip(group, baseline, strict=True)]
     differences = {
         name: mean_difference([metrics[name] - base[name] for metrics, base in pairs], test_share)
         for name in ABLATION_METRICS

@@ -14,6 +14,7 @@ from mobilenet_chest.errors import ConfigError, nearest
 from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.rows import Row
 from mobilenet_chest.tracking.artifacts import run_config, trained_model
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -62,11 +63,11 @@ def _log_latency(run_id: str) -> None:
     """Measure the network's latency for 1 and 64 images on this machine's CPU, unless the run has it already."""
     client = connect()
     run = get_run(client, run_id)
-    if "latency_1_ms" in run.data.metrics:
+    if "latency_1_ms" in metrics_of(run):
         return
     config = run_config(client, run)
     model = trained_model(client, run, config)
     images = load_train_val(config.data).val.images
     batch = images[torch.arange(LATENCY_BATCH) % len(images)]
     measured = {"latency_1_ms": latency(model, batch[:1]), f"latency_{LATENCY_BATCH}_ms": latency(model, batch)}
-    MlflowTracker(resume=run_id).log_metrics(measured, step=0)
+    MlflowTracker(resume=run_id).log_metrics(measured)

@@ -11,7 +11,7 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import run_config, trained_model
-from mobilenet_chest.tracking.runs import find_run
+from mobilenet_chest.tracking.runs import find_run, short_id
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.training.predict import predict
 
@@ -49,13 +49,14 @@ def teacher_logits(config: Config, teacher: str) -> tuple[str, Tensor]:
     teacher_tags = candidate.run.data.tags
     if teacher_tags.get(tags.MEMBERS_ARE) == "folds":
         raise TrackingError(
-            f"run {candidate.run_id} is an ensemble of folds: its members were trained on all rows, the student's "
+            f"run {short_id(candidate.run_id)} is an ensemble of folds: its members were trained on all rows, "
+            "the student's "
             "validation rows included; choose an ensemble of seeds or a single run"
         )
     digest = load_train_val(config.data).digest
     if teacher_tags.get(tags.DATA_DIGEST) != digest:
         raise TrackingError(
-            f"run {candidate.run_id} was trained and validated on rows with digest "
+            f"run {short_id(candidate.run_id)} was trained and validated on rows with digest "
             f"{teacher_tags.get(tags.DATA_DIGEST)}, the student has {digest}; a teacher needs the same file and the "
             "same division into train and val"
         )

@@ -14,6 +14,7 @@ import torch
 from mobilenet_chest.combine.members import (
     Member,
     ProgressDisplay,
+    about_combined,
     load_members,
     mean_predictions,
     no_display,
@@ -30,8 +31,10 @@ from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.artifacts import ensemble_of_members, trained_model
+from mobilenet_chest.tracking.notes import Outcome
 from mobilenet_chest.tracking.plots import prediction_grid
-from mobilenet_chest.tracking.runs import Candidate, nested_runs
+from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.runs import Candidate, nested_runs, short_id
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.tracking.trainings import find_finished_runs
@@ -40,6 +43,16 @@ from mobilenet_chest.training.predict import predict
 
 SERVED_PREDICTIONS = "served"
 """Name of the predictions of the whole ensemble, where each row of ``val`` is predicted by one member only."""
+
+
+MEAN = "the mean of the probabilities"
+
+HOW = {
+    "seeds": f"{MEAN} of trainings with different seeds",
+    "folds": f"{MEAN} of trainings on all but one fold; each row's metrics are of the member that has not seen it",
+    "runs": MEAN,
+}
+"""What an ensemble of each kind is, for its description."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +91,22 @@ def run_ensemble(candidates: Sequence[Candidate]) -> Combined:
     """Average the probabilities of finished runs, such as the best trials of a study.
 
     A single trial on folds stands for the trainings on its folds.
+
+    Raises:
+        TrackingError: The run of a fold was deleted.
     """
     if len(candidates) == 1 and tags.FOLDS in candidates[0].run.data.tags:
         fold_runs = [
             run for run in nested_runs(connect(), candidates[0].run_id) if run.data.tags.get(tags.KIND) == "fold"
         ]
+        whole = int(candidates[0].run.data.tags[tags.FOLDS])
+        missing = sorted(set(range(whole)) - {int(run.data.tags[tags.FOLD]) for run in fold_runs})
+        if missing:  # the others do not score its rows: a mean of fewer is another estimate
+            raise TrackingError(
+                f"run {candidates[0].run_id} was trained on {whole} folds, but the runs of folds "
+                f"{', '.join(str(fold + 1) for fold in missing)} were deleted; restore them in MLflow (mlflow runs "
+                "restore --run-id RUN_ID), or name the run of another trial"
+            )
         fold_runs.sort(key=lambda run: int(run.data.tags[tags.FOLD]))
         return log_ensemble(load_members([Candidate(run) for run in fold_runs]), "folds")
     return log_ensemble(load_members(candidates), "runs")
@@ -110,7 +134,7 @@ def log_ensemble(parts: Sequence[Member], kind: Literal["seeds", "folds", "runs"
     else:
         rows, predictions = data.val, mean_predictions([part.predictions() for part in parts])
     metrics = selection_metrics(predictions, config.evaluation, config.seed)
-    metrics |= {name: sum(part.run.data.metrics[name] for part in parts) for name in ("parameters", "train_seconds")}
+    metrics |= {name: sum(metrics_of(part.run)[name] for part in parts) for name in ("parameters", "train_seconds")}
     run_ids = tuple(part.run_id for part in parts)
     run_predictions = RunPredictions(predictions, metrics, config.evaluation, config.seed)
     intervals = metric_intervals("val", metrics, run_predictions)
@@ -119,7 +143,8 @@ def log_ensemble(parts: Sequence[Member], kind: Literal["seeds", "folds", "runs"
         run_tags[tags.SCORED_ON] = tags.OUT_OF_FOLD
     if existing := find_finished_runs(connect(), config.experiment, {tags.KIND: "ensemble"} | run_tags):
         return Combined(str(existing[0].info.run_id), run_ids, metrics, intervals)
-    tracker = MlflowTracker("ensemble", name=f"{config.name}, {len(parts)} {kind}", tags=run_tags)
+    about = about_combined(f"Ensemble of {len(parts)} {kind}", HOW[kind], parts, data.name)
+    tracker = MlflowTracker("ensemble", name=f"{config.name}, {len(parts)} {kind}", tags=run_tags, about=about)
     run_id = _log_run(tracker, parts, config, data, rows, predictions, metrics)
     return Combined(run_id, run_ids, metrics, intervals)
 
@@ -140,7 +165,7 @@ def _log_run(
     with tracker.run(config, data), tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as name:
         folder = Path(name)
         tracker.log_tags({tags.MODEL: " + ".join(dict.fromkeys(part.config.model.name for part in parts))})
-        tracker.log_metrics(metrics, step=1)
+        tracker.log_metrics(metrics)
         _log_predictions(tracker, predictions, "val", folder)
         checkpoint.save(folder / "best.pt", {"members": states, "threshold": metrics["threshold"]})
         tracker.log_file(folder / "best.pt", "checkpoints")
@@ -151,6 +176,7 @@ def _log_run(
         grid = folder / "val_predictions.png"
         prediction_grid(rows, predictions, data.classes, metrics["threshold"], config.seed, grid)
         tracker.log_file(grid, "plots")
+        tracker.log_outcome(Outcome("finished", metrics, len(parts), len(parts), predictions, "members"))
     assert tracker.run_id is not None
     return tracker.run_id
 
@@ -168,13 +194,15 @@ def _check_same_images(parts: Sequence[Member], kind: str) -> None:
             value, first_value = getattr(part.config.data, field), getattr(first.config.data, field)
             if value != first_value:
                 raise UserError(
-                    f"run {part.run_id} has data.{field} {value}, run {first.run_id} has {first_value}; members of an "
+                    f"run {short_id(part.run_id)} has data.{field} {value}, run {short_id(first.run_id)} has "
+                    f"{first_value}; members of an "
                     "ensemble must have the same images"
                 )
         digest, first_digest = (member.run.data.tags.get(tags.DATA_DIGEST) for member in (part, first))
         if kind != "folds" and digest != first_digest:
             raise TrackingError(
-                f"run {part.run_id} was validated on rows with digest {digest}, run {first.run_id} on rows with digest "
+                f"run {short_id(part.run_id)} was validated on rows with digest {digest}, run "
+                f"{short_id(first.run_id)} on rows with digest "
                 f"{first_digest}; the mean of their predictions would include rows that one was trained on"
             )
 

@@ -17,8 +17,9 @@ from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
 from mobilenet_chest.tracking.artifacts import resume_point, run_config, stored_predictions
+from mobilenet_chest.tracking.notes import code
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
-from mobilenet_chest.tracking.runs import Candidate, get_run
+from mobilenet_chest.tracking.runs import Candidate, get_run, short_id
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.tracking.trainings import find_finished_training, find_unfinished_training
@@ -33,6 +34,10 @@ logger = logging.getLogger(__name__)
 
 ProgressDisplay = Callable[[Config], AbstractContextManager[Callable[[int, Record], bool | None] | None]]
 """Shows a training for the length of a block; yields the function to call after each epoch."""
+
+
+SHOWN_MEMBERS = 10
+"""Runs that the description of a combination names; its tag ``members`` has all."""
 
 
 def no_display(config: Config) -> AbstractContextManager[None]:
@@ -57,6 +62,21 @@ class Member:
         return predictions_from_table(stored_predictions(connect(), self.run, "val"))
 
 
+def about_combined(title: str, how: str, parts: Sequence[Member], dataset: str) -> str:
+    """Return what a combination is, in Markdown: its kind, how it was made, of which networks and runs.
+
+    Args:
+        title: What it is, and of how many.
+        how: How it combines them.
+        parts: Its members.
+        dataset: Name of the data.
+    """
+    models = " and ".join(dict.fromkeys(code(part.config.model.name) for part in parts))
+    runs = ", ".join(code(short_id(part.run_id)) for part in parts[:SHOWN_MEMBERS])
+    more = f" and {len(parts) - SHOWN_MEMBERS} more" if len(parts) > SHOWN_MEMBERS else ""
+    return f"**{title}**: {how}. {models} on {code(dataset)}; runs {runs}{more}."
+
+
 def load_members(candidates: Sequence[Candidate]) -> list[Member]:
     """Return finished runs with their experiments.
 
@@ -66,7 +86,9 @@ def load_members(candidates: Sequence[Candidate]) -> list[Member]:
     client = connect()
     for candidate in candidates:
         if candidate.run.info.status != "FINISHED":
-            raise TrackingError(f"run {candidate.run_id} is {candidate.run.info.status}, not FINISHED; choose another")
+            raise TrackingError(
+                f"run {short_id(candidate.run_id)} is {candidate.run.info.status}, not FINISHED; choose another"
+            )
     return [Member(candidate.run, run_config(client, candidate.run)) for candidate in candidates]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mobilenet_chest.combine.ensemble import Combined
-from mobilenet_chest.combine.members import Member, load_members
+from mobilenet_chest.combine.members import Member, about_combined, load_members
 from mobilenet_chest.config import Config
 from mobilenet_chest.config.metrics import as_score, best_direction
 from mobilenet_chest.data.dataset import Split
@@ -26,7 +26,9 @@ from mobilenet_chest.models.zoo import parameter_counts
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.artifacts import artifact, trained_model
-from mobilenet_chest.tracking.runs import Candidate
+from mobilenet_chest.tracking.notes import Outcome
+from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.runs import Candidate, short_id
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training import checkpoint
@@ -90,7 +92,7 @@ def soup(candidates: Sequence[Candidate]) -> Combined:
     predictions = predict(model, report_rows, torch.device("cpu"))
     metrics = selection_metrics(predictions, config.evaluation, config.seed) | {
         "parameters": float(parameter_counts(model)[0]),
-        "train_seconds": sum(part.run.data.metrics["train_seconds"] for part in parts),
+        "train_seconds": sum(metrics_of(part.run)["train_seconds"] for part in parts),
         "soup_size": float(len(chosen)),
         "best_member_val_auc": selection_metrics(strongest, config.evaluation, config.seed)["val_auc"],
     }
@@ -100,14 +102,18 @@ def soup(candidates: Sequence[Candidate]) -> Combined:
         tags.SOUP: recipe,
         tags.SCORED_ON: "the half of val that did not choose",
     }
-    tracker = MlflowTracker("soup", name=f"{config.name}, soup of {len(chosen)}", tags=run_tags)
+    how = f"the {recipe} average of the weights; one half of val chose it, and its metrics are of the other half"
+    about = about_combined(f"Soup of {len(chosen)} of {len(parts)} runs", how, [parts[index] for index in chosen],
+                           prepared.data.name)  # fmt: skip
+    tracker = MlflowTracker("soup", name=f"{config.name}, soup of {len(chosen)}", tags=run_tags, about=about)
     with tracker.run(config, prepared.data), tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as name:
         folder = Path(name)
-        tracker.log_metrics(metrics, step=1)
+        tracker.log_metrics(metrics)
         predictions_table(predictions).to_parquet(folder / "val.parquet", index=False)
         tracker.log_file(folder / "val.parquet", "predictions")
         checkpoint.save(folder / "best.pt", {"model": model.state_dict(), "threshold": metrics["threshold"]})
         tracker.log_file(folder / "best.pt", "checkpoints")
+        tracker.log_outcome(Outcome("finished", metrics, len(chosen), len(chosen), predictions, "members"))
     assert tracker.run_id is not None
     run_predictions = RunPredictions(predictions, metrics, config.evaluation, config.seed)
     return Combined(tracker.run_id, run_ids, metrics, metric_intervals("val", metrics, run_predictions))
@@ -156,12 +162,14 @@ def _check_shared_start(parts: Sequence[Member]) -> None:
         digests = [member.run.data.tags.get(tags.DATA_DIGEST) for member in (first, part)]
         if model != first_model or digests[0] != digests[1]:
             raise UserError(
-                f"runs {first.run_id} and {part.run_id} are of different models or data: their weights have no average"
+                f"runs {short_id(first.run_id)} and {short_id(part.run_id)} are of different models or data: "
+                "their weights have no average"
             )
         with artifact(client, part.run, "checkpoints/stage1_best.pt") as path:
             starts.append(state_digest(checkpoint.load(path)["model"]))
         if starts[-1] != starts[0]:
             raise UserError(
-                f"runs {first.run_id} and {part.run_id} start stage 2 with different weights; a soup needs one start: "
+                f"runs {short_id(first.run_id)} and {short_id(part.run_id)} start stage 2 with different "
+                "weights; a soup needs one start: "
                 "the same seed, and the same settings of everything but stage2"
             )

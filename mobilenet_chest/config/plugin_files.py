@@ -49,14 +49,37 @@ def run_named(fields: dict[str, Any]) -> None:
             problems.append(f"plugins: must be a list of Python files, not {entry!r}")
             continue
         try:
-            plugin = plugins.load_file(Path(path).expanduser().absolute(), sha256)
+            plugin = run_file(Path(path).expanduser().absolute(), sha256)
             named.append({"path": str(Path(path).expanduser().absolute()), "sha256": plugin.sha256})
-            problems += _taken(plugin)
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
     fields["plugins"] = named
+
+
+def run_file(path: Path, sha256: str | None = None) -> plugins.Plugin:
+    """Run a file that the user names, as :func:`~mobilenet_chest.plugins.load_file`, and return its plugin.
+
+    Raises:
+        ConfigError: It cannot be run, or registers a name that belongs to the package.
+    """
+    plugin = plugins.load_file(path, sha256)
+    if taken := _taken(plugin):
+        raise ConfigError(taken)
+    return plugin
+
+
+def run_variable() -> list[plugins.Plugin]:
+    """Run the files that the user names in ``$MOBILENET_CHEST_PLUGINS``, and return their plugins.
+
+    Raises:
+        ConfigError: One cannot be run, or two register the same name.
+    """
+    by_digest = {plugin.sha256: plugin for plugin in map(run_file, plugins.files_named())}
+    named = [*by_digest.values()]
+    plugins.check_names(named)
+    return named
 
 
 def named_in(fields: Mapping[str, Any]) -> list[PluginFile]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilenet_chest.config.data import CHEST
-from mobilenet_chest.data.download import fetch
+from mobilenet_chest.download import fetch
 from mobilenet_chest.errors import DataError, nearest
 
 PHANTOM = "phantom"

@@ -121,9 +121,11 @@ class NpzArchive:
         try:
             member = archive.getinfo(f"{key}.npy")
         except KeyError as error:
+            # not for a test split: an import would take it from the rows that were trained on
+            made = "" if key.startswith("test") else ", or make one of it with 'mobilenet-chest data import'"
             raise DataError(
                 f"{self.name} has no '{key}' (it has: {', '.join(self.keys) or 'nothing'}); MedMNIST layout is "
-                "{train,val,test}_{images,labels}: set data.path to such a file"
+                f"{{train,val,test}}_{{images,labels}}: set data.path to such a file{made}"
             ) from error
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise self.unusable(key, f"a zip compression of type {member.compress_type}, not stored or deflated")
@@ -141,7 +143,10 @@ class NpzArchive:
         except _BAD_HEADER as error:
             raise self.unusable(key, "a .npy header that numpy does not understand") from error
         if dtype.hasobject:
-            raise self.unusable(key, "Python objects (a pickle, which is never opened), not numbers")
+            raise DataError(
+                f"{self.name}: '{key}' has Python objects (a pickle, which is never opened), not numbers; save it "
+                "again with one length for all images, and labels as numbers or with .astype(str)"
+            )
         if fortran_order:
             raise self.unusable(key, "Fortran order, not C order (numpy.ascontiguousarray makes it so)")
         claimed = math.prod(shape) * dtype.itemsize

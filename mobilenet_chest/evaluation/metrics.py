@@ -86,6 +86,9 @@ def selection_metrics(
 def split_metrics(prefix: str, predictions: Predictions, threshold: float) -> dict[str, float]:
     """Return the metrics of a split on which nothing was chosen, such as test, at a given threshold.
 
+    Those of plugins at work, ``<prefix>_f2`` for ``val_f2``, come with them; one that fails is left out, with a
+    warning.
+
     Args:
         prefix: Of the metrics' names, such as ``test``.
         predictions: Of the split.
@@ -99,6 +102,7 @@ def split_metrics(prefix: str, predictions: Predictions, threshold: float) -> di
         f"{prefix}_auc": auc(labels, plain),
         f"{prefix}_auc_tta": auc(labels, tta),
         **sensitivity_specificity(prefix, labels, tta, threshold),
+        **{f"{prefix}_{name.removeprefix('val_')}": value for name, value in custom_metrics(labels, plain).items()},
     }
 
 

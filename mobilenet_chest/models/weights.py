@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from mobilenet_chest.data.download import fetch
+from mobilenet_chest.download import fetch
 from mobilenet_chest.errors import DataError, MissingExtraError, WeightsError
 
 WAYS_OUT = "or set model.weights to 'none' (random start) or to the path of a state dict (.pt, .pth, .safetensors)"

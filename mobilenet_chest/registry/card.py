@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from mlflow.entities import Run
+
 from mobilenet_chest.config import Config
+from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.registry.gates import GateResult, gate_table
 from mobilenet_chest.selection.ledger import Access, access_lines
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate
 
 _COPIED_TAGS = (
@@ -41,16 +45,12 @@ def model_card(
         gate_results: Results of the experiment's gates.
         intervals: 95% intervals of the ``val_*`` and ``test_*`` metrics, by name.
     """
-    run, metrics = candidate.run, candidate.run.data.metrics
-    network = f"{run.data.tags.get(tags.MODEL, config.model.name)} ({config.model.weights} weights)"
-    if tags.MEMBERS in run.data.tags:
-        kind = {"ensemble": "An ensemble", "soup": "A soup"}[run.data.tags[tags.KIND]]
-        network = f"{kind} of {len(run.data.tags[tags.MEMBERS].split(','))} runs of {network}"
+    run, metrics = candidate.run, metrics_of(candidate.run)
     scored_on = run.data.tags.get(tags.SCORED_ON, "chose epoch and threshold")
     access_list = "\n".join(f"- {line}" for line in access_lines(accesses))
     return f"""# {config.name}
 
-{network} tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
+{_network(run, config)} tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
 Input: uint8 images of any size, shape (n, height, width) or (n, height, width, 3) for colour. Output: probability of
 {classes[1]}, label name, label. Resize to {config.data.image_size}×{config.data.image_size}, normalisation, mirror
 averaging and the threshold {metrics["threshold"]:.2f} are inside.
@@ -80,13 +80,36 @@ A research model, measured on {run.data.tags[tags.DATASET]} only: not a medical 
 """
 
 
+def run_card(run: Run, config: Config) -> str:
+    """Return what a file of a run's classifier says in Markdown: what it is, and its validation metrics."""
+    metrics = metrics_of(run)
+    classes = load_train_val(config.data).classes
+    names = ("val_auc_tta", "val_accuracy_tta_threshold", "val_sensitivity", "val_specificity")
+    measured = ", ".join(f"{name} {metrics[name]:.4f}" for name in names if name in metrics)
+    return f"""# {config.name}
+
+{_network(run, config)} tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
+Threshold {metrics["threshold"]:.2f}. Of run `{run.info.run_id}`: {measured}.
+
+A research model, measured on {run.data.tags[tags.DATASET]} only: not a medical device, not for diagnosis.
+"""
+
+
+def _network(run: Run, config: Config) -> str:
+    network = f"{run.data.tags.get(tags.MODEL, config.model.name)} ({config.model.weights} weights)"
+    if tags.MEMBERS in run.data.tags:
+        kind = {"ensemble": "An ensemble", "soup": "A soup"}[run.data.tags[tags.KIND]]
+        network = f"{kind} of {len(run.data.tags[tags.MEMBERS].split(','))} runs of {network}"
+    return network
+
+
 def version_tags(
     candidate: Candidate, test: Mapping[str, float], difference: float, accesses: Sequence[Access]
 ) -> dict[str, str]:
     """Return the version's tags: its metrics, its origin, and every access to the test split."""
     run = candidate.run
     chosen = ("val_", "threshold", "temperature")
-    metrics = {name: value for name, value in run.data.metrics.items() if name.startswith(chosen)}
+    metrics = {name: value for name, value in metrics_of(run).items() if name.startswith(chosen)}
     return {
         **{name: f"{value:.6g}" for name, value in {**metrics, **test}.items()},
         **{name: run.data.tags[name] for name in _COPIED_TAGS if name in run.data.tags},

@@ -19,9 +19,11 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from mobilenet_chest.data.download import file_digest
+from mobilenet_chest.download import file_digest
 from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.registry.versions import unknown_model, versions_left
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import reason
 
 _URI = re.compile(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))")
@@ -61,7 +63,10 @@ def find_version(client: MlflowClient, model_uri: str) -> ModelVersion:
     try:
         return client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
     except MlflowException as error:
-        raise TrackingError(f"model {model_uri}: does not exist ({reason(error)}); {form}") from error
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise TrackingError(f"model {model_uri}: cannot be found ({reason(error)}); {form}") from error
+        others = unknown_model(client, name) or f"; {versions_left(client, name)}"
+        raise TrackingError(f"model {model_uri}: does not exist{others}; {form}") from error
 
 
 @contextmanager
@@ -76,7 +81,7 @@ def verified_copy(client: MlflowClient, version: ModelVersion) -> Iterator[Path]
     if expected is None:
         raise TrackingError(
             f"{model}: has no digests of its files, so they cannot be checked before loading; promote the "
-            f"run{f' {version.run_id}' if version.run_id else ''} again"
+            f"run{f' {short_id(version.run_id)}' if version.run_id else ''} again"
         )
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as target:
         try:

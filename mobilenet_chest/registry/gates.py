@@ -26,7 +26,7 @@ from mobilenet_chest.selection.rank import compare_with_champion, existing_run
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import trained_model
 from mobilenet_chest.tracking.run_predictions import load_run_predictions
-from mobilenet_chest.tracking.runs import Candidate, find_run, rows_digest
+from mobilenet_chest.tracking.runs import Candidate, find_run, rows_digest, short_id
 from mobilenet_chest.training.predict import latency
 
 
@@ -257,5 +257,5 @@ def _clean_git(run: Run) -> GateResult:
 def _predictions(run: Run) -> RunPredictions:
     predictions = load_run_predictions([run])[str(run.info.run_id)]
     if isinstance(predictions, str):
-        raise TrackingError(f"run {run.info.run_id}: {predictions}; its gates need these predictions")
+        raise TrackingError(f"run {short_id(run.info.run_id)}: {predictions}; its gates need these predictions")
     return predictions

@@ -8,14 +8,14 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import mlflow
 import numpy as np
 import pandas as pd
-import torch
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
@@ -24,62 +24,40 @@ from mlflow.models import ModelSignature
 from mlflow.pyfunc import PyFuncModel
 from mlflow.types import ColSpec, Schema, TensorSpec
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
+from mobilenet_chest.models import onnx_file
+from mobilenet_chest.models.deployed import DeployedClassifier
 from mobilenet_chest.registry import digests
 from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
 SERVED_CODE = Path(__file__).with_name("served.py")
-RUNTIME = ("mlflow", "numpy", "pandas", "torch")
+RUNTIME = ("mlflow", "numpy", "pandas", "onnxruntime", "torch")
+"""What a registered model needs; torch only for images of another size than the network's."""
+
+SETTINGS = ("image_size", "channels", "classes", "threshold", "preparation")
+"""What the model's folder says outside the ONNX file."""
 
 
-class _WithAugmentation(nn.Module):
-    """Mean probability of images and their mirror images: uint8 (n, c, s, s) to float (n,)."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        plain, mirrored = self.model(images), self.model(images.flip(-1))
-        return cast(Tensor, (plain.double().sigmoid() + mirrored.double().sigmoid()) / 2)
-
-
-def build(
-    model: nn.Module,
-    image_size: int,
-    channels: int,
-    classes: tuple[str, str],
-    threshold: float,
-    folder: Path,
-    preparation: Preparation | None = None,
-) -> None:
-    """Write a complete MLflow model folder of an exported program and plain text, without pickles.
+def build(classifier: DeployedClassifier, metadata: Mapping[str, Any], folder: Path) -> None:
+    """Write a complete MLflow model folder of an ONNX file and plain text, without pickles.
 
     Args:
-        model: Trained, on the CPU.
-        image_size: Height and width that the program takes; the served code resizes to it.
-        channels: 1 or 3.
-        classes: Names of class 0 and class 1.
-        threshold: Smallest probability at which an image is class 1.
+        classifier: Trained, on the CPU.
+        metadata: What the ONNX file says about itself, as
+            :func:`~mobilenet_chest.registry.classifier.file_metadata` returns it. The served code uses ``image_size``,
+            to which it resizes, ``channels``, ``classes`` and ``threshold``, and ``predict`` uses ``preparation``.
         folder: Folder to create.
-        preparation: What was done to the pictures of the training file, where it says that; ``predict`` does the same.
+
+    Raises:
+        ExportFailed: The network cannot be written as ONNX.
     """
+    channels = metadata["channels"]
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as work:
-        program, settings = Path(work) / "program.pt2", Path(work) / "settings.json"
-        example = torch.zeros(2, channels, image_size, image_size, dtype=torch.uint8)
-        shapes = {"images": {0: torch.export.Dim("n", min=1, max=65536)}}
-        with warnings.catch_warnings():
-            # torch.export warns about its own use of deprecated parts of torch
-            warnings.simplefilter("ignore")
-            exported = torch.export.export(_WithAugmentation(model.eval()), (example,), dynamic_shapes=shapes)
-            exported.example_inputs = None  # torch would store them as a pickle
-            torch.export.save(exported, program)
-        values = {"image_size": image_size, "channels": channels, "classes": classes, "threshold": threshold}
-        prepared = {} if preparation is None else {"preparation": preparation.as_dict()}
-        settings.write_text(json.dumps(values | prepared, indent=1))
+        network, settings = Path(work) / "network.onnx", Path(work) / "settings.json"
+        onnx_file.write(classifier, metadata["image_size"], channels, metadata, network)
+        settings.write_text(json.dumps({key: metadata[key] for key in SETTINGS if key in metadata}, indent=1))
         shape = (-1, -1, -1) if channels == 1 else (-1, -1, -1, 3)
         signature = ModelSignature(
             inputs=Schema([TensorSpec(np.dtype(np.uint8), shape)]),
@@ -93,7 +71,7 @@ def build(
             mlflow.pyfunc.save_model(
                 path=str(folder),
                 python_model=str(SERVED_CODE),
-                artifacts={"program": str(program), "settings": str(settings)},
+                artifacts={"network": str(network), "settings": str(settings)},
                 signature=signature,
                 pip_requirements=[f"{name}=={version(name)}" for name in RUNTIME],
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -11,29 +10,21 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from mobilenet_chest.data.importing import dicom, sources
+from mobilenet_chest.data.importing.entries import ColumnNames, Skipped
 from mobilenet_chest.data.importing.files import decode_file
-from mobilenet_chest.data.importing.pictures import Decoded, Unreadable
-from mobilenet_chest.data.importing.preparation import Preparation, Window, depth, finish
-from mobilenet_chest.data.importing.sources import ColumnNames, Entry, Skipped
-from mobilenet_chest.data.importing.summary import counted, skipped_table
-from mobilenet_chest.data.npz import NpzFile
+from mobilenet_chest.data.importing.pictures import Unreadable
+from mobilenet_chest.data.importing.summary import skipped_table
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.files import write_whole
 from mobilenet_chest.registry import digests
+from mobilenet_chest.registry.batches import Arrays, Pictures, checked, with_bits, with_channels
 from mobilenet_chest.registry.package import load_registered
 from mobilenet_chest.registry.sealed_rows import SealedRows
 from mobilenet_chest.tracking.store import connect
 
 logger = logging.getLogger(__name__)
-
-BATCH = 64
-"""Prepared pictures predicted at once."""
-
-Batch = tuple[list[tuple[str, int]], NDArray[np.uint8]]
-"""Source and row of each image, and the images (n, h, w) or (n, h, w, 3)."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +52,7 @@ def predict_files(
 
     Args:
         model_uri: Registered model: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
-        source: ``.npz`` in MedMNIST layout, ``.npy`` of uint8 images, a picture (PNG, JPEG, TIFF, BMP, WebP, DICOM), a
+        source: ``.npz`` of images, ``.npy`` of uint8 images, a picture (PNG, JPEG, TIFF, BMP, WebP, DICOM), a
             folder of pictures and folders, or a CSV or Parquet table of files.
         out: ``.csv`` or ``.parquet``.
         bits: Depth of 16-bit picture files, where the model does not say it.
@@ -95,27 +86,33 @@ def predict_source(
     model_uri: str, source: Path, bits: int | None = None, file_column: str = "file"
 ) -> tuple[pd.DataFrame, list[Skipped]]:
     """Return the table that :func:`predict_files` writes, and the files that were skipped."""
-    arrays, found = _arrays(source), None
-    if arrays is None:
+    arrays, found = None, None
+    if source.is_file() and source.suffix in (".npy", ".npz"):
+        arrays = Arrays(source)
+    else:
         found = sources.unlabelled(source, ColumnNames(file=file_column))
         if any(sources.is_dicom(Path(entry.path)) for entry in found.entries):
             dicom.require()
         if found.entries[0].path == str(source):
             _check_readable(source)
     model, channels, preparation = load_registered(model_uri)
-    skipped: list[Skipped] = []
-    if found is not None:
-        skipped += found.skipped
-        arrays = _Pictures(found.entries, _with_bits(preparation, bits), bits, skipped).batches()
+    skipped: list[Skipped] = list(found.skipped) if found is not None else []
+    rule = with_bits(preparation, bits)
+    if arrays is not None:
+        batches = arrays.batches(rule, bits, skipped)
+    else:
+        assert found is not None
+        batches = Pictures(found.entries, rule, bits, skipped).batches()
     client = connect()
     sealed, tables = SealedRows(client, digests.find_version(client, model_uri)), []
-    for places, images in arrays or ():
+    for places, images in batches:
         sealed.check(images)
-        predicted = cast(pd.DataFrame, model.predict(_with_channels(images, channels)))
+        predicted = cast(pd.DataFrame, model.predict(with_channels(images, channels)))
         origin = pd.DataFrame(places, columns=["source", "row"])
         tables.append(pd.concat([origin, predicted], axis=1))
     if not tables:
-        raise DataError(f"{source}: no picture can be predicted; {skipped[0].name}: {skipped[0].reason}")
+        why = f"; {skipped[0].name}: {skipped[0].reason}" if skipped else ""
+        raise DataError(f"{source}: no picture can be predicted{why}")
     _warn_of(sealed)
     table = pd.concat(tables, ignore_index=True)
     if found is not None:  # those of unknown depth came last
@@ -138,12 +135,12 @@ def predict_array(model_uri: str, images: NDArray[Any]) -> pd.DataFrame:
         DataError: The array has another type or shape.
         TrackingError: The model cannot be loaded.
     """
-    checked = _checked(np.asarray(images), "images")
+    arrays = checked(np.asarray(images), "images")
     model, channels, _ = load_registered(model_uri)
     client = connect()
     sealed = SealedRows(client, digests.find_version(client, model_uri))
-    sealed.check(checked)
-    table = cast(pd.DataFrame, model.predict(_with_channels(checked, channels)))
+    sealed.check(arrays)
+    table = cast(pd.DataFrame, model.predict(with_channels(arrays, channels)))
     _warn_of(sealed)
     return table
 
@@ -163,141 +160,3 @@ def _check_readable(picture: Path) -> None:
         decode_file(picture, "voi")
     except Unreadable as error:
         raise DataError(f"{picture}: {error}") from error
-
-
-def _with_bits(preparation: Preparation | None, bits: int | None) -> Preparation | None:
-    """Return the model's preparation, with a depth that the user gave where it has none.
-
-    Raises:
-        DataError: It has another.
-    """
-    if bits is not None and not 8 <= bits <= 16:
-        raise DataError(f"--bits {bits}: give the depth of the 16-bit files, 8 to 16")
-    if preparation is None or bits is None or preparation.bits == bits:
-        return preparation
-    if preparation.bits is not None:
-        raise DataError(
-            f"--bits {bits}: the model was trained on pictures read as {preparation.bits} bits; leave the option out"
-        )
-    return Preparation(**(preparation.as_dict() | {"bits": bits}))
-
-
-class _Pictures:
-    """Picture files as batches of images.
-
-    Args:
-        entries: The files.
-        preparation: What is done to them; ``None`` keeps their size, which the served model changes itself.
-        bits: Depth of 16-bit files without a preparation; ``None`` finds it from all of them.
-        skipped: Gets the files that cannot be used.
-    """
-
-    def __init__(
-        self, entries: list[Entry], preparation: Preparation | None, bits: int | None, skipped: list[Skipped]
-    ) -> None:
-        self._entries, self._preparation, self._skipped = entries, preparation, skipped
-        self._bits = bits if preparation is None else preparation.bits
-        self._window: Window = "voi" if preparation is None else preparation.window
-
-    def batches(self) -> Iterator[Batch]:
-        """Yield the images of all files, those whose depth only the whole set tells at the end."""
-        later: list[Entry] = []
-        largest = 0
-        places: list[tuple[str, int]] = []
-        images: list[NDArray[np.uint8]] = []
-        for entry, decoded in self._decoded(self._entries):
-            if decoded.bits is None and self._bits is None:
-                later.append(entry)
-                largest = max(largest, int(decoded.pixels.max()))
-            elif (image := self._row(entry, decoded)) is not None:
-                places.append((entry.name, 0))
-                images.append(image)
-            if len(images) == (1 if self._preparation is None else BATCH):
-                yield places, np.stack(images)
-                places, images = [], []
-        if images:
-            yield places, np.stack(images)
-        if not later:
-            return
-        self._bits = depth(largest)
-        logger.warning(
-            f"{counted(len(later), 'file')} of 16 bits, values up to {largest}: read as {self._bits} bits, the "
-            "smallest depth that holds all of them; --bits gives another"
-        )
-        for entry, decoded in self._decoded(later):
-            if (image := self._row(entry, decoded)) is not None:
-                yield [(entry.name, 0)], image[None]
-
-    def _decoded(self, entries: list[Entry]) -> Iterator[tuple[Entry, Decoded]]:
-        for entry in entries:
-            try:
-                yield entry, decode_file(Path(entry.path), self._window)[0]
-            except Unreadable as error:
-                self._skipped.append(Skipped(entry.name, str(error)))
-
-    def _row(self, entry: Entry, decoded: Decoded) -> NDArray[np.uint8] | None:
-        """Return the image of a picture; ``None`` where it is skipped."""
-        rule = self._preparation
-        try:
-            if rule is not None:
-                return Preparation(**(rule.as_dict() | {"bits": self._bits})).apply(decoded)
-            bits = decoded.depth(self._bits)
-        except Unreadable as error:
-            self._skipped.append(Skipped(entry.name, str(error)))
-            return None
-        return finish(decoded.pixels, bits, 3 if decoded.pixels.ndim == 3 else 1)
-
-
-def _arrays(source: Path) -> Iterator[Batch] | None:
-    """Return the images of a ``.npz`` or ``.npy`` file by their split or file; ``None`` for any other source."""
-    if not source.is_file() or source.suffix not in (".npy", ".npz"):
-        return None
-    if source.suffix == ".npy":
-        images = _array(source)
-        return iter([_named(source.name, images)])
-    file = NpzFile(source)
-    if not file.splits:
-        raise DataError(f"{source}: holds no split with images and labels (it has: {', '.join(file.keys)})")
-    return (_named(split, file.rows(split, np.arange(file.row_count(split)))) for split in file.splits)
-
-
-def _named(name: str, images: NDArray[np.uint8]) -> Batch:
-    return [(name, row) for row in range(len(images))], images
-
-
-def _array(path: Path) -> NDArray[np.uint8]:
-    """Return the uint8 images of a .npy file.
-
-    Raises:
-        DataError: It holds anything else; a float image in 0…1 must be scaled before it is cast.
-    """
-    try:
-        images = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as .npy ({error}); save it again with numpy.save") from error
-    return _checked(images, str(path))
-
-
-def _checked(images: NDArray[Any], source: str) -> NDArray[np.uint8]:
-    """Return images that are uint8 (n, h, w) or (n, h, w, 3).
-
-    Raises:
-        DataError: They are anything else; a float image in 0…1 must be scaled before it is cast.
-    """
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
-        advice = ""
-        if images.dtype.kind == "f":
-            advice = '; if its values are 0 to 1, save (images * 255).round().astype("uint8") instead'
-        raise DataError(
-            f"{source}: holds {images.dtype} {images.shape}; uint8 (n, h, w) or (n, h, w, 3) is needed{advice}"
-        )
-    return np.asarray(images)
-
-
-def _with_channels(images: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """Return grey images for a grey model (ITU-R 601 weights, as in Pillow), three equal channels for a colour one."""
-    if channels == 1 and images.ndim == 4:
-        return np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in images])
-    if channels == 3 and images.ndim == 3:
-        return np.repeat(images[..., None], 3, axis=3)
-    return images

@@ -10,25 +10,26 @@ from pathlib import Path
 import numpy as np
 from mlflow import MlflowClient
 
-from mobilenet_chest.config import Config, DataConfig
-from mobilenet_chest.data.dataset import has_test_split, load_train_val, open_file, stored_validation_images
-from mobilenet_chest.data.importing.preparation import Preparation
+from mobilenet_chest.config import Config
+from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_validation_images
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.registry import digests, package
-from mobilenet_chest.registry.card import model_card, version_tags
+from mobilenet_chest.registry.card import model_card, run_card, version_tags
+from mobilenet_chest.registry.classifier import file_metadata, run_classifier, whole_model_predictions
 from mobilenet_chest.registry.gates import GateResult, check_promotable, gate_tags, judge_run
 from mobilenet_chest.registry.promotion import Promotion, check_names, previous_tag
 from mobilenet_chest.registry.queue import QueueSlot, alias_version, queue_slot, revoke_dead
 from mobilenet_chest.selection.evaluate import check_same_rows, evaluate_run, stored_intervals, stored_test_metrics
 from mobilenet_chest.selection.ledger import accesses, check_unopened
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model, why_no_model
-from mobilenet_chest.tracking.runs import Candidate, find_run
+from mobilenet_chest.tracking.artifacts import run_config, why_no_model
+from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.runs import Candidate, find_run, short_id
 from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
 TOLERANCE = 1e-4
-"""Largest difference allowed in probability between a run's stored predictions and the registered model. The exported
-program rounds float32 sums in another order, which changes about 1e-6."""
+"""Largest difference allowed in probability between a run's stored predictions and the registered model. ONNX Runtime
+rounds float32 sums in another order, which changes about 1e-6."""
 
 
 Judge = Callable[[str | None], tuple[list[str], list[GateResult]]]
@@ -106,7 +107,7 @@ def _check_finished(candidate: Candidate) -> None:
     if tags.FOLDS in run.data.tags:
         reasons.append(why_no_model(run))
     for metric in ("val_auc", "threshold"):
-        if not math.isfinite(run.data.metrics.get(metric, math.nan)):
+        if not math.isfinite(metrics_of(run).get(metric, math.nan)):
             reasons.append(f"{metric} is missing or not finite")
     if reasons:
         raise PromotionRefused(reasons)
@@ -146,7 +147,7 @@ def _planned_steps(
     test = "the stored test metrics would be used" if tested else "the test split would be opened and evaluated"
     before = "no version" if current is None else f"version {current}"
     return [
-        f"run {candidate.run_id} ({candidate.name}) would be registered as a new version of '{name}'",
+        f"run {short_id(candidate.run_id)} ({candidate.name}) would be registered as a new version of '{name}'",
         "a fresh process would load it and compare its predictions on the validation images with the run's",
         f"{test} (accesses so far: {earlier})",
         f"the alias '{alias}' would move from {before} to it",
@@ -169,7 +170,7 @@ def _promote(
     if not test:
         test = evaluate_run(client, candidate.run, config, "test", again=again, command="promote").metrics
     opened, intervals = accesses(client, candidate.run), stored_intervals(client, candidate.run, "test", test)
-    val_intervals = stored_intervals(client, candidate.run, "val", candidate.run.data.metrics)
+    val_intervals = stored_intervals(client, candidate.run, "val", metrics_of(candidate.run))
     classes = load_train_val(config.data).classes
     for key, value in version_tags(candidate, test, difference, opened).items():
         client.set_model_version_tag(name, version, key, value)
@@ -193,26 +194,14 @@ def _promote(
 
 def _pack(slot: QueueSlot, candidate: Candidate, config: Config) -> None:
     """Write the model folder, put its digests into the registry, and upload it."""
-    client, data = slot.client, load_train_val(config.data)
-    threshold = candidate.run.data.metrics["threshold"]
+    client, run = slot.client, candidate.run
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         path = Path(folder) / slot.folder
-        model = trained_model(client, candidate.run, config)
-        size, channels, preparation = config.data.image_size, data.channels, file_preparation(config.data)
-        package.build(model, size, channels, data.classes, threshold, path, preparation=preparation)
+        classifier = run_classifier(client, run, config)
+        package.build(classifier, file_metadata(classifier, run, config, run_card(run, config)), path)
         file_digests = digests.digests_tag(digests.folder_digests(path))
         client.set_model_version_tag(slot.name, slot.version, tags.FILE_DIGESTS, file_digests)
         client.log_artifacts(candidate.run_id, str(path), slot.folder)
-
-
-def file_preparation(config: DataConfig) -> Preparation | None:
-    """Return what was done to the pictures of a data file; ``None`` where the file does not say it.
-
-    Raises:
-        DataError: The file cannot be read, or says it in another form.
-    """
-    stored = open_file(config).text("preparation")
-    return None if stored is None else Preparation.from_json(stored)
 
 
 def _verify(slot: QueueSlot, candidate: Candidate, config: Config) -> tuple[float, int]:
@@ -225,9 +214,7 @@ def _verify(slot: QueueSlot, candidate: Candidate, config: Config) -> tuple[floa
         PromotionRefused: The difference exceeds :data:`TOLERANCE`.
     """
     client = slot.client
-    # each validation row of an ensemble of folds was scored by one member, not by the model that is registered
-    split = "served" if candidate.run.data.tags.get(tags.MEMBERS_ARE) == "folds" else "val"
-    table = stored_predictions(client, candidate.run, split)
+    table = whole_model_predictions(client, candidate.run)
     stored, images = table["probability_tta"].to_numpy(), stored_validation_images(config.data, table["row"].to_numpy())
     with digests.verified_copy(client, client.get_model_version(slot.name, slot.version)) as folder:
         served = package.predict_in_fresh_process(folder, images)

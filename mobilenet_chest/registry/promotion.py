@@ -13,6 +13,7 @@ from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.registry.gates import GateResult
 from mobilenet_chest.selection.ledger import Access
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.runs import short_id
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,8 +56,8 @@ class Promotion:
     @property
     def _summary(self) -> str:
         if not self.promoted:
-            return f"{self.name}: not promoted, run {self.run_id}"
-        return f"{self.alias} of {self.name} is version {self.version}, run {self.run_id}"
+            return f"{self.name}: not promoted, run {short_id(self.run_id)}"
+        return f"{self.alias} of {self.name} is version {self.version}, run {short_id(self.run_id)}"
 
 
 def check_names(name: str, alias: str) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from mobilenet_chest.errors import PromotionRefused, TrackingError, nearest
+from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.registry import package
 from mobilenet_chest.registry.promotion import Promotion, check_names, previous_tag
 from mobilenet_chest.registry.queue import alias_version, queue_slot, revoke_dead
+from mobilenet_chest.registry.versions import unknown_model, versions_left
 from mobilenet_chest.selection.evaluate import stored_intervals, stored_test_metrics
 from mobilenet_chest.selection.ledger import accesses
 from mobilenet_chest.tracking.store import as_tracking_lost, connect
@@ -39,11 +42,9 @@ def rollback(name: str, alias: str = "champion", dry_run: bool = False) -> Promo
         revoke_dead(client, name)
     current = alias_version(client, name, alias)
     if current is None:
-        names = [model.name for model in client.search_registered_models()]
-        raise TrackingError(
-            f"no registered model '{name}' with the alias '{alias}'{nearest(name, names)} (registered: "
-            f"{', '.join(sorted(names)) or 'none yet'})"
-        )
+        missing = f"no registered model '{name}' with the alias '{alias}'"
+        others = unknown_model(client, name)
+        raise TrackingError(missing + (f"; {_way_out(client, name, alias)}" if others is None else others))
     target = _previous_version(client, name, alias, current)
     if dry_run:
         package.check_loads(client, target)
@@ -89,10 +90,16 @@ def _previous_version(client: MlflowClient, name: str, alias: str, current: str)
             raise
         raise PromotionRefused(
             [f"version {previous} of '{name}', which the alias '{alias}' pointed to before version {current}, was "
-             "deleted"]
+             f"deleted; {_way_out(client, name, alias)}"]
         ) from error  # fmt: skip
     if not target.run_id:
         raise PromotionRefused(
             [f"version {previous} of '{name}' was made from no run: mobilenet-chest did not promote it"]
         )
     return target
+
+
+def _way_out(client: MlflowClient, name: str, alias: str) -> str:
+    """Return the versions that are left, and the line that gives the alias to the run of one."""
+    line = f"mobilenet-chest promote RUN_ID --name {shlex.quote(name)} --alias {alias}"
+    return f"{versions_left(client, name)}; to choose a run, type: {line}"

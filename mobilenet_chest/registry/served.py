@@ -5,25 +5,31 @@ columns ``probability`` (of class 1, mean of the image and its mirror), ``label_
 """
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pandas as pd
-import torch
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
-from torch.nn import functional
 
 PREDICT_BATCH = 64
 """Images predicted at once."""
 
 
 class ChestClassifier(PythonModel):
-    """Resizes images, runs the exported program (normalisation, network, TTA), and applies the threshold."""
+    """Resizes images, runs the ONNX file (normalisation, network, TTA), and applies the threshold."""
 
     def load_context(self, context) -> None:  # type: ignore[no-untyped-def]
         self.settings = json.loads(Path(context.artifacts["settings"]).read_text(encoding="utf-8"))
-        self.program = torch.export.load(context.artifacts["program"]).module()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = _threads()
+        options.log_severity_level = 3  # errors only
+        # idle threads would wait for work in a loop, which takes the processor from everything else
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        network = context.artifacts["network"]
+        self.session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
     def predict(self, context, model_input: np.ndarray, params=None):  # type: ignore[no-untyped-def]
         images = np.asarray(model_input)
@@ -34,21 +40,33 @@ class ChestClassifier(PythonModel):
             raise ValueError(f"expected uint8 images {expected}, got {images.dtype} {images.shape}")
         parts = [np.zeros(0)]
         for start in range(0, len(images), PREDICT_BATCH):
-            pixels = torch.tensor(images[start : start + PREDICT_BATCH])
-            pixels = pixels[:, None] if channels == 1 else pixels.permute(0, 3, 1, 2).contiguous()
-            with torch.inference_mode():
-                parts.append(self.program(self._resize(pixels)).double().numpy())
+            batch = images[start : start + PREDICT_BATCH]
+            pixels = batch[:, None] if channels == 1 else batch.transpose(0, 3, 1, 2)
+            (logit,) = self.session.run(["logit"], {"images": np.ascontiguousarray(self._resize(pixels))})
+            # from the logit, so that probabilities which float32 rounds to 1 stay apart
+            parts.append(1 / (1 + np.exp(-logit.astype(np.float64))))
         probability = np.concatenate(parts)
         label = (probability >= self.settings["threshold"]).astype(np.int64)
         names = np.asarray(self.settings["classes"], dtype=object)[label]
         return pd.DataFrame({"probability": probability, "label_name": names, "label": label})
 
-    def _resize(self, images: torch.Tensor) -> torch.Tensor:
+    def _resize(self, images: np.ndarray) -> np.ndarray:
         size = self.settings["image_size"]
         if images.shape[-2:] == (size, size):
             return images
-        scaled = functional.interpolate(images.float(), (size, size), mode="bicubic", antialias=True)
-        return scaled.round().clamp(0, 255).byte()
+        import torch  # takes a second, and images of the network's size need none of it
+
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).float()
+        scaled = torch.nn.functional.interpolate(pixels, (size, size), mode="bicubic", antialias=True)
+        return scaled.round().clamp(0, 255).byte().numpy()
+
+
+def _threads() -> int:
+    """Return OMP_NUM_THREADS, where it is set, as torch does; else the number of processors for this process."""
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    if text.isdecimal() and int(text):
+        return int(text)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 set_model(ChestClassifier())

@@ -6,6 +6,7 @@ from mobilenet_chest.config.formats import ends, p_value, signed
 from mobilenet_chest.config.metrics import label
 from mobilenet_chest.evaluation.paired import PRIMARY_METRIC, PairedComparison
 from mobilenet_chest.report.subject import Subject
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 NAMED = 3
 """Runs that are named at most where several are indistinguishable from the best."""
@@ -42,7 +43,7 @@ def _optimism(subject: Subject) -> list[str]:
     """Return by how much the search's own result was too good, where a confirmation has measured it."""
     if subject.study is None or not subject.is_confirmed:
         return []
-    metrics = subject.study.data.metrics
+    metrics = metrics_of(subject.study)
     optimism_ends = f"{signed(metrics['optimism_low'], 3)} to {signed(metrics['optimism_high'], 3)}"
     return [
         f"The search's own value was optimistic by {signed(metrics['optimism'], 3)} (95% interval {optimism_ends})."

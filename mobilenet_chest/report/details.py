@@ -21,6 +21,7 @@ from mobilenet_chest.selection.evaluate import check_same_rows
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.run_predictions import run_predictions
 from mobilenet_chest.tracking.runs import Candidate
 
@@ -70,7 +71,7 @@ class RunDetails:
     @property
     def metrics(self) -> dict[str, float]:
         """The last value of each of the run's metrics."""
-        return dict(self.run.data.metrics)
+        return metrics_of(self.run)
 
     @property
     def best_epoch(self) -> int:
@@ -157,8 +158,8 @@ def run_details(client: MlflowClient, candidate: Candidate, name: str) -> RunDet
     run = candidate.run
     config = run_config(client, run)
     history: dict[int, dict[str, float]] = {}
-    for metric in EPOCH_METRICS if "train_loss" in run.data.metrics else ():
-        for point in client.get_metric_history(run.info.run_id, metric):
+    for metric in EPOCH_METRICS if "train_loss" in metrics_of(run) else ():
+        for point in metric_history(client, run.info.run_id, metric):
             history.setdefault(int(point.step), {})[metric] = float(point.value)
     class0, _, class1 = run.data.tags[tags.CLASSES].partition(" / ")
     return RunDetails(
@@ -166,7 +167,7 @@ def run_details(client: MlflowClient, candidate: Candidate, name: str) -> RunDet
         run,
         config,
         (class0, class1),
-        # the final metrics are logged one step after the last epoch
+        # a result has no epoch: early versions logged it one step after the last
         {epoch: history[epoch] for epoch in sorted(history) if "train_loss" in history[epoch]},
         run_predictions(run, predictions_from_table(stored_predictions(client, run, "val"))),
     )

@@ -24,6 +24,7 @@ from mobilenet_chest.report.elements import (
 )
 from mobilenet_chest.report.subject import Subject
 from mobilenet_chest.selection.rows import REPORTED, Row
+from mobilenet_chest.tracking.runs import short_id
 
 SHOWN = 25
 """Rows of the leaderboard at most; the bars of more would not be compared by eye."""
@@ -116,7 +117,7 @@ def _cells(row: Row, subject: Subject, ends: tuple[float, float] | None) -> list
         number(row.metrics.get("threshold"), 2, MISSING),
         count(row.parameters, MISSING),
         duration(row.metrics.get("train_seconds"), MISSING),
-        Code(str(row.run_id)),
+        Code(short_id(row.run_id)),
     ]
 
 

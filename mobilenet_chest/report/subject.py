@@ -19,7 +19,9 @@ from mobilenet_chest.selection.rank import DEFAULT_RANKING
 from mobilenet_chest.selection.rows import Row
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import artifact
-from mobilenet_chest.tracking.runs import Candidate, find_run, find_runs, ranked_trials
+from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.run_settings import settings_of
+from mobilenet_chest.tracking.runs import Candidate, find_run, find_runs, ranked_trials, short_id
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,17 @@ class Subject:
     def leader_row(self) -> Row:
         """The row of the leader."""
         return next(row for row in self.rows if row.run_id == self.leader.run_id)
+
+    def shown_number(self, number: str) -> str:
+        """Return what a person reads of a trial of the study: its number, or ``0, second attempt``.
+
+        Args:
+            number: Optuna's.
+        """
+        if self.trials is None or "number" not in self.trials:
+            return number
+        found = self.trials.loc[self.trials["number"] == int(number), "trial"]
+        return str(found.iloc[0]) if len(found) else number
 
     @property
     def is_confirmed(self) -> bool:
@@ -111,9 +124,9 @@ def read_subject(client: MlflowClient, references: Sequence[str], baseline: str 
 
 def _check_finished(candidates: Sequence[Candidate]) -> None:
     for candidate in candidates:
-        if "threshold" not in candidate.run.data.metrics:
+        if "threshold" not in metrics_of(candidate.run):
             raise TrackingError(
-                f"run {candidate.run_id} has not finished: it has no threshold; resume or repeat it first"
+                f"run {short_id(candidate.run_id)} has not finished: it has no threshold; resume or repeat it first"
             )
 
 
@@ -129,8 +142,10 @@ def _named_as_trials(rows: Sequence[Row], candidates: Sequence[Candidate]) -> li
 
 
 def _trial_name(run: Run) -> str:
-    """Return what the page calls a run of its study."""
-    seed = f", seed {run.data.params['seed']}" if run.data.tags.get(tags.KIND) != "trial" else ""
+    """Return what the page calls a run of its study; runs of early versions do not say it themselves."""
+    if (name := run.data.tags.get(tags.TRIAL_NAME)) is not None:
+        return str(name)
+    seed = f", seed {settings_of(run)['seed']}" if run.data.tags.get(tags.KIND) != "trial" else ""
     return f"trial {run.data.tags[tags.TRIAL]}{seed}"
 
 

@@ -23,6 +23,7 @@ from mobilenet_chest.report.elements import (
 )
 from mobilenet_chest.report.subject import Subject
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 IMPORTANCE = "importance."
 """Start of the names of a study's metrics that are the importances of its parameters."""
@@ -55,7 +56,7 @@ def findings(study: Run) -> list[Element]:
 
 def cost(study: Run, board: pd.DataFrame) -> Table:
     """Return trials by state, time, and what sharing stage 1 and pruning saved."""
-    metrics = study.data.metrics
+    metrics = metrics_of(study)
     rows = [
         ["trials complete", number(metrics["trials_complete"], 0)],
         ["trials pruned", number(metrics["trials_pruned"], 0)],
@@ -72,9 +73,7 @@ def cost(study: Run, board: pd.DataFrame) -> Table:
 def importances(subject: Subject, study: Run) -> Element:
     """Return bars of each searched parameter's share in the variance of the metric."""
     shares = {
-        name.removeprefix(IMPORTANCE): value
-        for name, value in study.data.metrics.items()
-        if name.startswith(IMPORTANCE)
+        name.removeprefix(IMPORTANCE): value for name, value in metrics_of(study).items() if name.startswith(IMPORTANCE)
     }
     if not shares:
         return Paragraph("Parameter importance needs four complete trials with different results.", "missing")
@@ -96,19 +95,20 @@ def meter(share: float) -> Bar:
 
 def confirmation(subject: Subject, study: Run) -> list[Element]:
     """Return the value of the best trial in the search and on fresh seeds, and which trial the fresh seeds chose."""
-    metrics, study_tags, metric = study.data.metrics, study.data.tags, subject.metric
+    metrics, study_tags, metric = metrics_of(study), study.data.tags, subject.metric
     if not study_tags.get(tags.CONFIRMED_RUN):
         return [Paragraph(_unconfirmed(subject), "missing")]
     claimed, optimism = metrics[f"best_{metric}"], metrics["optimism"]
     reached = claimed - as_score(optimism, subject.direction)
     paragraphs: list[Element] = [
         Paragraph(
-            f"Trial {study_tags[tags.BEST_TRIAL]} had {metric} {number(claimed, 4)} in the search, and on average "
-            f"{number(reached, 4)} when trained again on fresh seeds. Optimism: {signed(optimism)} (95% interval "
-            f"{signed(metrics['optimism_low'])} to {signed(metrics['optimism_high'])})."
+            f"Trial {subject.shown_number(study_tags[tags.BEST_TRIAL])} had {metric} {number(claimed, 4)} in the "
+            f"search, and on average {number(reached, 4)} when trained again on fresh seeds. "
+            f"Optimism: {signed(optimism)} (95% interval {signed(metrics['optimism_low'])} to "
+            f"{signed(metrics['optimism_high'])})."
         ),
         Paragraph(
-            f"The fresh seeds chose trial {study_tags[tags.CONFIRMED_TRIAL]}: {metric} "
+            f"The fresh seeds chose trial {subject.shown_number(study_tags[tags.CONFIRMED_TRIAL])}: {metric} "
             f"{number(metrics[f'confirmed_{metric}'], 4)} on average, "
             f"{number(metrics[f'confirmed_{metric}_crossfit'], 4)} when cross-fitted over that choice."
         ),
@@ -139,6 +139,7 @@ def trials(board: pd.DataFrame) -> Folded:
 
 def _frame(key: str, caption: str, frame: pd.DataFrame) -> Table:
     """Return a table that the sweep has written."""
+    frame = frame.drop(columns="number", errors="ignore")  # Optuna's; people know a trial by the first column
     names = [str(name) for name in frame.columns]
     rows = [
         [_cell(name, value) for name, value in zip(names, row, strict=True)] for row in frame.itertuples(index=False)

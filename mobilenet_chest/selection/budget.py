@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest.evaluation.thresholds import threshold_grid
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.run_settings import settings_of
 from mobilenet_chest.tracking.runs import Candidate, search_runs
 
 
@@ -86,21 +88,21 @@ def _budget(run: Run, study: Run | None) -> Budget:
         if study is None or not study.data.tags.get(tags.CONFIRMED_RUN)
         else _number(study, "study.confirm.seeds"),
         epochs=_number(run, "stage1.epochs") + _number(run, "stage2.epochs"),
-        thresholds=_thresholds(run.data.params),
-        resampling="holdout" if study is None else study.data.params.get("study.resampling", "holdout"),
+        thresholds=_thresholds(settings_of(run)),
+        resampling="holdout" if study is None else settings_of(study).get("study.resampling", "holdout"),
     )
 
 
 def _number_of_trials(study: Run) -> int:
     """Return the number of a study's trials; while none has ended, the number that it is to have."""
-    ended = [study.data.metrics.get(f"trials_{state}", 0) for state in ("complete", "pruned", "fail")]
+    ended = [metrics_of(study).get(f"trials_{state}", 0) for state in ("complete", "pruned", "fail")]
     return int(sum(ended)) or _number(study, "study.trials")
 
 
 def _number(run: Run, name: str) -> int:
-    return int(json.loads(run.data.params.get(name, "0")))
+    return int(settings_of(run).get(name, 0))
 
 
-def _thresholds(params: Mapping[str, str]) -> int:
-    low, high, step = (params.get(f"evaluation.threshold_{name}") for name in ("low", "high", "step"))
+def _thresholds(settings: Mapping[str, Any]) -> int:
+    low, high, step = (settings.get(f"evaluation.threshold_{name}") for name in ("low", "high", "step"))
     return 0 if low is None or high is None or step is None else len(threshold_grid(*map(float, (low, high, step))))

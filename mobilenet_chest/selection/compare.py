@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from mobilenet_chest import plugins
+from mobilenet_chest.config.plugin_files import run_variable
 from mobilenet_chest.errors import UserError, nearest
-from mobilenet_chest.evaluation.metric_intervals import BY_FORMULA, metric_intervals, tta_gain
+from mobilenet_chest.evaluation.metric_intervals import BY_FORMULA, ROUNDING, metric_intervals, tta_gain
 from mobilenet_chest.evaluation.paired import (
     BASELINE_METRICS,
     PRIMARY_METRIC,
@@ -22,9 +28,12 @@ from mobilenet_chest.selection.budget import budget_difference, budgets
 from mobilenet_chest.selection.ledger import all_accesses
 from mobilenet_chest.selection.rows import REPORTED, Row
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.run_predictions import load_run_predictions
-from mobilenet_chest.tracking.runs import Candidate, find_all, find_run, find_runs, rows_digest
+from mobilenet_chest.tracking.runs import Candidate, find_all, find_run, find_runs, rows_digest, short_id
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
+
+logger = logging.getLogger(__name__)
 
 COMPARED_METRICS = tuple(f"val_{name}" for name in RECOMPUTABLE)
 """Metrics that ``compare`` can give intervals and differences of."""
@@ -45,15 +54,41 @@ def compare(
         reported: Add the values of the source report.
         margin: Largest loss, in AUC and in accuracy, with which a row is still not inferior to the baseline.
         metric: A further metric to give interval and difference of: one of :data:`COMPARED_METRICS`, or of a plugin
-            at work in this process.
+            at work in this process or named in ``$MOBILENET_CHEST_PLUGINS``. A plugin's metric is computed from the
+            predictions of every run, also of those that were trained without the plugin.
 
     Raises:
         TrackingError: A reference names no run, study or experiment.
         UserError: A margin without a baseline, or outside 0 to 1; or there is no such metric.
+        ConfigError: A plugin that the user has named cannot be run.
     """
-    allowed = [*COMPARED_METRICS, *plugins.names("metric")]
-    if metric is not None and metric not in allowed:
-        raise UserError(f"--metric {metric}{nearest(metric, allowed)}; allowed: {', '.join(allowed)}")
+    with _plugins_for(metric):
+        return _compare(references, baseline, reported, margin, metric)
+
+
+@contextmanager
+def _plugins_for(metric: str | None) -> Iterator[None]:
+    """Have the plugin of a metric at work in the block; only files that the user has named are run.
+
+    Raises:
+        UserError: There is no such metric.
+    """
+    if metric is None or metric in (*COMPARED_METRICS, *plugins.names("metric")):
+        yield
+        return
+    with plugins.using(run_variable()):
+        allowed = [*COMPARED_METRICS, *plugins.names("metric")]
+        if metric not in allowed:
+            raise UserError(
+                f"--metric {metric}{nearest(metric, allowed)}; allowed: {', '.join(allowed)}; a plugin's metric needs "
+                f"its file: set {plugins.VARIABLE}=FILE.py"
+            )
+        yield
+
+
+def _compare(
+    references: Sequence[str], baseline: str | None, reported: bool, margin: float | None, metric: str | None
+) -> list[Row]:  # fmt: skip
     if margin is not None and not 0 < margin < 1:
         raise UserError(f"--margin {margin:g}: a share between 0 and 1, such as 0.01 for one point of AUC and accuracy")
     if margin is not None and baseline is None:
@@ -82,7 +117,9 @@ def compare(
 def _row(candidate: Candidate, predictions: RunPredictions | str, metric: str | None) -> Row:
     """Return a run's row; ``predictions`` is a string where they cannot be read, and says why."""
     run, run_tags = candidate.run, candidate.run.data.tags
-    metrics = {name: value for name, value in run.data.metrics.items() if not name.startswith("system/")}
+    metrics = {name: value for name, value in metrics_of(run).items() if not name.startswith("system/")}
+    if metric in plugins.names("metric") and not isinstance(predictions, str):
+        metrics |= _by_plugin(run, str(metric), predictions)
     if {"val_accuracy", "val_accuracy_tta"} <= metrics.keys():
         metrics["tta_gain"] = metrics["val_accuracy_tta"] - metrics["val_accuracy"]
     # only the requested metric is bootstrapped: for all of hundreds of runs it would take half a minute
@@ -105,6 +142,22 @@ def _row(candidate: Candidate, predictions: RunPredictions | str, metric: str | 
         comparable=not isinstance(predictions, str),
         reason=predictions if isinstance(predictions, str) else None,
     )
+
+
+def _by_plugin(run: Run, metric: str, predictions: RunPredictions) -> dict[str, float]:
+    """Return a plugin's metric of a run by its name, from the run's predictions; nothing where the function fails."""
+    everything = np.ones((1, len(predictions.predictions.label)))
+    value = float(predictions.statistic(metric.removeprefix("val_"))(everything)[0])
+    logged, owner = metrics_of(run).get(metric), plugins.owner("metric", metric)
+    shown, file = f"run {short_id(run.info.run_id)}", owner.path if owner else ""
+    if not math.isfinite(value):
+        logger.warning("%s: %s of %s fails on its predictions; there is no interval", shown, metric, file)
+        return {}
+    if logged is not None and not math.isclose(value, logged, abs_tol=ROUNDING, rel_tol=0):
+        logger.warning(
+            "%s: %s was %.6g in its training, by another file; here it is that of %s", shown, metric, logged, file
+        )
+    return {metric: value}
 
 
 def _add_accesses(client: MlflowClient, rows: Sequence[Row]) -> list[Row]:
@@ -157,7 +210,8 @@ def _compare_with_first(
         # all rows in one call: Holm's correction is over the rows
         comparisons = compare_with_baseline(name, base_scores, list(paired.values()), margin)
         for run_id, comparison in zip(paired, comparisons, strict=True):
-            differences[run_id][name] = comparison
+            if math.isfinite(comparison.low):  # a plugin's metric may fail on some of the resampled images
+                differences[run_id][name] = comparison
     return [
         replace(
             row, baseline=_plain_differences(row, predictions[str(row.run_id)], base, base_scores, names),

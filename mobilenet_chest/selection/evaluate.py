@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,9 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from mobilenet_chest import plugins
 from mobilenet_chest.config import Config
+from mobilenet_chest.config.plugin_files import named_in
 from mobilenet_chest.data.columns import Columns, read_columns
 from mobilenet_chest.data.dataset import has_test_split, load_test, load_train_val
 from mobilenet_chest.errors import DataError, TrackingError
@@ -25,8 +28,9 @@ from mobilenet_chest.selection.ledger import Access, accesses, record_access
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.run_predictions import run_predictions
-from mobilenet_chest.tracking.runs import find_run
+from mobilenet_chest.tracking.runs import find_run, short_id
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.predict import predict
@@ -124,13 +128,16 @@ def evaluate_run(
     row_columns = None if columns is None else columns.of(predictions.row)
     if row_columns is not None and row_columns.patients is not None:
         predictions = replace(predictions, patient=row_columns.patients)
-    threshold = run.data.metrics["threshold"]
-    metrics = split_metrics(split, predictions, threshold)
+    threshold = metrics_of(run)["threshold"]
+    with plugins.using(config.plugins):
+        metrics = split_metrics(split, predictions, threshold)
     if record is not None:
         record.log_result(metrics)
         _log_test(run_id, metrics, predictions, rows.digest[:16])
     test_evaluations = int(client.get_run(run_id).data.tags.get(tags.TEST_EVALUATIONS, 0))
-    intervals, groups = metric_intervals(split, metrics, run_predictions(run, predictions)), list[GroupMetrics]()
+    with plugins.using(config.plugins):
+        intervals = metric_intervals(split, metrics, run_predictions(run, predictions))
+    groups = list[GroupMetrics]()
     if row_columns is not None and row_columns.groups:
         classes = load_train_val(config.data).classes
         labels, probabilities = predictions.label, predictions.probability_tta
@@ -143,7 +150,7 @@ def stored_test_metrics(client: MlflowClient, run_id: str) -> dict[str, float]:
     run = client.get_run(run_id)
     if tags.TEST_DIGEST not in run.data.tags:
         return {}
-    return {name: value for name, value in run.data.metrics.items() if name.startswith("test_")}
+    return {name: value for name, value in metrics_of(run).items() if name.startswith("test_")}
 
 
 def stored_intervals(
@@ -151,7 +158,8 @@ def stored_intervals(
 ) -> dict[str, Interval]:
     """Return the 95% intervals of a split's metrics, by name, from the run's stored predictions."""
     predictions = predictions_from_table(stored_predictions(client, run, split))
-    return metric_intervals(split, metrics, run_predictions(run, predictions))
+    with plugins.using(named_in({"plugins": json.loads(run.data.params.get("plugins", "[]"))})):
+        return metric_intervals(split, metrics, run_predictions(run, predictions))
 
 
 def check_finished(run: Run) -> None:
@@ -160,9 +168,9 @@ def check_finished(run: Run) -> None:
     Raises:
         TrackingError: It has none.
     """
-    if "threshold" not in run.data.metrics:
+    if "threshold" not in metrics_of(run):
         raise TrackingError(
-            f"run {run.info.run_id} has not finished: it has no threshold; resume it, or train it again"
+            f"run {short_id(run.info.run_id)} has not finished: it has no threshold; resume it, or train it again"
         )
 
 
@@ -175,7 +183,7 @@ def check_same_rows(run: Run, config: Config) -> None:
     digest, run_digest = load_train_val(config.data).digest, run.data.tags.get(tags.DATA_DIGEST)
     if digest != run_digest:
         raise TrackingError(
-            f"run {run.info.run_id} was made from rows with digest {run_digest}, but "
+            f"run {short_id(run.info.run_id)} was made from rows with digest {run_digest}, but "
             f"{config.data.path or config.data.title} now has {digest}; restore the original file, or train again"
         )
 
@@ -185,7 +193,8 @@ def _check_scorable(run: Run, config: Config, split: str) -> None:
     check_same_rows(run, config)
     if split == "val" and tags.SCORED_ON in run.data.tags:
         raise TrackingError(
-            f"run {run.info.run_id} was trained or chosen on some of the validation rows, so metrics of all of them "
+            f"run {short_id(run.info.run_id)} was trained or chosen on some of the validation rows, so "
+            "metrics of all of them "
             f"would be too good; its val_* metrics are of {run.data.tags[tags.SCORED_ON]}"
         )
 
@@ -193,7 +202,7 @@ def _check_scorable(run: Run, config: Config, split: str) -> None:
 def _log_test(run_id: str, metrics: Mapping[str, float], predictions: Predictions, digest: str) -> None:
     """Log metrics and predictions of the test split to the run; the digest last, as it says that both are complete."""
     tracker = MlflowTracker(resume=run_id)
-    tracker.log_metrics(metrics, step=0)
+    tracker.log_metrics(metrics)
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         path = Path(folder) / "test.parquet"
         predictions_table(predictions).to_parquet(path, index=False)

@@ -24,7 +24,7 @@ from mobilenet_chest.errors import SealedError, TrackingError
 from mobilenet_chest.selection.rank import existing_run
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.provenance import identity, user
-from mobilenet_chest.tracking.runs import FIRST_DIGITS, RUN_ID, find_study, get_run, search_runs
+from mobilenet_chest.tracking.runs import FIRST_DIGITS, RUN_ID, find_study, get_run, search_runs, short_id
 from mobilenet_chest.tracking.store import all_experiment_ids
 
 BEFORE_LEDGER = "test_openings_before_ledger"
@@ -137,7 +137,7 @@ def check_unopened(run: Run, earlier: Sequence[Access], again: bool) -> None:
     if not earlier or again:
         return
     last = earlier[-1]
-    owner = f"study '{last.study}'" if last.study else f"run {run.info.run_id}"
+    owner = f"study '{last.study}'" if last.study else f"run {short_id(run.info.run_id)}"
     raise SealedError(
         f"the test split was opened for {owner} {times(len(earlier))} (last access: {_line(last)}); its images are no "
         "longer unseen: use the metrics on record, or add --again to open it once more, which goes on record too"
@@ -216,7 +216,8 @@ def _add_entry(record: AccessRecord, run: Run, record_run: str, command: str, ag
         if study_run.info.lifecycle_stage != "active":
             record._withdraw()
             raise TrackingError(
-                f"run {record_run}, which keeps the access log of run {record.run_id}, is deleted; restore it with "
+                f"run {short_id(record_run)}, which keeps the access log of run {short_id(record.run_id)}, is "
+                "deleted; restore it with "
                 f"`mlflow runs restore --run-id {record_run}`"
             )
         recorded = _recorded(record_runs.values())

@@ -36,7 +36,8 @@ from mobilenet_chest.selection.ledger import Access, accesses
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions
-from mobilenet_chest.tracking.runs import find_run
+from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.runs import find_run, short_id
 from mobilenet_chest.tracking.store import connect
 
 Fixed = Literal["specificity", "sensitivity"]
@@ -141,10 +142,11 @@ def operating_points(reference: str, split: Literal["val", "test"], prevalence: 
     check_finished(run)
     if split == "test" and tags.TEST_DIGEST not in run.data.tags:
         raise TrackingError(
-            f"run {run_id} has no predictions of the test split; type `mobilenet-chest evaluate {run_id} --split "
+            f"run {short_id(run_id)} has no predictions of the test split; type `mobilenet-chest evaluate "
+            f"{short_id(run_id)} --split "
             "test`, which opens it, once and on record"
         )
-    config, threshold = run_config(client, run), run.data.metrics["threshold"]
+    config, threshold = run_config(client, run), metrics_of(run)["threshold"]
     val = predicted = predictions_from_table(stored_predictions(client, run, "val"))
     temperature = fit_temperature(val.label, val.probability_tta)
     if split == "val":

@@ -11,7 +11,8 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.errors import PromotionRefused
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.runs import Candidate, rows_digest
+from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.runs import Candidate, rows_digest, short_id
 
 DEFAULT_RANKING = ("val_auc", "maximize")
 """Metric and direction that rank runs without a study; ``compare`` uses the same."""
@@ -45,12 +46,13 @@ def compare_with_champion(
     reason = _incomparable(candidate.run, champion, metric)
     if reason is not None or champion is None:
         return [f"not compared with version {current}: {reason}"]
-    ours, theirs = candidate.run.data.metrics[metric], champion.data.metrics[metric]
+    ours, theirs = metrics_of(candidate.run)[metric], metrics_of(champion)[metric]
     word = "worse than" if as_score(ours, direction) < as_score(theirs, direction) else "better than"
     if ours == theirs:
         word = "as good as"
     line = (
-        f"the run is {word} version {current}: {metric} {ours:.10g}; version {current} (run {champion.info.run_id}) "
+        f"the run is {word} version {current}: {metric} {ours:.10g}; version {current} (run "
+        f"{short_id(champion.info.run_id)}) "
         f"has {theirs:.10g}"
     )
     if word == "worse than" and not even_if_worse:
@@ -78,7 +80,7 @@ def _incomparable(run: Run, champion: Run | None, metric: str) -> str | None:
     if champion.data.tags.get(tags.SCORED_ON) != run.data.tags.get(tags.SCORED_ON):
         return "its run and this run were not scored on the same images"
     for scored, owner in ((run, "this run"), (champion, "its run")):
-        if not math.isfinite(scored.data.metrics.get(metric, math.nan)):
+        if not math.isfinite(metrics_of(scored).get(metric, math.nan)):
             return f"{owner} has no {metric}"
     return None
 

@@ -12,7 +12,7 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point, run_config
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.run_owners import living_owner
-from mobilenet_chest.tracking.runs import full_id, get_run
+from mobilenet_chest.tracking.runs import full_id, get_run, short_id
 from mobilenet_chest.tracking.store import connect
 
 
@@ -33,23 +33,26 @@ def find_resume_point(run_id: str, config: Config) -> ResumePoint | None:
     process_outbox().flush_run(run_id)  # how the run ended may be a pending write on this disk
     run = get_run(client, run_id)
     if run.info.status == "FINISHED":
-        raise TrackingError(f"--resume {run_id}: the run is finished; there is nothing to resume")
+        raise TrackingError(f"--resume {short_id(run_id)}: the run is finished; there is nothing to resume")
     kind = run.data.tags.get(tags.KIND)
     if kind != "train":
         raise TrackingError(
-            f"--resume {run_id}: is a {kind or 'run of other code'}, not a training; to resume a study, run the same "
+            f"--resume {short_id(run_id)}: is a {kind or 'run of other code'}, not a training; to resume a "
+            "study, run the same "
             "sweep.py command again"
         )
     if owner := living_owner(run):
         raise TrackingError(
-            f"--resume {run_id}: process {owner['pid']} on {owner['host']} is training it; wait for it, or stop it"
+            f"--resume {short_id(run_id)}: process {owner['pid']} on {owner['host']} is training it; wait for "
+            "it, or stop it"
         )
     digest = run.data.tags.get(tags.CONFIG_DIGEST)
     if digest != config.digest():
         _check_same_plugins(client, run, config)
         raise ConfigError(
             [
-                f"--resume {run_id}: made from another experiment (digest {digest}, this one has {config.digest()}); "
+                f"--resume {short_id(run_id)}: made from another experiment (digest {digest}, this one has "
+                f"{config.digest()}); "
                 "give the file and overrides that the run was made from"
             ]
         )
@@ -71,5 +74,8 @@ def _check_same_plugins(client: MlflowClient, run: Run, config: Config) -> None:
             else "without these plugins" if not made_with else "with other plugins"
         )  # fmt: skip
         raise ConfigError(
-            [f"--resume {run.info.run_id}: made {what}, and never takes code from a run; name the same files again"]
+            [
+                f"--resume {short_id(run.info.run_id)}: made {what}, and never takes code from a run; name "
+                "the same files again"
+            ]
         )

@@ -20,7 +20,8 @@ class Row:
         kind: ``run``, ``study`` (its best run) or ``reported``: a value of the source report, not reproduced here.
         model: Architecture.
         parameters: Number of parameters.
-        metrics: Logged metrics, and ``tta_gain``: accuracy with TTA minus accuracy without, both at 0.5.
+        metrics: Logged metrics, and ``tta_gain``: accuracy with TTA minus accuracy without, both at 0.5. A plugin's
+            metric that was asked for is computed from the predictions.
         dataset: Dataset and digest of its validation rows; metrics of different rows are not comparable.
         baseline: ``speed_ratio`` (the baseline's training time over this one's) and the differences of logged metrics
             from the baseline's. Empty without a baseline.

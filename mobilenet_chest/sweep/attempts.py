@@ -1,7 +1,7 @@
 """What a trial is called: one that was queued again keeps the number under which a person has seen it first.
 
-Optuna gives the second attempt of an interrupted trial a number of its own. Storage, JSON and tags have that number.
-What is shown to a person says "trial 0, second attempt".
+Optuna gives the second attempt of an interrupted trial a number of its own. Storage and JSON have that number, and the
+tags of runs. What is shown to a person says "trial 0, second attempt".
 """
 
 from __future__ import annotations
@@ -51,10 +51,22 @@ def attempt_of(trial: Trial | FrozenTrial, trials: Sequence[FrozenTrial]) -> Att
     return Attempt(origin, number)
 
 
+def shown_numbers(study: optuna.Study) -> dict[int, str]:
+    """Return what a person reads of each trial, by its number in Optuna: ``0``, or ``0, second attempt``."""
+    trials = study.get_trials(deepcopy=False)
+    return {trial.number: str(attempt_of(trial, trials)) for trial in trials}
+
+
+def repeated_trial(trial: Trial | FrozenTrial) -> int:
+    """Return which trial a training of a confirmation repeats: the number of its first attempt."""
+    number = trial.user_attrs[attributes.CONFIRMS]["trial"]
+    return int(trial.user_attrs.get(attributes.FIRST_ATTEMPT, number))  # those of early versions lack it
+
+
 def trial_name(study: optuna.Study, trial: Trial | FrozenTrial) -> str:
     """Return what a person reads of a trial: ``trial 0, second attempt``; of a confirmation the trial and the seed."""
     if (confirms := trial.user_attrs.get(attributes.CONFIRMS)) is not None:
-        return f"trial {confirms['trial']}, seed {confirms['seed']}"
+        return f"trial {repeated_trial(trial)}, seed {confirms['seed']}"
     if attributes.RETRY_OF not in trial.user_attrs:
         return f"trial {trial.number}"
     return f"trial {attempt_of(trial, study.get_trials(deepcopy=False))}"

@@ -29,6 +29,9 @@ CONFIRMED = "confirmed"
 CONFIRMS = "confirms"
 """Of a confirmation: the study that it confirms. Of its trials: ``study``, ``trial`` trained again, and ``seed``."""
 
+FIRST_ATTEMPT = "first_attempt"
+"""Of a confirmation's trial: number of the first attempt of the trial that it trains again; people know it by that."""
+
 WORKER = "worker"
 """Of a trial: the process that runs it, the number of its heartbeat, and the seconds of its lease."""
 

@@ -13,6 +13,7 @@ from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.config.formats import times
 from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.attempts import trial_name
 from mobilenet_chest.sweep.lease import revocable, worker_record
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.optuna_adapter import queued_values, set_attributes, stored_trial
@@ -92,7 +93,7 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
                 continue
             foreign = outside(config.search, queued_values(stored_trial(study, trial)))
             if foreign is not None:
-                logger.warning("trial %d is not run: it was queued with %s", trial.number, foreign)
+                logger.warning("%s is not run: it was queued with %s", trial_name(study, trial), foreign)
                 fail_trial(study, trial, f"it was queued with {foreign}")
                 continue
             values = suggest(trial, config.search)
@@ -114,7 +115,7 @@ def requeue(study: optuna.Study, trial: FrozenTrial, deaths: int) -> None:
     """Queue the values of an interrupted trial again, once, to be resumed in the same MLflow run."""
     trials = study.get_trials(deepcopy=False)
     if not any(t.user_attrs.get(attributes.RETRY_OF) == trial.number for t in trials):
-        names = (attributes.RUN_ID, attributes.CONFIRMS)
+        names = (attributes.RUN_ID, attributes.CONFIRMS, attributes.FIRST_ATTEMPT)
         kept = {name: trial.user_attrs[name] for name in names if name in trial.user_attrs}
         retry = {attributes.RETRY_OF: trial.number, attributes.DEATHS: deaths}
         study.enqueue_trial(queued_values(trial), user_attrs=retry | kept)

@@ -19,6 +19,7 @@ from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
 from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.attempts import attempt_of
 from mobilenet_chest.sweep.claims import counts, ranked_trials
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.repair import reconcile
@@ -176,12 +177,15 @@ def _queue_trainings(config: Config, study: optuna.Study, url: str, parent_run: 
         confirming.set_user_attr(attributes.CONFIRMS, config.study_name)
         confirming.set_user_attr(attributes.RUN_ID, parent_run)
         queued = [trial.user_attrs[attributes.CONFIRMS] for trial in confirming.get_trials(deepcopy=False)]
+        searched = study.get_trials(deepcopy=False)
         for trial in _leading_trials(config, study):
             for seed in fresh_seeds(config):
                 confirms = {"study": config.study_name, "trial": trial.number, "seed": seed}
                 if confirms not in queued:
                     values = trial.params | _seed_fields(config, seed)
-                    confirming.enqueue_trial(values, user_attrs={attributes.CONFIRMS: confirms})
+                    first = attempt_of(trial, searched).trial
+                    named = {attributes.CONFIRMS: confirms, attributes.FIRST_ATTEMPT: first}
+                    confirming.enqueue_trial(values, user_attrs=named)
         trials = confirming.get_trials(deepcopy=False)
         total = sum(counts(trial) or not trial.state.is_finished() for trial in trials)
     settings = confirm_config.study.model_copy(update={"trials": total})

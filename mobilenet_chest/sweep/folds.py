@@ -18,6 +18,7 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point, stored_predictions
 from mobilenet_chest.tracking.notes import Outcome
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import nested_runs
 from mobilenet_chest.tracking.store import connect, store_required
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
@@ -99,7 +100,7 @@ def fold_tags(config: Config) -> dict[str, str]:
 
 def has_all_results(run: Run, config: Config) -> bool:
     """Whether the run of a trial, or of a fold, was trained to its end and has the metrics that the study wants."""
-    return tags.RESULT in run.data.tags and {config.study.metric, *config.study.also} <= run.data.metrics.keys()
+    return tags.RESULT in run.data.tags and {config.study.metric, *config.study.also} <= metrics_of(run).keys()
 
 
 def _begun_folds(trial_run: str) -> dict[int, Run]:
@@ -118,7 +119,7 @@ def _train_fold(
             tracker.take_over()
             remove_last(tracker)
             tracker.end(Status.FINISHED)
-        metrics = {name: value for name, value in run.data.metrics.items() if not _of_epochs_only(name)}
+        metrics = {name: value for name, value in metrics_of(run).items() if not _of_epochs_only(name)}
         return metrics, predictions_from_table(stored_predictions(connect(), run, "val"))
     fold_config = with_values(config, {"data.folds": config.study.trainings, "data.fold": fold})
     return train(fold_config, tracker, None if run is None else resume_point(connect(), run))

@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 from mobilenet_chest.config import StudyConfig
 from mobilenet_chest.config.metrics import as_score
 from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.attempts import shown_numbers
 from mobilenet_chest.sweep.claims import direction_of, value_of
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.training.progress import StageCost
@@ -24,7 +25,8 @@ LEAST_VALUES = 4
 def leaderboard(study: optuna.Study, objectives: StudyConfig) -> pd.DataFrame:
     """Return one row for each trial, the best first, then pruned and failed ones.
 
-    Columns: number, state, objectives, with several objectives whether it is on their front, seconds, run, parameters.
+    Columns: trial as people know it, Optuna's number, state, objectives, with several objectives whether it is on their
+    front, seconds, run, parameters.
     """
     import pandas as pd
 
@@ -36,9 +38,11 @@ def leaderboard(study: optuna.Study, objectives: StudyConfig) -> pd.DataFrame:
         if trial.state in order and not trial.user_attrs.get(attributes.INTERRUPTED)
     ]
     trials.sort(key=lambda t: (order[t.state], -as_score(value_of(t) or 0, direction), t.number))
+    shown = shown_numbers(study)
     return pd.DataFrame(
         {
-            "trial": trial.number,
+            "trial": shown[trial.number],
+            "number": trial.number,
             "state": trial.state.name,
             objectives.metric: value_of(trial),
             **{name: trial.values[place] if trial.values else None for place, name in enumerate(objectives.also, 1)},
@@ -57,9 +61,9 @@ def with_ties(table: pd.DataFrame, ties: Ties, metric: str) -> pd.DataFrame:
     high = {number: interval.high for number, interval in ties.intervals.items()}
     place = list(table.columns).index(metric) + 1
     wider = table.copy()
-    wider.insert(place, f"{metric}_low", table["trial"].map(low))
-    wider.insert(place + 1, f"{metric}_high", table["trial"].map(high))
-    wider.insert(place + 2, "tied", table["trial"].isin(ties.tied))
+    wider.insert(place, f"{metric}_low", table["number"].map(low))
+    wider.insert(place + 1, f"{metric}_high", table["number"].map(high))
+    wider.insert(place + 2, "tied", table["number"].isin(ties.tied))
     return wider
 
 

@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from mobilenet_chest.errors import OwnershipLost, SweepFailed, WriteFailed
 from mobilenet_chest.liveness import Heartbeat, Watch
 from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.attempts import trial_name
 from mobilenet_chest.sweep.locks import advisory_lock, exclusive, lock_engine, lock_file
 from mobilenet_chest.sweep.optuna_adapter import set_attributes, stored_trial, trial_id
 from mobilenet_chest.tracking.database import is_sqlite
@@ -76,7 +77,7 @@ class Lease:
             with self._lock():
                 # asked under the lock: a revocation is over, or has to wait until this block ends
                 if stored_trial(self._study, self._trial).state != TrialState.RUNNING:
-                    raise OwnershipLost(f"trial {self._trial.number} was revoked: another worker has it")
+                    raise OwnershipLost(f"{trial_name(self._study, self._trial)} was revoked: another worker has it")
                 self._depth += 1
                 try:
                     yield

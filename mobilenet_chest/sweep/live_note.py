@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import optuna
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,6 +12,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.sweep.claims import counted_trials
 from mobilenet_chest.sweep.confirm import Confirmation
 from mobilenet_chest.sweep.dashboard import save_note
+from mobilenet_chest.sweep.findings import Finding
 from mobilenet_chest.sweep.study_note import study_note
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.tracking.tags import NOTE
@@ -48,10 +50,11 @@ def write_note(
     ties: Ties | None = None,
     confirmation: Confirmation | None = None,
     ended: bool = False,
+    findings: Sequence[Finding] = (),
 ) -> None:
     """Write the text of :func:`~mobilenet_chest.sweep.study_note.study_note` to MLflow and to Optuna's database."""
-    parent.log_tags({NOTE: study_note(config, study, ties, confirmation, ended, parent.experiment_id)})
+    parent.log_tags({NOTE: study_note(config, study, ties, confirmation, ended, parent.experiment_id, findings)})
     try:
-        save_note(study, study_note(config, study, ties, confirmation, ended))
+        save_note(study, study_note(config, study, ties, confirmation, ended, findings=findings))
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         logger.warning("study %s has no note for optuna-dashboard: %s", study.study_name, type(error).__name__)

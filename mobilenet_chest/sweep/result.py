@@ -12,6 +12,7 @@ from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.display import html_table
 from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.attempts import shown_numbers
 from mobilenet_chest.sweep.claims import best_trial, counted_trials
 from mobilenet_chest.sweep.confirm import Confirmation, find_confirmation, missing_trainings
 from mobilenet_chest.sweep.findings import Finding, find_findings
@@ -61,11 +62,16 @@ class SweepResult:
     metric: str = "val_auc"
     direction: Direction = "maximize"
 
+    @property
+    def shown_numbers(self) -> dict[int, str]:
+        """What a person reads of each trial, by its number."""
+        return {trial.number: trial.label for trial in self.trials}
+
     def __repr__(self) -> str:
         value = with_interval(self.best.value, self.ties.intervals.get(self.best.number))
         state = "complete" if self.complete else "not complete"
         return (
-            f"<study {self.study}: {len(self.trials)} trials, {state}, best trial {self.best.number}, "
+            f"<study {self.study}: {len(self.trials)} trials, {state}, best trial {self.best.label}, "
             f"{self.metric} {value}>"
         )
 
@@ -78,7 +84,7 @@ class SweepResult:
         )
         rows = [
             (
-                trial.number,
+                trial.label,
                 trial.state.lower(),
                 with_interval(trial.value, self.ties.intervals.get(trial.number)),
                 "best" if trial.number == self.best.number else "tied" if trial.number in self.ties.tied else "",
@@ -106,10 +112,12 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
     best = best_trial(study)
     if best is None:
         if gone := study.user_attrs.get(attributes.GONE):
+            shown = shown_numbers(study)
+            named = "; ".join(shown[number] for number in gone)
             raise SweepFailed(
-                f"study '{config.study_name}': the runs of its trials {', '.join(map(str, gone))} are not in MLflow "
-                "any more; bring them back with `mlflow runs restore`, set MLFLOW_TRACKING_URI to the store that has "
-                "them, or start another study with --study NAME"
+                f"study '{config.study_name}': the runs of its trials {named} are not in MLflow any more; bring them "
+                "back with `mlflow runs restore`, set MLFLOW_TRACKING_URI to the store that has them, or start "
+                "another study with --study NAME"
             )
         reasons = [reason for trial in counted if (reason := trial.user_attrs.get(attributes.REASON))]
         cause = f"the last failure: {reasons[-1]}" if reasons else "no trial was begun"

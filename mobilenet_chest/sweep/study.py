@@ -28,7 +28,6 @@ from mobilenet_chest.sweep.storage import DEFAULT
 from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.sweep.summary import SweepStatus, status
 from mobilenet_chest.sweep.supervisor import Forecast, forecast
-from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.study_run import open_study_run, study_run_exists
@@ -201,8 +200,7 @@ def _report_trials(config: Config, study: optuna.Study, url: str, parent: Mlflow
     with exclusive(url):  # machines that share the study end at the same time
         result = build_result(config, study, parent.run_id, new_trials=len(counted_trials(study)) - before)
         if study.user_attrs.get(attributes.REPORTED_TRIALS) != len(result.trials):
-            study_page.log_trials(config, study, parent, result.importances, result.ties)
-            parent.log_tags({tags.FINDINGS: "\n".join(map(str, result.findings))})
+            study_page.log_trials(config, study, parent, result.importances, result.ties, result.findings)
             study.set_user_attr(attributes.REPORTED_TRIALS, len(result.trials))
             study.set_user_attr(attributes.CONFIRMED, None)
     return result
@@ -217,7 +215,7 @@ def _report_confirmation(
     with exclusive(url):
         settings = config.study.confirm.model_dump()
         if result.complete and study.user_attrs.get(attributes.CONFIRMED) != settings:
-            study_page.log_confirmation(config, study, parent, result.importances, result.confirmed)
+            study_page.log_confirmation(config, study, parent, result.importances, result.confirmed, result.findings)
             study.set_user_attr(attributes.CONFIRMED, settings)
     return result
 

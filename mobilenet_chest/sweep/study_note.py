@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import optuna
@@ -14,8 +14,10 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.config.formats import ends, number, signed
 from mobilenet_chest.config.metrics import formatted, label
 from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.attempts import shown_numbers
 from mobilenet_chest.sweep.claims import counted_trials, ranked_trials
 from mobilenet_chest.sweep.confirm import Confirmation
+from mobilenet_chest.sweep.findings import Finding
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.tracking.notes import code, plain, shortened
@@ -50,8 +52,9 @@ def study_note(
     confirmation: Confirmation | None = None,
     ended: bool = False,
     experiment: str | None = None,
+    findings: Sequence[Finding] = (),
 ) -> str:
-    """Return the description of a study: the answer, its five best trials, what to do next, the artifacts.
+    """Return the description of a study: the answer, its five best trials, findings, what to do next, the artifacts.
 
     Args:
         config: The experiment.
@@ -60,19 +63,26 @@ def study_note(
         confirmation: Results of the leaders on fresh seeds, once they are known.
         ended: Whether the sweep has ended and its artifacts are there.
         experiment: Id of the experiment in MLflow, for links between its pages; ``None`` for no links.
+        findings: What the trials say about the search itself, once that is known.
     """
-    ranked, counted = ranked_trials(study), counted_trials(study)
-    parts = [_answer(config, ranked, ties, confirmation)]
+    ranked, counted, shown = ranked_trials(study), counted_trials(study), shown_numbers(study)
+    parts = [_answer(config, ranked, shown, ties, confirmation)]
     if ranked:
-        parts.append(_leaderboard(config, ranked[:SHOWN_TRIALS], ties, experiment))
+        parts.append(_leaderboard(config, ranked[:SHOWN_TRIALS], shown, ties, experiment))
     parts.append(_states(config, counted))
+    if findings:
+        noted = (f"- {plain(finding.text)}; try {code(finding.change)}." for finding in findings)
+        parts.append("\n".join(["**Notes on the search:**\n", *noted]))
     parts.append(f"**Next:** {_next(config, len(counted), ended)}")
     if ended and ranked:
         parts.append(_artifacts(study, confirmation, experiment))
     return shortened("\n\n".join(parts))
 
 
-def _answer(config: Config, ranked: Sequence[FrozenTrial], ties: Ties | None, confirmation: Confirmation | None) -> str:
+def _answer(
+    config: Config, ranked: Sequence[FrozenTrial], shown: Mapping[int, str], ties: Ties | None,
+    confirmation: Confirmation | None,
+) -> str:  # fmt: skip
     """Return the answer in two sentences: what is best, with its interval, and how sure that is."""
     if not ranked:
         return about_study(config)
@@ -80,35 +90,37 @@ def _answer(config: Config, ranked: Sequence[FrozenTrial], ties: Ties | None, co
     if confirmation is not None:
         optimism = confirmation.optimism
         return (
-            f"**Trial {confirmation.trial} is confirmed: {label(metric)} "
+            f"**Trial {shown[confirmation.trial]} is confirmed: {label(metric)} "
             f"{formatted(metric, confirmation.value)}** on average over {len(confirmation.seeds)} fresh seeds. The "
             f"search's own best value was optimistic by {signed(optimism.value, 3)} (95% interval "
             f"{signed(optimism.low, 3)} to {signed(optimism.high, 3)})."
         )
     interval = None if ties is None else ties.intervals.get(best.number)
     sure = f" (95% interval {ends(interval, to=' to ')})" if interval else ""
-    reached = f"**Trial {best.number} is the best: {label(metric)} {formatted(metric, best.values[0])}**{sure}"
+    reached = f"**Trial {shown[best.number]} is the best: {label(metric)} {formatted(metric, best.values[0])}**{sure}"
     optimistic = f"; best of {len(ranked)} trials, so this value is optimistic" if len(ranked) > 1 else ""
     first = f"{reached} {scored_on(config)}{optimistic}."
     if ties is None:
         return f"{first} Its interval follows when the sweep has ended."
-    others = [trial.number for trial in ranked if trial.number in ties.tied and trial.number != best.number]
+    others = [shown[trial.number] for trial in ranked if trial.number in ties.tied and trial.number != best.number]
     if others:
         return f"{first} On these images it is indistinguishable from {_among(others, len(ranked) - 1)}."
     return first
 
 
-def _among(trials: Sequence[int], all_others: int) -> str:
+def _among(trials: Sequence[str], all_others: int) -> str:
     """Return which of the other complete trials are meant."""
     if all_others == 1:
         return f"the other complete trial, {trials[0]}"
     if len(trials) == all_others:
         return f"all {all_others} other complete trials"
-    named = ", ".join(map(str, trials[:SHOWN_TRIALS])) + (" and more" if len(trials) > SHOWN_TRIALS else "")
+    named = ", ".join(trials[:SHOWN_TRIALS]) + (" and more" if len(trials) > SHOWN_TRIALS else "")
     return f"{len(trials)} of the {all_others} other complete trials: {named}"
 
 
-def _leaderboard(config: Config, trials: Sequence[FrozenTrial], ties: Ties | None, experiment: str | None) -> str:
+def _leaderboard(
+    config: Config, trials: Sequence[FrozenTrial], shown: Mapping[int, str], ties: Ties | None, experiment: str | None
+) -> str:  # fmt: skip
     metric, paths = config.study.metric, list(config.search)
     intervals = {} if ties is None else ties.intervals
     tied = [] if ties is None else ties.tied
@@ -119,7 +131,7 @@ def _leaderboard(config: Config, trials: Sequence[FrozenTrial], ties: Ties | Non
         mark = "best" if place == 0 else "tied" if trial.number in tied else ""
         run_id = trial.user_attrs.get(attributes.RUN_ID)
         rows.append([
-            str(trial.number),
+            shown[trial.number],
             formatted(metric, trial.values[0]),
             *([ends(interval) if interval else "", mark] if ties else []),
             *(plain(number(trial.params.get(path))) for path in paths),

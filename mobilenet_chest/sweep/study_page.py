@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.attempts import shown_numbers
 from mobilenet_chest.sweep.claims import best_trial
 from mobilenet_chest.sweep.confirm import Confirmation
+from mobilenet_chest.sweep.findings import Finding
 from mobilenet_chest.sweep.leaderboard import front, leaderboard, metric_target, stage1_totals, with_ties
 from mobilenet_chest.sweep.live_note import write_note
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
 if TYPE_CHECKING:  # both take long, and are needed when a sweep has ended
@@ -38,7 +42,12 @@ TEMPLATES = Environment(
 
 
 def log_trials(
-    config: Config, study: optuna.Study, parent: MlflowTracker, importance: dict[str, float], ties: Ties
+    config: Config,
+    study: optuna.Study,
+    parent: MlflowTracker,
+    importance: dict[str, float],
+    ties: Ties,
+    findings: Sequence[Finding] = (),
 ) -> None:
     """Log counts, the best trial, ``leaderboard.csv`` and ``plots/study.html`` to the study's run.
 
@@ -48,6 +57,7 @@ def log_trials(
         parent: The study's run.
         importance: Share of each parameter in the metric's variance.
         ties: Intervals of the trials' values, and ties with the best.
+        findings: What the trials say about the search itself.
     """
     table = leaderboard(study, config.study)
     states = table["state"].value_counts()
@@ -56,7 +66,7 @@ def log_trials(
     metrics |= stage1_totals(study)
     best = best_trial(study)
     assert best is not None
-    parent.log_metrics(metrics | {f"best_{config.study.metric}": best.values[0]}, step=len(table))
+    parent.log_metrics(metrics | {f"best_{config.study.metric}": best.values[0]})
     labels = {tags.BEST_TRIAL: str(best.number), tags.BEST_RUN: str(best.user_attrs[attributes.RUN_ID])}
     if study.user_attrs.get(attributes.CONFIRMED):
         labels[tags.CONFIRMED_RUN] = ""  # it was chosen among fewer trials
@@ -66,7 +76,8 @@ def log_trials(
     _log_files(
         parent, "leaderboard.csv", with_ties(table, ties, config.study.metric), _page(config, study, table, importance)
     )
-    write_note(config, study, parent, ties, ended=True)
+    parent.log_tags({tags.FINDINGS: "\n".join(map(str, findings))})
+    write_note(config, study, parent, ties, ended=True, findings=findings)
 
 
 def log_confirmation(
@@ -75,6 +86,7 @@ def log_confirmation(
     parent: MlflowTracker,
     importance: dict[str, float],
     confirmation: Confirmation | None,
+    findings: Sequence[Finding] = (),
 ) -> None:
     """Log the results on fresh seeds to the study's run: metrics, chosen run, ``confirmation.csv``, the page again.
 
@@ -84,6 +96,7 @@ def log_confirmation(
         parent: The study's run.
         importance: Share of each parameter in the metric's variance.
         confirmation: ``None`` where a training of each leader has failed: the best trial stays the study's model.
+        findings: What the trials say about the search itself.
     """
     if confirmation is None:
         parent.log_tags({tags.CONFIRMED_RUN: ""})
@@ -96,24 +109,32 @@ def log_confirmation(
         "optimism_low": optimism.low,
         "optimism_high": optimism.high,
     }
-    parent.log_metrics(metrics, step=len(study.get_trials(deepcopy=False)))
+    parent.log_metrics(metrics)
     page = _page(config, study, leaderboard(study, config.study), importance, confirmation)
-    _log_files(parent, "confirmation.csv", confirmation_table(confirmation, config.study.metric), page)
-    write_note(config, study, parent, confirmation=confirmation, ended=True)
+    table = confirmation_table(confirmation, config.study.metric, shown_numbers(study))
+    _log_files(parent, "confirmation.csv", table, page)
+    write_note(config, study, parent, confirmation=confirmation, ended=True, findings=findings)
     # last: from here on that run is the study's model
     parent.log_tags({tags.CONFIRMED_TRIAL: str(confirmation.trial), tags.CONFIRMED_RUN: confirmation.run_id})
 
 
-def confirmation_table(confirmation: Confirmation, metric: str) -> pd.DataFrame:
+def confirmation_table(confirmation: Confirmation, metric: str, shown: Mapping[int, str]) -> pd.DataFrame:
     """Return one row for each leader, the best mean first.
 
-    Columns: trial, the value that it claimed, mean and SD of the fresh seeds, each of them, the median run.
+    Columns: trial as people know it, Optuna's number, the value that it claimed, mean and SD of the fresh seeds, each
+    of them, the median run.
+
+    Args:
+        confirmation: Of a study.
+        metric: The study's.
+        shown: What a person reads of each of its trials, by number.
     """
     import pandas as pd
 
     return pd.DataFrame(
         {
-            "trial": leader.number,
+            "trial": shown[leader.number],
+            "number": leader.number,
             f"claimed_{metric}": leader.claimed,
             "mean": leader.mean,
             "sd": statistics.stdev(leader.values),
@@ -124,19 +145,26 @@ def confirmation_table(confirmation: Confirmation, metric: str) -> pd.DataFrame:
     )
 
 
-def confirmation_lines(confirmation: Confirmation, metric: str) -> list[str]:
-    """Return a confirmation in sentences: the choice, the optimism, and the trials that were left out."""
+def confirmation_lines(confirmation: Confirmation, metric: str, shown: Mapping[int, str]) -> list[str]:
+    """Return a confirmation in sentences: the choice, the optimism, and the trials that were left out.
+
+    Args:
+        confirmation: Of a study.
+        metric: The study's.
+        shown: What a person reads of each of its trials, by number.
+    """
     claimant = next(leader for leader in confirmation.leaders if leader.number == confirmation.claimant)
     optimism, leaders = confirmation.optimism, len(confirmation.leaders)
     lines = [
-        f"confirmed: trial {confirmation.trial}, {metric} {confirmation.value:.4f} on average over "
+        f"confirmed: trial {shown[confirmation.trial]}, {metric} {confirmation.value:.4f} on average over "
         f"{len(confirmation.seeds)} fresh seeds ({confirmation.crossfit:.4f} if each seed scores the choice that the "
-        f"others make among {leaders}); run {confirmation.run_id}",
-        f"optimism: trial {claimant.number} claimed {claimant.claimed:.4f}, and its fresh seeds average "
+        f"others make among {leaders}); run {short_id(confirmation.run_id)}",
+        f"optimism: trial {shown[claimant.number]} claimed {claimant.claimed:.4f}, and its fresh seeds average "
         f"{claimant.mean:.4f}: {optimism.value:+.4f}, 95% interval {optimism.low:+.4f} to {optimism.high:+.4f}",
     ]
     if confirmation.left_out:
-        lines.append(f"left out because a training failed: trial {', '.join(map(str, confirmation.left_out))}")
+        left_out = "; ".join(shown[number] for number in confirmation.left_out)
+        lines.append(f"left out because a training failed: trial {left_out}")
     return lines
 
 
@@ -145,18 +173,19 @@ def _page(
     confirmation: Confirmation | None = None,
 ) -> str:  # fmt: skip
     """Return the HTML of a page that opens offline: plotly.js is inside."""
-    best = best_trial(study)
+    best, shown = best_trial(study), shown_numbers(study)
     assert best is not None
     confirmed = None if confirmation is None else {
-        "sentences": confirmation_lines(confirmation, config.study.metric),
-        "table": _table(confirmation_table(confirmation, config.study.metric)),
+        "sentences": confirmation_lines(confirmation, config.study.metric, shown),
+        "table": _table(confirmation_table(confirmation, config.study.metric, shown).drop(columns="number")),
     }  # fmt: skip
     return TEMPLATES.get_template("study.html.j2").render(
         config=config,
         best=best,
+        shown=shown,
         scored_on=scored_on(config),
         confirmation=confirmed,
-        leaderboard=_table(table),
+        leaderboard=_table(table.drop(columns="number")),
         plots=_plots(config, study, importance),
     )
 

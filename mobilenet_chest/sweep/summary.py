@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.sweep import attributes
-from mobilenet_chest.sweep.attempts import Attempt, attempt_of
+from mobilenet_chest.sweep.attempts import Attempt, attempt_of, repeated_trial
 from mobilenet_chest.sweep.claims import best_trial, counts, value_of
 from mobilenet_chest.sweep.epochs import stored_epochs
 from mobilenet_chest.training.epochs import Epochs
@@ -68,7 +68,9 @@ class RunningTrial(TrialSummary):
     @property
     def label(self) -> str:
         """What a person reads of the trial; of a confirmation the trial and the seed."""
-        return super().label if self.seed is None else f"{self.number}, seed {self.seed}"
+        if self.seed is None:
+            return super().label
+        return f"{self.number if self.attempt_of is None else self.attempt_of}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def status(study: optuna.Study, total: int, started: float, before: int) -> Swee
 def _summarize_running(trial: FrozenTrial, trials: Sequence[FrozenTrial], usual: Mapping[int, float]) -> RunningTrial:
     reports, epochs = trial.intermediate_values, stored_epochs(trial)
     confirms = trial.user_attrs.get(attributes.CONFIRMS, {})
-    first, attempt = attempt_of(trial, trials)
+    first, attempt = (repeated_trial(trial), 1) if confirms else attempt_of(trial, trials)
     return RunningTrial(
         number=confirms.get("trial", trial.number),
         state="RUNNING",
@@ -160,7 +162,7 @@ def _summarize_running(trial: FrozenTrial, trials: Sequence[FrozenTrial], usual:
         run_id=None,
         params=dict(trial.params),
         attempt=attempt,
-        attempt_of=first if attempt > 1 else None,
+        attempt_of=first if confirms or attempt > 1 else None,
         epochs=epochs,
         seconds_left=None if epochs is None else epochs.seconds_left(usual),
         seed=confirms.get("seed"),

@@ -18,7 +18,7 @@ from mobilenet_chest.config.metrics import is_epoch_metric
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.sweep import attributes, folds
-from mobilenet_chest.sweep.attempts import attempt_of, trial_name
+from mobilenet_chest.sweep.attempts import attempt_of, repeated_trial, trial_name
 from mobilenet_chest.sweep.claims import counted_trials
 from mobilenet_chest.sweep.epochs import EpochReporter
 from mobilenet_chest.sweep.lease import Lease
@@ -26,7 +26,8 @@ from mobilenet_chest.sweep.trial_note import about_trial
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
-from mobilenet_chest.tracking.runs import run_exists
+from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.runs import run_exists, short_id
 from mobilenet_chest.tracking.store import connect, store_required
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
 from mobilenet_chest.tracking.view import run_page
@@ -41,9 +42,6 @@ logger = logging.getLogger(__name__)
 
 LATENCY = "latency_1_ms"
 """Objective: milliseconds that the network takes for one image."""
-
-RUN_DIGITS = 8
-"""Digits of a run's id that a line shows; commands take them for the run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +74,13 @@ def find_earlier_run(study: optuna.Study, trial: Trial, config: Config) -> Run |
     with store_required():
         run = client.get_run(run_id) if run_exists(client, run_id) else None
     if run is None:
-        logger.warning("%s restarts: run %s does not exist any more", trial_name(study, trial), run_id)
+        logger.warning("%s restarts: run %s does not exist any more", trial_name(study, trial), short_id(run_id))
         return None
     digests = {tags.CONFIG_DIGEST: config.digest(), tags.DATA_DIGEST: load_train_val(config.data).digest}
     if any(run.data.tags.get(name) != digest for name, digest in digests.items()):
-        logger.warning("%s restarts: run %s was made from other settings or rows", trial_name(study, trial), run_id)
+        logger.warning(
+            "%s restarts: run %s was made from other settings or rows", trial_name(study, trial), short_id(run_id)
+        )
         return None
     return run
 
@@ -88,12 +88,13 @@ def find_earlier_run(study: optuna.Study, trial: Trial, config: Config) -> Run |
 def open_tracker(claimed: ClaimedTrial, earlier: Run | None) -> MlflowTracker:
     """Return the tracker of the trial's run: a new one, or that of the interrupted trial."""
     trial = claimed.trial
-    kind, name, labels = _labels(claimed.config, trial)
+    kind, name, labels = _labels(claimed.config, claimed.study, trial)
     return MlflowTracker(
         kind,
         name=name,
         tags=labels,
-        about=about_trial(claimed.config, trial),
+        about=about_trial(claimed.config, claimed.study, trial),
+        searched=trial.params,
         parent=claimed.parent_run,
         resume=None if earlier is None else earlier.info.run_id,
         on_start=lambda run_id: _record_run(trial, run_id),
@@ -106,14 +107,16 @@ def _record_run(trial: Trial, run_id: str) -> None:
     trial.set_user_attr(attributes.MLFLOW, run_page(run_id))
 
 
-def _labels(config: Config, trial: Trial) -> tuple[str, str, dict[str, str]]:
+def _labels(config: Config, study: optuna.Study, trial: Trial) -> tuple[str, str, dict[str, str]]:
     """Return kind, name and tags of a trial's run; one of a confirmation names the trial that it repeats."""
+    labels = folds.fold_tags(config) | {tags.TRIAL_NAME: trial_name(study, trial)}
     if (confirms := trial.user_attrs.get(attributes.CONFIRMS)) is None:
-        labels = {tags.STUDY: config.study_name, tags.TRIAL: str(trial.number)}
-        return "trial", f"{config.study_name}-{trial.number}", labels | folds.fold_tags(config)
-    study, number, seed = (str(confirms[name]) for name in ("study", "trial", "seed"))
-    labels = {tags.STUDY: study, tags.TRIAL: number, tags.CONFIRM_SEED: seed, tags.CONFIRM: str(trial.number)}
-    return "confirm", f"{study}-{number}, seed {seed}", labels | folds.fold_tags(config)
+        labels |= {tags.STUDY: config.study_name, tags.TRIAL: str(trial.number)}
+        first = attempt_of(trial, study.get_trials(deepcopy=False)).trial
+        return "trial", f"{config.study_name}-{first}", labels
+    name, number, seed = (str(confirms[key]) for key in ("study", "trial", "seed"))
+    labels |= {tags.STUDY: name, tags.TRIAL: number, tags.CONFIRM_SEED: seed, tags.CONFIRM: str(trial.number)}
+    return "confirm", f"{name}-{repeated_trial(trial)}, seed {seed}", labels
 
 
 def train_trial(
@@ -161,12 +164,13 @@ def _train_on_folds(
     config, trial = claimed.config, claimed.trial
 
     def track(fold: int, resume: str | None, on_start: Callable[[str], None]) -> MlflowTracker:
-        _, name, labels = _labels(trial_config, trial)
+        _, name, labels = _labels(trial_config, claimed.study, trial)
         return MlflowTracker(
             "fold",
             name=f"{name}, fold {fold}",
             tags={tags.STUDY: labels[tags.STUDY], tags.TRIAL: labels[tags.TRIAL], tags.FOLD: str(fold)},
-            about=f"Fold {fold} of {about_trial(config, trial)}",
+            about=f"Fold {fold} of {about_trial(config, claimed.study, trial)}",
+            searched=trial.params,
             parent=tracker.run_id,
             resume=resume,
             on_start=on_start,
@@ -219,7 +223,7 @@ def _train(
     metrics = dict(result.metrics)
     if LATENCY in config.study.also:
         metrics[LATENCY] = latency(result.model, load_train_val(config.data).val.images[:1])
-        tracker.log_metrics({LATENCY: metrics[LATENCY]}, step=0)
+        tracker.log_metrics({LATENCY: metrics[LATENCY]})
     return metrics, result
 
 
@@ -230,7 +234,7 @@ def _log_resume(claimed: ClaimedTrial, config: Config, resume: ResumePoint) -> N
     fold = f" in fold {config.data.fold}" if claimed.config.study.trainings > 1 else ""
     logger.info(
         "resumed trial %d%s at epoch %d of %d (of run %s), %d of %d trials finished", first, fold,
-        resume.progress.epoch, total, str(trial.user_attrs[attributes.RUN_ID])[:RUN_DIGITS], finished,
+        resume.progress.epoch, total, short_id(trial.user_attrs[attributes.RUN_ID]), finished,
         claimed.config.study.trials,
     )  # fmt: skip
 
@@ -253,7 +257,7 @@ def _reuse_run(claimed: ClaimedTrial, tracker: MlflowTracker, earlier: Run) -> t
     tracker.take_over()
     remove_last(tracker)
     tracker.end(Status.FINISHED)
-    return dict(earlier.data.metrics), earlier.data.tags[tags.RESULT]
+    return metrics_of(earlier), earlier.data.tags[tags.RESULT]
 
 
 def _earlier_reports(claimed: ClaimedTrial) -> dict[int, float]:

@@ -24,6 +24,7 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS, LAST_FILES
 from mobilenet_chest.tracking.locations import moved_hint
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
+from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.training import checkpoint
 from mobilenet_chest.training.progress import Progress
 
@@ -63,7 +64,8 @@ def resume_point(client: MlflowClient, run: Run) -> ResumePoint | None:
                 points.append(ResumePoint(Progress.from_state(checkpoint.load(path)["progress"]), name))
             except DataError:
                 logger.warning(
-                    f"run {run.info.run_id}: {CHECKPOINTS}/{name} is damaged; it is ignored and replaced later"
+                    f"run {short_id(run.info.run_id)}: {CHECKPOINTS}/{name} is damaged; it is ignored and "
+                    "replaced later"
                 )
     return max(points, key=lambda point: point.progress.epoch, default=None)
 
@@ -83,13 +85,14 @@ def artifact(client: MlflowClient, run: Run, path: str) -> Iterator[Path]:
             why = f": {why_no_model(run)}"
         elif path.startswith(CHECKPOINTS) and (removed := run.data.tags.get(tags.CHECKPOINTS_REMOVED)):
             why = f": {removed}; raise tracking.keep_checkpoints to keep more"
-        raise TrackingError(f"run {run.info.run_id} has no {path}{why or moved_hint(run)}")
+        raise TrackingError(f"run {short_id(run.info.run_id)} has no {path}{why or moved_hint(run)}")
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as copy:
         try:
             file = Path(download_artifacts(run_id=run.info.run_id, artifact_path=path, dst_path=copy))
         except OSError as error:
             raise WriteFailed(
-                f"run {run.info.run_id}: {path} cannot be copied to {copy} ({error.strerror or error}); make room "
+                f"run {short_id(run.info.run_id)}: {path} cannot be copied to {copy} "
+                f"({error.strerror or error}); make room "
                 "there, or set TMPDIR to another folder"
             ) from error
         yield file
@@ -99,7 +102,7 @@ def why_no_model(run: Run) -> str:
     """Return why a run with the tag ``folds`` has no model, and which command makes one."""
     return (
         f"its trial was trained on {run.data.tags[tags.FOLDS]} folds, each fold with its own model; "
-        f"`mobilenet-chest ensemble {run.info.run_id}` makes one model of them, without training"
+        f"`mobilenet-chest ensemble {short_id(run.info.run_id)}` makes one model of them, without training"
     )
 
 
@@ -126,7 +129,9 @@ def run_config(client: MlflowClient, run: Run) -> Config:
         try:
             return load_stored(path)
         except ConfigError as error:
-            raise TrackingError(f"run {run.info.run_id}: its config.yaml no longer fits the schema: {error}") from error
+            raise TrackingError(
+                f"run {short_id(run.info.run_id)}: its config.yaml no longer fits the schema: {error}"
+            ) from error
 
 
 def trained_model(client: MlflowClient, run: Run, config: Config) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mobilenet_chest.errors import DataError
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox.writes import Write
 from mobilenet_chest.tracking.provenance import code_version, owner_tag, user
+from mobilenet_chest.tracking.run_settings import settings_text
 
 MOST_ORIGIN = 10_000
 """Characters of an import's description that a run records; MLflow takes 65,535 for all of a dataset's source."""
@@ -25,6 +27,7 @@ def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
         tags.WEIGHTS: config.model.weights,
         tags.DATASET: data.name,
         tags.CONFIG_DIGEST: config.digest(),
+        tags.SETTINGS: settings_text(config),
         tags.DATA_DIGEST: data.digest,
         tags.VAL_DIGEST: data.val.digest[:16],
         tags.CLASSES: " / ".join(data.classes),
@@ -36,10 +39,28 @@ def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
     }
 
 
-def run_params(config: Config) -> dict[str, str]:
-    """Return the resolved experiment as text, by dotted path."""
-    fields = config.resolved() if config.search else config.training_fields()
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in flatten(fields).items()}
+def run_params(config: Config, searched: Collection[str] = ()) -> dict[str, str]:
+    """Return what a person looks at first, as text by dotted path; ``config.yaml`` has all fields.
+
+    These are the fields that a search varies, which come first, and those that differ from their defaults.
+
+    Args:
+        config: The experiment.
+        searched: Paths of fields to return with their defaults too.
+    """
+    fields = flatten(config.resolved() if config.search else config.training_fields())
+    defaults = flatten(Config(name=config.name).resolved())
+    shown = {*searched, *(["data.fold"] if config.data.folds is not None else [])}
+    return {
+        path: value if isinstance(value, str) else json.dumps(value)
+        for path, value in sorted(fields.items(), key=lambda field: field[0] not in searched)
+        if path in shown or (_is_given(value) if path.startswith("search.") else value != defaults.get(path))
+    }
+
+
+def _is_given(value: Any) -> bool:
+    """Return whether a field of a distribution is not at its default."""
+    return value is not None and value is not False and value != {}
 
 
 def run_inputs(config: Config, data: TrainVal) -> Write:

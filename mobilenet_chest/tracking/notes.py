@@ -14,6 +14,7 @@ from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.runs import short_id
 
 SHOWN_FIELDS = 8
 """Fields that differ from their defaults which a description names; ``config.yaml`` has all."""
@@ -39,7 +40,7 @@ class Outcome:
     Attributes:
         status: ``finished``, or ``stopped`` when its caller ended it early.
         metrics: Of the finished run.
-        done: Epochs that were trained, or folds of a trial on folds.
+        done: Epochs that were trained, folds of a trial on folds, or members that were combined.
         planned: How many there were to be.
         predictions: Of the validation rows, for the interval; ``None`` where there are none.
         unit: What ``done`` and ``planned`` count.
@@ -80,8 +81,8 @@ class RunNote:
 
     def interrupted(self, run_id: str | None) -> dict[str, str]:
         """Describe a run that an interrupt has ended."""
-        how = "the same command resumes it" if self._is_trial else f"add `--resume {run_id}` to the same command"
-        return self._tags(f"Interrupted. To continue: {how}.")
+        command = "run the same command" if self._kind != "train" else "add `--resume {}` to the same command"
+        return self._tags(f"Interrupted. To continue: {command.format(short_id(run_id))}.")
 
     def failed(self, reason: str) -> dict[str, str]:
         """Describe a run that an error has ended."""
@@ -140,7 +141,9 @@ def outcome_text(outcome: Outcome, metric: str, interval: Interval | None, prune
     metrics, stopped = outcome.metrics, outcome.status == "stopped"
     how = "Finished" if not stopped else "Pruned" if pruned else "Ended by its caller"
     length = (
-        f"after {outcome.done} of {outcome.planned} {outcome.unit}"
+        f"from {outcome.done} member{'s' if outcome.done > 1 else ''}"
+        if outcome.unit == "members"
+        else f"after {outcome.done} of {outcome.planned} {outcome.unit}"
         if stopped
         else f"after {outcome.done} {outcome.unit}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,8 @@ from mobilenet_chest.evaluation.intervals import check_rows
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.tracking.client import InlineExecutor
+from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.run_settings import settings_of
 from mobilenet_chest.tracking.store import reason, tracking_uri
 
 PATH = "predictions/val.parquet"
@@ -74,8 +75,9 @@ def run_predictions(run: Run, predictions: Predictions) -> RunPredictions:
     """Return the predictions of a run's model together with the settings that its metrics were computed with.
 
     Raises:
-        KeyError: The run lacks a parameter.
+        KeyError: The run lacks a setting.
     """
-    settings = {name: json.loads(run.data.params[f"evaluation.{name}"])
-                for name in ("threshold_low", "threshold_high", "threshold_step", "folds")}  # fmt: skip
-    return RunPredictions(predictions, run.data.metrics, EvaluationConfig(**settings), int(run.data.params["seed"]))
+    settings = settings_of(run)
+    evaluation = {name: settings[f"evaluation.{name}"]
+                  for name in ("threshold_low", "threshold_high", "threshold_step", "folds")}  # fmt: skip
+    return RunPredictions(predictions, metrics_of(run), EvaluationConfig(**evaluation), int(settings["seed"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,6 +16,7 @@ from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.errors import TrackingError, nearest
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.client import is_away
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.store import all_experiment_ids, masked, reason, tracking_uri
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -69,16 +71,33 @@ def full_id(client: MlflowClient, run_id: str) -> str:
     """Return the whole id of the run that its first digits name; anything else is returned as it is.
 
     Raises:
-        TrackingError: Several runs begin with these digits.
+        TrackingError: Several runs begin with these digits, or the store is away.
     """
-    run = _with_first_digits(client, run_id)
+    try:
+        run = _with_first_digits(client, run_id)
+    except MlflowException as error:
+        if is_away(error):
+            raise _away(error) from error
+        raise
     return run_id if run is None else str(run.info.run_id)
+
+
+def _away(error: MlflowException) -> TrackingError:
+    return TrackingError(f"tracking store {masked(tracking_uri())} is away ({reason(error)})")
 
 
 def _with_first_digits(client: MlflowClient, digits: str) -> Run | None:
     if not FIRST_DIGITS.fullmatch(digits):
         return None
-    runs = search_runs(client, all_experiment_ids(client), f"attributes.run_id LIKE '{digits}%'")
+    return _only(search_runs(client, all_experiment_ids(client), f"attributes.run_id LIKE '{digits}%'"), digits)
+
+
+def _only(runs: Sequence[Run], digits: str) -> Run | None:
+    """Return the one run whose id begins with these digits, if there is one.
+
+    Raises:
+        TrackingError: There are several.
+    """
     if len(runs) > 1:
         ids = ", ".join(str(run.info.run_id)[: len(digits) + 4] for run in runs[:5])
         raise TrackingError(f"the ids of {len(runs)} runs begin with {digits}: {ids}; give more digits")
@@ -95,7 +114,7 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
         return _with_first_digits(client, run_id) or client.get_run(run_id)
     except MlflowException as error:
         if is_away(error):
-            raise TrackingError(f"tracking store {masked(tracking_uri())} is away ({reason(error)})") from error
+            raise _away(error) from error
         raise TrackingError(
             f"no run {run_id} at {masked(tracking_uri())}; `mobilenet-chest compare` lists the runs there"
         ) from error
@@ -189,7 +208,7 @@ def find_run(client: MlflowClient, reference: str) -> Candidate:
     """
     candidates = find_runs(client, reference)
     if len(candidates) > 1:
-        names = ", ".join(f"{candidate.name} ({candidate.run_id})" for candidate in candidates[:5])
+        names = ", ".join(f"{candidate.name} ({short_id(candidate.run_id)})" for candidate in candidates[:5])
         raise TrackingError(f"'{reference}' means {len(candidates)} runs; name one of them: {names}")
     return candidates[0]
 
@@ -217,8 +236,8 @@ def find_study(client: MlflowClient, name: str) -> Run:
         if name in (run.data.tags.get(tags.STUDY), run.info.run_id):
             return run
     starting = [run for run in studies if FIRST_DIGITS.fullmatch(name) and run.info.run_id.startswith(name)]
-    if len(starting) == 1:
-        return starting[0]
+    if (study := _only(starting, name)) is not None:
+        return study
     names = sorted({run.data.tags.get(tags.STUDY, "") for run in studies})
     raise TrackingError(
         f"no study '{name}' at {masked(tracking_uri())}{nearest(name, names)} "
@@ -270,11 +289,11 @@ def ranked_trials(client: MlflowClient, study: Run) -> list[Run]:
         for run in nested_runs(client, study.info.run_id)
         if run.data.tags.get(tags.KIND) == "trial"
         and run.data.tags.get(tags.TRIAL_STATE) == "COMPLETE"
-        and math.isfinite(run.data.metrics.get(metric, math.nan))
+        and math.isfinite(metrics_of(run).get(metric, math.nan))
     ]
 
     def rank(run: Run) -> tuple[float, int]:
-        score: float = as_score(run.data.metrics[metric], direction)
+        score: float = as_score(metrics_of(run)[metric], direction)
         return -score, int(run.data.tags[tags.TRIAL])
 
     return sorted(complete, key=rank)

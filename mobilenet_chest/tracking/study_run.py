@@ -17,7 +17,7 @@ from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS
 from mobilenet_chest.tracking.outbox.journal import journals
 from mobilenet_chest.tracking.outbox.writes import remove_artifacts
 from mobilenet_chest.tracking.run_owners import living_owners
-from mobilenet_chest.tracking.runs import nested_runs, run_exists, search_runs
+from mobilenet_chest.tracking.runs import nested_runs, run_exists, search_runs, short_id
 from mobilenet_chest.tracking.store import all_experiment_ids, connect, store_required
 from mobilenet_chest.tracking.tracker import TRIAL_KINDS, MlflowTracker
 
@@ -91,7 +91,7 @@ def sync_trial_runs(parent: str, running: Collection[int], states: Mapping[str, 
         with store_required(ANSWER_SECONDS):
             client = connect()
             if not run_exists(client, parent):
-                line = f"its run {parent} is deleted in MLflow; run its sweep again, which makes a new one"
+                line = f"its run {short_id(parent)} is deleted in MLflow; run its sweep again, which makes a new one"
                 return Synced([line], None)
             moved, gone = _adopt(client, parent, states)
             return Synced(moved + _sync(client, parent, running, states, kind), gone)
@@ -106,11 +106,12 @@ def _adopt(client: MlflowClient, parent: str, states: Mapping[str, str]) -> tupl
     for run_id in sorted(set(states) - beneath):
         if run_exists(client, run_id):
             client.set_tag(run_id, tags.PARENT_RUN, parent)
-            lines.append(f"run {run_id}: moved beneath the study's run {parent}")
+            lines.append(f"run {short_id(run_id)}: moved beneath the study's run {short_id(parent)}")
         else:
             gone.add(run_id)
             lines.append(
-                f"run {run_id}: deleted in MLflow, so its trial is not chosen as the best; from the trash it comes "
+                f"run {short_id(run_id)}: deleted in MLflow, so its trial is not chosen as the best; from the "
+                "trash it comes "
                 f"back with: mlflow runs restore --run-id {run_id}"
             )
     return lines, gone
@@ -126,18 +127,18 @@ def _sync(
             if run.data.tags.get(tags.TRIAL_STATE) != state:
                 client.set_tag(run_id, tags.TRIAL_STATE, state)
                 client.set_terminated(run_id, "FAILED" if state == "FAIL" else "FINISHED")
-                lines.append(f"run {run_id}: {state}, as its trial in the study")
+                lines.append(f"run {short_id(run_id)}: {state}, as its trial in the study")
         elif run.info.status in ("RUNNING", "SCHEDULED") and int(run.data.tags.get(kind, -1)) not in running:
             client.set_terminated(run_id, "KILLED")
             client.set_tag(run_id, tags.TRIAL_STATE, "INTERRUPTED")
-            lines.append(f"run {run_id}: nobody works on its trial any more, KILLED")
+            lines.append(f"run {short_id(run_id)}: nobody works on its trial any more, KILLED")
         if tags.FOLDS in run.data.tags and int(run.data.tags[kind]) not in running:
             idle[run_id] = run.info.experiment_id
     folds = f"tags.{tags.KIND} = 'fold' AND attributes.status = 'RUNNING'"
     for run in search_runs(client, [*set(idle.values())], folds):
         if run.data.tags.get(tags.PARENT_RUN) in idle:
             client.set_terminated(run.info.run_id, "KILLED")
-            lines.append(f"run {run.info.run_id}: nobody works on its fold any more, KILLED")
+            lines.append(f"run {short_id(run.info.run_id)}: nobody works on its fold any more, KILLED")
     return lines
 
 

@@ -9,6 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from mobilenet_chest.errors import MobilenetChestError
+from mobilenet_chest.tracking.runs import short_id
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class SystemMonitor(SystemMetricsMonitor):
             try:
                 self._log(metrics, self._logging_step)
             except (MlflowException, MobilenetChestError, OSError) as error:
-                logger.warning(f"run {self._run_id}: no further system metrics ({error})")
+                logger.warning(f"run {short_id(self._run_id)}: no further system metrics ({error})")
                 return
             self._logging_step += 1
             for monitor in self.monitors:

@@ -26,6 +26,9 @@ FOLD = "fold"
 FOLDS = "folds"
 """Of a trial's run that stands for as many trainings, one on each fold, and has no model itself."""
 
+TRIAL_NAME = "trial_name"
+"""What people call the run's trial: ``trial 0, second attempt``, or ``trial 0, seed 7`` in a confirmation."""
+
 TRIAL_STATE = "trial_state"
 """State of the trial in Optuna when it ended, or INTERRUPTED."""
 
@@ -67,6 +70,9 @@ CLASSES = "classes"
 
 CONFIG_DIGEST = "config_digest"
 """Digest of all fields of the experiment that a training depends on."""
+
+SETTINGS = "settings"
+"""Fields of the experiment that are read from the run again, as JSON of dotted path -> value."""
 
 DATA_DIGEST = "data_digest"
 """Digest of the training and validation rows."""
@@ -154,3 +160,6 @@ GATE_PREFIX = "gate_"
 
 PREVIOUS_PREFIX = "previous_"
 """Of a model version, before an alias: the version that the alias pointed to before; empty where there was none."""
+
+EXPORT_PREFIX = "export_"
+"""Of a run or model version, before a format and the name of a figure: digest and proof of an exported file."""

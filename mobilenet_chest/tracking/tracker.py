@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +12,9 @@ from typing import Protocol
 from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
 
+from mobilenet_chest import plugins
 from mobilenet_chest.config import Config, to_yaml
+from mobilenet_chest.config.metric_groups import epoch_name, result_name
 from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import OwnershipLost, TrackingError
 from mobilenet_chest.liveness import Heartbeat
@@ -23,6 +25,7 @@ from mobilenet_chest.tracking.outbox.sender import Sender
 from mobilenet_chest.tracking.outbox.writes import Write, send
 from mobilenet_chest.tracking.provenance import owner_tag
 from mobilenet_chest.tracking.run_owners import run_heartbeat
+from mobilenet_chest.tracking.runs import full_id, short_id
 from mobilenet_chest.tracking.store import connect, experiment_id, store_required, without_password
 from mobilenet_chest.tracking.system_metrics import SystemMonitor
 from mobilenet_chest.tracking.tags import FAILURE, KIND, PARENT_RUN
@@ -32,6 +35,9 @@ Status = RunStatus
 
 TRIAL_KINDS = ("trial", "confirm", "fold")
 """Values of the tag ``kind`` of runs that a study's workers write; their study knows whether a worker lives."""
+
+PLUGINS = "plugins"
+"""Folder of a run's copies of its plugins, each in a folder named by its digest: to be read by people, never run."""
 
 PARAMS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
@@ -48,11 +54,11 @@ class Tracker(Protocol):
     def run(self, config: Config, data: TrainVal) -> AbstractContextManager[None]:
         """Begin the run on entry; on leaving it ends FINISHED, KILLED (KeyboardInterrupt) or FAILED (other errors)."""
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Write one batch of metrics."""
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Write results, which are no curves over the epochs; at step 0 those written last count."""
 
-    def log_history(self, records: Sequence[Mapping[str, float]]) -> None:
-        """Write the metrics of epochs 1, 2, … at once."""
+    def log_history(self, records: Sequence[Mapping[str, float]], first: int = 1) -> None:
+        """Write the metrics of epochs ``first``, ``first`` + 1, … at once."""
 
     def log_tags(self, values: Mapping[str, str]) -> None:
         """Set tags."""
@@ -75,9 +81,9 @@ class NullTracker:
     def run(self, config: Config, data: TrainVal) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None: ...
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None: ...
 
-    def log_history(self, records: Sequence[Mapping[str, float]]) -> None: ...
+    def log_history(self, records: Sequence[Mapping[str, float]], first: int = 1) -> None: ...
 
     def log_tags(self, values: Mapping[str, str]) -> None: ...
 
@@ -101,8 +107,11 @@ class MlflowTracker:
         tags: Further tags.
         about: First paragraph of the run's description: what it tries, in Markdown. A run of kind ``train`` says by
             itself how it differs from the defaults; others have no description without it.
+        searched: Paths of the fields that a search varies, whose values are parameters of the run even where they are
+            the defaults.
         parent: Id of the run that this one is nested under.
-        resume: Id of a run to continue instead of making one. Steps that it has are not written again.
+        resume: Id of a run to continue instead of making one, or its first digits. Steps that it has are not written
+            again.
         on_start: Called with the run's id before anything is trained.
         guard: Entered around every write. It raises ``OwnershipLost`` when another process owns the run by now, and no
             other process can take the run while it is held.
@@ -118,17 +127,18 @@ class MlflowTracker:
         name: str | None = None,
         tags: Mapping[str, str] | None = None,
         about: str | None = None,
+        searched: Collection[str] = (),
         parent: str | None = None,
         resume: str | None = None,
         on_start: Callable[[str], None] = lambda run_id: None,
         guard: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self.run_id = resume
         self.experiment_id: str | None = None
         """Of the run, once it is written to."""
         self._guard = guard
         self._client = connect()
-        self._name = name
+        self._name, self._searched = name, searched
+        self.run_id = None if resume is None else full_id(self._client, resume)
         self._note = RunNote(kind, about, kind in TRIAL_KINDS)
         self._on_start = on_start
         self._logged: set[tuple[str, int]] = set()
@@ -194,7 +204,8 @@ class MlflowTracker:
         except (OSError, MlflowException) as error:
             self.end(Status.FAILED)
             raise TrackingError(
-                f"run {self.run_id}: its config.yaml cannot be stored at {run.info.artifact_uri} ({error}); make that "
+                f"run {short_id(self.run_id)}: its config.yaml cannot be stored at {run.info.artifact_uri} "
+                f"({error}); make that "
                 "place writable, or set MLFLOW_TRACKING_URI to another store"
             ) from error
         except BaseException:
@@ -236,7 +247,7 @@ class MlflowTracker:
             self._heartbeat = None
 
     def _describe(self, config: Config, data: TrainVal) -> None:
-        params = list(run_params(config).items())
+        params = list(run_params(config, self._searched).items())
         for first in range(0, len(params), PARAMS_PER_BATCH):
             self._write({"params": dict(params[first : first + PARAMS_PER_BATCH])})
         self._write(run_inputs(config, data))
@@ -244,6 +255,10 @@ class MlflowTracker:
             file = Path(folder) / "config.yaml"
             file.write_text(to_yaml(config), encoding="utf-8")
             self.log_file(file)
+            for plugin in filter(None, map(plugins.loaded, config.plugins)):
+                copy = Path(folder) / plugin.path.name
+                copy.write_bytes(plugin.contents)
+                self.log_file(copy, f"{PLUGINS}/{plugin.sha256[:12]}")
 
     def end(self, status: int) -> None:
         """Set the run's final status."""
@@ -252,15 +267,18 @@ class MlflowTracker:
             self._sender.flush_next()  # no later write would send the pending ones
         self._write({"status": Status.to_string(status), "time": _now()})
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        self._log([(name, value, step) for name, value in metrics.items()])
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        self._log([(result_name(name), value, step) for name, value in metrics.items()])
 
-    def log_history(self, records: Sequence[Mapping[str, float]]) -> None:
-        self._log([(name, value, step) for step, record in enumerate(records, 1) for name, value in record.items()])
+    def log_history(self, records: Sequence[Mapping[str, float]], first: int = 1) -> None:
+        epochs = enumerate(records, first)
+        self._log([(epoch_name(name), value, step) for step, record in epochs for name, value in record.items()])
 
     def _log(self, points: Sequence[tuple[str, float, int]]) -> None:
         now = _now()
-        batch = [[name, float(value), now, step] for name, value, step in points if (name, step) not in self._logged]
+        # step 0 is of results, which a run that resumes may have anew
+        new = [point for point in points if point[2] == 0 or (point[0], point[2]) not in self._logged]
+        batch = [[name, float(value), now, step] for name, value, step in new]
         for first in range(0, len(batch), METRICS_PER_BATCH):
             self._write({"metrics": batch[first : first + METRICS_PER_BATCH]})
 

@@ -16,6 +16,8 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from mobilenet_chest.config.metric_groups import COST, RESULTS, epoch_name, precedence, result_name
+from mobilenet_chest.config.metrics import is_epoch_metric
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.runs import FIRST_DIGITS, RUN_ID, STUDIES, find_study, get_run, search_runs, short_id
 from mobilenet_chest.tracking.server import is_server
@@ -27,8 +29,20 @@ VIEW_TAG = "mlflow.sharedViewState."
 SHOWN_FIELDS = 8
 """Searched fields that have a column; more would not be on one screen."""
 
-SEARCHED = re.compile(r"search\.(.+)\.choices")
-"""The parameter of a study's run that each searched field has."""
+STUDY_SECTION = "Study"
+"""Section of the charts that count most."""
+
+SECTIONS = (STUDY_SECTION, RESULTS, "val", "train", COST)
+"""Sections of charts in their order; but for the first one they are the groups of metrics."""
+
+OPEN_SECTIONS = (STUDY_SECTION, RESULTS)
+"""Sections that are not folded."""
+
+SHOWN_RESULTS = ("val_auc", "val_auc_tta", "val_accuracy_crossfit", "val_sensitivity", "val_specificity", "threshold")
+"""Results whose charts come first, after that of the study's metric."""
+
+SEARCHED = re.compile(r"search\.(.+)\.(?:choices|low)")
+"""Parameters of a study's run, of which each searched field has one."""
 
 TRAINING = {"workflowType": "machine_learning"}
 """Opens MLflow's pages for training; its pages for language models come first otherwise."""
@@ -36,7 +50,7 @@ TRAINING = {"workflowType": "machine_learning"}
 
 def view_id(study: str) -> str:
     """Return the name of a study's view, by which an address opens it."""
-    return hashlib.sha256(f"mobilenet-chest view 1 {study}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"mobilenet-chest view 2 {study}".encode()).hexdigest()[:16]
 
 
 def save_view(client: MlflowClient, study: Run) -> str:
@@ -59,18 +73,13 @@ def save_view(client: MlflowClient, study: Run) -> str:
 def view_state(study: Run, searched: list[str]) -> dict[str, Any]:
     """Return the state of MLflow's page of runs: the study's trials, the best first, and the columns that count."""
     name, metric = study.data.tags[tags.STUDY], study.data.tags[tags.METRIC]
+    key = f"metrics.`{_result(study, metric)}`"
     fields = [f"params.`{path}`" for path in searched[:SHOWN_FIELDS]]
-    columns = [
-        f"metrics.`{metric}`",
-        f"tags.`{tags.INTERVAL}`",
-        *fields,
-        f"tags.`{tags.TRIAL_STATE}`",
-        "attributes.`Duration`",
-    ]
+    columns = [key, f"tags.`{tags.INTERVAL}`", *fields, f"tags.`{tags.TRIAL_STATE}`", "attributes.`Duration`"]
     widths = {
         "attributes.`Run Name`": 150,
         "runDateAndNestInfo": 130,
-        f"metrics.`{metric}`": 100,
+        key: 100,
         f"tags.`{tags.INTERVAL}`": 120,
         **dict.fromkeys(fields, 110),
         f"tags.`{tags.TRIAL_STATE}`": 100,
@@ -78,50 +87,63 @@ def view_state(study: Run, searched: list[str]) -> dict[str, Any]:
     }
     return {
         "searchFilter": f"tags.{tags.STUDY} = {_quoted(name)} AND tags.{tags.KIND} = 'trial'",
-        "orderByKey": f"metrics.`{metric}`",
+        "orderByKey": key,
         "orderByAsc": study.data.tags[tags.DIRECTION] == "minimize",
         "selectedColumns": columns,
         # without an order MLflow puts the duration before the metric
         "columnOrder": list(widths),
         "columnWidths": widths,
-        **_charts(name, metric, searched),
+        **_charts(study, metric, searched),
     }
 
 
-def _charts(study: str, metric: str, searched: list[str]) -> dict[str, Any]:
-    """Return the charts of the view: the metric by epoch, the loss, and the trials over the searched fields.
+def _is_early(study: Run) -> bool:
+    """Return whether all that the study has logged was logged by an early version, without groups of metrics."""
+    names = study.data.metrics.keys()
+    return bool(names) and not any(map(precedence, names))
 
-    MLflow adds charts of all other metrics below them.
+
+def _result(study: Run, name: str) -> str:
+    return name if _is_early(study) else result_name(name)
+
+
+def _charts(study: Run, metric: str, searched: list[str]) -> dict[str, Any]:
+    """Return the charts of the view: the metric and the losses by epoch, the trials over the searched fields, results.
+
+    MLflow adds charts of all other metrics to the section that has the name of their group.
     """
+    early, view = _is_early(study), view_id(study.data.tags[tags.STUDY])
+    sections = [
+        {"uuid": f"{view}-{name}", "name": name, "display": name in OPEN_SECTIONS, "isReordered": True,
+         "deleted": False, "isGenerated": name != STUDY_SECTION}
+        for name in ((STUDY_SECTION, "Model metrics") if early else SECTIONS)
+    ]  # fmt: skip
+    charts: list[dict[str, Any]] = []
 
-    def chart(kind: str, number: int, **fields: Any) -> dict[str, Any]:
+    def add(kind: str, section: str, **fields: Any) -> None:
         common = {"type": kind, "runsCountToCompare": 20, "deleted": False, "isGenerated": False}
-        place = {"uuid": f"{view_id(study)}-{number}", "metricSectionId": section["uuid"]}
-        return common | place | fields
+        charts.append(common | {"uuid": f"{view}-{len(charts)}", "metricSectionId": f"{view}-{section}"} | fields)
 
-    def curve(number: int, name: str) -> dict[str, Any]:
+    curve = metric if is_epoch_metric(metric) else "val_auc"
+    for name in dict.fromkeys([curve, "val_loss", "train_loss"]):
+        stored = name if early else epoch_name(name)
         axes = {"xAxisKey": "step", "selectedXAxisMetricKey": "", "xAxisScaleType": "linear", "scaleType": "linear",
                 "yAxisKey": "metric", "yAxisExpressions": [], "lineSmoothness": 0, "ignoreOutliers": False,
                 "useGlobalXaxisKey": True, "useGlobalLineSmoothing": True, "range": {}}  # fmt: skip
-        return chart("LINE", number, metricKey=name, selectedMetricKeys=[name], **axes)
-
-    section = {"uuid": f"{view_id(study)}-section", "name": "Study", "display": True, "isReordered": True,
-               "deleted": False, "isGenerated": False}  # fmt: skip
-    curves = list(dict.fromkeys([metric, "val_loss", "train_loss"]))
-    charts = [curve(number, name) for number, name in enumerate(curves)]
+        add("LINE", STUDY_SECTION, metricKey=stored, selectedMetricKeys=[stored], **axes)
     if searched:
-        charts.append(chart("PARALLEL", len(charts), selectedParams=searched, selectedMetrics=[metric],
-                            showAllRuns=False))  # fmt: skip
-    rest = {"uuid": f"{view_id(study)}-rest", "name": "Model metrics", "display": False, "isReordered": False,
-            "deleted": False, "isGenerated": True}  # fmt: skip
-    return {"compareRunCharts": charts, "compareRunSections": [section, rest], "isAccordionReordered": True,
+        add("PARALLEL", STUDY_SECTION, selectedParams=searched, selectedMetrics=[_result(study, metric)],
+            showAllRuns=False)  # fmt: skip
+    for name in () if early else dict.fromkeys([metric, *SHOWN_RESULTS]):
+        add("BAR", RESULTS, metricKey=result_name(name), displayName=name)
+    return {"compareRunCharts": charts, "compareRunSections": sections, "isAccordionReordered": True,
             "runsHiddenMode": "FIRST_20_RUNS"}  # fmt: skip
 
 
 def searched_fields(study: Run) -> list[str]:
     """Return the fields that a study searches, by dotted path, as its run's parameters name them."""
     fields = (SEARCHED.fullmatch(name) for name in study.data.params)
-    return sorted(field[1] for field in fields if field)
+    return sorted({field[1] for field in fields if field})
 
 
 def page_address(client: MlflowClient, server: str, reference: str | None) -> str:

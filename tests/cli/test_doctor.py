@@ -8,8 +8,9 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
+from helpers.plugin_files import PLUGIN
 
-from mobilenet_chest import __version__
+from mobilenet_chest import __version__, plugins
 from mobilenet_chest.cli import doctor
 from mobilenet_chest.cli.doctor import NEEDED, OPTIONAL, Check, run_checks
 
@@ -132,3 +133,18 @@ def test_the_cache(home: Path, tracking: Path, cache_folder: Path, monkeypatch: 
     check = checks()["cache"]
     assert (check.ok, check.needed) == (False, True)
     assert "cannot be written: set MOBILENET_CHEST_CACHE" in check.detail
+
+
+def test_plugins_that_the_user_has_named(
+    tracking: Path, home: Path, plugin_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checks()["plugins"].detail == f"none in {plugins.VARIABLE}"
+    broken, same = plugin_file.with_name("broken.py"), plugin_file.with_name("same.py")
+    broken.write_text("def broken(:\n")
+    same.write_text(PLUGIN + "\n# its names are taken\n")
+    monkeypatch.setenv(plugins.VARIABLE, f"{plugin_file}:{broken}:{same}:{home / 'none.py'}")
+    good, *bad = [check for what, check in checks().items() if what.startswith("plugin ")]
+    assert (good.state, good.detail) == ("ok", plugins.load_file(plugin_file).summary())
+    assert [(check.state, check.needed) for check in bad] == [("BAD", False)] * 3
+    for check, part in zip(bad, ("line 1: invalid syntax", "registered by", "no file"), strict=True):
+        assert part in check.detail

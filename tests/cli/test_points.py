@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,15 @@ def test_three_tables(capsys: pytest.CaptureFixture[str]) -> None:
     headings = [[cell.strip() for cell in line.strip("┃").split("┃")] for line in lines if line.startswith("┃")]
     assert headings[0] == ["probabilities", "as trained", "calibrated, cross-fitted"]
     assert headings[2] == ["prevalence", "0.3500"]
+
+
+def test_a_share_of_no_images_is_undefined(capsys: pytest.CaptureFixture[str]) -> None:
+    """One image of each class: the NPV has no value where none is called negative."""
+    nothing = Interval(math.nan, math.nan, math.nan)
+    print_points(replace(POINTS, figures=[replace(POINTS.figures[0], npv=nothing)]))
+    text = capsys.readouterr().out
+    assert "nan" not in text
+    assert ["NPV", "undefined"] in [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines()]
 
 
 def test_a_run_that_is_not_there(tracking: Path) -> None:

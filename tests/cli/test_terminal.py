@@ -76,7 +76,7 @@ def test_a_training_is_a_line_that_changes(tracking: Path, written: Write) -> No
         last = terminal.text.splitlines()[-1]
     assert last.startswith("interrupted; kept: at least ")
     run_id = last.split()[-1]
-    assert last.endswith(f"train.py {path} --resume {run_id}")
+    assert (len(run_id), last.endswith(f"train.py {path} --resume {run_id}")) == (8, True)
     with on_terminal(ROOT / "train.py", path, "--resume", run_id, cwd=tracking, columns=80) as terminal:
         assert terminal.wait(WAIT_SECONDS) == 0
         assert f"run {run_id} resumes after epoch " in terminal.text

@@ -14,6 +14,7 @@ from mobilenet_chest.combine.ensemble import seed_ensemble
 from mobilenet_chest.combine.members import train_members
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.errors import ConfigError
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 Make = Callable[..., Config]
 
@@ -66,12 +67,12 @@ def test_an_ablation(tiny: Make) -> None:
     runs = [[MlflowClient().get_run(run_id) for run_id in row.run_ids] for row in rows]
     for row, group in zip(rows, runs, strict=True):
         assert [run.data.params["seed"] for run in group] == ["7", "8"]
-        metrics = [run.data.metrics["val_auc"] for run in group]
+        metrics = [metrics_of(run)["val_auc"] for run in group]
         assert row.metrics["val_auc"] == pytest.approx(sum(metrics) / 2)
     assert rows[0].differences == {}
     assert rows[0].times_slower == 1
     for row, group in zip(rows[1:], runs[1:], strict=True):
-        pairs = [(run.data.metrics, base.data.metrics) for run, base in zip(group, runs[0], strict=True)]
+        pairs = [(metrics_of(run), metrics_of(base)) for run, base in zip(group, runs[0], strict=True)]
         each = [metrics["val_auc"] - base["val_auc"] for metrics, base in pairs]
         assert row.differences["val_auc"].each == pytest.approx(each)
     assert [run.data.params["augment.mixup"] for run in runs[1]] == ["0.2", "0.2"]

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 import torch
 from helpers.registry import compared_images
+from helpers.stores import Store
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest.combine.ensemble import Combined, fold_ensemble, log_ensemble, run_ensemble, seed_ensemble
 from mobilenet_chest.combine.members import train_members
 from mobilenet_chest.config import Config, with_values
+from mobilenet_chest.config.formats import duration
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.models.classifier import Ensemble
@@ -23,6 +25,7 @@ from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate
 from mobilenet_chest.training.predict import predict
 
@@ -47,6 +50,12 @@ def test_an_ensemble_of_seeds(tiny: Make) -> None:
     run = MlflowClient().get_run(result.run_id)
     assert (run.data.tags["kind"], run.data.tags["members_are"], run.info.status) == ("ensemble", "seeds", "FINISHED")
     assert run.data.tags["members"] == ",".join(result.members)
+    note, (low, high) = run.data.tags["mlflow.note.content"], (result.members[0][:8], result.members[1][:8])
+    assert note.startswith("**Ensemble of 2 seeds**: the mean of the probabilities of trainings with different seeds.")
+    assert f"runs `{low}`, `{high}`." in note
+    assert f"Finished from 2 members ({duration(metrics_of(run)['train_seconds'])}): **validation accuracy" in note
+    assert "95% interval" in note
+    assert "interval" in run.data.tags
     assert {MlflowClient().get_run(member).data.params["seed"] for member in result.members} == {"7", "8"}
 
     mean, parts = table(result.run_id), [table(member) for member in result.members]
@@ -55,10 +64,10 @@ def test_an_ensemble_of_seeds(tiny: Make) -> None:
     assert not np.allclose(parts[0]["probability"], parts[1]["probability"])
     assert mean["row"].tolist() == parts[0]["row"].tolist()
 
-    single = MlflowClient().get_run(result.members[0]).data.metrics
-    assert run.data.metrics["parameters"] == 2 * single["parameters"]
-    assert run.data.metrics["train_seconds"] > single["train_seconds"]
-    assert run.data.metrics["val_auc"] == result.metrics["val_auc"]
+    single = metrics_of(MlflowClient().get_run(result.members[0]))
+    assert metrics_of(run)["parameters"] == 2 * single["parameters"]
+    assert metrics_of(run)["train_seconds"] > single["train_seconds"]
+    assert metrics_of(run)["val_auc"] == result.metrics["val_auc"]
 
     again = seed_ensemble(config, 3)
     assert again.members[:2] == result.members
@@ -126,3 +135,13 @@ def test_an_ensemble_is_promoted(make: Callable[[Config, int], Combined], tiny: 
     promotion = promote(run_id)
     assert (promotion.promoted, promotion.run_id, compared_images(promotion)) == (True, run_id, 34)
     assert promotion.test["test_auc"] > 0
+
+
+def test_a_trial_whose_fold_was_deleted(store: Store) -> None:
+    """The runs of a store, marked as a trial and the one fold that is left of three."""
+    parent, fold = store.trials
+    store.client.set_tag(parent, "folds", "3")
+    for key, value in {"mlflow.parentRunId": parent, "kind": "fold", "fold": "1"}.items():
+        store.client.set_tag(fold, key, value)
+    with pytest.raises(TrackingError, match="3 folds.*folds 1, 3 were deleted.*mlflow runs restore"):
+        run_ensemble([Candidate(store.run(parent))])

@@ -20,6 +20,7 @@ from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import stored_predictions, trained_model
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate
 
 Make = Callable[..., Config]
@@ -63,8 +64,13 @@ def test_a_soup_of_one_is_the_model(tiny: Make) -> None:
     assert stored["row"].tolist() == original["row"].to_numpy()[reporting].tolist()
     states = [trained_model(client, entry, member.config).state_dict() for entry in (run, member.run)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    note = run.data.tags[tags.NOTE]
+    assert note.startswith("**Soup of 1 of 1 runs**: the ")
+    assert f"runs `{member.run_id[:8]}`." in note
+    assert "Finished from 1 member (" in note
+    assert "95% interval" in note
     assert run.data.tags[tags.SCORED_ON] == "the half of val that did not choose"
-    with pytest.raises(TrackingError, match=f"{result.run_id} .*{run.data.tags[tags.SCORED_ON]}"):
+    with pytest.raises(TrackingError, match=f"{str(result.run_id)[:8]} .*{run.data.tags[tags.SCORED_ON]}"):
         evaluate(result.run_id, "val")
     # metrics of half of the rows are not compared with metrics of all
     soup_row, member_row = compare([result.run_id, member.run_id])
@@ -82,7 +88,7 @@ def test_a_soup_of_fine_tunings_from_one_start(tiny: Make) -> None:
     assert run.data.tags["soup"] in ("greedy", "uniform")
     assert len(result.members) == result.metrics["soup_size"]
     assert set(result.members) <= {part.run_id for part in parts}
-    assert run.data.metrics["best_member_val_auc"] > 0
+    assert metrics_of(run)["best_member_val_auc"] > 0
     by_id = {part.run_id: part for part in parts}
     states = [trained_model(client, by_id[i].run, config).state_dict() for i in result.members]
     expected, actual = average(states), trained_model(client, run, config).state_dict()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.commands import run
 
 from mobilenet_chest.config import DataConfig
+from mobilenet_chest.data.conversion import image_layout
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.data.npz import NpzFile
+from mobilenet_chest.data.npz_archive import NpzArchive
 from mobilenet_chest.errors import DataError
 
 Arrays = dict[str, np.ndarray]
@@ -27,7 +30,7 @@ def films() -> Arrays:
     generator = np.random.default_rng(3)
     arrays: Arrays = {}
     for split, count in COUNTS.items():
-        arrays[f"{split}_images"] = generator.integers(0, 256, (count, 16, 20), np.uint8)
+        arrays[f"{split}_images"] = generator.integers(0, 256, (count, 20, 20), np.uint8)
         arrays[f"{split}_images"][0, 0, :2] = 0, 255
         arrays[f"{split}_labels"] = (np.arange(count) % 2).astype(np.uint8)[:, None]
     return arrays
@@ -36,6 +39,14 @@ def films() -> Arrays:
 def read(path: Path) -> tuple[np.ndarray, ...]:
     data = load_train_val(DataConfig(path=path, classes=("healthy", "sick"), image_size=16))
     return tuple(np.asarray(array) for split in (data.train, data.val) for array in (split.images, split.labels))
+
+
+def type_(line: str) -> None:
+    """Run the line that an error shows, in this process."""
+    program, *words = shlex.split(line)
+    assert program == "mobilenet-chest"
+    result = run(*words)
+    assert result.exit_code == 0, result.output
 
 
 def changed(arrays: Arrays, part: str, change: Change) -> Arrays:
@@ -78,7 +89,7 @@ def test_the_line_to_type(films: Arrays, tmp_path: Path, part: str, change: Chan
     np.savez(tmp_path / "right.npz", **films)
     path = tmp_path / "the films.npz"
     np.savez(path, **changed(films, part, change))
-    subprocess.run(line_of(path), shell=True, check=True, timeout=60)
+    type_(line_of(path))
     converted = tmp_path / "the films-converted.npz"
     for ours, right in zip(read(converted), read(tmp_path / "right.npz"), strict=True):
         np.testing.assert_array_equal(ours, right)
@@ -89,18 +100,29 @@ def test_colour_with_the_channels_first(films: Arrays, tmp_path: Path) -> None:
     colour = changed(films, "_images", lambda v: np.stack([v, v // 2, v // 3], 1))
     path = tmp_path / "colour.npz"
     np.savez(path, **colour)
-    subprocess.run(line_of(path), shell=True, check=True, timeout=60)
+    type_(line_of(path))
     rows = NpzFile(tmp_path / "colour-converted.npz").rows("val", np.arange(COUNTS["val"]))
     np.testing.assert_array_equal(rows, colour["val_images"].transpose(0, 2, 3, 1))
 
 
 def test_the_range_is_that_of_train_and_val_together(films: Arrays, tmp_path: Path) -> None:
     """The test split is not looked at; what exceeds the range there is cut."""
-    deep = changed(films, "_images", lambda v: v.astype(np.uint16) * 4)
-    deep["val_images"][0, 0, 0], deep["test_images"][0, 0, 0] = 1023, 65535
-    path = tmp_path / "deep.npz"
-    np.savez(path, **deep)
-    assert "/ 1023 * 255" in line_of(path)
+    wide = changed(films, "_images", lambda v: v.astype(np.float32) - 10)
+    wide["val_images"][0, 0, 0], wide["test_images"][0, 0, 0] = 500, 65535
+    np.savez(tmp_path / "wide.npz", **wide)
+    layout = image_layout(NpzArchive(tmp_path / "wide.npz"), ("train_images", "val_images"))
+    assert layout is not None
+    assert (layout.low, layout.high, layout.of_set) == (-10, 500, True)
+    assert layout.pixels(wide["test_images"])[0, 0, 0] == 65535
+    assert line_of(tmp_path / "wide.npz")
+
+
+def test_films_that_are_not_square_are_stretched_as_a_training_does(films: Arrays, tmp_path: Path) -> None:
+    np.savez(tmp_path / "films.npz", **changed(films, "_images", lambda v: v[:, :12, :, None]))
+    line = line_of(tmp_path / "films.npz")
+    assert line.endswith("--size 20 --fit stretch")
+    type_(line)
+    assert NpzFile(tmp_path / "films-converted.npz").image_shape("train") == (20, 20)
 
 
 @pytest.mark.parametrize("change", [
@@ -121,4 +143,4 @@ def test_labels_that_mean_something_else(films: Arrays, tmp_path: Path, labels: 
     np.savez(path, **changed(films, "_labels", lambda v: np.resize(labels, len(v))))
     with pytest.raises(DataError) as caught:
         read(path)
-    assert "python -c" not in str(caught.value)
+    assert "type: " not in str(caught.value)

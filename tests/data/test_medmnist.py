@@ -12,8 +12,8 @@ import pytest
 
 import mobilenet_chest
 from mobilenet_chest.data import medmnist as catalogue
-from mobilenet_chest.data.download import file_digest
 from mobilenet_chest.data.medmnist import DatasetInfo, dataset_info, fetch_dataset
+from mobilenet_chest.download import file_digest
 from mobilenet_chest.errors import DataError
 
 CHEST_LABELS = (

@@ -20,6 +20,7 @@ from mlflow import MlflowClient
 
 from mobilenet_chest.config import load
 from mobilenet_chest.data import phantom
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.two_stage import train
 
@@ -104,8 +105,8 @@ def manual_store(tmp_path_factory: pytest.TempPathFactory, easy_file: Path, _emp
         (run for run in runs if run.data.tags.get("kind") == "trial"), key=lambda run: run.data.tags["trial"]
     )
     assert len(trials) == 3
-    best = max(range(3), key=lambda number: trials[number].data.metrics["val_auc"])
-    assert trials[best].data.metrics["val_auc"] > 0.9
+    best = max(range(3), key=lambda number: metrics_of(trials[number])["val_auc"])
+    assert metrics_of(trials[best])["val_auc"] > 0.9
     ids = tuple(run.info.run_id for run in trials)
     return Store(folder, study, ids, best, str(frozen.run_id), str(interrupted.run_id))
 

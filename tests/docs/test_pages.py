@@ -8,7 +8,7 @@ import pytest
 from helpers import manual
 
 WITH_LINKS = [*manual.pages(), manual.ROOT / "CHANGELOG.md"]
-LANGUAGES = {"", "bash", "console", "csv", "python", "text", "yaml"}
+LANGUAGES = {"", "bash", "console", "csv", "python", "javascript", "text", "yaml"}
 
 
 @pytest.mark.parametrize("page", WITH_LINKS, ids=manual.name)

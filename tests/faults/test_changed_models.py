@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,29 +11,21 @@ from typing import Any
 import mlflow.pyfunc
 import numpy as np
 import pytest
-import torch
+from helpers.brightness import build_brightness
 from helpers.commands import run
 from helpers.hostile import Bomb, is_live
 from mlflow import MlflowClient
-from torch import Tensor, nn
 
 from mobilenet_chest.errors import UserError
-from mobilenet_chest.registry import digests, package
+from mobilenet_chest.registry import digests
 from mobilenet_chest.registry.predict import predict_files
-
-
-class Brightness(nn.Module):
-    """Logit 0 at the middle gray of 128."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return (images[:, -1].float().mean((1, 2)) - 128) / 32
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A packed model."""
     folder = tmp_path_factory.mktemp("built") / "model"
-    package.build(Brightness(), 16, 1, ("dark", "bright"), 0.5, folder)
+    build_brightness(folder)
     return folder
 
 
@@ -67,22 +59,20 @@ def change_description(folder: Path, canary: Path) -> str:
     return "MLmodel was changed; evil.py was added"
 
 
-def change_program(folder: Path, canary: Path) -> str:
-    """``torch.export.load`` falls back to unpickling a program's example inputs."""
-    (path,) = folder.rglob("*.pt2")
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    (inputs,) = [name for name in members if "sample_inputs" in name]
-    torch.save((Bomb(canary),), folder / "bomb")
-    members[inputs] = (folder / "bomb").read_bytes()
-    (folder / "bomb").unlink()
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return "artifacts/program.pt2 was changed"
+def change_network(folder: Path, canary: Path) -> str:
+    """Another file in place of the network, which the code then unpickles."""
+    (folder / "artifacts" / "network.onnx").write_bytes(pickle.dumps(Bomb(canary)))
+    path = folder / "served.py"
+    text = path.read_text().replace(
+        'network = context.artifacts["network"]',
+        """network = context.artifacts["network"]
+        pd.read_pickle(network)""",
+    )
+    path.write_text(text)
+    return "artifacts/network.onnx was changed; served.py was changed"
 
 
-@pytest.mark.parametrize("change", [change_code, change_description, change_program])
+@pytest.mark.parametrize("change", [change_code, change_description, change_network])
 def test_a_changed_model(change: Callable[[Path, Path], str], registered: Path, canary: Path, tracking: Path) -> None:
     expected = change(registered, canary)
     is_live(canary, lambda: mlflow.pyfunc.load_model("models:/tiny@champion"))

@@ -17,8 +17,8 @@ from mlflow import MlflowClient
 
 from mobilenet_chest import cache
 from mobilenet_chest.config import Config, parse
-from mobilenet_chest.data.download import fetch
 from mobilenet_chest.data.npz import NpzFile
+from mobilenet_chest.download import fetch
 from mobilenet_chest.errors import ConfigError, DataError, TrackingError
 from mobilenet_chest.registry import package
 from mobilenet_chest.registry.promotion import check_names

@@ -38,6 +38,7 @@ from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.sweep.lease import lock_name
 from mobilenet_chest.sweep.locks import lock_file
 from mobilenet_chest.sweep.repair import repair
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.runs import nested_runs
 
 TRIALS = 4
@@ -233,8 +234,8 @@ def everything(client: MlflowClient, run_id: str) -> dict[str, Any]:
         "status": (run.info.status, run.info.end_time),
         "tags": dict(run.data.tags),
         "metrics": {
-            name: [(point.step, point.value, point.timestamp) for point in client.get_metric_history(run_id, name)]
-            for name in run.data.metrics
+            name: [(point.step, point.value, point.timestamp) for point in metric_history(client, run_id, name)]
+            for name in metrics_of(run)
         },
         "files": {
             file.path: (Path(run.info.artifact_uri.removeprefix("file://")) / file.path).stat().st_mtime_ns

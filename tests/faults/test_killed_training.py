@@ -24,6 +24,7 @@ from mlflow.entities import Run
 from mobilenet_chest.config import Config, to_yaml
 from mobilenet_chest.tracking.artifact_writer import CHECKPOINT_SECONDS
 from mobilenet_chest.tracking.artifacts import artifact, resume_point
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.training import checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -59,8 +60,8 @@ def checkpoints() -> set[tuple[str, int]]:
 def histories(run: Run) -> dict[str, dict[int, float]]:
     """Metrics by name and step; none of them twice."""
     metrics = {}
-    for name in run.data.metrics:
-        points = MlflowClient().get_metric_history(run.info.run_id, name)
+    for name in metrics_of(run):
+        points = metric_history(MlflowClient(), run.info.run_id, name)
         metrics[name] = {point.step: point.value for point in points}
         assert len(metrics[name]) == len(points), f"{name} has a step twice"
     return metrics

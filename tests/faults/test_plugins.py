@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from mobilenet_chest import cache, plugins
 from mobilenet_chest.api import compare, predict, promote, train
 from mobilenet_chest.config import to_yaml
 from mobilenet_chest.errors import ConfigError, PluginFailed
-from mobilenet_chest.selection.evaluate import evaluate
+from mobilenet_chest.selection.evaluate import evaluate, stored_intervals
 from mobilenet_chest.selection.resume import find_resume_point
 from mobilenet_chest.sweep import run_sweep
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
 LONGER = {"stage2": {"epochs": 3, "lr": 1e-3}}
@@ -40,9 +42,9 @@ def interrupted(config: Any) -> str:
 def test_a_run_has_the_metric_with_its_interval(tracking: Path, with_plugin: Make) -> None:
     result = train(with_plugin(ALL), track=True)
     run = MlflowClient().get_run(str(result.run_id))
-    assert run.data.metrics["val_f2"] == result.metrics["val_f2"]
-    history = MlflowClient().get_metric_history(str(result.run_id), "val_f2")
-    assert [point.step for point in history] == [1, 2, 3]  # two epochs, and the run's own
+    assert metrics_of(run)["val_f2"] == result.metrics["val_f2"]
+    history = metric_history(MlflowClient(), str(result.run_id), "val_f2")
+    assert [point.step for point in history] == [1, 2, 0]  # two epochs, and the run's own
     compared = compare(result, baseline=result, metric="val_f2").rows[0]
     assert compared.intervals["val_f2"].value == result.metrics["val_f2"]
     best = result.history[int(result.metrics["best_epoch"]) - 1]
@@ -152,6 +154,76 @@ def test_a_run_of_an_own_model_is_promoted_with_the_file_named_again(
     with np.load(chest_file) as file:
         table = predict("models:/tiny@champion", file["val_images"][:3])
     assert table["probability"].between(0, 1).all()  # the registered model is an exported program
+
+
+def test_a_metric_is_compared_with_the_file_named_here(
+    tracking: Path, with_plugin: Make, plugin_file: Path, forgotten: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    head_only = {"stage2": {"epochs": 0}}
+    logged = train(with_plugin(head_only), track=True)
+    without = train(with_plugin(head_only, {"plugins": [], "seed": 8}), track=True)
+    names = [str(logged.run_id), str(without.run_id)]
+    forgotten()
+    monkeypatch.setattr(plugins, "load_file", None)  # nothing is run
+    line = assert_one_line("compare", *names, "--metric", "val_f2", wants=plugins.VARIABLE)
+    assert "val_auc_tta" in line
+    monkeypatch.undo()
+    monkeypatch.chdir(tracking)
+    monkeypatch.setenv(plugins.VARIABLE, str(plugin_file))
+    shown = run("compare", names[1], "--baseline", names[0], "--metric", "val_f2", "--json")
+    assert shown.exit_code == 0, shown.output
+    first, second = json.loads(shown.stdout)["rows"]
+    assert first["metrics"]["val_f2"] == logged.metrics["val_f2"]
+    assert set(first["intervals"]) & set(second["intervals"]) >= {"val_f2"}
+    difference = second["metrics"]["val_f2"] - first["metrics"]["val_f2"]
+    assert second["differences"]["val_f2"]["value"] == pytest.approx(difference)
+    assert plugins.names("metric") == []  # at work for the comparison only
+
+
+def test_a_metric_of_another_file_is_told_from_the_run_s(
+    tracking: Path, with_plugin: Make, plugin_file: Path, forgotten: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    result = train(with_plugin({"stage2": {"epochs": 0}}), track=True)
+    forgotten()
+    monkeypatch.setenv(plugins.VARIABLE, str(plugin_file))
+    plugin_file.write_text(PLUGIN.replace("return 5 *", "return 0.5 + 5 *"))
+    row = compare(result, metric="val_f2").rows[0]
+    assert row.metrics["val_f2"] == pytest.approx(result.metrics["val_f2"] + 0.5)
+    assert f"run {str(result.run_id)[:8]}: val_f2 was {result.metrics['val_f2']:.6g} in its training" in caplog.text
+    plugin_file.write_text(PLUGIN.replace("return 5 *", "return 1 / 0 *"))
+    (row,) = compare(result, metric="val_f2").rows
+    assert row.metrics["val_f2"] == result.metrics["val_f2"]
+    assert "val_f2" not in row.intervals
+    assert f"val_f2 of {plugin_file} fails" in caplog.text
+    plugin_file.write_text("def broken(:\n")
+    assert_one_line("compare", str(result.run_id), "--metric", "val_f2", wants="line 1: invalid syntax")
+
+
+def test_the_test_split_is_scored_by_the_plugin_at_work(
+    tracking: Path, with_plugin: Make, plugin_file: Path, forgotten: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    run_id = str(train(with_plugin({"stage2": {"epochs": 0}}), track=True).run_id)
+    forgotten()
+    assert "test_f2" not in evaluate(run_id, "test").metrics
+    monkeypatch.setenv(plugins.VARIABLE, str(plugin_file))
+    scored = evaluate(run_id, "test", again=True)
+    interval = scored.intervals["test_f2"]
+    assert interval.low <= scored.metrics["test_f2"] <= interval.high
+    run = MlflowClient().get_run(run_id)
+    assert metrics_of(run)["test_f2"] == scored.metrics["test_f2"]
+    assert stored_intervals(MlflowClient(), run, "test", scored.metrics)["test_f2"] == interval
+
+
+def test_a_run_has_a_copy_of_its_plugin_as_it_was_run(tracking: Path, with_plugin: Make, plugin_file: Path) -> None:
+    config = with_plugin({"stage2": {"epochs": 0}})
+    plugin_file.write_text("raise SystemExit('edited')\n")
+    run_id = str(train(config, track=True).run_id)
+    (copy,) = (tracking / "mlruns").rglob("mine.py")
+    assert copy.read_text() == PLUGIN
+    assert copy.parts[-5:] == (run_id, "artifacts", "plugins", config.plugins[0].sha256[:12], "mine.py")
 
 
 def test_a_run_of_an_own_augmentation_is_promoted_without_it(

@@ -21,6 +21,7 @@ from mlflow.entities import Run
 
 from mobilenet_chest.config import Config, to_yaml
 from mobilenet_chest.tracking.artifacts import artifact
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.training import checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -117,7 +118,7 @@ def until_epoch(experiment: Path, epoch: int) -> Run:
     while time.monotonic() < deadline:
         stored = client.get_experiment_by_name(experiment.stem)
         for run in client.search_runs([stored.experiment_id]) if stored else []:
-            if any(point.step >= epoch for point in client.get_metric_history(run.info.run_id, "train_loss")):
+            if any(point.step >= epoch for point in metric_history(client, run.info.run_id, "train_loss")):
                 return run
         time.sleep(0.1)
     pytest.fail(f"no epoch {epoch}")
@@ -148,14 +149,14 @@ def assert_whole(run_id: str) -> dict[str, dict[int, float]]:
     run = client.get_run(run_id)
     assert run.info.status == "FINISHED"
     metrics = {}
-    for name in run.data.metrics:
-        points = client.get_metric_history(run_id, name)
+    for name in metrics_of(run):
+        points = metric_history(client, run_id, name)
         metrics[name] = {point.step: point.value for point in points}
         assert len(metrics[name]) == len(points), f"{name} has a step twice"
     for name in ("train_loss", "train_accuracy", "val_accuracy", "lr", "epoch_seconds", "images_per_second", "stage"):
-        assert sorted(set(metrics[name]) - {EPOCHS + 1}) == list(range(1, EPOCHS + 1)), name
-    assert set(metrics["val_auc"]) == set(range(1, EPOCHS + 2))
-    assert metrics["threshold"].keys() == {EPOCHS + 1}
+        assert sorted(set(metrics[name]) - {0}) == list(range(1, EPOCHS + 1)), name
+    assert set(metrics["val_auc"]) == set(range(EPOCHS + 1))
+    assert metrics["threshold"].keys() == {0}
     paths = {
         file.path for folder in ("", "checkpoints", "predictions", "plots")
         for file in client.list_artifacts(run_id, folder or None) if not file.is_dir
@@ -181,7 +182,7 @@ def test_away_for_a_while(server: MlflowServer, experiment: Path, tracking: Path
     assert process.returncode == 0, errors
     assert json.loads(answer)["run_id"] == run.info.run_id
     assert errors.count(f"tracking store {server.uri} is away") == 1
-    assert re.search(rf"run {run.info.run_id}: \d+ pending writes sent", errors)
+    assert re.search(rf"run {run.info.run_id[:8]}: \d+ pending writes sent", errors)
     assert_whole(run.info.run_id)
     assert list((tracking / ".mobilenet-chest" / "spool").iterdir()) == []
 
@@ -195,7 +196,7 @@ def test_away_for_good(server: MlflowServer, experiment: Path, tracking: Path) -
     assert json.loads(answer)["run_id"] == run.info.run_id
     (spool,) = (tracking / ".mobilenet-chest" / "spool").iterdir()
     assert re.fullmatch(
-        rf"run {run.info.run_id}: \d+ writes could not be sent to {server.uri}; they are pending in {spool}, and "
+        rf"run {run.info.run_id[:8]}: \d+ writes could not be sent to {server.uri}; they are pending in {spool}, and "
         r"`mobilenet-chest repair` sends them when the store is back",
         errors.splitlines()[-1],
     )
@@ -204,7 +205,7 @@ def test_away_for_good(server: MlflowServer, experiment: Path, tracking: Path) -
     server.start()
     code, answer, errors = repair()
     assert code == 0, errors
-    assert f"run {run.info.run_id}: " in answer
+    assert f"run {run.info.run_id[:8]}: " in answer
     assert "KILLED" not in answer
     assert server.uri + "/#" not in answer + errors  # MLflow itself would print the address, with its password
     assert_whole(run.info.run_id)
@@ -231,12 +232,12 @@ def test_killed_while_it_was_away(server: MlflowServer, experiment: Path, tracki
     code, answer, errors = repair()
     assert code == 0, errors
     assert "pending writes sent" in answer
-    assert f"train run {run.info.run_id}: its process is gone, KILLED" in answer
-    steps = [point.step for point in MlflowClient().get_metric_history(run.info.run_id, "train_loss")]
+    assert f"train run {run.info.run_id[:8]}: its process is gone, KILLED" in answer
+    steps = [point.step for point in metric_history(MlflowClient(), run.info.run_id, "train_loss")]
     assert sorted(steps) == list(range(1, kept + 1))
 
     process = training(experiment, "--resume", run.info.run_id)
     answer, errors = process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 0, errors
-    assert f"run {run.info.run_id} resumes after epoch {kept}" in errors
+    assert f"run {run.info.run_id[:8]} resumes after epoch {kept}" in errors
     assert_whole(run.info.run_id)

@@ -61,7 +61,7 @@ def test_the_package_opens_no_pickle() -> None:
 
 
 def test_models_are_loaded_in_one_place_only() -> None:
-    """``mlflow`` and ``torch.export`` run what a model's files say: behind the digests, and in the model's own code."""
+    """``mlflow`` and ``torch.export`` run what a model's files say: behind the digests, and of a file just written."""
     root, by_name = Path(mobilenet_chest.__file__).parent, {}
     for path in root.rglob("*.py"):
         calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -69,4 +69,4 @@ def test_models_are_loaded_in_one_place_only() -> None:
         loads = sorted({name for name in calls if name.endswith("load_model") or name == "torch.export.load"})
         if loads:
             by_name[path.name] = loads
-    assert by_name == {"package.py": ["mlflow.pyfunc.load_model"], "served.py": ["torch.export.load"]}
+    assert by_name == {"package.py": ["mlflow.pyfunc.load_model"], "formats.py": ["torch.export.load"]}

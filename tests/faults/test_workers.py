@@ -26,6 +26,7 @@ from optuna.trial import TrialState
 from mobilenet_chest.config import parse
 from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.tracking.artifacts import artifact
+from mobilenet_chest.tracking.run_metrics import metric_history
 from mobilenet_chest.tracking.store import connect
 
 TRIALS = 3
@@ -157,7 +158,7 @@ def test_postgresql_restarts_in_mid_trial(tracking: Path, postgres: Postgres, ex
         assert process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "err").read_text()
     assert_all_complete(url, tracking)
     for trial in trials(url):
-        points = MlflowClient().get_metric_history(trial.user_attrs["run_id"], "train_loss")
+        points = metric_history(MlflowClient(), trial.user_attrs["run_id"], "train_loss")
         seconds = [(late.timestamp - early.timestamp) / 1000 for early, late in pairwise(points)]
         print(f"trial {trial.number}: {median(seconds):.1f} s an epoch, {max(seconds):.1f} s the longest")
 

@@ -101,6 +101,11 @@ class Browser:
         elements = until(lambda: self._elements(selector), 60, f"an element {selector}")
         self._post(f"element/{elements[0]}/click", {})
 
+    def choose(self, selector: str, *files: Path) -> None:
+        """As in the window that a field for files opens."""
+        (element,) = self._elements(selector)
+        self._post(f"element/{element}/value", {"text": "\n".join(map(str, files))})
+
     def _elements(self, selector: str) -> list[str]:
         elements = self._post("elements", {"using": "css selector", "value": selector})
         return [reference for element in elements for reference in element.values()]

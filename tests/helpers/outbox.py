@@ -18,6 +18,7 @@ from mobilenet_chest.tracking.outbox import delivery, outbox, sender
 from mobilenet_chest.tracking.outbox.journal import Journal, journals
 from mobilenet_chest.tracking.outbox.outbox import Outbox
 from mobilenet_chest.tracking.outbox.writes import Write, send
+from mobilenet_chest.tracking.run_metrics import metric_history
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
 
@@ -59,7 +60,7 @@ def tracker(away_store: AwayStore, phantom_config: Callable[..., Config]) -> Mlf
 def steps(tracker: MlflowTracker, name: str = "val_auc") -> list[tuple[int, float]]:
     """Return step and value of each point of a metric in the store."""
     assert tracker.run_id is not None
-    return sorted((point.step, point.value) for point in MlflowClient().get_metric_history(tracker.run_id, name))
+    return sorted((point.step, point.value) for point in metric_history(MlflowClient(), tracker.run_id, name))
 
 
 def journal_of(tracker: MlflowTracker) -> Journal:

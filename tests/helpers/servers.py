@@ -169,6 +169,7 @@ class MlflowServer:
         backend: SQLAlchemy's address of its database.
         artifacts: Where it keeps artifacts: a folder or ``s3://bucket/path``.
         environment: Further variables.
+        certificate: A certificate and its key, in one file: it then speaks HTTPS.
     """
 
     def __init__(
@@ -177,9 +178,10 @@ class MlflowServer:
         backend: str | None = None,
         artifacts: str | None = None,
         environment: dict[str, str] | None = None,
+        certificate: Path | None = None,
     ) -> None:
-        self.port = free_port()
-        self.uri = f"http://127.0.0.1:{self.port}"
+        self.port, self._certificate = free_port(), certificate
+        self.uri = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
         self._folder, self._process = folder, None
         variables = {
             # in the environment, which other users cannot read; it may hold a password
@@ -192,6 +194,7 @@ class MlflowServer:
             sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
             "--artifacts-destination", artifacts or str(folder / "artifacts"),
             "--allowed-hosts", f"127.0.0.1:{self.port}", "--cors-allowed-origins", self.uri,
+            *(["--uvicorn-opts", f"--ssl-keyfile={certificate} --ssl-certfile={certificate}"] if certificate else []),
         ]  # fmt: skip
         self.start()
 
@@ -224,6 +227,7 @@ class MlflowServer:
         try:
             with requests.Session() as session:
                 session.trust_env = False  # no proxy to this machine
+                session.verify = str(self._certificate) if self._certificate else True
                 return session.get(f"{self.uri}/health", timeout=5).status_code == 200
         except requests.RequestException:
             return False

@@ -33,6 +33,12 @@ from mobilenet_chest.two_stage import train
 
 STUDY, EXPERIMENT, NAME = "dropout-study", "tiny-runs", "tiny"
 
+SEARCHED: dict[str, Any] = {
+    "search": {"model.dropout": {"choices": [0.2, 0.6]}},
+    "study": {"name": STUDY, "trials": 2, "sampler": "grid", "pruner": "none"},
+}
+"""What makes a sweep of the tiniest experiment: that of the store."""
+
 Result = TypeVar("Result")
 
 # the columns of MLflow's database that hold paths
@@ -161,14 +167,7 @@ def _finished(folder: Path, empty_database: Path, chest_file: Path) -> Store:
     torch.set_num_threads(1)
     with working_in(folder), pytest.MonkeyPatch.context() as patch:
         patch.setattr(study_module, "run_workers", work_here)
-        searched = experiment(
-            data,
-            {
-                "search": {"model.dropout": {"choices": [0.2, 0.6]}},
-                "study": {"name": STUDY, "trials": 2, "sampler": "grid", "pruner": "none"},
-            },
-        )
-        sweep = run_sweep(searched)
+        sweep = run_sweep(experiment(data, SEARCHED))
         single = train(experiment(data, {"seed": 12}), MlflowTracker(name="single"))
 
         def stop(epoch: int, _record: object) -> None:

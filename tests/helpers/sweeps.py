@@ -33,6 +33,7 @@ from mobilenet_chest.sweep.local_workers import Job, work
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.sweep.supervisor import Forecast
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.runs import nested_runs
 
 ROOT = Path(__file__).parents[2]
@@ -139,7 +140,7 @@ def wait_for_running_trials(
 
 def steps(run_id: str) -> list[int]:
     """Return the epochs of which a run has the training loss, as they were logged."""
-    return [point.step for point in MlflowClient().get_metric_history(run_id, "train_loss")]
+    return [point.step for point in metric_history(MlflowClient(), run_id, "train_loss")]
 
 
 def assert_every_run_is_whole(complete: list[FrozenTrial], epochs: int) -> None:
@@ -156,10 +157,10 @@ def assert_every_run_is_whole(complete: list[FrozenTrial], epochs: int) -> None:
         assert trial.user_attrs["run_id"] == run.info.run_id
         assert run.info.status == "FINISHED"
         for name in ("train_loss", "val_auc", "lr"):
-            logged = [point.step for point in client.get_metric_history(run.info.run_id, name)]
+            logged = [point.step for point in metric_history(client, run.info.run_id, name)]
             assert logged[:epochs] == list(range(1, epochs + 1))
             assert len(set(logged)) == len(logged)
-        assert run.data.metrics["val_auc"] == trial.value
+        assert metrics_of(run)["val_auc"] == trial.value
     assert client.search_runs(["1"], "attributes.status = 'RUNNING'") == []
 
 

@@ -38,11 +38,11 @@ class FolderTracker:
     def run(self, config: Config, data: TrainVal) -> Iterator[None]:
         yield
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         self.metrics.append((step, dict(metrics)))
 
-    def log_history(self, records: Sequence[Mapping[str, float]]) -> None:
-        self.metrics += [(step, dict(record)) for step, record in enumerate(records, 1)]
+    def log_history(self, records: Sequence[Mapping[str, float]], first: int = 1) -> None:
+        self.metrics += [(step, dict(record)) for step, record in enumerate(records, first)]
 
     def log_tags(self, tags: Mapping[str, str]) -> None: ...
 

@@ -8,6 +8,7 @@ from helpers.registry import Promoted
 from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.selection.ledger import access_lines
 from mobilenet_chest.tracking import artifacts
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 
 def test_the_version_carries_its_origin_and_metrics(promoted: Promoted) -> None:
@@ -22,7 +23,7 @@ def test_the_version_carries_its_origin_and_metrics(promoted: Promoted) -> None:
     assert version_tags["test_openings"] == access_lines(promotion.openings)[0]
     assert float(version_tags["verified_difference"]) <= 1e-4
     for name in ("threshold", "temperature", "val_auc", "val_accuracy_crossfit", "val_ece"):
-        assert float(version_tags[name]) == pytest.approx(run.data.metrics[name], rel=1e-5)
+        assert float(version_tags[name]) == pytest.approx(metrics_of(run)[name], rel=1e-5)
     for name, value in promotion.test.items():
         assert float(version_tags[name]) == pytest.approx(value, rel=1e-5)
 
@@ -31,7 +32,7 @@ def test_the_card_says_what_the_model_is_and_is_not(promoted: Promoted) -> None:
     store, promotion = promoted
     card = store.client.get_model_version("tiny", "1").description
     run = store.run(promotion.run_id)
-    metrics = run.data.metrics
+    metrics = metrics_of(run)
     table = artifacts.stored_predictions(store.client, run, "val")
     val_interval = auc_interval(table["label"].to_numpy(), table["probability_tta"].to_numpy())
     cells = [

@@ -72,8 +72,8 @@ class TestRefusals:
         self.assert_refused("unused", tracking / "a.npy", "out.csv", r'\(images \* 255\)\.round\(\)\.astype\("uint8"\)')
 
     def test_an_npz_of_other_keys(self, tracking: Path) -> None:
-        np.savez(tracking / "a.npz", images=flat(1))
-        self.assert_refused("unused", tracking / "a.npz", "out.csv", r"a\.npz: .*\(.*\bimages\)")
+        np.savez(tracking / "a.npz", pictures=flat(1))
+        self.assert_refused("unused", tracking / "a.npz", "out.csv", r"a\.npz: .*\(.*\bpictures\)")
 
     @pytest.mark.parametrize("uri", ["models:/nobody@champion", "models:/nobody/1", "nonsense", "models:/"])
     def test_a_model_that_is_not_there(self, tracking: Path, uri: str) -> None:

@@ -17,9 +17,11 @@ from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.errors import DataError, PromotionRefused, SealedError, TrackingError
 from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.registry import package
-from mobilenet_chest.registry.promote import file_preparation, promote
+from mobilenet_chest.registry.classifier import file_preparation
+from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.selection import evaluate as evaluate_module
 from mobilenet_chest.tracking import artifacts
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -52,7 +54,7 @@ class TestPromoted:
         store, promotion = promoted
         run = store.run(promotion.run_id)
         assert run.data.tags["test_evaluations"] == "1"
-        assert promotion.test == {name: run.data.metrics[name] for name in promotion.test}
+        assert promotion.test == {name: metrics_of(run)[name] for name in promotion.test}
         (access,) = promotion.openings
         assert (access.study, access.run_id, access.result) == ("dropout-study", promotion.run_id, promotion.test)
         assert str(access.who).endswith(", promote")
@@ -69,7 +71,7 @@ class TestPromoted:
         other = store.trials[1 - store.best]
         before = registered_models(store.client)
         for dry_run in (True, False):
-            with pytest.raises(SealedError, match=f"study 'dropout-study' once .*run {promotion.run_id}") as caught:
+            with pytest.raises(SealedError, match=f"study 'dropout-study' once .*run {promotion.run_id[:8]}") as caught:
                 promote(other, even_if_worse=True, dry_run=dry_run)
             assert caught.value.exit_code == 3
         assert registered_models(store.client) == before
@@ -106,9 +108,9 @@ class TestPromoted:
     def test_a_worse_run_takes_the_alias_only_with_even_if_worse(self, promoted: Promoted, loaded_here: None) -> None:
         store, promotion = promoted
         before = registered_models(store.client)
-        worse, better = (store.run(run).data.metrics["val_auc"] for run in (store.single, promotion.run_id))
+        worse, better = (metrics_of(store.run(run))["val_auc"] for run in (store.single, promotion.run_id))
         comparison = (
-            f"the run is worse than version 1: val_auc {worse:.10g}; version 1 (run {promotion.run_id}) has "
+            f"the run is worse than version 1: val_auc {worse:.10g}; version 1 (run {promotion.run_id[:8]}) has "
             f"{better:.10g}"
         )
         for dry_run in (True, False):
@@ -225,7 +227,7 @@ class TestDryRun:
         result = promote("dropout-study", dry_run=True)
         assert (result.name, result.version, result.promoted, result.test) == ("tiny", None, False, {})
         assert len(result.reasons) == 4
-        assert f"run {run_id} (dropout-study) would be registered as a new version of 'tiny'" in result.reasons
+        assert f"run {run_id[:8]} (dropout-study) would be registered as a new version of 'tiny'" in result.reasons
         assert "the alias 'champion' would move from no version to it" in result.reasons
         assert "the test split would be opened and evaluated (accesses so far: 0)" in result.reasons
         assert registered_models(store.client) == {}

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from mobilenet_chest.cli.app import app
 from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.registry import queue
+from mobilenet_chest.registry.digests import find_version
 from mobilenet_chest.registry.promotion import Promotion, previous_tag
 from mobilenet_chest.registry.rollback import rollback
 from mobilenet_chest.tracking import tags
@@ -84,6 +85,21 @@ def test_not_to_a_version_that_is_gone(promoted: Promoted) -> None:
     with pytest.raises(PromotionRefused, match="version 1 of 'tiny'.*'champion'.*version 2"):
         rollback("tiny")
     assert champion(store) == "2"
+
+
+def test_where_the_version_of_the_alias_is_gone(promoted: Promoted) -> None:
+    store, promotion = promoted
+    left = rf"left: version 1 \(run {promotion.run_id[:8]}\)"
+    store.client.delete_model_version("tiny", promoted_again(store))
+    with pytest.raises(TrackingError, match=rf"alias 'champion'.*{left}"):
+        rollback("tiny")
+    with pytest.raises(TrackingError, match=rf"models:/tiny@champion.*{left}"):
+        find_version(store.client, "models:/tiny@champion")
+    with pytest.raises(TrackingError, match=r"models:/tiny/2.*version 1 "):
+        find_version(store.client, "models:/tiny/2")
+    store.client.delete_model_version("tiny", "1")
+    with pytest.raises(TrackingError, match=r"left: none.*promote RUN_ID --name tiny"):
+        rollback("tiny")
 
 
 def test_names_that_are_not_there(promoted: Promoted) -> None:

@@ -12,6 +12,7 @@ from helpers.registry import Promoted
 
 from mobilenet_chest.data.dataset import load_train_val, resize, stored_validation_images
 from mobilenet_chest.tracking import artifacts
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 
 def test_it_predicts_the_validation_images_as_the_run_did(promoted: Promoted) -> None:
@@ -23,7 +24,7 @@ def test_it_predicts_the_validation_images_as_the_run_did(promoted: Promoted) ->
     stored = artifacts.stored_predictions(store.client, run, "val")["probability_tta"].to_numpy()
     np.testing.assert_allclose(table["probability"].to_numpy(), stored, atol=1e-4, rtol=0)
     assert list(table) == ["probability", "label_name", "label"]
-    np.testing.assert_array_equal(table["label"], table["probability"] >= run.data.metrics["threshold"])
+    np.testing.assert_array_equal(table["label"], table["probability"] >= metrics_of(run)["threshold"])
     assert set(zip(table["label"], table["label_name"], strict=True)) <= {(0, "cardiomegaly"), (1, "pneumothorax")}
 
 

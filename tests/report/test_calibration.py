@@ -8,6 +8,7 @@ import pytest
 
 from mobilenet_chest.evaluation.calibration import reliability
 from mobilenet_chest.tracking.artifacts import stored_predictions
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 if TYPE_CHECKING:
     from report.conftest import Written
@@ -25,7 +26,7 @@ def test_the_bins_are_those_of_the_stored_predictions(written: Written) -> None:
 
 def test_the_curve_passes_through_the_run_s_own_accuracy(written: Written) -> None:
     store = written.store
-    metrics = store.run(store.trials[store.best]).data.metrics
+    metrics = metrics_of(store.run(store.trials[store.best]))
     curve = written.page.rows("threshold-rows")
     assert float(curve["0.50"][0]) == pytest.approx(metrics["val_accuracy_tta"], abs=5e-4)
     assert list(curve) == [f"{percent / 100:.2f}" for percent in range(5, 100, 5)]

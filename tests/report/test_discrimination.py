@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mobilenet_chest.report.details import run_details
 from mobilenet_chest.report.discrimination import drawn_baseline
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def test_a_baseline_of_other_images_is_not_drawn(store: Store) -> None:
 
 def test_the_page_has_the_run_s_own_auc_and_both_curves(written: Written) -> None:
     store, page = written.store, written.page
-    metrics = store.run(store.trials[store.best]).data.metrics
+    metrics = metrics_of(store.run(store.trials[store.best]))
     assert f"AUC {metrics['val_auc_tta']:.3f} (" in page.by_id("discrimination").text
     for key in ("roc", "precision-recall"):
         assert f"trial {store.best}" in page.by_id(f"{key}-d").text

@@ -11,6 +11,7 @@ import numpy as np
 from mobilenet_chest.report.elements import Paragraph
 from mobilenet_chest.report.pictures import confident_mistakes
 from mobilenet_chest.tracking.artifacts import stored_predictions
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 if TYPE_CHECKING:
     from report.conftest import Written
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def test_they_are_those_of_the_run_s_own_grid_and_the_most_confident_mistakes(written: Written) -> None:
     store, page = written.store, written.page
     run = store.run(store.trials[store.best])
-    stored, threshold = stored_predictions(store.client, run, "val"), run.data.metrics["threshold"]
+    stored, threshold = stored_predictions(store.client, run, "val"), metrics_of(run)["threshold"]
     positive = stored["probability_tta"] >= threshold
     stored["right"] = positive == (stored["label"] == 1)
     confidence = np.where(positive, stored["probability_tta"], 1 - stored["probability_tta"])

@@ -44,5 +44,5 @@ def test_of_a_loss_the_lowest_is_first(store: Store) -> None:
 
 
 def test_a_run_that_has_not_finished_is_refused(store: Store) -> None:
-    with pytest.raises(TrackingError, match=store.interrupted):
+    with pytest.raises(TrackingError, match=f"run {store.interrupted[:8]} "):
         read_subject(store.client, [store.interrupted], baseline=None)

@@ -9,6 +9,7 @@ import pytest
 
 from mobilenet_chest.report.elements import Drawing, Figures, Folded, Paragraph, Table
 from mobilenet_chest.report.training import TABLE_ROWS, learning_curves
+from mobilenet_chest.tracking.run_metrics import metric_history
 
 if TYPE_CHECKING:
     from report.conftest import Written
@@ -55,5 +56,5 @@ def test_the_table_on_the_page_is_the_run_s_history(written: Written) -> None:
     store = written.store
     epochs = written.page.rows("epochs")
     assert list(epochs) == ["1", "2", "3", "4", "5", "6"]
-    losses = store.client.get_metric_history(store.trials[store.best], "train_loss")
+    losses = metric_history(store.client, store.trials[store.best], "train_loss")
     assert [float(cells[1]) for cells in epochs.values()] == pytest.approx([p.value for p in losses], abs=5e-5)

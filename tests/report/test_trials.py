@@ -13,6 +13,7 @@ from mlflow.entities import Run
 from mobilenet_chest.report.elements import Element, Folded, Paragraph, Table
 from mobilenet_chest.report.subject import Subject
 from mobilenet_chest.report.trials import TRIALS_SHOWN, confirmation, findings, importances, meter, search, trials
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 if TYPE_CHECKING:
     from report.conftest import Written
@@ -46,6 +47,16 @@ class TestConfirmation:
             "+0.0380",
         ]
         assert re.findall(r"\d\.\d+|trial \d", choice) == ["trial 3", "0.9420", "0.9380"]
+
+    def test_trials_are_called_as_a_person_has_seen_them(self) -> None:
+        board = pd.DataFrame({"trial": ["0, second attempt", "3"], "number": [7, 3], "run_id": "x"})
+        made = replace(self.made(), trials=board)
+        claim, choice = texts(confirmation(made, study_of(made)))
+        assert claim.startswith("Trial 0, second attempt had")
+        assert choice.startswith("The fresh seeds chose trial 3:")
+        (table,) = trials(board).contents
+        assert isinstance(table, Table)
+        assert (table.headings, table.rows) == (["trial"], [["0, second attempt"], ["3"]])
 
     def test_of_a_loss_it_is_the_other_way_round(self) -> None:
         losses = {name.replace("auc", "loss"): value for name, value in self.METRICS.items()}
@@ -113,7 +124,7 @@ def test_at_most_a_hundred_trials_are_listed() -> None:
 
 def test_on_the_page_they_are_the_study_s_own(written: Written) -> None:
     store, page = written.store, written.page
-    metrics = store.run(store.study_run).data.metrics
+    metrics = metrics_of(store.run(store.study_run))
     cost = {name: cells[0] for name, cells in page.rows("cost").items()}
     assert (cost["trials complete"], cost["trials pruned"], cost["trials failed"]) == ("2", "0", "0")
     assert cost["stage-1 epochs trained"] == f"{metrics['stage1_epochs_trained']:.0f}"

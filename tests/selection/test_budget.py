@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from mlflow import MlflowClient
 from mobilenet_chest.selection import budget as module
 from mobilenet_chest.selection.budget import Budget, budget, budget_difference, budgets
 from mobilenet_chest.selection.compare import compare
+from mobilenet_chest.tracking.run_settings import settings_of
 from mobilenet_chest.tracking.runs import Candidate, find_run
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ def test_a_training_of_its_own_is_chosen_from_nothing_but_epochs_and_thresholds(
 def test_a_confirmed_study_says_on_how_many_seeds(store: Store) -> None:
     client = store.client
     client.set_tag(store.study_run, "confirmed_run", store.trials[0])
-    client.log_param(store.study_run, "study.confirm.seeds", "5")
+    settings = settings_of(store.run(store.study_run)) | {"study.confirm.seeds": 5}
+    client.set_tag(store.study_run, "settings", json.dumps(settings))
     assert budget(client, find_run(client, store.study_run)).seeds == 5
     client.set_tag(store.study_run, "confirmed_run", "")
     assert budget(client, find_run(client, store.study_run)).seeds == 0

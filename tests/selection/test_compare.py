@@ -19,6 +19,7 @@ from mobilenet_chest.evaluation.intervals import wilson
 from mobilenet_chest.evaluation.significance import holm
 from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.rows import REPORTED, Row
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -37,7 +38,7 @@ def test_everything_is_the_studies_best_and_the_finished_trainings(store: Store)
 def test_a_row_carries_the_run_s_metrics(store: Store) -> None:
     (row,) = compare([store.single])
     run = store.run(store.single)
-    stored = run.data.metrics
+    stored = metrics_of(run)
     assert row.metrics == stored | {"tta_gain": stored["val_accuracy_tta"] - stored["val_accuracy"]}
     assert (row.name, row.run_id, row.kind, row.model) == ("single", store.single, "run", "timm:mobilenetv2_050")
     # the backbone's 687,392 (with a one-channel stem), then Linear(1280, 8) and Linear(8, 1)
@@ -73,8 +74,8 @@ def test_the_baseline_is_first_and_the_others_are_compared_with_it(store: Store)
 
 def test_a_run_twice_as_fast_has_a_speed_ratio_of_two(store: Store) -> None:
     other = store.trials[0]
-    store.client.log_metric(store.single, "train_seconds", 30, step=99)
-    store.client.log_metric(other, "train_seconds", 15, step=99)
+    store.client.log_metric(store.single, "cost/train_seconds", 30, step=99)
+    store.client.log_metric(other, "cost/train_seconds", 15, step=99)
     rows = by_id(compare([other], baseline=store.single))
     assert rows[other].baseline["speed_ratio"] == 2
 
@@ -127,7 +128,7 @@ def noisy(store: Store, run_id: str, noise: float) -> tuple[np.ndarray, np.ndarr
     label = pd.read_parquet(predictions_file(store, run_id))["label"].to_numpy()
     scores = expit(2 * label - 1 + noise * np.random.default_rng(6).normal(size=len(label)))
     rewrite(store, run_id, probability=scores, probability_tta=scores)
-    store.client.log_metric(run_id, "val_brier", brier(label, scores), step=99)
+    store.client.log_metric(run_id, "final/val_brier", brier(label, scores), step=99)
     return label, scores
 
 
@@ -263,7 +264,7 @@ class TestTied:
         best, tied, bad = store.single, *store.trials
         for run_id, share, auc in ((best, 0.0, 0.99), (tied, 0.05, 0.98), (bad, 0.6, 0.4)):
             rewrite(store, run_id, **separating(store, run_id, share))
-            store.client.log_metric(run_id, "val_auc", auc, step=99)
+            store.client.log_metric(run_id, "final/val_auc", auc, step=99)
         rows = compare([best, tied, bad])
         assert [(row.run_id, row.best, row.tied) for row in rows] == [
             (best, True, True), (tied, False, True), (bad, False, False),
@@ -272,7 +273,7 @@ class TestTied:
     def test_with_no_other(self, store: Store) -> None:
         for run_id, share, auc in ((store.single, 0.0, 0.99), (store.trials[0], 0.6, 0.4)):
             rewrite(store, run_id, **separating(store, run_id, share))
-            store.client.log_metric(run_id, "val_auc", auc, step=99)
+            store.client.log_metric(run_id, "final/val_auc", auc, step=99)
         rows = compare([store.single, store.trials[0]])
         assert [(row.best, row.tied) for row in rows] == [(True, False), (False, False)]
 

@@ -23,6 +23,7 @@ from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.selection.operating_points import operating_points
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.artifacts import stored_predictions
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -50,7 +51,7 @@ def shown(*arguments: str) -> str:
 
 
 def test_validation_gives_what_the_run_logged(store: Store) -> None:
-    logged = store.run(store.single).data.metrics
+    logged = metrics_of(store.run(store.single))
     points = operating_points(store.single, "val")
     labels, probabilities = stored(store, "val")
     assert (points.run_id, points.split, points.rows) == (store.single, "val", 34)
@@ -120,9 +121,9 @@ def test_the_test_split_is_scored_at_what_validation_chose_and_not_opened_again(
     assert points.temperature == operating_points(store.single, "val").temperature
     assert points.calibrated == calibration_scores(labels, apply_temperature(probabilities, points.temperature))
     run = store.run(store.single)
-    assert points.figures[0].sensitivity.value == pytest.approx(run.data.metrics["test_sensitivity"])
+    assert points.figures[0].sensitivity.value == pytest.approx(metrics_of(run)["test_sensitivity"])
     shift = points.temperature * (logit(val_labels.mean()) - logit(0.3))
-    assert logit(points.figures[2].threshold) == pytest.approx(logit(run.data.metrics["threshold"]) + shift)
+    assert logit(points.figures[2].threshold) == pytest.approx(logit(metrics_of(run)["threshold"]) + shift)
     assert run.data.tags["test_evaluations"] == "1"
     assert points.openings == opened
     assert operating_points(store.single, "val").openings == []
@@ -160,9 +161,9 @@ def test_patients_with_several_images_are_drawn_whole(store: Store, monkeypatch:
 
 
 def test_runs_without_the_predictions(store: Store) -> None:
-    with pytest.raises(TrackingError, match=rf"`mobilenet-chest evaluate {store.single} --split test`"):
+    with pytest.raises(TrackingError, match=rf"`mobilenet-chest evaluate {store.single[:8]} --split test`"):
         operating_points(store.single, "test")
-    with pytest.raises(TrackingError, match=store.interrupted):
+    with pytest.raises(TrackingError, match=f"run {store.interrupted[:8]} "):
         operating_points(store.interrupted, "val")
     with pytest.raises(TrackingError, match=f"no run {'0' * 32}"):
         operating_points("0" * 32, "val")
@@ -208,7 +209,7 @@ def test_the_command_prints_tables_and_writes_nothing(store: Store) -> None:
 def test_evaluate_adds_them_with_a_prevalence(store: Store) -> None:
     document = json.loads(shown("evaluate", store.single, "--split", "val", "--prevalence", "0.05", "--json"))
     assert [figures["prevalence"] for figures in document["points"]["figures"]][1:] == [0.05, 0.05]
-    assert document["metrics"]["val_auc"] == store.run(store.single).data.metrics["val_auc"]
+    assert document["metrics"]["val_auc"] == metrics_of(store.run(store.single))["val_auc"]
     assert "points" not in json.loads(shown("evaluate", store.single, "--split", "val", "--json"))
     printed = shown("evaluate", store.single, "--split", "test", "--prevalence", "0.05")
     assert printed.startswith(f"run {store.single[:8]}, test: 34 images; test accesses so far: 1\n")

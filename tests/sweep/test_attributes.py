@@ -6,7 +6,7 @@ from mobilenet_chest.sweep import attributes
 
 NAMES = {
     "definition", "run_id", "max_retries", "reported_trials", "confirmed", "confirms", "worker", "retry_of", "deaths",
-    "interrupted", "reason", "stage1", "fold_runs", "gone", "epochs", "trainings", "mlflow",
+    "interrupted", "reason", "stage1", "fold_runs", "gone", "epochs", "trainings", "mlflow", "first_attempt",
 }  # fmt: skip
 
 

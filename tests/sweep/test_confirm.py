@@ -22,6 +22,7 @@ from mobilenet_chest.sweep.attributes import CONFIRMS
 from mobilenet_chest.sweep.confirm import find_confirmation, fresh_seeds
 from mobilenet_chest.sweep.repair import reconcile
 from mobilenet_chest.sweep.stored_study import open_or_create
+from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import best_of_study, find_runs, nested_runs
 from mobilenet_chest.training import loop
 
@@ -59,14 +60,14 @@ def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_
 
     # what came of it, computed again from the runs
     values = {
-        leader.number: [nested[str(leader.number), str(seed)].data.metrics["val_auc"] for seed in confirmation.seeds]
+        leader.number: [metrics_of(nested[str(leader.number), str(seed)])["val_auc"] for seed in confirmation.seeds]
         for leader in confirmation.leaders
     }
     assert {leader.number: list(leader.values) for leader in confirmation.leaders} == values
     assert confirmation.trial == max(values, key=lambda number: statistics.mean(values[number]))
     assert confirmation.value == pytest.approx(statistics.mean(values[confirmation.trial]))
     chosen = MlflowClient().get_run(confirmation.run_id)
-    assert chosen.data.metrics["val_auc"] == min(values[confirmation.trial])  # of two middles the worse
+    assert metrics_of(chosen)["val_auc"] == min(values[confirmation.trial])  # of two middles the worse
     assert confirmation.claimant == result.best.number == by_value[0].number
     assert by_value[0].value is not None
     assert confirmation.optimism == optimism(by_value[0].value, values[confirmation.claimant])
@@ -77,10 +78,10 @@ def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_
     parent = client.get_run(result.run_id)
     assert parent.data.tags["confirmed_run"] == confirmation.run_id
     assert parent.data.tags["best_run"] == result.best.run_id
-    logged = {name: parent.data.metrics[name] for name in ("optimism", "optimism_low", "optimism_high")}
+    logged = {name: metrics_of(parent)[name] for name in ("optimism", "optimism_low", "optimism_high")}
     assert list(logged.values()) == [confirmation.optimism.value, confirmation.optimism.low, confirmation.optimism.high]
-    assert parent.data.metrics["confirmed_val_auc"] == confirmation.value
-    assert parent.data.metrics["confirmed_val_auc_crossfit"] == confirmation.crossfit
+    assert metrics_of(parent)["confirmed_val_auc"] == confirmation.value
+    assert metrics_of(parent)["confirmed_val_auc_crossfit"] == confirmation.crossfit
     assert find_runs(client, "tiny")[0].run_id == best_of_study(client, parent).run_id == confirmation.run_id
     assert find_runs(client, confirmation.run_id)[0].study is None
     table = pd.read_csv(download_artifacts(f"runs:/{result.run_id}/confirmation.csv"))

@@ -23,6 +23,7 @@ from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.tracking import artifact_writer
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.runs import find_runs, nested_runs
 
 Make = Callable[..., Config]
@@ -36,7 +37,7 @@ def folds_of(run_id: str | None) -> list[Run]:
 
 
 def history(run_id: str | None, metric: str) -> list[tuple[int, float]]:
-    return [(point.step, point.value) for point in MlflowClient().get_metric_history(str(run_id), metric)]
+    return [(point.step, point.value) for point in metric_history(MlflowClient(), str(run_id), metric)]
 
 
 @pytest.mark.slow
@@ -53,7 +54,7 @@ def test_a_trial_is_the_mean_of_its_folds(
     data = load_train_val(config.data)
 
     folds, run = folds_of(whole.run_id), client.get_run(str(whole.run_id))
-    values = [fold.data.metrics["val_auc"] for fold in folds]
+    values = [metrics_of(fold)["val_auc"] for fold in folds]
     assert [fold.data.tags["kind"] for fold in folds] == ["fold"] * 3
     assert [fold.info.status for fold in folds] == ["FINISHED"] * 3
     assert [(fold.data.params["data.folds"], fold.data.params["data.fold"]) for fold in folds] == [
@@ -61,16 +62,16 @@ def test_a_trial_is_the_mean_of_its_folds(
     ]  # fmt: skip
     assert len({fold.data.tags["data_digest"] for fold in folds}) == 3
     told = stored_trials("tiny")[0].user_attrs
-    assert [each["best_epoch"] for each in told["trainings"]] == [fold.data.metrics["best_epoch"] for fold in folds]
+    assert [each["best_epoch"] for each in told["trainings"]] == [metrics_of(fold)["best_epoch"] for fold in folds]
     assert (told["epochs"]["fold"], told["epochs"]["folds"]) == (2, 3)
-    assert whole.value == run.data.metrics["val_auc"] == pytest.approx(np.mean(values), abs=1e-12)
+    assert whole.value == metrics_of(run)["val_auc"] == pytest.approx(np.mean(values), abs=1e-12)
     assert history(whole.run_id, "val_auc") == [*enumerate(values, 1), (4, whole.value)]
     assert stored_trials("tiny")[0].intermediate_values == pytest.approx(
         {1: values[0], 2: np.mean(values[:2]), 3: np.mean(values)}, abs=1e-12
     )
-    assert run.data.metrics["train_seconds"] == pytest.approx(sum(f.data.metrics["train_seconds"] for f in folds))
-    assert run.data.metrics["parameters"] == folds[0].data.metrics["parameters"]
-    assert "train_loss" not in run.data.metrics
+    assert metrics_of(run)["train_seconds"] == pytest.approx(sum(metrics_of(f)["train_seconds"] for f in folds))
+    assert metrics_of(run)["parameters"] == metrics_of(folds[0])["parameters"]
+    assert "train_loss" not in metrics_of(run)
     assert (run.data.tags["folds"], run.data.tags["data_digest"]) == ("3", data.digest)
     out_of_fold = stored_predictions(client, run, "val")
     assert len(out_of_fold) == len(data.train) + len(data.val)
@@ -85,7 +86,7 @@ def test_a_trial_is_the_mean_of_its_folds(
 
     # a trial that is pruned ends after the fold that decided, and keeps no checkpoint
     (only,) = folds_of(pruned.run_id)
-    assert pruned.value == only.data.metrics["val_auc"]
+    assert pruned.value == metrics_of(only)["val_auc"]
     assert "predictions" not in {entry.path for entry in client.list_artifacts(str(pruned.run_id))}
     assert client.list_artifacts(only.info.run_id, "checkpoints") == []
     assert {entry.path for entry in client.list_artifacts(folds[0].info.run_id, "checkpoints")} == {
@@ -138,7 +139,7 @@ def test_folds_that_were_done_are_not_trained_again(
         history(fold.info.run_id, "train_loss") for fold in folds_of(whole.best.run_id)
     ]
     client = MlflowClient()
-    resumed, expected = (client.get_run(str(sweep.best.run_id)).data.metrics for sweep in (result, whole))
+    resumed, expected = (metrics_of(client.get_run(str(sweep.best.run_id))) for sweep in (result, whole))
     assert result.best.value == whole.best.value
     timed = ("train_seconds", "stage1_epochs_reused", "stage1_epochs_trained", "saved_seconds")
     assert {name: value for name, value in resumed.items() if name not in timed} == {

@@ -45,10 +45,11 @@ def filled(direction: str) -> optuna.Study:
 )
 def test_the_best_trial_comes_first_then_pruned_and_failed_ones(objectives: StudyConfig, order: list[int]) -> None:
     table = leaderboard(filled(objectives.direction), objectives)
-    assert list(table["trial"]) == order
+    assert list(table["number"]) == order
+    assert list(table["trial"]) == list(map(str, order))
     assert list(table["state"]) == ["COMPLETE"] * 4 + ["PRUNED", "FAIL"]
-    assert list(table.columns) == ["trial", "state", objectives.metric, "seconds", "run_id", "lr"]
-    assert table.set_index("trial")["run_id"].to_dict() | {4: None, 6: None} == {
+    assert list(table.columns) == ["trial", "number", "state", objectives.metric, "seconds", "run_id", "lr"]
+    assert table.set_index("number")["run_id"].to_dict() | {4: None, 6: None} == {
         0: "r0", 1: "r1", 2: "r2", 3: "r3", 4: None, 6: None
     }  # fmt: skip
 
@@ -56,11 +57,11 @@ def test_the_best_trial_comes_first_then_pruned_and_failed_ones(objectives: Stud
 def test_intervals_and_ties_stand_beside_the_values() -> None:
     table = leaderboard(filled("maximize"), AUC)
     wider = with_ties(table, Ties({1: Interval(0.9, 0.85, 0.95), 3: Interval(0.8, 0.75, 0.85)}, [1, 3]), "val_auc")
-    assert list(wider.columns)[:6] == ["trial", "state", "val_auc", "val_auc_low", "val_auc_high", "tied"]
-    rows = wider.set_index("trial")
+    assert list(wider.columns)[:7] == ["trial", "number", "state", "val_auc", "val_auc_low", "val_auc_high", "tied"]
+    rows = wider.set_index("number")
     assert (rows.loc[1, "val_auc_low"], rows.loc[3, "val_auc_high"]) == (0.85, 0.85)
     assert math.isnan(rows.loc[0, "val_auc_low"])
-    assert list(wider.loc[wider["tied"], "trial"]) == [1, 3]
+    assert list(wider.loc[wider["tied"], "number"]) == [1, 3]
     assert "tied" not in table.columns
 
 

@@ -19,6 +19,7 @@ from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox import delivery, sender, writes
 from mobilenet_chest.tracking.outbox.journal import journals
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.training.progress import StageCost
 from mobilenet_chest.training.stages import prepare
 
@@ -88,9 +89,9 @@ def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny_search: Make) -> N
     run = runs_by_trial(result.run_id)[4]
     assert pruned.run_id == run.info.run_id
     assert (run.info.status, run.data.tags["trial_state"]) == ("FINISHED", "PRUNED")
-    history = MlflowClient().get_metric_history(run.info.run_id, "train_loss")
+    history = metric_history(MlflowClient(), run.info.run_id, "train_loss")
     assert 1 <= len(history) < 3
-    assert pruned.value == MlflowClient().get_metric_history(run.info.run_id, "val_loss")[len(history) - 1].value
+    assert pruned.value == metric_history(MlflowClient(), run.info.run_id, "val_loss")[len(history) - 1].value
     assert artifact_paths(run.info.run_id, "checkpoints") == set()
     assert artifact_paths(run.info.run_id, "predictions") == {"predictions/val.parquet"}
     assert remaining_trials(tiny_search(search, values | {"seed": seed}, **settings)) == 0
@@ -99,7 +100,7 @@ def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny_search: Make) -> N
 def test_latency_is_an_objective(here: Path, tiny_search: Make) -> None:
     result = run_sweep(tiny_search(RANGE, trials=1, also=["latency_1_ms", "train_seconds"]))
     (trial,) = result.trials
-    metrics = runs_by_trial(result.run_id)[0].data.metrics
+    metrics = metrics_of(runs_by_trial(result.run_id)[0])
     assert trial.also == (metrics["latency_1_ms"], metrics["train_seconds"])
     assert 0 < metrics["latency_1_ms"] < 10_000
     assert result.front == [0]

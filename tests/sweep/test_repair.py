@@ -73,9 +73,9 @@ def test_everything_that_a_kill_can_leave(here: Path, tiny_search: Make) -> None
     assert sorted(lines) == sorted(
         [
             f"study tiny: trial {dead.number}: its worker is gone; ended",
-            f"study tiny: run {best}: COMPLETE, as its trial in the study",
-            f"study tiny: run {nested}: nobody works on its trial any more, KILLED",
-            f"train run {killed}: its process is gone, KILLED; to continue: train.py --resume {killed}",
+            f"study tiny: run {str(best)[:8]}: COMPLETE, as its trial in the study",
+            f"study tiny: run {nested[:8]}: nobody works on its trial any more, KILLED",
+            f"train run {killed[:8]}: its process is gone, KILLED; to continue: train.py --resume {killed[:8]}",
         ]
     )
     statuses = {run_id: client.get_run(run_id).info.status for run_id in (best, nested, at_work, killed, busy)}
@@ -88,7 +88,9 @@ def test_everything_that_a_kill_can_leave(here: Path, tiny_search: Make) -> None
     study.tell(living, 0.5)
     client.set_tag(at_work, "trial_state", "COMPLETE")
     client.set_terminated(at_work)
-    assert repair() == [f"study run {result.run_id}: its process is gone, KILLED; to continue: run the same command"]
+    assert repair() == [
+        f"study run {result.run_id[:8]}: its process is gone, KILLED; to continue: run the same command"
+    ]
 
 
 def test_a_run_that_was_deleted_is_named(here: Path, tiny_search: Make) -> None:
@@ -96,4 +98,4 @@ def test_a_run_that_was_deleted_is_named(here: Path, tiny_search: Make) -> None:
     assert result.best.run_id is not None
     MlflowClient().delete_run(result.best.run_id)
     (line,) = repair()
-    assert line.startswith(f"study tiny: run {result.best.run_id}: deleted in MLflow")
+    assert line.startswith(f"study tiny: run {result.best.run_id[:8]}: deleted in MLflow")

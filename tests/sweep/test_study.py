@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import remaining_trials, run_sweep
 from mobilenet_chest.sweep.space import grid_points
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 
 Make = Callable[..., Config]
 
@@ -58,7 +59,7 @@ def test_two_worker_processes_share_a_study(tracking: Path, tiny_search: Make) -
             "mlflow.parentRunId": result.run_id,
         }
         assert float(run.data.params["stage2.lr"]) == trial.params["stage2.lr"]
-        assert run.data.metrics["val_auc"] == trial.value
+        assert metrics_of(run)["val_auc"] == trial.value
         assert artifact_paths(run.info.run_id, "predictions") == {"predictions/val.parquet"}
         assert artifact_paths(run.info.run_id, "plots") == {
             "plots/reliability.png", "plots/threshold_curve.png", "plots/training_curves.png",
@@ -95,10 +96,10 @@ def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny_sear
     path = mlflow.artifacts.download_artifacts(run_id=continued.run_id, artifact_path="leaderboard.csv")
     table = pd.read_csv(path)
     assert list(table.columns) == [
-        "trial", "state", "val_auc", "val_auc_low", "val_auc_high", "tied", "seconds", "run_id", "stage2.lr",
+        "trial", "number", "state", "val_auc", "val_auc_low", "val_auc_high", "tied", "seconds", "run_id", "stage2.lr",
     ]  # fmt: skip
     assert list(table["val_auc"]) == sorted(table["val_auc"], reverse=True)
-    assert table["trial"][0] == continued.best.number
+    assert table["number"][0] == continued.best.number
     assert set(table["run_id"]) == {run.info.run_id for run in runs.values()}
     page = mlflow.artifacts.download_artifacts(run_id=continued.run_id, artifact_path="plots/study.html")
     text = Path(page).read_text(encoding="utf-8")
@@ -126,7 +127,7 @@ def test_a_grid_is_run_precisely_and_a_failure_does_not_stop_it(here: Path, tiny
         assert (run.info.status, run.data.tags["trial_state"]) == ("FAILED", "FAIL")
         assert run.data.tags["failure"] == trial.reason
     assert result.best.params["stage2.lr"] == 1e-3
-    metrics = MlflowClient().get_run(result.run_id).data.metrics
+    metrics = metrics_of(MlflowClient().get_run(result.run_id))
     counts = {name: metrics[f"trials_{name}"] for name in ("complete", "pruned", "fail")}
     assert counts == {"complete": 2, "pruned": 0, "fail": 2}
 
@@ -137,11 +138,11 @@ def test_trials_that_differ_in_stage_2_share_stage_1(here: Path, tiny_search: Ma
     result = run_sweep(tiny_search(search, {"stage1.epochs": 3}, sampler="grid", trials=4))
     assert (result.stage1["stage1_epochs_trained"], result.stage1["stage1_epochs_reused"]) == (6, 6)
     assert result.stage1["saved_seconds"] > 0
-    parent = MlflowClient().get_run(result.run_id).data.metrics
+    parent = metrics_of(MlflowClient().get_run(result.run_id))
     assert {name: parent[name] for name in result.stage1} == result.stage1
     for run in runs_by_trial(result.run_id).values():
         # the run of a trial that took its stage 1 over has its curves all the same
-        history = MlflowClient().get_metric_history(run.info.run_id, "train_loss")
+        history = metric_history(MlflowClient(), run.info.run_id, "train_loss")
         assert [point.step for point in history] == [1, 2, 3, 4]
     again = run_sweep(tiny_search(search, {"stage1.epochs": 3}, sampler="grid", trials=4, name="other"))
     assert (again.stage1["stage1_epochs_trained"], again.stage1["stage1_epochs_reused"]) == (0, 12)

@@ -12,6 +12,7 @@ from optuna.trial import TrialState, create_trial
 
 from mobilenet_chest.config import Config, load
 from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.sweep.findings import Finding
 from mobilenet_chest.sweep.study_note import _among, study_note
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.sweep.trial_note import about_trial
@@ -81,10 +82,20 @@ def test_at_the_end_it_has_intervals_ties_next_steps_and_artifacts(config: Confi
     assert "confirmation.csv" not in note
 
 
+def test_findings_are_noted_with_the_change_to_try(config: Config, study: optuna.Study) -> None:
+    finding = Finding("edge", "the best values of stage2.weight_decay lie at its upper end", "search: {x: {high: 1}}")
+    note = study_note(config, study, TIES, ended=True, findings=[finding])
+    assert (
+        "**Notes on the search:**\n\n- the best values of stage2.weight\\_decay lie at its upper end; "
+        "try `search: {x: {high: 1}}`.\n\n**Next:**"
+    ) in note
+    assert "Notes on the search" not in study_note(config, study, TIES, ended=True)
+
+
 def test_ties_in_words() -> None:
-    assert _among([4], 1) == "the other complete trial, 4"
-    assert _among([4, 2], 2) == "all 2 other complete trials"
-    assert _among([9, 8, 7, 6, 5, 4], 8) == "6 of the 8 other complete trials: 9, 8, 7, 6, 5 and more"
+    assert _among(["4"], 1) == "the other complete trial, 4"
+    assert _among(["4", "2"], 2) == "all 2 other complete trials"
+    assert _among([*"987654"], 8) == "6 of the 8 other complete trials: 9, 8, 7, 6, 5 and more"
 
 
 def test_a_confirmation_is_the_answer(config: Config, study: optuna.Study) -> None:
@@ -103,9 +114,28 @@ def test_the_dashboard_has_no_links_into_mlflow(config: Config, study: optuna.St
 
 def test_a_trial_and_one_that_repeats_it(config: Config, study: optuna.Study) -> None:
     trial = study.trials[1]
-    assert about_trial(config, trial) == "**Trial 1 of study `tiny study`**: `stage2.lr` 0.0002."
+    assert about_trial(config, study, trial) == "**Trial 1 of study `tiny study`**: `stage2.lr` 0.0002."
     trial.user_attrs["confirms"] = {"study": "tiny study", "trial": 1, "seed": 77}
-    assert "trained again on the fresh seed 77" in about_trial(config, trial)
+    about = about_trial(config, study, trial)
+    assert about.startswith("**Trial 1 of study `tiny study`, trained again on the fresh seed 77**")
+    trial.user_attrs["first_attempt"] = 0
+    assert about_trial(config, study, trial).startswith("**Trial 0 of study")
+
+
+def test_a_trial_is_called_as_a_person_has_seen_it(config: Config, study: optuna.Study) -> None:
+    interrupted = study.trials[0]
+    again = optuna.trial.create_trial(
+        value=0.99, params=interrupted.params, distributions=interrupted.distributions,
+        user_attrs={"retry_of": 0, "run_id": "f" * 32},
+    )  # fmt: skip
+    study.add_trial(again)
+    name, (best,) = "0, second attempt", study.trials[-1:]
+    note = study_note(config, study, ended=True)
+    assert note.startswith(f"**Trial {name} is the best: validation AUC 0.99")
+    assert f"\n| {name} | 0.99" in note
+    assert about_trial(config, study, best).startswith(f"**Trial {name} of study")
+    confirmed = replace(CONFIRMATION, trial=best.number)
+    assert study_note(config, study, None, confirmed, ended=True).startswith(f"**Trial {name} is confirmed")
 
 
 def test_a_single_complete_trial_is_no_optimistic_choice(config: Config, study: optuna.Study) -> None:

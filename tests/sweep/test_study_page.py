@@ -68,7 +68,8 @@ def test_a_confirmation_is_shown_with_its_leaders(study: optuna.Study) -> None:
     texts = " ".join(paragraph.text for paragraph in page.all("p"))
     for fact in ("trial 1", "0.8950", "0.8900", "+0.0200", "-0.0100", "+0.0500", "median1", "trial 3"):
         assert fact in texts
-    table = study_page.confirmation_table(CONFIRMATION, "val_auc")
-    assert list(table["trial"]) == [1, 0]
+    table = study_page.confirmation_table(CONFIRMATION, "val_auc", {0: "0", 1: "0, second attempt"})
+    assert list(table["number"]) == [1, 0]
+    assert list(table["trial"]) == ["0, second attempt", "0"]
     assert list(table["median_run"]) == ["median1", "median0"]
     assert {"median1", "median0"} <= {cell.text for cell in page.all("td")}

@@ -16,6 +16,7 @@ from mobilenet_chest import cache, two_stage
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import lease, run_sweep, trial_run
 from mobilenet_chest.tracking import artifact_writer
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.runs import nested_runs
 
 Make = Callable[..., Config]
@@ -32,8 +33,8 @@ TIMED = ("epoch_seconds", "images_per_second", "train_seconds")
 def histories(run_id: str) -> dict[str, list[tuple[int, float]]]:
     client = MlflowClient()
     return {
-        name: [(point.step, point.value) for point in client.get_metric_history(run_id, name)]
-        for name in client.get_run(run_id).data.metrics
+        name: [(point.step, point.value) for point in metric_history(client, run_id, name)]
+        for name in metrics_of(client.get_run(run_id))
         if name not in TIMED
     }
 
@@ -90,7 +91,7 @@ def test_a_trial_whose_run_was_of_other_rows_restarts(
     result: Any = run_sweep(config)
     assert result.best.run_id != gone
     assert client.get_run(gone).info.status == "KILLED"
-    steps = [point.step for point in client.get_metric_history(result.best.run_id, "train_loss")]
+    steps = [point.step for point in metric_history(client, result.best.run_id, "train_loss")]
     assert steps == [1, 2, 3, 4, 5]
 
 
@@ -144,6 +145,6 @@ def test_reused_epochs_are_not_reported(here: Path, tiny_search: Make) -> None:
         (training,) = trial.user_attrs["trainings"]
         assert (training["stage1"]["epochs"], training["stage2"]["epochs"]) == (2, 1)
         run = MlflowClient().get_run(trial.user_attrs["run_id"])
-        assert training["best_epoch"] == run.data.metrics["best_epoch"]
+        assert training["best_epoch"] == metrics_of(run)["best_epoch"]
         assert trial.user_attrs["epochs"]["done"] == 3
     assert MlflowClient().get_run(result.run_id).data.tags["findings"] == "\n".join(map(str, result.findings))

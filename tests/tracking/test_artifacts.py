@@ -98,7 +98,7 @@ class TestReadingBack:
         assert table["probability_tta"].between(0, 1).all()
 
     def test_a_missing_artifact_is_named(self, store: Store) -> None:
-        with pytest.raises(TrackingError, match=f"{store.single} has no predictions/test.parquet"):
+        with pytest.raises(TrackingError, match=f"{store.single[:8]} has no predictions/test.parquet"):
             artifacts.stored_predictions(store.client, store.run(store.single), "test")
 
     def test_a_removed_checkpoint_says_why(self, store: Store) -> None:

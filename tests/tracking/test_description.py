@@ -1,4 +1,4 @@
-"""What a run records of imported data."""
+"""What a run records when it is made: its parameters, and where imported data are from."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from helpers.pictures import class_folders
 
-from mobilenet_chest.config import Config
+from mobilenet_chest.config import Config, parse
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.data.importing.importer import ImportOptions, import_pictures
 from mobilenet_chest.tracking import description
-from mobilenet_chest.tracking.description import run_inputs
+from mobilenet_chest.tracking.description import run_inputs, run_params
 
 
 def test_the_source_of_imported_pictures(tmp_path: Path, phantom_config: Callable[..., Config]) -> None:
@@ -35,3 +35,34 @@ def test_data_that_were_not_imported_say_nothing(phantom_config: Callable[..., C
     (item, _) = run_inputs(config, load_train_val(config.data))["inputs"]
     assert set(json.loads(item["source"])) == {"uri"}
     assert description.MOST_ORIGIN < 65_535
+
+
+def test_parameters_are_what_differs_from_the_defaults() -> None:
+    assert run_params(parse({"name": "one"})) == {}
+    changed = parse({"name": "one", "seed": 7, "model": {"hidden": [8, 4]}, "loss": {"name": "focal"}})
+    assert run_params(changed) == {"seed": "7", "model.hidden": "[8, 4]", "loss.name": "focal"}
+
+
+def test_a_searched_field_is_a_parameter_at_its_default_too() -> None:
+    config = parse({"name": "one", "seed": 7})
+    assert list(run_params(config, ["model.dropout", "loss.name"]).items()) == [
+        ("model.dropout", str(config.model.dropout)), ("loss.name", config.loss.name), ("seed", "7")
+    ]  # fmt: skip
+
+
+def test_the_first_fold_is_a_parameter() -> None:
+    assert run_params(parse({"name": "one", "data": {"folds": 3}})) == {"data.folds": "3", "data.fold": "0"}
+
+
+def test_a_study_has_its_space_without_what_nobody_gave() -> None:
+    search = {
+        "model.dropout": {"low": 0, "high": 0.6},
+        "loss.name": {"choices": ["bce", "focal"]},
+        "loss.focal_gamma": {"low": 1, "high": 3, "log": True, "when": {"loss.name": "focal"}},
+    }
+    assert run_params(parse({"name": "one", "search": search})) == {
+        "search.model.dropout.low": "0.0", "search.model.dropout.high": "0.6",
+        "search.loss.name.choices": '["bce", "focal"]',
+        "search.loss.focal_gamma.low": "1.0", "search.loss.focal_gamma.high": "3.0",
+        "search.loss.focal_gamma.log": "true", "search.loss.focal_gamma.when.loss.name": "focal",
+    }  # fmt: skip

@@ -102,12 +102,12 @@ def test_the_runs_page_lists_the_study_its_trials_and_a_metric(
     browser.open(page)
     browser.wait_for("browsed-study", "3 matching runs")
     experiment = MlflowClient().get_run(swept.run_id).info.experiment_id
-    browser.run(SHOW_COLUMNS, experiment, ["metrics.`best_val_auc`", "metrics.`val_auc`"])
+    browser.run(SHOW_COLUMNS, experiment, ["metrics.`final/best_val_auc`", "metrics.`final/val_auc`"])
     browser.open("about:blank")
     browser.open(page)
-    browser.wait_for("browsed-study", "best_val_auc", "3 matching runs")
+    browser.wait_for("browsed-study", "final/best_val_auc", "3 matching runs")
     browser.click(".ag-row button[data-component-id*=runnamecellrenderer]")  # the [+] before the study's name
-    browser.wait_for("browsed-study-0", "browsed-study-1", "val_auc")
+    browser.wait_for("browsed-study-0", "browsed-study-1", "final/val_auc")
     time.sleep(1)  # the table settles
     assert not_blank(browser.screenshot(pictures / "runs.png"))
 
@@ -137,13 +137,13 @@ def test_what_browse_opens_is_the_leaderboard_by_the_study_s_metric(
         time.sleep(1)  # the table settles
         assert not_blank(browser.screenshot(pictures / f"leaderboard_{width}.png"))
     browser.resize(2200, 1000)
-    wanted = {"metrics.`val_auc`", "tags.`interval`", "params.`model.dropout`", "tags.`trial_state`", "duration"}
+    wanted = {"metrics.`final/val_auc`", "tags.`interval`", "params.`model.dropout`", "tags.`trial_state`", "duration"}
     until(lambda: wanted <= set(browser.run(HEADINGS)), 30, "the columns of the view")
     shown = str(ranked[0].value)[:6]  # MLflow cuts digits off, and does not round
     until(lambda: shown in browser.text(), 30, "the best value")
     browser.open("about:blank")
     browser.open(f"{address}&compareRunsMode=CHART")
-    browser.wait_for("Study", "val_loss", f"browsed-study-{ranked[0].number} (val_auc)")
+    browser.wait_for("Study", "val/loss", f"browsed-study-{ranked[0].number} (val/auc)")
     time.sleep(1)
     assert not_blank(browser.screenshot(pictures / "charts.png"))
 
@@ -168,7 +168,7 @@ def test_a_trial_s_overview_shows_its_figures_and_parameters(
     interface: str, swept: SweepResult, browser: Browser, pictures: Path
 ) -> None:
     browser.open(f"{experiment_page(interface, swept.run_id)}/{swept.best.run_id}")
-    browser.wait_for(f"browsed-study-{swept.best.number}", "Finished", "val_auc", "train_loss", "model.dropout")
+    browser.wait_for(f"browsed-study-{swept.best.number}", "Finished", "final/val_auc", "train/loss", "model.dropout")
     assert not_blank(browser.screenshot(pictures / "run_overview.png"))
 
 
@@ -180,9 +180,9 @@ def test_a_trial_s_metrics_are_drawn(interface: str, swept: SweepResult, browser
         # charts are drawn as they come into view
         browser.run("for (const e of document.querySelectorAll('*')) if (e.scrollHeight > e.clientHeight) "
                     "e.scrollTop += 300")  # fmt: skip
-        return f"browsed-study-{swept.best.number} (val_auc)" in browser.text()
+        return f"browsed-study-{swept.best.number} (val/auc)" in browser.text()
 
-    until(scrolled_to_the_metric, 60, "a chart of val_auc")
+    until(scrolled_to_the_metric, 60, "a chart of val/auc")
     time.sleep(2)  # the lines follow the titles
     assert not_blank(browser.screenshot(pictures / "run_metrics.png"))
 

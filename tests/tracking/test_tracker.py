@@ -23,8 +23,10 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import OwnershipLost, TrackingError, TrainingDiverged
 from mobilenet_chest.tracking import store
 from mobilenet_chest.tracking.artifacts import resume_point
-from mobilenet_chest.tracking.description import run_tags
+from mobilenet_chest.tracking.description import run_params, run_tags
 from mobilenet_chest.tracking.outbox.journal import outbox_folder
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
+from mobilenet_chest.tracking.run_settings import FIELDS, settings_of
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.two_stage import train
@@ -52,9 +54,8 @@ def test_a_run_holds_what_the_contract_lists(tracking: Path, phantom_config: Mak
     assert run.info.run_id == result.run_id
     assert (run.info.status, run.info.run_name) == ("FINISHED", "tiny")
 
-    expected = {key: v if isinstance(v, str) else json.dumps(v) for key, v in flatten(config.training_fields()).items()}
-    assert run.data.params == expected
-    assert run.data.params["model.hidden"] == "[1280, 640]"
+    assert run.data.params == run_params(config)
+    assert settings_of(run) == {name: flatten(config.resolved())[name] for name in FIELDS}
     tags = run.data.tags
     assert {name: tags[name] for name in ("kind", "note", "model", "weights", "dataset", "classes")} == {
         "kind": "train", "note": "mine", "model": "mobilenet_v3_large", "weights": "none", "dataset": "chestmnist",
@@ -67,10 +68,10 @@ def test_a_run_holds_what_the_contract_lists(tracking: Path, phantom_config: Mak
 
     client = MlflowClient()
     for name, values in {name: [record[name] for record in result.history] for name in result.history[0]}.items():
-        logged = {metric.step: metric.value for metric in client.get_metric_history(run.info.run_id, name)}
-        final = {3: result.metrics[name]} if name in result.metrics else {}
+        logged = {metric.step: metric.value for metric in metric_history(client, run.info.run_id, name)}
+        final = {0: result.metrics[name]} if name in result.metrics else {}
         assert logged == {1: values[0], 2: values[1]} | final
-    assert {name: run.data.metrics[name] for name in result.metrics} == result.metrics
+    assert {name: metrics_of(run)[name] for name in result.metrics} == result.metrics
 
     assert artifacts(run) == {
         "config.yaml", "checkpoints/stage1_best.pt", "checkpoints/best.pt", "predictions/val.parquet",
@@ -93,7 +94,7 @@ def test_a_nested_run(tracking: Path, phantom_config: Make) -> None:
     config, data = phantom_config({"search": {"seed": {"low": 1, "high": 3}}}), load_train_val(phantom_config().data)
     parent = MlflowTracker("study", name="wide")
     parent.start(config, data)
-    child = MlflowTracker("trial", tags={"trial": "4"}, parent=parent.run_id)
+    child = MlflowTracker("trial", tags={"trial": "4"}, parent=parent.run_id, searched=["model.dropout"])
     with child.run(phantom_config(), data):
         child.log_metrics({"val_auc": 0.5}, 1)
         child.log_tags({"state": "fine"})
@@ -102,6 +103,7 @@ def test_a_nested_run(tracking: Path, phantom_config: Make) -> None:
     assert run.data.tags["mlflow.parentRunId"] == parent.run_id
     assert (run.data.tags["kind"], run.data.tags["trial"], run.data.tags["state"]) == ("trial", "4", "fine")
     assert "search.seed.low" not in run.data.params
+    assert float(run.data.params["model.dropout"]) == phantom_config().model.dropout
     parent_run = client.get_run(parent.run_id)
     assert (parent_run.info.status, parent_run.info.run_name) == ("RUNNING", "wide")
     assert parent_run.data.params["search.seed.high"] == "3.0"
@@ -117,7 +119,7 @@ def test_a_history_at_once(tracking: Path, phantom_config: Make) -> None:
         tracker.log_history([{"val_auc": epoch / 1000, "val_loss": 1.0} for epoch in range(700)])
         tracker.log_history([])
     assert tracker.run_id is not None
-    points = MlflowClient().get_metric_history(tracker.run_id, "val_auc")
+    points = metric_history(MlflowClient(), tracker.run_id, "val_auc")
     assert [(point.step, point.value) for point in points] == [(epoch + 1, epoch / 1000) for epoch in range(700)]
 
 
@@ -139,7 +141,7 @@ def test_a_keyboard_interrupt_kills_and_the_run_goes_on(tracking: Path, phantom_
     assert started == [resumed.run_id] == [run.info.run_id]
     assert only_run().info.status == "FINISHED"
     assert not {"checkpoints/last-0.pt", "checkpoints/last-1.pt"} & artifacts(run)
-    steps = [metric.step for metric in MlflowClient().get_metric_history(run.info.run_id, "train_loss")]
+    steps = [metric.step for metric in metric_history(MlflowClient(), run.info.run_id, "train_loss")]
     assert steps == [1, 2]
 
 
@@ -149,18 +151,25 @@ def test_what_is_there_is_not_logged_again(tracking: Path, phantom_config: Make)
     data = load_train_val(config.data)
     first = MlflowTracker()
     first.start(config, data)
-    first.log_metrics({"val_auc": 0.5, "lr": 1.0}, 1)
-    first.log_metrics({"val_auc": 0.6}, 2)
+    first.log_history([{"val_auc": 0.5, "lr": 1.0}])
+    first.log_history([{"val_auc": 0.6}], 2)
+    first.log_metrics({"val_auc": 0.55})
+    first.log_metrics({"val_auc": 0.6}, 4)
     again = MlflowTracker(resume=first.run_id)
     with again.run(config, data):
         again.log_history([{"val_auc": 0.5, "lr": 1.0}, {"val_auc": 0.6, "lr": 0.9}])
-        again.log_metrics({"val_auc": 0.7, "lr": 0.8}, 3)
+        again.log_history([{"val_auc": 0.7, "lr": 0.8}], 3)
+        again.log_metrics({"val_auc": 0.65})
+        again.log_metrics({"val_auc": 0.7}, 4)
     assert first.run_id is not None
     history = {
-        name: [(point.step, point.value) for point in MlflowClient().get_metric_history(first.run_id, name)]
+        name: [(point.step, point.value) for point in metric_history(MlflowClient(), first.run_id, name)]
         for name in ("val_auc", "lr")
     }
-    assert history == {"val_auc": [(1, 0.5), (2, 0.6), (3, 0.7)], "lr": [(1, 1.0), (2, 0.9), (3, 0.8)]}
+    assert history == {
+        "val_auc": [(1, 0.5), (2, 0.6), (3, 0.7), (0, 0.65), (4, 0.6)],
+        "lr": [(1, 1.0), (2, 0.9), (3, 0.8)],
+    }
 
 
 def test_a_failed_run_says_why(tracking: Path, phantom_config: Make) -> None:
@@ -226,7 +235,7 @@ def test_a_run_that_was_given_to_another_is_left_as_it_is(tracking: Path, phanto
     with pytest.raises(OwnershipLost):
         write_late()
     run = only_run()
-    assert (run.info.status, run.data.metrics) == ("RUNNING", {"train_loss": 0.5})
+    assert (run.info.status, metrics_of(run)) == ("RUNNING", {"train_loss": 0.5})
     assert {"late", "failure"} & run.data.tags.keys() == set()
     assert artifacts(run) == {"config.yaml"}
 

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from helpers.stores import EXPERIMENT, STUDY, Store
+from mlflow.entities import Metric, Run, RunData, RunInfo, RunTag
 
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.tracking import view
@@ -30,13 +31,18 @@ def query(address: str) -> tuple[str, dict[str, list[str]]]:
 def test_a_study_s_page_lists_its_trials_the_best_first(store: Store) -> None:
     state = view_state(store.run(store.study_run), ["model.dropout"])
     assert state["searchFilter"] == f"tags.study = '{STUDY}' AND tags.kind = 'trial'"
-    assert state["orderByKey"] == "metrics.`val_auc`"
+    assert state["orderByKey"] == "metrics.`final/val_auc`"
     assert state["orderByAsc"] is False
     assert state["selectedColumns"] == [
-        "metrics.`val_auc`", "tags.`interval`", "params.`model.dropout`", "tags.`trial_state`", "attributes.`Duration`"
+        "metrics.`final/val_auc`", "tags.`interval`", "params.`model.dropout`", "tags.`trial_state`",
+        "attributes.`Duration`",
     ]  # fmt: skip
-    found = store.client.search_runs([store.run(store.study_run).info.experiment_id], state["searchFilter"])
+    experiments = [store.run(store.study_run).info.experiment_id]
+    found = store.client.search_runs(experiments, state["searchFilter"], order_by=[f"{state['orderByKey']} DESC"])
     assert {run.info.run_id for run in found} == set(store.trials)
+    assert found[0].info.run_id == store.trials[store.best]
+    above = store.client.search_runs(experiments, f"{state['searchFilter']} AND {state['orderByKey']} > 2")
+    assert above == []
 
 
 def test_charts_have_a_section_and_names_of_their_own(store: Store) -> None:
@@ -44,9 +50,44 @@ def test_charts_have_a_section_and_names_of_their_own(store: Store) -> None:
     sections = {section["uuid"] for section in state["compareRunSections"]}
     charts = state["compareRunCharts"]
     assert {chart["metricSectionId"] for chart in charts} < sections
-    assert len({chart["uuid"] for chart in charts}) == len(charts) == 4
-    assert [chart["type"] for chart in charts] == ["LINE", "LINE", "LINE", "PARALLEL"]
-    assert charts[-1]["selectedParams"] == ["model.dropout", "stage2.lr"]
+    assert len({chart["uuid"] for chart in charts}) == len(charts) == 10
+    assert [chart["type"] for chart in charts] == ["LINE"] * 3 + ["PARALLEL"] + ["BAR"] * 6
+    assert [chart["metricKey"] for chart in charts if "metricKey" in chart][:4] == [
+        "val/auc", "val/loss", "train/loss", "final/val_auc"
+    ]  # fmt: skip
+    assert charts[3]["selectedParams"] == ["model.dropout", "stage2.lr"]
+    assert charts[3]["selectedMetrics"] == ["final/val_auc"]
+    assert (charts[4]["metricKey"], charts[4]["displayName"]) == ("final/val_auc", "val_auc")
+
+
+def test_the_charts_begin_with_curves_and_costs_are_folded(store: Store) -> None:
+    sections = view_state(store.run(store.study_run), [])["compareRunSections"]
+    assert [(section["name"], section["display"]) for section in sections] == [
+        ("Study", True), ("final", True), ("val", False), ("train", False), ("cost", False)
+    ]  # fmt: skip
+
+
+def test_a_metric_without_a_curve_is_a_column(store: Store) -> None:
+    store.client.set_tag(store.study_run, "metric", "val_auc_tta")
+    state = view_state(store.run(store.study_run), [])
+    assert state["orderByKey"] == "metrics.`final/val_auc_tta`"
+    assert [chart["metricKey"] for chart in state["compareRunCharts"]][:4] == [
+        "val/auc", "val/loss", "train/loss", "final/val_auc_tta"
+    ]  # fmt: skip
+
+
+def test_a_study_of_an_early_version_has_its_names() -> None:
+    labels = {"study": "early", "metric": "val_auc", "direction": "maximize"}
+    data = RunData(metrics=[Metric("best_val_auc", 0.5, 0, 1)], tags=[RunTag(*label) for label in labels.items()])
+    state = view_state(Run(RunInfo("run", "1", "me", "FINISHED", 0, 0, "active"), data), ["model.dropout"])
+    assert state["orderByKey"] == "metrics.`val_auc`"
+    assert [chart.get("metricKey") for chart in state["compareRunCharts"]] == [
+        "val_auc",
+        "val_loss",
+        "train_loss",
+        None,
+    ]
+    assert [section["name"] for section in state["compareRunSections"]] == ["Study", "Model metrics"]
 
 
 def test_the_view_is_saved_once_and_stays_as_a_person_changed_it(store: Store) -> None:

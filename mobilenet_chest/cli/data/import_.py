@@ -14,9 +14,11 @@ from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import err, line, out, print_json
 from mobilenet_chest.cli.options import Json
 from mobilenet_chest.cli.tables import Table
+from mobilenet_chest.data.importing.division import SHARES as DEFAULT_SHARES
+from mobilenet_chest.data.importing.entries import ColumnNames
 from mobilenet_chest.data.importing.importer import ImportOptions, import_pictures
-from mobilenet_chest.data.importing.sources import ColumnNames
 from mobilenet_chest.data.importing.summary import counted, reasons
+from mobilenet_chest.errors import UserError
 
 if TYPE_CHECKING:
     from mobilenet_chest.data.importing.summary import ImportReport
@@ -24,12 +26,15 @@ if TYPE_CHECKING:
 SHOWN = 5
 """Sizes, kinds of files and reasons printed; JSON has all."""
 
+SHARES = ",".join(map(str, DEFAULT_SHARES))
+"""Percent of train, val and test where none are given."""
+
 SIZE = 224
 """Side of the rows where none is given: that of the networks."""
 
 
 def import_(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder, or a .csv or .parquet of files.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder, a .csv or .parquet of files, or a .npz.")],
     out: Annotated[Path, typer.Option(metavar="FILE.npz", help="Data file to write.")],
     size: Annotated[int, typer.Option(help="Height and width of the rows, in pixels.")] = SIZE,
     fit: Annotated[Literal["letterbox", "stretch"], typer.Option(help="Keep the shape, or fill the square.")] = (
@@ -43,6 +48,9 @@ def import_(
         Literal["auto", "gray", "colour"], typer.Option(help="Of the rows; auto: colour if any picture is.")
     ] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of the division, where the source has no splits.")] = 0,
+    shares: Annotated[
+        str, typer.Option(metavar="TRAIN,VAL,TEST", help="Percent of the splits, where the source has none.")
+    ] = SHARES,
     classes: Annotated[
         str | None, typer.Option(metavar="NAME,NAME", help="Order of the classes; by name by default.")
     ] = None,
@@ -56,7 +64,7 @@ def import_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read everything and report; write nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a data file of pictures in folders, of a table of files, or of DICOM.
+    """Make a data file of pictures in folders, of a table of files, of DICOM, or of arrays.
 
     Folders are SOURCE/split/class/* or SOURCE/class/*. A killed import goes on where it stopped.
 
@@ -65,13 +73,21 @@ def import_(
     with exit_codes():
         names = ColumnNames(file_column, label_column, patient_column, split_column, tuple(column or ()))
         ordered = tuple(name.strip() for name in classes.split(",")) if classes else ()
-        options = ImportOptions(size, fit, bits, window, colour, seed, ordered, names)
+        options = ImportOptions(size, fit, bits, window, colour, seed, ordered, names, _shares(shares))
         with _progress() as progress:
             report = import_pictures(source, out, options, dry_run, progress=progress)
         if as_json:
             print_json(report.as_dict())
         else:
             _print(report)
+
+
+def _shares(text: str) -> tuple[int, int, int]:
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != len(DEFAULT_SHARES) or not all(part.isascii() and part.isdecimal() for part in parts):
+        raise UserError(f"--shares {text}: give the percent of train, val and test, for example {SHARES}")
+    train, val, test = map(int, parts)
+    return train, val, test
 
 
 @contextmanager

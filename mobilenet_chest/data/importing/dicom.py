@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from mobilenet_chest.data.importing import jpeg_extended
 from mobilenet_chest.data.importing.gray_levels import gray_pixels
-from mobilenet_chest.data.importing.pictures import Decoded, Unreadable, check_size, gray_if_equal
+from mobilenet_chest.data.importing.pictures import Decoded, Unreadable, check_size, gray_if_equal, without_stderr
 from mobilenet_chest.data.importing.preparation import Window
 from mobilenet_chest.errors import MissingExtraError
 
@@ -64,6 +65,7 @@ def decode_dicom(contents: bytes, window: Window) -> Decoded:
     import pydicom
     from pydicom import config
 
+    jpeg_extended.register()
     config.settings.reading_validation_mode = config.IGNORE  # values that are formally wrong, as devices write them
     try:
         with warnings.catch_warnings():
@@ -72,7 +74,8 @@ def decode_dicom(contents: bytes, window: Window) -> Decoded:
                 raise Unreadable("DICOM with the deflated transfer syntax; convert it to explicit little endian")
             dataset = pydicom.dcmread(io.BytesIO(contents))
             _check_lengths(dataset)
-            return _decoded(dataset, window)
+            with without_stderr():  # decoders of JPEG report there what pydicom reports as an error as well
+                return _decoded(dataset, window)
     except Unreadable:
         raise
     except (NotImplementedError, RuntimeError) as error:  # decoders: which kind of compression is missing

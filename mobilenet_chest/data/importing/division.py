@@ -11,16 +11,20 @@ from numpy.typing import NDArray
 from mobilenet_chest.data.npz import SPLITS
 from mobilenet_chest.errors import DataError
 
-SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
-"""Share of each split in a source that has none."""
+SHARES = (70, 15, 15)
+"""Percent of the rows in train, val and test, for a source without splits."""
 
 
 def divide(
-    labels: NDArray[np.int64], given: Sequence[str | None], units: NDArray[np.int64], seed: int
+    labels: NDArray[np.int64],
+    given: Sequence[str | None],
+    units: NDArray[np.int64],
+    seed: int,
+    percent: tuple[int, int, int] = SHARES,
 ) -> tuple[list[str], str]:
     """Return the split of each row, and a sentence on how it came about.
 
-    A source without splits is divided by :data:`SHARES`. Where it has some, val or test that is missing is taken from
+    A source without splits is divided by ``percent``. Where it has some, val or test that is missing is taken from
     its train rows, as large as its share of all rows.
 
     Args:
@@ -28,6 +32,7 @@ def divide(
         given: The split of each row where the source says it; for all rows or for none.
         units: (n,), rows of the same unit stay together: those of a patient, and equal pictures.
         seed: Of the shuffle.
+        percent: Of train, val and test.
 
     Raises:
         DataError: Some rows have a split and others have none; or there is no train split.
@@ -40,7 +45,8 @@ def divide(
         return [str(split) for split in given], "as the source has them"
     if present and "train" not in present:
         raise DataError(f"the source has {' and '.join(sorted(present))}, but no train; add it, or remove the splits")
-    shares = {split: share for split, share in SHARES.items() if split not in present or split == "train"}
+    of_all = {split: share / 100 for split, share in zip(SPLITS, percent, strict=True)}
+    shares = {split: share for split, share in of_all.items() if split not in present or split == "train"}
     free = np.array([split in (None, "train") for split in given])
     wanted = {split: share * len(labels) for split, share in shares.items()}
     wanted["train"] = free.sum() - sum(count for split, count in wanted.items() if split != "train")
@@ -51,7 +57,7 @@ def divide(
     for row, split in zip(np.flatnonzero(free), assigned, strict=True):
         result[row] = split
     if not present:
-        parts = ", ".join(f"{split} {share:.0%}" for split, share in SHARES.items())
+        parts = ", ".join(f"{split} {share:.0%}" for split, share in of_all.items())
         return result, f"divided by seed {seed}, stratified by class: {parts}"
     made = " and ".join(split for split in SPLITS if split not in present)
     return result, f"as the source has them; {made} taken from its train rows by seed {seed}, stratified by class"

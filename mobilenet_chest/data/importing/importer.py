@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenet_chest.data.conversion import depth
 from mobilenet_chest.data.importing import archive, dicom, division, shards, sources, summary
-from mobilenet_chest.data.importing.preparation import Fit, Preparation, Window, depth, finish
+from mobilenet_chest.data.importing.entries import ColumnNames, Skipped, Source
+from mobilenet_chest.data.importing.preparation import Fit, Preparation, Window, finish
 from mobilenet_chest.data.importing.rows import Rows, units, usable_rows
-from mobilenet_chest.data.importing.sources import ColumnNames, Skipped, Source
 from mobilenet_chest.data.importing.summary import ImportReport
+from mobilenet_chest.data.importing.work_folder import work_folder
 from mobilenet_chest.data.npz import SPLITS
-from mobilenet_chest.errors import DataError, WriteFailed
-from mobilenet_chest.file_lock import held
-from mobilenet_chest.files import write_whole
-
-WORK_SUFFIX = ".importing"
-"""Ending of the folder beside the data file that an import works in, and goes on from."""
-
-LAYOUT = 1
-"""Number of the shards' layout: shards of another are made again."""
+from mobilenet_chest.errors import DataError
 
 MOST_CLASSES = 256
 
@@ -50,6 +41,7 @@ class ImportOptions:
         seed: Of a division into splits.
         classes: Class names in the order of their labels; sorted by default.
         columns: Names of a table's columns.
+        shares: Percent of the rows in train, val and test, where the source has no splits.
     """
 
     size: int = 224
@@ -60,6 +52,7 @@ class ImportOptions:
     seed: int = 0
     classes: tuple[str, ...] = ()
     columns: ColumnNames = field(default_factory=ColumnNames)
+    shares: tuple[int, int, int] = division.SHARES
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -68,12 +61,18 @@ class ImportOptions:
             DataError: One is not allowed.
         """
         Preparation(self.size, self.fit, 1, self.bits, self.window)
+        if len(self.shares) != len(SPLITS) or min(self.shares) < 1 or sum(self.shares) != 100:
+            raise DataError(
+                f"shares {','.join(map(str, self.shares))}: give the percent of train, val and test, whole numbers "
+                "from 1 that add up to 100, for example 70,15,15"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Return what stands in the data file."""
         return {
             "size": self.size, "fit": self.fit, "bits": self.bits, "window": self.window, "colour": self.colour,
             "seed": self.seed, "classes": list(self.classes), "columns": asdict(self.columns),
+            "shares": list(self.shares),
         }  # fmt: skip
 
 
@@ -90,7 +89,8 @@ def import_pictures(
     A killed import is continued by the same call. The same source and options give the same bytes.
 
     Args:
-        source: Folder ``split/class/*`` or ``class/*``, or a CSV or Parquet table of files and labels.
+        source: Folder ``split/class/*`` or ``class/*``, a CSV or Parquet table of files and labels, or a ``.npz`` of
+            images and labels.
         out: ``.npz`` to write, which does not exist yet.
         options: What is done to the pictures.
         dry_run: Write nothing.
@@ -103,19 +103,19 @@ def import_pictures(
         WriteFailed: The disk is full, or a process was killed.
     """
     _check_out(out)
-    found = sources.labelled(source, options.columns)
+    found = _named(sources.labelled(source, options.columns), options.classes)
     classes = _class_names(found, options.classes)
     if any(sources.is_dicom(Path(entry.path)) for entry in found.entries):
         dicom.require()
-    with _work_folder(None if dry_run else out, found, options) as folder:
+    settings = f"{options.size} {options.fit} {options.window}"
+    with work_folder(None if dry_run else out, found.entries, settings) as folder:
         key = hashlib.sha256("\n".join(entry.name for entry in found.entries).encode()).digest()
         making = shards.Making(folder, options.size, options.fit, options.window, key)
-        paths = [entry.path for entry in found.entries]
-        records = shards.make_shards(paths, making, workers or shards.worker_count(), progress)
+        records = _records(found, making, workers or shards.worker_count(), progress)
         rows = usable_rows(found, records, classes, key)
         preparation, how_deep = _preparation(rows, options)
         splits, divided = division.divide(rows.labels, [entry.split for entry in rows.entries], units(rows),
-                                          options.seed)  # fmt: skip
+                                          options.seed, options.shares)  # fmt: skip
         division.check_patients(rows.patients, splits, [entry.name for entry in rows.entries])
         division.check_classes(rows.labels, splits, classes)
         unread = [Skipped(entry.name, record.reason)
@@ -124,9 +124,30 @@ def import_pictures(
                          [*found.skipped, *unread], not dry_run)  # fmt: skip
         if folder is not None:
             small = shards.SmallPictures(folder, records, options.size)
-            _write(out, small, rows, splits, classes, preparation, found.columns, _origin(report, options, rows))
+            plain = tuple(str(label) for label in range(len(classes)))
+            known = () if found.numbered and classes == plain else classes  # names are then given in the experiment
+            _write(out, small, rows, splits, known, preparation, found.columns, _origin(report, options, rows))
             report.write_skipped()
     return report
+
+
+def _records(found: Source, making: shards.Making, workers: int, progress: shards.Progress) -> list[shards.Record]:
+    count = len(found.entries)
+    if found.pictures is not None:  # a stream: it is read once, and here
+        return shards.make_shards(found.pictures(), count, making, 1, progress)
+    return shards.make_shards((entry.path for entry in found.entries), count, making, workers, progress)
+
+
+def _named(found: Source, given: tuple[str, ...]) -> Source:
+    """Return a source whose numbered labels have the names that were given."""
+    if not given or not found.numbered:
+        return found
+    numbers = sorted({entry.label for entry in found.entries}, key=int)
+    if len(given) != len(numbers) or len(set(given)) != len(given):
+        raise DataError(f"--classes {','.join(given)}: the labels of the source are {', '.join(numbers)}; give a name "
+                        "for each of them, in their order")  # fmt: skip
+    names = dict(zip(numbers, given, strict=True))
+    return replace(found, entries=[replace(entry, label=names[entry.label]) for entry in found.entries])
 
 
 def _check_out(out: Path) -> None:
@@ -152,6 +173,8 @@ def _class_names(found: Source, given: tuple[str, ...]) -> tuple[str, ...]:
             raise DataError(f"--classes {','.join(given)}: the source has the classes {', '.join(sorted(names))}; "
                             "name each of them once, in the order of their labels")  # fmt: skip
         return given
+    if found.classes:
+        return tuple(name for name in found.classes if name in names)
     if len(names) < 2:
         raise DataError(f"all pictures are of the class '{names.pop()}'; a data file needs two classes or more")
     if len(names) > MOST_CLASSES:
@@ -159,50 +182,6 @@ def _class_names(found: Source, given: tuple[str, ...]) -> tuple[str, ...]:
     if all(name.isascii() and name.isdigit() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
-
-
-@contextmanager
-def _work_folder(out: Path | None, found: Source, options: ImportOptions) -> Iterator[Path | None]:
-    """Give the folder of the shards, which goes when the block ends well; shards of other files or options go first."""
-    if out is None:
-        yield None
-        return
-    folder = out.with_name(out.name + WORK_SUFFIX)
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with held(folder / "lock", wait=False) as free:
-            if not free:
-                raise DataError(f"--out {out}: another import writes this file; wait for it, or choose another name")
-            _keep_only(folder, _plan(found, options))
-            yield folder
-            shutil.rmtree(folder)
-    except OSError as error:
-        raise WriteFailed(
-            f"--out {out}: cannot be written ({error.strerror or error}); make room, and run the same command to "
-            "continue"
-        ) from error
-
-
-def _plan(found: Source, options: ImportOptions) -> str:
-    """Return a digest of all that the shards depend on, with the size and time of each file."""
-    digest = hashlib.sha256(f"{LAYOUT} {options.size} {options.fit} {options.window}".encode())
-    for entry in found.entries:
-        try:
-            status = os.stat(entry.path)  # noqa: PTH116  # a Path for each of 100,000 files takes a second
-            digest.update(f"{entry.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-        except OSError:
-            digest.update(f"{entry.name}\n".encode())
-    return digest.hexdigest()
-
-
-def _keep_only(folder: Path, plan: str) -> None:
-    stored = folder / "plan"
-    if stored.exists() and stored.read_text(encoding="utf-8") == plan:
-        return
-    for path in folder.iterdir():
-        if path.name != "lock":
-            path.unlink()
-    write_whole(stored, plan)
 
 
 def _preparation(rows: Rows, options: ImportOptions) -> tuple[Preparation, str]:
@@ -244,7 +223,7 @@ def _report(
         modes=dict(Counter(record.mode for record in records).most_common()),
         notes=dict(notes.most_common()),
         duplicates=twice,
-        done=summary.what_was_done(preparation, records, how_deep),
+        done=[*found.done, *summary.what_was_done(preparation, records, how_deep)],
         warnings=summary.suspicions(preparation, records, notes, twice),
         columns=list(found.columns),
         left_out=list(found.left_out),
@@ -293,7 +272,8 @@ def _write(
         arrays[f"{split}_labels"] = rows.labels[places].astype(np.uint8)[:, None]
         for name, column in values.items():
             arrays[f"{split}_{name}"] = column[places]
-    arrays["class_names"] = np.array(classes, np.str_)
+    if classes:
+        arrays["class_names"] = np.array(classes, np.str_)
     arrays["preparation"] = np.array(preparation.to_json())
     arrays["import"] = np.array(json.dumps(origin, sort_keys=True, ensure_ascii=False))
     archive.write_archive(out, streamed, arrays)

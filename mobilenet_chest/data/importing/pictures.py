@@ -133,7 +133,7 @@ def decode_picture(contents: bytes) -> Decoded:
             with Image.open(io.BytesIO(contents), formats=FORMATS) as image:
                 _check(image)
                 stated = _orientation(image)  # of a TIFF, Pillow applies and forgets it
-                with _without_stderr() if image.format == "TIFF" else nullcontext():
+                with without_stderr() if image.format == "TIFF" else nullcontext():
                     image.load()
                 return _decoded(image, stated)
     except Unreadable:
@@ -148,7 +148,7 @@ def decode_picture(contents: bytes) -> Decoded:
 
 
 @contextmanager
-def _without_stderr() -> Iterator[None]:
+def without_stderr() -> Iterator[None]:
     """Drop what C code writes to stderr: libtiff reports damage there, and Pillow reports it as an error as well."""
     try:
         kept = os.dup(2)

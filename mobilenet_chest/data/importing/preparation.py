@@ -16,9 +16,6 @@ from mobilenet_chest.errors import DataError
 Fit = Literal["letterbox", "stretch"]
 Window = Literal["voi", "percentile", "bits"]
 
-DEPTHS = (8, 10, 12, 14, 16)
-"""Depths that detectors have; the range of a set of 16-bit files is the smallest that holds all its values."""
-
 MAX_SIZE = 2048
 
 
@@ -90,11 +87,6 @@ class Preparation:
         """
         bits = decoded.depth(self.bits)
         return finish(shrink(decoded.pixels, self.size, self.fit), bits, self.channels)
-
-
-def depth(largest: int) -> int:
-    """Return the smallest of :data:`DEPTHS` that holds a value."""
-    return next(bits for bits in DEPTHS if largest < 1 << bits)
 
 
 def shrink(pixels: NDArray[Any], size: int, fit: Fit) -> NDArray[Any]:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.data.importing import shards
+from mobilenet_chest.data.importing.entries import Entry, Source
 from mobilenet_chest.data.importing.shards import Record
-from mobilenet_chest.data.importing.sources import Entry, Source
 from mobilenet_chest.errors import DataError
 
 

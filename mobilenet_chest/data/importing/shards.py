@@ -13,17 +13,19 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenet_chest.data.importing.entries import Picture
 from mobilenet_chest.data.importing.files import decode_file
 from mobilenet_chest.data.importing.pictures import Unreadable
 from mobilenet_chest.data.importing.preparation import Fit, Window, shrink
@@ -93,20 +95,30 @@ class Making:
     key: bytes
 
 
-def make_shards(paths: Sequence[str], making: Making, workers: int, progress: Progress) -> list[Record]:
-    """Make all shards that are not there yet; return a record of each file.
+def make_shards(
+    pictures: Iterable[str | Picture], count: int, making: Making, workers: int, progress: Progress
+) -> list[Record]:
+    """Make all shards that are not there yet; return a record of each picture.
+
+    Args:
+        pictures: Paths of files, or decoded pictures, which one worker takes as they come.
+        count: How many there are.
+        making: How they are made.
+        workers: Processes.
+        progress: Called after each shard.
 
     Raises:
         WriteFailed: The disk is full, or a process was killed; what is complete is reused by the next call.
     """
-    starts = range(0, len(paths), SHARD_FILES)
-    tasks = [(number, paths[start : start + SHARD_FILES], making) for number, start in enumerate(starts)]
+    left = iter(pictures)
+    numbers = range(-(-count // SHARD_FILES))
+    tasks = ((number, list(islice(left, SHARD_FILES)), making) for number in numbers)
     records: list[Record] = []
     try:
-        with _mapped(min(workers, len(tasks))) as mapped:
+        with _mapped(min(workers, len(numbers))) as mapped:
             for shard in mapped(tasks):
                 records += shard
-                progress(len(records), len(paths))
+                progress(len(records), count)
     except BrokenProcessPool as error:
         raise WriteFailed(
             "a process that decodes pictures was killed, perhaps for want of memory; run the same command to continue"
@@ -125,7 +137,7 @@ def worker_count() -> int:
 
 
 @contextmanager
-def _mapped(workers: int) -> Iterator[Callable[[Sequence[Any]], Iterator[list[Record]]]]:
+def _mapped(workers: int) -> Iterator[Callable[[Iterable[Any]], Iterator[list[Record]]]]:
     """Give a ``map`` over tasks: in this process where there is one worker."""
     if workers <= 1:
         yield lambda tasks: map(_shard, tasks)
@@ -152,18 +164,18 @@ def _start_worker() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _shard(task: tuple[int, Sequence[str], Making]) -> list[Record]:
+def _shard(task: tuple[int, Sequence[str | Picture], Making]) -> list[Record]:
     """Make one shard, or read the records of one that is complete."""
-    number, paths, making = task
+    number, pictures, making = task
     if making.folder is None:
-        return [_record(path, making)[0] for path in paths]
+        return [_record(picture, making)[0] for picture in pictures]
     index, pixels = making.folder / f"{number:06d}.json", making.folder / f"{number:06d}.pixels"
     if index.exists():
         return _read_records(index)
     records = []
     with whole_file(pixels) as file:
-        for path in paths:
-            record, small = _record(path, making)
+        for picture in pictures:
+            record, small = _record(picture, making)
             records.append(record)
             if small is not None:
                 file.write(small.tobytes())
@@ -176,9 +188,9 @@ def _read_records(index: Path) -> list[Record]:
     return [Record(**(row | {"notes": tuple(row["notes"])})) for row in rows]
 
 
-def _record(path: str, making: Making) -> tuple[Record, NDArray[Any] | None]:
+def _record(picture: str | Picture, making: Making) -> tuple[Record, NDArray[Any] | None]:
     try:
-        decoded, file_digest = decode_file(Path(path), making.window)
+        decoded, file_digest = picture if isinstance(picture, tuple) else decode_file(Path(picture), making.window)
     except Unreadable as error:
         return Record(str(error)), None
     except MemoryError:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenet_chest.data.importing.entries import Skipped
 from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.data.importing.shards import Record
-from mobilenet_chest.data.importing.sources import Skipped
 from mobilenet_chest.data.npz import SPLITS
 from mobilenet_chest.files import write_whole
 

@@ -15,6 +15,7 @@ from mobilenet_chest.tracking.client import answer_within
 from mobilenet_chest.tracking.outbox.journal import Journal
 from mobilenet_chest.tracking.outbox.writes import Write, send
 from mobilenet_chest.tracking.provenance import is_same_process
+from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import masked, tracking_uri
 
 ANSWER_SECONDS = 5
@@ -47,7 +48,10 @@ def flush_journal(
     # fencing: who resumed the run has trained these epochs again, and old writes would mix with the new ones
     if owner is not None and not is_same_process(json.loads(owner), header["owner"]):
         journal.remove()
-        return f"run {journal.run_id}: another process has resumed it; pending writes of its old owner are discarded"
+        return (
+            f"run {short_id(journal.run_id)}: another process has resumed it; pending writes of its old owner "
+            "are discarded"
+        )
     for pending in journal.pending_writes():
         if time.monotonic() >= deadline:
             return None
@@ -60,7 +64,7 @@ def flush_journal(
         journal.mark_sent(pending)  # killed before this, the write is sent again, to the same effect
         count += 1
     journal.remove()
-    return f"run {journal.run_id}: {count} pending writes sent to {header['store']}"
+    return f"run {short_id(journal.run_id)}: {count} pending writes sent to {header['store']}"
 
 
 def check_store(journal: Journal) -> dict[str, Any]:
@@ -72,7 +76,8 @@ def check_store(journal: Journal) -> dict[str, Any]:
     header, store = journal.header(), masked(tracking_uri())
     if header["store"] != store:
         raise TrackingError(
-            f"run {journal.run_id}: the pending writes in {journal.folder} are for {header['store']}, not {store}; set "
+            f"run {short_id(journal.run_id)}: the pending writes in {journal.folder} are for "
+            f"{header['store']}, not {store}; set "
             "MLFLOW_TRACKING_URI to that address and run `mobilenet-chest repair`"
         )
     return header

@@ -16,6 +16,7 @@ from mobilenet_chest.errors import DataError, NotDelivered, OwnershipLost, Track
 from mobilenet_chest.tracking.client import is_away
 from mobilenet_chest.tracking.outbox.delivery import check_store, flush_journal
 from mobilenet_chest.tracking.outbox.journal import Journal, journals
+from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import check_reachable, masked, reason, tracking_uri
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,9 @@ class Outbox:
             # a living owner is one that has lost the run: it sends nothing any more, and discards what it has
             while (outcome := self._attempt(journal)) is None and journal.has_pending and not journal.owner_may_live():
                 if time.monotonic() >= deadline:
-                    raise TrackingError(f"run {run_id}: another process is sending {journal.folder}; wait for it")
+                    raise TrackingError(
+                        f"run {short_id(run_id)}: another process is sending {journal.folder}; wait for it"
+                    )
                 time.sleep(0.2)
             if outcome is not None and journal.has_pending:
                 raise TrackingError(outcome.line)
@@ -153,7 +156,7 @@ class Outbox:
                 return Outcome(str(error))
             except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
                 problem = "is away" if is_away(error) else "refuses them; remove the folder to give them up"
-                pending = f"run {journal.run_id}: {journal.count()} writes are pending in {journal.folder}"
+                pending = f"run {short_id(journal.run_id)}: {journal.count()} writes are pending in {journal.folder}"
                 return Outcome(f"{pending}: {masked(tracking_uri())} {problem} ({reason(error)})", retry=is_away(error))
             finally:
                 if not own:

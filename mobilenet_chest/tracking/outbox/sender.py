@@ -15,6 +15,7 @@ from mobilenet_chest.tracking.client import answer_within, is_away
 from mobilenet_chest.tracking.outbox.delivery import flush_journal
 from mobilenet_chest.tracking.outbox.outbox import Outbox
 from mobilenet_chest.tracking.outbox.writes import Write, send
+from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import masked, reason, tracking_uri
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,8 @@ class Sender:
                 raise
             self._postpone(started)
             logger.warning(
-                f"tracking store {masked(tracking_uri())} is away ({reason(error)}); run {self._run_id} continues, and "
+                f"tracking store {masked(tracking_uri())} is away ({reason(error)}); run "
+                f"{short_id(self._run_id)} continues, and "
                 f"its writes are kept in {self._journal.folder} until the store is back"
             )
             return False
@@ -114,7 +116,7 @@ class Sender:
             if not is_away(error):
                 if isinstance(error, OSError):
                     why = f"a pending write cannot be written to the store's folder ({error.strerror or error})"
-                    raise WriteFailed(f"run {self._run_id}: {why}") from error
+                    raise WriteFailed(f"run {short_id(self._run_id)}: {why}") from error
                 raise
         self._postpone(started)
         if line is not None:

@@ -62,12 +62,25 @@ def test_options_reach_the_import(folder: Path) -> None:
         }  # fmt: skip
 
 
+def test_arrays_and_shares(folder: Path) -> None:
+    films = np.stack([noise(number) for number in range(20)])
+    np.savez("arrays.npz", x=films / np.float32(255), y=np.arange(20) % 2)
+    options = ("--size", "16", "--shares", "60,20,20", "--classes", "healthy,sick")
+    result = run("data", "import", "arrays.npz", "--out", "a.npz", *options, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["counts"]["train"] == {"healthy": 6, "sick": 6}
+    with np.load(folder / "a.npz") as arrays:
+        assert arrays["class_names"].tolist() == ["healthy", "sick"]
+
+
 def test_refusals(folder: Path) -> None:
     class_folders(folder / "films")
     assert_refused(folder, "data", "import", "none", "--out", "a.npz", wants="none: no such file or folder")
     assert_refused(folder, "data", "import", "films", "--out", "a.zip", wants="a.zip")
     assert_refused(folder, "data", "import", "films", "--out", "a.npz", "--size", "3", wants="size 3")
     assert_refused(folder, "data", "import", "films", "--out", "a.npz", "--bits", "40", wants="bits 40")
+    for shares in ("80,20", "a,b,c", "80,20,0"):
+        assert_refused(folder, "data", "import", "films", "--out", "a.npz", "--shares", shares, wants=shares)
     assert_refused(folder, "data", "import", "films", "--out", "a.npz", "--classes", "a,b", wants="healthy, sick")
     (folder / "few").mkdir()
     class_folders(folder / "few" / "films", 2)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.commands import ROOT
 from helpers.pictures import dicom, dicom_bytes, encoded, noise
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
@@ -137,7 +138,7 @@ def test_compressed_pixels() -> None:
 @pytest.mark.parametrize(
     "name",
     ["693_J2KI.dcm", "JPEGLSNearLossless_16.dcm", "JPGExtended.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm",
-     "CT_small.dcm", "examples_overlay.dcm"],
+     "MR_small_jpeg_ls_lossless.dcm", "MR_small_jp2klossless.dcm", "CT_small.dcm", "examples_overlay.dcm"],
 )  # fmt: skip
 def test_files_of_devices_are_shown_as_pydicom_shows_them(name: str) -> None:
     path = get_testdata_file(name, download=False)
@@ -148,6 +149,28 @@ def test_files_of_devices_are_shown_as_pydicom_shows_them(name: str) -> None:
     pixels = decode_dicom(Path(str(path)).read_bytes(), "voi").pixels
     assert pixels.shape == shown.shape
     assert np.corrcoef(pixels.ravel(), shown.ravel())[0, 1] > 0.9999
+
+
+def test_lossless_compression_keeps_every_value() -> None:
+    """JPEG-LS, JPEG 2000 and RLE of the same film, and lossless JPEG of a colour picture."""
+    plain = decode_dicom(_device("MR_small.dcm"), "bits").pixels
+    for name in ("MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm"):
+        np.testing.assert_array_equal(decode_dicom(_device(name), "bits").pixels, plain)
+    colour = decode_dicom(_device("SC_rgb_rle.dcm"), "voi").pixels
+    np.testing.assert_array_equal(decode_dicom(_device("SC_rgb_jpeg_gdcm.dcm"), "voi").pixels, colour)
+
+
+def test_no_decoder_is_of_a_licence_that_passes_itself_on() -> None:
+    (extra,) = (line for line in (ROOT / "pyproject.toml").read_text().splitlines() if line.startswith("dicom = "))
+    assert "libjpeg-" not in extra
+    assert "[all]" not in extra
+
+
+def _device(name: str) -> bytes:
+    path = get_testdata_file(name, download=False)
+    if path is None:
+        pytest.skip(f"this version of pydicom brings no {name}")
+    return Path(str(path)).read_bytes()
 
 
 def _jpeg_2000(side: int) -> bytes:

@@ -17,9 +17,9 @@ from helpers.commands import ROOT, contents
 from helpers.pictures import class_folders, dicom, dicom_bytes, encoded, noise
 
 from mobilenet_chest.data.importing import importer, shards
+from mobilenet_chest.data.importing.entries import ColumnNames
 from mobilenet_chest.data.importing.importer import ImportOptions, import_pictures
 from mobilenet_chest.data.importing.preparation import Preparation
-from mobilenet_chest.data.importing.sources import ColumnNames
 from mobilenet_chest.data.importing.summary import ImportReport
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import DataError, WriteFailed

@@ -34,7 +34,9 @@ def test_records_and_pictures_of_every_depth(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "work").mkdir()
     paths = [str(tmp_path / name) for name in contents]
     seen: list[tuple[int, int]] = []
-    records = make_shards(paths, making(tmp_path / "work"), 1, lambda done, total: seen.append((done, total)))
+    records = make_shards(
+        paths, len(paths), making(tmp_path / "work"), 1, lambda done, total: seen.append((done, total))
+    )
     assert seen == [(2, 5), (4, 5), (5, 5)]
     assert [record.bits for record in records] == [8, None, None, 8, 8]
     assert [bool(record.reason) for record in records] == [False, False, True, False, False]
@@ -43,14 +45,14 @@ def test_records_and_pictures_of_every_depth(tmp_path: Path, monkeypatch: pytest
     np.testing.assert_array_equal(small[3][..., 2], noise(2, 16, 16))
     np.testing.assert_array_equal(small[1], noise(1, 16, 16).astype(np.uint16) * 16)
     np.testing.assert_array_equal(small[0], noise(0, 16, 16))
-    again = make_shards(paths, making(tmp_path / "work"), 1, lambda *_: None)
-    assert again == records == make_shards(paths, making(None), 1, lambda *_: None)
+    again = make_shards(paths, len(paths), making(tmp_path / "work"), 1, lambda *_: None)
+    assert again == records == make_shards(paths, len(paths), making(None), 1, lambda *_: None)
 
 
 def test_equal_pixels_have_one_digest_whatever_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encoded(noise(0)))
     (tmp_path / "a.bmp").write_bytes(encoded(noise(0), "BMP"))
-    one, other = make_shards([str(tmp_path / name) for name in ("a.png", "a.bmp")], making(None), 1, lambda *_: None)
+    one, other = make_shards([str(tmp_path / name) for name in ("a.png", "a.bmp")], 2, making(None), 1, lambda *_: None)
     assert one.pixels == other.pixels
     assert one.file != other.file
 
@@ -65,7 +67,7 @@ def test_a_killed_process_is_no_traceback(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(shards, "_start_worker", _die)
     paths = sorted(map(str, class_folders(tmp_path / "films").rglob("*.png")))
     with pytest.raises(WriteFailed, match="run the same command to continue"):
-        make_shards(paths, making(None), 2, lambda *_: None)
+        make_shards(paths, len(paths), making(None), 2, lambda *_: None)
 
 
 def _die(*_: Any) -> None:

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from helpers.pictures import class_folders, dicom, dicom_bytes, encoded, noise
 
-from mobilenet_chest.data.importing.sources import ColumnNames, is_dicom, labelled, unlabelled, walk
+from mobilenet_chest.data.importing.entries import ColumnNames
+from mobilenet_chest.data.importing.sources import is_dicom, labelled, unlabelled, walk
 from mobilenet_chest.errors import DataError
 
 NAMES = ColumnNames()

@@ -6,9 +6,9 @@ from collections import Counter
 
 import numpy as np
 
+from mobilenet_chest.data.importing.entries import Skipped
 from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.data.importing.shards import Record
-from mobilenet_chest.data.importing.sources import Skipped
 from mobilenet_chest.data.importing.summary import (
     class_counts,
     counted,

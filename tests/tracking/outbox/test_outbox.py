@@ -54,7 +54,7 @@ def test_never_back(away_store: AwayStore, tracker: MlflowTracker, capsys: pytes
         process_outbox().flush(0.0)
     line = str(caught.value)
     store = f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-    for fact in (f"run {tracker.run_id}: 1 ", store, str(folder), "`mobilenet-chest repair`"):
+    for fact in (f"run {str(tracker.run_id)[:8]}: 1 ", store, str(folder), "`mobilenet-chest repair`"):
         assert fact in line
     capsys.readouterr()
 
@@ -85,8 +85,8 @@ def test_a_training_goes_on_from_what_waits(away_store: AwayStore, phantom_confi
             away_store.away = True
             checkpoint.save(file, {"progress": Progress(epoch=2).state()})
             tracker.log_file(file, "checkpoints")
-            tracker.log_metrics({"val_auc": 0.1}, 1)
-            tracker.log_metrics({"val_auc": 0.2}, 2)
+            tracker.log_history([{"val_auc": 0.1}])
+            tracker.log_history([{"val_auc": 0.2}], 2)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -102,7 +102,7 @@ def test_a_training_goes_on_from_what_waits(away_store: AwayStore, phantom_confi
     again = MlflowTracker(resume=tracker.run_id)
     with again.run(config, load_train_val(config.data)):
         again.log_history([{"val_auc": 0.1}, {"val_auc": 0.2}])
-        again.log_metrics({"val_auc": 0.3}, 3)
+        again.log_history([{"val_auc": 0.3}], 3)
     assert steps(tracker) == [(1, 0.1), (2, 0.2), (3, 0.3)]
     assert list(outbox_folder().iterdir()) == []
 

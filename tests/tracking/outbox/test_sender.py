@@ -20,6 +20,7 @@ from mobilenet_chest.tracking.outbox import sender
 from mobilenet_chest.tracking.outbox.journal import outbox_folder
 from mobilenet_chest.tracking.outbox.outbox import Outbox, process_outbox
 from mobilenet_chest.tracking.outbox.writes import Write
+from mobilenet_chest.tracking.run_metrics import metric_history
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
 Make = Callable[..., Config]
@@ -56,7 +57,7 @@ def test_time_is_kept(away_store: AwayStore, tracker: MlflowTracker) -> None:
     away_store.away = False
     process_outbox().flush()
     assert tracker.run_id is not None
-    (point,) = MlflowClient().get_metric_history(tracker.run_id, "val_auc")
+    (point,) = metric_history(MlflowClient(), tracker.run_id, "val_auc")
     assert point.timestamp == waiting.write["metrics"][0][2]
 
 

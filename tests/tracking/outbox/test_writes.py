@@ -14,6 +14,7 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.tracking.description import run_inputs
 from mobilenet_chest.tracking.outbox.writes import send
+from mobilenet_chest.tracking.run_metrics import metric_history
 from mobilenet_chest.tracking.store import connect
 
 NAN = float("nan")
@@ -48,9 +49,9 @@ def test_the_same_again_changes_nothing(
     for write in [*writes, *writes[:4], *(one for one in writes for _ in range(3))]:
         send(client, run_id, write, file if "upload" in write else None)
     run = client.get_run(run_id)
-    points = [(point.step, point.value, point.timestamp) for point in client.get_metric_history(run_id, "val_auc")]
+    points = [(point.step, point.value, point.timestamp) for point in metric_history(client, run_id, "val_auc")]
     assert sorted(points) == [(1, 0.1 + 0.2, 1764000000000), (2, 0.5, 1764000000007)]
-    assert len(client.get_metric_history(run_id, "val_loss")) == 2
+    assert len(metric_history(client, run_id, "val_loss")) == 2
     assert (run.data.params, run.data.tags["note"]) == ({"seed": "7"}, "mine")
     assert [item.tags[0].value for item in run.inputs.dataset_inputs] == ["train", "val"]
     assert [file.path for file in client.list_artifacts(run_id) if not file.is_dir] == ["note.txt"]

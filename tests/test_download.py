@@ -18,8 +18,8 @@ import pytest
 from helpers.downloads import CONTENT, MD5, SHA256, Server
 
 import mobilenet_chest
-from mobilenet_chest.data import download
-from mobilenet_chest.data.download import fetch, file_digest
+from mobilenet_chest import download
+from mobilenet_chest.download import fetch, file_digest
 from mobilenet_chest.errors import DataError
 
 
@@ -143,7 +143,7 @@ def test_two_processes_download_once(server: Server, tmp_path: Path) -> None:
     target = tmp_path / "set.npz"
     server.go_on.clear()
     code = (
-        "from pathlib import Path; from mobilenet_chest.data.download import fetch; print('up', flush=True);"
+        "from pathlib import Path; from mobilenet_chest.download import fetch; print('up', flush=True);"
         f"print(fetch({server.url!r}, Path({str(target)!r}), md5={MD5!r}))"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(mobilenet_chest.__path__[0]).parent)}

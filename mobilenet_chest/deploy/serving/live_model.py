@@ -1,0 +1,175 @@
+"""The registered model that answers now: a version that an alias points to, and the one that takes its place."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from numpy.typing import NDArray
+
+from mobilenet_chest.data.importing.preparation import Preparation
+from mobilenet_chest.errors import MobilenetChestError
+from mobilenet_chest.registry import digests
+from mobilenet_chest.registry.package import check_loads, load_registered
+from mobilenet_chest.registry.sealed_rows import SealedRows
+from mobilenet_chest.tracking.store import connect, reason
+
+logger = logging.getLogger(__name__)
+
+FOLLOW_SECONDS = 2.0
+"""How often the registry is asked where the alias points."""
+
+
+def model_address(text: str) -> str:
+    """Return the address of a registered model that is given as NAME, NAME@ALIAS, NAME/VERSION, or so already."""
+    address = text if text.startswith("models:/") else f"models:/{text}"
+    name = address.removeprefix("models:/")
+    return address if "@" in name or "/" in name else f"{address}@champion"
+
+
+class Answer(NamedTuple):
+    """The answer for one image.
+
+    Attributes:
+        probability: Of class 1, mean of the image and its mirror image.
+        label: 0 or 1.
+        label_name: Name of that class.
+        version: Of the model that answered.
+    """
+
+    probability: float
+    label: int
+    label_name: str
+    version: str
+
+
+@dataclass(frozen=True, eq=False)
+class LiveModel:
+    """A loaded version of a registered model.
+
+    Attributes:
+        name: Of the registered model.
+        version: Its number.
+        run_id: Run that it was made of.
+        channels: 1 or 3.
+        preparation: What was done to the pictures that it was trained on, where that is known.
+        classes: Names of class 0 and class 1.
+        threshold: Smallest probability at which an image is class 1.
+        description: The model card.
+        predict_table: Returns ``probability``, ``label`` and ``label_name`` for uint8 images.
+        sealed: Looks for rows of the run's sealed test split.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    channels: int
+    preparation: Preparation | None
+    classes: tuple[str, str]
+    threshold: float
+    description: str
+    predict_table: Callable[[NDArray[np.uint8]], pd.DataFrame]
+    sealed: SealedRows
+
+    def predict(self, images: NDArray[np.uint8]) -> list[Answer]:
+        """Return the answer for each of uint8 images (n, h, w), or (n, h, w, 3) for three channels."""
+        self.sealed.check(images)
+        table = self.predict_table(images)
+        columns = (table["probability"].tolist(), table["label"].tolist(), table["label_name"].tolist())
+        return [Answer(*values, self.version) for values in zip(*columns, strict=True)]
+
+    def about(self) -> dict[str, Any]:
+        """Return what ``/version`` says, without the card."""
+        preparation = None if self.preparation is None else self.preparation.as_dict()
+        return {"name": self.name, "version": self.version, "run_id": self.run_id, "classes": self.classes,
+                "threshold": self.threshold, "channels": self.channels, "preparation": preparation}  # fmt: skip
+
+
+def load(client: MlflowClient, version: ModelVersion) -> LiveModel:
+    """Load a version whose files are those that were promoted, and see that it predicts.
+
+    Raises:
+        TrackingError: It was changed, cannot be loaded, or gives no probability.
+    """
+    check_loads(client, version)
+    model, channels, preparation = load_registered(f"models:/{version.name}/{version.version}")
+    # without what MLflow does around it for tables of any kind, which takes longer than a small network
+    inner = model.unwrap_python_model()
+    live = LiveModel(
+        name=str(version.name),
+        version=str(version.version),
+        run_id=str(version.run_id),
+        channels=channels,
+        preparation=preparation,
+        classes=tuple(inner.settings["classes"]),
+        threshold=float(inner.settings["threshold"]),
+        description=version.description or "",
+        predict_table=lambda images: cast(pd.DataFrame, inner.predict(None, images)),
+        sealed=SealedRows(client, version),
+    )
+    # the first prediction takes longest
+    size = 64 if preparation is None else preparation.size
+    live.predict_table(np.zeros((1, size, size) if channels == 1 else (1, size, size, 3), np.uint8))
+    return live
+
+
+class Follower:
+    """Holds the model that an alias, or a number, points to, and replaces it when the alias has moved.
+
+    A version that cannot be loaded is not taken: the model before it goes on answering. So it does while the registry
+    is away.
+
+    Args:
+        model_uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
+        on_change: Called with each model that was taken, from the second on.
+    """
+
+    def __init__(self, model_uri: str, on_change: Callable[[LiveModel], object] = lambda model: None) -> None:
+        self._uri, self._on_change = model_uri, on_change
+        self._client = connect()
+        self.model = load(self._client, digests.find_version(self._client, model_uri))
+        self.problem: str | None = None
+        """Why the alias is not followed at the moment."""
+        self._refused: str | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+
+    def start(self) -> None:
+        """Follow from now on."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop following."""
+        self._stop.set()
+
+    def look(self) -> None:
+        """Ask the registry once, and load the version that it names if it is another."""
+        number = None
+        try:
+            version = digests.find_version(self._client, self._uri)
+            number = str(version.version)
+            if number in (self.model.version, self._refused):
+                if number == self.model.version:
+                    self._refused = self.problem = None
+                return
+            self.model = load(self._client, version)
+        except Exception as error:  # the store away, a damaged version, a database's own error: the old model stays
+            problem = str(error) if isinstance(error, MobilenetChestError) else reason(error)
+            if problem != self.problem:
+                logger.warning("version %s goes on answering: %s", self.model.version, problem)
+            self.problem, self._refused = problem, number
+            return
+        self.problem = self._refused = None
+        logger.info("version %s of '%s' answers now", self.model.version, self.model.name)
+        self._on_change(self.model)
+
+    def _run(self) -> None:
+        while not self._stop.wait(FOLLOW_SECONDS):
+            self.look()

@@ -1,0 +1,159 @@
+"""The images of a request: pictures, DICOM, arrays, or MLflow's JSON, decoded within limits.
+
+Nothing in a request names a file or an address. The size of a picture is checked before its pixels are decoded.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mobilenet_chest.data.importing.dicom import decode_dicom
+from mobilenet_chest.data.importing.pictures import Decoded, Unreadable, decode_picture
+from mobilenet_chest.data.importing.preparation import Window, finish
+from mobilenet_chest.deploy.serving.live_model import LiveModel
+from mobilenet_chest.errors import DataError
+
+MAX_IMAGES = 256
+"""Images of one request."""
+
+NPY_MAGIC = b"\x93NUMPY"
+
+NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+DICOM_MAGIC = 128, b"DICM"
+"""Place and bytes by which a DICOM file is known."""
+
+
+def from_body(body: bytes, kind: str, model: LiveModel) -> list[NDArray[np.uint8]]:
+    """Return the images of ``POST /predict`` as the model takes them, uint8 (h, w) or (h, w, 3) each.
+
+    Args:
+        body: A picture (PNG, JPEG, TIFF, BMP, WebP, DICOM); an ``.npy`` of uint8 (h, w), (n, h, w) or (n, h, w, 3); or
+            JSON ``{"images": [...]}`` of pictures in base64.
+        kind: Its content type. Only JSON must be named; what other bytes are, they say themselves.
+        model: What the images are for.
+
+    Raises:
+        DataError: The body is none of these, or one of its pictures cannot be used.
+    """
+    if not body:
+        raise DataError("an empty body; send a picture, an .npy, or JSON with the field 'images'")
+    if kind.partition(";")[0].strip().lower() == "application/json":
+        return [_picture(contents, f"image {number}", model) for number, contents in enumerate(_base64_images(body))]
+    if body.startswith(NPY_MAGIC):
+        return from_array(_npy(body), model)
+    return [_picture(body, "the body", model)]
+
+
+def from_invocation(body: bytes, model: LiveModel) -> list[NDArray[np.uint8]]:
+    """Return the images of MLflow's form ``{"inputs": [...]}`` or ``{"instances": [...]}``.
+
+    Raises:
+        DataError: The JSON has another form, or its values are no whole numbers from 0 to 255.
+    """
+    document = _json(body)
+    names = [name for name in ("inputs", "instances") if name in document]
+    if len(names) != 1:
+        raise DataError(f"the fields {', '.join(document) or 'none'}; give 'inputs' or 'instances': a list of images")
+    try:
+        values = np.asarray(document[names[0]])
+    except ValueError as error:
+        raise DataError(f"{names[0]}: images of different sizes; send them one by one") from error
+    if not values.size:
+        raise DataError(f"{names[0]}: no image; give a list of images")
+    if values.dtype.kind not in "iu" or not 0 <= values.min() <= values.max() <= 255:
+        raise DataError(f"{names[0]}: {values.dtype} values; give whole numbers from 0 to 255")
+    return from_array(values.astype(np.uint8), model)
+
+
+def from_array(images: NDArray[Any], model: LiveModel) -> list[NDArray[np.uint8]]:
+    """Return images of an array with the model's channels.
+
+    Raises:
+        DataError: It is not uint8 (h, w), (n, h, w) or (n, h, w, 3), holds none, or more than :data:`MAX_IMAGES`.
+    """
+    if images.ndim == 2:
+        images = images[None]
+    fits = images.dtype == np.uint8 and (images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3))
+    if not fits or not images.size:
+        raise DataError(f"an array of {images.dtype} {images.shape}; give uint8 (n, h, w) or (n, h, w, 3)")
+    _check_count(len(images))
+    return [_with_channels(image, model.channels) for image in images]
+
+
+def _picture(contents: bytes, what: str, model: LiveModel) -> NDArray[np.uint8]:
+    preparation = model.preparation
+    try:
+        decoded = _decoded(contents, "voi" if preparation is None else preparation.window)
+        if preparation is not None:
+            return preparation.apply(decoded)
+        return finish(decoded.pixels, decoded.depth(None), model.channels)
+    except Unreadable as error:
+        raise DataError(f"{what}: {error}") from error
+
+
+def _decoded(contents: bytes, window: Window) -> Decoded:
+    start, magic = DICOM_MAGIC
+    if contents[start : start + len(magic)] == magic:
+        return decode_dicom(contents, window)
+    return decode_picture(contents)
+
+
+def _base64_images(body: bytes) -> list[bytes]:
+    images = _json(body).get("images")
+    if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
+        raise DataError("JSON needs the field 'images': a list of pictures in base64")
+    _check_count(len(images))
+    try:
+        return [base64.b64decode(image, validate=True) for image in images]
+    except binascii.Error as error:
+        raise DataError(f"images: not base64 ({error})") from error
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"the body is no JSON ({error})") from error
+    if not isinstance(document, dict):
+        raise DataError("the body is no JSON object")
+    return document
+
+
+def _npy(body: bytes) -> NDArray[np.uint8]:
+    file = io.BytesIO(body)
+    try:
+        version = np.lib.format.read_magic(file)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
+            version
+        ]
+        shape, by_columns, dtype = read_header(file)
+    except (ValueError, KeyError, EOFError, SyntaxError, TypeError) as error:
+        raise DataError(f"an .npy that cannot be read ({error})") from error
+    values = body[file.tell() :]
+    # the header's claim is compared with what came before memory is taken for it
+    if dtype != np.uint8 or by_columns or min(shape, default=0) < 1 or math.prod(shape) != len(values):
+        raise DataError(f"an .npy of {dtype} {shape} with {len(values)} bytes; give uint8 (n, h, w) or (n, h, w, 3)")
+    return np.frombuffer(values, np.uint8).reshape(shape)
+
+
+def _check_count(images: int) -> None:
+    if images > MAX_IMAGES:
+        raise DataError(f"{images} images; send at most {MAX_IMAGES} at once")
+
+
+def _with_channels(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    if channels == 1 and image.ndim == 3:
+        return np.asarray(Image.fromarray(image).convert("L"))
+    if channels == 3 and image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    return image

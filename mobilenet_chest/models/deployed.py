@@ -1,0 +1,72 @@
+"""The whole classifier as one network: from pixels to probability, calibrated probability and label."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from mobilenet_chest.models.classifier import Ensemble
+
+LARGEST_LOGIT = math.log(1e15)
+"""Calibration keeps probabilities this far from 0 and 1, as :mod:`mobilenet_chest.evaluation.calibration` does."""
+
+
+class Answer(NamedTuple):
+    """What a deployed classifier says about n images.
+
+    Attributes:
+        probability: float32 (n,), of class 1: the mean of those of the image, of its mirror image, and of all members.
+        calibrated: float32 (n,), the probability whose logit is that of ``probability`` divided by the temperature.
+        label: int64 (n,), 1 where ``probability`` reaches the threshold, else 0.
+        logit: float32 (n,), of ``probability``; it tells apart probabilities that float32 rounds to 1.
+    """
+
+    probability: Tensor
+    calibrated: Tensor
+    label: Tensor
+    logit: Tensor
+
+
+class DeployedClassifier(nn.Module):
+    """A trained network or ensemble with its TTA, temperature and threshold.
+
+    Image and mirror image go through the network as one batch: called twice, it would be exported twice, and its
+    BatchNorm layers could not be merged into its convolutions.
+
+    Args:
+        model: A :class:`~mobilenet_chest.models.classifier.Classifier`, or an
+            :class:`~mobilenet_chest.models.classifier.Ensemble`, trained, on the CPU.
+        temperature: What the logits are divided by to be calibrated.
+        threshold: Smallest probability at which an image is class 1.
+    """
+
+    def __init__(self, model: nn.Module, temperature: float, threshold: float) -> None:
+        super().__init__()
+        self.members = model.members if isinstance(model, Ensemble) else nn.ModuleList([model])
+        self.temperature, self.threshold = temperature, threshold
+        self.eval()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the fields of an :class:`Answer` for uint8 images (n, c, h, w).
+
+        A plain tuple, because a program that is exported must not need this class to be loaded.
+        """
+        n = images.shape[0]
+        views = torch.cat([images, images.flip(-1)])
+        # not chunk: an exporter writes its number of rows into the file as a constant
+        logits = [z for member in self.members for both in [member(views).float()] for z in (both[:n], both[n:])]
+        stacked = torch.stack(logits)
+        # the logit of the mean probability; in logarithms, because 1 - p has few digits in float32 where p is near 1
+        logit = torch.logsumexp(logsigmoid(stacked), 0) - torch.logsumexp(logsigmoid(-stacked), 0)
+        probability = stacked.sigmoid().mean(0)
+        calibrated = (logit.clamp(-LARGEST_LOGIT, LARGEST_LOGIT) / self.temperature).sigmoid()
+        return probability, calibrated, (probability >= self.threshold).long(), logit
+
+    def answer(self, images: Tensor) -> Answer:
+        """Answer for uint8 images (n, c, h, w), without gradients."""
+        with torch.inference_mode():
+            return Answer(*self(images))

@@ -1,0 +1,103 @@
+"""The whole classifier of a run: network, temperature and threshold, and what a file of it says about itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from mobilenet_chest.config import Config, DataConfig
+from mobilenet_chest.data.dataset import load_train_val, open_file
+from mobilenet_chest.data.importing.preparation import Preparation
+from mobilenet_chest.download import file_digest
+from mobilenet_chest.evaluation.calibration import fit_temperature
+from mobilenet_chest.models.deployed import DeployedClassifier
+from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.artifacts import stored_predictions, trained_model
+from mobilenet_chest.tracking.run_metrics import metrics_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = "mobilenet-chest/1"
+"""Version of inputs, outputs and metadata of a file."""
+
+LICENSE = "Apache-2.0"
+"""Licence of what this project adds to the network; weights that a training started from have their own."""
+
+PREPROCESSING = tuple(Path(__file__).with_name(f"preprocessing.{ending}") for ending in ("py", "js"))
+"""The code that makes the images which a file takes from pictures of any size; it is delivered with the file."""
+
+_DIGESTS = (tags.CONFIG_DIGEST, tags.DATA_DIGEST, tags.VAL_DIGEST, tags.GIT_COMMIT, tags.MODEL, tags.WEIGHTS)
+"""Tags of the run that a file of its model carries."""
+
+
+def run_classifier(client: MlflowClient, run: Run, config: Config) -> DeployedClassifier:
+    """Return a run's model with its temperature and threshold, on the CPU.
+
+    Raises:
+        TrackingError: The run has no checkpoint or no predictions.
+        DataError: The checkpoint is damaged.
+    """
+    model, threshold = trained_model(client, run, config), metrics_of(run)["threshold"]
+    return DeployedClassifier(model, run_temperature(client, run), threshold)
+
+
+def run_temperature(client: MlflowClient, run: Run) -> float:
+    """Return the temperature of a run's validation predictions; for a run of early versions it is fitted here."""
+    temperature = metrics_of(run).get("temperature", math.nan)
+    if math.isfinite(temperature):
+        return float(temperature)
+    table = stored_predictions(client, run, "val")
+    return fit_temperature(table["label"].to_numpy(), table["probability_tta"].to_numpy())
+
+
+def whole_model_predictions(client: MlflowClient, run: Run) -> pd.DataFrame:
+    """Return a run's stored predictions of validation rows by the model that its checkpoint holds.
+
+    Each validation row of an ensemble of folds was scored by one member, not by the whole ensemble.
+    """
+    split = "served" if run.data.tags.get(tags.MEMBERS_ARE) == "folds" else "val"
+    return stored_predictions(client, run, split)
+
+
+def file_metadata(classifier: DeployedClassifier, run: Run, config: Config, card: str) -> dict[str, Any]:
+    """Return what a file of a run's classifier says about itself; every value can be written as JSON.
+
+    Args:
+        classifier: From :func:`run_classifier`.
+        run: The run.
+        config: Its experiment.
+        card: The model card, in Markdown.
+    """
+    data = load_train_val(config.data)
+    preparation = file_preparation(config.data)
+    return {
+        "format": FORMAT,
+        "classes": list(data.classes),
+        "threshold": classifier.threshold,
+        "temperature": classifier.temperature,
+        "image_size": config.data.image_size,
+        "channels": data.channels,
+        "tta": "mean of the probabilities of the image and its mirror image",
+        "run_id": str(run.info.run_id),
+        **{name: run.data.tags[name] for name in _DIGESTS if name in run.data.tags},
+        "preprocessing": "resize elsewhere: preprocessing.py or preprocessing.js makes the images that this file takes",
+        **{f"{path.name}_sha256": file_digest(path, "sha256") for path in PREPROCESSING},
+        "license": LICENSE,
+        "card": card,
+        **({} if preparation is None else {"preparation": preparation.as_dict()}),
+    }
+
+
+def file_preparation(config: DataConfig) -> Preparation | None:
+    """Return what was done to the pictures of a data file; ``None`` where the file does not say it.
+
+    Raises:
+        DataError: The file cannot be read, or says it in another form.
+    """
+    stored = open_file(config).text("preparation")
+    return None if stored is None else Preparation.from_json(stored)

@@ -1,0 +1,109 @@
+"""The real command in a process of its own: it starts, follows its alias, and stops without losing a request."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from helpers.brightness import BRIGHT, flat
+from helpers.browsers import answers, until
+from helpers.commands import assert_one_line
+from helpers.load import SECONDS, Clients
+from helpers.pictures import encoded
+from mlflow import MlflowClient
+
+FILM = encoded(flat(BRIGHT)[0])
+
+
+@contextmanager
+def served(*words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run ``serve`` in a process on a free port for the block; yield the process and the port."""
+    command = [sys.executable, "-m", "mobilenet_chest", "serve", *words, "--port", "0"]
+    with Path("log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # fmt: skip
+    try:
+        assert process.stdout is not None
+        said = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
+        assert said is not None, Path("log").read_text()
+        until(lambda: answers(f"http://127.0.0.1:{said[1]}/readyz"), SECONDS, "readyz")
+        yield process, int(said[1])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def versions(models: dict[str, str]) -> MlflowClient:
+    """The gray model has two versions, and its alias points to the first."""
+    client = MlflowClient()
+    (first,) = client.search_model_versions("name = 'gray'")
+    client.create_model_version("gray", first.source, first.run_id, tags=first.tags)
+    client.set_registered_model_alias("gray", "champion", "1")
+    return client
+
+
+@pytest.mark.slow
+def test_ten_promotions_under_load_lose_no_request(versions: MlflowClient) -> None:
+    with served("gray@champion") as (_, port):
+        clients = Clients(port, FILM)
+        with clients.busy(4):
+            for number in range(10):
+                wanted = str(2 - number % 2)
+                versions.set_registered_model_alias("gray", "champion", wanted)
+                until(lambda wanted=wanted: clients.versions[-1:] == [wanted], SECONDS, f"version {wanted}")
+    assert clients.lost == []
+    assert set(clients.statuses) == {200}
+    assert clients.versions[-10:] == ["2", "1"] * 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stop_under_load_loses_no_request(versions: MlflowClient, number: signal.Signals) -> None:
+    with served("gray@champion") as (process, port):
+        clients = Clients(port, FILM)
+        with clients.busy(6):
+            until(lambda: clients.statuses[200] > 50, SECONDS, "answers")
+            process.send_signal(number)
+            assert process.wait(timeout=SECONDS) == 0, Path("log").read_text()
+    assert clients.lost == []
+    assert set(clients.statuses) == {200}
+
+
+@pytest.mark.slow
+def test_three_times_more_than_it_can_do_is_refused_and_forgotten(versions: MlflowClient) -> None:
+    with served("gray@champion", "--max-waiting", "2", "--max-batch", "1") as (process, port):
+        clients = Clients(port, FILM)
+        with clients.busy(12):
+            until(lambda: clients.statuses[429] > 50 and clients.statuses[200] > 50, 2 * SECONDS, "refusals")
+        assert clients.lost == []
+        assert set(clients.statuses) == {200, 429}
+        started = time.monotonic()
+        assert requests.post(f"http://127.0.0.1:{port}/predict", data=FILM, timeout=SECONDS).ok
+        assert time.monotonic() - started < 2
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=SECONDS) == 0
+
+
+def test_what_cannot_be_served_is_one_line(models: dict[str, str], tmp_path: Path) -> None:
+    assert_one_line("serve", "nothing@champion", wants="models:/nothing@champion")
+    assert_one_line("serve", "gray/1", "--host", "0.0.0.0", wants="--token-file")
+    assert_one_line("serve", "gray/1", "--max-batch", "0", wants="--max-batch 0")
+    token = tmp_path / "token"
+    assert_one_line("serve", "gray/1", "--token-file", token, wants=str(token))
+    token.write_text("short")
+    assert_one_line("serve", "gray/1", "--token-file", token, wants="16")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert_one_line("serve", "gray/1", "--port", port, wants=str(port))

@@ -1,0 +1,96 @@
+"""Export: the file predicts as the run did, is logged with its figures, and is refused where it does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.registry import Promoted, artifact, change_probability
+from helpers.stores import Store
+
+from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.deploy.export import export
+from mobilenet_chest.download import file_digest
+from mobilenet_chest.errors import DataError, ExportRefused, TrackingError, UserError
+from mobilenet_chest.evaluation.calibration import apply_temperature
+from mobilenet_chest.models.onnx_file import OnnxClassifier
+from mobilenet_chest.tracking import artifacts
+from mobilenet_chest.tracking.run_metrics import metrics_of
+
+
+def test_a_registered_version(promoted: Promoted, tmp_path: Path) -> None:
+    store, promotion = promoted
+    exported = export("models:/tiny@champion", "onnx", tmp_path / "new" / "out")
+    assert (exported.run_id, exported.model) == (promotion.run_id, "models:/tiny/1")
+    assert exported.proof.largest <= 1e-6
+    assert (exported.proof.images, exported.proof.changed_labels) == (len(load_train_val(store.config().data).val), 0)
+    digest = file_digest(Path(exported.file), "sha256")
+    assert exported.sha256 == digest
+    assert file_digest(artifact(store, promotion.run_id, "export/model.onnx"), "sha256") == digest
+    version = store.client.get_model_version("tiny", "1").tags
+    assert version["export_onnx_sha256"] == digest
+    assert version["export_onnx_changed_labels"] == "0"
+    assert float(version["export_onnx_largest_difference"]) <= 1e-6
+    assert store.run(promotion.run_id).data.tags["export_onnx_bytes"] == str(Path(exported.file).stat().st_size)
+
+
+def test_the_file_says_what_it_is(store: Store, tmp_path: Path) -> None:
+    export(store.single, "onnx", tmp_path)
+    file, run = OnnxClassifier(tmp_path / "model.onnx"), store.run(store.single)
+    assert file.classes == ("cardiomegaly", "pneumothorax")
+    assert file.threshold == metrics_of(run)["threshold"]
+    assert file.temperature == metrics_of(run)["temperature"]
+    assert (file.channels, file.image_size, file.metadata["run_id"]) == (1, 32, store.single)
+    for tag in ("config_digest", "data_digest", "git_commit"):
+        assert file.metadata[tag] == run.data.tags[tag]
+    assert "pneumothorax" in file.metadata["card"]
+    assert file.metadata["license"] == "Apache-2.0"
+    for name in ("preprocessing.py", "preprocessing.js"):
+        assert file.metadata[f"{name}_sha256"] == file_digest(tmp_path / name, "sha256")
+    val = load_train_val(store.config().data).val
+    answers = file.predict(val.images[:, 0].numpy())
+    stored = artifacts.stored_predictions(store.client, run, "val")["probability_tta"].to_numpy()
+    assert abs(answers.probability - stored).max() < 1e-6
+    assert abs(answers.calibrated - apply_temperature(stored, file.temperature)).max() < 1e-6
+    assert (answers.label == (stored >= file.threshold)).all()
+
+
+@pytest.mark.slow
+def test_a_program_of_torch(store: Store, tmp_path: Path) -> None:
+    exported = export(store.single, "torch", tmp_path)
+    assert exported.proof.largest <= 1e-6
+    extra = {"metadata.json": ""}
+    program = torch.export.load(exported.file, extra_files=extra).module()
+    assert json.loads(extra["metadata.json"])["run_id"] == store.single
+    assert [len(part) for part in program(torch.zeros(3, 1, 32, 32, dtype=torch.uint8))] == [3, 3, 3, 3]
+
+
+def test_a_file_that_predicts_otherwise_is_not_kept(store: Store, tmp_path: Path) -> None:
+    change_probability(store, store.single)
+    with pytest.raises(ExportRefused, match=r"largest difference 1\.0e-02"):
+        export(store.single, "onnx", tmp_path)
+    assert list(tmp_path.glob("*.onnx")) == []
+    assert not any(name.startswith("export_") for name in store.run(store.single).data.tags)
+
+
+def test_what_cannot_be_exported(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--format onx: .*did you mean 'onnx'.* Allowed: onnx, torch"):
+        export(store.single, "onx", tmp_path)
+    with pytest.raises(UserError, match="--tolerance 0"):
+        export(store.single, "onnx", tmp_path, tolerance=0)
+    with pytest.raises(TrackingError, match="has not finished"):
+        export(store.interrupted, "onnx", tmp_path)
+    with pytest.raises(TrackingError, match="models:/none@champion"):
+        export("models:/none@champion", "onnx", tmp_path)
+    (file := tmp_path / "file").touch()
+    for out in (file, file / "below"):
+        with pytest.raises(DataError, match=r"--out .*cannot be written"):
+            export(store.single, "onnx", out)
+    other = next(trial for trial in store.trials if trial != store.trials[store.best])
+    with pytest.raises(TrackingError, match=r"best\.pt.*keep_checkpoints"):
+        export(other, "onnx", tmp_path)
+    artifact(store, store.single, "predictions/val.parquet").unlink()
+    with pytest.raises(TrackingError, match=r"predictions/val\.parquet"):
+        export(store.single, "onnx", tmp_path)

@@ -1,0 +1,61 @@
+"""A server of a registered model in a thread of the test's process, and services with models of the test's own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import requests
+import uvicorn
+from numpy.typing import NDArray
+
+from mobilenet_chest.deploy.serving.live_model import Answer, Follower
+from mobilenet_chest.deploy.serving.service import Limits, Service
+from mobilenet_chest.deploy.serving.web import web_app
+
+START_SECONDS = 30
+
+
+@contextmanager
+def listening(service: Service, token: str | None = None) -> Iterator[str]:
+    """Run a service on a port of this machine for the block; yield its address, without a slash at its end."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(web_app(service, token), log_config=None, access_log=False, lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not server.started and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert requests.get(f"{address}/healthz", timeout=START_SECONDS).json() == {"status": "ok"}
+            yield address
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def service_of(predict: Callable[[NDArray[np.uint8]], Sequence[Answer]], **limits: Any) -> Iterator[Service]:
+    """Yield a service whose gray model is a function."""
+    model = SimpleNamespace(name="films", version="1", channels=1, preparation=None, description="# Card",
+                            predict=predict, about=lambda: {"name": "films", "version": "1"})  # fmt: skip
+    follower = SimpleNamespace(model=model, problem=None, close=lambda: None)
+    service = Service(cast(Follower, follower), Limits(**limits))
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+def levels(images: NDArray[np.uint8]) -> list[Answer]:
+    """Answer with each image's first gray level as a probability."""
+    return [Answer(float(image.flat[0]) / 255, int(image.flat[0] > 127), "any", "1") for image in images]
