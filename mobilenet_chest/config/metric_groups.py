@@ -11,14 +11,17 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from mobilenet_chest.config.metrics import SCORES
+
 CURVES = ("train", "val")
 """Groups of curves, which are the splits."""
 
 OF_EPOCHS = ("lr", "stage", "epoch_seconds", "images_per_second")
 """Metrics of an epoch that are of no split; they are in the group ``train``."""
 
-RESULTS, COST, TEST = "final", "cost", "test"
-"""Groups of single numbers: results, what they cost, and metrics of the test split."""
+RESULTS, COST = "final", "cost"
+"""Groups of single numbers: results, and what they cost. Scores of a split without curves are in a group of its name:
+the sealed one, which nothing that trains or selects names."""
 
 COSTS = (
     "parameters", "parameters_stage1", "latency_1_ms", "latency_64_ms", "train_seconds", "saved_seconds",
@@ -42,7 +45,7 @@ def result_name(name: str) -> str:
     if name in COSTS:
         return f"{COST}/{name}"
     split, _, score = name.partition("_")
-    return f"{TEST}/{score}" if split == TEST and score else f"{RESULTS}/{name}"
+    return f"{split}/{score}" if split not in CURVES and score in SCORES else f"{RESULTS}/{name}"
 
 
 @lru_cache(4096)  # hundreds of runs have the same names
@@ -53,7 +56,7 @@ def flat_name(stored: str) -> str:
         return stored
     if group in (RESULTS, COST) or (group == "train" and name in OF_EPOCHS):
         return name
-    return f"{group}_{name}" if group in (*CURVES, TEST) else stored
+    return f"{group}_{name}" if group in CURVES or name in SCORES else stored
 
 
 @lru_cache(4096)

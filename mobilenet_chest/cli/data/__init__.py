@@ -6,7 +6,7 @@ from mobilenet_chest.cli.lazy import lazy_group
 
 COMMANDS = {
     "info": "Show data sets with their labels, or what a file holds.",
-    "import": "Make a data file of pictures in folders, of a table of files, or of DICOM.",
+    "import": "Make a data file of pictures in folders, of a table of files, of DICOM, or of arrays.",
     "fetch": "Download a MedMNIST file.",
     "phantom": "Write synthetic radiographs in ChestMNIST's layout.",
     "audit": "Find duplicates, patients in two splits, shifts and damaged images.",

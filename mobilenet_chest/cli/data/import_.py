@@ -14,7 +14,6 @@ from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import err, line, out, print_json
 from mobilenet_chest.cli.options import Json
 from mobilenet_chest.cli.tables import Table
-from mobilenet_chest.data.importing.division import SHARES as DEFAULT_SHARES
 from mobilenet_chest.data.importing.entries import ColumnNames
 from mobilenet_chest.data.importing.importer import ImportOptions, import_pictures
 from mobilenet_chest.data.importing.summary import counted, reasons
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 SHOWN = 5
 """Sizes, kinds of files and reasons printed; JSON has all."""
 
-SHARES = ",".join(map(str, DEFAULT_SHARES))
+SHARES = "70,15,15"
 """Percent of train, val and test where none are given."""
 
 SIZE = 224
@@ -84,7 +83,7 @@ def import_(
 
 def _shares(text: str) -> tuple[int, int, int]:
     parts = [part.strip() for part in text.split(",")]
-    if len(parts) != len(DEFAULT_SHARES) or not all(part.isascii() and part.isdecimal() for part in parts):
+    if len(parts) != len(SHARES.split(",")) or not all(part.isascii() and part.isdecimal() for part in parts):
         raise UserError(f"--shares {text}: give the percent of train, val and test, for example {SHARES}")
     train, val, test = map(int, parts)
     return train, val, test

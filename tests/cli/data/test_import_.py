@@ -9,6 +9,9 @@ import numpy as np
 from helpers.commands import assert_one_line, assert_refused, contents, run
 from helpers.pictures import class_folders, encoded, noise
 
+from mobilenet_chest.cli.data.import_ import SHARES
+from mobilenet_chest.data.importing import division
+
 
 def test_the_report_fits_80_columns_and_says_what_was_done(folder: Path) -> None:
     class_folders(folder / "films")
@@ -85,3 +88,7 @@ def test_refusals(folder: Path) -> None:
     (folder / "few").mkdir()
     class_folders(folder / "few" / "films", 2)
     assert_one_line("data", "import", "few/films", "--out", "b.npz", wants="would have no row of class")
+
+
+def test_the_shares_that_the_help_shows_are_those_that_count() -> None:
+    assert ",".join(map(str, division.SHARES)) == SHARES

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from helpers.pictures import noise
 
+from mobilenet_chest.data.conversion import depth
 from mobilenet_chest.data.importing.pictures import Decoded
-from mobilenet_chest.data.importing.preparation import Preparation, depth, finish, shrink
+from mobilenet_chest.data.importing.preparation import Preparation, finish, shrink
 from mobilenet_chest.errors import DataError
 
 
