@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ import uvicorn
 from numpy.typing import NDArray
 
 from mobilenet_chest.deploy.serving.live_model import Answer, Follower
+from mobilenet_chest.deploy.serving.server import bound_listener
 from mobilenet_chest.deploy.serving.service import Limits, Service
 from mobilenet_chest.deploy.serving.web import web_app
 
@@ -25,8 +25,7 @@ START_SECONDS = 30
 @contextmanager
 def listening(service: Service, token: str | None = None) -> Iterator[str]:
     """Run a service on a port of this machine for the block; yield its address, without a slash at its end."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+    with bound_listener("127.0.0.1", 0) as listener:
         config = uvicorn.Config(web_app(service, token), log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

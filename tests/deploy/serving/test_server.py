@@ -21,6 +21,8 @@ from helpers.load import SECONDS, Clients
 from helpers.pictures import encoded
 from mlflow import MlflowClient
 
+from mobilenet_chest.deploy.serving.server import bound_listener
+
 FILM = encoded(flat(BRIGHT)[0])
 
 
@@ -92,6 +94,11 @@ def test_three_times_more_than_it_can_do_is_refused_and_forgotten(versions: Mlfl
         assert time.monotonic() - started < 2
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=SECONDS) == 0
+
+
+def test_connections_are_known_as_tcp_so_that_answers_are_sent_at_once() -> None:
+    with bound_listener("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_what_cannot_be_served_is_one_line(models: dict[str, str], tmp_path: Path) -> None:
