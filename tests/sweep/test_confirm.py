@@ -234,9 +234,11 @@ def test_a_study_and_its_confirmation_look_after_runs_of_their_own(tracking: Pat
         kind: client.create_run(experiment, tags={"kind": kind, kind: "0", "mlflow.parentRunId": parent}).info.run_id
         for kind in ("trial", "confirm")
     }  # both say that they are running, and no trial of either study is
-    assert reconcile(study, url, parent) == [f"run {runs['trial']}: nobody works on its trial any more, KILLED"]
+    assert reconcile(study, url, parent) == [f"run {runs['trial'][:8]}: nobody works on its trial any more, KILLED"]
     assert client.get_run(runs["confirm"]).info.status == "RUNNING"
-    assert reconcile(confirming, url, parent) == [f"run {runs['confirm']}: nobody works on its trial any more, KILLED"]
+    assert reconcile(confirming, url, parent) == [
+        f"run {runs['confirm'][:8]}: nobody works on its trial any more, KILLED"
+    ]
 
 
 @pytest.mark.slow

@@ -174,7 +174,7 @@ def process_outbox() -> Outbox:
 def pending_summary(pending: list[Journal]) -> str:
     """Return where pending writes are, for which store, and how to send them, in one line."""
     count = sum(journal.count() for journal in pending)
-    runs = ", ".join(dict.fromkeys(journal.run_id for journal in pending))
+    runs = ", ".join(dict.fromkeys(short_id(journal.run_id) for journal in pending))
     stores = ", ".join(dict.fromkeys(journal.header()["store"] for journal in pending))
     folder = pending[0].folder if len(pending) == 1 else pending[0].folder.parent
     return (
