@@ -96,7 +96,7 @@ def test_a_trial_is_the_mean_of_its_folds(
     # it has no model, and says what makes one of it
     (candidate,) = find_runs(client, "tiny")
     assert candidate.run_id == whole.run_id
-    next_step = f"3 folds.*`mobilenet-chest ensemble {whole.run_id}`"
+    next_step = f"3 folds.*`mobilenet-chest ensemble {whole.run_id[:8]}`"
     with pytest.raises(PromotionRefused, match=next_step):
         promote("tiny")
     with pytest.raises(TrackingError, match=next_step):

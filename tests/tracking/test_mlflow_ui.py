@@ -174,7 +174,7 @@ def test_a_trial_s_overview_shows_its_figures_and_parameters(
 
 def test_a_trial_s_metrics_are_drawn(interface: str, swept: SweepResult, browser: Browser, pictures: Path) -> None:
     browser.open(f"{experiment_page(interface, swept.run_id)}/{swept.best.run_id}/model-metrics")
-    browser.wait_for(f"browsed-study-{swept.best.number}", "epoch_seconds", "Step")
+    browser.wait_for(f"browsed-study-{swept.best.number}", "train_seconds")
 
     def scrolled_to_the_metric() -> bool:
         # charts are drawn as they come into view
