@@ -93,7 +93,7 @@ def _mlflow() -> Iterator[tuple[int, str, bytes, str]]:
         port = int(probe.getsockname()[1])
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{NAME}@champion", "--env-manager",
                "local", "--port", str(port), "--workers", "1"]  # fmt: skip
-    with _running(command):
+    with _running(command, subprocess.DEVNULL):  # it writes a line for each request
         deadline = time.monotonic() + START_SECONDS
         while not _answers(port):
             if time.monotonic() > deadline:
@@ -114,8 +114,8 @@ def _answers(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+def _running(command: list[str], stdout: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.DEVNULL, text=True,
                                start_new_session=True)  # fmt: skip
     try:
         yield process
@@ -148,6 +148,8 @@ def _rate(port: int, path: str, body: bytes, kind: str, clients: int, quick: boo
         thread.start()
     for thread in threads:
         thread.join()
+    if not times:
+        raise RuntimeError(f"{path}: no answer in {until - measured_from:g} s")
     half, most = np.percentile(times, [50, 99]) * 1000
     return len(times) / (until - measured_from), float(half), float(most)
 
