@@ -13,6 +13,7 @@ from mobilenet_chest.errors import ConfigError
 Make = Callable[..., Config]
 
 
+@pytest.mark.slow
 def test_rows(tiny: Make) -> None:
     model = {"name": "mobilenet_v3_small", "weights": "none", "hidden": []}
     configs = [tiny({"name": "one"}), tiny({"name": "two", "model": model})]

@@ -44,6 +44,7 @@ def table(run_id: str, split: str = "val") -> pd.DataFrame:
     return stored_predictions(client, client.get_run(run_id), split)
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_seeds(tiny: Make) -> None:
     config = tiny()
     result = seed_ensemble(config, 2)

@@ -134,6 +134,7 @@ def test_a_stopped_holder_that_never_resumes(maker: Make, monkeypatch: pytest.Mo
     assert made == ["here"]
 
 
+@pytest.mark.slow
 def test_a_slow_holder_is_waited_for(maker: Make, cache_folder: Path) -> None:
     """Also when Ctrl-Z stops it together with its waiters: time in which nobody observed it does not count."""
     slow = maker()

@@ -35,6 +35,7 @@ def checkpoints(run_id: str) -> list[str]:
     return [file.path for file in MlflowClient().list_artifacts(run_id, "checkpoints")]
 
 
+@pytest.mark.slow
 def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_search: Make) -> None:
     config = tiny_search(RANGE, {"tracking.keep_checkpoints": 1}, trials=2, confirm={"top": 2, "seeds": 2})
     assert remaining_confirmations(config) == 4

@@ -186,6 +186,7 @@ def test_a_heartbeat_begins_the_lease_again(watched: Watched) -> None:
     assert not watched.watch.undecided()
 
 
+@pytest.mark.slow
 def test_a_worker_whose_trials_end_before_their_first_heartbeat_is_alive(watched: Watched) -> None:
     """Heartbeats start at 0 with every trial, so a new trial counts as one."""
     for _ in range(3 * LEASE):

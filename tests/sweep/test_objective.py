@@ -72,6 +72,7 @@ def test_nan_is_never_the_best(here: Path, tiny_search: Make, monkeypatch: pytes
     assert result.best.number == 3
 
 
+@pytest.mark.slow
 def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny_search: Make) -> None:
     """The last point of the grid learns nothing: its loss stays above the others' median."""
     bad = 1e-9

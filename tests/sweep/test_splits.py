@@ -30,6 +30,7 @@ def test_seeds_of_splits_are_the_studys_and_the_trials() -> None:
     assert 0 <= min(seeds) < max(seeds) < 2**32
 
 
+@pytest.mark.slow
 def test_each_trial_has_its_own_split_and_a_retry_that_of_the_first_try(
     here: Path, tiny_search: Make, driver_dies: Callable[[int], None]
 ) -> None:

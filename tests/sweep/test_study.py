@@ -132,6 +132,7 @@ def test_a_grid_is_run_precisely_and_a_failure_does_not_stop_it(here: Path, tiny
     assert counts == {"complete": 2, "pruned": 0, "fail": 2}
 
 
+@pytest.mark.slow
 def test_trials_that_differ_in_stage_2_share_stage_1(here: Path, tiny_search: Make) -> None:
     """Two settings of stage 1 by two of stage 2: two stage 1s are trained."""
     search = {"stage1.lr": {"choices": [1e-3, 1e-2]}, "stage2.lr": {"choices": [1e-4, 1e-3]}}
