@@ -84,3 +84,13 @@ def models(built: dict[str, Path], tracking: Path) -> dict[str, str]:
         version_tags = {"sha256": digests.digests_tag(digests.folder_digests(folder))}
         client.create_model_version(name, f"runs:/{run_id}/{name}", run_id, tags=version_tags)
     return {name: f"models:/{name}/1" for name in built}
+
+
+@pytest.fixture
+def versions(models: dict[str, str]) -> MlflowClient:
+    """The gray model has two versions, and its alias points to the first."""
+    client = MlflowClient()
+    (first,) = client.search_model_versions("name = 'gray'")
+    client.create_model_version("gray", first.source, first.run_id, tags=first.tags)
+    client.set_registered_model_alias("gray", "champion", "1")
+    return client

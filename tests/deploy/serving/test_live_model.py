@@ -25,16 +25,6 @@ def test_addresses(text: str, address: str) -> None:
     assert model_address(text) == address
 
 
-@pytest.fixture
-def versions(models: dict[str, str]) -> MlflowClient:
-    """The gray model has two versions, and its alias points to the first."""
-    client = MlflowClient()
-    (first,) = client.search_model_versions("name = 'gray'")
-    client.create_model_version("gray", first.source, first.run_id, tags=first.tags)
-    client.set_registered_model_alias("gray", "champion", "1")
-    return client
-
-
 def test_a_model_answers_as_the_registered_one_does(versions: MlflowClient) -> None:
     model = Follower("models:/gray@champion").model
     dark, bright = model.predict(flat(DARK, BRIGHT))

@@ -44,16 +44,6 @@ def served(*words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
         process.communicate()
 
 
-@pytest.fixture
-def versions(models: dict[str, str]) -> MlflowClient:
-    """The gray model has two versions, and its alias points to the first."""
-    client = MlflowClient()
-    (first,) = client.search_model_versions("name = 'gray'")
-    client.create_model_version("gray", first.source, first.run_id, tags=first.tags)
-    client.set_registered_model_alias("gray", "champion", "1")
-    return client
-
-
 @pytest.mark.slow
 def test_ten_promotions_under_load_lose_no_request(versions: MlflowClient) -> None:
     with served("gray@champion") as (_, port):
