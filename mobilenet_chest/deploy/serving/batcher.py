@@ -117,10 +117,14 @@ class Batcher(Generic[T]):
                 raise Stopped("the server is stopping")
             # a request of more images than may wait is taken when nothing else waits: it could never be otherwise
             if self._waiting and len(self._waiting) + len(images) > self._max_waiting:
-                raise QueueFull(max(0.1, len(self._waiting) * self._image_seconds))
+                raise self.full()
             self._waiting.extend(requests)
             self._changed.notify()
         return [request.answer for request in requests]
+
+    def full(self) -> QueueFull:
+        """Return the refusal of a request, with the time that what waits should take."""
+        return QueueFull(max(0.1, len(self._waiting) * self._image_seconds))
 
     def close(self) -> None:
         """Predict what waits, and end the thread."""

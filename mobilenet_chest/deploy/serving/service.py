@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,7 @@ class Service:
         self.follower, self.limits, self.meters = follower, limits, Meters()
         self.draining = False
         """Whether the server is about to stop: it still answers, and asks for no further requests."""
+        self._open = 0
         self._batcher = Batcher[Answer](
             lambda images: self.follower.model.predict(images), limits.max_batch, limits.max_waiting,
             self.meters.count_batch,
@@ -68,6 +70,21 @@ class Service:
     def __len__(self) -> int:
         """Return how many images wait."""
         return len(self._batcher)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Count a request for the block, before its body is read: bodies and decoded images take memory too.
+
+        Raises:
+            QueueFull: As many requests are open as images may wait and be predicted.
+        """
+        if self._open >= self.limits.max_waiting + self.limits.max_batch:
+            raise self._batcher.full()
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
 
     async def predict(self, decode: Decode) -> tuple[LiveModel, list[Answer]]:
         """Return the answers to a request, in the order of its images, and the model that they were decoded for.

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 Message = MutableMapping[str, Any]
 App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
+PATHS = ("/predict", "/invocations", "/healthz", "/readyz", "/version", "/metrics", "/openapi.json", "/")
+
 OPEN_PATHS = ("/", "/healthz", "/readyz")
 """Paths that need no token: they show nothing of a model or a film."""
 
@@ -63,16 +65,18 @@ def web_app(service: Service, token: str | None) -> App:
 
     @app.post("/predict", summary="Predict a picture, an .npy of images, or JSON of pictures in base64")
     async def predict(request: Request) -> Response:
-        body, kind = await _body(request, service.limits.max_bytes), request.headers.get("content-type", "")
-        model, answers = await service.predict(lambda model: request_pictures.from_body(body, kind, model))
+        with service.taken():
+            body, kind = await _body(request, service.limits.max_bytes), request.headers.get("content-type", "")
+            model, answers = await service.predict(lambda model: request_pictures.from_body(body, kind, model))
         named = _named(model, answers)
         document = {"model": named, "predictions": [_plain(answer) for answer in answers]}
         return JSONResponse(document, headers={VERSION_HEADER: named["version"]})
 
     @app.post("/invocations", summary="Predict images in MLflow's form")
     async def invocations(request: Request) -> Response:
-        body = await _body(request, service.limits.max_bytes)
-        _, answers = await service.predict(lambda model: request_pictures.from_invocation(body, model))
+        with service.taken():
+            body = await _body(request, service.limits.max_bytes)
+            _, answers = await service.predict(lambda model: request_pictures.from_invocation(body, model))
         document = {"predictions": [_plain(answer) for answer in answers]}
         return JSONResponse(document, headers={VERSION_HEADER: answers[-1].version})
 
@@ -174,7 +178,7 @@ def _guarded(app: App, service: Service, token: str | None) -> App:
                 await _failed(scope, receive, sending)
         finally:
             seconds = time.monotonic() - started
-            known = path if status != HTTPStatus.NOT_FOUND else "other"
+            known = path if path in PATHS else "other"  # each label takes memory for good
             service.meters.requests.labels(known, str(status)).inc()
             service.meters.seconds.labels(known).observe(seconds)
             logger.debug("%s %s %d %.1f ms", scope["method"], known, status, seconds * 1000)

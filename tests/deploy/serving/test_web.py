@@ -112,6 +112,22 @@ def test_what_is_counted(address: str) -> None:
     assert float(counted[prefix + "waiting_images"]) == 0
 
 
+def test_paths_of_strangers_are_counted_as_one() -> None:
+    with service_of(levels) as service, listening(service, TOKEN) as address:
+        for number in range(3):
+            assert requests.get(f"{address}/made-up-{number}", timeout=SECONDS).status_code == 401
+        page, _ = service.meters.page()
+        assert b'requests_total{path="other",status="401"} 3.0' in page
+        assert b"made-up" not in page
+
+
+def test_no_more_requests_are_read_than_may_wait() -> None:
+    with service_of(levels, max_batch=1, max_waiting=1) as service, listening(service) as address:
+        with service.taken(), service.taken():
+            assert post(address, film(1)).status_code == 429
+        assert post(address, film(1)).ok
+
+
 def test_a_token_is_asked_for_everywhere_but_where_nothing_is_shown() -> None:
     with service_of(levels) as service, listening(service, TOKEN) as address:
         for path in ("/", "/healthz", "/readyz"):
