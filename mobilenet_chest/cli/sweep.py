@@ -52,7 +52,9 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def sweep(
     arguments: OptionalExperiment = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials of the study in all.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that share the trials.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share the trials; study.workers by default.")
+    ] = None,
     timeout: Annotated[str | None, typer.Option(help="Start no trial after this time: 90s, 30m, 2h, 1d.")] = None,
     study: Annotated[str | None, typer.Option(help="Name of the study; the experiment's name by default.")] = None,
     storage: Storage = None,
@@ -78,6 +80,7 @@ def sweep(
         extra = [f"study.trials={trials}"] if trials is not None else []
         extra += [f"study.name={json.dumps(study)}"] if study is not None else []
         config, seconds = load_experiment(arguments, default=QUICKSTART, extra=extra), _seconds(timeout)
+        workers = config.study.workers if workers is None else workers
         with _launcher(launcher, config, workers, storage, address) as launch:
             if dry_run:
                 prepared, to_come = check(config, storage), remaining_trials(config, storage)

@@ -68,6 +68,9 @@ class StudyConfig(Section):
 
     name: Name | None = Field(None, description="Name of the study; `name` when unset.")
     trials: int = Field(20, ge=1, description="Number of trials; running the sweep again continues up to this number.")
+    workers: int = Field(
+        1, ge=1, description="Processes of this machine that share trials and cores; `--workers` goes before it."
+    )
     max_retries: int = Field(
         3, ge=0, description="How often a trial whose worker died is run again before it counts as failed."
     )

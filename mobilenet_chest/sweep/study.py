@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 def run_sweep(
     config: Config,
     *,
-    workers: int = 1,
+    workers: int | None = None,
     timeout: float | None = None,
     storage: str | None = None,
     launch: Launcher | None = None,
@@ -49,7 +49,7 @@ def run_sweep(
 
     Args:
         config: An experiment with a ``search`` section.
-        workers: Processes that share the trials and the CPU's cores.
+        workers: Processes that share the trials and the CPU's cores; ``config.study.workers`` by default.
         timeout: Seconds after which no further trial begins.
         storage: SQLAlchemy address of the study; ``sqlite:///optuna.db`` by default.
         launch: What runs the workers: processes of this machine by default, or what
@@ -76,8 +76,9 @@ def run_sweep(
     _queue_grid(config, study, url)
     before = len(counted_trials(study))
     deadline = None if timeout is None else started + timeout
-    runner = _Runner(url, parent.run_id, workers, deadline, launch or run_workers, on_status, {study.study_name: watch},
-                     LiveNote(config, parent))  # fmt: skip
+    processes = config.study.workers if workers is None else workers
+    runner = _Runner(url, parent.run_id, processes, deadline, launch or run_workers, on_status,
+                     {study.study_name: watch}, LiveNote(config, parent))  # fmt: skip
     ended = Status.FAILED
     try:
         if before < total_trials(config):

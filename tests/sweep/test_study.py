@@ -13,6 +13,7 @@ from helpers.sweeps import artifact_paths, runs_by_trial, stored_trials
 from mlflow import MlflowClient
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.sweep import remaining_trials, run_sweep
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
@@ -67,6 +68,18 @@ def test_two_worker_processes_share_a_study(tracking: Path, tiny_search: Make) -
         }  # fmt: skip
         kept = {"checkpoints/stage1_best.pt", "checkpoints/best.pt"} if trial.number == result.best.number else set()
         assert artifact_paths(run.info.run_id, "checkpoints") == kept
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 3), (2, 2)])
+def test_processes_are_those_of_the_experiment_unless_told(
+    here: Path, tiny_search: Make, given: int | None, expected: int
+) -> None:
+    asked: list[int] = []
+    with pytest.raises(SweepFailed):  # nobody runs a trial
+        run_sweep(
+            tiny_search(RANGE, trials=4, workers=3), workers=given, launch=lambda job, number, *_: asked.append(number)
+        )
+    assert asked == [expected]
 
 
 def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny_search: Make) -> None:
