@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from mobilenet_chest.models.classifier import Ensemble
+from mobilenet_chest.models.classifier import Classifier, Ensemble
 
 LARGEST_LOGIT = math.log(1e15)
 """Calibration keeps probabilities this far from 0 and 1, as :mod:`mobilenet_chest.evaluation.calibration` does."""
@@ -23,12 +23,15 @@ class Answer(NamedTuple):
         calibrated: float32 (n,), the probability whose logit is that of ``probability`` divided by the temperature.
         label: int64 (n,), 1 where ``probability`` reaches the threshold, else 0.
         logit: float32 (n,), of ``probability``; it tells apart probabilities that float32 rounds to 1.
+        features: float32 (n, f), what the head of the first member is given: the mean of the image and its mirror
+            image. ``None`` for a network that is no :class:`~mobilenet_chest.models.classifier.Classifier`.
     """
 
     probability: Tensor
     calibrated: Tensor
     label: Tensor
     logit: Tensor
+    features: Tensor | None = None
 
 
 class DeployedClassifier(nn.Module):
@@ -50,7 +53,12 @@ class DeployedClassifier(nn.Module):
         self.temperature, self.threshold = temperature, threshold
         self.eval()
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what :meth:`forward` returns, in order."""
+        return Answer._fields if isinstance(self.members[0], Classifier) else Answer._fields[:-1]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the fields of an :class:`Answer` for uint8 images (n, c, h, w).
 
         A plain tuple, because a program that is exported must not need this class to be loaded.
@@ -58,13 +66,21 @@ class DeployedClassifier(nn.Module):
         n = images.shape[0]
         views = torch.cat([images, images.flip(-1)])
         # not chunk: an exporter writes its number of rows into the file as a constant
-        logits = [z for member in self.members for both in [member(views).float()] for z in (both[:n], both[n:])]
+        first, features = self.members[0], tuple[Tensor, ...]()
+        if isinstance(first, Classifier):
+            both_features = first.features(views)
+            first_logits = first.from_block(first.block_count, both_features)
+            features = (((both_features[:n] + both_features[n:]) / 2).float(),)
+        else:
+            first_logits = first(views)
+        of_members = [first_logits.float(), *(member(views).float() for member in list(self.members)[1:])]
+        logits = [z for both in of_members for z in (both[:n], both[n:])]
         stacked = torch.stack(logits)
         # the logit of the mean probability; in logarithms, because 1 - p has few digits in float32 where p is near 1
         logit = torch.logsumexp(logsigmoid(stacked), 0) - torch.logsumexp(logsigmoid(-stacked), 0)
         probability = stacked.sigmoid().mean(0)
         calibrated = (logit.clamp(-LARGEST_LOGIT, LARGEST_LOGIT) / self.temperature).sigmoid()
-        return probability, calibrated, (probability >= self.threshold).long(), logit
+        return probability, calibrated, (probability >= self.threshold).long(), logit, *features
 
     def answer(self, images: Tensor) -> Answer:
         """Answer for uint8 images (n, c, h, w), without gradients."""

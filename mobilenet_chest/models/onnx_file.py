@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 INPUT = "images"
 OUTPUTS = Answer._fields
+"""Names of a file's outputs; files of early versions lack ``features``."""
 
 OPSET = 18
 """Version of ONNX's operators: the oldest that has all that the networks need."""
@@ -86,13 +87,13 @@ def _traced(classifier: DeployedClassifier, images: Tensor) -> Any:
     """Return the ``onnx.ModelProto`` that the tracing exporter makes."""
     import onnx
 
-    axes = {name: {0: "n"} for name in (INPUT, *OUTPUTS)}
+    axes = {name: {0: "n"} for name in (INPUT, *classifier.outputs)}
     with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         warnings.simplefilter("ignore")  # it is called obsolete; where torch has it no more, the other one is used
         path = Path(folder) / "traced.onnx"
         torch.onnx.export(
             with_static_padding(classifier, images), (images,), path, dynamo=False, opset_version=OPSET,
-            input_names=[INPUT], output_names=list(OUTPUTS), dynamic_axes=axes,
+            input_names=[INPUT], output_names=list(classifier.outputs), dynamic_axes=axes,
         )  # fmt: skip
         return onnx.load(path)
 
@@ -104,7 +105,7 @@ def _exported(classifier: DeployedClassifier, images: Tensor) -> Any:
         # torch.onnx.export itself writes a fixed number of images into the file without a word
         program = torch.onnx.export(
             exported_program(classifier, images), dynamo=True, verbose=False,
-            input_names=[INPUT], output_names=list(OUTPUTS),
+            input_names=[INPUT], output_names=list(classifier.outputs),
         )  # fmt: skip
     assert program is not None
     return program.model_proto
@@ -220,11 +221,13 @@ class Answers(NamedTuple):
         probability: float64 (n,), from the logit, so that values near 1 stay apart.
         calibrated: float32 (n,).
         label: int64 (n,).
+        features: float32 (n, f), where they were asked for and the file gives them.
     """
 
     probability: NDArray[np.float64]
     calibrated: NDArray[np.float32]
     label: NDArray[np.int64]
+    features: NDArray[np.float32] | None = None
 
 
 class OnnxClassifier:
@@ -260,8 +263,12 @@ class OnnxClassifier:
             ) from error
         self.classes = (str(first), str(second))
 
-    def predict(self, images: NDArray[np.uint8]) -> Answers:
+    def predict(self, images: NDArray[np.uint8], features: bool = False) -> Answers:
         """Answer for uint8 images (n, s, s), or (n, s, s, 3) for colour, of the file's size.
+
+        Args:
+            images: The images.
+            features: Also return what the network's head is given; a file of an early version has none.
 
         Raises:
             DataError: They have another shape or type.
@@ -272,9 +279,11 @@ class OnnxClassifier:
             raise DataError(f"expected uint8 images (n, {', '.join(map(str, expected))}), got {images.dtype} "
                             f"{images.shape}; the page `exporting` has the function that resizes")  # fmt: skip
         pixels = images[:, None] if self.channels == 1 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        names = ["logit", "calibrated", "label"]
+        if features and "features" in {output.name for output in self._session.get_outputs()}:
+            names.append("features")
         parts = [
-            self._session.run(["logit", "calibrated", "label"], {INPUT: pixels[start : start + BATCH]})
-            for start in range(0, len(pixels), BATCH)
+            self._session.run(names, {INPUT: pixels[start : start + BATCH]}) for start in range(0, len(pixels), BATCH)
         ] or [(np.zeros(0), np.zeros(0, np.float32), np.zeros(0, np.int64))]
-        logit, calibrated, label = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return Answers(1 / (1 + np.exp(-logit.astype(np.float64))), calibrated, label)
+        logit, *others = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Answers(1 / (1 + np.exp(-logit.astype(np.float64))), *others)

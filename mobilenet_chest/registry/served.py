@@ -1,7 +1,8 @@
 """The code inside a registered model. MLflow copies this file beside the weights, so it must not import this project.
 
 Input: uint8 images (n, height, width), or (n, height, width, 3) for colour, of any size. Output: a table with the
-columns ``probability`` (of class 1, mean of the image and its mirror), ``label_name`` and ``label`` (0 or 1).
+columns ``probability`` (of class 1, mean of the image and its mirror), ``label_name`` and ``label`` (0 or 1). With
+``params={"features": True}`` a column ``features`` has what the network's head is given, float32 (f,) for each image.
 """
 
 import json
@@ -38,17 +39,25 @@ class ChestClassifier(PythonModel):
         if images.dtype != np.uint8 or not shape_is_right:
             expected = "(n, height, width)" if channels == 1 else "(n, height, width, 3)"
             raise ValueError(f"expected uint8 images {expected}, got {images.dtype} {images.shape}")
-        parts = [np.zeros(0)]
+        outputs = ["logit"]
+        if params and params.get("features") and any(o.name == "features" for o in self.session.get_outputs()):
+            outputs.append("features")
+        parts, features = [np.zeros(0)], []
         for start in range(0, len(images), PREDICT_BATCH):
             batch = images[start : start + PREDICT_BATCH]
             pixels = batch[:, None] if channels == 1 else batch.transpose(0, 3, 1, 2)
-            (logit,) = self.session.run(["logit"], {"images": np.ascontiguousarray(self._resize(pixels))})
+            resized = np.ascontiguousarray(self._resize(pixels))
+            logit, *others = self.session.run(outputs, {"images": resized})
             # from the logit, so that probabilities which float32 rounds to 1 stay apart
             parts.append(1 / (1 + np.exp(-logit.astype(np.float64))))
+            features += [row for rows in others for row in rows]
         probability = np.concatenate(parts)
         label = (probability >= self.settings["threshold"]).astype(np.int64)
         names = np.asarray(self.settings["classes"], dtype=object)[label]
-        return pd.DataFrame({"probability": probability, "label_name": names, "label": label})
+        table = pd.DataFrame({"probability": probability, "label_name": names, "label": label})
+        if len(outputs) > 1:
+            table["features"] = pd.Series(features, dtype=object)
+        return table
 
     def _resize(self, images: np.ndarray) -> np.ndarray:
         size = self.settings["image_size"]

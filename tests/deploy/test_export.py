@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers.registry import Promoted, artifact, change_probability
@@ -15,6 +16,7 @@ from mobilenet_chest.deploy.export import export
 from mobilenet_chest.download import file_digest
 from mobilenet_chest.errors import DataError, ExportRefused, TrackingError, UserError
 from mobilenet_chest.evaluation.calibration import apply_temperature
+from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.onnx_file import OnnxClassifier
 from mobilenet_chest.tracking import artifacts
 from mobilenet_chest.tracking.run_metrics import metrics_of
@@ -55,6 +57,14 @@ def test_the_file_says_what_it_is(store: Store, tmp_path: Path) -> None:
     assert abs(answers.probability - stored).max() < 1e-6
     assert abs(answers.calibrated - apply_temperature(stored, file.temperature)).max() < 1e-6
     assert (answers.label == (stored >= file.threshold)).all()
+    assert answers.features is None
+    features = file.predict(val.images[:, 0].numpy(), features=True).features
+    network = artifacts.trained_model(store.client, run, store.config())
+    assert isinstance(network, Classifier)
+    assert isinstance(features, np.ndarray)
+    with torch.inference_mode():
+        expected = (network.features(val.images) + network.features(val.images.flip(-1))) / 2
+    np.testing.assert_allclose(features, expected.numpy(), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -64,7 +74,7 @@ def test_a_program_of_torch(store: Store, tmp_path: Path) -> None:
     extra = {"metadata.json": ""}
     program = torch.export.load(exported.file, extra_files=extra).module()
     assert json.loads(extra["metadata.json"])["run_id"] == store.single
-    assert [len(part) for part in program(torch.zeros(3, 1, 32, 32, dtype=torch.uint8))] == [3, 3, 3, 3]
+    assert [len(part) for part in program(torch.zeros(3, 1, 32, 32, dtype=torch.uint8))] == [3] * 5
 
 
 def test_a_file_that_predicts_otherwise_is_not_kept(store: Store, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mobilenet_chest.evaluation.calibration import apply_temperature
-from mobilenet_chest.models.classifier import Ensemble
+from mobilenet_chest.models.classifier import Backbone, Classifier, Ensemble
 from mobilenet_chest.models.deployed import DeployedClassifier
 
 
@@ -30,12 +30,13 @@ def images() -> Tensor:
 
 def expected(model: nn.Module, images: Tensor) -> np.ndarray:
     plain, mirrored = model(images).double().sigmoid(), model(images.flip(-1)).double().sigmoid()
-    return ((plain + mirrored) / 2).numpy()
+    return ((plain + mirrored) / 2).detach().numpy()
 
 
 def test_the_probability_is_the_mean_of_both_views(images: Tensor) -> None:
     answer = DeployedClassifier(LeftCorner(), 1.7, 0.5).answer(images)
-    assert [part.dtype for part in answer] == [torch.float32, torch.float32, torch.int64, torch.float32]
+    assert [part.dtype for part in answer[:4]] == [torch.float32, torch.float32, torch.int64, torch.float32]
+    assert answer.features is None
     np.testing.assert_allclose(answer.probability, expected(LeftCorner(), images), atol=2e-7, rtol=0)
     np.testing.assert_array_equal(answer.label, answer.probability >= 0.5)
     assert 0 < answer.label.sum() < 7
@@ -54,5 +55,24 @@ def test_the_calibrated_probability_is_that_of_the_evaluation(images: Tensor, sc
 def test_an_ensemble_is_the_mean_of_its_members_probabilities(images: Tensor) -> None:
     members = [LeftCorner(16.0), LeftCorner(64.0)]
     answer = DeployedClassifier(Ensemble(members), 1.0, 0.4).answer(images)
+    mean = (expected(members[0], images) + expected(members[1], images)) / 2
+    np.testing.assert_allclose(answer.probability, mean, atol=2e-7, rtol=0)
+
+
+def test_features_are_what_the_first_members_head_is_given(images: Tensor) -> None:
+    class Halves(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.stack([x[..., :4].mean((1, 2, 3)), x[..., 4:].mean((1, 2, 3))], 1)
+
+    def member(weight: float) -> Classifier:
+        head = nn.Linear(2, 1)
+        nn.init.constant_(head.weight, weight)
+        return Classifier(Backbone(Halves(), 2), head, (0.5,), (0.25,), repeat=False, architecture="halves")
+
+    members = [member(0.5), member(2.0)]
+    answer = DeployedClassifier(Ensemble(members), 1.0, 0.5).answer(images)
+    assert answer.features is not None
+    expected_features = ((images.float() - 127.5) / 63.75).mean((1, 2, 3))
+    np.testing.assert_allclose(answer.features, torch.stack([expected_features] * 2, 1), atol=1e-6)
     mean = (expected(members[0], images) + expected(members[1], images)) / 2
     np.testing.assert_allclose(answer.probability, mean, atol=2e-7, rtol=0)

@@ -25,6 +25,12 @@ def test_it_predicts_the_validation_images_as_the_run_did(promoted: Promoted) ->
     np.testing.assert_allclose(table["probability"].to_numpy(), stored, atol=1e-4, rtol=0)
     assert list(table) == ["probability", "label_name", "label"]
     np.testing.assert_array_equal(table["label"], table["probability"] >= metrics_of(run)["threshold"])
+    inner = model.unwrap_python_model()
+    images = stored_validation_images(data, load_train_val(data).val.rows[:70])
+    with_features = inner.predict(None, images, {"features": True})
+    np.testing.assert_array_equal(with_features["probability"], table["probability"][:70])
+    features = np.stack(with_features["features"])
+    assert (features.dtype, features.ndim, len(features)) == (np.float32, 2, len(images))
     assert set(zip(table["label"], table["label_name"], strict=True)) <= {(0, "cardiomegaly"), (1, "pneumothorax")}
 
 
