@@ -30,6 +30,7 @@ from mobilenet_chest.registry.card import run_card
 from mobilenet_chest.registry.classifier import (
     PREPROCESSING,
     file_metadata,
+    run_abstention,
     run_classifier,
     whole_model_predictions,
 )
@@ -165,7 +166,7 @@ def _write(client: MlflowClient, run: Run, config: Config, kind: Format, path: P
     """Write a run's classifier, and beside it its metadata as JSON; return the seconds that the first took."""
     with plugins.using(config.plugins):
         classifier = run_classifier(client, run, config)
-        metadata = file_metadata(classifier, run, config, run_card(run, config))
+        metadata = file_metadata(classifier, run, config, run_card(run, config), run_abstention(client, run))
         started = time.perf_counter()
         kind.write(classifier, config.data.image_size, metadata["channels"], metadata, path)
         seconds = time.perf_counter() - started

@@ -20,6 +20,9 @@ TARGETS = (0.90, 0.95)
 
 THRESHOLDS = np.round(np.arange(101) / 100, 2)
 
+ABSTENTION = 0.95
+"""Sensitivity that an answer of class 0 must keep, and specificity that one of class 1 must keep."""
+
 TOLERANCE = 1e-12
 """A rate that misses its target by less than this reaches it."""
 
@@ -89,6 +92,24 @@ def point_at_sensitivity(labels: Labels, probabilities: Probabilities, sensitivi
     """Return the point with the highest specificity among those with at least this sensitivity."""
     curve = threshold_curve(labels, probabilities, _cuts(probabilities))
     return _point(curve, int(np.flatnonzero(curve.sensitivity >= sensitivity - TOLERANCE)[-1]))
+
+
+def abstention_range(labels: Labels, probabilities: Probabilities) -> tuple[float, float] | None:
+    """Return the range of probabilities, low and high, in which a model abstains; ``None`` where it never does.
+
+    Below ``low``, calling images class 0 keeps a sensitivity of :data:`ABSTENTION`. From ``high`` on, calling them
+    class 1 keeps that specificity. Between the two, neither answer is safe enough. A model that keeps both at one
+    threshold has no such range, nor has one whose images are all of one class.
+
+    Args:
+        labels: uint8 (n,).
+        probabilities: float64 (n,), of class 1.
+    """
+    if not 0 < labels.sum() < len(labels):
+        return None
+    low = point_at_sensitivity(labels, probabilities, ABSTENTION).threshold
+    high = point_at_specificity(labels, probabilities, ABSTENTION).threshold
+    return (low, high) if low < high else None
 
 
 def operating_metrics(labels: Labels, probabilities: Probabilities) -> dict[str, float]:

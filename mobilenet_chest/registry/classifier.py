@@ -14,6 +14,7 @@ from mobilenet_chest.data.dataset import load_train_val, open_file
 from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.download import file_digest
 from mobilenet_chest.evaluation.calibration import fit_temperature
+from mobilenet_chest.evaluation.operating_points import abstention_range
 from mobilenet_chest.models.deployed import DeployedClassifier
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import stored_predictions, trained_model
@@ -64,7 +65,15 @@ def whole_model_predictions(client: MlflowClient, run: Run) -> pd.DataFrame:
     return stored_predictions(client, run, split)
 
 
-def file_metadata(classifier: DeployedClassifier, run: Run, config: Config, card: str) -> dict[str, Any]:
+def run_abstention(client: MlflowClient, run: Run) -> tuple[float, float] | None:
+    """Return the range of probabilities in which a run's model abstains, by its predictions of validation rows."""
+    table = whole_model_predictions(client, run)
+    return abstention_range(table["label"].to_numpy(), table["probability_tta"].to_numpy())
+
+
+def file_metadata(
+    classifier: DeployedClassifier, run: Run, config: Config, card: str, abstains: tuple[float, float] | None
+) -> dict[str, Any]:  # fmt: skip
     """Return what a file of a run's classifier says about itself; every value can be written as JSON.
 
     Args:
@@ -72,6 +81,7 @@ def file_metadata(classifier: DeployedClassifier, run: Run, config: Config, card
         run: The run.
         config: Its experiment.
         card: The model card, in Markdown.
+        abstains: From :func:`run_abstention`.
     """
     data = load_train_val(config.data)
     preparation = file_preparation(config.data)
@@ -80,6 +90,7 @@ def file_metadata(classifier: DeployedClassifier, run: Run, config: Config, card
         "classes": list(data.classes),
         "threshold": classifier.threshold,
         "temperature": classifier.temperature,
+        "abstains": abstains,
         "image_size": config.data.image_size,
         "channels": data.channels,
         "tta": "mean of the probabilities of the image and its mirror image",

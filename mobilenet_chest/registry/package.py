@@ -36,7 +36,7 @@ SERVED_CODE = Path(__file__).with_name("served.py")
 RUNTIME = ("mlflow", "numpy", "pandas", "onnxruntime", "torch")
 """What a registered model needs; torch only for images of another size than the network's."""
 
-SETTINGS = ("image_size", "channels", "classes", "threshold", "preparation")
+SETTINGS = ("image_size", "channels", "classes", "threshold", "temperature", "abstains", "preparation")
 """What the model's folder says outside the ONNX file."""
 
 

@@ -15,7 +15,7 @@ from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.registry import digests, package
 from mobilenet_chest.registry.card import model_card, run_card, version_tags
-from mobilenet_chest.registry.classifier import file_metadata, run_classifier, whole_model_predictions
+from mobilenet_chest.registry.classifier import file_metadata, run_abstention, run_classifier, whole_model_predictions
 from mobilenet_chest.registry.gates import GateResult, check_promotable, gate_tags, judge_run
 from mobilenet_chest.registry.promotion import Promotion, check_names, previous_tag
 from mobilenet_chest.registry.queue import QueueSlot, alias_version, queue_slot, revoke_dead
@@ -198,7 +198,8 @@ def _pack(slot: QueueSlot, candidate: Candidate, config: Config) -> None:
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         path = Path(folder) / slot.folder
         classifier = run_classifier(client, run, config)
-        package.build(classifier, file_metadata(classifier, run, config, run_card(run, config)), path)
+        metadata = file_metadata(classifier, run, config, run_card(run, config), run_abstention(client, run))
+        package.build(classifier, metadata, path)
         file_digests = digests.digests_tag(digests.folder_digests(path))
         client.set_model_version_tag(slot.name, slot.version, tags.FILE_DIGESTS, file_digests)
         client.log_artifacts(candidate.run_id, str(path), slot.folder)

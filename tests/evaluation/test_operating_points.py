@@ -11,6 +11,7 @@ from mobilenet_chest.evaluation.bootstrap import mean_statistic
 from mobilenet_chest.evaluation.operating_points import (
     THRESHOLDS,
     OperatingPoint,
+    abstention_range,
     metrics_at_prevalence,
     operating_metrics,
     point_at,
@@ -66,6 +67,26 @@ def test_what_can_only_be_had_at_an_end() -> None:
     assert not (scores >= nobody.threshold).any()
     assert point_at_sensitivity(labels, scores, 0.9) == OperatingPoint(0.25, 1, 0.5)
     assert point_at_sensitivity(labels[1:], scores[1:][::-1], 1.0) == OperatingPoint(0.0, 1, 0)
+
+
+def test_a_model_abstains_between_the_two_points_at_95() -> None:
+    labels, scores = sample()
+    found = abstention_range(labels, scores)
+    assert found is not None
+    low, high = found
+    assert low < high
+    assert (scores[labels == 1] >= low).mean() >= 0.95
+    assert (scores[labels == 0] < high).mean() >= 0.95
+    assert (scores[labels == 1] >= high).mean() < 0.95
+    assert (scores[labels == 0] < low).mean() < 0.95
+
+
+def test_a_model_that_keeps_both_or_has_one_class_never_abstains() -> None:
+    labels = np.array([0, 0, 1, 1], np.uint8)
+    assert abstention_range(labels, np.array([0.1, 0.2, 0.8, 0.9])) is None
+    assert abstention_range(labels[:2], np.array([0.1, 0.9])) is None
+    assert abstention_range(labels[2:], np.array([0.1, 0.9])) is None
+    assert abstention_range(labels[1:2], np.array([0.5])) is None
 
 
 @pytest.mark.parametrize("target", [0.5, 0.8, 0.9, 0.95, 0.99, 1.0])

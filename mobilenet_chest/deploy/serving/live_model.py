@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.errors import MobilenetChestError
+from mobilenet_chest.evaluation.calibration import apply_temperature
 from mobilenet_chest.registry import digests
 from mobilenet_chest.registry.package import check_loads, load_registered
 from mobilenet_chest.registry.sealed_rows import SealedRows
@@ -42,12 +44,17 @@ class Answer(NamedTuple):
         label: 0 or 1.
         label_name: Name of that class.
         version: Of the model that answered.
+        calibrated: The probability after division of its logit by the temperature; ``None`` where a version does not
+            know its temperature.
+        abstains: Whether the probability lies where neither answer is safe enough, by the run's operating points.
     """
 
     probability: float
     label: int
     label_name: str
     version: str
+    calibrated: float | None = None
+    abstains: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +69,9 @@ class LiveModel:
         preparation: What was done to the pictures that it was trained on, where that is known.
         classes: Names of class 0 and class 1.
         threshold: Smallest probability at which an image is class 1.
+        temperature: What logits are divided by to be calibrated; ``None`` in versions before it was stored.
+        abstains: Smallest probability at which the model abstains, and the next at which it does not; ``None`` where it
+            never does.
         description: The model card.
         predict_table: Returns ``probability``, ``label`` and ``label_name`` for uint8 images.
         sealed: Looks for rows of the run's sealed test split.
@@ -74,6 +84,8 @@ class LiveModel:
     preparation: Preparation | None
     classes: tuple[str, str]
     threshold: float
+    temperature: float | None
+    abstains: tuple[float, float] | None
     description: str
     predict_table: Callable[[NDArray[np.uint8]], pd.DataFrame]
     sealed: SealedRows
@@ -82,14 +94,21 @@ class LiveModel:
         """Return the answer for each of uint8 images (n, h, w), or (n, h, w, 3) for three channels."""
         self.sealed.check(images)
         table = self.predict_table(images)
-        columns = (table["probability"].tolist(), table["label"].tolist(), table["label_name"].tolist())
-        return [Answer(*values, self.version) for values in zip(*columns, strict=True)]
+        probability = table["probability"].to_numpy()
+        calibrated = [None] * len(table) if self.temperature is None else (
+            apply_temperature(probability, self.temperature).tolist()
+        )  # fmt: skip
+        low, high = self.abstains or (math.inf, math.inf)
+        abstains = ((probability >= low) & (probability < high)).tolist()
+        columns = probability.tolist(), table["label"].tolist(), table["label_name"].tolist(), calibrated, abstains
+        return [Answer(*row[:3], self.version, *row[3:]) for row in zip(*columns, strict=True)]
 
     def about(self) -> dict[str, Any]:
         """Return what ``/version`` says, without the card."""
         preparation = None if self.preparation is None else self.preparation.as_dict()
         return {"name": self.name, "version": self.version, "run_id": self.run_id, "classes": self.classes,
-                "threshold": self.threshold, "channels": self.channels, "preparation": preparation}  # fmt: skip
+                "threshold": self.threshold, "temperature": self.temperature, "abstains": self.abstains,
+                "channels": self.channels, "preparation": preparation}  # fmt: skip
 
 
 def load(client: MlflowClient, version: ModelVersion) -> LiveModel:
@@ -110,6 +129,8 @@ def load(client: MlflowClient, version: ModelVersion) -> LiveModel:
         preparation=preparation,
         classes=tuple(inner.settings["classes"]),
         threshold=float(inner.settings["threshold"]),
+        temperature=inner.settings.get("temperature"),
+        abstains=_range(inner.settings.get("abstains")),
         description=version.description or "",
         predict_table=lambda images: cast(pd.DataFrame, inner.predict(None, images)),
         sealed=SealedRows(client, version),
@@ -118,6 +139,10 @@ def load(client: MlflowClient, version: ModelVersion) -> LiveModel:
     size = 64 if preparation is None else preparation.size
     live.predict_table(np.zeros((1, size, size) if channels == 1 else (1, size, size, 3), np.uint8))
     return live
+
+
+def _range(stored: list[float] | None) -> tuple[float, float] | None:
+    return None if stored is None else (stored[0], stored[1])
 
 
 class Follower:

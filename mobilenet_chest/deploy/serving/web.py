@@ -116,7 +116,8 @@ def _named(model: LiveModel, answers: list[Answer]) -> dict[str, str]:
 
 
 def _plain(answer: Answer) -> dict[str, Any]:
-    return {"probability": answer.probability, "label": answer.label, "label_name": answer.label_name}
+    return {"probability": answer.probability, "calibrated": answer.calibrated, "label": answer.label,
+            "label_name": answer.label_name, "abstains": answer.abstains}  # fmt: skip
 
 
 _failed = JSONResponse({"error": "the server failed; its log says why"}, HTTPStatus.INTERNAL_SERVER_ERROR)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 from helpers.brightness import BRIGHT, DARK, flat, probability
+from helpers.registry import Promoted
 from mlflow import MlflowClient
 
 from mobilenet_chest.deploy.serving import live_model
 from mobilenet_chest.deploy.serving.live_model import Follower, LiveModel, model_address
 from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.evaluation.operating_points import abstention_range
 from mobilenet_chest.registry.digests import digests_tag
+from mobilenet_chest.tracking import artifacts
+from mobilenet_chest.tracking.run_metrics import metrics_of
 
 
 @pytest.mark.parametrize(
@@ -32,7 +39,27 @@ def test_a_model_answers_as_the_registered_one_does(versions: MlflowClient) -> N
     assert [dark.label_name, bright.label_name] == ["dark", "bright"]
     assert [type(dark.probability), type(dark.label), dark.label, bright.label] == [float, int, 0, 1]
     assert model.about() == {"name": "gray", "version": "1", "run_id": model.run_id, "classes": ("dark", "bright"),
-                             "threshold": 0.5, "channels": 1, "preparation": None}  # fmt: skip
+                             "threshold": 0.5, "temperature": None, "abstains": None, "channels": 1,
+                             "preparation": None}  # fmt: skip
+    assert (dark.calibrated, dark.abstains) == (None, False)
+
+
+def test_a_model_that_knows_its_operating_points_calibrates_and_abstains(versions: MlflowClient) -> None:
+    model = replace(Follower("models:/gray@champion").model, temperature=2.0,
+                    abstains=(probability(100), probability(DARK + 32)))  # fmt: skip
+    answers = model.predict(flat(DARK, 101, DARK + 32, BRIGHT))
+    assert [answer.abstains for answer in answers] == [False, True, False, False]
+    assert answers[3].calibrated == pytest.approx(1 / (1 + math.exp(-0.5)))
+    assert isinstance(answers[3].calibrated, float)
+
+
+def test_a_promoted_model_knows_its_temperature_and_where_it_abstains(promoted: Promoted) -> None:
+    store, promotion = promoted
+    model = Follower("models:/tiny@champion").model
+    run = store.run(promotion.run_id)
+    table = artifacts.stored_predictions(store.client, run, "val")
+    assert model.temperature == metrics_of(run)["temperature"]
+    assert model.abstains == abstention_range(table["label"].to_numpy(), table["probability_tta"].to_numpy())
 
 
 def test_an_alias_that_moves_is_followed_forth_and_back(versions: MlflowClient) -> None:

@@ -43,8 +43,8 @@ def test_a_registered_model_answers_pictures_arrays_and_mlflows_form(models: dic
             one = post(address, film(BRIGHT)).json()
             assert one["model"] == {"name": "gray", "version": "1"}
             (prediction,) = one["predictions"]
-            assert prediction == {"probability": pytest.approx(probability(BRIGHT), abs=1e-6), "label": 1,
-                                  "label_name": "bright"}  # fmt: skip
+            assert prediction == {"probability": pytest.approx(probability(BRIGHT), abs=1e-6), "calibrated": None,
+                                  "label": 1, "label_name": "bright", "abstains": False}  # fmt: skip
             pictures = {"images": [base64.b64encode(film(level)).decode() for level in (DARK, BRIGHT)]}
             two = requests.post(f"{address}/predict", json=pictures, timeout=SECONDS).json()["predictions"]
             # another batch adds up in another order
