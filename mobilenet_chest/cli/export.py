@@ -25,8 +25,9 @@ def export(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to; it is made where it is missing.")],
     format_name: Annotated[str, typer.Option("--format", metavar="FORMAT", help="onnx or torch.")] = "onnx",
     tolerance: Annotated[
-        float, typer.Option(help="Largest difference allowed between the file's probabilities and the run's.")
-    ] = 1e-5,
+        float | None,
+        typer.Option(help="Largest difference allowed between the file's probabilities and the run's; 1e-5 in fp32."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a model as one file for other programs, and prove it.
@@ -44,5 +45,8 @@ def export(
 def _print(exported: Exported) -> None:
     run, size = short_id(exported.run_id), exported.bytes / 1e6
     line(f"{exported.file}: run {run}, {size:.2f} MB, written in {exported.seconds:.1f} s")
-    line(f"predicts as the run did: {exported.proof}")
+    if exported.proof is not None:
+        line(f"predicts as the run did: {exported.proof}")
     line(f"sha256 {exported.sha256}")
+    if exported.note:
+        line(exported.note)

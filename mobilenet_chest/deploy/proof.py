@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mobilenet_chest.deploy.formats import TOLERANCE
 from mobilenet_chest.evaluation.intervals import Difference
 from mobilenet_chest.evaluation.paired import paired_difference
 from mobilenet_chest.evaluation.predictions import Probabilities
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
-
-TOLERANCE = 1e-5
-"""Largest difference in probability allowed by default: float32 in another order of summation changes about 1e-7."""
 
 
 @dataclass(frozen=True)

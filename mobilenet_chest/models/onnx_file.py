@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from mobilenet_chest.errors import DataError, ExportFailed
 from mobilenet_chest.files import write_whole
 from mobilenet_chest.models.deployed import Answer, DeployedClassifier
+from mobilenet_chest.models.onnx_session import open_session
 
 logger = logging.getLogger(__name__)
 
@@ -188,32 +188,6 @@ def _check(contents: bytes, classifier: DeployedClassifier, shape: torch.Size) -
             raise ValueError(f"its probabilities for {n} images differ from the network's by {difference:.2g}")
 
 
-def open_session(source: Path | bytes, threads: int | None = None) -> Any:
-    """Return an ``onnxruntime.InferenceSession`` on the CPU.
-
-    Args:
-        source: A file, or what it holds.
-        threads: Threads of an operator; by default the processors that this process may use, or OMP_NUM_THREADS.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or thread_count()
-    options.log_severity_level = 3  # errors only
-    # idle threads would wait for work in a loop, which takes the processor from everything else
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    given = source if isinstance(source, bytes) else str(source)
-    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
-
-
-def thread_count() -> int:
-    """Return OMP_NUM_THREADS, where it is set, as torch does; else the number of processors for this process."""
-    text = os.environ.get("OMP_NUM_THREADS", "")
-    if text.isdecimal() and int(text):
-        return int(text)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class Answers(NamedTuple):
     """What a file says about n images; the fields are those of :class:`~mobilenet_chest.models.deployed.Answer`.
 
@@ -235,7 +209,7 @@ class OnnxClassifier:
 
     Args:
         path: The file.
-        threads: As in :func:`open_session`.
+        threads: As in :func:`~mobilenet_chest.models.onnx_session.open_session`.
 
     Attributes:
         metadata: All entries of the file's metadata, as text.

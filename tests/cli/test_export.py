@@ -23,7 +23,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
 
     def exported(*arguments: object) -> Exported:
         given.append(arguments)
-        return Exported("out/model.onnx", "onnx", "ab" * 16, None, "cd" * 32, 1234567, 1.25, PROOF)
+        return Exported("out/model.onnx", "onnx", "ab" * 16, None, "cd" * 32, 1234567, 1.25, PROOF, "")
 
     monkeypatch.setattr(module, "export_file", exported)
     return given
@@ -32,7 +32,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
 def test_what_was_exported_is_printed(folder: Path, calls: list[tuple[object, ...]]) -> None:
     result = run("export", "small", "--out", "out")
     assert result.exit_code == 0
-    assert calls == [("small", "onnx", Path("out"), 1e-5)]
+    assert calls == [("small", "onnx", Path("out"), None)]
     first, second, third = result.stdout.splitlines()
     assert first == "out/model.onnx: run abababab, 1.23 MB, written in 1.2 s"
     assert "largest difference 3.0e-08" in second

@@ -1,0 +1,11 @@
+"""The formats of exported files: how a classifier is written, and how a file of it answers."""
+
+from __future__ import annotations
+
+from mobilenet_chest.deploy.formats import onnx, torch_program
+from mobilenet_chest.deploy.formats.format import METADATA_FILE, TOLERANCE, Format, metadata_beside
+
+__all__ = ["FORMATS", "METADATA_FILE", "TOLERANCE", "Format", "metadata_beside"]
+
+FORMATS = {each.FORMAT.name: each.FORMAT for each in (onnx, torch_program)}
+"""All formats by name."""
