@@ -10,9 +10,13 @@ import typer
 
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line
-from mobilenet_chest.deploy.serving.live_model import LiveModel, model_address
+from mobilenet_chest.deploy.serving.live_model import model_address
 from mobilenet_chest.deploy.serving.server import serve as serve_model
-from mobilenet_chest.deploy.serving.service import Limits
+from mobilenet_chest.deploy.serving.service import Limits, Service
+from mobilenet_chest.errors import UserError
+
+SHARE = 0.1
+"""Share of a challenger by default."""
 
 
 def serve(
@@ -30,6 +34,18 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File with the token that requests must bear.")
     ] = None,
+    challenger: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="A second model, which answers a share of the patients.")
+    ] = None,
+    share: Annotated[
+        float | None, typer.Option(help="Share of the patients whom the challenger answers; 0.1 by default.")
+    ] = None,
+    shadow: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="A second model, whose answers are logged and not returned.")
+    ] = None,
+    log_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Log every answer here; with a second model: .mobilenet-chest.")
+    ] = None,
 ) -> None:
     """Serve a registered model over HTTP.
 
@@ -40,10 +56,34 @@ def serve(
     """
     with exit_codes():
         limits = Limits(max_batch, max_waiting, deadline, max_bytes)
-        serve_model(model_address(model), host, port, limits, token_file, _say)
+        rival, share = _rival(challenger, share, shadow)
+        serve_model(model_address(model), host, port, limits, token_file, _say, rival, share, log_dir)
 
 
-def _say(model: LiveModel, address: str) -> None:
+def _rival(challenger: str | None, share: float | None, shadow: str | None) -> tuple[str | None, float]:
+    """Return the address of the second model, and its share; 0 for a shadow.
+
+    Raises:
+        UserError: The options contradict each other, or the share is none.
+    """
+    if challenger is not None and shadow is not None:
+        raise UserError("--challenger and --shadow: give one of them")
+    if challenger is None:
+        if share is not None:
+            raise UserError(f"--share {share:g}: is a challenger's; name it with --challenger MODEL")
+        return None if shadow is None else model_address(shadow), 0.0
+    share = SHARE if share is None else share
+    if not 0 < share < 1:
+        raise UserError(f"--share {share:g}: give a share between 0 and 1, such as 0.1")
+    return model_address(challenger), share
+
+
+def _say(service: Service, address: str) -> None:
+    model, rival = service.follower.model, service.rival
     line(f"version {model.version} of '{model.name}' answers at {address}")
+    if rival is not None:
+        second = rival.follower.model
+        whom = f"answers {rival.share:.0%} of the patients" if rival.share else "answers in the shadow"
+        line(f"version {second.version} of '{second.name}' {whom}; compare: mobilenet-chest ab {model.name}")
     line("Ctrl-C stops the server")
     sys.stdout.flush()

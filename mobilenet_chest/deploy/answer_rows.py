@@ -91,7 +91,7 @@ class Row:
         version: Its version.
         arm: One of :data:`ARMS`.
         probability: Of class 1.
-        calibrated: The probability after calibration.
+        calibrated: The probability after calibration, where the version knows its temperature.
         label: 0 or 1.
         threshold: Smallest ``probability`` with label 1.
         picture: Statistics of the uint8 image that the model was given; a column for each.
@@ -106,7 +106,7 @@ class Row:
     version: str
     arm: str
     probability: float
-    calibrated: float
+    calibrated: float | None
     label: int
     threshold: float
     picture: PictureStatistics

@@ -15,8 +15,9 @@ import uvicorn
 from numpy.typing import NDArray
 
 from mobilenet_chest.deploy.serving.live_model import Answer, Follower
+from mobilenet_chest.deploy.serving.recorder import Recorder
 from mobilenet_chest.deploy.serving.server import bound_listener
-from mobilenet_chest.deploy.serving.service import Limits, Service
+from mobilenet_chest.deploy.serving.service import Limits, Rival, Service
 from mobilenet_chest.deploy.serving.web import web_app
 
 START_SECONDS = 30
@@ -43,18 +44,33 @@ def listening(service: Service, token: str | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def service_of(predict: Callable[[NDArray[np.uint8]], Sequence[Answer]], **limits: Any) -> Iterator[Service]:
-    """Yield a service whose gray model is a function."""
-    model = SimpleNamespace(name="films", version="1", channels=1, preparation=None, description="# Card",
-                            predict=predict, about=lambda: {"name": "films", "version": "1"})  # fmt: skip
-    follower = SimpleNamespace(model=model, problem=None, close=lambda: None)
-    service = Service(cast(Follower, follower), Limits(**limits))
+def service_of(
+    predict: Callable[..., Sequence[Answer]], recorder: Recorder | None = None, rival: Rival | None = None,
+    **limits: Any,
+) -> Iterator[Service]:  # fmt: skip
+    """Yield a service whose gray model is a function of images and, where there is a recorder, ``features``."""
+    service = Service(follower_of(predict), Limits(**limits), recorder, rival)
     try:
         yield service
     finally:
         service.close()
 
 
-def levels(images: NDArray[np.uint8]) -> list[Answer]:
+def follower_of(predict: Callable[..., Sequence[Answer]], version: str = "1") -> Follower:
+    """Return what holds a gray model that is a function."""
+    model = SimpleNamespace(name="films", version=version, channels=1, preparation=None, description="# Card",
+                            predict=predict, about=lambda: {"name": "films", "version": version})  # fmt: skip
+    return cast(Follower, SimpleNamespace(model=model, problem=None, close=lambda: None))
+
+
+def levels(images: NDArray[np.uint8], features: bool = False, version: str = "1") -> list[Answer]:
     """Answer with each image's first gray level as a probability."""
-    return [Answer(float(image.flat[0]) / 255, int(image.flat[0] > 127), "any", "1") for image in images]
+    return [
+        Answer(p, int(p > 0.5), "any", version, p / 2, False, 0.5, np.array([p, 1], np.float32) if features else None)
+        for p in (float(image.flat[0]) / 255 for image in images)
+    ]
+
+
+def negatives(images: NDArray[np.uint8], features: bool = False) -> list[Answer]:
+    """Answer as version 2: with 1 minus the probability of :func:`levels`."""
+    return levels(255 - images, features, "2")

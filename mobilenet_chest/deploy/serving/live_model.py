@@ -47,6 +47,8 @@ class Answer(NamedTuple):
         calibrated: The probability after division of its logit by the temperature; ``None`` where a version does not
             know its temperature.
         abstains: Whether the probability lies where neither answer is safe enough, by the run's operating points.
+        threshold: Smallest probability with label 1.
+        features: float32 (f,), what the network's head was given, where it was asked for and the version tells it.
     """
 
     probability: float
@@ -55,6 +57,8 @@ class Answer(NamedTuple):
     version: str
     calibrated: float | None = None
     abstains: bool = False
+    threshold: float = math.nan
+    features: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +77,8 @@ class LiveModel:
         abstains: Smallest probability at which the model abstains, and the next at which it does not; ``None`` where it
             never does.
         description: The model card.
-        predict_table: Returns ``probability``, ``label`` and ``label_name`` for uint8 images.
+        predict_table: Returns ``probability``, ``label`` and ``label_name`` for uint8 images, and with True, where the
+            version can, ``features``.
         sealed: Looks for rows of the run's sealed test split.
     """
 
@@ -87,21 +92,30 @@ class LiveModel:
     temperature: float | None
     abstains: tuple[float, float] | None
     description: str
-    predict_table: Callable[[NDArray[np.uint8]], pd.DataFrame]
+    predict_table: Callable[[NDArray[np.uint8], bool], pd.DataFrame]
     sealed: SealedRows
 
-    def predict(self, images: NDArray[np.uint8]) -> list[Answer]:
-        """Return the answer for each of uint8 images (n, h, w), or (n, h, w, 3) for three channels."""
+    def predict(self, images: NDArray[np.uint8], features: bool = False) -> list[Answer]:
+        """Return the answer for each of uint8 images (n, h, w), or (n, h, w, 3) for three channels.
+
+        Args:
+            images: The images.
+            features: Whether the answers have them.
+        """
         self.sealed.check(images)
-        table = self.predict_table(images)
+        table = self.predict_table(images, features)
         probability = table["probability"].to_numpy()
         calibrated = [None] * len(table) if self.temperature is None else (
             apply_temperature(probability, self.temperature).tolist()
         )  # fmt: skip
         low, high = self.abstains or (math.inf, math.inf)
         abstains = ((probability >= low) & (probability < high)).tolist()
-        columns = probability.tolist(), table["label"].tolist(), table["label_name"].tolist(), calibrated, abstains
-        return [Answer(*row[:3], self.version, *row[3:]) for row in zip(*columns, strict=True)]
+        given = table["features"].tolist() if "features" in table else [None] * len(table)
+        columns = probability.tolist(), table["label"].tolist(), table["label_name"].tolist()
+        return [
+            Answer(p, label, name, self.version, after, unsure, self.threshold, of_head)
+            for p, label, name, after, unsure, of_head in zip(*columns, calibrated, abstains, given, strict=True)
+        ]
 
     def about(self) -> dict[str, Any]:
         """Return what ``/version`` says, without the card."""
@@ -132,12 +146,14 @@ def load(client: MlflowClient, version: ModelVersion) -> LiveModel:
         temperature=inner.settings.get("temperature"),
         abstains=_range(inner.settings.get("abstains")),
         description=version.description or "",
-        predict_table=lambda images: cast(pd.DataFrame, inner.predict(None, images)),
+        predict_table=lambda images, features: cast(
+            pd.DataFrame, inner.predict(None, images, {"features": True} if features else None)
+        ),
         sealed=SealedRows(client, version),
     )
     # the first prediction takes longest
     size = 64 if preparation is None else preparation.size
-    live.predict_table(np.zeros((1, size, size) if channels == 1 else (1, size, size, 3), np.uint8))
+    live.predict_table(np.zeros((1, size, size) if channels == 1 else (1, size, size, 3), np.uint8), False)
     return live
 
 

@@ -35,6 +35,8 @@ class Meters:
         self.batch = Histogram("batch_images", "Images of a batch", buckets=(1, 2, 4, 8, 16, 32, 64), **named)
         self.probability = Histogram("probability", "Probabilities of class 1", ["version"], buckets=PROBABILITIES,
                                      **named)  # fmt: skip
+        self.log = Histogram("log_seconds", "An answer's wait until it is in the log", buckets=SECONDS, **named)
+        self.shadow = Counter("shadow_images", "What became of a shadow's images", ["outcome"], **named)
         self.waiting = Gauge("waiting_images", "Images that wait", **named)
 
     def count_batch(self, times: BatchTimes, answers: Sequence[Answer]) -> None:

@@ -47,7 +47,7 @@ def from_body(body: bytes, kind: str, model: LiveModel) -> list[NDArray[np.uint8
     """
     if not body:
         raise DataError("an empty body; send a picture, an .npy, or JSON with the field 'images'")
-    if kind.partition(";")[0].strip().lower() == "application/json":
+    if _is_json(kind):
         return [_picture(contents, f"image {number}", model) for number, contents in enumerate(_base64_images(body))]
     if body.startswith(NPY_MAGIC):
         return from_array(_npy(body), model)
@@ -73,6 +73,22 @@ def from_invocation(body: bytes, model: LiveModel) -> list[NDArray[np.uint8]]:
     if values.dtype.kind not in "iu" or not 0 <= values.min() <= values.max() <= 255:
         raise DataError(f"{names[0]}: {values.dtype} values; give whole numbers from 0 to 255")
     return from_array(values.astype(np.uint8), model)
+
+
+def fields(body: bytes, kind: str, names: tuple[str, ...]) -> list[str | None]:
+    """Return fields of a body that is a JSON object; ``None`` for those that it lacks, and for other bodies.
+
+    Raises:
+        DataError: It is no JSON object, or a field is no text.
+    """
+    if not _is_json(kind):
+        return [None for _ in names]
+    document = _json(body)
+    values = [document.get(name) for name in names]
+    for name, value in zip(names, values, strict=True):
+        if value is not None and not isinstance(value, str):
+            raise DataError(f"{name}: {type(value).__name__}; give text")
+    return values
 
 
 def from_array(images: NDArray[Any], model: LiveModel) -> list[NDArray[np.uint8]]:
@@ -117,6 +133,10 @@ def _base64_images(body: bytes) -> list[bytes]:
         return [base64.b64decode(image, validate=True) for image in images]
     except binascii.Error as error:
         raise DataError(f"images: not base64 ({error})") from error
+
+
+def _is_json(kind: str) -> bool:
+    return kind.partition(";")[0].strip().lower() == "application/json"
 
 
 def _json(body: bytes) -> dict[str, Any]:

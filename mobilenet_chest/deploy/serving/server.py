@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -12,10 +13,14 @@ from pathlib import Path
 
 import uvicorn
 
-from mobilenet_chest.deploy.serving.live_model import Follower, LiveModel
-from mobilenet_chest.deploy.serving.service import Limits, Service
+from mobilenet_chest.deploy.answer_log import FOLDER
+from mobilenet_chest.deploy.serving.live_model import Follower
+from mobilenet_chest.deploy.serving.recorder import Recorder
+from mobilenet_chest.deploy.serving.service import Limits, Rival, Service
 from mobilenet_chest.deploy.serving.web import web_app
 from mobilenet_chest.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 1.0
 """How long a server that was told to stop still takes connections, and asks each to close after its answer; and how
@@ -85,7 +90,10 @@ def serve(
     port: int,
     limits: Limits,
     token_file: Path | None,
-    on_ready: Callable[[LiveModel, str], object],
+    on_ready: Callable[[Service, str], object],
+    rival_uri: str | None = None,
+    share: float = 0.0,
+    log_folder: Path | None = None,
 ) -> None:
     """Serve a registered model until SIGTERM, SIGINT or SIGHUP; requests that have arrived are answered first.
 
@@ -95,10 +103,16 @@ def serve(
         port: Port to listen on; 0 is a free one.
         limits: What is taken on.
         token_file: File with the token that requests must bear.
-        on_ready: Called with the model and the server's address, once it listens.
+        on_ready: Called with the service and the server's address, once it listens.
+        rival_uri: A second model, whose answers are compared with the first one's.
+        share: Of the patients that the second model answers; 0 for a shadow, whose answers are not returned.
+        log_folder: Where answers are logged. Without it there is a log, in the default folder, only with a second
+            model.
 
     Raises:
-        UserError: The port is taken, the host is not this machine's, or there is no token where one is needed.
+        UserError: The port is taken, the host is not this machine's, there is no token where one is needed, or the two
+            models have other classes.
+        DataError: The log cannot be written.
         TrackingError: There is no such model, or it cannot be loaded.
     """
     token = None if token_file is None else _token(token_file)
@@ -106,19 +120,40 @@ def serve(
         raise UserError(f"--host {host}: others could send films to it; give --token-file FILE, or --host 127.0.0.1")
     listener = bound_listener(host, port)
     with contextlib.closing(listener):
-        follower = Follower(model_uri)
-        service = Service(follower, limits)
+        service = _service(model_uri, limits, rival_uri, share, log_folder)
         # what is in flight has so long; a client that never reads its answer must not hold up the end
         config = uvicorn.Config(web_app(service, token), log_config=None, access_log=False, lifespan="off",
                                 backlog=BACKLOG, timeout_graceful_shutdown=round(limits.deadline) + 1)  # fmt: skip
-        follower.start()
         try:
             listener.listen(BACKLOG)  # who has read the address may ask at once
             shown = f"[{host}]" if ":" in host else host
-            on_ready(follower.model, f"http://{shown}:{listener.getsockname()[1]}/")
+            on_ready(service, f"http://{shown}:{listener.getsockname()[1]}/")
             _Server(config, service).run(sockets=[listener])
         finally:
             service.close()
+
+
+def _service(
+    model_uri: str, limits: Limits, rival_uri: str | None, share: float, log_folder: Path | None
+) -> Service:  # fmt: skip
+    """Load the models, open the log, and begin to follow the aliases."""
+    follower = Follower(model_uri)
+    followers, rival = [follower], None
+    if rival_uri is not None:
+        rival = Rival(Follower(rival_uri), share)
+        followers.append(rival.follower)
+        first, second = follower.model, rival.follower.model
+        if first.classes != second.classes:
+            raise UserError(f"{rival_uri}: its classes are {', '.join(second.classes)}, and those of {model_uri} are "
+                            f"{', '.join(first.classes)}; give a model of the same classes")  # fmt: skip
+        if (first.name, first.version) == (second.name, second.version):
+            logger.warning("%s and %s are the same version now: there is nothing to compare yet", model_uri, rival_uri)
+    logged = rival is not None or log_folder is not None
+    recorder = Recorder(follower.model.name, log_folder or FOLDER) if logged else None
+    service = Service(follower, limits, recorder, rival)
+    for each in followers:
+        each.start()
+    return service
 
 
 def _token(file: Path) -> str:

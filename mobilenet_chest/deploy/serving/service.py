@@ -4,21 +4,89 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenet_chest.deploy.answer_rows import CHALLENGER, CHAMPION, SHADOW, PictureStatistics
+from mobilenet_chest.deploy.identities import Identity, new_request
 from mobilenet_chest.deploy.serving.batcher import Batcher, TooLate
 from mobilenet_chest.deploy.serving.live_model import Answer, Follower, LiveModel
 from mobilenet_chest.deploy.serving.meters import Meters
+from mobilenet_chest.deploy.serving.recorder import Recorder, statistics
+from mobilenet_chest.deploy.serving.shadow import Shadow
 from mobilenet_chest.errors import UserError
 
 Decode = Callable[[LiveModel], list[NDArray[np.uint8]]]
 """Returns the images of a request as a model takes them."""
+
+
+class Named(NamedTuple):
+    """What a request says about itself.
+
+    Attributes:
+        request: Its id, if it has one.
+        patient: The patient's, if it was given.
+    """
+
+    request: str | None = None
+    patient: str | None = None
+
+
+class Predicted(NamedTuple):
+    """The answers to a request.
+
+    Attributes:
+        model: Whose they are; a version that came meanwhile may have given them.
+        answers: In the order of the images.
+        request: Id of the request in the log; ``None`` where there is no log.
+    """
+
+    model: LiveModel
+    answers: list[Answer]
+    request: str | None
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A second model beside the first.
+
+    Attributes:
+        follower: Holds it.
+        share: Of the patients that it answers; 0 for a shadow, which answers all, and whose answers are not returned.
+    """
+
+    follower: Follower
+    share: float = 0.0
+
+    @property
+    def arm(self) -> str:
+        """Name of its arm in the log."""
+        return CHALLENGER if self.share else SHADOW
+
+
+class _Begun(NamedTuple):
+    """A request whose images are decoded.
+
+    Attributes:
+        arm: Who answers.
+        model: For whom the images were decoded.
+        images: For the model.
+        request: Id in the log, if there is one.
+        identity: Hashes of it and of the patient.
+        pictures: Statistics of the images, where there is a log.
+    """
+
+    arm: str
+    model: LiveModel
+    images: list[NDArray[np.uint8]]
+    request: str | None = None
+    identity: Identity | None = None
+    pictures: Sequence[PictureStatistics] = ()
 
 
 @dataclass(frozen=True)
@@ -54,22 +122,38 @@ class Service:
     Args:
         follower: Holds the model.
         limits: What is taken on.
+        recorder: Writes every answer to a log before it is given, if any.
+        rival: A challenger or shadow, if any; it needs a recorder.
     """
 
-    def __init__(self, follower: Follower, limits: Limits) -> None:
+    def __init__(
+        self, follower: Follower, limits: Limits, recorder: Recorder | None = None, rival: Rival | None = None
+    ) -> None:
         self.follower, self.limits, self.meters = follower, limits, Meters()
+        self.recorder, self.rival = recorder, rival
         self.draining = False
         """Whether the server is about to stop: it still answers, and asks for no further requests."""
         self._open = 0
-        self._batcher = Batcher[Answer](
-            lambda images: self.follower.model.predict(images), limits.max_batch, limits.max_waiting,
-            self.meters.count_batch,
-        )  # fmt: skip
+        self._batcher = self._batcher_of(follower)
+        self._batchers = {CHAMPION: self._batcher}
+        self._shadow: Shadow | None = None
+        if rival is not None and rival.arm == CHALLENGER:
+            self._batchers[CHALLENGER] = self._batcher_of(rival.follower)
+        elif rival is not None and recorder is not None:
+            self._shadow = Shadow(rival.follower, recorder, limits.max_batch, limits.max_waiting,
+                                  lambda count, what: self.meters.shadow.labels(what).inc(count))  # fmt: skip
         self.meters.waiting.set_function(lambda: len(self))
+
+    def _batcher_of(self, follower: Follower) -> Batcher[Answer]:
+        logged = self.recorder is not None
+        return Batcher[Answer](
+            lambda images: follower.model.predict(images, features=True) if logged else follower.model.predict(images),
+            self.limits.max_batch, self.limits.max_waiting, self.meters.count_batch,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         """Return how many images wait."""
-        return len(self._batcher)
+        return sum(map(len, self._batchers.values()))
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -86,31 +170,75 @@ class Service:
         finally:
             self._open -= 1
 
-    async def predict(self, decode: Decode) -> tuple[LiveModel, list[Answer]]:
-        """Return the answers to a request, in the order of its images, and the model that they were decoded for.
+    async def predict(self, decode: Decode, name: Callable[[], Named] = Named) -> Predicted:
+        """Return the answers to a request; where there is a log, they are in it.
+
+        Args:
+            decode: Returns its images.
+            name: Returns what it says about itself; asked where there is a log.
 
         Raises:
-            DataError: The request's images cannot be used.
+            DataError: The request's images, or its ids, cannot be used.
             QueueFull: Too many images wait.
             TooLate: The deadline has passed.
             Stopped: The server has stopped.
+            WriteFailed: The log cannot be written.
         """
-        started, model = time.monotonic(), self.follower.model
+        started = time.monotonic()
         deadline = started + self.limits.deadline
-        images = await asyncio.to_thread(decode, model)
+        begun = await asyncio.to_thread(self._begin, decode, name)
         self.meters.decode.observe(time.monotonic() - started)
-        futures = self._batcher.submit(images, deadline)
+        futures = self._batchers[begun.arm].submit(begun.images, deadline)
         gathered = asyncio.gather(*map(asyncio.wrap_future, futures))
         try:
-            return model, await asyncio.wait_for(gathered, max(0.0, deadline - time.monotonic()))
+            answers = await asyncio.wait_for(gathered, max(0.0, deadline - time.monotonic()))
         except TimeoutError:
             raise TooLate(f"no answer within {self.limits.deadline:g} s") from None
+        if self.recorder is not None and begun.identity is not None:
+            written = self.recorder.record(begun.identity, begun.arm, begun.model.name, begun.pictures, answers)
+            with self.meters.log.time():
+                await asyncio.wrap_future(written)
+            if self._shadow is not None:
+                self._shadow.submit(begun.identity, _again(begun, decode), len(begun.images))
+        return Predicted(begun.model, answers, begun.request)
+
+    def _begin(self, decode: Decode, name: Callable[[], Named]) -> _Begun:
+        model = self.follower.model
+        if self.recorder is None:
+            return _Begun(CHAMPION, model, decode(model))
+        named = name()
+        request = named.request or new_request()
+        identity, arm = self.recorder.identity(request, named.patient), CHAMPION
+        if self.rival is not None and self.recorder.share(identity) < self.rival.share:
+            arm, model = CHALLENGER, self.rival.follower.model
+        images = decode(model)
+        return _Begun(arm, model, images, request, identity, statistics(images))
 
     def about(self) -> dict[str, Any]:
         """Return what ``/version`` says."""
-        return self.follower.model.about() | {"problem": self.follower.problem}
+        about = self.follower.model.about() | {"problem": self.follower.problem}
+        if self.rival is not None:
+            follower = self.rival.follower
+            about[self.rival.arm] = follower.model.about() | {"problem": follower.problem, "share": self.rival.share}
+        return about
 
     def close(self) -> None:
         """Stop following, and predict what still waits."""
-        self.follower.close()
-        self._batcher.close()
+        for follower in (self.follower, *([] if self.rival is None else [self.rival.follower])):
+            follower.close()
+        for batcher in self._batchers.values():
+            batcher.close()
+        if self._shadow is not None:
+            self._shadow.close()
+        if self.recorder is not None:
+            self.recorder.close()
+
+
+def _again(begun: _Begun, decode: Decode) -> Decode:
+    """Return how a shadow gets the images: those that are decoded, where its model takes the same."""
+
+    def images(model: LiveModel) -> list[NDArray[np.uint8]]:
+        same = (model.channels, model.preparation) == (begun.model.channels, begun.model.preparation)
+        return begun.images if same else decode(model)
+
+    return images

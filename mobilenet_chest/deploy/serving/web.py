@@ -14,11 +14,12 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from mobilenet_chest.deploy.identities import checked
 from mobilenet_chest.deploy.serving import request_pictures
 from mobilenet_chest.deploy.serving.batcher import QueueFull, Stopped, TooLate
-from mobilenet_chest.deploy.serving.live_model import Answer, LiveModel
-from mobilenet_chest.deploy.serving.service import Service
-from mobilenet_chest.errors import DataError, MissingExtraError
+from mobilenet_chest.deploy.serving.live_model import Answer
+from mobilenet_chest.deploy.serving.service import Named, Predicted, Service
+from mobilenet_chest.errors import DataError, MissingExtraError, WriteFailed
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +41,19 @@ PAGE_HEADERS = {
 VERSION_HEADER = "Model-Version"
 """Header of an answer: the version that has predicted."""
 
+REQUEST_HEADER, PATIENT_HEADER = "Request-Id", "Patient-Id"
+"""Headers of a request: its id, and the patient's. Where answers are logged, the first is a header of answers too."""
+
+REQUEST_FIELD, PATIENT_FIELD = "request_id", "patient_id"
+"""The same as fields of a JSON body."""
+
 STATUS: dict[type[Exception], HTTPStatus] = {
     DataError: HTTPStatus.BAD_REQUEST,
     MissingExtraError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     TooLate: HTTPStatus.GATEWAY_TIMEOUT,
     Stopped: HTTPStatus.SERVICE_UNAVAILABLE,
+    WriteFailed: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 
@@ -67,18 +75,22 @@ def web_app(service: Service, token: str | None) -> App:
     async def predict(request: Request) -> Response:
         with service.taken():
             body, kind = await _body(request, service.limits.max_bytes), request.headers.get("content-type", "")
-            model, answers = await service.predict(lambda model: request_pictures.from_body(body, kind, model))
-        named = _named(model, answers)
-        document = {"model": named, "predictions": [_plain(answer) for answer in answers]}
-        return JSONResponse(document, headers={VERSION_HEADER: named["version"]})
+            predicted = await service.predict(
+                lambda model: request_pictures.from_body(body, kind, model), lambda: _ids(request, body, kind)
+            )
+        document = {"model": _named(predicted), "predictions": [_plain(answer) for answer in predicted.answers]}
+        return JSONResponse(document, headers=_headers(predicted))
 
     @app.post("/invocations", summary="Predict images in MLflow's form")
     async def invocations(request: Request) -> Response:
         with service.taken():
             body = await _body(request, service.limits.max_bytes)
-            _, answers = await service.predict(lambda model: request_pictures.from_invocation(body, model))
-        document = {"predictions": [_plain(answer) for answer in answers]}
-        return JSONResponse(document, headers={VERSION_HEADER: answers[-1].version})
+            predicted = await service.predict(
+                lambda model: request_pictures.from_invocation(body, model),
+                lambda: _ids(request, body, "application/json"),
+            )
+        return JSONResponse({"predictions": [_plain(answer) for answer in predicted.answers]},
+                            headers=_headers(predicted))  # fmt: skip
 
     @app.get("/healthz", summary="Whether the process lives")
     async def healthz() -> Response:
@@ -110,9 +122,41 @@ def web_app(service: Service, token: str | None) -> App:
     return _guarded(app, service, token)
 
 
-def _named(model: LiveModel, answers: list[Answer]) -> dict[str, str]:
+def _ids(request: Request, body: bytes, kind: str) -> Named:
+    """Return the ids of a request, of its headers or else of its JSON.
+
+    Raises:
+        DataError: One is no text, empty or too long.
+    """
+    names = {REQUEST_FIELD: REQUEST_HEADER, PATIENT_FIELD: PATIENT_HEADER}
+    given = {name: _header(request, header) for name, header in names.items()}
+    missing = tuple(name for name, value in given.items() if value is None)
+    if missing:
+        given |= dict(zip(missing, request_pictures.fields(body, kind, missing), strict=True))
+    ids = {name: None if value is None else checked(names[name], value) for name, value in given.items()}
+    if not (ids[REQUEST_FIELD] or "").isascii():  # an answer's header could not have it
+        raise DataError(f"{REQUEST_HEADER}: give ASCII")
+    return Named(ids[REQUEST_FIELD], ids[PATIENT_FIELD])
+
+
+def _header(request: Request, name: str) -> str | None:
+    value = request.headers.get(name)
+    if value is None:
+        return None
+    try:  # so that a name is the same in a header, in JSON and in a table of labels
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return value
+
+
+def _headers(predicted: Predicted) -> dict[str, str]:
+    headers = {VERSION_HEADER: predicted.answers[-1].version}
+    return headers if predicted.request is None else headers | {REQUEST_HEADER: predicted.request}
+
+
+def _named(predicted: Predicted) -> dict[str, str]:
     # a request whose images were decoded for one version may have been answered by the next
-    return {"name": model.name, "version": answers[-1].version}
+    return {"name": predicted.model.name, "version": predicted.answers[-1].version}
 
 
 def _plain(answer: Answer) -> dict[str, Any]:

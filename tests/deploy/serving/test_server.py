@@ -95,6 +95,11 @@ def test_what_cannot_be_served_is_one_line(models: dict[str, str], tmp_path: Pat
     assert_one_line("serve", "nothing@champion", wants="models:/nothing@champion")
     assert_one_line("serve", "gray/1", "--host", "0.0.0.0", wants="--token-file")
     assert_one_line("serve", "gray/1", "--max-batch", "0", wants="--max-batch 0")
+    assert_one_line("serve", "gray/1", "--challenger", "nothing@champion", wants="models:/nothing@champion")
+    assert_one_line("serve", "gray/1", "--challenger", "gray/1", "--share", "1", wants="--share 1")
+    assert_one_line("serve", "gray/1", "--shadow", "gray/1", "--share", "0.5", wants="--challenger")
+    assert_one_line("serve", "gray/1", "--shadow", "gray/1", "--challenger", "gray/1", wants="--shadow")
+    assert_one_line("serve", "gray/1", "--shadow", "colour/1", "--log-dir", tmp_path / "mlflow.db", wants="mlflow.db")
     token = tmp_path / "token"
     assert_one_line("serve", "gray/1", "--token-file", token, wants=str(token))
     token.write_text("short")
