@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -32,7 +33,9 @@ from mobilenet_chest.cli.options import (
 from mobilenet_chest.cli.typed import typed_command
 from mobilenet_chest.config.formats import duration
 from mobilenet_chest.errors import UserError
+from mobilenet_chest.fork_server import fork_server
 from mobilenet_chest.sweep import check, kept, remaining_confirmations, remaining_trials, run_sweep
+from mobilenet_chest.sweep.local_workers import run_workers
 from mobilenet_chest.sweep.ray_workers import on_ray
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.study_page import confirmation_lines
@@ -81,7 +84,7 @@ def sweep(
         extra += [f"study.name={json.dumps(study)}"] if study is not None else []
         config, seconds = load_experiment(arguments, default=QUICKSTART, extra=extra), _seconds(timeout)
         workers = config.study.workers if workers is None else workers
-        with _launcher(launcher, config, workers, storage, address) as launch:
+        with _launcher(launcher, config, workers, storage, address, dry_run) as launch:
             if dry_run:
                 prepared, to_come = check(config, storage), remaining_trials(config, storage)
                 confirmations = remaining_confirmations(config, storage)
@@ -99,11 +102,18 @@ def sweep(
 
 
 def _launcher(
-    launcher: str, config: Config, workers: int, storage: str | None, address: str | None
+    launcher: str, config: Config, workers: int, storage: str | None, address: str | None, dry_run: bool
 ) -> AbstractContextManager[Launcher | None]:
-    if launcher == "local":
-        return nullcontext()
-    return on_ray(config, workers, storage=storage, address=address)
+    if launcher == "ray":
+        return on_ray(config, workers, storage=storage, address=address)
+    return nullcontext() if dry_run else _forking()
+
+
+@contextmanager
+def _forking() -> Iterator[Launcher | None]:
+    """Give what runs workers that are forked from a process with everything imported, where that can be had."""
+    with fork_server() as server:
+        yield None if server is None else partial(run_workers, server=server)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from types import FrameType
 
 import optuna
@@ -22,6 +21,7 @@ from optuna.storages import RDBStorage
 from mobilenet_chest import interrupts, logs, plugins
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import MobilenetChestError, WriteFailed
+from mobilenet_chest.fork_server import ForkServer, WorkerProcess
 from mobilenet_chest.sweep.claims import claim
 from mobilenet_chest.sweep.objective import run_trial
 from mobilenet_chest.sweep.pruner import build_pruner
@@ -121,7 +121,13 @@ def work(job: Job) -> None:
         run_trial(job.config, study, job.url, *claimed, job.parent_run)
 
 
-def run_workers(job: Job, workers: int, on_tick: Callable[[], Forecast], on_death: Callable[[], object]) -> None:
+def run_workers(
+    job: Job,
+    workers: int,
+    on_tick: Callable[[], Forecast],
+    on_death: Callable[[], object],
+    server: ForkServer | None = None,
+) -> None:
     """Run worker processes on this machine until the study has no trial for them; a dead one is replaced.
 
     Each has the GPU that :func:`assign_gpus` gives it, and its replacement has the same.
@@ -131,24 +137,22 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Forecast], on_deat
         workers: How many.
         on_tick: Called about once a second; returns what is left to do.
         on_death: Called after a worker has died, to free its trial.
+        server: What forks them, if anything; otherwise each begins as a fresh process.
 
     Raises:
         KeyboardInterrupt: After all workers have ended their trials.
         WriteFailed: After one of them could not write; the others have ended theirs too.
     """
-    context, pool = multiprocessing.get_context("spawn"), WorkerPool(workers, on_tick)
-    gpus, running, output = assign_gpus(job.config.device, workers), dict[int, BaseProcess](), OutputRelay()
+    pool = WorkerPool(workers, on_tick)
+    gpus, running, output = assign_gpus(job.config.device, workers), dict[int, WorkerProcess](), OutputRelay()
 
     def start() -> None:
         place = min(set(range(workers)) - running.keys())
         pipe = output.pipe()
-        process = context.Process(target=_worker, args=(job, pipe), name=f"worker-{place}")
-        # workers inherit it: a terminal's Ctrl-C reaches them too, and the driver ends them in order
-        with _interrupts_ignored(), _visible(gpus[place]):
-            process.start()
+        with _visible(gpus[place]):
+            running[place] = _start(f"worker-{place}", job, pipe, server)
         if pipe is not None:
             pipe.close()  # the worker has the only end: when it ends, so do its lines
-        running[place] = process
 
     try:
         for _ in range(workers):
@@ -173,6 +177,17 @@ def run_workers(job: Job, workers: int, on_tick: Callable[[], Forecast], on_deat
     finally:
         _end([*running.values()])
         output.finish()
+
+
+def _start(name: str, job: Job, pipe: Connection | None, server: ForkServer | None) -> WorkerProcess:
+    """Start a worker's process, by the server where there is one and it still runs."""
+    if server is not None and (forked := server.start(name, _worker, (job,), pipe)) is not None:
+        return forked
+    process = multiprocessing.get_context("spawn").Process(target=_worker, args=(job, pipe), name=name)
+    # workers inherit it: a terminal's Ctrl-C reaches them too, and the driver ends them in order
+    with _interrupts_ignored():
+        process.start()
+    return process
 
 
 def assign_gpus(device: str, workers: int) -> list[str | None]:
@@ -227,7 +242,7 @@ def _interrupt_once(number: int, frame: FrameType | None) -> None:
     interrupts.raise_interrupt(number, frame)
 
 
-def _end(running: list[BaseProcess]) -> None:
+def _end(running: list[WorkerProcess]) -> None:
     for process in running:
         process.terminate()
         if hasattr(signal, "SIGCONT") and process.pid is not None:
@@ -243,7 +258,7 @@ def _end(running: list[BaseProcess]) -> None:
 
 @contextmanager
 def _visible(gpu: str | None) -> Iterator[None]:
-    """Give processes that start within the block this GPU: set later, the variable could come after CUDA's start."""
+    """Give processes that start within the block this GPU, before CUDA starts in them."""
     before = os.environ.get(VISIBLE)
     if gpu is not None:
         os.environ[VISIBLE] = gpu
