@@ -22,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from mobilenet_chest.errors import TrackingError, TrackingLost
 from mobilenet_chest.tracking.client import answer_within, is_away
 from mobilenet_chest.tracking.database import Program, backend, is_sqlite, schema_problem, sqlite_file
+from mobilenet_chest.tracking.new_database import make_database
 from mobilenet_chest.tracking.server import check_server, is_server
 
 logger = logging.getLogger(__name__)
@@ -163,8 +164,10 @@ def connect() -> MlflowClient:
     uri = tracking_uri()
     try:
         with _migration_lock(uri), answer_within(None):
+            if is_sqlite(uri) and (file := sqlite_file(uri)) is not None:
+                make_database(file)
             client = MlflowClient()
-            client.search_experiments(max_results=1)  # opens the store; a fresh one runs its migrations
+            client.search_experiments(max_results=1)  # opens the store; MLflow makes the tables of a new one
     except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise TrackingError(f"tracking store {masked(uri)}: {reason(error)}; see `mobilenet-chest doctor`") from error
     return client
