@@ -154,3 +154,26 @@ def test_a_process_that_may_have_computed_or_has_threads_is_not_forked(monkeypat
     assert not fork_server.may_fork()
     with fork_server.fork_server() as server:
         assert server is None
+
+
+LOADED = """
+import importlib, json, sys, threading, torch
+asked = []
+for module, name in [(torch.cuda, "is_available"), (torch.cuda, "device_count"), (torch.cuda, "_lazy_init"),
+                     (torch._C, "_cuda_getDeviceCount")]:
+    if hasattr(module, name):
+        setattr(module, name, lambda *given, name=name: asked.append(name) or 0)
+from mobilenet_chest import fork_server
+for module in (fork_server.IMPORTED, *fork_server.PRELOADED):
+    importlib.import_module(module)
+print(json.dumps({"asked": asked, "threads": threading.active_count(), "forked": torch.cuda._is_in_bad_fork()}))
+"""
+
+
+@pytest.mark.slow
+def test_what_is_imported_before_a_fork_neither_starts_cuda_nor_threads(tmp_path: Path) -> None:
+    """A process that has started CUDA cannot give it to its forks."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert json.loads(done.stdout) == {"asked": [], "threads": 1, "forked": False}
