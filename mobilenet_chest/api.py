@@ -22,6 +22,7 @@ from mobilenet_chest.sweep import SweepResult
 from mobilenet_chest.tracking.artifacts import ResumePoint
 from mobilenet_chest.tracking.locations import check_experiment
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
+from mobilenet_chest.tracking.parents import training_kind
 from mobilenet_chest.tracking.store import as_tracking_lost, check_reachable
 from mobilenet_chest.tracking.tracker import MlflowTracker, Tracker
 from mobilenet_chest.two_stage import OnEpoch, RunResult
@@ -63,7 +64,7 @@ def train(
     check_reachable()
     check_experiment(config.experiment)
     with as_tracking_lost():
-        result = two_stage.train(config, MlflowTracker(), on_epoch, resume, teacher_logits)
+        result = two_stage.train(config, MlflowTracker(training_kind(config)), on_epoch, resume, teacher_logits)
     try:
         process_outbox().flush(None)
     except NotDelivered as error:  # the result must not be lost with it: the writes are on the disk

@@ -25,6 +25,7 @@ from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.tracking.artifact_writer import ArtifactWriter, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint
 from mobilenet_chest.tracking.notes import Outcome
+from mobilenet_chest.tracking.parents import parent_weights, with_parent
 from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.tracker import NullTracker, Tracker
 from mobilenet_chest.training.epoch import Record
@@ -111,7 +112,8 @@ def train(
     """
     started, tracker = time.perf_counter(), tracker or NullTracker()
     # 1. Prepare. What is wrong with the input shows here, before a run exists.
-    prepared = prepare(config, teacher_logits)
+    config = with_parent(config)
+    prepared = prepare(config, teacher_logits, parent_weights(config))
     to_device(prepared)
     progress = resume.progress if resume else Progress()
     seconds_before_resume, stopped = progress.elapsed, False

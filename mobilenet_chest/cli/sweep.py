@@ -39,6 +39,7 @@ from mobilenet_chest.sweep.local_workers import run_workers
 from mobilenet_chest.sweep.ray_workers import on_ray
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.study_page import confirmation_lines
+from mobilenet_chest.tracking.parents import with_parent
 from mobilenet_chest.tracking.runs import short_id
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def sweep(
         announce(next(iter(split_arguments(arguments)[0]), QUICKSTART))
         extra = [f"study.trials={trials}"] if trials is not None else []
         extra += [f"study.name={json.dumps(study)}"] if study is not None else []
-        config, seconds = load_experiment(arguments, default=QUICKSTART, extra=extra), _seconds(timeout)
+        seconds = _seconds(timeout)
+        config = with_parent(load_experiment(arguments, default=QUICKSTART, extra=extra))
         workers = config.study.workers if workers is None else workers
         with _launcher(launcher, config, workers, storage, address, dry_run) as launch:
             if dry_run:

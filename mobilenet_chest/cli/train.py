@@ -19,6 +19,7 @@ from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.selection.resume import find_resume_point
 from mobilenet_chest.tracking.locations import check_experiment
+from mobilenet_chest.tracking.parents import parent_weights, training_kind, with_parent
 from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import check_reachable
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -47,7 +48,8 @@ def train(
         config = load_experiment(arguments)
         check_reachable()
         check_experiment(config.experiment)
-        prepared = prepare(config)
+        config = with_parent(config)
+        prepared = prepare(config, parent=parent_weights(config))
         log_data_warnings(config.data, prepared.data)
         if dry_run:
             print_dry_run(config, prepared, as_json)
@@ -62,7 +64,7 @@ def _train(config: Config, resume: str | None) -> RunResult:
         done = resume_point.progress.epoch if resume_point else 0
         again = f"resumes after epoch {done} of {total}" if done else "restarts: no epoch of it is kept"
         error_line(f"run {short_id(resume)} {again}")
-    tracker = MlflowTracker(resume=resume)
+    tracker = MlflowTracker(training_kind(config), resume=resume)
 
     def on_epoch(epoch: int, record: Record) -> None:
         nonlocal done

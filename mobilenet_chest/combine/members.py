@@ -19,6 +19,7 @@ from mobilenet_chest.tracking.artifact_writer import predictions_from_table
 from mobilenet_chest.tracking.artifacts import resume_point, run_config, stored_predictions
 from mobilenet_chest.tracking.notes import code
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
+from mobilenet_chest.tracking.parents import parent_weights, training_kind, with_parent
 from mobilenet_chest.tracking.runs import Candidate, get_run, short_id
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -113,7 +114,8 @@ def train_members(
         logger.info("%s", line)
     teachers = [teacher if config.loss.distill_weight else None for config in configs]
     # prepares all: what is wrong with the last experiment shows before the first is trained
-    digests = [prepare(config, None if taught is None else taught[1]).data.digest
+    configs = [with_parent(config) for config in configs]
+    digests = [prepare(config, None if taught is None else taught[1], parent_weights(config)).data.digest
                for config, taught in zip(configs, teachers, strict=True)]  # fmt: skip
     return [
         _train_member(config, digest, taught, display)
@@ -137,6 +139,7 @@ def _train_member(config: Config, digest: str, teacher: tuple[str, Tensor] | Non
     if run is None:
         unfinished = find_unfinished_training(client, config, digest, teacher_id)
         tracker = MlflowTracker(
+            training_kind(config),
             tags={} if teacher_id is None else {tags.TEACHER: teacher_id},
             resume=None if unfinished is None else unfinished.info.run_id,
         )

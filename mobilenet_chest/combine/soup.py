@@ -27,6 +27,7 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_table
 from mobilenet_chest.tracking.artifacts import artifact, trained_model
 from mobilenet_chest.tracking.notes import Outcome
+from mobilenet_chest.tracking.parents import parent_weights
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate, short_id
 from mobilenet_chest.tracking.store import connect
@@ -81,7 +82,8 @@ def soup(candidates: Sequence[Candidate]) -> Combined:
     client, config = connect(), parts[0].config
     _check_shared_start(parts)
     states = [trained_model(client, part.run, part.config).state_dict() for part in parts]
-    prepared = prepare(config.model_copy(update={"model": config.model.model_copy(update={"weights": "none"})}))
+    unloaded = config.model_copy(update={"model": config.model.model_copy(update={"weights": "none"})})
+    prepared = prepare(unloaded, parent=parent_weights(config))
     choosing, reporting = stratified_halves(prepared.data.val, config.seed)
     averages = _Averages(prepared, config, choosing)
     order, chosen, recipe = _choose(averages, states)

@@ -12,7 +12,10 @@ from mobilenet_chest.config.schema import Config
 from mobilenet_chest.config.search import Distribution
 from mobilenet_chest.errors import ConfigError
 
-SEARCHABLE_SECTIONS = ("data", "model", "augment", "loss", "optimizer", "stage1", "stage2", "evaluation")
+SEARCHABLE_SECTIONS = ("data", "model", "augment", "loss", "optimizer", "stage1", "stage2", "compress", "evaluation")
+
+NOT_SEARCHED = ("compress.parent", "compress.weights_sha256")
+"""Fields of these sections that are the same in all trials: a parent and its weights go together."""
 
 CUSTOM = "augment.custom."
 """What the paths of plugins' augmentations begin with; their values are numbers."""
@@ -81,6 +84,7 @@ def searchable_paths() -> list[str]:
         section = section_at([name])
         assert section is not None
         paths += [f"{name}.{field}" for field in section.model_fields]
+    paths = [path for path in paths if path not in NOT_SEARCHED]
     return [*paths, *(f"{CUSTOM}{name}" for name in plugins.names("augmentation"))]
 
 

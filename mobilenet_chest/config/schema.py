@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from mobilenet_chest import plugins
+from mobilenet_chest.config.compress import CompressConfig
 from mobilenet_chest.config.data import CHEST, DataConfig
 from mobilenet_chest.config.gates import GatesConfig
 from mobilenet_chest.config.metrics import EPOCH_METRICS, is_epoch_metric
@@ -141,6 +142,7 @@ class Config(Section):
     optimizer: OptimizerConfig = OptimizerConfig()
     stage1: Stage1Config = Stage1Config()
     stage2: Stage2Config = Stage2Config()
+    compress: CompressConfig = CompressConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
     search: dict[str, Distribution] = Field(
@@ -153,6 +155,22 @@ class Config(Section):
     def _something_to_train(self) -> Self:
         if self.stage1.epochs + self.stage2.epochs == 0:
             raise ValueError("stage1.epochs and stage2.epochs are both 0: nothing to train; give one of them 1 or more")
+        return self
+
+    @model_validator(mode="after")
+    def _compression_is_fine_tuned(self) -> Self:
+        if not self.compress.active:
+            return self
+        if self.stage1.epochs:
+            raise ValueError(
+                f"stage1.epochs {self.stage1.epochs}: with compress.method {self.compress.method} the head has learned "
+                "already, and stage 2 fine-tunes what is left; give stage1.epochs: 0"
+            )
+        if self.study.resampling != "holdout":
+            raise ValueError(
+                f"study.resampling {self.study.resampling} divides the rows anew, and compress.parent has learned some "
+                "of the rows that a trial would be validated on; give study.resampling: holdout"
+            )
         return self
 
     @model_validator(mode="after")
@@ -246,5 +264,9 @@ class Config(Section):
             fields["plugins"] = plugin_digests
         if not fields["augment"]["custom"]:
             del fields["augment"]["custom"]
+        # likewise what the parent's weights are is part of the training, and which run has them is not
+        fields["compress"].pop("parent")
+        if not self.compress.active:
+            del fields["compress"]
         canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

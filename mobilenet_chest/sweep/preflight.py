@@ -16,6 +16,7 @@ from mobilenet_chest.sweep.storage import DEFAULT, check_storage
 from mobilenet_chest.sweep.stored_study import check_same_experiment, find_study
 from mobilenet_chest.sweep.summary import Kept, kept_trials
 from mobilenet_chest.tracking.locations import check_experiment
+from mobilenet_chest.tracking.parents import parent_weights
 from mobilenet_chest.tracking.store import check_reachable
 from mobilenet_chest.training.stages import Prepared, check_single_images, prepare
 
@@ -41,7 +42,7 @@ def check(config: Config, storage: str | None = None) -> Prepared:
     check_storage(storage or DEFAULT)
     check_reachable()
     check_experiment(config.experiment)
-    prepared = prepare(config)
+    prepared = prepare(config, parent=parent_weights(config))
     log_data_warnings(config.data, prepared.data)
     check_split(config)
     _check_blocks(config, prepared.model.block_count)

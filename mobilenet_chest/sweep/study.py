@@ -29,6 +29,7 @@ from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.sweep.summary import SweepStatus, status
 from mobilenet_chest.sweep.supervisor import Forecast, forecast
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
+from mobilenet_chest.tracking.parents import with_parent
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.study_run import open_study_run, study_run_exists
 from mobilenet_chest.tracking.tracker import MlflowTracker, Status
@@ -62,6 +63,7 @@ def run_sweep(
         KeyboardInterrupt: After all current trials were ended and queued again.
     """
     url = storage or DEFAULT
+    config = with_parent(config)
     check(config, storage)
     started = time.time()
     _log(process_outbox().flush_all())

@@ -19,6 +19,7 @@ from mobilenet_chest.config import Config, load_stored, parse
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, DataError, TrackingError, WriteFailed
 from mobilenet_chest.models.classifier import Classifier, Ensemble
+from mobilenet_chest.models.pruning import fit_to
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS, LAST_FILES
@@ -164,5 +165,7 @@ def _with_weights(config: Config, state: Mapping[str, Tensor], channels: int) ->
     # no pretrained weights: every one would be replaced
     with plugins.using(config.plugins):
         model = build_model(config.model.model_copy(update={"weights": "none"}), channels)
+    if config.compress.active:
+        fit_to(model, state)
     model.load_state_dict(state)
     return model.eval()

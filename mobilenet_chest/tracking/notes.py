@@ -60,7 +60,7 @@ class RunNote:
     Its methods return the tags to set; none for a run that says nothing of what it tries.
 
     Args:
-        kind: The tag ``kind`` of the run; a single training (``train``) says by itself what it tries.
+        kind: The tag ``kind`` of the run; a single training says by itself what it tries.
         about: What it tries, in Markdown.
         is_trial: Whether a study judges it, by the study's metric.
     """
@@ -72,7 +72,7 @@ class RunNote:
     def prepare(self, config: Config, dataset: str) -> None:
         """Take note of the experiment that the run is about."""
         self._config = config
-        if self._about is None and self._kind == "train":
+        if self._about is None and self._kind in tags.TRAINING_KINDS:
             self._about = about_training(config, dataset)
 
     def running(self) -> dict[str, str]:
@@ -81,7 +81,8 @@ class RunNote:
 
     def interrupted(self, run_id: str | None) -> dict[str, str]:
         """Describe a run that an interrupt has ended."""
-        command = "run the same command" if self._kind != "train" else "add `--resume {}` to the same command"
+        training = self._kind in tags.TRAINING_KINDS
+        command = "add `--resume {}` to the same command" if training else "run the same command"
         return self._tags(f"Interrupted. To continue: {command.format(short_id(run_id))}.")
 
     def failed(self, reason: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache as once
 from pathlib import Path
@@ -22,6 +22,7 @@ from mobilenet_chest.evaluation.metrics import epoch_metrics
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.training import checkpoint
+from mobilenet_chest.training.compress import start_compressed
 from mobilenet_chest.training.epoch import Record, StageSetup, Validation
 from mobilenet_chest.training.features import prepare_inputs, state_digest
 from mobilenet_chest.training.loop import fit
@@ -63,12 +64,16 @@ class _Stopped(Exception):
     """``after_epoch`` has ended stage 1 early: there is no result to share."""
 
 
-def prepare(config: Config, teacher_logits: Tensor | None = None) -> Prepared:
+def prepare(
+    config: Config, teacher_logits: Tensor | None = None, parent: Mapping[str, Tensor] | None = None
+) -> Prepared:  # fmt: skip
     """Read the data, build the seeded model and pick the device: all that can be wrong with the input shows here.
 
     Args:
         config: The experiment.
         teacher_logits: float (n,) for the training rows, where ``loss.distill_weight`` is not 0.
+        parent: Weights of the network that ``config.compress`` makes smaller:
+            :func:`~mobilenet_chest.tracking.parents.parent_weights`.
 
     Raises:
         UserError: Data, weights, device or precision are missing, or the model has fewer blocks than are asked for.
@@ -81,7 +86,7 @@ def prepare(config: Config, teacher_logits: Tensor | None = None) -> Prepared:
     data = load_train_val(config.data)
     check_plugins(config, data)
     torch.manual_seed(config.seed)
-    model = build_model(config.model, data.channels)
+    model = _initial_model(config, data.channels, parent)
     if config.stage2.unfreeze_from[0] >= model.block_count:
         raise ConfigError(
             [
@@ -91,6 +96,17 @@ def prepare(config: Config, teacher_logits: Tensor | None = None) -> Prepared:
         )
     check_single_images(config, model)
     return Prepared(data, model, device, precision, _teacher(config, data, teacher_logits, device))
+
+
+def _initial_model(config: Config, channels: int, parent: Mapping[str, Tensor] | None) -> Classifier:
+    if not config.compress.active:
+        return build_model(config.model, channels)
+    if parent is None:
+        raise ValueError(f"compress.method {config.compress.method}: prepare needs the parent's weights")
+    # every weight is replaced by the parent's, so none has to be downloaded
+    model = build_model(config.model.model_copy(update={"weights": "none"}), channels)
+    start_compressed(model, config, parent)
+    return model
 
 
 def check_single_images(config: Config, model: Classifier) -> None:

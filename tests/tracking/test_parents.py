@@ -1,0 +1,91 @@
+"""Parents of compressed networks: found, checked, and trained on as any other run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from helpers.trackers import FolderTracker, assert_same
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.errors import ConfigError, TrackingError
+from mobilenet_chest.selection.resume import find_resume_point
+from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.artifacts import run_config, trained_model
+from mobilenet_chest.tracking.parents import parent_weights, training_kind, with_parent
+from mobilenet_chest.tracking.tracker import MlflowTracker
+from mobilenet_chest.training.predict import predict_logits
+from mobilenet_chest.two_stage import train
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from helpers.stores import Store
+
+
+def pruned(store: Store, values: dict[str, Any] | None = None) -> Config:
+    """Return an experiment that prunes the store's single training."""
+    compress = {"method": "prune", "parent": store.single[:8], "ratio": 0.5}
+    return store.config({"stage1": {"epochs": 0}, "stage2.epochs": 2, "compress": compress} | (values or {}))
+
+
+def test_a_pruned_training_is_a_run_whose_model_loads(store: Store) -> None:
+    config = pruned(store)
+    result = train(config, MlflowTracker(training_kind(config)))
+    assert result.run_id is not None
+    run = store.run(result.run_id)
+    assert (run.data.tags[tags.KIND], run.data.tags[tags.PARENT]) == ("compressed", store.single)
+    stored = run_config(store.client, run)
+    assert stored == result.config == with_parent(config)
+    images = load_train_val(config.data).val.images
+    loaded = trained_model(store.client, run, stored)
+    assert torch.equal(predict_logits(loaded, images), predict_logits(result.model, images))
+    parent = trained_model(store.client, store.run(store.single), store.config({"seed": 12}))
+    assert result.metrics["parameters"] < 0.5 * sum(value.numel() for value in parent.parameters())
+    with pytest.raises(TrackingError, match="finished"):
+        find_resume_point(result.run_id, stored)
+
+
+def test_zeroed_weights_of_a_run_stay_zeros(store: Store) -> None:
+    config = pruned(store, {"compress.method": "unstructured"})
+    result = train(config)
+    weights = torch.cat([value.flatten() for name, value in result.model.named_parameters() if value.ndim == 4])
+    assert 0.3 < float((weights == 0).double().mean()) < 0.7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["prune", "unstructured"])
+def test_resumed_is_as_never_interrupted(store: Store, tmp_path: Path, method: str) -> None:
+    config = with_parent(pruned(store, {"compress.method": method}))
+    whole = train(config)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, FolderTracker(tmp_path), _stop)
+    assert_same(train(config, resume=FolderTracker(tmp_path).resume_point()), whole)
+
+
+def _stop(epoch: int, _record: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"model.hidden": [9]}, "model.hidden"),
+        ({"compress.weights_sha256": "a" * 64}, "compress.weights_sha256: aaaa"),
+    ],
+)
+def test_another_network_than_the_parents_is_refused(store: Store, values: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        parent_weights(with_parent(pruned(store, values)))
+
+
+def test_parents_that_cannot_be_used(store: Store) -> None:
+    with pytest.raises(TrackingError, match=f"{store.interrupted[:8]} is KILLED"):
+        with_parent(pruned(store, {"compress.parent": store.interrupted}))
+    with pytest.raises(TrackingError, match="no run"):
+        with_parent(pruned(store, {"compress.parent": "f" * 32}))
+    config = with_parent(pruned(store, {"data.folds": 2, "data.fold": 0}))
+    with pytest.raises(TrackingError, match="was trained and validated on rows with digest"):
+        parent_weights(config)
