@@ -22,9 +22,9 @@ from mobilenet_chest.sweep import SweepResult
 from mobilenet_chest.tracking.artifacts import ResumePoint
 from mobilenet_chest.tracking.locations import check_experiment
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
-from mobilenet_chest.tracking.parents import training_kind
+from mobilenet_chest.tracking.parents import training_tracker, with_parent
 from mobilenet_chest.tracking.store import as_tracking_lost, check_reachable
-from mobilenet_chest.tracking.tracker import MlflowTracker, Tracker
+from mobilenet_chest.tracking.tracker import Tracker
 from mobilenet_chest.two_stage import OnEpoch, RunResult
 
 logger = logging.getLogger(__name__)
@@ -63,8 +63,9 @@ def train(
         raise UserError("train: give track=True or a tracker, not both")
     check_reachable()
     check_experiment(config.experiment)
+    config = with_parent(config)
     with as_tracking_lost():
-        result = two_stage.train(config, MlflowTracker(training_kind(config)), on_epoch, resume, teacher_logits)
+        result = two_stage.train(config, training_tracker(config), on_epoch, resume, teacher_logits)
     try:
         process_outbox().flush(None)
     except NotDelivered as error:  # the result must not be lost with it: the writes are on the disk

@@ -19,10 +19,9 @@ from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.selection.resume import find_resume_point
 from mobilenet_chest.tracking.locations import check_experiment
-from mobilenet_chest.tracking.parents import parent_weights, training_kind, with_parent
+from mobilenet_chest.tracking.parents import parent_weights, training_tracker, with_parent
 from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import check_reachable
-from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.stages import prepare
 from mobilenet_chest.two_stage import train as run_training
 
@@ -64,7 +63,7 @@ def _train(config: Config, resume: str | None) -> RunResult:
         done = resume_point.progress.epoch if resume_point else 0
         again = f"resumes after epoch {done} of {total}" if done else "restarts: no epoch of it is kept"
         error_line(f"run {short_id(resume)} {again}")
-    tracker = MlflowTracker(training_kind(config), resume=resume)
+    tracker = training_tracker(config, resume)
 
     def on_epoch(epoch: int, record: Record) -> None:
         nonlocal done

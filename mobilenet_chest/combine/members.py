@@ -19,10 +19,9 @@ from mobilenet_chest.tracking.artifact_writer import predictions_from_table
 from mobilenet_chest.tracking.artifacts import resume_point, run_config, stored_predictions
 from mobilenet_chest.tracking.notes import code
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
-from mobilenet_chest.tracking.parents import parent_weights, training_kind, with_parent
+from mobilenet_chest.tracking.parents import parent_weights, training_tracker, with_parent
 from mobilenet_chest.tracking.runs import Candidate, get_run, short_id
 from mobilenet_chest.tracking.store import connect
-from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.tracking.trainings import find_finished_training, find_unfinished_training
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.stages import prepare
@@ -138,10 +137,10 @@ def _train_member(config: Config, digest: str, teacher: tuple[str, Tensor] | Non
     run = find_finished_training(client, config, digest, teacher_id)
     if run is None:
         unfinished = find_unfinished_training(client, config, digest, teacher_id)
-        tracker = MlflowTracker(
-            training_kind(config),
-            tags={} if teacher_id is None else {tags.TEACHER: teacher_id},
+        tracker = training_tracker(
+            config,
             resume=None if unfinished is None else unfinished.info.run_id,
+            labels={} if teacher_id is None else {tags.TEACHER: teacher_id},
         )
         point = None if unfinished is None else resume_point(client, unfinished)
         with display(config) as on_epoch:

@@ -11,7 +11,7 @@ from mobilenet_chest.selection.evaluate import check_same_rows
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point, run_config
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
-from mobilenet_chest.tracking.parents import training_kind
+from mobilenet_chest.tracking.parents import training_labels
 from mobilenet_chest.tracking.run_owners import living_owner
 from mobilenet_chest.tracking.runs import full_id, get_run, short_id
 from mobilenet_chest.tracking.store import connect
@@ -36,7 +36,7 @@ def find_resume_point(run_id: str, config: Config) -> ResumePoint | None:
     if run.info.status == "FINISHED":
         raise TrackingError(f"--resume {short_id(run_id)}: the run is finished; there is nothing to resume")
     kind = run.data.tags.get(tags.KIND)
-    if kind != training_kind(config) or run.data.tags.get(tags.PARENT) != config.compress.parent:
+    if any(run.data.tags.get(name) != value for name, value in training_labels(config).items()):
         raise TrackingError(
             f"--resume {short_id(run_id)}: is a {kind or 'run of other code'}, not a training; to resume a "
             "study, run the same "

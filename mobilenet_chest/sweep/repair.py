@@ -15,7 +15,6 @@ from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage
 from mobilenet_chest.sweep.stored_study import stored_studies
-from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import check_reachable
@@ -89,7 +88,7 @@ def repair(storage: str | None = None) -> list[str]:
             if study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 running_studies.append(parent_run)  # by any of the machines that share the study
     for run_id, kind in close_abandoned_runs(running_studies):
-        command = f"train.py --resume {short_id(run_id)}" if kind in tags.TRAINING_KINDS else "run the same command"
+        command = f"train.py --resume {short_id(run_id)}" if kind == "train" else "run the same command"
         lines.append(f"{kind} run {short_id(run_id)}: its process is gone, KILLED; to continue: {command}")
     return lines
 

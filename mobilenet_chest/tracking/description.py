@@ -36,7 +36,7 @@ def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
         "mlflow.source.git.commit": code_version()[tags.GIT_COMMIT],
         **code_version(),
         **owner_tag(),
-    } | ({tags.PARENT: config.compress.parent} if config.compress.parent else {})
+    }
 
 
 def run_params(config: Config, searched: Collection[str] = ()) -> dict[str, str]:

@@ -68,11 +68,13 @@ class RunNote:
     def __init__(self, kind: str, about: str | None, is_trial: bool) -> None:
         self._kind, self._about, self._is_trial = kind, about, is_trial
         self._config: Config | None = None
+        self._single = kind == "train"
 
     def prepare(self, config: Config, dataset: str) -> None:
         """Take note of the experiment that the run is about."""
         self._config = config
-        if self._about is None and self._kind in tags.TRAINING_KINDS:
+        if self._about is None and self._kind in ("train", tags.COMPRESSED):
+            self._single = True
             self._about = about_training(config, dataset)
 
     def running(self) -> dict[str, str]:
@@ -81,8 +83,7 @@ class RunNote:
 
     def interrupted(self, run_id: str | None) -> dict[str, str]:
         """Describe a run that an interrupt has ended."""
-        training = self._kind in tags.TRAINING_KINDS
-        command = "add `--resume {}` to the same command" if training else "run the same command"
+        command = "add `--resume {}` to the same command" if self._single else "run the same command"
         return self._tags(f"Interrupted. To continue: {command.format(short_id(run_id))}.")
 
     def failed(self, reason: str) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from torch import Tensor
@@ -14,15 +16,34 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import run_config, trained_model
 from mobilenet_chest.tracking.runs import find_run, short_id
 from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.features import state_digest
 
 MAY_DIFFER = ("weights", "dropout", "drop_path")
 """Fields of ``model`` that say nothing of the network's layers."""
 
 
-def training_kind(config: Config) -> str:
-    """Return the tag ``kind`` of a single training of an experiment: ``train`` or ``compressed``."""
-    return "compressed" if config.compress.active else "train"
+def training_labels(config: Config) -> dict[str, str]:
+    """Return the tags that say what a single training of an experiment is: its kind, and how it compresses."""
+    if not config.compress.active:
+        return {tags.KIND: "train"}
+    return {tags.KIND: tags.COMPRESSED, tags.COMPRESSION: config.compress.method}
+
+
+def training_tracker(
+    config: Config, resume: str | None = None, labels: Mapping[str, str] | None = None, about: str | None = None
+) -> MlflowTracker:
+    """Return the tracker of a single training; the run of a compressed network is nested under its parent's.
+
+    Args:
+        config: As :func:`with_parent` returns it.
+        resume: Id of a run to continue.
+        labels: Further tags.
+        about: First paragraph of the run's description, in place of what a training says by itself.
+    """
+    own = training_labels(config)
+    further = {name: value for name, value in own.items() if name != tags.KIND} | dict(labels or {})
+    return MlflowTracker(own[tags.KIND], tags=further, parent=config.compress.parent, resume=resume, about=about)
 
 
 def with_parent(config: Config) -> Config:

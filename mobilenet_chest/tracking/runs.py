@@ -27,7 +27,7 @@ FIRST_DIGITS = re.compile(r"[0-9a-f]{4,31}")
 SHOWN_DIGITS = 8
 """First digits of a run's id that tables for people show."""
 
-SINGLE_KINDS = ("train", "compressed", "ensemble", "soup")
+SINGLE_KINDS = ("train", "ensemble", "soup", tags.COMPRESSED)
 """Values of the tag ``kind`` of runs that are found by themselves; a trial is found by its study."""
 
 STUDIES = f"tags.{tags.KIND} = 'study'"
@@ -214,7 +214,7 @@ def find_run(client: MlflowClient, reference: str) -> Candidate:
 
 
 def find_all(client: MlflowClient, experiments: list[str]) -> list[Candidate]:
-    """Return the best trial of each study, and each finished training, compressed network, ensemble and soup."""
+    """Return the best trial of each study, and each finished training, ensemble, soup and compressed model."""
     candidates = []
     for study in search_runs(client, experiments, STUDIES):
         if best := _best_trial(client, study):

@@ -6,10 +6,13 @@ Names and values are part of the contract: scripts, dashboards and stores of ear
 from __future__ import annotations
 
 KIND = "kind"
-"""What a run is: ``study``, ``trial``, ``confirm``, ``fold``, ``train``, ``compressed``, ``ensemble`` or ``soup``."""
+"""What a run is: ``study``, ``trial``, ``confirm``, ``fold``, ``train``, ``ensemble``, ``soup`` or ``compressed``."""
 
-TRAINING_KINDS = ("train", "compressed")
-"""Values of :data:`KIND` of single trainings; a run that was compressed without training is ``compressed`` too."""
+COMPRESSED = "compressed"
+"""Value of :data:`KIND` of a run whose model is another run's, made smaller or faster; it is nested under that run."""
+
+COMPRESSION = "compression"
+"""Of a compressed run: the method."""
 
 STUDY = "study"
 """Name of the study that a run belongs to."""
@@ -112,9 +115,6 @@ SCORED_ON = "scored_on"
 
 OUT_OF_FOLD = "train and val, each row by the member that did not train on it"
 """Value of :data:`SCORED_ON` of what was trained on folds."""
-
-PARENT = "parent"
-"""Run id of the run whose network this one is a smaller form of."""
 
 TEACHER = "teacher"
 """Run id of the model that taught this one."""

@@ -9,7 +9,7 @@ from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.parents import training_kind
+from mobilenet_chest.tracking.parents import training_labels
 from mobilenet_chest.tracking.provenance import code_version
 from mobilenet_chest.tracking.run_owners import living_owner
 from mobilenet_chest.tracking.runs import search_runs
@@ -42,7 +42,7 @@ def find_finished_runs(client: MlflowClient, experiment: str, run_tags: Mapping[
 
 
 def _training_tags(config: Config, data_digest: str) -> dict[str, str]:
-    return {tags.KIND: training_kind(config), tags.CONFIG_DIGEST: config.digest(), tags.DATA_DIGEST: data_digest}
+    return {**training_labels(config), tags.CONFIG_DIGEST: config.digest(), tags.DATA_DIGEST: data_digest}
 
 
 def _with_status(client: MlflowClient, name: str, run_tags: Mapping[str, str], status: str) -> list[Run]:

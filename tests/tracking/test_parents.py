@@ -14,8 +14,7 @@ from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.selection.resume import find_resume_point
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import run_config, trained_model
-from mobilenet_chest.tracking.parents import parent_weights, training_kind, with_parent
-from mobilenet_chest.tracking.tracker import MlflowTracker
+from mobilenet_chest.tracking.parents import parent_weights, training_tracker, with_parent
 from mobilenet_chest.training.predict import predict_logits
 from mobilenet_chest.two_stage import train
 
@@ -32,13 +31,14 @@ def pruned(store: Store, values: dict[str, Any] | None = None) -> Config:
 
 
 def test_a_pruned_training_is_a_run_whose_model_loads(store: Store) -> None:
-    config = pruned(store)
-    result = train(config, MlflowTracker(training_kind(config)))
+    config = with_parent(pruned(store))
+    result = train(config, training_tracker(config))
     assert result.run_id is not None
     run = store.run(result.run_id)
-    assert (run.data.tags[tags.KIND], run.data.tags[tags.PARENT]) == ("compressed", store.single)
+    labels = {name: run.data.tags[name] for name in (tags.KIND, tags.COMPRESSION, tags.PARENT_RUN)}
+    assert labels == {tags.KIND: "compressed", tags.COMPRESSION: "prune", tags.PARENT_RUN: store.single}
     stored = run_config(store.client, run)
-    assert stored == result.config == with_parent(config)
+    assert stored == result.config == config
     images = load_train_val(config.data).val.images
     loaded = trained_model(store.client, run, stored)
     assert torch.equal(predict_logits(loaded, images), predict_logits(result.model, images))
