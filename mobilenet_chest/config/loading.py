@@ -43,7 +43,7 @@ def load(source: Path | str | Mapping[str, Any] | None, overrides: Sequence[str]
         base = copy.deepcopy(dict(source)) if isinstance(source, Mapping) else _read_yaml(Path(source))
         if not isinstance(source, Mapping):
             relative_to(Path(source).absolute().parent, base)
-    assignments = [_split_override(override) for override in overrides]
+    assignments = [split_override(override) for override in overrides]
     keywords = dict(_leaves(fields))
     for key, value in [*assignments, *keywords.items()]:
         assign(base, key, value)
@@ -135,7 +135,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return fields
 
 
-def _split_override(override: str) -> tuple[str, Any]:
+def split_override(override: str) -> tuple[str, Any]:
+    """Return path and value of ``dotted.path=value``.
+
+    Raises:
+        ConfigError: It has another form.
+    """
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError([f"'{override}': an override has the form key=value, for example stage2.lr=3e-4"])

@@ -166,7 +166,7 @@ class Config(Section):
                 f"stage1.epochs {self.stage1.epochs}: with compress.method {self.compress.method} the head has learned "
                 "already, and stage 2 fine-tunes what is left; give stage1.epochs: 0"
             )
-        if self.study.resampling != "holdout":
+        if self.search and self.study.resampling != "holdout":
             raise ValueError(
                 f"study.resampling {self.study.resampling} divides the rows anew, and compress.parent has learned some "
                 "of the rows that a trial would be validated on; give study.resampling: holdout"

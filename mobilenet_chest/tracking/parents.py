@@ -42,8 +42,13 @@ def training_tracker(
         about: First paragraph of the run's description, in place of what a training says by itself.
     """
     own = training_labels(config)
+    name = None
+    if config.compress.active:
+        name = f"{config.name}, {config.compress.method} {config.compress.ratio:g}"
     further = {name: value for name, value in own.items() if name != tags.KIND} | dict(labels or {})
-    return MlflowTracker(own[tags.KIND], tags=further, parent=config.compress.parent, resume=resume, about=about)
+    return MlflowTracker(
+        own[tags.KIND], name=name, tags=further, parent=config.compress.parent, resume=resume, about=about
+    )
 
 
 def with_parent(config: Config) -> Config:
