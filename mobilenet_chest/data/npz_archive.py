@@ -40,7 +40,24 @@ MEND = "download it again, or save it again with numpy.savez_compressed"
 # What zipfile, zlib and numpy's header parser raise on damaged bytes. zipfile raises RuntimeError and its child
 # NotImplementedError for an unknown flag or method, which a flipped bit may make.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError, OverflowError)
-_BAD_HEADER = (ValueError, TypeError, SyntaxError, tokenize.TokenError, struct.error, OverflowError, MemoryError)
+
+BAD_HEADER = (ValueError, TypeError, SyntaxError, tokenize.TokenError, struct.error, OverflowError, MemoryError,
+              RecursionError)  # fmt: skip
+"""What numpy raises for a damaged header of an ``.npy``, which it parses as Python's text."""
+
+
+def npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return the shape that an ``.npy`` claims, whether its order is Fortran's, and its dtype.
+
+    Raises:
+        Exception: One of :data:`BAD_HEADER`: the header is damaged, or of a version that arrays of numbers do not need.
+    """
+    version = npy.read_magic(file)
+    if version == (1, 0):
+        return npy.read_array_header_1_0(file)
+    if version == (2, 0):
+        return npy.read_array_header_2_0(file)
+    raise ValueError(f"format version {version[0]}.{version[1]}, which arrays of numbers do not need")
 
 
 @dataclass(frozen=True)
@@ -133,14 +150,8 @@ class NpzArchive:
             # parsed from a bounded piece: a header may claim a length of 4 GiB
             head = io.BytesIO(stream.read(MAX_HEADER_BYTES))
         try:
-            version = npy.read_magic(head)
-            if version == (1, 0):
-                shape, fortran_order, dtype = npy.read_array_header_1_0(head)
-            elif version == (2, 0):
-                shape, fortran_order, dtype = npy.read_array_header_2_0(head)
-            else:
-                raise ValueError(f"format version {version[0]}.{version[1]}, which arrays of numbers do not need")
-        except _BAD_HEADER as error:
+            shape, fortran_order, dtype = npy_header(head)
+        except BAD_HEADER as error:
             raise self.unusable(key, "a .npy header that numpy does not understand") from error
         if dtype.hasobject:
             raise DataError(

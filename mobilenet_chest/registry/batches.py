@@ -18,6 +18,7 @@ from mobilenet_chest.data.importing.files import decode_file
 from mobilenet_chest.data.importing.pictures import Decoded, Unreadable
 from mobilenet_chest.data.importing.preparation import Preparation, Window, finish
 from mobilenet_chest.data.importing.summary import counted
+from mobilenet_chest.data.npz_archive import BAD_HEADER
 from mobilenet_chest.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -194,8 +195,9 @@ def _array(path: Path) -> NDArray[np.uint8]:
     """
     try:
         images = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as .npy ({error}); save it again with numpy.save") from error
+    except (OSError, EOFError, *BAD_HEADER) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path}: cannot be read as .npy ({reason}); save it again with numpy.save") from error
     return checked(images, str(path))
 
 

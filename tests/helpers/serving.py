@@ -58,8 +58,9 @@ def service_of(
 
 def follower_of(predict: Callable[..., Sequence[Answer]], version: str = "1") -> Follower:
     """Return what holds a gray model that is a function."""
-    model = SimpleNamespace(name="films", version=version, channels=1, preparation=None, description="# Card",
-                            predict=predict, about=lambda: {"name": "films", "version": version})  # fmt: skip
+    model = SimpleNamespace(name="films", version=version, channels=1, image_size=64, preparation=None,
+                            description="# Card", predict=predict,
+                            about=lambda: {"name": "films", "version": version})  # fmt: skip
     return cast(Follower, SimpleNamespace(model=model, problem=None, close=lambda: None))
 
 

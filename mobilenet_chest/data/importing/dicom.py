@@ -14,7 +14,14 @@ import numpy as np
 
 from mobilenet_chest.data.importing import jpeg_extended
 from mobilenet_chest.data.importing.gray_levels import gray_pixels
-from mobilenet_chest.data.importing.pictures import Decoded, Unreadable, check_size, gray_if_equal, without_stderr
+from mobilenet_chest.data.importing.pictures import (
+    Decoded,
+    Unreadable,
+    check_scans,
+    check_size,
+    gray_if_equal,
+    without_stderr,
+)
 from mobilenet_chest.data.importing.preparation import Window
 from mobilenet_chest.errors import MissingExtraError
 
@@ -32,6 +39,8 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 _MOST_COMPRESSED_BYTES = 4
 """Compressed bytes for each byte of pixels, at most: a run-length stream of more is built to fill memory."""
+
+JPEG_START = b"\xff\xd8"
 
 _FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """JPEG's markers of a frame's header, which has the size."""
@@ -81,7 +90,10 @@ def decode_dicom(contents: bytes, window: Window) -> Decoded:
     except (NotImplementedError, RuntimeError) as error:  # decoders: which kind of compression is missing
         reason = (str(error) or type(error).__name__).splitlines()[0][:100].rstrip(":")
         raise Unreadable(f"DICOM whose pixels cannot be decoded ({reason})") from error
-    except Exception as error:  # the message may quote the file's values, which may name a person
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the panic of a decoder in Rust is no Exception
+        # the message may quote the file's values, which may name a person
         raise Unreadable(f"damaged DICOM ({type(error).__name__})") from error
 
 
@@ -153,9 +165,12 @@ def _check_stream(encapsulated: bytes, rows: int, columns: int) -> None:
     """Compare the size inside a JPEG or JPEG 2000 stream with the data set's: decoders take memory by the former."""
     from pydicom.encaps import generate_frames
 
-    size = stream_size(next(generate_frames(encapsulated, number_of_frames=1)))
+    stream = next(generate_frames(encapsulated, number_of_frames=1))
+    size = stream_size(stream)
     if size is not None and size != (rows, columns):
         raise Unreadable(f"DICOM of {columns} × {rows} pixels whose compressed picture has {size[1]} × {size[0]}")
+    if stream[:2] == JPEG_START:
+        check_scans(stream, rows, columns)
 
 
 def stream_size(stream: bytes) -> tuple[int, int] | None:
@@ -163,7 +178,7 @@ def stream_size(stream: bytes) -> tuple[int, int] | None:
     if stream[:4] == b"\xff\x4f\xff\x51":
         right, bottom, left, top = struct.unpack(">4I", stream[8:24])
         return bottom - top, right - left
-    place = 2 if stream[:2] == b"\xff\xd8" else len(stream)
+    place = 2 if stream[:2] == JPEG_START else len(stream)
     while place + 9 <= len(stream) and stream[place] == 0xFF:
         marker = stream[place + 1]
         if marker == 0xFF:  # fill byte

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -31,6 +32,12 @@ SECOND_VIEW = "MPO"
 
 MAX_PIXELS = 1 << 26
 """Largest height × width: 67 million, which is a film of 35 × 43 cm at 20 pixels a millimetre."""
+
+MAX_SCANNED = 16 * MAX_PIXELS
+"""Largest pixels × scans of a JPEG: a progressive one has about 10 scans, and each goes over all pixels."""
+
+SCAN = b"\xff\xda"
+"""JPEG's marker of a scan, which cannot occur inside of one."""
 
 MAX_BYTES = 1 << 29
 """Largest file."""
@@ -132,6 +139,8 @@ def decode_picture(contents: bytes) -> Decoded:
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(contents), formats=FORMATS) as image:
                 _check(image)
+                if image.format in ("JPEG", SECOND_VIEW):
+                    check_scans(contents, image.height, image.width)
                 stated = _orientation(image)  # of a TIFF, Pillow applies and forgets it
                 with without_stderr() if image.format == "TIFF" else nullcontext():
                     image.load()
@@ -147,22 +156,45 @@ def decode_picture(contents: bytes) -> Decoded:
         raise Unreadable(f"damaged picture ({reason})") from error
 
 
+class _Stderr:
+    """The process's stderr, which several threads may want dropped at once: the last one brings it back."""
+
+    def __init__(self) -> None:
+        self._lock, self._threads, self._kept = threading.Lock(), 0, -1
+
+    def drop(self) -> None:
+        with self._lock:
+            self._threads += 1
+            if self._threads > 1:
+                return
+            try:
+                self._kept = os.dup(2)
+            except OSError:  # a process without a stderr
+                return
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+
+    def bring_back(self) -> None:
+        with self._lock:
+            self._threads -= 1
+            if not self._threads and self._kept >= 0:
+                os.dup2(self._kept, 2)
+                os.close(self._kept)
+                self._kept = -1
+
+
+_stderr = _Stderr()
+
+
 @contextmanager
 def without_stderr() -> Iterator[None]:
     """Drop what C code writes to stderr: libtiff reports damage there, and Pillow reports it as an error as well."""
+    _stderr.drop()
     try:
-        kept = os.dup(2)
-    except OSError:  # a process without a stderr
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
+        _stderr.bring_back()
 
 
 def check_size(height: int, width: int) -> None:
@@ -175,6 +207,17 @@ def check_size(height: int, width: int) -> None:
         raise Unreadable(f"{width} × {height} pixels")
     if height * width > MAX_PIXELS:
         raise Unreadable(_too_large(f"{width} × {height} pixels"))
+
+
+def check_scans(jpeg: bytes, height: int, width: int) -> None:
+    """Check how often a JPEG goes over its pixels: thousands of empty scans of a large picture would take hours.
+
+    Raises:
+        Unreadable: Pixels × scans are more than :data:`MAX_SCANNED`.
+    """
+    scans = jpeg.count(SCAN)
+    if scans * height * width > MAX_SCANNED:
+        raise Unreadable(f"a JPEG of {scans} scans for {width} × {height} pixels; save it with fewer, or as PNG")
 
 
 def gray_if_equal(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -70,6 +70,7 @@ class LiveModel:
         version: Its number.
         run_id: Run that it was made of.
         channels: 1 or 3.
+        image_size: Height and width, in pixels, to which it resizes images.
         preparation: What was done to the pictures that it was trained on, where that is known.
         classes: Names of class 0 and class 1.
         threshold: Smallest probability at which an image is class 1.
@@ -86,6 +87,7 @@ class LiveModel:
     version: str
     run_id: str
     channels: int
+    image_size: int
     preparation: Preparation | None
     classes: tuple[str, str]
     threshold: float
@@ -140,6 +142,7 @@ def load(client: MlflowClient, version: ModelVersion) -> LiveModel:
         version=str(version.version),
         run_id=str(version.run_id),
         channels=channels,
+        image_size=int(inner.settings["image_size"]),
         preparation=preparation,
         classes=tuple(inner.settings["classes"]),
         threshold=float(inner.settings["threshold"]),

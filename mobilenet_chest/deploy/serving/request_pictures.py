@@ -10,24 +10,32 @@ import binascii
 import io
 import json
 import math
+from itertools import chain
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from mobilenet_chest.data.dataset import resize
 from mobilenet_chest.data.importing.dicom import decode_dicom
-from mobilenet_chest.data.importing.pictures import Decoded, Unreadable, decode_picture
+from mobilenet_chest.data.importing.pictures import MAX_PIXELS, Decoded, Unreadable, decode_picture
 from mobilenet_chest.data.importing.preparation import Window, finish
+from mobilenet_chest.data.npz_archive import BAD_HEADER, npy_header
 from mobilenet_chest.deploy.serving.live_model import LiveModel
 from mobilenet_chest.errors import DataError
 
 MAX_IMAGES = 256
 """Images of one request."""
 
-NPY_MAGIC = b"\x93NUMPY"
+MAX_REQUEST_PIXELS = MAX_PIXELS
+"""Pixels of all pictures of a request together: a few bytes may unpack to many."""
 
-NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+LARGEST_KEPT = 1 << 22
+"""Pixels of an image that may wait as it is; a larger one is resized as the model does it, while it is decoded."""
+
+NPY_MAGIC = b"\x93NUMPY"
 
 DICOM_MAGIC = 128, b"DICM"
 """Place and bytes by which a DICOM file is known."""
@@ -48,10 +56,10 @@ def from_body(body: bytes, kind: str, model: LiveModel) -> list[NDArray[np.uint8
     if not body:
         raise DataError("an empty body; send a picture, an .npy, or JSON with the field 'images'")
     if _is_json(kind):
-        return [_picture(contents, f"image {number}", model) for number, contents in enumerate(_base64_images(body))]
+        return _pictures({f"image {number}": picture for number, picture in enumerate(_base64_images(body))}, model)
     if body.startswith(NPY_MAGIC):
         return from_array(_npy(body), model)
-    return [_picture(body, "the body", model)]
+    return _pictures({"the body": body}, model)
 
 
 def from_invocation(body: bytes, model: LiveModel) -> list[NDArray[np.uint8]]:
@@ -64,6 +72,7 @@ def from_invocation(body: bytes, model: LiveModel) -> list[NDArray[np.uint8]]:
     names = [name for name in ("inputs", "instances") if name in document]
     if len(names) != 1:
         raise DataError(f"the fields {', '.join(document) or 'none'}; give 'inputs' or 'instances': a list of images")
+    _check_numbers(document[names[0]], names[0])
     try:
         values = np.asarray(document[names[0]])
     except ValueError as error:
@@ -103,18 +112,51 @@ def from_array(images: NDArray[Any], model: LiveModel) -> list[NDArray[np.uint8]
     if not fits or not images.size:
         raise DataError(f"an array of {images.dtype} {images.shape}; give uint8 (n, h, w) or (n, h, w, 3)")
     _check_count(len(images))
-    return [_with_channels(image, model.channels) for image in images]
+    return [_bounded(_with_channels(image, model.channels), model) for image in images]
 
 
-def _picture(contents: bytes, what: str, model: LiveModel) -> NDArray[np.uint8]:
-    preparation = model.preparation
-    try:
-        decoded = _decoded(contents, "voi" if preparation is None else preparation.window)
-        if preparation is not None:
-            return preparation.apply(decoded)
-        return finish(decoded.pixels, decoded.depth(None), model.channels)
-    except Unreadable as error:
-        raise DataError(f"{what}: {error}") from error
+def _check_numbers(images: Any, name: str) -> None:
+    """See that nested lists hold whole numbers: of one long text among short ones, numpy makes an array of long texts.
+
+    Raises:
+        DataError: Something else is there.
+    """
+    if not isinstance(images, list):
+        raise DataError(f"{name}: no list; give a list of images")
+    values, first = images, images
+    while first and isinstance(first := first[0], list):
+        if not all(isinstance(value, list) for value in values):
+            raise DataError(f"{name}: images of different sizes; send them one by one")
+        values = [*chain.from_iterable(values)]
+    kinds = set(map(type, values)) - {int}
+    if kinds:
+        raise DataError(f"{name}: {kinds.pop().__name__} values; give whole numbers from 0 to 255")
+
+
+def _pictures(pictures: dict[str, bytes], model: LiveModel) -> list[NDArray[np.uint8]]:
+    """Return decoded pictures; the keys are what they are called."""
+    preparation, images, pixels = model.preparation, [], 0
+    for name, contents in pictures.items():
+        try:
+            decoded = _decoded(contents, "voi" if preparation is None else preparation.window)
+            pixels += math.prod(decoded.pixels.shape[:2])
+            if pixels > MAX_REQUEST_PIXELS:
+                raise Unreadable(f"more than {MAX_REQUEST_PIXELS / 1e6:.0f} million pixels in a request")
+            if preparation is not None:
+                images.append(preparation.apply(decoded))
+            else:
+                images.append(_bounded(finish(decoded.pixels, decoded.depth(None), model.channels), model))
+        except Unreadable as error:
+            raise DataError(f"{name}: {error}") from error
+    return images
+
+
+def _bounded(image: NDArray[np.uint8], model: LiveModel) -> NDArray[np.uint8]:
+    if math.prod(image.shape[:2]) <= LARGEST_KEPT:
+        return image
+    channels_first = torch.tensor(image).reshape(*image.shape[:2], -1).permute(2, 0, 1)
+    (small,) = resize(channels_first[None], model.image_size).permute(0, 2, 3, 1).numpy()
+    return np.ascontiguousarray(small.reshape(*small.shape[:2], *image.shape[2:]))
 
 
 def _decoded(contents: bytes, window: Window) -> Decoded:
@@ -152,13 +194,9 @@ def _json(body: bytes) -> dict[str, Any]:
 def _npy(body: bytes) -> NDArray[np.uint8]:
     file = io.BytesIO(body)
     try:
-        version = np.lib.format.read_magic(file)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
-            version
-        ]
-        shape, by_columns, dtype = read_header(file)
-    except (ValueError, KeyError, EOFError, SyntaxError, TypeError) as error:
-        raise DataError(f"an .npy that cannot be read ({error})") from error
+        shape, by_columns, dtype = npy_header(file)
+    except BAD_HEADER as error:
+        raise DataError(f"an .npy whose header cannot be read ({type(error).__name__})") from error
     values = body[file.tell() :]
     # the header's claim is compared with what came before memory is taken for it
     if dtype != np.uint8 or by_columns or min(shape, default=0) < 1 or math.prod(shape) != len(values):

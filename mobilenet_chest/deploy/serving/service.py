@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from mobilenet_chest.deploy.serving.meters import Meters
 from mobilenet_chest.deploy.serving.recorder import Recorder, statistics
 from mobilenet_chest.deploy.serving.shadow import Shadow
 from mobilenet_chest.errors import UserError
+from mobilenet_chest.processor import cores
 
 Decode = Callable[[LiveModel], list[NDArray[np.uint8]]]
 """Returns the images of a request as a model takes them."""
@@ -142,6 +144,8 @@ class Service:
         elif rival is not None and recorder is not None:
             self._shadow = Shadow(rival.follower, recorder, limits.max_batch, limits.max_waiting,
                                   lambda count, what: self.meters.shadow.labels(what).inc(count))  # fmt: skip
+        # decoding takes many times an image's memory, so no more at once than processors can do
+        self._decoders = ThreadPoolExecutor(cores(), "decoder")
         self.meters.waiting.set_function(lambda: len(self))
 
     def _batcher_of(self, follower: Follower) -> Batcher[Answer]:
@@ -186,7 +190,8 @@ class Service:
         """
         started = time.monotonic()
         deadline = started + self.limits.deadline
-        begun = await asyncio.to_thread(self._begin, decode, name)
+        loop = asyncio.get_running_loop()
+        begun = await loop.run_in_executor(self._decoders, self._begin, decode, name, deadline)
         self.meters.decode.observe(time.monotonic() - started)
         futures = self._batchers[begun.arm].submit(begun.images, deadline)
         gathered = asyncio.gather(*map(asyncio.wrap_future, futures))
@@ -202,7 +207,9 @@ class Service:
                 self._shadow.submit(begun.identity, _again(begun, decode), len(begun.images))
         return Predicted(begun.model, answers, begun.request)
 
-    def _begin(self, decode: Decode, name: Callable[[], Named]) -> _Begun:
+    def _begin(self, decode: Decode, name: Callable[[], Named], deadline: float) -> _Begun:
+        if time.monotonic() > deadline:
+            raise TooLate(f"no answer within {self.limits.deadline:g} s")
         model = self.follower.model
         if self.recorder is None:
             return _Begun(CHAMPION, model, decode(model))
@@ -228,6 +235,7 @@ class Service:
             follower.close()
         for batcher in self._batchers.values():
             batcher.close()
+        self._decoders.shutdown()
         if self._shadow is not None:
             self._shadow.close()
         if self.recorder is not None:

@@ -19,6 +19,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
+from mobilenet_chest.data.importing import dicom as dicom_module
 from mobilenet_chest.data.importing import gray_levels
 from mobilenet_chest.data.importing.dicom import decode_dicom, stream_size
 from mobilenet_chest.data.importing.pictures import Decoded, Unreadable
@@ -244,6 +245,19 @@ def test_flipped_bits_give_a_picture_or_a_reason() -> None:
             reasons.append(str(error))
     assert reasons
     assert not any("Doe" in reason for reason in reasons)
+
+
+def test_the_panic_of_a_decoder_in_rust_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):
+        pass
+
+    def panics(*_: object) -> None:
+        raise PanicException("index out of bounds")
+
+    contents = dicom_bytes(dicom(noise(0).astype(np.uint16)))
+    monkeypatch.setattr(dicom_module, "gray_pixels", panics)
+    with pytest.raises(Unreadable, match="PanicException"):
+        decode_dicom(contents, "voi")
 
 
 def test_sizes_of_compressed_streams() -> None:

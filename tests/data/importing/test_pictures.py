@@ -105,6 +105,28 @@ def test_what_cannot_be_decoded_faithfully_is_refused(contents: bytes, reason: s
     assert "\n" not in str(caught.value)
 
 
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    jpeg = encoded(noise(0, 40, 30), "JPEG", progressive=True)
+    last = jpeg.rindex(pictures.SCAN)
+    many = jpeg[:-2] + jpeg[last:-2] * 500 + jpeg[-2:]
+    assert decode_picture(many).pixels.shape == (40, 30)
+    monkeypatch.setattr(pictures, "MAX_SCANNED", 16 * 40 * 30)
+    assert decode_picture(jpeg).pixels.shape == (40, 30)
+    with pytest.raises(Unreadable, match="scans for 30 × 40"):
+        decode_picture(many)
+
+
+def test_two_threads_may_drop_stderr_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    first, second = pictures.without_stderr(), pictures.without_stderr()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    os.write(2, b"dropped")
+    second.__exit__(None, None, None)
+    os.write(2, b"kept")
+    assert capfd.readouterr().err == "kept"
+
+
 def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unreadable, match="no such file"):
         read_bytes(tmp_path / "none.png")

@@ -11,11 +11,14 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 from helpers.pictures import dicom, dicom_bytes, encoded, noise, raw_png
 from numpy.typing import NDArray
 
+from mobilenet_chest.data.dataset import resize
 from mobilenet_chest.data.importing.pictures import MAX_PIXELS
 from mobilenet_chest.data.importing.preparation import Preparation
+from mobilenet_chest.deploy.serving import request_pictures
 from mobilenet_chest.deploy.serving.live_model import LiveModel
 from mobilenet_chest.deploy.serving.request_pictures import MAX_IMAGES, from_body, from_invocation
 from mobilenet_chest.errors import DataError
@@ -25,7 +28,7 @@ GRAY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
 
 
 def model(channels: int = 1, preparation: Preparation | None = None) -> LiveModel:
-    return cast(LiveModel, SimpleNamespace(channels=channels, preparation=preparation))
+    return cast(LiveModel, SimpleNamespace(channels=channels, image_size=16, preparation=preparation))
 
 
 def npy(array: NDArray[Any]) -> bytes:
@@ -82,6 +85,25 @@ def test_mlflows_form(field: str) -> None:
     np.testing.assert_array_equal(images[1], GRAY)
 
 
+def test_a_large_picture_waits_as_small_as_the_model_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    film = noise(3, 40, 30)
+    (whole,) = from_body(png(film), "", model())
+    monkeypatch.setattr(request_pictures, "LARGEST_KEPT", 40 * 30 - 1)
+    (gray,) = from_body(png(film), "", model())
+    np.testing.assert_array_equal(gray, resize(torch.tensor(whole)[None, None], 16)[0, 0].numpy())
+    (colour,) = from_body(npy(np.stack([film, film // 2, film], -1)[None]), "", model(channels=3))
+    assert colour.shape == (16, 16, 3)
+    np.testing.assert_array_equal(colour[..., 2], gray)
+
+
+def test_the_pictures_of_a_request_have_a_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps({"images": [base64.b64encode(png()).decode()] * 2}).encode()
+    assert len(from_body(body, JSON, model(preparation=Preparation(16)))) == 2
+    monkeypatch.setattr(request_pictures, "MAX_REQUEST_PIXELS", 2 * GRAY.size - 1)
+    with pytest.raises(DataError, match="image 1: more than"):
+        from_body(body, JSON, model(preparation=Preparation(16)))
+
+
 HUGE = raw_png(MAX_PIXELS, 2, 8, 0, b"")
 LYING = npy(np.zeros((2, 3), np.uint8)).replace(b"(2, 3)", b"(9, 9)")
 
@@ -102,6 +124,8 @@ LYING = npy(np.zeros((2, 3), np.uint8)).replace(b"(2, 3)", b"(9, 9)")
         (npy(np.zeros((MAX_IMAGES + 1, 1, 1), np.uint8)), "", str(MAX_IMAGES)),
         (LYING, "", "(9, 9)"),
         (b"\x93NUMPY\x09\x00junk", "", ".npy"),
+        (b"\x93NUMPY\x01\x00\x10\x00" + b"(" * 16, "", ".npy"),
+        (b"\x93NUMPY\x01\x00\x40\x1f" + b"1+" * 3999 + b"1 ", "", ".npy"),
         (b"{", JSON, "JSON"),
         (b"[" * 100_000, JSON, "JSON"),
         (b"[]", JSON, "object"),
@@ -126,11 +150,15 @@ def test_what_cannot_be_used_is_one_line(body: bytes, kind: str, names: str) -> 
         ({}, "none"),
         ({"dataframe_split": {}}, "dataframe_split"),
         ({"inputs": [[[1]]], "instances": [[[1]]]}, "inputs, instances"),
-        ({"inputs": [[[0.5]]]}, "float64"),
+        ({"inputs": [[[0.5]]]}, "float values"),
         ({"inputs": [[[256]]]}, "0 to 255"),
         ({"inputs": [[["a"]]]}, "values"),
         ({"inputs": [[[1]], [[1, 2]]]}, "different sizes"),
         ({"inputs": []}, "no image"),
+        ({"inputs": 7}, "no list"),
+        ({"inputs": [[[1, True]]]}, "bool values"),
+        ({"inputs": [[[1]], 2]}, "different sizes"),
+        ({"inputs": ["x" * 100_000, *["y"] * 100_000]}, "str values"),
         ({"inputs": [1]}, "(1,)"),
         ({"inputs": [[[10**30]]]}, "0 to 255"),
     ],
