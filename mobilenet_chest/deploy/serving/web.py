@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from mobilenet_chest.deploy.identities import checked
 from mobilenet_chest.deploy.serving import request_pictures
+from mobilenet_chest.deploy.serving.api_page import INVOCATIONS, PREDICT, api_page
 from mobilenet_chest.deploy.serving.batcher import QueueFull, Stopped, TooLate
 from mobilenet_chest.deploy.serving.live_model import Answer
 from mobilenet_chest.deploy.serving.service import Named, Predicted, Service
@@ -26,9 +27,9 @@ logger = logging.getLogger(__name__)
 Message = MutableMapping[str, Any]
 App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
-PATHS = ("/predict", "/invocations", "/healthz", "/readyz", "/version", "/metrics", "/openapi.json", "/")
+PATHS = ("/predict", "/invocations", "/healthz", "/readyz", "/version", "/metrics", "/openapi.json", "/docs", "/")
 
-OPEN_PATHS = ("/", "/healthz", "/readyz")
+OPEN_PATHS = ("/", "/docs", "/healthz", "/readyz")
 """Paths that need no token: they show nothing of a model or a film."""
 
 PAGE_HEADERS = {
@@ -71,7 +72,8 @@ def web_app(service: Service, token: str | None) -> App:
     app = FastAPI(title="mobilenet-chest", version=version("mobilenet-chest"), docs_url=None, redoc_url=None)
     page = (files(__package__) / "page.html").read_text(encoding="utf-8")
 
-    @app.post("/predict", summary="Predict a picture, an .npy of images, or JSON of pictures in base64")
+    @app.post("/predict", summary="Predict a picture, an .npy of images, or JSON of pictures in base64",
+              openapi_extra=PREDICT)  # fmt: skip
     async def predict(request: Request) -> Response:
         with service.taken():
             body, kind = await _body(request, service.limits.max_bytes), request.headers.get("content-type", "")
@@ -81,7 +83,7 @@ def web_app(service: Service, token: str | None) -> App:
         document = {"model": _named(predicted), "predictions": [_plain(answer) for answer in predicted.answers]}
         return JSONResponse(document, headers=_headers(predicted))
 
-    @app.post("/invocations", summary="Predict images in MLflow's form")
+    @app.post("/invocations", summary="Predict images in MLflow's form", openapi_extra=INVOCATIONS)
     async def invocations(request: Request) -> Response:
         with service.taken():
             body = await _body(request, service.limits.max_bytes)
@@ -114,6 +116,10 @@ def web_app(service: Service, token: str | None) -> App:
     @app.get("/", summary="A page to drop a film on")
     async def home() -> Response:
         return HTMLResponse(page, headers=PAGE_HEADERS)
+
+    @app.get("/docs", summary="This page")
+    async def docs() -> Response:
+        return HTMLResponse(api_page(app.openapi()), headers=PAGE_HEADERS)
 
     for error in STATUS:
         app.add_exception_handler(error, _refused)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mobilenet_chest.deploy.serving.live_model import Answer, Follower
 from mobilenet_chest.deploy.serving.service import Limits, Service
+from mobilenet_chest.deploy.serving.web import PATHS, STATUS
 
 SECONDS = 30
 TOKEN = "0123456789abcdef"
@@ -78,7 +79,7 @@ def test_what_cannot_be_used_has_a_status_and_one_line(address: str, path: str, 
 def test_paths_that_are_not_there(address: str) -> None:
     assert requests.get(f"{address}/predict", timeout=SECONDS).status_code == 405
     assert requests.get(f"{address}/../etc/passwd", timeout=SECONDS).status_code == 404
-    assert requests.get(f"{address}/docs", timeout=SECONDS).status_code == 404
+    assert requests.get(f"{address}/redoc", timeout=SECONDS).status_code == 404
 
 
 def test_other_sites_may_not_ask(address: str) -> None:
@@ -95,6 +96,22 @@ def test_the_page_loads_nothing_from_elsewhere(address: str) -> None:
     assert {"/predict", "/invocations", "/version"} <= set(
         requests.get(f"{address}/openapi.json", timeout=SECONDS).json()["paths"]
     )
+
+
+def test_the_page_of_the_paths_loads_nothing_and_names_all(address: str) -> None:
+    answer = requests.get(f"{address}/docs", timeout=SECONDS)
+    assert answer.ok
+    assert "script" not in answer.text
+    assert "//" not in answer.text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    document = requests.get(f"{address}/openapi.json", timeout=SECONDS).json()
+    assert set(document["paths"]) == set(PATHS) - {"/openapi.json"}
+    assert all(f"<code>GET {path}</code>" in answer.text or f"<code>POST {path}</code>" in answer.text
+               for path in document["paths"])  # fmt: skip
+    for name in ("calibrated", "abstains", "image/*", "429"):
+        assert name in answer.text
+    statuses = {str(int(status)) for status in STATUS.values()}
+    assert statuses <= set(document["paths"]["/predict"]["post"]["responses"])
 
 
 def test_what_is_counted(address: str) -> None:
@@ -130,7 +147,7 @@ def test_no_more_requests_are_read_than_may_wait() -> None:
 
 def test_a_token_is_asked_for_everywhere_but_where_nothing_is_shown() -> None:
     with service_of(levels) as service, listening(service, TOKEN) as address:
-        for path in ("/", "/healthz", "/readyz"):
+        for path in ("/", "/docs", "/healthz", "/readyz"):
             assert requests.get(address + path, timeout=SECONDS).ok
         for path in ("/version", "/metrics", "/openapi.json"):
             assert requests.get(address + path, timeout=SECONDS).status_code == 401
