@@ -84,9 +84,11 @@ def sweep(
         extra = [f"study.trials={trials}"] if trials is not None else []
         extra += [f"study.name={json.dumps(study)}"] if study is not None else []
         seconds = _seconds(timeout)
-        config = with_parent(load_experiment(arguments, default=QUICKSTART, extra=extra))
+        config = load_experiment(arguments, default=QUICKSTART, extra=extra)
         workers = config.study.workers if workers is None else workers
+        # the launcher first: what comes after it imports torch, and a process that has done so is not forked
         with _launcher(launcher, config, workers, storage, address, dry_run) as launch:
+            config = with_parent(config)
             if dry_run:
                 prepared, to_come = check(config, storage), remaining_trials(config, storage)
                 confirmations = remaining_confirmations(config, storage)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import optuna
@@ -143,6 +144,21 @@ def test_nothing_to_search(folder: Path, written: Write) -> None:
     assert_refused(
         folder, "sweep", written(search={}), wants="tiny: nothing to search; add a search section, or use train.py"
     )
+
+
+def test_the_command_can_fork_its_workers(folder: Path, written: Write) -> None:
+    """What comes before may not import torch: a process that has is not forked, and its workers start slowly."""
+    script = """
+import sys
+from mobilenet_chest import fork_server
+from mobilenet_chest.cli import main
+may_fork = fork_server.may_fork
+fork_server.may_fork = lambda: sys.exit(f"may fork: {may_fork()}")
+sys.argv[0] = "sweep"
+main()
+"""
+    done = start("-c", script, "sweep", written(), cwd=folder)
+    assert done.stderr == f"may fork: {sys.platform == 'linux'}\n"
 
 
 @pytest.mark.slow  # three interpreters that import torch, MLflow and Optuna, one after the other
