@@ -96,9 +96,8 @@ def run_ensemble(candidates: Sequence[Candidate]) -> Combined:
         TrackingError: The run of a fold was deleted.
     """
     if len(candidates) == 1 and tags.FOLDS in candidates[0].run.data.tags:
-        fold_runs = [
-            run for run in nested_runs(connect(), candidates[0].run_id) if run.data.tags.get(tags.KIND) == "fold"
-        ]
+        nested = nested_runs(connect(), candidates[0].run_id)
+        fold_runs = [run for run in nested if run.data.tags.get(tags.KIND) == tags.FOLD_KIND]
         whole = int(candidates[0].run.data.tags[tags.FOLDS])
         missing = sorted(set(range(whole)) - {int(run.data.tags[tags.FOLD]) for run in fold_runs})
         if missing:  # the others do not score its rows: a mean of fewer is another estimate
@@ -141,10 +140,10 @@ def log_ensemble(parts: Sequence[Member], kind: Literal["seeds", "folds", "runs"
     run_tags = {tags.MEMBERS: ",".join(run_ids), tags.MEMBERS_ARE: kind}
     if kind == "folds":
         run_tags[tags.SCORED_ON] = tags.OUT_OF_FOLD
-    if existing := find_finished_runs(connect(), config.experiment, {tags.KIND: "ensemble"} | run_tags):
+    if existing := find_finished_runs(connect(), config.experiment, {tags.KIND: tags.ENSEMBLE_KIND} | run_tags):
         return Combined(str(existing[0].info.run_id), run_ids, metrics, intervals)
     about = about_combined(f"Ensemble of {len(parts)} {kind}", HOW[kind], parts, data.name)
-    tracker = MlflowTracker("ensemble", name=f"{config.name}, {len(parts)} {kind}", tags=run_tags, about=about)
+    tracker = MlflowTracker(tags.ENSEMBLE_KIND, name=f"{config.name}, {len(parts)} {kind}", tags=run_tags, about=about)
     run_id = _log_run(tracker, parts, config, data, rows, predictions, metrics)
     return Combined(run_id, run_ids, metrics, intervals)
 

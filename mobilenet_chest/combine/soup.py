@@ -107,7 +107,7 @@ def soup(candidates: Sequence[Candidate]) -> Combined:
     how = f"the {recipe} average of the weights; one half of val chose it, and its metrics are of the other half"
     about = about_combined(f"Soup of {len(chosen)} of {len(parts)} runs", how, [parts[index] for index in chosen],
                            prepared.data.name)  # fmt: skip
-    tracker = MlflowTracker("soup", name=f"{config.name}, soup of {len(chosen)}", tags=run_tags, about=about)
+    tracker = MlflowTracker(tags.SOUP_KIND, name=f"{config.name}, soup of {len(chosen)}", tags=run_tags, about=about)
     with tracker.run(config, prepared.data), tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as name:
         folder = Path(name)
         tracker.log_metrics(metrics)

@@ -98,7 +98,7 @@ A research model, measured on {run.data.tags[tags.DATASET]} only: not a medical 
 def _network(run: Run, config: Config) -> str:
     network = f"{run.data.tags.get(tags.MODEL, config.model.name)} ({config.model.weights} weights)"
     if tags.MEMBERS in run.data.tags:
-        kind = {"ensemble": "An ensemble", "soup": "A soup"}[run.data.tags[tags.KIND]]
+        kind = {tags.ENSEMBLE_KIND: "An ensemble", tags.SOUP_KIND: "A soup"}[run.data.tags[tags.KIND]]
         network = f"{kind} of {len(run.data.tags[tags.MEMBERS].split(','))} runs of {network}"
     return network
 

@@ -26,7 +26,7 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import reason
 
-_URI = re.compile(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))")
+ADDRESS = re.compile(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))")
 
 
 def folder_digests(folder: Path) -> dict[str, str]:
@@ -56,7 +56,7 @@ def find_version(client: MlflowClient, model_uri: str) -> ModelVersion:
         TrackingError: The address has another form, or there is no such version.
     """
     form = "the form is models:/NAME@champion or models:/NAME/VERSION"
-    match = _URI.fullmatch(model_uri)
+    match = ADDRESS.fullmatch(model_uri)
     if match is None:
         raise TrackingError(f"model {model_uri}: not the address of a registered model; {form}")
     name, alias, number = match.groups()

@@ -22,11 +22,11 @@ from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.paired import paired_difference
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.evaluation.significance import not_inferior
-from mobilenet_chest.selection.rank import compare_with_champion, existing_run
+from mobilenet_chest.selection.rank import compare_with_champion
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import trained_model
 from mobilenet_chest.tracking.run_predictions import load_run_predictions
-from mobilenet_chest.tracking.runs import Candidate, find_run, rows_digest, short_id
+from mobilenet_chest.tracking.runs import Candidate, existing_run, find_run, rows_digest, short_id
 from mobilenet_chest.training.predict import latency
 
 

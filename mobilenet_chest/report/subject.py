@@ -145,7 +145,7 @@ def _trial_name(run: Run) -> str:
     """Return what the page calls a run of its study; runs of early versions do not say it themselves."""
     if (name := run.data.tags.get(tags.TRIAL_NAME)) is not None:
         return str(name)
-    seed = f", seed {settings_of(run)['seed']}" if run.data.tags.get(tags.KIND) != "trial" else ""
+    seed = f", seed {settings_of(run)['seed']}" if run.data.tags.get(tags.KIND) != tags.TRIAL_KIND else ""
     return f"trial {run.data.tags[tags.TRIAL]}{seed}"
 
 

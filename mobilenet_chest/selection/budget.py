@@ -13,7 +13,7 @@ from mobilenet_chest.evaluation.thresholds import threshold_grid
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.run_settings import settings_of
-from mobilenet_chest.tracking.runs import Candidate, search_runs
+from mobilenet_chest.tracking.runs import STUDIES, Candidate, search_runs
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def budgets(client: MlflowClient, candidates: Sequence[Candidate]) -> list[Budge
     studies: dict[str, Run] = {}
     if parents:
         experiments = sorted({c.run.info.experiment_id for c in candidates})
-        studies = {run.info.run_id: run for run in search_runs(client, experiments, f"tags.{tags.KIND} = 'study'")}
+        studies = {run.info.run_id: run for run in search_runs(client, experiments, STUDIES)}
     return [_budget(c.run, c.study or studies.get(c.run.data.tags.get(tags.PARENT_RUN, ""))) for c in candidates]
 
 

@@ -21,10 +21,9 @@ from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.config.formats import times
 from mobilenet_chest.errors import SealedError, TrackingError
-from mobilenet_chest.selection.rank import existing_run
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.provenance import identity, user
-from mobilenet_chest.tracking.runs import FIRST_DIGITS, RUN_ID, find_study, get_run, search_runs, short_id
+from mobilenet_chest.tracking.runs import FIRST_DIGITS, RUN_ID, existing_run, find_study, get_run, search_runs, short_id
 from mobilenet_chest.tracking.store import all_experiment_ids
 
 BEFORE_LEDGER = "test_openings_before_ledger"

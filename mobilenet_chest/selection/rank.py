@@ -6,13 +6,12 @@ import math
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.errors import PromotionRefused
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.run_metrics import metrics_of
-from mobilenet_chest.tracking.runs import Candidate, rows_digest, short_id
+from mobilenet_chest.tracking.runs import Candidate, existing_run, rows_digest, short_id
 
 DEFAULT_RANKING = ("val_auc", "maximize")
 """Metric and direction that rank runs without a study; ``compare`` uses the same."""
@@ -62,7 +61,7 @@ def compare_with_champion(
 
 def _ranking(client: MlflowClient, candidate: Candidate) -> tuple[str, Direction]:
     study = candidate.study
-    if study is None and candidate.run.data.tags.get(tags.KIND) in ("trial", "confirm"):
+    if study is None and candidate.run.data.tags.get(tags.KIND) in (tags.TRIAL_KIND, tags.CONFIRM_KIND):
         study = existing_run(client, candidate.run.data.tags.get(tags.PARENT_RUN))
     metric, direction = DEFAULT_RANKING
     if study is not None:
@@ -83,13 +82,3 @@ def _incomparable(run: Run, champion: Run | None, metric: str) -> str | None:
         if not math.isfinite(metrics_of(scored).get(metric, math.nan)):
             return f"{owner} has no {metric}"
     return None
-
-
-def existing_run(client: MlflowClient, run_id: str | None) -> Run | None:
-    """Return a run, also one in the trash; ``None`` where it was deleted for good, or there is no run id."""
-    try:
-        return client.get_run(run_id) if run_id else None
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise

@@ -100,7 +100,7 @@ def confirm(config: Config, study: optuna.Study, url: str, parent_run: str, run_
     confirmation = find_confirmation(config, study, url)
     if confirmation is None:
         missing = missing_trainings(config, study, 0, url)
-        reason = f"{missing} trainings are missing" if missing else "a training of each leader has failed"
+        reason = f"{missing} trainings are missing" if missing else "a training of each leader failed or was deleted"
         return [*lines, f"not confirmed: {reason}"]
     kept = {leader.median_run for leader in confirmation.leaders[: config.tracking.keep_checkpoints]}
     keep: dict[str, bool] = {}
@@ -129,8 +129,11 @@ def missing_trainings(config: Config, study: optuna.Study | None, total: int, ur
 
 
 def find_confirmation(config: Config, study: optuna.Study, url: str) -> Confirmation | None:
-    """Return the results of the fresh seeds; ``None`` while a training is missing, or if all leaders have failed."""
-    trainings = _trainings(config, study, url)
+    """Return the results of the fresh seeds; ``None`` while a training is missing, or where no leader has all.
+
+    A training that failed, or whose run was deleted, leaves its leader out.
+    """
+    trainings, gone = _trainings(config, study, url), gone_trainings(config, url)
     ended = {
         number: [training for training in row if training is not None] for number, row in trainings.items()
     }  # fmt: skip
@@ -141,7 +144,7 @@ def find_confirmation(config: Config, study: optuna.Study, url: str) -> Confirma
     leaders = [
         _leader(by_number[number], row, direction)
         for number, row in ended.items()
-        if all(training.state == TrialState.COMPLETE for training in row)
+        if all(training.state == TrialState.COMPLETE and training.number not in gone for training in row)
     ]
     if not leaders:
         return None
@@ -157,6 +160,18 @@ def find_confirmation(config: Config, study: optuna.Study, url: str) -> Confirma
         leaders=tuple(best_first),
         left_out=tuple(sorted(ended.keys() - {leader.number for leader in leaders})),
     )
+
+
+def gone_trainings(config: Config, url: str) -> list[int]:
+    """Return the numbers of the confirmation's trainings whose runs were deleted, when it was last reconciled."""
+    confirming = find_study(url, _confirm_config(config).study_name)
+    return [] if confirming is None else list(confirming.user_attrs.get(attributes.GONE, []))
+
+
+def reconcile_confirmation(config: Config, url: str, parent_run: str) -> list[str]:
+    """Bring the confirmation's runs into agreement with its study; return what was done, a line each."""
+    confirming = find_study(url, _confirm_config(config).study_name)
+    return [] if confirming is None else reconcile(confirming, url, parent_run)
 
 
 def fresh_seeds(config: Config) -> list[int]:

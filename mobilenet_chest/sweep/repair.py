@@ -15,6 +15,7 @@ from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage
 from mobilenet_chest.sweep.stored_study import stored_studies
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import check_reachable
@@ -44,7 +45,7 @@ def reconcile(study: optuna.Study, url: str, parent_run: str, watch: WorkerWatch
             for trial in trials
             if counts(trial) and attributes.RUN_ID in trial.user_attrs
         }
-        kind = "confirm" if attributes.CONFIRMS in study.user_attrs else "trial"
+        kind = tags.CONFIRM_KIND if attributes.CONFIRMS in study.user_attrs else tags.TRIAL_KIND
         synced = sync_trial_runs(parent_run, running, states, kind)
         if synced.gone is not None:
             gone = [t.number for t in trials if t.user_attrs.get(attributes.RUN_ID) in synced.gone]
@@ -88,7 +89,7 @@ def repair(storage: str | None = None) -> list[str]:
             if study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 running_studies.append(parent_run)  # by any of the machines that share the study
     for run_id, kind in close_abandoned_runs(running_studies):
-        command = f"train.py --resume {short_id(run_id)}" if kind == "train" else "run the same command"
+        command = f"train.py --resume {short_id(run_id)}" if kind == tags.TRAIN_KIND else "run the same command"
         lines.append(f"{kind} run {short_id(run_id)}: its process is gone, KILLED; to continue: {command}")
     return lines
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
@@ -15,7 +16,7 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.processor import free_threads
 from mobilenet_chest.sweep import attributes, study_page
 from mobilenet_chest.sweep.claims import counted_trials
-from mobilenet_chest.sweep.confirm import confirm
+from mobilenet_chest.sweep.confirm import confirm, gone_trainings, reconcile_confirmation
 from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.live_note import LiveNote
 from mobilenet_chest.sweep.local_workers import Job, Launcher, run_workers
@@ -170,10 +171,18 @@ def _reported_result(config: Config, study: optuna.Study, url: str, watch: Worke
     _log(reconcile(study, url, run_id, watch))
     if study.user_attrs.get(attributes.REPORTED_TRIALS) is None:  # a trial's run was deleted since
         return None
-    settings = config.study.confirm
-    if settings is not None and study.user_attrs.get(attributes.CONFIRMED) != settings.model_dump():
-        return None
+    if config.study.confirm is not None:
+        _log(reconcile_confirmation(config, url, run_id))
+        if study.user_attrs.get(attributes.CONFIRMED) != _confirmed(config, url):
+            return None
     return with_confirmation(config, study, url, build_result(config, study, run_id, new_trials=0))
+
+
+def _confirmed(config: Config, url: str) -> dict[str, Any]:
+    """Return what a logged confirmation is of: its settings, and the trainings whose runs were deleted."""
+    assert config.study.confirm is not None
+    gone = gone_trainings(config, url)
+    return config.study.confirm.model_dump() | ({"gone": gone} if gone else {})
 
 
 def _open_parent_run(config: Config, study: optuna.Study) -> MlflowTracker:
@@ -215,8 +224,8 @@ def _report_confirmation(
     """Return the result with its confirmation, and log it unless another machine has done so."""
     assert config.study.confirm is not None
     result = with_confirmation(config, study, url, result)
+    settings = _confirmed(config, url)
     with exclusive(url):
-        settings = config.study.confirm.model_dump()
         if result.complete and study.user_attrs.get(attributes.CONFIRMED) != settings:
             study_page.log_confirmation(config, study, parent, result.importances, result.confirmed, result.findings)
             study.set_user_attr(attributes.CONFIRMED, settings)

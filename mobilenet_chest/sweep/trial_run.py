@@ -113,10 +113,10 @@ def _labels(config: Config, study: optuna.Study, trial: Trial) -> tuple[str, str
     if (confirms := trial.user_attrs.get(attributes.CONFIRMS)) is None:
         labels |= {tags.STUDY: config.study_name, tags.TRIAL: str(trial.number)}
         first = attempt_of(trial, study.get_trials(deepcopy=False)).trial
-        return "trial", f"{config.study_name}-{first}", labels
+        return tags.TRIAL_KIND, f"{config.study_name}-{first}", labels
     name, number, seed = (str(confirms[key]) for key in ("study", "trial", "seed"))
     labels |= {tags.STUDY: name, tags.TRIAL: number, tags.CONFIRM_SEED: seed, tags.CONFIRM: str(trial.number)}
-    return "confirm", f"{name}-{repeated_trial(trial)}, seed {seed}", labels
+    return tags.CONFIRM_KIND, f"{name}-{repeated_trial(trial)}, seed {seed}", labels
 
 
 def train_trial(
@@ -166,7 +166,7 @@ def _train_on_folds(
     def track(fold: int, resume: str | None, on_start: Callable[[str], None]) -> MlflowTracker:
         _, name, labels = _labels(trial_config, claimed.study, trial)
         return MlflowTracker(
-            "fold",
+            tags.FOLD_KIND,
             name=f"{name}, fold {fold}",
             tags={tags.STUDY: labels[tags.STUDY], tags.TRIAL: labels[tags.TRIAL], tags.FOLD: str(fold)},
             about=f"Fold {fold} of {about_trial(config, claimed.study, trial)}",

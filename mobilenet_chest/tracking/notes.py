@@ -68,12 +68,12 @@ class RunNote:
     def __init__(self, kind: str, about: str | None, is_trial: bool) -> None:
         self._kind, self._about, self._is_trial = kind, about, is_trial
         self._config: Config | None = None
-        self._single = kind == "train"
+        self._single = kind == tags.TRAIN_KIND
 
     def prepare(self, config: Config, dataset: str) -> None:
         """Take note of the experiment that the run is about."""
         self._config = config
-        if self._about is None and self._kind in ("train", tags.COMPRESSED):
+        if self._about is None and self._kind in (tags.TRAIN_KIND, tags.COMPRESSED):
             self._single = True
             self._about = about_training(config, dataset)
 

@@ -26,7 +26,7 @@ MAY_DIFFER = ("weights", "dropout", "drop_path")
 def training_labels(config: Config) -> dict[str, str]:
     """Return the tags that say what a single training of an experiment is: its kind, and how it compresses."""
     if not config.compress.active:
-        return {tags.KIND: "train"}
+        return {tags.KIND: tags.TRAIN_KIND}
     return {tags.KIND: tags.COMPRESSED, tags.COMPRESSION: config.compress.method}
 
 

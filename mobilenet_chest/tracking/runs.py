@@ -27,10 +27,10 @@ FIRST_DIGITS = re.compile(r"[0-9a-f]{4,31}")
 SHOWN_DIGITS = 8
 """First digits of a run's id that tables for people show."""
 
-SINGLE_KINDS = ("train", "ensemble", "soup", tags.COMPRESSED)
+SINGLE_KINDS = (tags.TRAIN_KIND, tags.ENSEMBLE_KIND, tags.SOUP_KIND, tags.COMPRESSED)
 """Values of the tag ``kind`` of runs that are found by themselves; a trial is found by its study."""
 
-STUDIES = f"tags.{tags.KIND} = 'study'"
+STUDIES = f"tags.{tags.KIND} = '{tags.STUDY_KIND}'"
 """Filter of the runs of studies."""
 
 
@@ -120,14 +120,20 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
         ) from error
 
 
-def run_exists(client: MlflowClient, run_id: str) -> bool:
-    """Return whether the store has the run, not deleted."""
+def existing_run(client: MlflowClient, run_id: str | None) -> Run | None:
+    """Return a run, also one in the trash; ``None`` where it was deleted for good, or there is no run id."""
     try:
-        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+        return client.get_run(run_id) if run_id else None
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return False
+            return None
         raise
+
+
+def run_exists(client: MlflowClient, run_id: str) -> bool:
+    """Return whether the store has the run, not deleted."""
+    run = existing_run(client, run_id)
+    return run is not None and bool(run.info.lifecycle_stage == "active")
 
 
 def search_runs(client: MlflowClient, experiments: list[str], filter_string: str) -> list[Run]:
@@ -185,7 +191,7 @@ def find_runs(client: MlflowClient, reference: str) -> list[Candidate]:
 
 
 def _candidate(client: MlflowClient, run: Run) -> Candidate:
-    return best_of_study(client, run) if run.data.tags.get(tags.KIND) == "study" else Candidate(run)
+    return best_of_study(client, run) if run.data.tags.get(tags.KIND) == tags.STUDY_KIND else Candidate(run)
 
 
 def _check_not_deleted(client: MlflowClient, name: str) -> None:
@@ -287,7 +293,7 @@ def ranked_trials(client: MlflowClient, study: Run) -> list[Run]:
     complete = [
         run
         for run in nested_runs(client, study.info.run_id)
-        if run.data.tags.get(tags.KIND) == "trial"
+        if run.data.tags.get(tags.KIND) == tags.TRIAL_KIND
         and run.data.tags.get(tags.TRIAL_STATE) == "COMPLETE"
         and math.isfinite(metrics_of(run).get(metric, math.nan))
     ]

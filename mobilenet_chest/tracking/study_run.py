@@ -17,7 +17,8 @@ from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS
 from mobilenet_chest.tracking.outbox.journal import journals
 from mobilenet_chest.tracking.outbox.writes import remove_artifacts
 from mobilenet_chest.tracking.run_owners import living_owners
-from mobilenet_chest.tracking.runs import nested_runs, run_exists, search_runs, short_id
+from mobilenet_chest.tracking.run_settings import settings_text
+from mobilenet_chest.tracking.runs import existing_run, nested_runs, run_exists, search_runs, short_id
 from mobilenet_chest.tracking.store import all_experiment_ids, connect, store_required
 from mobilenet_chest.tracking.tracker import TRIAL_KINDS, MlflowTracker
 
@@ -40,15 +41,16 @@ def open_study_run(config: Config, data: TrainVal, run_id: str | None) -> Mlflow
     """
     client = connect()
     if run_id is not None and run_exists(client, run_id):
-        resumed = MlflowTracker("study", resume=run_id)
+        resumed = MlflowTracker(tags.STUDY_KIND, resume=run_id)
         resumed.take_over()
+        resumed.log_tags({tags.SETTINGS: settings_text(config)})  # a study may be continued with a confirmation
         return resumed
     study_tags = {
         tags.STUDY: config.study_name,
         tags.METRIC: config.study.metric,
         tags.DIRECTION: config.study.direction,
     }
-    tracker = MlflowTracker("study", name=config.study_name, tags=study_tags)
+    tracker = MlflowTracker(tags.STUDY_KIND, name=config.study_name, tags=study_tags)
     tracker.start(config, data)
     return tracker
 
@@ -75,7 +77,9 @@ class Synced(NamedTuple):
     gone: set[str] | None
 
 
-def sync_trial_runs(parent: str, running: Collection[int], states: Mapping[str, str], kind: str = "trial") -> Synced:
+def sync_trial_runs(
+    parent: str, running: Collection[int], states: Mapping[str, str], kind: str = tags.TRIAL_KIND
+) -> Synced:  # fmt: skip
     """Bring the runs of trials into agreement with what their study knows.
 
     Args:
@@ -109,10 +113,10 @@ def _adopt(client: MlflowClient, parent: str, states: Mapping[str, str]) -> tupl
             lines.append(f"run {short_id(run_id)}: moved beneath the study's run {short_id(parent)}")
         else:
             gone.add(run_id)
+            back = f"from the trash it comes back with: mlflow runs restore --run-id {run_id}"
             lines.append(
-                f"run {short_id(run_id)}: deleted in MLflow, so its trial is not chosen as the best; from the "
-                "trash it comes "
-                f"back with: mlflow runs restore --run-id {run_id}"
+                f"run {short_id(run_id)}: deleted in MLflow, so its trial is not chosen as the best; "
+                f"{back if existing_run(client, run_id) else 'it was deleted for good'}"
             )
     return lines, gone
 
@@ -134,7 +138,7 @@ def _sync(
             lines.append(f"run {short_id(run_id)}: nobody works on its trial any more, KILLED")
         if tags.FOLDS in run.data.tags and int(run.data.tags[kind]) not in running:
             idle[run_id] = run.info.experiment_id
-    folds = f"tags.{tags.KIND} = 'fold' AND attributes.status = 'RUNNING'"
+    folds = f"tags.{tags.KIND} = '{tags.FOLD_KIND}' AND attributes.status = 'RUNNING'"
     for run in search_runs(client, [*set(idle.values())], folds):
         if run.data.tags.get(tags.PARENT_RUN) in idle:
             client.set_terminated(run.info.run_id, "KILLED")
@@ -157,7 +161,7 @@ def close_abandoned_runs(running: Collection[str] = ()) -> list[tuple[str, str]]
     candidates = [
         run
         for run in search_runs(client, all_experiment_ids(client), "attributes.status = 'RUNNING'")
-        if run.data.tags.get(tags.KIND, "trial") not in TRIAL_KINDS and run.info.run_id not in running
+        if run.data.tags.get(tags.KIND, tags.TRIAL_KIND) not in TRIAL_KINDS and run.info.run_id not in running
     ]
     living = living_owners(candidates)
     abandoned = [

@@ -8,6 +8,27 @@ from __future__ import annotations
 KIND = "kind"
 """What a run is: ``study``, ``trial``, ``confirm``, ``fold``, ``train``, ``ensemble``, ``soup`` or ``compressed``."""
 
+STUDY_KIND = "study"
+"""Value of :data:`KIND` of the run that stands for a study."""
+
+TRIAL_KIND = "trial"
+"""Value of :data:`KIND` of a trial's run."""
+
+CONFIRM_KIND = "confirm"
+"""Value of :data:`KIND` of a leader's training on a fresh seed."""
+
+FOLD_KIND = "fold"
+"""Value of :data:`KIND` of a training on one fold, beneath its trial's run."""
+
+TRAIN_KIND = "train"
+"""Value of :data:`KIND` of a single training."""
+
+ENSEMBLE_KIND = "ensemble"
+"""Value of :data:`KIND` of the mean of several runs."""
+
+SOUP_KIND = "soup"
+"""Value of :data:`KIND` of a network whose weights are the mean of several runs'."""
+
 COMPRESSED = "compressed"
 """Value of :data:`KIND` of a run whose model is another run's, made smaller or faster; it is nested under that run."""
 

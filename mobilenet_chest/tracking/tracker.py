@@ -28,12 +28,12 @@ from mobilenet_chest.tracking.run_owners import run_heartbeat
 from mobilenet_chest.tracking.runs import full_id, short_id
 from mobilenet_chest.tracking.store import connect, experiment_id, store_required, without_password
 from mobilenet_chest.tracking.system_metrics import SystemMonitor
-from mobilenet_chest.tracking.tags import FAILURE, KIND, PARENT_RUN
+from mobilenet_chest.tracking.tags import CONFIRM_KIND, FAILURE, FOLD_KIND, KIND, PARENT_RUN, TRAIN_KIND, TRIAL_KIND
 
 Status = RunStatus
 """How a run ended: FINISHED, FAILED or KILLED."""
 
-TRIAL_KINDS = ("trial", "confirm", "fold")
+TRIAL_KINDS = (TRIAL_KIND, CONFIRM_KIND, FOLD_KIND)
 """Values of the tag ``kind`` of runs that a study's workers write; their study knows whether a worker lives."""
 
 PLUGINS = "plugins"
@@ -122,7 +122,7 @@ class MlflowTracker:
 
     def __init__(
         self,
-        kind: str = "train",
+        kind: str = TRAIN_KIND,
         *,
         name: str | None = None,
         tags: Mapping[str, str] | None = None,

@@ -86,7 +86,7 @@ def view_state(study: Run, searched: list[str]) -> dict[str, Any]:
         "duration": 80,
     }
     return {
-        "searchFilter": f"tags.{tags.STUDY} = {_quoted(name)} AND tags.{tags.KIND} = 'trial'",
+        "searchFilter": f"tags.{tags.STUDY} = {_quoted(name)} AND tags.{tags.KIND} = '{tags.TRIAL_KIND}'",
         "orderByKey": key,
         "orderByAsc": study.data.tags[tags.DIRECTION] == "minimize",
         "selectedColumns": columns,
@@ -163,7 +163,7 @@ def page_address(client: MlflowClient, server: str, reference: str | None) -> st
     if run is None:
         return f"{base}/#/experiments"
     place = f"{base}/#/experiments/{run.info.experiment_id}/runs"
-    if run.data.tags.get(tags.KIND) != "study":
+    if run.data.tags.get(tags.KIND) != tags.STUDY_KIND:
         return f"{place}/{run.info.run_id}?{urlencode(TRAINING)}"
     return f"{place}?{urlencode({**TRAINING, 'viewStateShareKey': save_view(client, run)})}"
 

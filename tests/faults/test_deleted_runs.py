@@ -54,6 +54,9 @@ def test_the_run_of_the_best_trial(here: Path, tiny_search: Make, for_good: bool
     assert first.best.run_id is not None
     remove(first.best.run_id, for_good)
     prune_checkpoints({first.best.run_id: False})  # no worker dies of it
+    (line,) = repair()
+    assert (f"mlflow runs restore --run-id {first.best.run_id}" in line) != for_good
+    assert ("deleted for good" in line) == for_good
     second = run_sweep(config)
     assert second.best.number != first.best.number
     assert second.best.run_id == find_run(MlflowClient(), "tiny").run_id

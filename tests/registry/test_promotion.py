@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.registry import digests
 from mobilenet_chest.registry.promotion import check_names, previous_tag
 
 
@@ -13,6 +14,9 @@ from mobilenet_chest.registry.promotion import check_names, previous_tag
 )
 def test_names_that_an_address_can_hold(name: str, alias: str) -> None:
     check_names(name, alias)
+    address = digests.ADDRESS.fullmatch(f"models:/{name}@{alias}")
+    assert address is not None
+    assert address.groups() == (name, alias, None)
 
 
 @pytest.mark.parametrize("name", ["", " chest", "chest/model", "chest@x", "x" * 121, ".chest"])

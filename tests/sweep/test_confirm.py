@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 from helpers.confirmations import CountedEpochs, confirm_runs, store_study
@@ -18,7 +20,7 @@ from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
 from mobilenet_chest.sweep import SweepStatus, remaining_confirmations, run_sweep, trial_run
-from mobilenet_chest.sweep.attributes import CONFIRMS
+from mobilenet_chest.sweep.attributes import CONFIRMS, GONE
 from mobilenet_chest.sweep.confirm import find_confirmation, fresh_seeds
 from mobilenet_chest.sweep.repair import reconcile
 from mobilenet_chest.sweep.stored_study import open_or_create
@@ -254,3 +256,43 @@ def test_two_workers_share_a_confirmation(tracking: Path, tiny_search: Make) -> 
     assert all(status.confirming and status.total == 3 for status in seen)
     assert {trial.number for status in seen for trial in status.running} == {0}
     assert seen[-1].states == {"COMPLETE": 3}
+
+
+def test_a_training_whose_run_was_deleted_leaves_its_leader_out(here: Path, tiny_search: Make) -> None:
+    config = tiny_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
+    study = store_study(config, [0.9, 0.8], {0: [0.7, 0.7], 1: [0.6, 0.6]})
+    url = "sqlite:///optuna.db"
+    whole = find_confirmation(config, study, url)
+    assert whole is not None
+    assert whole.trial == 0
+    confirming = optuna.load_study(study_name="tiny/confirm", storage=url)
+    numbers: dict[int, list[int]] = {0: [], 1: []}
+    for trial in confirming.get_trials():
+        numbers[trial.user_attrs[CONFIRMS]["trial"]].append(trial.number)
+    first, second = numbers[0], numbers[1]
+    confirming.set_user_attr(GONE, first[:1])
+    left = find_confirmation(config, study, url)
+    assert left is not None
+    assert (left.trial, left.left_out) == (1, (0,))
+    confirming.set_user_attr(GONE, [*first, *second])
+    assert find_confirmation(config, study, url) is None
+
+
+@pytest.mark.slow
+def test_confirmations_that_were_all_deleted_are_named_no_more(here: Path, tiny_search: Make) -> None:
+    settings = {"top": 1, "seeds": 2}
+    without = run_sweep(tiny_search(RANGE, trials=1))
+    assert "study.confirm.seeds" not in json.loads(MlflowClient().get_run(without.run_id).data.tags["settings"])
+    config = tiny_search(RANGE, trials=1, confirm=settings)
+    result = run_sweep(config)
+    assert result.confirmed is not None
+    parent = MlflowClient().get_run(result.run_id)
+    assert parent.data.tags["confirmed_run"] == result.confirmed.run_id
+    assert json.loads(parent.data.tags["settings"])["study.confirm.seeds"] == 2
+    for run in confirm_runs(result):
+        MlflowClient().delete_run(run.info.run_id)
+    again = run_sweep(config)
+    assert again.confirmed is None
+    assert MlflowClient().get_run(result.run_id).data.tags["confirmed_run"] == ""
+    assert best_of_study(MlflowClient(), MlflowClient().get_run(result.run_id)).run_id == result.best.run_id
+    assert run_sweep(config).confirmed is None

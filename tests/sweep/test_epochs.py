@@ -55,9 +55,14 @@ def test_epochs_are_written_once_a_second_and_read_back(config: Config, monkeypa
 def test_a_full_disk_does_not_end_a_training_because_of_its_live_view(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    tried = []
+
+    def full(_: object, name: str, value: object) -> None:
+        tried.append(name)
         raise WriteFailed("no room")
 
     trial = optuna.create_study().ask()
     monkeypatch.setattr(type(trial), "set_user_attr", full)
     EpochReporter(config, trial).add(1, HISTORY[0])
+    assert tried
+    assert attributes.EPOCHS not in trial.user_attrs

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200 if self.headers.get("Authorization") in (f"Basic {user}", "Bearer t0ken") else 401)
 
     def answer(self, status: int) -> None:
+        self.server.answered.append(status)  # type: ignore[attr-defined]
         self.send_response(status)
         self.send_header("Content-Length", "2")
         self.end_headers()
@@ -42,6 +44,10 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     delay = 0.0
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.answered = list[int]()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that does not trust the certificate closes the connection."""
@@ -93,6 +99,11 @@ def test_a_certificate_may_go_unchecked(server: Server, monkeypatch: pytest.Monk
     monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
     check_reachable()
+    before = list(server.answered)
+    assert set(before) == {200}
+    monkeypatch.setenv("MLFLOW_TRACKING_INSECURE_TLS", "false")
+    assert "MLFLOW_TRACKING_SERVER_CERT_PATH" in refusal()
+    assert server.answered == before
 
 
 def test_settings_that_exclude_each_other(server: Server, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
