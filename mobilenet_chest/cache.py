@@ -46,7 +46,7 @@ class Entry:
     """One result in the cache.
 
     Attributes:
-        kind: ``data``, ``features`` or ``stage1``.
+        kind: ``data``, ``features``, ``stage1`` or ``reference``.
         key: Digest of everything the result depends on.
         about: Description of the result.
         size: Bytes of its files.

@@ -27,6 +27,7 @@ SECTIONS = {
         "predict": "Predict images with a registered model.",
         "export": "Write a model as one file for other programs, and prove it.",
         "serve": "Serve a registered model over HTTP.",
+        "monitor": "Compare the answers of a served model with its validation rows.",
     },
     "Examine": {
         "evaluate": "Score a finished run on the validation or the test split.",
