@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,13 +12,15 @@ from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line, out, print_json
 from mobilenet_chest.cli.options import Json
 from mobilenet_chest.cli.tables import Table
-from mobilenet_chest.config.formats import ends, number
-from mobilenet_chest.deploy.answer_log import FOLDER
+from mobilenet_chest.config.formats import number
+from mobilenet_chest.deploy import answer_log
 from mobilenet_chest.deploy.monitor import findings as monitoring
-from mobilenet_chest.evaluation.control_charts import LEAST_ROWS
+from mobilenet_chest.deploy.monitor.words import expectations, limits, verdict
+from mobilenet_chest.evaluation import control_charts
+from mobilenet_chest.report.page_file import check_writable, write_page
 
 if TYPE_CHECKING:
-    from mobilenet_chest.deploy.monitor.findings import Findings, Point
+    from mobilenet_chest.deploy.monitor.findings import Findings
 
 OUT_OF_CONTROL = 3
 """Exit code, so that cron or CI can act."""
@@ -33,7 +34,9 @@ def monitor(
     window: Annotated[str, typer.Option(help="Films of a window, or its time such as 1d.")] = "100",
     alarm_rate: Annotated[float, typer.Option(help="False alarms in stable windows, over all charts together.")] = 1e-4,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Also write a page with the charts.")] = None,
-    log_dir: Annotated[Path, typer.Option(metavar="DIR", help="Where serve writes its logs of answers.")] = FOLDER,
+    log_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where serve writes its logs; by default as serve does it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compare the answers of a served model with its validation rows.
@@ -43,7 +46,13 @@ def monitor(
     Example: mobilenet-chest monitor chest --since 7d
     """
     with exit_codes():
-        found = monitoring.monitor(model, since, window, alarm_rate, log_dir)
+        if report is not None:
+            check_writable(report, "--report")
+        found = monitoring.monitor(model, since, window, alarm_rate, log_dir or answer_log.FOLDER)
+        if report is not None and found.windows:
+            from mobilenet_chest.deploy.monitor.page import monitoring_page
+
+            write_page(report, monitoring_page(found), "--report")
         if as_json:
             print_json(asdict(found) | {"in_control": found.in_control})
         else:
@@ -62,10 +71,10 @@ def print_findings(found: Findings) -> None:
     rows = Table(["chart", "stable", "last", "limits", "out", "state"], left=["chart", "limits", "state"])
     for chart in found.charts:
         last = chart.points[-1]
-        rows.add_row(chart.title, number(chart.stable, 3), number(last.value, 3), _limits(last), str(chart.out),
+        rows.add_row(chart.title, number(chart.stable, 3), number(last.value, 3), limits(last), str(chart.out),
                      "out" if chart.out else "ok")  # fmt: skip
     out.print(rows)
-    for line_of in (*_expectations(found), *found.absent, _verdict(found)):
+    for line_of in (*expectations(found), *found.absent, verdict(found)):
         line(line_of)
 
 
@@ -73,32 +82,4 @@ def _needed(found: Findings) -> str:
     if found.window.isdecimal():
         missing = int(found.window) - found.waiting
         return f"{found.window}: {missing} more are needed"
-    return f"{found.window} and at least {LEAST_ROWS} films, and the last one must be over"
-
-
-def _limits(point: Point) -> str:
-    low, high = (None if math.isinf(end) else number(end, 3) for end in (point.low, point.high))
-    if low is None:
-        return "none" if high is None else f"at most {high}"
-    return f"{low} to {high}"
-
-
-def _expectations(found: Findings) -> list[str]:
-    last = found.windows[-1]
-    share = last.prevalence.share
-    told = f"refused: {last.prevalence.refusal}" if share is None else f"{share.value:.3f} ({ends(share)})"
-    return [
-        f"expected accuracy of the last window: {last.accuracy.value:.3f} ({ends(last.accuracy)}); validation "
-        f"{found.validation_accuracy:.3f}",
-        f"prevalence of the last window: {told}; validation {found.validation_prevalence:.3f}",
-    ]
-
-
-def _verdict(found: Findings) -> str:
-    rate = f"one false alarm in {1 / found.rate:,.0f} stable windows"
-    charts = [chart for chart in found.charts if chart.out]
-    if not charts:
-        return f"in control; limits allow {rate}, over all charts together"
-    windows = sorted({index for chart in charts for index, point in enumerate(chart.points) if point.out})
-    first = found.windows[windows[0]]
-    return f"out of control: {len(windows)} of {len(found.windows)} windows, the first from {first.start[:16]}; {rate}"
+    return f"{found.window} and at least {control_charts.LEAST_ROWS} films, and the last one must be over"

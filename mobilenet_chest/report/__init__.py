@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mobilenet_chest.errors import UserError
-from mobilenet_chest.files import write_whole
 from mobilenet_chest.report.page import html, page
+from mobilenet_chest.report.page_file import NAME, check_writable, write_page
 from mobilenet_chest.report.subject import Subject, read_subject
 from mobilenet_chest.tracking.store import connect, store_required
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
-ARTIFACT = "report.html"
+ARTIFACT = NAME
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,11 @@ def report(references: Sequence[str], out: Path, baseline: str | None = None, re
         UserError: ``out`` cannot be written.
         TrackingError: A name stands for nothing, or for a run that has not finished.
     """
-    _check(out)
+    check_writable(out)
     client = connect()
     subject = read_subject(client, references, baseline)
     document = html(page(client, subject, reported)).encode()
-    _write(out, document)
+    write_page(out, document)
     return Report(out, len(document), _log(subject, document))
 
 
@@ -87,24 +86,3 @@ def _log(subject: Subject, document: bytes) -> str | None:
         copy.write_bytes(document)
         MlflowTracker(resume=str(about.info.run_id)).log_file(copy)
     return str(about.info.run_id)
-
-
-def _check(out: Path) -> None:
-    """Refuse a place that cannot be written before anything is read."""
-    folder = out.absolute().parent
-    if out.is_dir():
-        raise UserError(f"--out {out}: is a folder; name a file in it, such as {out / ARTIFACT}")
-    if not folder.is_dir():
-        raise UserError(f"--out {out}: there is no folder {folder}; make it, or choose another")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from error
-
-
-def _write(out: Path, document: bytes) -> None:
-    try:
-        write_whole(out, document)
-    except OSError as error:
-        raise UserError(f"--out {out}: cannot be written ({error.strerror}); choose another folder") from error

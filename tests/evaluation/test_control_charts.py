@@ -1,0 +1,93 @@
+"""Control charts: false alarms as rare as stated, and each shift on the chart that is made for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import streams
+
+from mobilenet_chest.evaluation.control_charts import ALWAYS, RATE, Chart, control_charts
+from mobilenet_chest.evaluation.drift import Films
+
+
+def out(charts: list[Chart], window: Films) -> set[str]:
+    return {chart.key for chart in charts if chart.is_out(chart.measure(window))}
+
+
+@pytest.fixture(scope="module")
+def charts() -> list[Chart]:
+    return control_charts(streams.reference(1, 300, features=4), 60)
+
+
+def stable() -> Films:
+    return streams.films(np.random.default_rng(5), 60, features=4)
+
+
+def test_stable_films_are_in_control(charts: list[Chart]) -> None:
+    assert {chart.key for chart in charts} == {*ALWAYS, "abstains", "features"}
+    assert out(charts, stable()) == set()
+    for chart in charts:
+        assert isinstance(chart.measure(stable()), float)
+        assert chart.low <= chart.stable <= chart.high
+        assert not chart.is_out(chart.high)
+
+
+def test_each_shift_has_its_chart(charts: list[Chart]) -> None:
+    films = stable()
+    bright, flat, inverted, small = (films.pictures.copy() for _ in range(4))
+    bright[:, 2] += 60
+    flat[:, 3] = 0
+    inverted[:, 2], inverted[:, 4:] = 255 - inverted[:, 2], inverted[:, :3:-1]
+    small[:, :2] /= 2
+    assert "exposure" in out(charts, replace(films, pictures=bright))
+    assert {"contrast", "unlike"} <= out(charts, replace(films, pictures=flat))
+    assert "inverted" in out(charts, replace(films, pictures=inverted))
+    assert out(charts, replace(films, pictures=small)) == {"size"}
+    assert films.features is not None
+    moved = films.features + np.array([0, 3, 0, 0], np.float32)
+    assert out(charts, replace(films, features=moved)) == {"features"}
+    certain = replace(films, probability=np.full(60, 0.999), calibrated=np.full(60, 0.99))
+    assert {"psi", "ks", "class_1"} <= out(charts, certain)
+    unsure = np.random.default_rng(1).uniform(0.45, 0.55, 60)
+    assert {"uncertainty", "abstains"} <= out(charts, replace(films, probability=unsure, calibrated=unsure))
+
+
+def test_what_a_model_lacks_has_no_chart() -> None:
+    known = streams.reference(2, 60)
+    labels = (known.films.probability > 0.5).astype(np.uint8)  # no mistake: the model never abstains
+    assert [chart.key for chart in control_charts(replace(known, labels=labels), 20)] == list(ALWAYS)
+
+
+@pytest.mark.slow
+def test_one_false_alarm_in_ten_thousand_stable_windows() -> None:
+    """2,000 streams of 20 windows, each with validation rows of its own; at a larger rate, it is not far below it."""
+    alarms, often, windows = 0, [], 20
+    for seed in range(2000):
+        known, generator = streams.reference(seed), np.random.default_rng([seed, 1])
+        charts, eager = control_charts(known, 100), control_charts(known, 100, 0.05)
+        of_stream = 0
+        for _ in range(windows):
+            values = [chart.measure(window) for window in [streams.films(generator, 100)] for chart in charts]
+            alarms += any(chart.is_out(value) for chart, value in zip(charts, values, strict=True))
+            of_stream += any(chart.is_out(value) for chart, value in zip(eager, values, strict=True))
+        often.append(of_stream / windows)
+    expected = RATE * 2000 * windows  # 4
+    assert alarms <= expected + 3 * expected**0.5
+    error = float(np.std(often)) / 2000**0.5
+    assert 0.01 < np.mean(often) <= 0.05 + 3 * error
+    print(f"alarms {alarms} of {2000 * windows}; at .05: {np.mean(often):.4f} +- {error:.4f}")
+
+
+@pytest.mark.slow
+def test_a_classifier_that_finds_no_difference_raises_no_alarm() -> None:
+    """The chart of features alone, at a rate that 2,000 windows can show."""
+    out_of_control = []
+    for seed in range(200):
+        known, generator = streams.reference(seed, 200, features=4), np.random.default_rng([seed, 1])
+        (chart,) = (chart for chart in control_charts(known, 60, 0.5) if chart.key == "features")
+        films = [streams.films(generator, 60, features=4) for _ in range(10)]
+        out_of_control.append(np.mean([chart.is_out(chart.measure(window)) for window in films]))
+    share, error = float(np.mean(out_of_control)), float(np.std(out_of_control)) / 200**0.5
+    assert 0.005 < share <= 0.5 / 11 + 3 * error
