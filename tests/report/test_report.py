@@ -92,6 +92,6 @@ def test_an_old_page_stays_where_the_new_one_cannot_be_made(store: Store, monkey
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "fsync", full)
         with pytest.raises(UserError, match=os.strerror(errno.ENOSPC)):
-            module._write(out, b"new")
+            module.write_page(out, b"new")
     assert out.read_text() == "old"
     assert [path.name for path in store.folder.glob("*report.html*")] == ["report.html"]
