@@ -28,6 +28,7 @@ SECTIONS = {
         "export": "Write a model as one file for other programs, and prove it.",
         "serve": "Serve a registered model over HTTP.",
         "monitor": "Compare the answers of a served model with its validation rows.",
+        "ab": "Compare the models that a server asks, by its log of answers.",
     },
     "Examine": {
         "evaluate": "Score a finished run on the validation or the test split.",

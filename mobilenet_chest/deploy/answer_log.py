@@ -192,6 +192,8 @@ def read(name: str, since: datetime | None = None, folder: Path = FOLDER) -> pd.
         DataError: There is no log of this name, or a segment of it is damaged.
     """
     home = folder / name
+    if Path(name).name != name:
+        raise DataError(f"{name!r}: is no name of a registered model; give NAME of NAME@champion")
     if not home.is_dir():
         logs = ", ".join(sorted(path.name for path in folder.glob("*/"))) or "none"
         raise DataError(

@@ -41,6 +41,7 @@ SCHEMA = pa.schema(
         ("share_black", pa.float64()),
         ("share_white", pa.float64()),
         ("features", pa.list_(pa.float16())),
+        ("share", pa.float64()),
     ]
 )
 """Columns of the log, as :class:`Row` describes them."""
@@ -96,6 +97,7 @@ class Row:
         threshold: Smallest ``probability`` with label 1.
         picture: Statistics of the uint8 image that the model was given; a column for each.
         features: float16 (d,), what the network's head was given, where the model tells it.
+        share: Of the patients who have the challenger, where there is one.
     """
 
     time: datetime
@@ -111,6 +113,7 @@ class Row:
     threshold: float
     picture: PictureStatistics
     features: NDArray[np.float16] | None = None
+    share: float | None = None
 
 
 _PLAIN = tuple(field.name for field in fields(Row) if field.name not in ("time", "picture", "features"))

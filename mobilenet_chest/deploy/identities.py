@@ -38,14 +38,15 @@ class Identities:
     """Hashes identifiers with the key of a folder: whoever has the log, and not the key, cannot try names.
 
     Args:
-        folder: That of the logs. Its key is made where there is none.
+        folder: That of the logs.
+        make: Whether a key is made where there is none.
 
     Raises:
         DataError: The key cannot be read or made, or is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._key = _key(folder / KEY_FILE)
+    def __init__(self, folder: Path, make: bool = True) -> None:
+        self._key = _key(folder / KEY_FILE, make)
 
     def patient(self, name: str) -> str:
         """Return the hash of a patient's id, 32 hexadecimal digits."""
@@ -91,14 +92,16 @@ def new_request() -> str:
     return secrets.token_hex(16)
 
 
-def _key(file: Path) -> bytes:
+def _key(file: Path, make: bool) -> bytes:
     try:
-        if not file.exists():
+        if make and not file.exists():
             _make_key(file)
         text = file.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{file}: the key of the log cannot be used ({reason}); name another folder") from error
+        raise DataError(
+            f"{file}: the key of the log cannot be used ({reason}); bring it back, or name another folder"
+        ) from error
     try:
         key = bytes.fromhex(text)
     except ValueError:

@@ -40,8 +40,9 @@ class Recorder:
         return self._identities.share(self._name, identity)
 
     def record(
-        self, identity: Identity, arm: str, model: str, pictures: Sequence[PictureStatistics], answers: Sequence[Answer]
-    ) -> Future[None]:
+        self, identity: Identity, arm: str, model: str, pictures: Sequence[PictureStatistics],
+        answers: Sequence[Answer], share: float | None = None,
+    ) -> Future[None]:  # fmt: skip
         """Take the answers to the images of a request; the future is done when they are on the disk.
 
         Args:
@@ -50,12 +51,13 @@ class Recorder:
             model: Name of the registered model that gave them.
             pictures: Statistics of each image.
             answers: For each image.
+            share: Of the patients who have the challenger, where there is one.
         """
         now = datetime.now(UTC)
         rows = [
             Row(now, identity.request, number, identity.patient, model, answer.version, arm, answer.probability,
                 answer.calibrated, answer.label, answer.threshold, picture,
-                None if answer.features is None else answer.features.astype(np.float16))
+                None if answer.features is None else answer.features.astype(np.float16), share)
             for number, (picture, answer) in enumerate(zip(pictures, answers, strict=True))
         ]  # fmt: skip
         return self._log.append(rows)

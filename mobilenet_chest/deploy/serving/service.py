@@ -200,7 +200,8 @@ class Service:
         except TimeoutError:
             raise TooLate(f"no answer within {self.limits.deadline:g} s") from None
         if self.recorder is not None and begun.identity is not None:
-            written = self.recorder.record(begun.identity, begun.arm, begun.model.name, begun.pictures, answers)
+            share = None if self.rival is None else self.rival.share or None
+            written = self.recorder.record(begun.identity, begun.arm, begun.model.name, begun.pictures, answers, share)
             with self.meters.log.time():
                 await asyncio.wrap_future(written)
             if self._shadow is not None:
