@@ -50,8 +50,8 @@ def answers(options: Options, saved: SavedResults) -> Json:
             for batch in BATCHES:
                 images = np.random.default_rng(1).integers(0, 256, (batch, *[options.image_size] * 2), np.uint8)
                 seconds = 0.1 if options.quick else SECONDS
-                actions[f"{name}, {batch}, torch"] = _timed(lambda p=program, i=images: p(i), batch, seconds)
-                actions[f"{name}, {batch}, ONNX"] = _timed(lambda f=file, i=images: f.predict(i), batch, seconds)
+                actions[f"{name}, {batch}, torch"] = timed(lambda p=program, i=images: p(i), batch, seconds)
+                actions[f"{name}, {batch}, ONNX"] = timed(lambda f=file, i=images: f.predict(i), batch, seconds)
         load_before = os.getloadavg()[0]
         rounds = interleaved(actions, options.rounds, saved)
     rows = []
@@ -93,7 +93,7 @@ def _both(
     return answer, onnx_file.OnnxClassifier(folder / f"{name}.onnx", threads=1)
 
 
-def _timed(action: Callable[[], Any], images: int, seconds: float) -> Callable[[], float]:
+def timed(action: Callable[[], Any], images: int, seconds: float) -> Callable[[], float]:
     """Return a function that gives the median milliseconds of CPU time an image: other processes hardly change it."""
 
     def run() -> float:

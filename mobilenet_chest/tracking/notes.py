@@ -68,13 +68,11 @@ class RunNote:
     def __init__(self, kind: str, about: str | None, is_trial: bool) -> None:
         self._kind, self._about, self._is_trial = kind, about, is_trial
         self._config: Config | None = None
-        self._single = kind == tags.TRAIN_KIND
 
     def prepare(self, config: Config, dataset: str) -> None:
         """Take note of the experiment that the run is about."""
         self._config = config
         if self._about is None and self._kind in (tags.TRAIN_KIND, tags.COMPRESSED):
-            self._single = True
             self._about = about_training(config, dataset)
 
     def running(self) -> dict[str, str]:
@@ -83,8 +81,10 @@ class RunNote:
 
     def interrupted(self, run_id: str | None) -> dict[str, str]:
         """Describe a run that an interrupt has ended."""
-        command = "add `--resume {}` to the same command" if self._single else "run the same command"
-        return self._tags(f"Interrupted. To continue: {command.format(short_id(run_id))}.")
+        resume = f"add `--resume {short_id(run_id)}` to the same command"
+        again = "run the same command"
+        of_kind = {tags.TRAIN_KIND: resume, tags.COMPRESSED: f"{again}; if it was `train`, {resume}"}
+        return self._tags(f"Interrupted. To continue: {of_kind.get(self._kind, again)}.")
 
     def failed(self, reason: str) -> dict[str, str]:
         """Describe a run that an error has ended."""

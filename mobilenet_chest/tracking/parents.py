@@ -14,7 +14,7 @@ from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import run_config, trained_model
-from mobilenet_chest.tracking.runs import find_run, short_id
+from mobilenet_chest.tracking.runs import find_run, get_run, short_id
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.features import state_digest
@@ -31,24 +31,25 @@ def training_labels(config: Config) -> dict[str, str]:
 
 
 def training_tracker(
-    config: Config, resume: str | None = None, labels: Mapping[str, str] | None = None, about: str | None = None
+    config: Config, resume: str | None = None, labels: Mapping[str, str] | None = None
 ) -> MlflowTracker:
     """Return the tracker of a single training; the run of a compressed network is nested under its parent's.
+
+    It belongs to its parent's study, whose accesses to the test split count for it.
 
     Args:
         config: As :func:`with_parent` returns it.
         resume: Id of a run to continue.
         labels: Further tags.
-        about: First paragraph of the run's description, in place of what a training says by itself.
     """
     own = training_labels(config)
     name = None
     if config.compress.active:
         name = f"{config.name}, {config.compress.method} {config.compress.ratio:g}"
+        parent = get_run(connect(), str(config.compress.parent)).data.tags
+        own |= {tags.STUDY: parent[tags.STUDY]} if tags.STUDY in parent else {}
     further = {name: value for name, value in own.items() if name != tags.KIND} | dict(labels or {})
-    return MlflowTracker(
-        own[tags.KIND], name=name, tags=further, parent=config.compress.parent, resume=resume, about=about
-    )
+    return MlflowTracker(own[tags.KIND], name=name, tags=further, parent=config.compress.parent, resume=resume)
 
 
 def with_parent(config: Config) -> Config:

@@ -12,7 +12,7 @@ import pytest
 from helpers.registry import Promoted, artifact_sizes, change_probability, registered_models
 
 from mobilenet_chest.config import DataConfig
-from mobilenet_chest.data.dataset import load_test
+from mobilenet_chest.data.dataset import load_test, load_train_val
 from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.errors import DataError, PromotionRefused, SealedError, TrackingError
 from mobilenet_chest.evaluation.delong import auc_interval
@@ -21,7 +21,9 @@ from mobilenet_chest.registry.classifier import file_preparation
 from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.selection import evaluate as evaluate_module
 from mobilenet_chest.tracking import artifacts
+from mobilenet_chest.tracking.parents import training_tracker, with_parent
 from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.two_stage import train
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -241,3 +243,17 @@ class TestDryRun:
     def test_it_refuses_as_a_promotion_would(self, store: Store) -> None:
         with pytest.raises(PromotionRefused):
             promote(store.interrupted, dry_run=True)
+
+
+@pytest.mark.slow
+def test_a_pruned_network_is_promoted_as_any_other(store: Store) -> None:
+    compress = {"method": "prune", "parent": store.single, "ratio": 0.5}
+    config = with_parent(store.config({"stage1": {"epochs": 0}, "stage2.epochs": 1, "compress": compress}))
+    result = train(config, training_tracker(config))
+    assert result.run_id is not None
+    promotion = promote(result.run_id)
+    assert (promotion.promoted, promotion.run_id) == (True, result.run_id)
+    model = mlflow.pyfunc.load_model(f"models:/{promotion.name}@champion")
+    images = load_train_val(config.data).val.images[:, 0].numpy()
+    probabilities = model.predict(images)["probability"].to_numpy()
+    np.testing.assert_allclose(probabilities, result.predictions.probability_tta, atol=1e-5)

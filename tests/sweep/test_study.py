@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import pandas as pd
 import pytest
+from helpers.stores import work_here
 from helpers.sweeps import artifact_paths, runs_by_trial, stored_trials
 from mlflow import MlflowClient
 
@@ -17,6 +18,9 @@ from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.sweep import remaining_trials, run_sweep
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
+
+if TYPE_CHECKING:
+    from helpers.stores import Store
 
 Make = Callable[..., Config]
 
@@ -160,3 +164,26 @@ def test_trials_that_differ_in_stage_2_share_stage_1(here: Path, tiny_search: Ma
         assert [point.step for point in history] == [1, 2, 3, 4]
     again = run_sweep(tiny_search(search, {"stage1.epochs": 3}, sampler="grid", trials=4, name="other"))
     assert (again.stage1["stage1_epochs_trained"], again.stage1["stage1_epochs_reused"]) == (0, 12)
+
+
+@pytest.mark.slow
+def test_the_share_to_prune_is_searched_beside_the_network_it_leaves(store: Store) -> None:
+    config = store.config(
+        {
+            "name": "front",
+            "stage1": {"epochs": 0},
+            "stage2.epochs": 1,
+            "compress": {"method": "prune", "parent": store.single[:8]},
+            "search": {"compress.ratio": {"choices": [0.25, 0.5, 0.75]}},
+            "study": {"trials": 3, "sampler": "grid", "pruner": "none", "also": ["parameters", "latency_1_ms"]},
+        }
+    )
+    result = run_sweep(config, launch=work_here)
+    assert [trial.state for trial in result.trials] == ["COMPLETE"] * 3
+    nested = runs_by_trial(result.run_id)
+    sizes = {trial.params["compress.ratio"]: metrics_of(nested[trial.number])["parameters"] for trial in result.trials}
+    assert sizes[0.25] > sizes[0.5] > sizes[0.75]
+    smallest = next(trial.number for trial in result.trials if trial.params["compress.ratio"] == 0.75)
+    assert smallest in result.front
+    # the same experiment again, with the parent named as before, is the same study
+    assert run_sweep(config, launch=work_here).new_trials == 0

@@ -48,6 +48,15 @@ def test_a_pruned_training_is_a_run_whose_model_loads(store: Store) -> None:
         find_resume_point(result.run_id, stored)
 
 
+def test_what_is_made_of_a_trial_belongs_to_its_study(store: Store) -> None:
+    config = with_parent(pruned(store, {"compress.parent": "dropout-study", "model.dropout": 0.5}))
+    assert config.compress.parent == store.trials[store.best]
+    tracker = training_tracker(config)
+    run = store.run(tracker.start(config, load_train_val(config.data)))
+    tracker.leave()
+    assert run.data.tags[tags.STUDY] == "dropout-study"
+
+
 def test_zeroed_weights_of_a_run_stay_zeros(store: Store) -> None:
     config = pruned(store, {"compress.method": "unstructured"})
     result = train(config)
