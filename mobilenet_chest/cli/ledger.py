@@ -35,7 +35,7 @@ def ledger(
     Example: mobilenet-chest ledger quickstart
     """
     with exit_codes():
-        client = connect()
+        client = connect(to_read=True)
         accesses = all_accesses(client) if reference is None else find_accesses(client, reference)
         if as_json:
             print_json({"openings": [asdict(access) for access in accesses]})

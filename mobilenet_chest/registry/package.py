@@ -87,7 +87,7 @@ def load_registered(model_uri: str) -> tuple[PyFuncModel, int, Preparation | Non
     Raises:
         TrackingError: There is no such model, it was changed, or mobilenet-chest did not promote it.
     """
-    client = connect()
+    client = connect(to_read=True)
     version = digests.find_version(client, model_uri)
     with digests.verified_copy(client, version) as folder:
         model, channels = _load(folder, model_uri)

@@ -103,7 +103,7 @@ def predict_source(
     else:
         assert found is not None
         batches = Pictures(found.entries, rule, bits, skipped).batches()
-    client = connect()
+    client = connect(to_read=True)
     sealed, tables = SealedRows(client, digests.find_version(client, model_uri)), []
     for places, images in batches:
         sealed.check(images)
@@ -137,7 +137,7 @@ def predict_array(model_uri: str, images: NDArray[Any]) -> pd.DataFrame:
     """
     arrays = checked(np.asarray(images), "images")
     model, channels, _ = load_registered(model_uri)
-    client = connect()
+    client = connect(to_read=True)
     sealed = SealedRows(client, digests.find_version(client, model_uri))
     sealed.check(arrays)
     table = cast(pd.DataFrame, model.predict(with_channels(arrays, channels)))

@@ -16,6 +16,7 @@ from mobilenet_chest.errors import DataError, TrackingError
 from mobilenet_chest.selection.ledger import AccessRecord, record_access
 from mobilenet_chest.tracking.artifacts import run_config
 from mobilenet_chest.tracking.runs import get_run
+from mobilenet_chest.tracking.store import is_read_only
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +44,19 @@ class SealedRows:
 
         Args:
             images: uint8 (n, h, w) or (n, h, w, 3), before they are predicted.
+
+        Raises:
+            TrackingError: The access cannot be put on record.
         """
         if images.shape[1:] != self._shape:
             return
         met = sum(_digest(image) in self._digests for image in images)
         if met and self._record is None:
+            if is_read_only():
+                raise TrackingError(
+                    f"{met} of the images are rows of the sealed test split, and the access cannot be put on record: "
+                    "the tracking store can only be read; leave those rows out, or predict as a user who can write it"
+                )
             self._record = record_access(self._client, get_run(self._client, str(self._run_id)), "predict", again=True)
         self.count += met
 

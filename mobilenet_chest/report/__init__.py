@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +11,12 @@ from pathlib import Path
 from mobilenet_chest.report.page import html, page
 from mobilenet_chest.report.page_file import NAME, check_writable, write_page
 from mobilenet_chest.report.subject import Subject, read_subject
-from mobilenet_chest.tracking.store import connect, store_required
+from mobilenet_chest.tracking.store import connect, is_read_only, store_required
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
 ARTIFACT = NAME
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,13 @@ def report(references: Sequence[str], out: Path, baseline: str | None = None, re
         TrackingError: A name stands for nothing, or for a run that has not finished.
     """
     check_writable(out)
-    client = connect()
+    client = connect(to_read=True)
     subject = read_subject(client, references, baseline)
     document = html(page(client, subject, reported)).encode()
     write_page(out, document)
+    if is_read_only():
+        logger.info("the page is not logged to a run: the tracking store can only be read")
+        return Report(out, len(document), None)
     return Report(out, len(document), _log(subject, document))
 
 

@@ -93,7 +93,7 @@ def _compare(
         raise UserError(f"--margin {margin:g}: a share between 0 and 1, such as 0.01 for one point of AUC and accuracy")
     if margin is not None and baseline is None:
         raise UserError(f"--margin {margin:g}: a loss against no baseline; name one with --baseline")
-    client = connect()
+    client = connect(to_read=True)
     candidates: list[Candidate] = []
     if not references:
         candidates = find_all(client, all_experiment_ids(client))

@@ -136,7 +136,7 @@ def operating_points(reference: str, split: Literal["val", "test"], prevalence: 
         TrackingError: There is no such finished run, or it was never scored on the test split.
     """
     check_prevalence(prevalence)
-    client = connect()
+    client = connect(to_read=True)
     run = find_run(client, reference).run
     run_id = str(run.info.run_id)
     check_finished(run)

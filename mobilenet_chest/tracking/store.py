@@ -8,7 +8,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import mlflow
@@ -151,26 +151,42 @@ def wait_reachable(seconds: float) -> None:
         time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
 
 
-def connect() -> MlflowClient:
+def connect(to_read: bool = False) -> MlflowClient:
     """Return a client of a store that exists and answers; a fresh database is created by one process at a time.
+
+    Args:
+        to_read: Nothing will be written, so a database that this user can only read will do.
 
     Raises:
         TrackingError: The store cannot be used, as :func:`check_reachable` finds.
     """
-    check_reachable()
+    only_read = to_read and is_read_only()
+    if not only_read:
+        check_reachable()
     _quieten()
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     uri = tracking_uri()
     try:
-        with _migration_lock(uri), answer_within(None):
-            if is_sqlite(uri) and (file := sqlite_file(uri)) is not None:
+        with nullcontext() if only_read else _migration_lock(uri), answer_within(None):
+            if not only_read and is_sqlite(uri) and (file := sqlite_file(uri)) is not None:
                 make_database(file)
             client = MlflowClient()
             client.search_experiments(max_results=1)  # opens the store; MLflow makes the tables of a new one
     except (MlflowException, OSError, sqlalchemy.exc.SQLAlchemyError) as error:
         raise TrackingError(f"tracking store {masked(uri)}: {reason(error)}; see `mobilenet-chest doctor`") from error
     return client
+
+
+def is_read_only() -> bool:
+    """Return whether the tracking store is a database that this user can read, and not write."""
+    uri = tracking_uri()
+    file = sqlite_file(uri) if is_sqlite(uri) else None
+    if file is None or not file.is_file() or not os.access(file, os.R_OK):
+        return False
+    if os.access(file, os.W_OK) and os.access(file.absolute().parent, os.W_OK):
+        return False
+    return schema_problem(uri, masked(uri), MLFLOW) is None
 
 
 @contextmanager

@@ -177,7 +177,7 @@ class Follower:
 
     def __init__(self, model_uri: str, on_change: Callable[[LiveModel], object] = lambda model: None) -> None:
         self._uri, self._on_change = model_uri, on_change
-        self._client = connect()
+        self._client = connect(to_read=True)
         self.model = load(self._client, digests.find_version(self._client, model_uri))
         self.problem: str | None = None
         """Why the alias is not followed at the moment."""
