@@ -26,6 +26,7 @@ SECTIONS = {
         "promote": "Register the best run, test it at the gates, and move the alias.",
         "predict": "Predict images with a registered model.",
         "export": "Write a model as one file for other programs, and prove it.",
+        "benchmark": "Measure the speed, cost and loss of models side by side.",
         "serve": "Serve a registered model over HTTP.",
         "monitor": "Compare the answers of a served model with its validation rows.",
         "ab": "Compare the models that a server asks, by its log of answers.",

@@ -23,7 +23,9 @@ def export(
         str, typer.Argument(metavar="MODEL_URI|RUN_ID|STUDY", help="models:/NAME@champion, a run, or a study.")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to; it is made where it is missing.")],
-    format_name: Annotated[str, typer.Option("--format", metavar="FORMAT", help="onnx or torch.")] = "onnx",
+    format_name: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="onnx, torch, openvino, coreml, executorch or tensorrt.")
+    ] = "onnx",
     tolerance: Annotated[
         float | None,
         typer.Option(help="Largest difference allowed between the file's probabilities and the run's; 1e-5 in fp32."),

@@ -6,7 +6,8 @@ Names and values are part of the contract: scripts, dashboards and stores of ear
 from __future__ import annotations
 
 KIND = "kind"
-"""What a run is: ``study``, ``trial``, ``confirm``, ``fold``, ``train``, ``ensemble``, ``soup`` or ``compressed``."""
+"""What a run is: ``study``, ``trial``, ``confirm``, ``fold``, ``train``, ``ensemble``, ``soup``, ``compressed`` or
+``benchmark``."""
 
 STUDY_KIND = "study"
 """Value of :data:`KIND` of the run that stands for a study."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mobilenet_chest.deploy.formats import onnx, torch_program
+from mobilenet_chest.deploy.formats import coreml, executorch, onnx, openvino, tensorrt, torch_program
 from mobilenet_chest.deploy.formats.format import METADATA_FILE, TOLERANCE, Format, metadata_beside
 
 __all__ = ["FORMATS", "METADATA_FILE", "TOLERANCE", "Format", "metadata_beside"]
 
-FORMATS = {each.FORMAT.name: each.FORMAT for each in (onnx, torch_program)}
+FORMATS = {each.FORMAT.name: each.FORMAT for each in (onnx, torch_program, openvino, coreml, executorch, tensorrt)}
 """All formats by name."""

@@ -46,6 +46,7 @@ class Format:
         load: Returns what predicts with a file on so many threads.
         package: The Python package that it needs, and
         extra: the extra that installs it; empty where it comes with this project.
+        beside: Endings of the files that belong to it and have its name.
         tolerance: Largest difference in probability that its arithmetic explains.
         cannot_run: Why no machine of this kind predicts with such files; empty where this one does.
         further: Returns the next step with a file that was written, as a line for people.
@@ -57,6 +58,7 @@ class Format:
     load: Callable[[Path, int], Logits]
     package: str = ""
     extra: str = ""
+    beside: tuple[str, ...] = ()
     tolerance: float = TOLERANCE
     cannot_run: str = ""
     further: Callable[[Path], str] = nothing_further
