@@ -13,7 +13,7 @@ from mobilenet_chest.config import Config
 
 BOUNDS = {"minimum": "≥ ", "exclusiveMinimum": "> ", "maximum": "≤ ", "exclusiveMaximum": "< "}
 GROUPS = ("data", "cache")
-ON_OTHER_PAGES = ("browse", "export", "monitor", "serve", "ab")
+ON_OTHER_PAGES = ("browse", "export", "monitor", "ab", "benchmark", "serve")
 """Single commands whose options stand on the page of what they are about."""
 TYPES = {"number": "number", "integer": "integer", "boolean": "true or false", "null": "null", "string": "text"}
 
