@@ -44,7 +44,8 @@ def test_tables_in_80_columns(folder: Path, calls: list[tuple[object, ...]], mon
     assert calls == [(["chest", "other.onnx"], ["torch", "onnx"], 1, None, 5, 0.01)]
     tables = [line for line in result.stdout.splitlines() if line[:1] in "│┃┏└├┡"]
     assert max(map(len, tables)) <= 80
-    for text in ("2.00 (1.90–2.10)", "300, 8 at once", "12.0 (11.0–13.0)", "chest/3, onnx: not inferior within 0.01; labels changed: 2",
+    for text in ("2.00 (1.90–2.10)", "300, 8 at once", "12.0 (11.0–13.0)",
+                 "chest/3, onnx: not inferior within 0.01; labels changed: 2",
                  "−0.001 (−0.004 to +0.002)",
                  "other.onnx, onnx: not compared, the run", "logged as run cdcdcdcd", "load 0.5 before"):  # fmt: skip
         assert text in result.stdout

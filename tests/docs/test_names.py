@@ -16,7 +16,7 @@ DOTTED = re.compile(r"\bmobilenet_chest((?:\.\w+)+)\b")
 METHOD = re.compile(r"^\| .* \| `(\w+)\.(\w+)` \|")
 FILE = re.compile(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|yaml))`")
 SECTIONS = "data|model|augment|loss|optimizer|stage1|stage2|evaluation|tracking|study|gates"
-FIELD = re.compile(rf"`((?:{SECTIONS})\.(?!onnx`|pt2`)[a-z_0-9]+)(?:[:=][^`]*)?`")
+FIELD = re.compile(rf"`((?:{SECTIONS})\.(?!(?:onnx|pt2|xml|bin|mlpackage|pte|plan)`)[a-z_0-9]+)(?:[:=][^`]*)?`")
 """But for files that `export` writes."""
 
 PLACEHOLDERS = ("<command>", "/a/b.py", "/a/test_b.py")

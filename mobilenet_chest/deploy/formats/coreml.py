@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.deploy.formats.format import Format, Logits, failed
+from mobilenet_chest.deploy.formats.format import Format, Logits, engine_warnings_off, failed
 from mobilenet_chest.errors import ExportFailed
 from mobilenet_chest.files import copy_whole, write_whole
 
@@ -40,14 +39,13 @@ def write(classifier: DeployedClassifier, metadata: Mapping[str, Any], path: Pat
     Raises:
         ExportFailed: The network cannot be converted, or the file does not say what it should.
     """
-    import coremltools
-
     logging.getLogger("coremltools").setLevel(logging.ERROR)  # it warns of each version of torch that is newer
     channels, size = metadata["channels"], metadata["image_size"]
-    layout = coremltools.colorlayout.GRAYSCALE if channels == 1 else coremltools.colorlayout.RGB
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with engine_warnings_off():
+            import coremltools
+
+            layout = coremltools.colorlayout.GRAYSCALE if channels == 1 else coremltools.colorlayout.RGB
             model = coremltools.convert(
                 _program(classifier, channels, size),
                 inputs=[coremltools.ImageType(name=INPUT, shape=(1, channels, size, size), color_layout=layout)],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.deploy.formats.format import Format, Logits, failed
+from mobilenet_chest.deploy.formats.format import Format, Logits, engine_warnings_off, failed
 from mobilenet_chest.files import write_whole
 
 if TYPE_CHECKING:
@@ -27,14 +26,14 @@ def write(classifier: DeployedClassifier, metadata: Mapping[str, Any], path: Pat
         ExportFailed: The network cannot be exported, or ExecuTorch lacks an operator.
     """
     import torch
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import to_edge_transform_and_lower
 
     size = metadata["image_size"]
     image = torch.zeros(1, metadata["channels"], size, size, dtype=torch.uint8)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # torch warns about its own use of deprecated parts of torch
+        with engine_warnings_off(), torch.no_grad():
+            from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+            from executorch.exir import to_edge_transform_and_lower
+
             exported = torch.export.export(classifier, (image,))
             program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
     except Exception as error:  # torch.export and ExecuTorch raise errors of many kinds

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,11 +81,20 @@ class Format:
             DataError: The file cannot be read.
         """
         try:
-            logits = self.load(path, threads)
+            with engine_warnings_off():
+                logits = self.load(path, threads)
         except Exception as error:  # each engine has errors of its own
             raise DataError(f"{path}: cannot be read as {self.name} ({reason(error)})") from error
         parts = [logits(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
         return np.asarray(1 / (1 + np.exp(-np.concatenate(parts).astype(np.float64))))
+
+
+@contextmanager
+def engine_warnings_off() -> Iterator[None]:
+    """Hide warnings in the block: engines warn of obsolete parts of Python, of torch, and of their own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def reason(error: Exception) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.deploy.formats.format import METADATA_FILE, Format, Logits, failed
+from mobilenet_chest.deploy.formats.format import METADATA_FILE, Format, Logits, engine_warnings_off, failed
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,8 @@ def write(classifier: DeployedClassifier, metadata: Mapping[str, Any], path: Pat
     import torch
 
     program = exported(classifier, metadata, "torch")
-    torch.export.save(program, path, extra_files={METADATA_FILE: json.dumps(dict(metadata))})
+    with engine_warnings_off():  # it warns of weights that lie in another order, as those of a gray stem do
+        torch.export.save(program, path, extra_files={METADATA_FILE: json.dumps(dict(metadata))})
 
 
 def exported(classifier: DeployedClassifier, metadata: Mapping[str, Any], name: str) -> torch.export.ExportedProgram:
