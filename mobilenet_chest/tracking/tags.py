@@ -21,6 +21,15 @@ CONFIRM_KIND = "confirm"
 FOLD_KIND = "fold"
 """Value of :data:`KIND` of a training on one fold, beneath its trial's run."""
 
+SERVING_KIND = "serving"
+"""Value of :data:`KIND` of a server's run, which has its times and counts by the hour."""
+
+SERVED_MODEL = "served_model"
+"""Of a server's run: name of the registered model."""
+
+SERVED_VERSION = "served_version"
+"""Of a server's run: version that answered when the run was made."""
+
 TRAIN_KIND = "train"
 """Value of :data:`KIND` of a single training."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from mobilenet_chest.deploy.serving.batcher import BatchTimes
 from mobilenet_chest.deploy.serving.live_model import Answer
@@ -19,6 +20,40 @@ SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 
 PROBABILITIES = tuple(number / 10 for number in range(1, 11))
 
 
+PREDICTIONS = ("/predict", "/invocations")
+"""Paths whose requests are of the model."""
+
+
+class Totals(NamedTuple):
+    """What a server has counted.
+
+    Attributes:
+        requests: For predictions.
+        refused: Those that were told to come again later.
+        failed: Those that were answered with a status of 500 or more.
+        images: Predicted.
+        stages: Stage -> upper end of a bucket in seconds -> how often it took so long or less.
+    """
+
+    requests: float
+    refused: float
+    failed: float
+    images: float
+    stages: dict[str, dict[float, float]]
+
+
+def _samples(meter: Any, ending: str) -> list[Any]:
+    return [sample for family in meter.collect() for sample in family.samples if sample.name.endswith(ending)]
+
+
+def _cumulative(histogram: Histogram, paths: Sequence[str] | None) -> dict[float, float]:
+    counts = dict.fromkeys([*SECONDS, math.inf], 0.0)
+    for sample in _samples(histogram, "_bucket"):
+        if paths is None or sample.labels["path"] in paths:
+            counts[float(sample.labels["le"])] += sample.value
+    return counts
+
+
 class Meters:
     """Counters and histograms of one server; each has its registry, so that tests do not share them."""
 
@@ -28,8 +63,9 @@ class Meters:
         self.requests = Counter("requests", "Requests by path and status", ["path", "status"], **named)
         self.seconds = Histogram("request_seconds", "From the first byte to the answer", ["path"], buckets=SECONDS,
                                  **named)  # fmt: skip
-        self.decode = Histogram("decode_seconds", "Decoding of a request's images", buckets=SECONDS, **named)
-        self.wait = Histogram("wait_seconds", "An image's wait for its batch", buckets=SECONDS, **named)
+        self.decode = Histogram("decode_seconds", "Decoding of a request's images", ["version"], buckets=SECONDS,
+                                **named)  # fmt: skip
+        self.wait = Histogram("wait_seconds", "An image's wait for its batch", ["version"], buckets=SECONDS, **named)
         self.compute = Histogram("compute_seconds", "Prediction of a batch", ["version"], buckets=SECONDS, **named)
         self.images = Counter("images", "Images predicted", ["version", "label"], **named)
         self.batch = Histogram("batch_images", "Images of a batch", buckets=(1, 2, 4, 8, 16, 32, 64), **named)
@@ -44,10 +80,24 @@ class Meters:
         self.batch.observe(times.images)
         self.compute.labels(answers[0].version).observe(times.computed)
         for seconds in times.waited:
-            self.wait.observe(seconds)
+            self.wait.labels(answers[0].version).observe(seconds)
         for answer in answers:
             self.images.labels(answer.version, answer.label_name).inc()
             self.probability.labels(answer.version).observe(answer.probability)
+
+    def totals(self) -> Totals:
+        """Return what has been counted so far, over all versions."""
+        requests, refused, failed = 0.0, 0.0, 0.0
+        for sample in _samples(self.requests, "_total"):
+            if sample.labels["path"] in PREDICTIONS:
+                requests += sample.value
+                refused += sample.value * (sample.labels["status"] == "429")
+                failed += sample.value * sample.labels["status"].startswith("5")
+        stages = {"decode": self.decode, "wait": self.wait, "compute": self.compute}
+        counts = {stage: _cumulative(histogram, None) for stage, histogram in stages.items()}
+        counts["request"] = _cumulative(self.seconds, PREDICTIONS)
+        images = sum(sample.value for sample in _samples(self.images, "_total"))
+        return Totals(requests, refused, failed, images, counts)
 
     def page(self) -> tuple[bytes, str]:
         """Return the page that Prometheus reads, and its content type."""

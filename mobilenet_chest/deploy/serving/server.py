@@ -14,11 +14,13 @@ from pathlib import Path
 import uvicorn
 
 from mobilenet_chest.deploy.answer_log import FOLDER
+from mobilenet_chest.deploy.serving.hourly import HourlyLog
 from mobilenet_chest.deploy.serving.live_model import Follower
 from mobilenet_chest.deploy.serving.recorder import Recorder
 from mobilenet_chest.deploy.serving.service import Limits, Rival, Service
 from mobilenet_chest.deploy.serving.web import web_app
 from mobilenet_chest.errors import UserError
+from mobilenet_chest.tracking.store import connect
 
 logger = logging.getLogger(__name__)
 
@@ -121,15 +123,18 @@ def serve(
     listener = bound_listener(host, port)
     with contextlib.closing(listener):
         service = _service(model_uri, limits, rival_uri, share, log_folder)
+        hourly = HourlyLog(service.meters, service.follower.model.name, lambda: service.follower.model.version, connect)
         # what is in flight has so long; a client that never reads its answer must not hold up the end
         config = uvicorn.Config(web_app(service, token), log_config=None, access_log=False, lifespan="off",
                                 backlog=BACKLOG, timeout_graceful_shutdown=round(limits.deadline) + 1)  # fmt: skip
         try:
             listener.listen(BACKLOG)  # who has read the address may ask at once
             shown = f"[{host}]" if ":" in host else host
+            hourly.start()
             on_ready(service, f"http://{shown}:{listener.getsockname()[1]}/")
             _Server(config, service).run(sockets=[listener])
         finally:
+            hourly.close()
             service.close()
 
 

@@ -192,7 +192,7 @@ class Service:
         deadline = started + self.limits.deadline
         loop = asyncio.get_running_loop()
         begun = await loop.run_in_executor(self._decoders, self._begin, decode, name, deadline)
-        self.meters.decode.observe(time.monotonic() - started)
+        self.meters.decode.labels(begun.model.version).observe(time.monotonic() - started)
         futures = self._batchers[begun.arm].submit(begun.images, deadline)
         gathered = asyncio.gather(*map(asyncio.wrap_future, futures))
         try:

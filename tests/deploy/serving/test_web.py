@@ -125,7 +125,7 @@ def test_what_is_counted(address: str) -> None:
     assert float(counted[prefix + 'requests_total{path="/predict",status="400"}']) == 1
     assert float(counted[prefix + 'images_total{label="any",version="1"}']) == 3
     assert float(counted[prefix + 'probability_bucket{le="0.1",version="1"}']) == 1
-    assert float(counted[prefix + "wait_seconds_count"]) == 3
+    assert float(counted[prefix + 'wait_seconds_count{version="1"}']) == 3
     assert float(counted[prefix + "waiting_images"]) == 0
 
 

@@ -1,0 +1,143 @@
+"""Control charts on films that change: how many films until an alarm, for kinds and sizes of shift."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from common import Case, Options, experiment, report
+from measure import Json, SavedResults
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mobilenet_chest.data.dataset import resize
+from mobilenet_chest.deploy.monitor.reference import statistics_of
+from mobilenet_chest.evaluation.calibration import apply_temperature
+from mobilenet_chest.evaluation.control_charts import RATE, Reference, control_charts
+from mobilenet_chest.evaluation.drift import Films, Lookalike
+from mobilenet_chest.files import whole_file
+from mobilenet_chest.models.deployed import DeployedClassifier
+from mobilenet_chest.two_stage import train
+
+Images = NDArray[np.uint8]
+
+HELD_OUT = 1500
+"""Training rows that are kept from training, as the films that come in use."""
+
+WINDOW, WINDOWS = 100, 10
+
+EPOCHS = {"stage1.epochs": 2, "stage2.epochs": 4, "stage2.lr": 1e-3, "optimizer.batch_size": 48}
+
+
+def _scaled(images: Images, size: int) -> Images:
+    return resize(torch.from_numpy(images)[:, None], size)[:, 0].numpy()
+
+
+def _noisy(sigma: float) -> Callable[[Images], Images]:
+    def noisy(images: Images) -> Images:
+        noise = np.random.default_rng(1).normal(0, sigma, images.shape)
+        return np.rint(images + noise).clip(0, 255).astype(np.uint8)
+
+    return noisy
+
+
+def _exposed(factor: float) -> Callable[[Images], Images]:
+    return lambda images: np.rint(images * factor).clip(0, 255).astype(np.uint8)
+
+
+def _blurred(share: float) -> Callable[[Images], Images]:
+    return lambda images: _scaled(_scaled(images, round(images.shape[1] * share)), images.shape[1])
+
+
+def _cropped(share: float) -> Callable[[Images], Images]:
+    def cropped(images: Images) -> Images:
+        size = images.shape[1]
+        edge = round(size * (1 - share) / 2)
+        return _scaled(np.ascontiguousarray(images[:, edge : size - edge, edge : size - edge]), size)
+
+    return cropped
+
+
+SHIFTS: dict[str, Callable[[Images], Images]] = {
+    "none": lambda images: images,
+    "exposure -5%": _exposed(0.95),
+    "exposure +10%": _exposed(1.1),
+    "exposure +20%": _exposed(1.2),
+    "noise, sigma 5": _noisy(5),
+    "noise, sigma 10": _noisy(10),
+    "noise, sigma 20": _noisy(20),
+    "resolution 3/4": _blurred(0.75),
+    "resolution 1/2": _blurred(0.5),
+    "crop to 86%": _cropped(0.86),
+    "crop to 71%": _cropped(0.71),
+    "inverted": lambda images: 255 - images,
+}
+
+
+def drift(options: Options, saved: SavedResults) -> Json:
+    """Measure films until the first alarm, in streams that change with their first film."""
+    torch.manual_seed(0)
+    with np.load(options.data) as file:
+        arrays = {name: file[name] for name in file.files if name.startswith(("train", "val"))}
+    order = np.random.default_rng(0).permutation(len(arrays["train_labels"]))
+    used, kept = np.sort(order[HELD_OUT:]), order[:HELD_OUT]
+    incoming = arrays["train_images"][kept]
+    path = options.scratch / "drift.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as written:
+        np.savez(written, **arrays | {name: arrays[name][used] for name in ("train_images", "train_labels")})
+    # a resumed run trains again, to the same network
+    result = train(experiment(options, path, EPOCHS, model="mobilenet_v3_small"))
+    temperature, threshold = result.metrics["temperature"], result.metrics["threshold"]
+    classifier = DeployedClassifier(result.model, temperature, threshold)
+    rows = np.random.default_rng(1).permutation(len(arrays["val_images"]))
+    known = _films(classifier, arrays["val_images"][rows], temperature, options.image_size)
+    labels = arrays["val_labels"][rows, 0].astype(np.uint8)
+    training = Lookalike.of(statistics_of(arrays["train_images"][used]))
+    reference = Reference(known, labels, threshold, temperature, training)
+    charts = control_charts(reference, WINDOW, RATE)
+
+    def streams(shift: Callable[[Images], Images]) -> Json:
+        films = _films(classifier, shift(incoming), temperature, options.image_size)
+        delays, first = [], Counter[str]()
+        for stream in range(options.rounds):
+            places = np.random.default_rng(stream).permutation(HELD_OUT)
+            for window in range(WINDOWS):
+                part = films.take(places[WINDOW * window : WINDOW * (window + 1)])
+                out = [chart.key for chart in charts if chart.is_out(chart.measure(part))]
+                if out:
+                    first.update(out)
+                    delays.append(WINDOW * (window + 1))
+                    break
+        return {"delays": delays, "first": dict(first.most_common(4))}
+
+    table: list[Json] = []
+    for name, shift in SHIFTS.items():
+        found = saved.get(name, lambda shift=shift: streams(shift))
+        never = options.rounds - len(found["delays"])
+        median = float(np.median([*found["delays"], *[np.inf] * never]))
+        table.append({"shift": name, "median_films": median if np.isfinite(median) else f"above {WINDOW * WINDOWS}",
+                      "found": f"{len(found['delays'])} of {options.rounds}",
+                      "charts": ", ".join(found["first"])})  # fmt: skip
+    return report(
+        table,
+        f"{options.rounds} streams of {WINDOW * WINDOWS} films in windows of {WINDOW}, from {HELD_OUT} rows kept from "
+        f"training; {len(labels)} validation rows; network with a validation AUC of {result.metrics['val_auc']:.4f}; "
+        f"one false alarm in {1 / RATE:,.0f} windows; load {os.getloadavg()[0]:.1f}",
+    )
+
+
+def _films(classifier: DeployedClassifier, images: Images, temperature: float, size: int) -> Films:
+    pixels: Tensor = resize(torch.from_numpy(images)[:, None].contiguous(), size)
+    answers = [classifier.answer(part) for part in pixels.split(256)]
+    probability = torch.cat([answer.logit for answer in answers]).double().sigmoid().numpy()
+    features: list[Any] = [answer.features for answer in answers]
+    given = torch.cat(features).numpy().astype(np.float16).astype(np.float32)  # as the log has them
+    return Films(probability, apply_temperature(probability, temperature), statistics_of(images), given)
+
+
+CASES = {"drift": Case(drift, "films until a control chart raises an alarm, by kind of shift", ("data",))}
