@@ -147,7 +147,7 @@ def monitor(
         raise UserError(f"--alarm-rate {rate:g}: give a share above 0 and below 1, such as {RATE:g}")
     size = window_size(window)
     start = None if since is None else since_time(since, datetime.now(UTC))
-    client = connect()
+    client = connect(to_read=True)
     version = digests.find_version(client, model_address(model))
     rows = answer_log.read(str(version.name), start, folder)
     rows = rows[rows["version"] == str(version.version)]

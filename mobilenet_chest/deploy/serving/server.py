@@ -20,7 +20,7 @@ from mobilenet_chest.deploy.serving.recorder import Recorder
 from mobilenet_chest.deploy.serving.service import Limits, Rival, Service
 from mobilenet_chest.deploy.serving.web import web_app
 from mobilenet_chest.errors import UserError
-from mobilenet_chest.tracking.store import connect
+from mobilenet_chest.tracking.store import connect, is_read_only
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,8 @@ def serve(
         try:
             listener.listen(BACKLOG)  # who has read the address may ask at once
             shown = f"[{host}]" if ":" in host else host
-            hourly.start()
+            if not is_read_only():
+                hourly.start()
             on_ready(service, f"http://{shown}:{listener.getsockname()[1]}/")
             _Server(config, service).run(sockets=[listener])
         finally:
