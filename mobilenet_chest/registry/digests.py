@@ -66,7 +66,10 @@ def find_version(client: MlflowClient, model_uri: str) -> ModelVersion:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise TrackingError(f"model {model_uri}: cannot be found ({reason(error)}); {form}") from error
         others = unknown_model(client, name) or f"; {versions_left(client, name)}"
-        raise TrackingError(f"model {model_uri}: does not exist{others}; {form}") from error
+        raise TrackingError(
+            f"model {model_uri}: does not exist{others}; to make it, type: mobilenet-chest promote RUN_ID --name {name}"
+            f"{f' --alias {alias}' if alias else ''}; {form}"
+        ) from error
 
 
 @contextmanager

@@ -52,6 +52,8 @@ def test_an_address_of_nothing(promoted: Promoted, address: str) -> None:
         digests.find_version(promoted[0].client, address)
     assert f"model {address}: " in str(caught.value)
     assert "models:/NAME/VERSION" in str(caught.value)
+    name = address.removeprefix("models:/").partition("@")[0].partition("/")[0]
+    assert (f"promote RUN_ID --name {name}" in str(caught.value)) == ("@" in address or address.count("/") == 2)
 
 
 def test_the_copy_is_what_was_promoted(promoted: Promoted) -> None:
