@@ -21,6 +21,7 @@
     │   ├── StudyError                Optuna's storage, or a study of another experiment
     │   ├── ClusterError              a Ray cluster that cannot be reached, or cannot run the sweep
     │   └── SealedError               exit code 3: the study's test split was opened before
+    ├── CompressionRefused            exit code 3: a compressed model predicts too differently from its original
     ├── ExportRefused                 exit code 3: an exported file does not predict as its run did
     └── PromotionRefused              exit code 3: a gate failed
 
@@ -135,6 +136,12 @@ class ClusterError(UserError):
 
 class ExportRefused(MobilenetChestError):
     """An exported file does not predict as its run did; it was not kept."""
+
+    exit_code = 3
+
+
+class CompressionRefused(MobilenetChestError):
+    """A compressed model predicts too differently from its original; nothing was logged."""
 
     exit_code = 3
 

@@ -27,6 +27,7 @@ SECTIONS = {
         "predict": "Predict images with a registered model.",
         "export": "Write a model as one file for other programs, and prove it.",
         "benchmark": "Measure the speed, cost and loss of models side by side.",
+        "compress": "Make a model smaller or faster, and compare it with its original.",
         "serve": "Serve a registered model over HTTP.",
         "monitor": "Compare the answers of a served model with its validation rows.",
         "ab": "Compare the models that a server asks, by its log of answers.",

@@ -16,7 +16,7 @@ from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
-from mobilenet_chest.tracking.artifacts import resume_point, run_config, stored_predictions
+from mobilenet_chest.tracking.artifacts import check_has_weights, resume_point, run_config, stored_predictions
 from mobilenet_chest.tracking.notes import code
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.parents import parent_weights, training_tracker, with_parent
@@ -89,6 +89,7 @@ def load_members(candidates: Sequence[Candidate]) -> list[Member]:
             raise TrackingError(
                 f"run {short_id(candidate.run_id)} is {candidate.run.info.status}, not FINISHED; choose another"
             )
+        check_has_weights(candidate.run)
     return [Member(candidate.run, run_config(client, candidate.run)) for candidate in candidates]
 
 

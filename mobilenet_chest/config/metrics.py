@@ -109,6 +109,17 @@ METRICS = {
     "parameters_stage1": Metric("parameters trained in stage 1", "minimize", "count"),
     "latency_1_ms": Metric("milliseconds for 1 image", "minimize", heading="ms, 1 image"),
     "latency_64_ms": Metric("milliseconds for 64 images", "minimize", heading="ms, 64 images"),
+    "file_bytes": Metric("bytes of the ONNX file", "minimize", "count", "file bytes"),
+    "answer_1_ms": Metric(
+        "milliseconds for 1 image by the ONNX file, with TTA", "minimize", heading="file ms, 1 image"
+    ),
+    "answer_32_ms": Metric(
+        "milliseconds for 32 images by the ONNX file, with TTA", "minimize", heading="file ms, 32 images"
+    ),
+    "size_ratio": Metric("size of the ONNX file, over its original's", "minimize", heading="size ratio"),
+    "speed_ratio_1": Metric("original's time for 1 image, over this model's", heading="speed ratio, 1 image"),
+    "speed_ratio_32": Metric("original's time for 32 images, over this model's", heading="speed ratio, 32 images"),
+    "mean_change": Metric("mean change of probability by compression", "minimize", heading="mean change"),
     "train_seconds": Metric("training time", "minimize", "seconds", "training"),
     "saved_seconds": Metric("training time saved by sharing stage 1", "maximize", "seconds"),
     "stage1_epochs_trained": Metric("stage-1 epochs trained", "minimize", "count"),

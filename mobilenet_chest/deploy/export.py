@@ -30,20 +30,19 @@ from mobilenet_chest.errors import DataError, ExportRefused, UserError, allowed_
 from mobilenet_chest.files import copy_whole
 from mobilenet_chest.models.onnx_session import thread_count
 from mobilenet_chest.registry import digests
-from mobilenet_chest.registry.card import run_card
 from mobilenet_chest.registry.classifier import (
     PREPROCESSING,
     file_metadata,
-    run_abstention,
     run_classifier,
     whole_model_predictions,
+    write_onnx,
 )
 from mobilenet_chest.selection.evaluate import check_finished, check_same_rows
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
-from mobilenet_chest.tracking.artifacts import run_config
+from mobilenet_chest.tracking.artifacts import has_onnx_checkpoint, run_config
 from mobilenet_chest.tracking.run_predictions import run_predictions
-from mobilenet_chest.tracking.runs import find_run, get_run
+from mobilenet_chest.tracking.runs import find_run, get_run, short_id
 from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
 ARTIFACTS = "export"
@@ -207,15 +206,22 @@ def write_file(client: MlflowClient, run: Run, config: Config, kind: Format, pat
         path: In a folder that is made; the format may put further files beside it.
 
     Raises:
+        UserError: The run is an ONNX file, and the format another.
         ExportFailed: The network cannot be written in this format.
     """
+    if has_onnx_checkpoint(run) and kind is not FORMATS["onnx"]:
+        raise UserError(
+            f"run {short_id(run.info.run_id)} is an ONNX file: export it with --format onnx, or name the run that it "
+            f"was made of, {short_id(run.data.tags.get(tags.PARENT_RUN))}"
+        )
     path.parent.mkdir(parents=True)
-    with plugins.using(config.plugins):
-        classifier = run_classifier(client, run, config)
-        metadata = file_metadata(classifier, run, config, run_card(run, config), run_abstention(client, run))
-        started = time.perf_counter()
-        kind.write(classifier, metadata, path)
-        seconds = time.perf_counter() - started
+    metadata, started = file_metadata(client, run, config), time.perf_counter()
+    if kind is FORMATS["onnx"]:
+        write_onnx(client, run, config, metadata, path)
+    else:
+        with plugins.using(config.plugins):
+            kind.write(run_classifier(client, run, config), metadata, path)
+    seconds = time.perf_counter() - started
     path.with_name(METADATA_FILE).write_text(json.dumps(metadata, indent=1), encoding="utf-8")
     return seconds
 

@@ -191,6 +191,17 @@ def _gaps(labels: Labels, probabilities: Probabilities) -> NDArray[np.float64]:
     return gaps
 
 
+def ece_growth(labels: Labels, before: Probabilities, after: Probabilities) -> float:
+    """Return how much greater the ECE of ``after`` is than that of ``before``, for the same images.
+
+    Both are in the bins of ``before``: where an image changes its bin, an ECE jumps although no probability does. So
+    the growth is at most the mean change of probability.
+    """
+    bin_of_image = _bins(before, BINS)
+    errors = [np.abs(np.bincount(bin_of_image, labels - p)).sum() / len(labels) for p in (before, after)]
+    return float(errors[1] - errors[0])
+
+
 def calibration_scores(labels: Labels, probabilities: Probabilities) -> dict[str, float]:
     """Return ``ece``, its ``ece_bias``, ``brier`` and ``log_loss``."""
     diagram = reliability(labels, probabilities)

@@ -23,6 +23,7 @@ class Answer(NamedTuple):
         calibrated: float32 (n,), the probability whose logit is that of ``probability`` divided by the temperature.
         label: int64 (n,), 1 where ``probability`` reaches the threshold, else 0.
         logit: float32 (n,), of ``probability``; it tells apart probabilities that float32 rounds to 1.
+        logit_plain: float32 (n,), of the probability without the mirror image.
         features: float32 (n, f), what the head of the first member is given: the mean of the image and its mirror
             image. ``None`` for a network that is no :class:`~mobilenet_chest.models.classifier.Classifier`.
     """
@@ -31,6 +32,7 @@ class Answer(NamedTuple):
     calibrated: Tensor
     label: Tensor
     logit: Tensor
+    logit_plain: Tensor
     features: Tensor | None = None
 
 
@@ -76,13 +78,21 @@ class DeployedClassifier(nn.Module):
         of_members = [first_logits.float(), *(member(views).float() for member in list(self.members)[1:])]
         logits = [z for both in of_members for z in (both[:n], both[n:])]
         stacked = torch.stack(logits)
-        # the logit of the mean probability; in logarithms, because 1 - p has few digits in float32 where p is near 1
-        logit = torch.logsumexp(logsigmoid(stacked), 0) - torch.logsumexp(logsigmoid(-stacked), 0)
+        logit = _logit_of_mean(stacked)
         probability = stacked.sigmoid().mean(0)
         calibrated = (logit.clamp(-LARGEST_LOGIT, LARGEST_LOGIT) / self.temperature).sigmoid()
-        return probability, calibrated, (probability >= self.threshold).long(), logit, *features
+        plain = _logit_of_mean(stacked[::2])
+        return probability, calibrated, (probability >= self.threshold).long(), logit, plain, *features
 
     def answer(self, images: Tensor) -> Answer:
         """Answer for uint8 images (n, c, h, w), without gradients."""
         with torch.inference_mode():
             return Answer(*self(images))
+
+
+def _logit_of_mean(logits: Tensor) -> Tensor:
+    """Return the logit of the mean probability of logits (k, n), as (n,).
+
+    In logarithms, because 1 - p has few digits in float32 where p is near 1.
+    """
+    return torch.logsumexp(logsigmoid(logits), 0) - torch.logsumexp(logsigmoid(-logits), 0)

@@ -212,6 +212,7 @@ class OnnxClassifier:
         threads: As in :func:`~mobilenet_chest.models.onnx_session.open_session`.
 
     Attributes:
+        session: ``onnxruntime.InferenceSession``.
         metadata: All entries of the file's metadata, as text.
         classes: Names of class 0 and class 1.
         threshold: Smallest probability of class 1.
@@ -225,11 +226,11 @@ class OnnxClassifier:
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         try:
-            self._session = open_session(path, threads)
-            self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+            self.session = open_session(path, threads)
+            self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
             first, second = json.loads(self.metadata["classes"])
             self.threshold, self.temperature = (float(self.metadata[key]) for key in ("threshold", "temperature"))
-            _, self.channels, self.image_size, _ = self._session.get_inputs()[0].shape
+            _, self.channels, self.image_size, _ = self.session.get_inputs()[0].shape
         except Exception as error:  # ONNX Runtime's own errors have no common root
             text = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise DataError(
@@ -254,10 +255,10 @@ class OnnxClassifier:
                             f"{images.shape}; the page `exporting` has the function that resizes")  # fmt: skip
         pixels = images[:, None] if self.channels == 1 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
         names = ["logit", "calibrated", "label"]
-        if features and "features" in {output.name for output in self._session.get_outputs()}:
+        if features and "features" in {output.name for output in self.session.get_outputs()}:
             names.append("features")
         parts = [
-            self._session.run(names, {INPUT: pixels[start : start + BATCH]}) for start in range(0, len(pixels), BATCH)
+            self.session.run(names, {INPUT: pixels[start : start + BATCH]}) for start in range(0, len(pixels), BATCH)
         ] or [(np.zeros(0), np.zeros(0, np.float32), np.zeros(0, np.int64))]
         logit, *others = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Answers(1 / (1 + np.exp(-logit.astype(np.float64))), *others)

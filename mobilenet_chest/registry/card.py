@@ -100,6 +100,10 @@ def _network(run: Run, config: Config) -> str:
     if tags.MEMBERS in run.data.tags:
         kind = {tags.ENSEMBLE_KIND: "An ensemble", tags.SOUP_KIND: "A soup"}[run.data.tags[tags.KIND]]
         network = f"{kind} of {len(run.data.tags[tags.MEMBERS].split(','))} runs of {network}"
+    if tags.COMPRESSION in run.data.tags:
+        network = (
+            f"{network}, compressed ({run.data.tags[tags.COMPRESSION]}) from run `{run.data.tags[tags.PARENT_RUN]}`,"
+        )
     return network
 
 

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from mobilenet_chest import plugins
 from mobilenet_chest.config import Config, DataConfig
 from mobilenet_chest.data.dataset import load_train_val, open_file
 from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.download import file_digest
 from mobilenet_chest.evaluation.calibration import fit_temperature
 from mobilenet_chest.evaluation.operating_points import abstention_range
+from mobilenet_chest.files import copy_whole
+from mobilenet_chest.models import onnx_file
 from mobilenet_chest.models.deployed import DeployedClassifier
+from mobilenet_chest.registry.card import run_card
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifacts import stored_predictions, trained_model
+from mobilenet_chest.tracking.artifacts import (
+    has_onnx_checkpoint,
+    onnx_checkpoint,
+    stored_predictions,
+    trained_network,
+)
 from mobilenet_chest.tracking.run_metrics import metrics_of
 
 if TYPE_CHECKING:
@@ -37,14 +47,37 @@ _DIGESTS = (tags.CONFIG_DIGEST, tags.DATA_DIGEST, tags.VAL_DIGEST, tags.GIT_COMM
 
 
 def run_classifier(client: MlflowClient, run: Run, config: Config) -> DeployedClassifier:
-    """Return a run's model with its temperature and threshold, on the CPU.
+    """Return a run's network with its temperature and threshold, on the CPU.
+
+    Raises:
+        TrackingError: The run has no weights or no predictions.
+        DataError: The checkpoint is damaged.
+    """
+    model, threshold = trained_network(client, run, config), metrics_of(run)["threshold"]
+    return DeployedClassifier(model, run_temperature(client, run), threshold)
+
+
+def write_onnx(client: MlflowClient, run: Run, config: Config, metadata: Mapping[str, Any], path: Path) -> None:
+    """Write a run's classifier as an ONNX file, or copy the file that is the run's checkpoint.
+
+    Args:
+        client: Client of the tracking store.
+        run: The run.
+        config: Its experiment.
+        metadata: From :func:`file_metadata`; a file that is a checkpoint has its own already.
+        path: The file.
 
     Raises:
         TrackingError: The run has no checkpoint or no predictions.
-        DataError: The checkpoint is damaged.
+        ExportFailed: The network cannot be written as ONNX.
     """
-    model, threshold = trained_model(client, run, config), metrics_of(run)["threshold"]
-    return DeployedClassifier(model, run_temperature(client, run), threshold)
+    if has_onnx_checkpoint(run):
+        with onnx_checkpoint(client, run) as checkpoint:
+            copy_whole(checkpoint, path)
+        return
+    with plugins.using(config.plugins):
+        classifier = run_classifier(client, run, config)
+        onnx_file.write(classifier, config.data.image_size, metadata["channels"], metadata, path)
 
 
 def run_temperature(client: MlflowClient, run: Run) -> float:
@@ -71,26 +104,25 @@ def run_abstention(client: MlflowClient, run: Run) -> tuple[float, float] | None
     return abstention_range(table["label"].to_numpy(), table["probability_tta"].to_numpy())
 
 
-def file_metadata(
-    classifier: DeployedClassifier, run: Run, config: Config, card: str, abstains: tuple[float, float] | None
-) -> dict[str, Any]:  # fmt: skip
+def file_metadata(client: MlflowClient, run: Run, config: Config) -> dict[str, Any]:
     """Return what a file of a run's classifier says about itself; every value can be written as JSON.
 
     Args:
-        classifier: From :func:`run_classifier`.
+        client: Client of the tracking store.
         run: The run.
         config: Its experiment.
-        card: The model card, in Markdown.
-        abstains: From :func:`run_abstention`.
+
+    Raises:
+        TrackingError: The run has no predictions.
     """
     data = load_train_val(config.data)
     preparation = file_preparation(config.data)
     return {
         "format": FORMAT,
         "classes": list(data.classes),
-        "threshold": classifier.threshold,
-        "temperature": classifier.temperature,
-        "abstains": abstains,
+        "threshold": metrics_of(run)["threshold"],
+        "temperature": run_temperature(client, run),
+        "abstains": run_abstention(client, run),
         "image_size": config.data.image_size,
         "channels": data.channels,
         "tta": "mean of the probabilities of the image and its mirror image",
@@ -99,7 +131,7 @@ def file_metadata(
         "preprocessing": "resize elsewhere: preprocessing.py or preprocessing.js makes the images that this file takes",
         **{f"{path.name}_sha256": file_digest(path, "sha256") for path in PREPROCESSING},
         "license": LICENSE,
-        "card": card,
+        "card": run_card(run, config),
         **({} if preparation is None else {"preparation": preparation.as_dict()}),
     }
 

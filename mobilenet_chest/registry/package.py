@@ -27,8 +27,6 @@ from numpy.typing import NDArray
 
 from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
-from mobilenet_chest.models import onnx_file
-from mobilenet_chest.models.deployed import DeployedClassifier
 from mobilenet_chest.registry import digests
 from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
@@ -40,23 +38,19 @@ SETTINGS = ("image_size", "channels", "classes", "threshold", "temperature", "ab
 """What the model's folder says outside the ONNX file."""
 
 
-def build(classifier: DeployedClassifier, metadata: Mapping[str, Any], folder: Path) -> None:
+def build(network: Path, metadata: Mapping[str, Any], folder: Path) -> None:
     """Write a complete MLflow model folder of an ONNX file and plain text, without pickles.
 
     Args:
-        classifier: Trained, on the CPU.
+        network: The file, named as it is to be in the folder.
         metadata: What the ONNX file says about itself, as
             :func:`~mobilenet_chest.registry.classifier.file_metadata` returns it. The served code uses ``image_size``,
             to which it resizes, ``channels``, ``classes`` and ``threshold``, and ``predict`` uses ``preparation``.
         folder: Folder to create.
-
-    Raises:
-        ExportFailed: The network cannot be written as ONNX.
     """
     channels = metadata["channels"]
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as work:
-        network, settings = Path(work) / "network.onnx", Path(work) / "settings.json"
-        onnx_file.write(classifier, metadata["image_size"], channels, metadata, network)
+        settings = Path(work) / "settings.json"
         settings.write_text(json.dumps({key: metadata[key] for key in SETTINGS if key in metadata}, indent=1))
         shape = (-1, -1, -1) if channels == 1 else (-1, -1, -1, 3)
         signature = ModelSignature(

@@ -14,8 +14,8 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_validation_images
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.registry import digests, package
-from mobilenet_chest.registry.card import model_card, run_card, version_tags
-from mobilenet_chest.registry.classifier import file_metadata, run_abstention, run_classifier, whole_model_predictions
+from mobilenet_chest.registry.card import model_card, version_tags
+from mobilenet_chest.registry.classifier import file_metadata, whole_model_predictions, write_onnx
 from mobilenet_chest.registry.gates import GateResult, check_promotable, gate_tags, judge_run
 from mobilenet_chest.registry.promotion import Promotion, check_names, previous_tag
 from mobilenet_chest.registry.queue import QueueSlot, alias_version, queue_slot, revoke_dead
@@ -197,9 +197,9 @@ def _pack(slot: QueueSlot, candidate: Candidate, config: Config) -> None:
     client, run = slot.client, candidate.run
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         path = Path(folder) / slot.folder
-        classifier = run_classifier(client, run, config)
-        metadata = file_metadata(classifier, run, config, run_card(run, config), run_abstention(client, run))
-        package.build(classifier, metadata, path)
+        network, metadata = Path(folder) / "network.onnx", file_metadata(client, run, config)
+        write_onnx(client, run, config, metadata, network)
+        package.build(network, metadata, path)
         file_digests = digests.digests_tag(digests.folder_digests(path))
         client.set_model_version_tag(slot.name, slot.version, tags.FILE_DIGESTS, file_digests)
         client.log_artifacts(candidate.run_id, str(path), slot.folder)

@@ -53,7 +53,15 @@ def budgets(client: MlflowClient, candidates: Sequence[Candidate]) -> list[Budge
     if parents:
         experiments = sorted({c.run.info.experiment_id for c in candidates})
         studies = {run.info.run_id: run for run in search_runs(client, experiments, STUDIES)}
-    return [_budget(c.run, c.study or studies.get(c.run.data.tags.get(tags.PARENT_RUN, ""))) for c in candidates]
+    return [_budget(c.run, c.study or _study_of(c.run, studies)) for c in candidates]
+
+
+def _study_of(run: Run, studies: Mapping[str, Run]) -> Run | None:
+    """Return the study, of those given by run id, that chose a trial, or the trial that a compressed run is of."""
+    run_tags = run.data.tags
+    if run_tags.get(tags.KIND) == tags.COMPRESSED and tags.STUDY in run_tags:
+        return next((study for study in studies.values() if study.data.tags[tags.STUDY] == run_tags[tags.STUDY]), None)
+    return studies.get(run_tags.get(tags.PARENT_RUN, ""))
 
 
 def budget_difference(first: Budget, second: Budget) -> str | None:

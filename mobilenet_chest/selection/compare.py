@@ -30,7 +30,7 @@ from mobilenet_chest.selection.rows import REPORTED, Row
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.run_predictions import load_run_predictions
-from mobilenet_chest.tracking.runs import Candidate, find_all, find_run, find_runs, rows_digest, short_id
+from mobilenet_chest.tracking.runs import Candidate, find_all, find_run, find_runs, rows_digest, search_runs, short_id
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ def compare(
     """Return a row for each run, study and experiment, with intervals and differences from their stored predictions.
 
     Args:
-        references: Names that :func:`~mobilenet_chest.tracking.runs.find_runs` takes; none means all runs.
+        references: Names that :func:`~mobilenet_chest.tracking.runs.find_runs` takes; none means all runs. A study
+            also means the compressed models of its trials.
         baseline: Run or study to compare the others with; it becomes the first row.
         reported: Add the values of the source report.
         margin: Largest loss, in AUC and in accuracy, with which a row is still not inferior to the baseline.
@@ -98,7 +99,8 @@ def _compare(
     if not references:
         candidates = find_all(client, all_experiment_ids(client))
     for reference in references:
-        candidates += find_runs(client, reference)
+        found = find_runs(client, reference)
+        candidates += found + [each for candidate in found for each in _compressed(client, candidate.study)]
     base = None if baseline is None else find_run(client, baseline)
     by_id = {candidate.run_id: candidate for candidate in [*([base] if base else []), *candidates]}
     predictions = load_run_predictions([candidate.run for candidate in by_id.values()])
@@ -112,6 +114,15 @@ def _compare(
             for row in _compare_with_first(rows, predictions, margin, metric)
         ]
     return [*_add_accesses(client, rows), *(REPORTED if reported else ())]
+
+
+def _compressed(client: MlflowClient, study: Run | None) -> list[Candidate]:
+    """Return the compressed models of a study's trials, newest first."""
+    if study is None:
+        return []
+    query = f"tags.{tags.KIND} = '{tags.COMPRESSED}' AND attributes.status = 'FINISHED'"
+    runs = search_runs(client, [study.info.experiment_id], query)
+    return [Candidate(run) for run in runs if run.data.tags.get(tags.STUDY) == study.data.tags[tags.STUDY]]
 
 
 def _row(candidate: Candidate, predictions: RunPredictions | str, metric: str | None) -> Row:

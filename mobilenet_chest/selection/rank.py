@@ -60,9 +60,11 @@ def compare_with_champion(
 
 
 def _ranking(client: MlflowClient, candidate: Candidate) -> tuple[str, Direction]:
-    study = candidate.study
-    if study is None and candidate.run.data.tags.get(tags.KIND) in (tags.TRIAL_KIND, tags.CONFIRM_KIND):
-        study = existing_run(client, candidate.run.data.tags.get(tags.PARENT_RUN))
+    study, run = candidate.study, candidate.run
+    if run.data.tags.get(tags.KIND) == tags.COMPRESSED:  # it is ranked as its original
+        run = existing_run(client, run.data.tags.get(tags.PARENT_RUN)) or run
+    if study is None and run.data.tags.get(tags.KIND) in (tags.TRIAL_KIND, tags.CONFIRM_KIND):
+        study = existing_run(client, run.data.tags.get(tags.PARENT_RUN))
     metric, direction = DEFAULT_RANKING
     if study is not None:
         metric, direction = study.data.tags[tags.METRIC], study.data.tags[tags.DIRECTION]

@@ -9,7 +9,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.selection.evaluate import check_same_rows
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point, run_config
+from mobilenet_chest.tracking.artifacts import ResumePoint, has_onnx_checkpoint, resume_point, run_config
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.parents import training_labels
 from mobilenet_chest.tracking.run_owners import living_owner
@@ -36,6 +36,12 @@ def find_resume_point(run_id: str, config: Config) -> ResumePoint | None:
     if run.info.status == "FINISHED":
         raise TrackingError(f"--resume {short_id(run_id)}: the run is finished; there is nothing to resume")
     kind = run.data.tags.get(tags.KIND)
+    if has_onnx_checkpoint(run):
+        method, original = run.data.tags.get(tags.COMPRESSION), short_id(run.data.tags.get(tags.PARENT_RUN))
+        raise TrackingError(
+            f"--resume {short_id(run_id)}: is a compressed model, not a training; to make it again, type: "
+            f"mobilenet-chest compress {original} --method {method}"
+        )
     if any(run.data.tags.get(name) != value for name, value in training_labels(config).items()):
         raise TrackingError(
             f"--resume {short_id(run_id)}: is a {kind or 'run of other code'}, not a training; to resume a "

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from mobilenet_chest import plugins
 from mobilenet_chest.config import Config, load_stored, parse
 from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.download import file_digest
 from mobilenet_chest.errors import ConfigError, DataError, TrackingError, WriteFailed
 from mobilenet_chest.models.classifier import Classifier, Ensemble
+from mobilenet_chest.models.onnx_network import OnnxNetwork
 from mobilenet_chest.models.pruning import fit_to
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.tracking import tags
@@ -135,19 +137,76 @@ def run_config(client: MlflowClient, run: Run) -> Config:
             ) from error
 
 
+ONNX_CHECKPOINT = f"{CHECKPOINTS}/model.onnx"
+"""The checkpoint of a run whose model is a whole ONNX file (:data:`~.tags.ONNX_SHA256`)."""
+
+
+def has_onnx_checkpoint(run: Run) -> bool:
+    """Return whether a run's checkpoint is a whole ONNX file, and not a network's weights."""
+    return tags.ONNX_SHA256 in run.data.tags
+
+
+@contextmanager
+def onnx_checkpoint(client: MlflowClient, run: Run) -> Iterator[Path]:
+    """Give a local copy of the ONNX file that is a run's checkpoint, for the length of the block.
+
+    Raises:
+        TrackingError: The run has no such file, or it was changed.
+    """
+    with artifact(client, run, ONNX_CHECKPOINT) as path:
+        digest, expected = file_digest(path, "sha256"), run.data.tags[tags.ONNX_SHA256]
+        if digest != expected:
+            raise TrackingError(
+                f"run {short_id(run.info.run_id)}: {ONNX_CHECKPOINT} was changed (sha256 {digest[:12]}, not "
+                f"{expected[:12]}); compress {short_id(run.data.tags.get(tags.PARENT_RUN))} again"
+            )
+        yield path
+
+
 def trained_model(client: MlflowClient, run: Run, config: Config) -> nn.Module:
+    """Return what a run's checkpoint holds, as a network that gives logits (n,) of uint8 images (n, c, h, w).
+
+    It is a network or an ensemble, in evaluation mode on the CPU; or an
+    :class:`~mobilenet_chest.models.onnx_network.OnnxNetwork`, which has no weights.
+
+    Raises:
+        TrackingError: The run has no checkpoint.
+        DataError: The checkpoint is damaged.
+    """
+    if has_onnx_checkpoint(run):
+        with onnx_checkpoint(client, run) as path:
+            return OnnxNetwork(path)
+    return trained_network(client, run, config)
+
+
+def trained_network(client: MlflowClient, run: Run, config: Config) -> nn.Module:
     """Return the network or ensemble of a run's ``checkpoints/best.pt``, in evaluation mode on the CPU.
 
     Raises:
         TrackingError: The run has no such checkpoint.
         DataError: The checkpoint is damaged.
     """
+    check_has_weights(run)
     with artifact(client, run, "checkpoints/best.pt") as path:
         contents = checkpoint.load(path)
     channels = load_train_val(config.data).channels
     if "members" in contents:
         return ensemble_of_members(contents["members"], channels)
     return _with_weights(config, contents["model"], channels)
+
+
+def check_has_weights(run: Run) -> None:
+    """Check that a run's checkpoint is a network's weights.
+
+    Raises:
+        TrackingError: It is a whole ONNX file.
+    """
+    if has_onnx_checkpoint(run):
+        run_tags = run.data.tags
+        raise TrackingError(
+            f"run {short_id(run.info.run_id)} is an ONNX file ({run_tags.get(tags.COMPRESSION)}), which has no weights "
+            f"to use; name the run that it was made of: {short_id(run_tags.get(tags.PARENT_RUN))}"
+        )
 
 
 def ensemble_of_members(members: Sequence[Mapping[str, Any]], channels: int) -> nn.Module:

@@ -13,7 +13,7 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifacts import run_config, trained_model
+from mobilenet_chest.tracking.artifacts import run_config, trained_network
 from mobilenet_chest.tracking.runs import find_run, get_run, short_id
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -100,7 +100,7 @@ def _weights(client: MlflowClient, run: Run, config: Config) -> dict[str, Tensor
             f"compress.parent: run {short_id(run.info.run_id)} is {run.info.status}, not FINISHED; choose another"
         )
     parent_config = run_config(client, run)
-    model = trained_model(client, run, parent_config)
+    model = trained_network(client, run, parent_config)
     if not isinstance(model, Classifier):
         raise TrackingError(
             f"compress.parent: run {short_id(run.info.run_id)} is no single network but "

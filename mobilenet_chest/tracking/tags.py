@@ -45,6 +45,9 @@ COMPRESSED = "compressed"
 COMPRESSION = "compression"
 """Of a compressed run: the method."""
 
+ONNX_SHA256 = "onnx_sha256"
+"""Of a run whose checkpoint is a whole ONNX file instead of a network's weights: the file's SHA-256 (hex)."""
+
 STUDY = "study"
 """Name of the study that a run belongs to."""
 

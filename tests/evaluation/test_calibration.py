@@ -218,3 +218,14 @@ def test_cross_fitted_scores_are_not_of_the_rows_that_chose_the_temperature() ->
         honest.append(log_loss(labels, crossfit_calibrated(labels, probabilities, 5, seed)))
     assert np.mean(fitted) < np.mean(truth) - 0.01
     assert np.mean(honest) > np.mean(truth)
+
+
+def test_the_growth_of_the_ece_is_at_most_the_mean_change() -> None:
+    generator = np.random.default_rng(3)
+    labels = generator.integers(0, 2, 102).astype(np.uint8)
+    before = 0.5 + 0.001 * generator.random(102)  # all alike: any change moves images to other bins
+    after = before + generator.normal(0, 1e-3, 102)
+    assert abs(calibration.ece_growth(labels, before, after)) <= np.abs(after - before).mean()
+    assert calibration.ece_growth(labels, before, before) == 0
+    certain = np.where(labels == 1, 0.9, 0.1)
+    assert calibration.ece_growth(labels, certain, 1 - certain) == pytest.approx(0.9 - 0.1)

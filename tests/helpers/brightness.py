@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from helpers.stores import made_once
 from mobilenet_chest.data.importing.preparation import Preparation
+from mobilenet_chest.models import onnx_file
 from mobilenet_chest.models.deployed import DeployedClassifier
 from mobilenet_chest.registry import digests
 from mobilenet_chest.registry.package import build
@@ -34,7 +36,10 @@ class Brightness(nn.Module):
 def build_brightness(folder: Path, channels: int = 1, **metadata: Any) -> None:
     """Write the model folder of a network that judges 16×16 images by their brightness."""
     given = {"image_size": 16, "channels": channels, "classes": ["dark", "bright"], "threshold": 0.5}
-    build(DeployedClassifier(Brightness(), 1.0, 0.5), given | metadata, folder)
+    with tempfile.TemporaryDirectory() as work:
+        network = Path(work) / "network.onnx"
+        onnx_file.write(DeployedClassifier(Brightness(), 1.0, 0.5), 16, channels, given | metadata, network)
+        build(network, given | metadata, folder)
 
 
 def probability(level: float) -> float:

@@ -13,7 +13,7 @@ from mobilenet_chest.config import Config
 
 BOUNDS = {"minimum": "≥ ", "exclusiveMinimum": "> ", "maximum": "≤ ", "exclusiveMaximum": "< "}
 GROUPS = ("data", "cache")
-ON_OTHER_PAGES = ("browse", "export", "monitor", "ab", "benchmark", "serve")
+ON_OTHER_PAGES = ("browse", "export", "monitor", "ab", "benchmark", "serve", "compress")
 """Single commands whose options stand on the page of what they are about."""
 TYPES = {"number": "number", "integer": "integer", "boolean": "true or false", "null": "null", "string": "text"}
 

@@ -35,11 +35,13 @@ def expected(model: nn.Module, images: Tensor) -> np.ndarray:
 
 def test_the_probability_is_the_mean_of_both_views(images: Tensor) -> None:
     answer = DeployedClassifier(LeftCorner(), 1.7, 0.5).answer(images)
-    assert [part.dtype for part in answer[:4]] == [torch.float32, torch.float32, torch.int64, torch.float32]
+    kinds = [torch.float32, torch.float32, torch.int64, torch.float32, torch.float32]
+    assert [part.dtype for part in answer[:5]] == kinds
     assert answer.features is None
     np.testing.assert_allclose(answer.probability, expected(LeftCorner(), images), atol=2e-7, rtol=0)
     np.testing.assert_array_equal(answer.label, answer.probability >= 0.5)
     assert 0 < answer.label.sum() < 7
+    np.testing.assert_allclose(answer.logit_plain, LeftCorner()(images), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [32.0, 2.0, 0.5])
