@@ -15,7 +15,7 @@ from mobilenet_chest.config.metrics import (
     best_direction,
     is_epoch_metric,
 )
-from mobilenet_chest.config.section import Name, Section
+from mobilenet_chest.config.section import Section, StudyName
 from mobilenet_chest.errors import allowed_names
 
 DEFAULT_FOLDS = 5
@@ -66,7 +66,7 @@ class ConfirmConfig(Section):
 class StudyConfig(Section):
     """The study: number of trials, sampler, pruner, rows, metric and confirmation."""
 
-    name: Name | None = Field(None, description="Name of the study; `name` when unset.")
+    name: StudyName | None = Field(None, description="Name of the study; `name` when unset.")
     trials: int = Field(20, ge=1, description="Number of trials; running the sweep again continues up to this number.")
     workers: int = Field(
         1, ge=1, description="Processes of this machine that share trials and cores; `--workers` goes before it."

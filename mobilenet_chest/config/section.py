@@ -6,6 +6,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
 
 from mobilenet_chest.config.yaml_text import is_decimal
 
@@ -22,6 +23,25 @@ def _one_line(value: str) -> str:
 
 Name = Annotated[str, Field(min_length=1, max_length=MOST_LETTERS), AfterValidator(_one_line)]
 """A name that databases, folders and terminals show as it is."""
+
+
+CONFIRM_ENDING = "/confirm"
+"""What the name of a study's confirmation has behind the study's."""
+
+
+def _short_but_for_its_ending(value: str) -> str:
+    if len(value.removesuffix(CONFIRM_ENDING)) > MOST_LETTERS:
+        raise PydanticKnownError("string_too_long", {"max_length": MOST_LETTERS})
+    return value
+
+
+StudyName = Annotated[
+    str,
+    Field(min_length=1, json_schema_extra={"maxLength": MOST_LETTERS}),
+    AfterValidator(_one_line),
+    AfterValidator(_short_but_for_its_ending),
+]
+"""A name of a study, or of its confirmation, which the runs of the confirmation store."""
 
 
 class Section(BaseModel):

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config, Distribution
 from mobilenet_chest.config.metrics import Direction, as_score
+from mobilenet_chest.config.section import CONFIRM_ENDING
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
 from mobilenet_chest.sweep import attributes
@@ -209,7 +210,7 @@ def _queue_trainings(config: Config, study: optuna.Study, url: str, parent_run: 
 
 def _confirm_config(config: Config) -> Config:
     """Return the experiment of the confirmation: all its trials are queued, as a grid's are, and none is pruned."""
-    settings = {"name": f"{config.study_name}/confirm", "sampler": "grid", "pruner": "none", "confirm": None}
+    settings = {"name": f"{config.study_name}{CONFIRM_ENDING}", "sampler": "grid", "pruner": "none", "confirm": None}
     if config.study.resampling == "reshuffle":
         settings["resampling"] = "holdout"  # the fresh seed splits the rows, not the number of the training
     seeds = dict.fromkeys(_seed_fields(config, 0), Distribution(low=0, high=2**32 - 1))

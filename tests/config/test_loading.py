@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers.experiments import CONDITIONAL_SEARCH
 
-from mobilenet_chest.config import Config, load, to_yaml, with_values
+from mobilenet_chest.config import Config, load, parse, to_yaml, with_values
 from mobilenet_chest.errors import ConfigError
 
 Problems = Callable[..., tuple[str, ...]]
@@ -122,6 +122,17 @@ def test_values_of_a_trial(loaded: Loaded) -> None:
     assert config.loss.name == "bce"
     with pytest.raises(ConfigError, match=r"^trial: stage2\.lr: .*\b0$"):
         with_values(config, {"stage2.lr": 0})
+
+
+def test_the_trial_of_a_confirmation_keeps_a_name_longer_than_users_may_give() -> None:
+    config = parse({"name": "tiny", "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2}}, "study": {"name": "s" * 200}})
+    study = config.study.model_copy(update={"name": f"{config.study_name}/confirm"})
+    trial = with_values(config.model_copy(update={"study": study}), {"stage2.lr": 2e-4})
+    assert trial.study_name == "s" * 200 + "/confirm"
+    assert parse(trial.resolved()) == trial  # as the runs of the confirmation store it
+    with pytest.raises(ConfigError, match="at most 200 characters, not 201"):
+        parse({"name": "tiny", "study": {"name": "s" * 201}})
+    assert (trial.stage2.lr, trial.search) == (2e-4, {})
 
 
 @pytest.mark.parametrize(
