@@ -20,6 +20,7 @@ class Clients:
         versions: Versions of the model that answered, in the order in which they were first met.
         lost: What became of requests that were sent, and not answered.
         latencies: Seconds of each answer.
+        requests: Ids that the server gave to the requests that it answered.
     """
 
     def __init__(self, port: int, body: bytes, path: str = "/predict") -> None:
@@ -27,6 +28,7 @@ class Clients:
         self._stop, self._lock = threading.Event(), threading.Lock()
         self.statuses, self.versions, self.lost = Counter[int](), list[str](), list[str]()
         self.latencies: list[float] = []
+        self.requests: list[str] = []
 
     def run(self, keeps: bool) -> None:
         """Send requests until told to stop, or until nobody listens any more."""
@@ -51,6 +53,8 @@ class Clients:
             with self._lock:
                 self.statuses[answer.status] += 1
                 self.latencies.append(time.monotonic() - started)
+                if (request := answer.headers.get("Request-Id")) is not None:
+                    self.requests.append(request)
                 version = answer.headers.get("Model-Version")
                 if version is not None and version not in self.versions[-1:]:
                     self.versions.append(version)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import requests
 from helpers.brightness import BRIGHT, flat
@@ -21,6 +22,8 @@ from helpers.load import SECONDS, Clients
 from helpers.pictures import encoded
 from mlflow import MlflowClient
 
+from mobilenet_chest.deploy.answer_log import AnswerLog, read
+from mobilenet_chest.deploy.identities import Identities
 from mobilenet_chest.deploy.serving.server import bound_listener
 
 FILM = encoded(flat(BRIGHT)[0])
@@ -84,6 +87,42 @@ def test_three_times_more_than_it_can_do_is_refused_and_forgotten(versions: Mlfl
         assert time.monotonic() - started < 2
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=SECONDS) == 0
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_under_load_has_logged_every_answer_that_it_gave(
+    versions: MlflowClient,
+) -> None:
+    with served("gray@champion", "--shadow", "gray/2", "--log-dir", "logs") as (process, port):
+        clients = Clients(port, FILM)
+        with clients.busy(6):
+            until(lambda: clients.statuses[200] > 200, 3 * SECONDS, "answers")
+            process.kill()
+            process.wait(timeout=SECONDS)
+    assert len(clients.requests) == clients.statuses[200]
+    rows = read("gray", None, Path("logs"))
+    hashes = set(rows.loc[rows["arm"] == "champion", "request"])
+    identities = Identities(Path("logs"))
+    assert {identities.request(name) for name in clients.requests} <= hashes
+    AnswerLog("gray", Path("logs")).close()
+    assert not list(Path("logs/gray").glob("*.journal"))
+    pd.testing.assert_frame_equal(read("gray", None, Path("logs")), rows)
+
+
+@pytest.mark.slow
+def test_a_stop_under_load_logs_every_answer(versions: MlflowClient) -> None:
+    with served("gray@champion", "--challenger", "gray/2", "--share", "0.5", "--log-dir", "logs") as (process, port):
+        clients = Clients(port, FILM)
+        with clients.busy(6):
+            until(lambda: clients.statuses[200] > 100, 3 * SECONDS, "answers")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=SECONDS) == 0, Path("log").read_text()
+    assert clients.lost == []
+    assert [path.suffix for path in Path("logs/gray").iterdir()] == [".parquet"]
+    rows = read("gray", None, Path("logs"))
+    assert len(rows) == clients.statuses[200]
+    assert set(rows["arm"]) == {"champion", "challenger"}
+    assert set(rows["share"]) == {0.5}
 
 
 def test_connections_are_known_as_tcp_so_that_answers_are_sent_at_once() -> None:
