@@ -39,12 +39,7 @@ NAME = "benchmark"
 def requests(options: Options, saved: SavedResults) -> Json:
     """Measure requests a second, and the times of single answers."""
     with tempfile.TemporaryDirectory(prefix="benchmark-http-") as folder, store(Path(folder)), _one_core():
-        fields = {"stage1.epochs": 1, "stage2.epochs": 1, "data.image_size": 64}
-        data = Path(folder) / "films.npz"
-        np.savez(data, **phantom.generate(64, {"train": 160, "val": 96, "test": 96}, seed=2024))
-        config = experiment(options, data, fields)
-        result = train(config, MlflowTracker())
-        promote(str(result.run_id), NAME)
+        _promoted(options, Path(folder))
         with _ours() as ours, _mlflow() as theirs:
             sides = {
                 f"{side}, {clients} clients": partial(_rate, port, path, body, kind, clients, options.quick)
@@ -57,6 +52,47 @@ def requests(options: Options, saved: SavedResults) -> Json:
         rate, half, most = zip(*measured, strict=True)
         rows.append({"side": side, "requests_per_second": spread(rate), "p50_ms": spread(half), "p99_ms": spread(most)})
     return report(rows, f"a 64×64 film with TTA; a PNG for ours, JSON for MLflow's; {SECONDS:g} s a round")
+
+
+def second_model(options: Options, saved: SavedResults) -> Json:
+    """Measure what a log of answers, a shadow and a challenger add to an answer's time."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-http-") as folder, store(Path(folder)), _one_core():
+        _promoted(options, Path(folder))
+        logs, second = f"{folder}/logs", f"{NAME}/1"
+        with (
+            _ours() as plain, _ours("--log-dir", logs) as logged,
+            _ours("--log-dir", logs, "--shadow", second) as shadow,
+            _ours("--log-dir", logs, "--challenger", second, "--share", "0.5") as challenger,
+        ):  # fmt: skip
+            servers = {"alone": plain, "log": logged, "shadow": shadow, "challenger": challenger}
+            sides = {
+                f"{side}, {clients} clients": partial(_rate, *server, clients, options.quick)
+                for side, server in servers.items()
+                for clients in CLIENTS
+            }
+            rounds = interleaved(sides, options.rounds, saved)
+            outcomes = _shadow_images(shadow[0])
+    rows: list[Json] = []
+    for side, measured in rounds.items():
+        rate, half, most = zip(*measured, strict=True)
+        rows.append({"side": side, "requests_per_second": spread(rate), "p50_ms": spread(half), "p99_ms": spread(most)})
+    return report(rows, f"a 64×64 film with TTA, client and servers on one core; images of the shadow: {outcomes}")
+
+
+def _shadow_images(port: int) -> dict[str, int]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", "/metrics")
+    page = connection.getresponse().read().decode()
+    return {what: int(float(n)) for what, n in re.findall(r'shadow_images_total\{outcome="(\w+)"\} (\S+)', page)}
+
+
+def _promoted(options: Options, folder: Path) -> None:
+    """Train and promote a model in an empty store."""
+    fields = {"stage1.epochs": 1, "stage2.epochs": 1, "data.image_size": 64}
+    data = folder / "films.npz"
+    np.savez(data, **phantom.generate(64, {"train": 160, "val": 96, "test": 96}, seed=2024))
+    result = train(experiment(options, data, fields), MlflowTracker())
+    promote(str(result.run_id), NAME)
 
 
 @contextlib.contextmanager
@@ -75,8 +111,8 @@ def _film() -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
 
 
 @contextlib.contextmanager
-def _ours() -> Iterator[tuple[int, str, bytes, str]]:
-    command = [sys.executable, "-m", "mobilenet_chest", "serve", f"{NAME}@champion", "--port", "0"]
+def _ours(*words: str) -> Iterator[tuple[int, str, bytes, str]]:
+    command = [sys.executable, "-m", "mobilenet_chest", "serve", f"{NAME}@champion", "--port", "0", *words]
     with _running(command) as process:
         assert process.stdout is not None
         said = re.search(r":(\d+)/", process.stdout.readline())
@@ -154,4 +190,7 @@ def _rate(port: int, path: str, body: bytes, kind: str, clients: int, quick: boo
     return len(times) / (until - measured_from), float(half), float(most)
 
 
-CASES = {"http": Case(requests, "requests a second of a served model, beside MLflow's scoring server")}
+CASES = {
+    "http": Case(requests, "requests a second of a served model, beside MLflow's scoring server"),
+    "second-model": Case(second_model, "what a log of answers, a shadow and a challenger add to an answer's time"),
+}

@@ -79,6 +79,7 @@ class AnswerLog:
         It fails with :class:`~mobilenet_chest.errors.WriteFailed` where the disk took none of them.
         """
         written: Future[None] = Future()
+        written.set_running_or_notify_cancel()  # who stops waiting for it must not stop the others' writing
         with self._changed:
             if self._closed:
                 written.set_exception(WriteFailed("the log of answers is closed"))
@@ -163,14 +164,18 @@ def recover(folder: Path) -> int:
     """Make segments of the journals whose processes are gone; return how many there were."""
     count = 0
     for lock_file in folder.glob("*" + LOCK):
+        # a writer that starts has its lock before its first journal
+        journals = sorted(folder.glob(f"*-{lock_file.stem}-*{JOURNAL}"))
+        if not journals:
+            continue
         lock = FileLock(lock_file, timeout=0, thread_local=False)
         try:
             lock.acquire()
         except Timeout:
             continue
         try:
-            for journal in sorted(folder.glob(f"*-{lock_file.stem}-*{JOURNAL}")):
-                count += _to_segment(journal)
+            for journal in journals:
+                count += journal.exists() and _to_segment(journal)
             lock_file.unlink(missing_ok=True)
         finally:
             lock.release()

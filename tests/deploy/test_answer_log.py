@@ -123,6 +123,12 @@ def test_rows_that_a_full_disk_refuses_are_told_and_leave_nothing(
     assert requests(tmp_path) == ["r0", "r2"]
 
 
+def test_who_stops_waiting_stops_nobody(log: AnswerLog, tmp_path: Path) -> None:
+    assert not log.append([row(0)]).cancel()
+    append(log, 1)
+    assert requests(tmp_path) == ["r0", "r1"]
+
+
 def test_a_closed_log_takes_no_rows(tmp_path: Path) -> None:
     log = AnswerLog("films", tmp_path)
     log.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from mobilenet_chest.deploy.serving.recorder import Recorder, statistics
 from mobilenet_chest.deploy.serving.shadow import Shadow
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.processor import cores
+
+T = TypeVar("T")
 
 Decode = Callable[[LiveModel], list[NDArray[np.uint8]]]
 """Returns the images of a request as a model takes them."""
@@ -195,18 +197,26 @@ class Service:
         self.meters.decode.labels(begun.model.version).observe(time.monotonic() - started)
         futures = self._batchers[begun.arm].submit(begun.images, deadline)
         gathered = asyncio.gather(*map(asyncio.wrap_future, futures))
-        try:
-            answers = await asyncio.wait_for(gathered, max(0.0, deadline - time.monotonic()))
-        except TimeoutError:
-            raise TooLate(f"no answer within {self.limits.deadline:g} s") from None
+        answers = await self._in_time(gathered, deadline)
         if self.recorder is not None and begun.identity is not None:
             share = None if self.rival is None else self.rival.share or None
             written = self.recorder.record(begun.identity, begun.arm, begun.model.name, begun.pictures, answers, share)
             with self.meters.log.time():
-                await asyncio.wrap_future(written)
+                await self._in_time(asyncio.wrap_future(written), deadline)
             if self._shadow is not None:
                 self._shadow.submit(begun.identity, _again(begun, decode), len(begun.images))
         return Predicted(begun.model, answers, begun.request)
+
+    async def _in_time(self, awaited: asyncio.Future[T], deadline: float) -> T:
+        """Wait until a time of ``time.monotonic()``.
+
+        Raises:
+            TooLate: That was too short.
+        """
+        try:
+            return await asyncio.wait_for(awaited, max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            raise TooLate(f"no answer within {self.limits.deadline:g} s") from None
 
     def _begin(self, decode: Decode, name: Callable[[], Named], deadline: float) -> _Begun:
         if time.monotonic() > deadline:

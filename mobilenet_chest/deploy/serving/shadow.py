@@ -21,7 +21,9 @@ from mobilenet_chest.deploy.serving.recorder import Recorder, statistics
 
 logger = logging.getLogger(__name__)
 
-LOWEST_PRIORITY = 19
+NICE = 10
+"""Steps of priority below the threads that answer: they get nine tenths of a processor that both want. With the lowest
+priority, a shadow that holds the interpreter's lock while other programs are busy would hold up the answers."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class _Request:
 
 
 class Shadow:
-    """Predicts in a thread of the lowest priority, batch by batch, what has been answered already.
+    """Predicts in a thread of low priority, batch by batch, what has been answered already.
 
     Whatever goes wrong here is logged and counted, and no request hears of it. Where it cannot keep up, requests are
     left out.
@@ -90,7 +92,8 @@ class Shadow:
 
     def _run(self) -> None:
         if sys.platform == "linux":  # elsewhere that would be the priority of the whole process
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + NICE))
         while True:
             with self._changed:
                 while not self._waiting and not self._closed:

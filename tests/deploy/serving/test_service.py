@@ -153,6 +153,23 @@ def test_without_its_row_no_answer_is_given(recorder: Recorder, monkeypatch: pyt
         assert post(address, 1).ok
 
 
+def test_an_answer_whose_row_comes_too_late_is_not_given(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    released, real = threading.Event(), answer_log._write_all
+
+    def slow(file: int, contents: bytes) -> None:
+        assert released.wait(SECONDS)
+        real(file, contents)
+
+    with service_of(levels, recorder, deadline=0.2) as service, listening(service) as address:
+        monkeypatch.setattr(answer_log, "_write_all", slow)
+        assert post(address, 1).status_code == 504
+        released.set()
+        assert post(address, 2).ok
+    assert len(log(tmp_path)) == 2
+
+
 def test_without_a_log_ids_are_not_read(tmp_path: Path) -> None:
     with service_of(levels) as service, listening(service) as address:
         answer = post(address, 1, **{"Patient-Id": "x" * 300})
