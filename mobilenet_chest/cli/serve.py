@@ -43,9 +43,7 @@ def serve(
     shadow: Annotated[
         str | None, typer.Option(metavar="MODEL", help="A second model, whose answers are logged and not returned.")
     ] = None,
-    log_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Log every answer here; with a second model: .mobilenet-chest.")
-    ] = None,
+    log_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Log every answer in this folder.")] = None,
 ) -> None:
     """Serve a registered model over HTTP.
 
