@@ -17,7 +17,7 @@ from mobilenet_chest.combine.members import Member, about_combined, load_members
 from mobilenet_chest.config import Config
 from mobilenet_chest.config.metrics import as_score, best_direction
 from mobilenet_chest.data.dataset import Split
-from mobilenet_chest.errors import UserError
+from mobilenet_chest.errors import DataError, UserError
 from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
@@ -132,10 +132,21 @@ def average(states: Sequence[State]) -> dict[str, Tensor]:
 
 
 def stratified_halves(val: Split, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return two stratified halves of the validation rows, as ascending positions: to choose on, and to report."""
+    """Return two stratified halves of the validation rows, as ascending positions: to choose on, and to report.
+
+    Raises:
+        DataError: A class has fewer than two rows.
+    """
+    labels = val.labels.numpy()
+    fewest = min(int((labels == 0).sum()), int((labels == 1).sum()))
+    if fewest < 2:
+        raise DataError(
+            f"a class has {fewest} validation rows, and a soup needs two of each: one half chooses the average, "
+            "the other half gives its metrics; make an ensemble of the runs instead"
+        )
     from sklearn.model_selection import train_test_split
 
-    parts = train_test_split(np.arange(len(val)), test_size=0.5, stratify=val.labels.numpy(), random_state=seed)
+    parts = train_test_split(np.arange(len(val)), test_size=0.5, stratify=labels, random_state=seed)
     return np.sort(parts[0]), np.sort(parts[1])
 
 

@@ -13,8 +13,8 @@ from mlflow import MlflowClient
 from mobilenet_chest.combine.members import Member, train_members
 from mobilenet_chest.combine.soup import average, soup, stratified_halves
 from mobilenet_chest.config import Config, with_values
-from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.errors import TrackingError, UserError
+from mobilenet_chest.data.dataset import Split, load_train_val
+from mobilenet_chest.errors import DataError, TrackingError, UserError
 from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.evaluate import evaluate
@@ -50,6 +50,14 @@ def test_halves_are_stratified_and_disjoint(tiny: Make) -> None:
     positive = [int(val.labels[part].sum()) for part in (choosing, reporting)]
     assert abs(positive[0] - positive[1]) <= 1
     assert not np.array_equal(choosing, stratified_halves(val, seed=4)[0])
+
+
+def test_one_row_of_a_class_has_no_halves(tiny: Make) -> None:
+    val = load_train_val(tiny().data).val
+    rows = [int((val.labels == label).nonzero()[0]) for label in (0, 1, 1)]
+    one = Split(val.images[rows], val.labels[rows], val.rows[rows], val.digest)
+    with pytest.raises(DataError, match="1 validation rows"):
+        stratified_halves(one, seed=3)
 
 
 def test_a_soup_of_one_is_the_model(tiny: Make) -> None:
