@@ -202,7 +202,7 @@ def _summary(reference: Reference, window: Window, charts: Sequence[ChartPoints]
     accuracy = expected_accuracy(
         confidences(window.films, threshold), confidences(films, threshold), called == (labels == 1)
     )
-    other = [chart.title for chart in charts if chart.key in PICTURES and chart.points[index].out]
+    other = [chart.title.partition(",")[0] for chart in charts if chart.key in PICTURES and chart.points[index].out]
     if other:
         share = Prevalence(None, f"the films themselves are others: {', '.join(other)}")
     else:
