@@ -9,6 +9,7 @@ import typer
 
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line, print_json
+from mobilenet_chest.cli.live import live_training
 from mobilenet_chest.cli.options import Json
 from mobilenet_chest.config.metrics import label
 from mobilenet_chest.deploy.compress.compress import compress as compress_run
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 def compress(
     reference: Annotated[str, typer.Argument(metavar="RUN_ID|STUDY", help="A finished run; a study means its best.")],
-    method: Annotated[str, typer.Option(metavar="METHOD", help="int8, fp16 or bf16.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[key=value ...]", help="Overrides of what prune, unstructured train.")
+    ] = None,
+    *,
+    method: Annotated[str, typer.Option(metavar="METHOD", help="int8, fp16, bf16, prune or unstructured.")],
     as_json: Json = False,
 ) -> None:
     """Make a model smaller or faster, and compare it with its original.
@@ -28,7 +33,7 @@ def compress(
     Example: mobilenet-chest compress quickstart --method fp16
     """
     with exit_codes():
-        compressed = compress_run(reference, method)
+        compressed = compress_run(reference, method, overrides or (), live_training)
         if as_json:
             print_json(asdict(compressed))
         else:
@@ -44,7 +49,10 @@ def _print(compressed: Compressed) -> None:
         line(f"{images}: {metrics[f'answer_{batch}_ms']:.1f} ms, {metrics[f'speed_ratio_{batch}']:.2f} times as fast")
     for name, value in compressed.choices.items():
         line(f"{name.replace('_', ' ')}: {value}")
-    line(f"probabilities change by {metrics['mean_change']:.4f} on average")
+    if compressed.method == "unstructured":
+        line(f"zipped {metrics['zipped_ratio']:.2f} of the original's: only there zeros take no room")
+    if "mean_change" in metrics:  # a training that goes on may change them as it likes
+        line(f"probabilities change by {metrics['mean_change']:.4f} on average")
     for metric, difference in compressed.differences.items():
         verdict = "not inferior" if difference.not_inferior else "not shown to be as good"
         line(

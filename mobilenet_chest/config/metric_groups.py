@@ -25,7 +25,7 @@ the sealed one, which nothing that trains or selects names."""
 
 COSTS = (
     "parameters", "parameters_stage1", "latency_1_ms", "latency_64_ms", "train_seconds", "saved_seconds",
-    "file_bytes", "answer_1_ms", "answer_32_ms", "size_ratio", "speed_ratio_1", "speed_ratio_32",
+    "file_bytes", "answer_1_ms", "answer_32_ms", "size_ratio", "zipped_ratio", "speed_ratio_1", "speed_ratio_32",
     "stage1_epochs_trained", "stage1_epochs_reused",
 )  # fmt: skip
 """Single numbers in the group ``cost``."""

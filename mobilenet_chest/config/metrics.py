@@ -117,6 +117,7 @@ METRICS = {
         "milliseconds for 32 images by the ONNX file, with TTA", "minimize", heading="file ms, 32 images"
     ),
     "size_ratio": Metric("size of the ONNX file, over its original's", "minimize", heading="size ratio"),
+    "zipped_ratio": Metric("size of the zipped ONNX file, over its original's", "minimize", heading="zipped ratio"),
     "speed_ratio_1": Metric("original's time for 1 image, over this model's", heading="speed ratio, 1 image"),
     "speed_ratio_32": Metric("original's time for 32 images, over this model's", heading="speed ratio, 32 images"),
     "mean_change": Metric("mean change of probability by compression", "minimize", heading="mean change"),

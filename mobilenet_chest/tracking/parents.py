@@ -27,7 +27,12 @@ def training_labels(config: Config) -> dict[str, str]:
     """Return the tags that say what a single training of an experiment is: its kind, and how it compresses."""
     if not config.compress.active:
         return {tags.KIND: tags.TRAIN_KIND}
-    return {tags.KIND: tags.COMPRESSED, tags.COMPRESSION: config.compress.method}
+    settings = config.compress
+    return {
+        tags.KIND: tags.COMPRESSED,
+        tags.COMPRESSION: settings.method,
+        f"{tags.COMPRESSION}_ratio": f"{settings.ratio:g}",
+    }
 
 
 def training_tracker(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from mobilenet_chest.combine.members import ProgressDisplay, no_display
 from mobilenet_chest.deploy.compress import half, int8
 from mobilenet_chest.deploy.compress.file_run import compress_file
 from mobilenet_chest.deploy.compress.measure import measure
 from mobilenet_chest.deploy.compress.original import Original, check_compressible
+from mobilenet_chest.deploy.compress.trained import compress_by_training, compressed_config
 from mobilenet_chest.errors import TrackingError, UserError, allowed_names
 from mobilenet_chest.evaluation.paired import BASELINE_METRICS, PairedComparison, compare_with_baseline
 from mobilenet_chest.registry.classifier import file_metadata, write_onnx
@@ -31,7 +33,11 @@ METHODS: dict[str, Callable[[Original], str]] = {
     "fp16": partial(compress_file, method="fp16", convert=half.fp16),
     "bf16": partial(compress_file, method="bf16", convert=half.bf16),
 }
-"""All methods by name: each logs a run of kind :data:`~.tags.COMPRESSED` below the original, and returns its id."""
+"""Methods that make a file of the original's: each logs a run of kind :data:`~.tags.COMPRESSED` below the original, and
+returns its id."""
+
+TRAINED_METHODS = ("prune", "unstructured")
+"""Methods that train: values of ``compress.method``."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Compressed:
     Attributes:
         run_id: Its run.
         original: Run id of its original.
-        method: A name of :data:`METHODS`.
+        method: A name of :data:`METHODS` or :data:`TRAINED_METHODS`.
         choices: What the method has chosen, by name.
         metrics: Of the run: those of the validation rows, and what :func:`~.measure.measure` returns.
         differences: The run minus its original, by ``val_auc`` and ``val_accuracy_crossfit``.
@@ -61,28 +67,38 @@ class Compressed:
 
 
 @as_tracking_lost()
-def compress(reference: str, method: str) -> Compressed:
+def compress(
+    reference: str, method: str, overrides: Sequence[str] = (), display: ProgressDisplay = no_display
+) -> Compressed:  # fmt: skip
     """Compress a run's model, and log the result as a run with predictions, metrics, size and latency.
 
     Args:
         reference: A run, or a study, which means its best run.
-        method: A name of :data:`METHODS`.
+        method: A name of :data:`METHODS` or :data:`TRAINED_METHODS`.
+        overrides: ``key=value`` of the experiment that a method trains.
+        display: Shows the training.
 
     Raises:
         UserError: There is no such method or run; the run has no weights or predictions; or its data changed.
         ExportFailed: The model cannot be written or compressed.
         CompressionRefused: The compressed model predicts too differently; nothing is logged.
     """
-    if method not in METHODS:
-        raise UserError(f"--method {method}: there is no such method{allowed_names(method, METHODS)}")
+    known = (*METHODS, *TRAINED_METHODS)
+    if method not in known:
+        raise UserError(f"--method {method}: there is no such method{allowed_names(method, known)}")
+    if overrides and method in METHODS:
+        raise UserError(f"{overrides[0]}: --method {method} trains nothing; leave it out, or choose a method that does")
     client = connect()
     run = find_run(client, reference).run
     config = run_config(client, run)
     check_compressible(run, config)
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         original = Original(client, run, config, Path(folder) / "original.onnx")
+        if method in TRAINED_METHODS:
+            run_id = compress_by_training(compressed_config(config, original.run_id, method, overrides), display)
         write_onnx(client, run, config, file_metadata(client, run, config), original.path)
-        run_id = METHODS[method](original)
+        if method in METHODS:
+            run_id = METHODS[method](original)
         _log_costs(original, run_id, Path(folder) / "compressed.onnx")
     compressed = get_run(client, run_id)
     prefix = f"{tags.COMPRESSION}_"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,13 @@ def measure(original: Path, compressed: Path, images: Tensor) -> dict[str, float
         images: uint8 (n, c, s, s); they are repeated where there are fewer than are timed at once.
 
     Returns:
-        ``file_bytes``, ``size_ratio``; ``answer_1_ms``, ``answer_32_ms``: medians in milliseconds, with TTA;
+        ``file_bytes``, ``size_ratio``, ``zipped_ratio``; ``answer_1_ms``, ``answer_32_ms``: medians in milliseconds,
+        with TTA;
         ``speed_ratio_1``, ``speed_ratio_32``: median of the original's time over the compressed file's.
     """
     size, before = (path.stat().st_size for path in (compressed, original))
-    results = {"file_bytes": float(size), "size_ratio": size / before}
+    zipped, zipped_before = (len(zlib.compress(path.read_bytes())) for path in (compressed, original))
+    results = {"file_bytes": float(size), "size_ratio": size / before, "zipped_ratio": zipped / zipped_before}
     sessions = [open_session(path) for path in (original, compressed)]
     for batch, rounds in ROUNDS.items():
         pixels = np.resize(images[:batch].numpy(), (batch, *images.shape[1:]))
