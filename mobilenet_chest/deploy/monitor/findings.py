@@ -150,7 +150,8 @@ def monitor(
     client = connect(to_read=True)
     version = digests.find_version(client, model_address(model))
     rows = answer_log.read(str(version.name), start, folder)
-    rows = rows[rows["version"] == str(version.version)]
+    # a challenger or shadow may be a version of another model
+    rows = rows[(rows["model"] == str(version.name)) & (rows["version"] == str(version.version))]
     reference = reference_of(client, version)
     windows, waiting = cut(rows, size, reference.temperature)
     correct = (reference.films.probability >= reference.threshold) == (reference.labels == 1)

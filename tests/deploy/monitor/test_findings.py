@@ -20,13 +20,13 @@ from mobilenet_chest.registry.package import load_registered
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def answer(images: np.ndarray, folder: Path, features: bool = True, version: str = "1") -> None:
+def answer(images: np.ndarray, folder: Path, features: bool = True, model: str = "tiny") -> None:
     """Log a model's answers to images, a minute apart."""
     inner = load_registered("models:/tiny/1")[0].unwrap_python_model()
     table = inner.predict(None, images, {"features": True})
     log = AnswerLog("tiny", folder)
     log.append([
-        Row(START + timedelta(minutes=k), str(k), 0, None, "tiny", version, CHAMPION, float(row.probability), 0.5,
+        Row(START + timedelta(minutes=k), str(k), 0, None, model, "1", CHAMPION, float(row.probability), 0.5,
             int(row.label), 0.5, picture_statistics(image), row.features.astype(np.float16) if features else None)
         for k, (image, row) in enumerate(zip(images, table.itertuples(), strict=True))
     ]).result()  # fmt: skip
@@ -78,7 +78,9 @@ def test_what_is_missing_is_said(images: np.ndarray, tmp_path: Path) -> None:
     found = monitor("tiny", window="25", folder=tmp_path / "answers")
     assert "features" not in {chart.key for chart in found.charts}
     assert any(text.startswith("features: the log") for text in found.absent)
-    assert monitor("tiny", folder=tmp_path / "answers").windows == []
+    answer(images, tmp_path / "answers", model="other")  # a challenger's, in the same log
+    few = monitor("tiny", folder=tmp_path / "answers")
+    assert (few.answers, few.waiting, few.windows) == (25, 25, [])
     later = monitor("tiny", since="2026-11-02", folder=tmp_path / "answers")
     assert (later.answers, later.waiting, later.in_control) == (0, 0, True)
 
