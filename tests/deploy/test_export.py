@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +14,12 @@ import torch
 from helpers.registry import Promoted, artifact, change_probability
 from helpers.stores import Store
 
+from mobilenet_chest.combine.members import train_members
+from mobilenet_chest.combine.soup import soup
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.deploy.export import export
+from mobilenet_chest.deploy.export import export, files_in
+from mobilenet_chest.deploy.formats import FORMATS
+from mobilenet_chest.deploy.formats.format import Format
 from mobilenet_chest.download import file_digest
 from mobilenet_chest.errors import DataError, ExportRefused, TrackingError, UserError
 from mobilenet_chest.evaluation.calibration import apply_temperature
@@ -20,6 +27,7 @@ from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.onnx_file import OnnxClassifier
 from mobilenet_chest.tracking import artifacts
 from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.runs import Candidate
 
 
 def test_a_registered_version(promoted: Promoted, tmp_path: Path) -> None:
@@ -104,3 +112,43 @@ def test_what_cannot_be_exported(store: Store, tmp_path: Path) -> None:
     artifact(store, store.single, "predictions/val.parquet").unlink()
     with pytest.raises(TrackingError, match=r"predictions/val\.parquet"):
         export(store.single, "onnx", tmp_path)
+
+
+def _in_a_folder(classifier: object, metadata: Mapping[str, Any], path: Path) -> None:
+    (path / "inner").mkdir(parents=True)
+    (path / "inner" / "weights.bin").write_bytes(b"weights")
+    (path / "Manifest.json").write_text(json.dumps(metadata["classes"]), encoding="utf-8")
+
+
+def test_a_format_that_is_a_folder_and_does_not_run_here(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = Format("folder", "model.package", _in_a_folder, FORMATS["onnx"].load, cannot_run="it runs elsewhere",
+                  further=lambda path: f"try {path}")  # fmt: skip
+    monkeypatch.setitem(FORMATS, "folder", kind)
+    exported = export(store.single, "folder", tmp_path / "out")
+    path = tmp_path / "out" / "model.package"
+    assert exported.proof is None
+    assert exported.note == f"it runs elsewhere; try {path}"
+    assert exported.bytes == sum(file.stat().st_size for file in files_in(path))
+    lines = "".join(
+        f"{file_digest(path / name, 'sha256')}  model.package/{name}\n"
+        for name in ("Manifest.json", "inner/weights.bin")
+    )
+    assert exported.sha256 == hashlib.sha256(lines.encode()).hexdigest()
+    assert artifact(store, store.single, "export/model.package/inner/weights.bin").read_bytes() == b"weights"
+    stored = {name for name in store.run(store.single).data.tags if name.startswith("export_")}
+    assert stored == {"export_folder_sha256", "export_folder_bytes"}
+    assert json.loads((tmp_path / "out" / "metadata.json").read_text())["run_id"] == store.single
+
+
+@pytest.mark.slow
+def test_a_soup_is_one_file(store: Store, tmp_path: Path) -> None:
+    changed = [{"stage2": {"epochs": 1, "lr": lr}} for lr in (1e-3, 2e-3)]
+    members = train_members([store.config(values) for values in changed])
+    result = soup([Candidate(member.run) for member in members])
+    exported = export(result.run_id, "onnx", tmp_path)
+    assert exported.run_id == result.run_id
+    assert exported.proof is not None
+    assert exported.proof.largest <= 1e-5
+    assert OnnxClassifier(tmp_path / "model.onnx").metadata["run_id"] == result.run_id
