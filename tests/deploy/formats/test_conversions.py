@@ -21,7 +21,7 @@ from mobilenet_chest.models.classifier import Ensemble
 from mobilenet_chest.models.deployed import DeployedClassifier
 from mobilenet_chest.models.zoo import build_model
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # ExecuTorch takes minutes on a busy machine
 
 SIZE = 32
 METADATA: dict[str, Any] = {"classes": ["healthy", "sick"], "threshold": 0.5, "temperature": 1.3, "image_size": SIZE}
