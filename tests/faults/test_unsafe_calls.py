@@ -69,4 +69,4 @@ def test_models_are_loaded_in_one_place_only() -> None:
         loads = sorted({name for name in calls if name.endswith("load_model") or name == "torch.export.load"})
         if loads:
             by_name[path.name] = loads
-    assert by_name == {"package.py": ["mlflow.pyfunc.load_model"], "formats.py": ["torch.export.load"]}
+    assert by_name == {"package.py": ["mlflow.pyfunc.load_model"], "torch_program.py": ["torch.export.load"]}

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from mobilenet_chest.config import Config
 from mobilenet_chest.deploy.export import files_in, find_model, network_images, write_file
 from mobilenet_chest.deploy.formats import FORMATS, Format, metadata_beside
+from mobilenet_chest.download import file_digest
 from mobilenet_chest.errors import DataError, TrackingError
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.models.onnx_session import open_session
 from mobilenet_chest.registry.classifier import whole_model_predictions
 from mobilenet_chest.selection.evaluate import check_finished, check_same_rows
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
 from mobilenet_chest.tracking.artifacts import run_config
 from mobilenet_chest.tracking.run_predictions import run_predictions
@@ -111,7 +113,18 @@ def _exported_file(client: MlflowClient, path: Path) -> Subject:
     kind.check_installed()
     metadata = _file_metadata(path)
     run, config = _run_of(client, str(metadata.get("run_id", "")))
+    if kind.runs_code and not _was_exported_here(run, kind, path):
+        raise DataError(
+            f"{path}: code in it may run when it is read, and its SHA-256 is not that of this store's last export of "
+            f"its run; name the model instead of the file, with --format {kind.name}"
+        )
     return _subject(path.name, kind, path, metadata, run, config)
+
+
+def _was_exported_here(run: Run | None, kind: Format, path: Path) -> bool:
+    """Return whether a file is the one that the store's last export of a run has written."""
+    digest = None if run is None else run.data.tags.get(f"{tags.EXPORT_PREFIX}{kind.name}_sha256")
+    return digest is not None and digest == file_digest(path, "sha256")
 
 
 def _run_of(client: MlflowClient, run_id: str) -> tuple[Run | None, Config | None]:

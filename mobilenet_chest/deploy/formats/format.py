@@ -51,6 +51,7 @@ class Format:
         beside: Endings of the files that belong to it and have its name.
         tolerance: Largest difference in probability that its arithmetic explains.
         cannot_run: Why no machine of this kind predicts with such files; empty where this one does.
+        runs_code: Whether code in a file may run when the file is loaded.
         further: Returns the next step with a file that was written, as a line for people.
     """
 
@@ -63,6 +64,7 @@ class Format:
     beside: tuple[str, ...] = ()
     tolerance: float = TOLERANCE
     cannot_run: str = ""
+    runs_code: bool = False
     further: Callable[[Path], str] = nothing_further
 
     def check_installed(self) -> None:

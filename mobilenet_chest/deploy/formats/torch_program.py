@@ -63,4 +63,4 @@ def load(path: Path, threads: int) -> Logits:
     return logits
 
 
-FORMAT = Format("torch", "model.pt2", write, load)
+FORMAT = Format("torch", "model.pt2", write, load, runs_code=True)  # torch.export.load unpickles some tensors

@@ -37,8 +37,6 @@ BATCH = 256
 
 _FILE = "reference.npz"
 
-_CODE = ("deploy/monitor/reference.py", "deploy/answer_rows.py", "evaluation/drift.py")
-
 
 def reference_of(client: MlflowClient, version: ModelVersion) -> Reference:
     """Return what the answers of a version are compared with.
@@ -49,7 +47,11 @@ def reference_of(client: MlflowClient, version: ModelVersion) -> Reference:
     """
     if cache.folder() is None:
         return _from_arrays(_arrays(client, version))
-    parts = {"run": version.run_id, "files": version.tags.get(tags.FILE_DIGESTS), "code": cache.source_digest(*_CODE)}
+    parts = {
+        "run": version.run_id,
+        "files": version.tags.get(tags.FILE_DIGESTS),
+        "code": cache.source_digest("deploy/monitor/reference.py", "deploy/answer_rows.py", "evaluation/drift.py"),
+    }
 
     def make(folder: Path) -> dict[str, Any]:
         buffer = io.BytesIO()

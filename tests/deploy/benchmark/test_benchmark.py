@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from helpers.stores import Store
 from mobilenet_chest.deploy.benchmark import benchmark as module
 from mobilenet_chest.deploy.benchmark.benchmark import benchmark
 from mobilenet_chest.deploy.benchmark.rounds import Engine, Speed, Spread
+from mobilenet_chest.deploy.benchmark.subject import subjects_of
 from mobilenet_chest.errors import DataError, MissingExtraError, UserError
 from mobilenet_chest.tracking.runs import find_all
 
@@ -79,6 +81,23 @@ def test_a_file_from_elsewhere_is_timed_alone(promoted: Promoted, file: Path, ti
 
 
 @pytest.mark.slow
+def test_a_program_of_torch_is_read_only_where_this_store_has_exported_it(
+    promoted: Promoted, timed: list[Engine], tmp_path: Path
+) -> None:
+    store, promotion = promoted
+    program = tmp_path / "model.pt2"
+    program.write_bytes(b"whatever a stranger has put there")
+    metadata = {"run_id": promotion.run_id, "image_size": 32, "channels": 1, "threshold": 0.5}
+    (tmp_path / "metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+    with pytest.raises(DataError, match=r"model.pt2: .*SHA-256.*--format torch"):
+        benchmark([str(program)])
+    assert timed == []
+    digest = hashlib.sha256(program.read_bytes()).hexdigest()
+    store.client.set_tag(promotion.run_id, "export_torch_sha256", digest)
+    (subject,) = subjects_of(store.client, str(program), (), tmp_path)
+    assert (subject.format.name, subject.path) == ("torch", program)
+
+
 def test_a_model_in_two_formats(promoted: Promoted) -> None:
     first, second = benchmark(["models:/tiny@champion"], ["onnx", "torch"], threads=1, batch=4, rounds=1).rows
     assert (first.name, first.format, second.name, second.format) == ("tiny/1", "onnx", "tiny/1", "torch")
