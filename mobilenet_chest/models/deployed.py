@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import softplus
 
 from mobilenet_chest.models.classifier import Classifier, Ensemble
 
@@ -93,6 +93,7 @@ class DeployedClassifier(nn.Module):
 def _logit_of_mean(logits: Tensor) -> Tensor:
     """Return the logit of the mean probability of logits (k, n), as (n,).
 
-    In logarithms, because 1 - p has few digits in float32 where p is near 1.
+    In logarithms, because 1 - p has few digits in float32 where p is near 1. By softplus, because ``logsigmoid`` would
+    become the logarithm of a sigmoid in an exported file, and so that of 0 where a logit is below -90 or so.
     """
-    return torch.logsumexp(logsigmoid(logits), 0) - torch.logsumexp(logsigmoid(-logits), 0)
+    return torch.logsumexp(-softplus(-logits), 0) - torch.logsumexp(-softplus(logits), 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from helpers.brightness import BRIGHT, DARK, Brightness, flat, probability
@@ -43,6 +44,23 @@ def test_any_number_of_images(written: OnnxClassifier, n: int) -> None:
     np.testing.assert_array_equal(answers.label, ([0, 1] * 65)[:n])
     calibrated = [1 / (1 + np.exp(-(level - 128) / 64)) for level in levels]
     np.testing.assert_allclose(answers.calibrated, calibrated[:n], atol=1e-6)
+
+
+class Steep(nn.Module):
+    """Logits from -384 to 381: their sigmoids are 0 and 1 in float32."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images[:, 0].float().mean((1, 2)) - 128) * 3
+
+
+def test_logits_of_any_size_are_those_of_the_network(tmp_path: Path) -> None:
+    write(DeployedClassifier(Steep(), 2.0, 0.5), 16, 1, METADATA, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    levels = np.arange(0, 256, 5, dtype=np.uint8)
+    images = np.broadcast_to(levels[:, None, None, None], (len(levels), 1, 16, 16))
+    logit, plain = session.run(["logit", "logit_plain"], {"images": np.ascontiguousarray(images)})
+    np.testing.assert_allclose(logit, (levels - 128.0) * 3, rtol=1e-6, atol=1e-5)
+    np.testing.assert_array_equal(logit, plain)
 
 
 def test_images_of_another_size_or_type_are_refused(written: OnnxClassifier) -> None:
