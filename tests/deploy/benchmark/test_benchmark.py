@@ -98,6 +98,7 @@ def test_a_program_of_torch_is_read_only_where_this_store_has_exported_it(
     assert (subject.format.name, subject.path) == ("torch", program)
 
 
+@pytest.mark.slow  # programs are exported, and each engine is timed in processes of its own
 def test_a_model_in_two_formats(promoted: Promoted) -> None:
     first, second = benchmark(["models:/tiny@champion"], ["onnx", "torch"], threads=1, batch=4, rounds=1).rows
     assert (first.name, first.format, second.name, second.format) == ("tiny/1", "onnx", "tiny/1", "torch")
