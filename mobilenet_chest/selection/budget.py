@@ -59,7 +59,7 @@ def budgets(client: MlflowClient, candidates: Sequence[Candidate]) -> list[Budge
 def _study_of(run: Run, studies: Mapping[str, Run]) -> Run | None:
     """Return the study, of those given by run id, that chose a trial, or the trial that a compressed run is of."""
     run_tags = run.data.tags
-    if run_tags.get(tags.KIND) == tags.COMPRESSED and tags.STUDY in run_tags:
+    if run_tags.get(tags.KIND) == tags.COMPRESSED_KIND and tags.STUDY in run_tags:
         return next((study for study in studies.values() if study.data.tags[tags.STUDY] == run_tags[tags.STUDY]), None)
     return studies.get(run_tags.get(tags.PARENT_RUN, ""))
 

@@ -120,7 +120,7 @@ def _compressed(client: MlflowClient, study: Run | None) -> list[Candidate]:
     """Return the compressed models of a study's trials, newest first."""
     if study is None:
         return []
-    query = f"tags.{tags.KIND} = '{tags.COMPRESSED}' AND attributes.status = 'FINISHED'"
+    query = f"tags.{tags.KIND} = '{tags.COMPRESSED_KIND}' AND attributes.status = 'FINISHED'"
     runs = search_runs(client, [study.info.experiment_id], query)
     return [Candidate(run) for run in runs if run.data.tags.get(tags.STUDY) == study.data.tags[tags.STUDY]]
 

@@ -61,7 +61,7 @@ def compare_with_champion(
 
 def _ranking(client: MlflowClient, candidate: Candidate) -> tuple[str, Direction]:
     study, run = candidate.study, candidate.run
-    if run.data.tags.get(tags.KIND) == tags.COMPRESSED:  # it is ranked as its original
+    if run.data.tags.get(tags.KIND) == tags.COMPRESSED_KIND:  # it is ranked as its original
         run = existing_run(client, run.data.tags.get(tags.PARENT_RUN)) or run
     if study is None and run.data.tags.get(tags.KIND) in (tags.TRIAL_KIND, tags.CONFIRM_KIND):
         study = existing_run(client, run.data.tags.get(tags.PARENT_RUN))

@@ -72,7 +72,7 @@ class RunNote:
     def prepare(self, config: Config, dataset: str) -> None:
         """Take note of the experiment that the run is about."""
         self._config = config
-        if self._about is None and self._kind in (tags.TRAIN_KIND, tags.COMPRESSED):
+        if self._about is None and self._kind in (tags.TRAIN_KIND, tags.COMPRESSED_KIND):
             self._about = about_training(config, dataset)
 
     def running(self) -> dict[str, str]:
@@ -83,7 +83,7 @@ class RunNote:
         """Describe a run that an interrupt has ended."""
         resume = f"add `--resume {short_id(run_id)}` to the same command"
         again = "run the same command"
-        of_kind = {tags.TRAIN_KIND: resume, tags.COMPRESSED: f"{again}; if it was `train`, {resume}"}
+        of_kind = {tags.TRAIN_KIND: resume, tags.COMPRESSED_KIND: f"{again}; if it was `train`, {resume}"}
         return self._tags(f"Interrupted. To continue: {of_kind.get(self._kind, again)}.")
 
     def failed(self, reason: str) -> dict[str, str]:

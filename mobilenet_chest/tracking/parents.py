@@ -29,7 +29,7 @@ def training_labels(config: Config) -> dict[str, str]:
         return {tags.KIND: tags.TRAIN_KIND}
     settings = config.compress
     return {
-        tags.KIND: tags.COMPRESSED,
+        tags.KIND: tags.COMPRESSED_KIND,
         tags.COMPRESSION: settings.method,
         f"{tags.COMPRESSION}_ratio": f"{settings.ratio:g}",
     }

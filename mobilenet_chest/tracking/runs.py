@@ -27,7 +27,7 @@ FIRST_DIGITS = re.compile(r"[0-9a-f]{4,31}")
 SHOWN_DIGITS = 8
 """First digits of a run's id that tables for people show."""
 
-SINGLE_KINDS = (tags.TRAIN_KIND, tags.ENSEMBLE_KIND, tags.SOUP_KIND, tags.COMPRESSED)
+SINGLE_KINDS = (tags.TRAIN_KIND, tags.ENSEMBLE_KIND, tags.SOUP_KIND, tags.COMPRESSED_KIND)
 """Values of the tag ``kind`` of runs that are found by themselves; a trial is found by its study."""
 
 STUDIES = f"tags.{tags.KIND} = '{tags.STUDY_KIND}'"

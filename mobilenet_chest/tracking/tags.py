@@ -24,6 +24,9 @@ FOLD_KIND = "fold"
 SERVING_KIND = "serving"
 """Value of :data:`KIND` of a server's run, which has its times and counts by the hour."""
 
+BENCHMARK_KIND = "benchmark"
+"""Value of :data:`KIND` of a benchmark's run, which has the figures of several models."""
+
 SERVED_MODEL = "served_model"
 """Of a server's run: name of the registered model."""
 
@@ -39,7 +42,7 @@ ENSEMBLE_KIND = "ensemble"
 SOUP_KIND = "soup"
 """Value of :data:`KIND` of a network whose weights are the mean of several runs'."""
 
-COMPRESSED = "compressed"
+COMPRESSED_KIND = "compressed"
 """Value of :data:`KIND` of a run whose model is another run's, made smaller or faster; it is nested under that run."""
 
 COMPRESSION = "compression"

@@ -213,7 +213,7 @@ def _log(client: MlflowClient, result: Benchmark, subjects: Sequence[Subject]) -
         return None
     names = ", ".join(dict.fromkeys(subject.name for subject in subjects))
     run = client.create_run(
-        owner.info.experiment_id, run_name=f"benchmark of {names}"[:250], tags={tags.KIND: "benchmark"}
+        owner.info.experiment_id, run_name=f"benchmark of {names}"[:250], tags={tags.KIND: tags.BENCHMARK_KIND}
     )
     run_id = str(run.info.run_id)
     metrics = []

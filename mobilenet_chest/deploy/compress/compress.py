@@ -33,8 +33,8 @@ METHODS: dict[str, Callable[[Original], str]] = {
     "fp16": partial(compress_file, method="fp16", convert=half.fp16),
     "bf16": partial(compress_file, method="bf16", convert=half.bf16),
 }
-"""Methods that make a file of the original's: each logs a run of kind :data:`~.tags.COMPRESSED` below the original, and
-returns its id."""
+"""Methods that make a file of the original's: each logs a run of kind :data:`~.tags.COMPRESSED_KIND` below the
+original, and returns its id."""
 
 TRAINED_METHODS = ("prune", "unstructured")
 """Methods that train: values of ``compress.method``."""

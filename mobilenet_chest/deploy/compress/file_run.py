@@ -69,7 +69,7 @@ def compress_file(original: Original, method: str, convert: Convert) -> str:
 
 
 def _logged_before(original: Original, method: str) -> str | None:
-    labels = {tags.KIND: tags.COMPRESSED, tags.COMPRESSION: method}
+    labels = {tags.KIND: tags.COMPRESSED_KIND, tags.COMPRESSION: method}
     for run in find_finished_runs(original.client, original.config.experiment, labels):
         if run.data.tags.get(tags.PARENT_RUN) == original.run_id:
             return str(run.info.run_id)
@@ -130,7 +130,7 @@ def _log(
         f"{code(original.data.name)}, as one ONNX file. Temperature and threshold were fitted again on validation."
     )
     tracker = MlflowTracker(
-        tags.COMPRESSED, name=f"{parent.info.run_name}, {method}", parent=original.run_id, about=about,
+        tags.COMPRESSED_KIND, name=f"{parent.info.run_name}, {method}", parent=original.run_id, about=about,
         tags={tags.COMPRESSION: method},
     )  # fmt: skip
     with tracker.run(config, original.data), tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as name:
