@@ -48,6 +48,7 @@ class Clients:
             except (OSError, http.client.HTTPException) as error:
                 with self._lock:
                     self.lost.append(repr(error))
+                connection.close()  # http.client leaves it open after an error
                 connection = None
                 continue
             with self._lock:
