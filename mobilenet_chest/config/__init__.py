@@ -6,6 +6,7 @@ from mobilenet_chest.config.metrics import EPOCH_METRICS, FINAL_METRICS, best_di
 from mobilenet_chest.config.paths import flatten, is_integer_field
 from mobilenet_chest.config.recipe import (
     AugmentConfig,
+    CropConfig,
     LossConfig,
     OptimizerConfig,
     Phase,
@@ -25,6 +26,7 @@ from mobilenet_chest.config.search_space import active
 
 __all__ = [
     "EPOCH_METRICS", "FINAL_METRICS", "MODEL_NAMES", "AugmentConfig", "Choice", "ClassGroup", "Config", "ConfirmConfig",
+    "CropConfig",
     "DataConfig", "Distribution", "EvaluationConfig", "LossConfig", "ModelConfig", "OptimizerConfig", "Phase",
     "Scalar", "Stage1Config", "Stage2Config", "StageConfig", "StudyConfig", "TrackingConfig", "active",
     "best_direction", "flatten", "is_integer_field", "load", "load_stored", "parse", "to_yaml", "with_values",

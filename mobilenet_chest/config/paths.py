@@ -83,7 +83,9 @@ def searchable_paths() -> list[str]:
     for name in SEARCHABLE_SECTIONS:
         section = section_at([name])
         assert section is not None
-        paths += [f"{name}.{field}" for field in section.model_fields]
+        for field in section.model_fields:
+            inner = section_at([name, field])
+            paths += [f"{name}.{field}"] if inner is None else [f"{name}.{field}.{leaf}" for leaf in inner.model_fields]
     paths = [path for path in paths if path not in NOT_SEARCHED]
     return [*paths, *(f"{CUSTOM}{name}" for name in plugins.names("augmentation"))]
 

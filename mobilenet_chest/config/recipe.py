@@ -16,6 +16,24 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, int) else value
 
 
+class CropConfig(Section):
+    """A part of a training image, enlarged to the image's size: random resized crop."""
+
+    scale: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = Field(
+        (0.5, 1), description="Least and largest area of the part, as a share of the image's."
+    )
+    ratio: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
+        (0.75, 4 / 3), description="Least and largest width of the part over its height."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
+            if low > high:
+                raise ValueError(f"{name} [{low:g}, {high:g}] must rise; swap the two")
+        return self
+
+
 class AugmentConfig(Section):
     """Random changes to training images."""
 
@@ -33,8 +51,28 @@ class AugmentConfig(Section):
     blur: float = Field(0, ge=0, le=10, description="Largest standard deviation of a Gaussian blur, in pixels.")
     noise: float = Field(0, ge=0, le=1, description="Largest standard deviation of added noise; 1 is white.")
     erasing: float = Field(0, ge=0, le=1, description="Probability that a rectangle is filled with the image's mean.")
-    policy: Literal["trivial", "rand"] | None = Field(
-        None, description="trivial (TrivialAugment) or rand (RandAugment), with operations that suit radiographs."
+    crop: CropConfig | None = Field(None, description="Random resized crop; null: the whole image.")
+    gamma: float = Field(
+        0, ge=0, le=4, description="Largest change of gamma: the exponent is between 1/(1 + gamma) and 1 + gamma."
+    )
+    local_contrast: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="Largest change, either way, of each pixel's distance from the mean around it, as a share.",
+    )
+    sharpness: float = Field(0, ge=0, le=5, description="Largest strength of unsharp masking.")
+    resample: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="Largest share of the sides that a reduction takes away; the image is enlarged again.",
+    )
+    jpeg: int = Field(0, ge=0, le=100, description="Lowest quality of a JPEG compression; 0: no compression.")
+    policy: Literal["trivial", "rand", "scanner"] | None = Field(
+        None,
+        description="trivial (TrivialAugment) or rand (RandAugment), with operations that suit radiographs; scanner: "
+        "one change per image that another scanner or archive makes.",
     )
     mixup: float = Field(
         0, ge=0, description="Alpha of mixup; 0: no mixup. With cutmix as well, each batch gets one of the two."

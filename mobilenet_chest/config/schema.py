@@ -32,8 +32,13 @@ MODEL_NAMES = (
 DROP_PATH_MODELS = ("efficientnet_b0", "efficientnet_lite0")
 """Architectures of the zoo that can skip residual branches; many of timm's can."""
 
-NEWER_DATA_FIELDS: dict[str, Any] = {"split_seed": None, "drop_duplicates": False}
-"""Fields of ``data`` that are left out of the digest at these values, so that older experiments keep their digest."""
+NEWER_FIELDS: dict[str, dict[str, Any]] = {
+    "data": {"split_seed": None, "drop_duplicates": False},
+    "augment": {
+        "custom": {}, "crop": None, "gamma": 0, "local_contrast": 0, "sharpness": 0, "resample": 0, "jpeg": 0
+    },
+}  # fmt: skip
+"""Fields that are left out of the digest at these values, by section, so that older experiments keep their digest."""
 
 
 class ModelConfig(Section):
@@ -256,14 +261,13 @@ class Config(Section):
         )  # fmt: skip
         # a file without a data set's name was ChestMNIST's before others could be read
         fields["data"]["dataset"] = fields["data"]["dataset"] or CHEST
-        for name, default in NEWER_DATA_FIELDS.items():
-            if fields["data"].get(name, default) == default:
-                fields["data"].pop(name, None)
+        for section, newer in NEWER_FIELDS.items():
+            for name, default in newer.items():
+                if fields[section].get(name, default) == default:
+                    fields[section].pop(name, None)
         # what plugins say is part of the training, where they lie is not
         if plugin_digests := [plugin["sha256"] for plugin in fields.pop("plugins")]:
             fields["plugins"] = plugin_digests
-        if not fields["augment"]["custom"]:
-            del fields["augment"]["custom"]
         # likewise what the parent's weights are is part of the training, and which run has them is not
         fields["compress"].pop("parent")
         if not self.compress.active:

@@ -10,17 +10,25 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from mobilenet_chest import plugins
-from mobilenet_chest.config import AugmentConfig
+from mobilenet_chest.config import AugmentConfig, CropConfig
+from mobilenet_chest.data import filters, jpeg
+from mobilenet_chest.data.filters import WHITE, each
+from mobilenet_chest.data.geometry import inside, warped
 from mobilenet_chest.errors import PluginFailed
-
-WHITE = 255
-"""Highest gray value."""
 
 ERASED_AREA, ERASED_ASPECT = (0.02, 0.4), (0.3, 1 / 0.3)
 """Zhong et al., Random Erasing Data Augmentation, 2020, section 4.1."""
+
+Policy = Literal["trivial", "rand", "scanner"]
+
+SCANNER = AugmentConfig(
+    hflip=0, crop=CropConfig(scale=(0.5, 1)), blur=1.5, contrast=0.4, brightness=0.2, noise=0.08, gamma=0.6,
+    local_contrast=0.5, sharpness=1.5, resample=0.6, jpeg=20,
+)  # fmt: skip
+"""The changes of the policy ``scanner``, one of which is drawn for each image: what another scanner, technician or
+archive makes of a radiograph, about as far as severity 3 of :mod:`mobilenet_chest.data.corruptions`."""
 
 OPERATIONS: dict[str, tuple[Callable[[int, int, int], Tensor | None], bool]] = {
     "Identity": (lambda bins, height, width: None, False),
@@ -47,71 +55,107 @@ class Draws:
 
     Attributes:
         flip: bool (n,), whether to mirror.
-        numbers: float32 (n, …) for each further change, by its name in :func:`apply`; absent where it is off.
+        numbers: float32 (n, …) for each further change, by its name in :func:`draw`; absent where it is off.
         custom: Augmentations of plugins, each with its strength, which draw for themselves.
+        scanner: As ``numbers``, for the policy ``scanner``, of which each image gets one change.
+        chosen: int64 (n,), which change of ``scanner`` that is; one more than there are: none. Stays on the CPU.
     """
 
     flip: Tensor
     numbers: dict[str, Tensor] = field(default_factory=dict)
     custom: tuple[tuple[str, float], ...] = ()
+    scanner: dict[str, Tensor] = field(default_factory=dict)
+    chosen: Tensor | None = None
 
     def part(self, start: int, end: int) -> Draws:
         """Return the draws of images ``start`` to ``end`` - 1."""
-        numbers = {name: drawn[start:end] for name, drawn in self.numbers.items()}
-        return Draws(self.flip[start:end], numbers, self.custom)
+        chosen = None if self.chosen is None else self.chosen[start:end]
+        return self._each(lambda drawn: drawn[start:end], chosen)
 
     def to(self, device: torch.device) -> Draws:
         """Return the draws on another device."""
-        numbers = {name: drawn.to(device) for name, drawn in self.numbers.items()}
-        return Draws(self.flip.to(device), numbers, self.custom)
+        return self._each(lambda drawn: drawn.to(device), self.chosen)
+
+    def _each(self, change: Callable[[Tensor], Tensor], chosen: Tensor | None) -> Draws:
+        numbers, scanner = (
+            {name: change(drawn) for name, drawn in changes.items()} for changes in (self.numbers, self.scanner)
+        )
+        return Draws(change(self.flip), numbers, self.custom, scanner, chosen)
 
 
 def draw(config: AugmentConfig, images: int, generator: torch.Generator) -> Draws:
     """Draw for n images at once; on the CPU, so that the draws are the same on every device.
 
-    ``affine`` (n, 4): angle in radians, shifts right and down as shares of the side, zoom. ``blur`` (n, 2r + 1): the
-    weights of the kernel. ``contrast`` (n,): a factor. ``brightness`` (n,): gray values. ``noise`` (n,): a standard
-    deviation in gray values. ``erasing`` (n, 4): top, left, bottom, right as shares of the sides.
+    ``affine`` (n, 4) and ``crop`` (n, 4): as :func:`~mobilenet_chest.data.geometry.warped` takes them. ``blur``
+    (n, 2r + 1): the weights of the kernel. ``gamma`` (n,): an exponent. ``local_contrast`` and ``contrast`` (n,):
+    factors. ``sharpness`` (n,): a strength. ``brightness`` (n,): gray values. ``noise`` (n,): a standard deviation in
+    gray values. ``resample`` (n,): a share of the sides. ``jpeg`` (n,): a quality. ``erasing`` (n, 4): top, left,
+    bottom, right as shares of the sides.
     """
+    flip = torch.rand(images, generator=generator) < config.hflip
+    numbers = _numbers(config, images, generator)
+    custom = tuple(config.custom_on.items())
+    if config.policy != "scanner":
+        return Draws(flip, numbers, custom)
+    scanner = _numbers(SCANNER, images, generator)
+    chosen = torch.randint(len(scanner) + 1, (images,), generator=generator)
+    return Draws(flip, numbers, custom, scanner, chosen)
+
+
+def _numbers(config: AugmentConfig, images: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """Return the draws of all changes that are on; the changes of later versions are drawn last."""
+
+    def share(*shape: int) -> Tensor:
+        return torch.rand(images, *shape, generator=generator)
 
     def either_way(*shape: int) -> Tensor:
-        return torch.rand(images, *shape, generator=generator) * 2 - 1
+        return share(*shape) * 2 - 1
 
-    flip = torch.rand(images, generator=generator) < config.hflip
     numbers: dict[str, Tensor] = {}
     if config.rotation or config.shift or config.scale:
         largest = torch.tensor([math.radians(config.rotation), config.shift, config.shift, config.scale])
         numbers["affine"] = either_way(4) * largest + torch.tensor([0.0, 0.0, 0.0, 1.0])
     if config.blur:
-        radius = math.ceil(3 * config.blur)
-        sigma = (torch.rand(images, 1, generator=generator) * config.blur).clamp(min=1e-3)
-        weights = (-((torch.arange(-radius, radius + 1) / sigma) ** 2) / 2).exp()
-        numbers["blur"] = weights / weights.sum(1, keepdim=True)
+        numbers["blur"] = filters.gaussian(share(1) * config.blur, math.ceil(3 * config.blur))
     if config.contrast:
         numbers["contrast"] = 1 + either_way() * config.contrast
     if config.brightness:
         numbers["brightness"] = either_way() * config.brightness * WHITE
     if config.noise:
-        numbers["noise"] = torch.rand(images, generator=generator) * config.noise * WHITE
+        numbers["noise"] = share() * config.noise * WHITE
     if config.erasing:
         numbers["erasing"] = _rectangles(config.erasing, images, generator)
-    return Draws(flip, numbers, tuple(config.custom_on.items()))
+    if config.crop is not None:
+        numbers["crop"] = _crops(config.crop, share(4))
+    if config.gamma:
+        numbers["gamma"] = (either_way() * math.log1p(config.gamma)).exp()
+    if config.local_contrast:
+        numbers["local_contrast"] = 1 + either_way() * config.local_contrast
+    if config.sharpness:
+        numbers["sharpness"] = share() * config.sharpness
+    if config.resample:
+        numbers["resample"] = 1 - share() * config.resample
+    if config.jpeg:
+        numbers["jpeg"] = config.jpeg + share() * (100 - config.jpeg)
+    return numbers
 
 
-def apply(images: Tensor, draws: Draws, policy: Literal["trivial", "rand"] | None = None) -> Tensor:
-    """Change images as drawn. Noise and the policy's choices come from torch's global generators.
+def apply(images: Tensor, draws: Draws, policy: Policy | None = None) -> Tensor:
+    """Change images as drawn. Noise and torchvision's policies' choices come from torch's global generators.
 
     Args:
         images: uint8 or float (n, c, h, w), of 0 to 255; uint8 for a policy.
         draws: For these images, on their device.
-        policy: TrivialAugment or RandAugment, applied to each image by itself.
+        policy: TrivialAugment or RandAugment, applied to each image by itself; ``scanner`` is in the draws.
 
     Returns:
         A new tensor of the same shape and device; of the same dtype unless a change makes float32 of it.
     """
-    images = torch.where(_each(draws.flip), images.flip(-1), images)
-    if policy is not None:
+    images = torch.where(each(draws.flip), images.flip(-1), images)
+    if policy == "trivial" or policy == "rand":
         images = torch.stack([_policy(policy)(image) for image in images])
+    if draws.chosen is not None:
+        images = _one_change(images.float(), draws.scanner, draws.chosen)
     if draws.numbers:
         images = _change(images.float(), draws.numbers)
     return apply_custom(images.float(), draws.custom) if draws.custom else images
@@ -143,21 +187,41 @@ def apply_custom(images: Tensor, custom: Sequence[tuple[str, float]]) -> Tensor:
 
 
 def _change(images: Tensor, numbers: dict[str, Tensor]) -> Tensor:
-    """Return float images changed by the numbers drawn for each."""
-    if "affine" in numbers:
-        images = _affine(images, numbers["affine"])
+    """Return float images changed by the numbers drawn for each: in the order of patient, detector and archive."""
+    if "affine" in numbers or "crop" in numbers:
+        images = warped(images, numbers.get("affine"), numbers.get("crop"))
     if "blur" in numbers:
-        images = _blur(images, numbers["blur"])
+        images = filters.blurred(images, numbers["blur"])
+    if "gamma" in numbers:
+        images = filters.gamma(images, numbers["gamma"])
+    if "local_contrast" in numbers:
+        images = filters.local_contrast(images, numbers["local_contrast"])
+    if "sharpness" in numbers:
+        images = filters.sharpened(images, numbers["sharpness"])
     mean = images.mean((1, 2, 3), keepdim=True)
     if "contrast" in numbers:
-        images = mean + (images - mean) * _each(numbers["contrast"])
+        images = mean + (images - mean) * each(numbers["contrast"])
     if "brightness" in numbers:
-        images = images + _each(numbers["brightness"])
+        images = images + each(numbers["brightness"])
     if "noise" in numbers:
-        images = images + _each(numbers["noise"]) * torch.randn_like(images)
+        images = images + each(numbers["noise"]) * torch.randn_like(images)
     images = images.clamp(0, WHITE)
+    if "resample" in numbers:
+        images = filters.resampled(images, numbers["resample"])
+    if "jpeg" in numbers:
+        images = jpeg.compressed(images, numbers["jpeg"])
     if "erasing" in numbers:
-        images = torch.where(_inside(numbers["erasing"], images), images.mean((1, 2, 3), keepdim=True), images)
+        images = torch.where(inside(numbers["erasing"], images), images.mean((1, 2, 3), keepdim=True), images)
+    return images
+
+
+def _one_change(images: Tensor, scanner: dict[str, Tensor], chosen: Tensor) -> Tensor:
+    """Return float images, each changed by the one change that was chosen for it."""
+    images = images.clone()
+    for number, (name, drawn) in enumerate(scanner.items()):
+        rows = (chosen == number).nonzero()[:, 0].to(images.device)  # found on the CPU: nothing waits for the device
+        if len(rows):
+            images[rows] = _change(images[rows], {name: drawn[rows]})
     return images
 
 
@@ -199,36 +263,15 @@ def endless(config: AugmentConfig) -> list[str]:
     return names + [f"custom.{name}" for name in config.custom_on]
 
 
-def _each(values: Tensor) -> Tensor:
-    """Return (n,) as (n, 1, 1, 1)."""
-    return values[:, None, None, None]
-
-
-def _affine(images: Tensor, drawn: Tensor) -> Tensor:
-    """Rotate, shift and zoom about the centre, bilinear; pixels from outside repeat the border."""
-    angle, right, down, zoom = drawn.unbind(1)
-    height, width = images.shape[-2:]
-    cos, sin = angle.cos() / zoom, angle.sin() / zoom
-    # the grid says where each pixel of the result comes from, in units of half a side: so the shift is undone before
-    # the turn, and the turn is rigid only with the ratio of the sides in it
-    rows = [
-        [cos, -sin * height / width, -2 * (cos * right - sin * height / width * down)],
-        [sin * width / height, cos, -2 * (sin * width / height * right + cos * down)],
-    ]
-    theta = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
-    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
-
-
-def _blur(images: Tensor, weights: Tensor) -> Tensor:
-    """Blur each image with its own kernel, along one axis and then the other; the border is repeated."""
-    count, channels = images.shape[:2]
-    radius = weights.shape[1] // 2
-    kernels = weights.repeat_interleave(channels, dim=0)[:, None, None, :]
-    flat = images.reshape(1, count * channels, *images.shape[-2:])
-    for pad, kernel in (((radius, radius, 0, 0), kernels), ((0, 0, radius, radius), kernels.transpose(2, 3))):
-        flat = functional.conv2d(functional.pad(flat, pad, mode="replicate"), kernel, groups=count * channels)
-    return flat.reshape(images.shape)
+def _crops(config: CropConfig, drawn: Tensor) -> Tensor:
+    """Return (n, 4): centre, width and height of a crop, from four shares drawn for each image."""
+    size, shape, x, y = drawn.unbind(1)
+    area = config.scale[0] + size * (config.scale[1] - config.scale[0])
+    low, high = (math.log(ratio) for ratio in config.ratio)
+    ratio = (low + shape * (high - low)).exp()
+    # a crop of nearly the whole image cannot have any ratio: it is as wide, or as high, as the image
+    width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    return torch.stack([(2 * x - 1) * (1 - width), (2 * y - 1) * (1 - height), width, height], dim=1)
 
 
 def _rectangles(chance: float, images: int, generator: torch.Generator) -> Tensor:
@@ -240,15 +283,6 @@ def _rectangles(chance: float, images: int, generator: torch.Generator) -> Tenso
     height, width = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
     top, left = top * (1 - height), left * (1 - width)
     return torch.stack([top, left, top + height, left + width], dim=1)
-
-
-def _inside(rectangles: Tensor, images: Tensor) -> Tensor:
-    """Return bool (n, 1, h, w): pixels whose centres lie in the image's rectangle."""
-    height, width = images.shape[-2:]
-    y = ((torch.arange(height, device=images.device) + 0.5) / height)[:, None]
-    x = (torch.arange(width, device=images.device) + 0.5) / width
-    top, left, bottom, right = (edge[:, None, None] for edge in rectangles.unbind(1))
-    return ((y >= top) & (y < bottom) & (x >= left) & (x < right))[:, None]
 
 
 @once

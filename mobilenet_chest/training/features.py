@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from mobilenet_chest import cache, plugins
 from mobilenet_chest.config import AugmentConfig
-from mobilenet_chest.data.augment import Draws, apply, endless, views
+from mobilenet_chest.data.augment import Draws, Policy, apply, endless, views
 from mobilenet_chest.data.dataset import Split, TrainVal, resize
 from mobilenet_chest.models.classifier import Classifier
 
@@ -53,7 +53,7 @@ class Inputs:
     views: tuple[bool, ...] | None = None
     why: str | None = None
 
-    def batch(self, rows: Tensor, draws: Draws, policy: Literal["trivial", "rand"] | None = None) -> Tensor:
+    def batch(self, rows: Tensor, draws: Draws, policy: Policy | None = None) -> Tensor:
         """Return inputs for some training rows, changed as drawn, and by a policy where the inputs are images.
 
         Args:

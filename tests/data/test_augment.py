@@ -10,7 +10,7 @@ from helpers.plugin_files import Make
 
 from mobilenet_chest import plugins
 from mobilenet_chest.config import AugmentConfig
-from mobilenet_chest.data.augment import OPERATIONS, Draws, apply, draw, endless, mix, views
+from mobilenet_chest.data.augment import OPERATIONS, SCANNER, Draws, apply, draw, endless, mix, views
 
 
 def generator() -> torch.Generator:
@@ -164,6 +164,74 @@ def test_policies_change_each_image_in_its_own_way(policy: str) -> None:
     assert len({tuple(each.flatten().tolist()) for each in changed}) > 20
     # no inversion: bright pixels stay the bright ones, unless they were moved
     assert {"Color", "Invert", "Solarize", "Posterize"}.isdisjoint(OPERATIONS)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "low", "high"),
+    [
+        ({"gamma": 1.0}, "gamma", 0.5, 2.0),
+        ({"local_contrast": 0.3}, "local_contrast", 0.7, 1.3),
+        ({"sharpness": 1.5}, "sharpness", 0.0, 1.5),
+        ({"resample": 0.6}, "resample", 0.4, 1.0),
+        ({"jpeg": 30}, "jpeg", 30, 100),
+    ],
+)
+def test_changes_of_pixels_keep_place_and_are_drawn_by_the_seed(
+    fields: dict[str, float], name: str, low: float, high: float
+) -> None:
+    """A bright spot stays where it was, in each image's own strength; the same seed gives the same images."""
+    drawn = draw(AugmentConfig(hflip=0, **fields), 2000, generator())  # type: ignore[arg-type]
+    numbers = drawn.numbers[name]
+    assert numbers.min().item() == pytest.approx(low, abs=0.02 * (high - low))
+    assert numbers.max().item() == pytest.approx(high, abs=0.02 * (high - low))
+    image = 60 + 20 * torch.rand(1, 1, 24, 24, generator=generator())
+    image[..., 4:10, 12:18] = 200
+    images = image.byte().expand(40, -1, -1, -1)
+    changed = apply(images, drawn.part(0, 40))
+    again = draw(AugmentConfig(hflip=0, **fields), 2000, generator())  # type: ignore[arg-type]
+    assert torch.equal(apply(images, again.part(0, 40)), changed)
+    assert (changed.dtype, changed.shape) == (torch.float32, (40, 1, 24, 24))
+    assert 0 <= changed.min() <= changed.max() <= 255
+    assert len({tuple(each.flatten().tolist()) for each in changed}) > 10  # of a side of 24, 15 shares are whole pixels
+    inside, outside = changed[..., 5:9, 13:17].mean((1, 2, 3)), changed[..., 14:, :].mean((1, 2, 3))
+    assert (inside > outside + 60).all()
+
+
+def test_crops_have_the_asked_areas_and_lie_in_the_image() -> None:
+    drawn = draw(AugmentConfig(hflip=0, crop={"scale": [0.3, 0.9], "ratio": [0.5, 2]}), 4000, generator())  # type: ignore[arg-type]
+    x, y, width, height = drawn.numbers["crop"].unbind(1)
+    area, free = width * height, (width < 1) & (height < 1)
+    assert area.min().item() == pytest.approx(0.3, abs=0.01)
+    assert area.max() <= 0.9 + 1e-6
+    ratio = (width / height)[free]
+    assert ratio.min() >= 0.5 - 1e-6
+    assert ratio.max() <= 2 + 1e-6
+    assert (x.abs() + width).max() <= 1 + 1e-6
+    assert (y.abs() + height).max() <= 1 + 1e-6
+    images = torch.zeros(8, 1, 12, 12, dtype=torch.uint8)
+    images[..., 6:] = 200  # what is right stays right
+    changed = apply(images, drawn.part(0, 8))
+    assert (changed[..., 0].mean((1, 2)) <= changed[..., -1].mean((1, 2))).all()
+    assert endless(AugmentConfig(crop={})) == ["crop"]  # type: ignore[arg-type]
+
+
+def test_the_policy_scanner_makes_one_change_of_each_image() -> None:
+    drawn = draw(AugmentConfig(hflip=0, policy="scanner"), 1100, generator())
+    assert drawn.chosen is not None
+    assert set(drawn.scanner) == set(endless(SCANNER))
+    assert torch.bincount(drawn.chosen, minlength=11).min() > 60  # ten changes, and none
+    image = torch.randint(0, 256, (1, 1, 16, 16), dtype=torch.uint8, generator=generator()).expand(1100, -1, -1, -1)
+    part = drawn.part(100, 140).to(torch.device("cpu"))
+    torch.manual_seed(1)
+    changed = apply(image[:40], part, "scanner")
+    assert part.chosen is not None
+    for row, number in enumerate(part.chosen.tolist()):
+        name = [*drawn.scanner, None][number]
+        if name is None:
+            assert torch.equal(changed[row], image[0].float())
+        elif name != "noise":
+            alone = apply(image[:1], unflipped(1, **{name: drawn.scanner[name][100 + row : 101 + row]}))
+            torch.testing.assert_close(changed[row], alone[0], atol=1e-3, rtol=0)
 
 
 def test_mixup_mixes_labels_as_images() -> None:
