@@ -11,8 +11,9 @@ import typer
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line
 from mobilenet_chest.deploy.serving.live_model import model_address
+from mobilenet_chest.deploy.serving.process import Started
 from mobilenet_chest.deploy.serving.server import serve as serve_model
-from mobilenet_chest.deploy.serving.service import Limits, Service
+from mobilenet_chest.deploy.serving.service import Limits
 from mobilenet_chest.errors import UserError
 
 SHARE = 0.1
@@ -27,6 +28,7 @@ def serve(
         str, typer.Option(help="Address to listen on; others than this machine's need a token.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 is a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(help="Processes that answer; limits are each one's.")] = 1,
     max_batch: Annotated[int, typer.Option(help="Images predicted at once.")] = 16,
     max_waiting: Annotated[int, typer.Option(help="Images that may wait; more get status 429.")] = 64,
     deadline: Annotated[float, typer.Option(help="Seconds within which a request is answered or refused.")] = 10.0,
@@ -55,7 +57,11 @@ def serve(
     with exit_codes():
         limits = Limits(max_batch, max_waiting, deadline, max_bytes)
         rival, share = _rival(challenger, share, shadow)
-        serve_model(model_address(model), host, port, limits, token_file, _say, rival, share, log_dir)
+
+        def say(started: Started, address: str) -> None:
+            _say(started, address, share, workers)
+
+        serve_model(model_address(model), host, port, limits, token_file, say, rival, share, log_dir, workers)
 
 
 def _rival(challenger: str | None, share: float | None, shadow: str | None) -> tuple[str | None, float]:
@@ -76,12 +82,12 @@ def _rival(challenger: str | None, share: float | None, shadow: str | None) -> t
     return model_address(challenger), share
 
 
-def _say(service: Service, address: str) -> None:
-    model, rival = service.follower.model, service.rival
-    line(f"version {model.version} of '{model.name}' answers at {address}")
-    if rival is not None:
-        second = rival.follower.model
-        whom = f"answers {rival.share:.0%} of the patients" if rival.share else "answers in the shadow"
-        line(f"version {second.version} of '{second.name}' {whom}; compare: mobilenet-chest ab {model.name}")
+def _say(started: Started, address: str, share: float, workers: int) -> None:
+    by = "" if workers == 1 else f", in {workers} workers"
+    line(f"version {started.version} of '{started.name}' answers at {address}{by}")
+    if started.rival is not None:
+        name, version = started.rival
+        whom = f"answers {share:.0%} of the patients" if share else "answers in the shadow"
+        line(f"version {version} of '{name}' {whom}; compare: mobilenet-chest ab {started.name}")
     line("Ctrl-C stops the server")
     sys.stdout.flush()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 
 from mobilenet_chest.deploy.serving.meters import Meters, Totals
+from mobilenet_chest.files import write_whole
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.client import answer_within
 from mobilenet_chest.tracking.store import experiment_id, reason
@@ -35,21 +40,27 @@ class HourlyLog:
         name: Of the registered model.
         version: Returns the version that answers now.
         connect: Returns a client of the tracking store.
+        state: File from which the process that takes the place of a dead one goes on; ``None`` where none does.
     """
 
     def __init__(
-        self, meters: Meters, name: str, version: Callable[[], str], connect: Callable[[], MlflowClient]
-    ) -> None:
+        self, meters: Meters, name: str, version: Callable[[], str], connect: Callable[[], MlflowClient],
+        state: Path | None = None,
+    ) -> None:  # fmt: skip
         self._meters, self._name, self._version, self._connect = meters, name, version, connect
         self._before, self._since = meters.totals(), time.monotonic()
         self._run_id: str | None = None
         self._client: MlflowClient | None = None
         self._step = 0
+        self._state = state
+        if state is not None and state.exists():
+            self._continue(json.loads(state.read_text(encoding="utf-8")))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="hourly", daemon=True)
 
     def start(self) -> None:
         """Log from now on."""
+        self._keep()
         self._thread.start()
 
     def close(self) -> None:
@@ -76,7 +87,22 @@ class HourlyLog:
             logger.warning("the server's hour was not logged, the next one will have it: %s", reason(error))
             return False
         self._before, self._since, self._step = totals, now, self._step + 1
+        self._keep()
         return True
+
+    def _keep(self) -> None:
+        if self._state is None:
+            return
+        kept = {"before": self._before._asdict(), "since": self._since, "step": self._step, "run_id": self._run_id}
+        with suppress(OSError):  # then one that comes in this place begins a run of its own
+            write_whole(self._state, json.dumps(kept))
+
+    def _continue(self, kept: Mapping[str, Any]) -> None:
+        before = kept["before"]
+        # JSON has made texts of the ends of buckets
+        stages = {stage: {float(end): count for end, count in each.items()} for stage, each in before["stages"].items()}
+        self._before, self._since = Totals(**before | {"stages": stages}), kept["since"]
+        self._step, self._run_id = kept["step"], kept["run_id"]
 
     def _new_run(self, client: MlflowClient) -> str:
         named = {tags.KIND: tags.SERVING_KIND, tags.SERVED_MODEL: self._name, tags.SERVED_VERSION: self._version()}
@@ -84,8 +110,10 @@ class HourlyLog:
         return str(run.info.run_id)
 
     def _work(self) -> None:
-        while not self._stop.wait(HOUR):
+        due = self._since + HOUR
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
             self.log()
+            due = time.monotonic() + HOUR
 
 
 def hour_metrics(before: Totals, after: Totals, seconds: float) -> dict[str, float]:

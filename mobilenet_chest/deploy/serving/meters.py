@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from mobilenet_chest.deploy.serving.batcher import BatchTimes
@@ -11,14 +13,18 @@ from mobilenet_chest.deploy.serving.live_model import Answer
 from mobilenet_chest.errors import MissingExtraError
 
 try:
-    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
     from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+    from prometheus_client.multiprocess import MultiProcessCollector
 except ImportError:
     raise MissingExtraError("serving a model", "serve") from None
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 PROBABILITIES = tuple(number / 10 for number in range(1, 11))
 
+
+PREFIX = "mobilenet_chest"
+"""Of all names."""
 
 PREDICTIONS = ("/predict", "/invocations")
 """Paths whose requests are of the model."""
@@ -42,24 +48,35 @@ class Totals(NamedTuple):
     stages: dict[str, dict[float, float]]
 
 
-def _samples(meter: Any, ending: str) -> list[Any]:
-    return [sample for family in meter.collect() for sample in family.samples if sample.name.endswith(ending)]
+Samples = dict[str, list[Any]]
+"""Samples of ``prometheus_client`` by the names that Prometheus reads."""
 
 
-def _cumulative(histogram: Histogram, paths: Sequence[str] | None) -> dict[float, float]:
+def _cumulative(samples: Samples, name: str, paths: Sequence[str] | None) -> dict[float, float]:
     counts = dict.fromkeys([*SECONDS, math.inf], 0.0)
-    for sample in _samples(histogram, "_bucket"):
+    for sample in samples.get(f"{PREFIX}_{name}_bucket", ()):
         if paths is None or sample.labels["path"] in paths:
             counts[float(sample.labels["le"])] += sample.value
     return counts
 
 
 class Meters:
-    """Counters and histograms of one server; each has its registry, so that tests do not share them."""
+    """Counters and histograms of one server; each has its registry, so that tests do not share them.
 
-    def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        named: dict[str, Any] = {"namespace": "mobilenet_chest", "registry": self._registry}
+    Args:
+        folder: Where each worker of a server keeps its counts; what is read are the sums over all of them, those that
+            have died included. ``None`` for a server of one process.
+        number: Of the worker; one that takes the place of another goes on with its counts.
+    """
+
+    def __init__(self, folder: Path | None = None, number: int = 0) -> None:
+        self._registry = self._summed = CollectorRegistry()
+        if folder is not None:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+            values.ValueClass = values.MultiProcessValue(lambda: number)
+            self._summed = CollectorRegistry()
+            MultiProcessCollector(self._summed, str(folder))
+        named: dict[str, Any] = {"namespace": PREFIX, "registry": self._registry}
         self.requests = Counter("requests", "Requests by path and status", ["path", "status"], **named)
         self.seconds = Histogram("request_seconds", "From the first byte to the answer", ["path"], buckets=SECONDS,
                                  **named)  # fmt: skip
@@ -73,7 +90,7 @@ class Meters:
                                      **named)  # fmt: skip
         self.log = Histogram("log_seconds", "An answer's wait until it is in the log", buckets=SECONDS, **named)
         self.shadow = Counter("shadow_images", "What became of a shadow's images", ["outcome"], **named)
-        self.waiting = Gauge("waiting_images", "Images that wait", **named)
+        self.waiting = Gauge("waiting_images", "Images that wait", multiprocess_mode="livesum", **named)
 
     def count_batch(self, times: BatchTimes, answers: Sequence[Answer]) -> None:
         """Count a batch that one version has predicted."""
@@ -88,17 +105,24 @@ class Meters:
     def totals(self) -> Totals:
         """Return what has been counted so far, over all versions."""
         requests, refused, failed = 0.0, 0.0, 0.0
-        for sample in _samples(self.requests, "_total"):
+        samples = self._samples()
+        for sample in samples.get(f"{PREFIX}_requests_total", ()):
             if sample.labels["path"] in PREDICTIONS:
                 requests += sample.value
                 refused += sample.value * (sample.labels["status"] == "429")
                 failed += sample.value * sample.labels["status"].startswith("5")
-        stages = {"decode": self.decode, "wait": self.wait, "compute": self.compute}
-        counts = {stage: _cumulative(histogram, None) for stage, histogram in stages.items()}
-        counts["request"] = _cumulative(self.seconds, PREDICTIONS)
-        images = sum(sample.value for sample in _samples(self.images, "_total"))
+        counts = {stage: _cumulative(samples, f"{stage}_seconds", None) for stage in ("decode", "wait", "compute")}
+        counts["request"] = _cumulative(samples, "request_seconds", PREDICTIONS)
+        images = sum(sample.value for sample in samples.get(f"{PREFIX}_images_total", ()))
         return Totals(requests, refused, failed, images, counts)
 
     def page(self) -> tuple[bytes, str]:
         """Return the page that Prometheus reads, and its content type."""
-        return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
+        return generate_latest(self._summed), CONTENT_TYPE_PLAIN_0_0_4
+
+    def _samples(self) -> Samples:
+        named: Samples = {}
+        for family in self._summed.collect():
+            for sample in family.samples:
+                named.setdefault(sample.name, []).append(sample)
+        return named

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mobilenet_chest.deploy.answer_rows import CHALLENGER, CHAMPION, SHADOW, PictureStatistics
 from mobilenet_chest.deploy.identities import Identity, new_request
-from mobilenet_chest.deploy.serving.batcher import Batcher, TooLate
+from mobilenet_chest.deploy.serving.batcher import Batcher, BatchTimes, TooLate
 from mobilenet_chest.deploy.serving.live_model import Answer, Follower, LiveModel
 from mobilenet_chest.deploy.serving.meters import Meters
 from mobilenet_chest.deploy.serving.recorder import Recorder, statistics
@@ -128,15 +128,21 @@ class Service:
         limits: What is taken on.
         recorder: Writes every answer to a log before it is given, if any.
         rival: A challenger or shadow, if any; it needs a recorder.
+        meters: Count and time; those of one process by default.
+        decoders: Requests that are decoded at once: decoding takes many times an image's memory. As many as there are
+            processors by default.
     """
 
     def __init__(
-        self, follower: Follower, limits: Limits, recorder: Recorder | None = None, rival: Rival | None = None
-    ) -> None:
-        self.follower, self.limits, self.meters = follower, limits, Meters()
+        self, follower: Follower, limits: Limits, recorder: Recorder | None = None, rival: Rival | None = None,
+        meters: Meters | None = None, decoders: int | None = None,
+    ) -> None:  # fmt: skip
+        self.follower, self.limits, self.meters = follower, limits, meters or Meters()
         self.recorder, self.rival = recorder, rival
         self.draining = False
         """Whether the server is about to stop: it still answers, and asks for no further requests."""
+        self.all_answer: Callable[[], bool] = lambda: True
+        """Returns whether all processes of the server answer."""
         self._open = 0
         self._batcher = self._batcher_of(follower)
         self._batchers = {CHAMPION: self._batcher}
@@ -146,16 +152,19 @@ class Service:
         elif rival is not None and recorder is not None:
             self._shadow = Shadow(rival.follower, recorder, limits.max_batch, limits.max_waiting,
                                   lambda count, what: self.meters.shadow.labels(what).inc(count))  # fmt: skip
-        # decoding takes many times an image's memory, so no more at once than processors can do
-        self._decoders = ThreadPoolExecutor(cores(), "decoder")
-        self.meters.waiting.set_function(lambda: len(self))
+        self._decoders = ThreadPoolExecutor(decoders or cores(), "decoder")
+        self.meters.waiting.set(0)
 
     def _batcher_of(self, follower: Follower) -> Batcher[Answer]:
         logged = self.recorder is not None
         return Batcher[Answer](
             lambda images: follower.model.predict(images, features=True) if logged else follower.model.predict(images),
-            self.limits.max_batch, self.limits.max_waiting, self.meters.count_batch,
+            self.limits.max_batch, self.limits.max_waiting, self._count_batch,
         )  # fmt: skip
+
+    def _count_batch(self, times: BatchTimes, answers: Sequence[Answer]) -> None:
+        self.meters.count_batch(times, answers)
+        self.meters.waiting.set(len(self))
 
     def __len__(self) -> int:
         """Return how many images wait."""
@@ -196,6 +205,7 @@ class Service:
         begun = await loop.run_in_executor(self._decoders, self._begin, decode, name, deadline)
         self.meters.decode.labels(begun.model.version).observe(time.monotonic() - started)
         futures = self._batchers[begun.arm].submit(begun.images, deadline)
+        self.meters.waiting.set(len(self))
         gathered = asyncio.gather(*map(asyncio.wrap_future, futures))
         answers = await self._in_time(gathered, deadline)
         if self.recorder is not None and begun.identity is not None:

@@ -102,6 +102,8 @@ def web_app(service: Service, token: str | None) -> App:
     async def readyz() -> Response:
         if service.draining:
             return JSONResponse({"status": "stopping"}, HTTPStatus.SERVICE_UNAVAILABLE)
+        if not service.all_answer():
+            return JSONResponse({"status": "starting"}, HTTPStatus.SERVICE_UNAVAILABLE)
         return JSONResponse({"status": "ready"})
 
     @app.get("/version", summary="The model that answers, and its card")

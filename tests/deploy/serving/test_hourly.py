@@ -65,6 +65,23 @@ def test_a_run_for_a_server(tracking: Path) -> None:
     assert [(metric.step, metric.value) for metric in history] == [(0, 1.0), (1, 0.0)]
 
 
+def test_the_process_in_the_place_of_a_dead_one_goes_on_with_its_hour_and_run(tracking: Path) -> None:
+    meters, client = Meters(), MlflowClient()
+    for _ in range(2):
+        log = HourlyLog(meters, "films", lambda: "3", lambda: client, tracking / "hourly.json")
+        counted(meters)
+        assert log.log()
+    counted(meters)
+    last = HourlyLog(meters, "films", lambda: "3", lambda: client, tracking / "hourly.json")
+    assert last.log()
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
+    history = client.get_metric_history(run.info.run_id, "serving/refused_requests")
+    assert [(metric.step, metric.value) for metric in history] == [(0, 1.0), (1, 1.0), (2, 1.0)]
+    assert client.get_metric_history(run.info.run_id, "serving/wait_p50_ms")[2].value == pytest.approx(1.5)
+
+
 def test_a_store_that_is_away_loses_nothing(tracking: Path) -> None:
     meters, client = Meters(), MlflowClient()
     away = [True]

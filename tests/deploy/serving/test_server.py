@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import requests
 from helpers.brightness import BRIGHT, flat
-from helpers.browsers import answers, until
+from helpers.browsers import until
 from helpers.commands import assert_one_line
 from helpers.load import SECONDS, Clients
 from helpers.pictures import encoded
+from helpers.served import served
 from mlflow import MlflowClient
 
 from mobilenet_chest.deploy.answer_log import AnswerLog, read
@@ -27,24 +23,6 @@ from mobilenet_chest.deploy.identities import Identities
 from mobilenet_chest.deploy.serving.server import bound_listener
 
 FILM = encoded(flat(BRIGHT)[0])
-
-
-@contextmanager
-def served(*words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Run ``serve`` in a process on a free port for the block; yield the process and the port."""
-    command = [sys.executable, "-m", "mobilenet_chest", "serve", *words, "--port", "0"]
-    with Path("log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True,
-                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # fmt: skip
-    try:
-        assert process.stdout is not None
-        said = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
-        assert said is not None, Path("log").read_text()
-        until(lambda: answers(f"http://127.0.0.1:{said[1]}/readyz"), SECONDS, "readyz")
-        yield process, int(said[1])
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.mark.slow
@@ -134,6 +112,7 @@ def test_what_cannot_be_served_is_one_line(models: dict[str, str], tmp_path: Pat
     assert_one_line("serve", "nothing@champion", wants="models:/nothing@champion")
     assert_one_line("serve", "gray/1", "--host", "0.0.0.0", wants="--token-file")
     assert_one_line("serve", "gray/1", "--max-batch", "0", wants="--max-batch 0")
+    assert_one_line("serve", "gray/1", "--workers", "0", wants="--workers 0")
     assert_one_line("serve", "gray/1", "--challenger", "nothing@champion", wants="models:/nothing@champion")
     assert_one_line("serve", "gray/1", "--challenger", "gray/1", "--share", "1", wants="--share 1")
     assert_one_line("serve", "gray/1", "--shadow", "gray/1", "--share", "0.5", wants="--challenger")
