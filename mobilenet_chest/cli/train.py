@@ -19,7 +19,7 @@ from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.selection.resume import find_resume_point
 from mobilenet_chest.tracking.locations import check_experiment
-from mobilenet_chest.tracking.parents import parent_weights, training_tracker, with_parent
+from mobilenet_chest.tracking.parents import as_begun, parent_weights, training_tracker, with_parent
 from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import check_reachable
 from mobilenet_chest.training.stages import prepare
@@ -60,6 +60,7 @@ def _train(config: Config, resume: str | None) -> RunResult:
     resume_point, total, done = None, config.stage1.epochs + config.stage2.epochs, 0
     if resume is not None:
         resume_point = find_resume_point(resume, config)
+        config = as_begun(config, resume)
         done = resume_point.progress.epoch if resume_point else 0
         again = f"resumes after epoch {done} of {total}" if done else "restarts: no epoch of it is kept"
         error_line(f"run {short_id(resume)} {again}")

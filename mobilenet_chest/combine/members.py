@@ -19,7 +19,7 @@ from mobilenet_chest.tracking.artifact_writer import predictions_from_table
 from mobilenet_chest.tracking.artifacts import check_has_weights, resume_point, run_config, stored_predictions
 from mobilenet_chest.tracking.notes import code
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
-from mobilenet_chest.tracking.parents import parent_weights, training_tracker, with_parent
+from mobilenet_chest.tracking.parents import as_begun, parent_weights, training_tracker, with_parent
 from mobilenet_chest.tracking.runs import Candidate, get_run, short_id
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.trainings import find_finished_training, find_unfinished_training
@@ -138,6 +138,7 @@ def _train_member(config: Config, digest: str, teacher: tuple[str, Tensor] | Non
     run = find_finished_training(client, config, digest, teacher_id)
     if run is None:
         unfinished = find_unfinished_training(client, config, digest, teacher_id)
+        config = config if unfinished is None else as_begun(config, unfinished.info.run_id)
         tracker = training_tracker(
             config,
             resume=None if unfinished is None else unfinished.info.run_id,

@@ -14,8 +14,9 @@ from mobilenet_chest.errors import ConfigError
 
 SEARCHABLE_SECTIONS = ("data", "model", "augment", "loss", "optimizer", "stage1", "stage2", "compress", "evaluation")
 
-NOT_SEARCHED = ("compress.parent", "compress.weights_sha256")
-"""Fields of these sections that are the same in all trials: a parent and its weights go together."""
+NOT_SEARCHED = ("compress.parent", "compress.weights_sha256", "compress.target", "compress.reached")
+"""Fields of these sections that are the same in all trials: a parent and its weights go together, and so do a target
+and what reaches it."""
 
 CUSTOM = "augment.custom."
 """What the paths of plugins' augmentations begin with; their values are numbers."""

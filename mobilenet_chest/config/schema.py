@@ -171,6 +171,11 @@ class Config(Section):
                 f"stage1.epochs {self.stage1.epochs}: with compress.method {self.compress.method} the head has learned "
                 "already, and stage 2 fine-tunes what is left; give stage1.epochs: 0"
             )
+        if self.compress.target.given and "compress.ratio" in self.search:
+            raise ValueError(
+                f"compress.target {self.compress.target} says what the ratio is, and search.compress.ratio searches "
+                "it; leave one out"
+            )
         if self.search and self.study.resampling != "holdout":
             raise ValueError(
                 f"study.resampling {self.study.resampling} divides the rows anew, and compress.parent has learned some "
@@ -269,7 +274,13 @@ class Config(Section):
         if plugin_digests := [plugin["sha256"] for plugin in fields.pop("plugins")]:
             fields["plugins"] = plugin_digests
         # likewise what the parent's weights are is part of the training, and which run has them is not
-        fields["compress"].pop("parent")
+        fields["compress"] |= {"ratio": self.compress.share}
+        for name in ("parent", "reached"):
+            fields["compress"].pop(name)
+        if self.compress.target.given:  # the ratio is found on the machine, by measurement
+            fields["compress"].pop("ratio")
+        else:
+            fields["compress"].pop("target")
         if not self.compress.active:
             del fields["compress"]
         canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))

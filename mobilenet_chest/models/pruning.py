@@ -54,6 +54,7 @@ def prune_channels(model: Classifier, ratio: float, size: int) -> None:
                 image,
                 importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
                 pruning_ratio=ratio,
+                pruning_ratio_dict=_ratios_that_leave_channels(model, ratio),
                 ignored_layers=[logit],
                 round_to=CHANNELS_MULTIPLE,
             )
@@ -68,6 +69,21 @@ def prune_channels(model: Classifier, ratio: float, size: int) -> None:
                 "another parent"
             ]
         ) from error
+
+
+def _ratios_that_leave_channels(model: Classifier, ratio: float) -> dict[nn.Module, float]:
+    """Return the smaller ratios of narrow layers, of which fewer than 8 channels would be left.
+
+    torch-pruning rounds what would be left down to none, and then leaves such a layer as it was.
+    """
+    widths = {
+        module: module.weight.shape[0]
+        for module in model.modules()
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.shape[0] > CHANNELS_MULTIPLE
+    }
+    # a little more than 8, which no rounding error takes below it
+    most = {module: 1 - (CHANNELS_MULTIPLE + 0.01) / width for module, width in widths.items()}
+    return {module: share for module, share in most.items() if share < ratio}
 
 
 def zero_weights(model: Classifier, ratio: float) -> None:

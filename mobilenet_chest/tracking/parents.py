@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -12,9 +13,10 @@ from mobilenet_chest.config import Config, ModelConfig
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.models.classifier import Classifier
+from mobilenet_chest.models.pruning_target import find_ratio
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import run_config, trained_network
-from mobilenet_chest.tracking.runs import find_run, get_run, short_id
+from mobilenet_chest.tracking.runs import find_run, full_id, get_run, short_id
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training.features import state_digest
@@ -28,11 +30,11 @@ def training_labels(config: Config) -> dict[str, str]:
     if not config.compress.active:
         return {tags.KIND: tags.TRAIN_KIND}
     settings = config.compress
-    return {
-        tags.KIND: tags.COMPRESSED_KIND,
-        tags.COMPRESSION: settings.method,
-        f"{tags.COMPRESSION}_ratio": f"{settings.ratio:g}",
-    }
+    labels = {tags.KIND: tags.COMPRESSED_KIND, tags.COMPRESSION: settings.method}
+    if settings.target.given:
+        # the ratio that was measured to reach it is no part of what the training is, and another time it is another
+        return labels | {f"{tags.COMPRESSION}_target": str(settings.target)}
+    return labels | {f"{tags.COMPRESSION}_ratio": f"{settings.share:g}"}
 
 
 def training_tracker(
@@ -50,7 +52,13 @@ def training_tracker(
     own = training_labels(config)
     name = None
     if config.compress.active:
-        name = f"{config.name}, {config.compress.method} {config.compress.ratio:g}"
+        settings = config.compress
+        name = f"{config.name}, {settings.method} {settings.target if settings.target.given else f'{settings.share:g}'}"
+        if settings.reached is not None:
+            own |= {
+                f"{tags.COMPRESSION}_ratio": f"{settings.share:g}",
+                f"{tags.COMPRESSION}_reached": f"{settings.reached:.4g}",
+            }
         parent = get_run(connect(), str(config.compress.parent)).data.tags
         own |= {tags.STUDY: parent[tags.STUDY]} if tags.STUDY in parent else {}
     further = {name: value for name, value in own.items() if name != tags.KIND} | dict(labels or {})
@@ -58,17 +66,42 @@ def training_tracker(
 
 
 def with_parent(config: Config) -> Config:
-    """Return the experiment with its parent's run id and the digest of the parent's weights, where it has a parent.
+    """Return the experiment with what is filled in when its run begins, where it has a parent.
+
+    That is the parent's run id, the digest of its weights, and the ratio that reaches a target.
 
     Raises:
         TrackingError: There is no such run, or it has no network to make smaller.
-        ConfigError: The parent is of another architecture.
+        ConfigError: The parent is of another architecture; or it cannot be pruned to the target.
+        MissingExtraError: torch-pruning is needed and not installed.
     """
-    if not config.compress.active or config.compress.weights_sha256 is not None:
+    settings = config.compress
+    searched = settings.target.given and settings.reached is None
+    if not settings.active or not (searched or settings.weights_sha256 is None):
         return config
     client = connect()
-    run = find_run(client, config.compress.parent or "").run
-    found = {"parent": run.info.run_id, "weights_sha256": state_digest(_weights(client, run, config))}
+    run = find_run(client, settings.parent or "").run
+    network = _network(client, run, config)
+    found: dict[str, Any] = {"parent": run.info.run_id, "ratio": settings.share}
+    if settings.weights_sha256 is None:  # a given one is checked when the weights are read
+        found["weights_sha256"] = state_digest(network.state_dict())
+    if searched:
+        found["ratio"], found["reached"] = find_ratio(network, config.data.image_size, settings.target)
+    return config.model_copy(update={"compress": settings.model_copy(update=found)})
+
+
+def as_begun(config: Config, run_id: str) -> Config:
+    """Return the experiment with the ratio that an unfinished run has begun with: measured again, it is another one.
+
+    Args:
+        config: As :func:`with_parent` returns it.
+        run_id: A run of the same experiment, whole or its beginning.
+    """
+    if not config.compress.target.given:
+        return config
+    client = connect()
+    begun = run_config(client, get_run(client, full_id(client, run_id))).compress
+    found = {"ratio": begun.ratio, "reached": begun.reached}
     return config.model_copy(update={"compress": config.compress.model_copy(update=found)})
 
 
@@ -88,7 +121,7 @@ def parent_weights(config: Config) -> dict[str, Tensor] | None:
     client = connect()
     run = find_run(client, settings.parent or "").run
     _check_rows(run, config)
-    state = _weights(client, run, config)
+    state = _network(client, run, config).state_dict()
     if (digest := state_digest(state)) != settings.weights_sha256:
         raise ConfigError(
             [
@@ -99,7 +132,7 @@ def parent_weights(config: Config) -> dict[str, Tensor] | None:
     return state
 
 
-def _weights(client: MlflowClient, run: Run, config: Config) -> dict[str, Tensor]:
+def _network(client: MlflowClient, run: Run, config: Config) -> Classifier:
     if run.info.status != "FINISHED":
         raise TrackingError(
             f"compress.parent: run {short_id(run.info.run_id)} is {run.info.status}, not FINISHED; choose another"
@@ -112,7 +145,7 @@ def _weights(client: MlflowClient, run: Run, config: Config) -> dict[str, Tensor
             f"{run.data.tags.get(tags.KIND)}; choose one of its members"
         )
     _check_architecture(run, parent_config.model, config.model)
-    return model.state_dict()
+    return model
 
 
 def _check_architecture(run: Run, of_parent: ModelConfig, own: ModelConfig) -> None:

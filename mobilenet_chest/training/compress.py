@@ -27,7 +27,7 @@ def start_compressed(model: Classifier, config: Config, parent: Mapping[str, Ten
     fit_to(model, parent)
     load_into(model, parent, f"compress.parent {settings.parent}")
     if settings.method == "prune":
-        prune_channels(model, settings.ratio, config.data.image_size)
+        prune_channels(model, settings.share, config.data.image_size)
     else:
-        zero_weights(model, settings.ratio)
+        zero_weights(model, settings.share)
         keep_zeros(model)

@@ -49,6 +49,45 @@ def test_what_does_not_go_together_is_one_line(changes: dict[str, Any], named: s
     assert named in line
 
 
+def test_a_target_is_the_same_training_whatever_ratio_is_found() -> None:
+    target = {"ratio": None, "target": {"flops": 0.5}, "weights_sha256": "a" * 64}
+    config = pruned(**target)
+    assert config.compress.share == 0.3
+    found = pruned(**target | {"ratio": 0.275, "reached": 0.49})
+    assert found.digest() == config.digest()
+    assert found.compress.share == 0.275
+    assert pruned(**target | {"target": {"latency_ms": 2.0}}).digest() != config.digest()
+
+
+def test_the_default_ratio_has_the_digest_of_the_same_number() -> None:
+    assert pruned(ratio=None).digest() == pruned(ratio=0.3).digest() != pruned(ratio=0.31).digest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"target": {"flops": 0.5}}, "ratio 0.5 and target flops 0.5"),
+        ({"ratio": None, "target": {"flops": 0.5, "latency_ms": 3}}, "two targets"),
+        ({"ratio": None, "target": {"flops": 1.5}}, "target.flops"),
+        ({"ratio": None, "target": {"latency_ms": 0}}, "target.latency_ms"),
+        ({"ratio": None, "target": {"flops": 0.5}, "method": "unstructured"}, "method prune, not unstructured"),
+        ({"reached": 0.5}, "reached 0.5"),
+    ],
+)
+def test_targets_that_cannot_be(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        pruned(**changes)
+    (line,) = caught.value.problems
+    assert named in line
+
+
+def test_a_target_leaves_no_ratio_to_search() -> None:
+    fields = PRUNED | {"compress": {"method": "prune", "parent": "abcd1234", "target": {"flops": 0.5}}}
+    for path in ("compress.ratio", "compress.target.flops"):
+        with pytest.raises(ConfigError, match=path):
+            parse(fields | {"search": {path: {"low": 0.1, "high": 0.6}}})
+
+
 def test_the_ratio_can_be_searched() -> None:
     config = parse(PRUNED | {"search": {"compress.ratio": {"low": 0.1, "high": 0.6}}})
     assert with_values(config, {"compress.ratio": 0.25}).compress.ratio == 0.25

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.models import built
+from torch import nn
 
 from mobilenet_chest.errors import ConfigError, MissingExtraError
 from mobilenet_chest.models.pruning import fit_to, keep_zeros, prune_channels, zero_share, zero_weights
@@ -43,6 +44,14 @@ def test_a_network_that_is_pruned_can_be_pruned_again() -> None:
     once = parameter_counts(model)[0]
     prune_channels(model, 0.3, 40)
     assert parameter_counts(model)[0] < once
+
+
+def test_narrow_layers_keep_8_channels_and_no_more() -> None:
+    model = built(**SMALL)
+    before = [layer.weight.shape[0] for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    prune_channels(model, 0.95, 40)
+    after = [layer.weight.shape[0] for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    assert {width for width, left in zip(before, after, strict=True) if left > 8} == {576}
 
 
 def test_all_that_is_left_learns() -> None:

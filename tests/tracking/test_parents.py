@@ -14,7 +14,7 @@ from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.selection.resume import find_resume_point
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import run_config, trained_model
-from mobilenet_chest.tracking.parents import parent_weights, training_tracker, with_parent
+from mobilenet_chest.tracking.parents import as_begun, parent_weights, training_tracker, with_parent
 from mobilenet_chest.training.predict import predict_logits
 from mobilenet_chest.two_stage import train
 
@@ -55,6 +55,32 @@ def test_what_is_made_of_a_trial_belongs_to_its_study(store: Store) -> None:
     run = store.run(tracker.start(config, load_train_val(config.data)))
     tracker.leave()
     assert run.data.tags[tags.STUDY] == "dropout-study"
+
+
+@pytest.mark.slow
+def test_the_ratio_of_a_target_is_found_when_the_run_begins(store: Store) -> None:
+    config = with_parent(pruned(store, {"compress.ratio": None, "compress.target": {"flops": 0.3}}))
+    assert config.compress.ratio is not None
+    assert config.compress.reached is not None
+    assert 0.2 < config.compress.reached <= 0.3
+    assert with_parent(config) is config
+
+
+def test_a_run_says_its_target_and_what_reaches_it(store: Store) -> None:
+    found = {"compress.ratio": 0.45, "compress.target": {"flops": 0.3}, "compress.reached": 0.29}
+    config = with_parent(pruned(store, found))
+    tracker = training_tracker(config)
+    run = store.run(tracker.start(config, load_train_val(config.data)))
+    tracker.leave()
+    labels = {name: run.data.tags[f"{tags.COMPRESSION}_{name}"] for name in ("target", "ratio", "reached")}
+    assert labels == {
+        "target": "flops 0.3",
+        "ratio": "0.45",
+        "reached": "0.29",
+    }
+    # a ratio that is measured again may be another one
+    again = config.compress.model_copy(update={"ratio": 0.9, "reached": 0.1})
+    assert as_begun(config.model_copy(update={"compress": again}), run.info.run_id[:8]) == config
 
 
 def test_zeroed_weights_of_a_run_stay_zeros(store: Store) -> None:
