@@ -32,6 +32,7 @@ from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.final_metrics import evaluate_best
 from mobilenet_chest.training.progress import Progress
 from mobilenet_chest.training.stages import prepare, to_device, train_stage1, train_stage2
+from mobilenet_chest.training.stress import stress_table
 
 OnEpoch = Callable[[int, Record], bool | None]
 """Called with the epoch, counted over both stages from 1, and its record; True ends the training."""
@@ -143,6 +144,8 @@ def train(
         tracker.log_metrics(metrics)
         artifacts.checkpoint("best.pt", progress, best, metrics)
         artifacts.predictions(predictions, "val")
+        if config.evaluation.stress is not None and tracker.run_id is not None and not stopped:
+            artifacts.stress(stress_table(prepared.model, prepared.data.val, prepared.device))
         artifacts.plots(prepared.data, predictions, progress, best.epoch, metrics["threshold"])
         status = "stopped" if stopped else "finished"
         planned = config.stage1.epochs + config.stage2.epochs

@@ -15,12 +15,15 @@ from torch import Tensor
 from mobilenet_chest.combine.ensemble import Combined
 from mobilenet_chest.combine.members import Member, about_combined, load_members
 from mobilenet_chest.config import Config
-from mobilenet_chest.config.metrics import as_score, best_direction
+from mobilenet_chest.config.metrics import STRESS_METRICS, as_score, best_direction
 from mobilenet_chest.data.dataset import Split
 from mobilenet_chest.errors import DataError, UserError
+from mobilenet_chest.evaluation.auc import auc
 from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics
+from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
+from mobilenet_chest.evaluation.thresholds import choose_threshold
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import parameter_counts
 from mobilenet_chest.tracking import tags
@@ -37,17 +40,18 @@ from mobilenet_chest.training.epoch import recompute_batchnorm
 from mobilenet_chest.training.features import state_digest
 from mobilenet_chest.training.predict import predict, predict_logits
 from mobilenet_chest.training.stages import Prepared, build_setup, prepare
+from mobilenet_chest.training.stress import choosing_predictions, final_stress_metrics, stress_inputs
 
 State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class _Averages:
-    """Builds networks from averages of weights, and scores them on the half of val that chooses."""
+    """Builds networks from averages of weights, and scores them on the rows of val that choose."""
 
     prepared: Prepared
     config: Config
-    half: NDArray[np.intp]
+    choosing: Split
 
     def model(self, states: Sequence[State]) -> Classifier:
         """Return the average as a network."""
@@ -62,10 +66,23 @@ class _Averages:
 
     def score(self, states: Sequence[State]) -> float:
         """Return the average's score by the experiment's metric; greater is better."""
-        images, labels = self.prepared.data.val.images[self.half], self.prepared.data.val.labels.numpy()[self.half]
-        metric = self.config.evaluation.metric
-        value = epoch_metrics(labels, predict_logits(self.model(states), images).double().numpy())[metric]
+        rows, model, metric = self.choosing, self.model(states), self.config.evaluation.metric
+        logits = predict_logits(model, rows.images)
+        if metric in STRESS_METRICS:
+            value = stress_inputs(model, rows, 0, torch.device("cpu")).record(model, logits)[metric]
+        else:
+            value = epoch_metrics(rows.labels.numpy(), logits.double().numpy())[metric]
         return as_score(value, best_direction(metric))
+
+    def metrics(self, model: Classifier, rows: Split, predictions: Predictions) -> dict[str, float]:
+        """Return the metrics of a network on the rows that report; where stress chooses the threshold, it does so on
+        copies of the rows that choose."""
+        evaluation, cpu, threshold = self.config.evaluation, torch.device("cpu"), None
+        if evaluation.threshold_on == "stress":
+            copies = choosing_predictions(model, self.choosing, cpu)
+            threshold = choose_threshold(copies.label, copies.probability_tta, evaluation)
+        stress = {} if evaluation.stress is None else final_stress_metrics(model, rows, cpu)
+        return selection_metrics(predictions, evaluation, self.config.seed, (), threshold) | stress
 
 
 def soup(candidates: Sequence[Candidate]) -> Combined:
@@ -85,18 +102,17 @@ def soup(candidates: Sequence[Candidate]) -> Combined:
     unloaded = config.model_copy(update={"model": config.model.model_copy(update={"weights": "none"})})
     prepared = prepare(unloaded, parent=parent_weights(config))
     choosing, reporting = stratified_halves(prepared.data.val, config.seed)
-    averages = _Averages(prepared, config, choosing)
+    averages = _Averages(prepared, config, part_of(prepared.data.val, choosing))
     order, chosen, recipe = _choose(averages, states)
-    val = prepared.data.val
-    report_rows = Split(val.images[reporting], val.labels[reporting], val.rows[reporting], val.digest)
+    report_rows = part_of(prepared.data.val, reporting)
     strongest = predict(averages.model([states[order[0]]]), report_rows, torch.device("cpu"))
     model = averages.model([states[index] for index in chosen])
     predictions = predict(model, report_rows, torch.device("cpu"))
-    metrics = selection_metrics(predictions, config.evaluation, config.seed) | {
+    metrics = averages.metrics(model, report_rows, predictions) | {
         "parameters": float(parameter_counts(model)[0]),
         "train_seconds": sum(metrics_of(part.run)["train_seconds"] for part in parts),
         "soup_size": float(len(chosen)),
-        "best_member_val_auc": selection_metrics(strongest, config.evaluation, config.seed)["val_auc"],
+        "best_member_val_auc": auc(strongest.label, strongest.probability),
     }
     run_ids = tuple(parts[index].run_id for index in chosen)
     run_tags = {
@@ -129,6 +145,11 @@ def average(states: Sequence[State]) -> dict[str, Tensor]:
         else torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
         for name, value in states[0].items()
     }
+
+
+def part_of(val: Split, chosen: NDArray[np.intp]) -> Split:
+    """Return some validation rows, given by position."""
+    return Split(val.images[chosen], val.labels[chosen], val.rows[chosen], val.digest, stored=val.stored)
 
 
 def stratified_halves(val: Split, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

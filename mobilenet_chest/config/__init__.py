@@ -1,6 +1,7 @@
 """The experiment schema and the reading of experiment files."""
 
 from mobilenet_chest.config.data import ClassGroup, DataConfig
+from mobilenet_chest.config.evaluation import EvaluationConfig
 from mobilenet_chest.config.loading import load, load_stored, parse, to_yaml, with_values
 from mobilenet_chest.config.metrics import EPOCH_METRICS, FINAL_METRICS, best_direction
 from mobilenet_chest.config.paths import flatten, is_integer_field
@@ -17,7 +18,6 @@ from mobilenet_chest.config.recipe import (
 from mobilenet_chest.config.schema import (
     MODEL_NAMES,
     Config,
-    EvaluationConfig,
     ModelConfig,
     TrackingConfig,
 )

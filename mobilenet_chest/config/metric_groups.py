@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from mobilenet_chest.config.metrics import SCORES
 
-CURVES = ("train", "val")
-"""Groups of curves, which are the splits."""
+CURVES = ("train", "val", "stress")
+"""Groups of curves: the splits, and stressed copies of val."""
 
 OF_EPOCHS = ("lr", "stage", "epoch_seconds", "images_per_second")
 """Metrics of an epoch that are of no split; they are in the group ``train``."""

@@ -6,7 +6,7 @@ scores. All other metrics that a run or a study logs are in :data:`METRICS`.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol, Self, TypeVar
+from typing import Literal, NamedTuple, Protocol, Self, TypeVar, get_args
 
 from mobilenet_chest import plugins
 from mobilenet_chest.config.formats import count, duration, number
@@ -40,9 +40,15 @@ FINAL_METRICS = (
 """Known of a finished run: what a study can optimise."""
 
 
+StressMetric = Literal["stress_auc_mean", "stress_auc_worst", "stress_accuracy_mean"]
+"""Known after those epochs that ``evaluation.stress`` says, and of a finished run: on stressed copies of val."""
+
+STRESS_METRICS: tuple[str, ...] = get_args(StressMetric)
+
+
 def is_epoch_metric(name: str) -> bool:
-    """Return whether a metric is known after every epoch; those of plugins are."""
-    return name in EPOCH_METRICS or plugins.may_be("metric", name)
+    """Return whether a metric is known of epochs; those of plugins are."""
+    return name in EPOCH_METRICS or name in STRESS_METRICS or plugins.may_be("metric", name)
 
 
 CostMetric = Literal["latency_1_ms", "parameters", "train_seconds"]
@@ -94,7 +100,21 @@ SCORES = {
 """Metrics of a split's predictions, by their names without the split. Those of calibration also exist with
 ``_calibrated`` behind them: at the fitted temperature."""
 
+STRESS_SCORES = {
+    "auc_mean": Metric("mean AUC", heading="AUC"),
+    "auc_worst": Metric("AUC of the worst family", heading="worst AUC"),
+    "accuracy_mean": Metric("mean accuracy at 0.5", heading="accuracy"),
+    "auc_loss": Metric("mean AUC lost to the clean images", "minimize", heading="AUC lost"),
+    "accuracy_loss": Metric("mean accuracy lost to the clean images", "minimize", heading="accuracy lost"),
+}
+"""Metrics of stressed copies, by their names behind ``stress_`` and ``heldout_stress_``."""
+
 METRICS = {
+    **{
+        f"{prefix}_{name}": metric._replace(label=f"{words} {metric.label}", heading=f"{words} {metric.heading}")
+        for prefix, words in (("stress", "stress"), ("heldout_stress", "held-out stress"))
+        for name, metric in STRESS_SCORES.items()
+    },
     "threshold": Metric("threshold", None),
     "threshold_plain": Metric("threshold without TTA", None),
     "temperature": Metric("temperature", None),

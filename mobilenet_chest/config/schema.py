@@ -15,8 +15,9 @@ from pydantic import Field, field_validator, model_validator
 from mobilenet_chest import plugins
 from mobilenet_chest.config.compress import CompressConfig
 from mobilenet_chest.config.data import CHEST, DataConfig
+from mobilenet_chest.config.evaluation import EvaluationConfig
 from mobilenet_chest.config.gates import GatesConfig
-from mobilenet_chest.config.metrics import EPOCH_METRICS, is_epoch_metric
+from mobilenet_chest.config.metrics import STRESS_METRICS
 from mobilenet_chest.config.plugin_files import Named
 from mobilenet_chest.config.recipe import AugmentConfig, LossConfig, OptimizerConfig, Stage1Config, Stage2Config
 from mobilenet_chest.config.search import Distribution, StudyConfig
@@ -37,6 +38,7 @@ NEWER_FIELDS: dict[str, dict[str, Any]] = {
     "augment": {
         "custom": {}, "crop": None, "gamma": 0, "local_contrast": 0, "sharpness": 0, "resample": 0, "jpeg": 0
     },
+    "evaluation": {"stress": None, "threshold_on": "clean"},
 }  # fmt: skip
 """Fields that are left out of the digest at these values, by section, so that older experiments keep their digest."""
 
@@ -84,36 +86,6 @@ class ModelConfig(Section):
             raise ValueError(
                 f"drop_path {self.drop_path:g}: {self.name} has no residual branches to skip; remove it, or use "
                 f"{', '.join(DROP_PATH_MODELS)} or one of timm:<name>"
-            )
-        return self
-
-
-class EvaluationConfig(Section):
-    """How the best epoch and the threshold are chosen; always on the validation split."""
-
-    metric: str = Field(
-        "val_accuracy",
-        description=f"Metric that chooses the best epoch: {', '.join(EPOCH_METRICS)} or a plugin's metric; patience "
-        "counts epochs without a new best.",
-    )
-    threshold_low: float = Field(0.30, gt=0, lt=1, description="Lowest threshold that is tried.")
-    threshold_high: float = Field(0.70, gt=0, lt=1, description="Highest threshold that is tried.")
-    threshold_step: float = Field(0.01, gt=0, lt=1, description="Distance between thresholds.")
-    folds: int = Field(5, ge=2, description="Folds of cross-fitted metrics.")
-
-    @field_validator("metric")
-    @classmethod
-    def _known_metric(cls, value: str) -> str:
-        if not is_epoch_metric(value):
-            known = [*EPOCH_METRICS, *plugins.names("metric")]
-            raise ValueError(f"unknown metric '{value}'{allowed_names(value, known)}")
-        return value
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.threshold_low > self.threshold_high:
-            raise ValueError(
-                f"threshold_low {self.threshold_low:g} is above threshold_high {self.threshold_high:g}; swap them"
             )
         return self
 
@@ -210,6 +182,25 @@ class Config(Section):
                 raise ValueError(
                     f"data.{name} {getattr(self.data, name)} divides the rows, and so does study.resampling: "
                     f"{self.study.resampling}; remove one of them"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _stress_can_choose(self) -> Self:
+        stress = self.evaluation.stress
+        chosen_by = [name for name in (self.study.metric, *self.study.also) if name in STRESS_METRICS]
+        if stress is None:
+            if chosen_by:
+                raise ValueError(
+                    f"study: {chosen_by[0]} needs stressed validation; add evaluation.stress: {{every: 15}}"
+                )
+            return self
+        for name, stage in (("stage1", self.stage1), ("stage2", self.stage2)):
+            patience = stage.patience
+            if self.evaluation.metric in STRESS_METRICS and stage.epochs and patience and patience < stress.every:
+                raise ValueError(
+                    f"{name}.patience {patience} would end before the next stressed epoch; give {stress.every} or "
+                    f"more, or evaluation.stress.every: {patience} or less"
                 )
         return self
 

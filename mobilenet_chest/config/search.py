@@ -10,8 +10,10 @@ from mobilenet_chest import plugins
 from mobilenet_chest.config.metrics import (
     EPOCH_METRICS,
     FINAL_METRICS,
+    STRESS_METRICS,
     CostMetric,
     Direction,
+    StressMetric,
     best_direction,
     is_epoch_metric,
 )
@@ -95,10 +97,17 @@ class StudyConfig(Section):
         "divides train and val again; kfold: each trial trains once per fold, and its value is the mean of the folds.",
     )
     folds: int | None = Field(None, ge=2, description=f"Folds of resampling: kfold; {DEFAULT_FOLDS} when unset.")
-    metric: str = Field("val_auc", description=f"Metric to optimise: {', '.join(FINAL_METRICS)}, or a plugin's metric.")
+    metric: str = Field(
+        "val_auc",
+        description=f"Metric to optimise: {', '.join(FINAL_METRICS)}, a plugin's metric, or with evaluation.stress "
+        f"{', '.join(STRESS_METRICS)}.",
+    )
     direction: Direction = Field("maximize", description="minimize for val_loss, maximize for all other metrics.")
-    also: tuple[CostMetric, ...] = Field(
-        (), max_length=2, description="Further objectives, minimized: the sweep's report shows the Pareto front."
+    also: tuple[CostMetric | StressMetric, ...] = Field(
+        (),
+        max_length=2,
+        description="Further objectives, costs minimized and stress metrics maximized: the sweep's report shows the "
+        "Pareto front.",
     )
     confirm: ConfirmConfig | None = Field(
         None, description="Train the leaders again on fresh seeds and choose by the mean; null: the best trial wins."
@@ -108,7 +117,7 @@ class StudyConfig(Section):
     @classmethod
     def _known_metric(cls, value: str) -> str:
         if value not in FINAL_METRICS and not is_epoch_metric(value):
-            known = [*FINAL_METRICS, *plugins.names("metric")]
+            known = [*FINAL_METRICS, *STRESS_METRICS, *plugins.names("metric")]
             raise ValueError(f"unknown metric '{value}'{allowed_names(value, known)}")
         return value
 
@@ -119,6 +128,8 @@ class StudyConfig(Section):
             raise ValueError(
                 f"direction {self.direction}: {self.metric} gets better the other way; set direction: {best}"
             )
+        if self.metric in self.also:
+            raise ValueError(f"also: {self.metric} is the metric already; remove it from also")
         if len(set(self.also)) < len(self.also):
             raise ValueError(f"also names an objective twice: {', '.join(self.also)}; remove one")
         if self.pruner != "none" and self.also:

@@ -41,6 +41,7 @@ class Split:
         rows: int64 (n,), row numbers in the file, ascending.
         digest: SHA-256 (hex) of the stored pixels of these rows, before resizing, and their labels.
         patients: Patient of each row, text (n,), empty where it is unknown; ``None`` where the file names none.
+        stored: Shorter side in pixels of the images in the file; ``None`` where that is unknown.
     """
 
     images: Tensor
@@ -48,6 +49,7 @@ class Split:
     rows: NDArray[np.int64]
     digest: str
     patients: NDArray[np.str_] | None = None
+    stored: int | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -213,14 +215,16 @@ def _cached_split(source: Path | None, name: SplitName, config: DataConfig, task
         if split.patients is not None:  # text as code points, (n, characters): a tensor holds numbers only
             tensors["patients"] = torch.from_numpy(split.patients.view(np.int32).reshape(len(split), -1))
         cache.write(folder / _FILE, [save(tensors)])
-        return {"digest": split.digest}
+        return {"digest": split.digest, "stored": split.stored}
 
     def load(folder: Path, known: dict[str, Any]) -> Split:
         with safe_open(folder / _FILE, "pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         patients = tensors.get("patients")
         text = None if patients is None else patients.numpy().view(np.dtype(("U", patients.shape[1])))[:, 0]
-        return Split(tensors["images"], tensors["labels"], tensors["rows"].numpy(), known["digest"], text)
+        return Split(
+            tensors["images"], tensors["labels"], tensors["rows"].numpy(), known["digest"], text, known["stored"]
+        )
 
     about = f"{name} of {_name(config)}, {config.image_size} pixels"
     return cache.cached("data", about, parts, make, load)[0]
@@ -252,7 +256,8 @@ def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tup
     def part(chosen: NDArray[np.bool_]) -> Split:
         mask = torch.from_numpy(chosen)
         digest = hashlib.sha256(f"{train.digest} {val.digest} ".encode() + chosen.tobytes()).hexdigest()
-        return Split(images[mask], labels[mask], rows[chosen], digest, None if names is None else names[chosen])
+        of_part = None if names is None else names[chosen]
+        return Split(images[mask], labels[mask], rows[chosen], digest, of_part, train.stored)
 
     return part(~held_out), part(held_out)
 
@@ -271,7 +276,7 @@ def _without_duplicates(train: Split, val: Split, classes: tuple[str, str]) -> S
             )
     digest = hashlib.sha256(f"{train.digest} ".encode() + kept.tobytes()).hexdigest()
     patients = None if train.patients is None else train.patients[kept]
-    return Split(train.images[mask], labels, train.rows[kept], digest, patients)
+    return Split(train.images[mask], labels, train.rows[kept], digest, patients, train.stored)
 
 
 def _read_split(file: NpzFile, name: SplitName, config: DataConfig, task: Task) -> Split:
@@ -293,4 +298,5 @@ def _read_split(file: NpzFile, name: SplitName, config: DataConfig, task: Task) 
     patients = file.patients(name)
     if patients is not None:
         patients = patients[rows].astype(np.str_)
-    return Split(images, torch.from_numpy(target), rows.astype(np.int64), digest.hexdigest(), patients)
+    labels, side = torch.from_numpy(target), min(pixels.shape[-2:])
+    return Split(images, labels, rows.astype(np.int64), digest.hexdigest(), patients, side)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mobilenet_chest import plugins
 from mobilenet_chest.config import EvaluationConfig
+from mobilenet_chest.errors import UserError
 from mobilenet_chest.evaluation.auc import auc
 from mobilenet_chest.evaluation.calibration import calibration_metrics
 from mobilenet_chest.evaluation.crossfit import crossfit_accuracy
@@ -48,7 +49,11 @@ def _probabilities(logits: NDArray[np.float64]) -> Probabilities:
 
 
 def selection_metrics(
-    predictions: Predictions, config: EvaluationConfig, seed: int, required: Collection[str] = ()
+    predictions: Predictions,
+    config: EvaluationConfig,
+    seed: int,
+    required: Collection[str] = (),
+    threshold: float | None = None,
 ) -> dict[str, float]:
     """Return all metrics of a run's validation split.
 
@@ -62,9 +67,18 @@ def selection_metrics(
         config: Grid of thresholds and folds.
         seed: Of the folds.
         required: Metrics that must be there, as for :func:`epoch_metrics`.
+        threshold: Where stressed copies chose it; by default these predictions choose.
+
+    Raises:
+        UserError: Stressed copies should choose the threshold, and have not.
     """
     labels, plain, tta = predictions.label, predictions.probability, predictions.probability_tta
-    threshold = choose_threshold(labels, tta, config)
+    if threshold is None and config.threshold_on == "stress":
+        raise UserError(
+            "evaluation.threshold_on stress: only a training and a soup have a network to predict the stressed copies "
+            "with; train with evaluation.threshold_on=clean to combine or compress its runs"
+        )
+    threshold = choose_threshold(labels, tta, config) if threshold is None else threshold
     threshold_plain = choose_threshold(labels, plain, config)
     return {
         "threshold": threshold,

@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 
-from mobilenet_chest.config import Config, flatten
+from mobilenet_chest.config import Config, best_direction, flatten
 from mobilenet_chest.config.data import CHEST
 from mobilenet_chest.errors import StudyError
 from mobilenet_chest.sweep import attributes
@@ -70,7 +70,7 @@ def open_or_create(config: Config, url: str) -> optuna.Study:
         study = optuna.create_study(
             study_name=config.study_name,
             storage=storage,
-            directions=[config.study.direction] + ["minimize"] * len(config.study.also),
+            directions=[config.study.direction, *map(best_direction, config.study.also)],
             load_if_exists=True,
         )
         if attributes.DEFINITION not in study.user_attrs:

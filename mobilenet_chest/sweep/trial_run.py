@@ -139,7 +139,7 @@ def _train_once(
     reports_epochs = is_epoch_metric(study.metric) and not study.also
 
     def report(epoch: int, record: Record) -> bool:
-        if not reports_epochs or (decisive is not None and epoch not in decisive):
+        if not reports_epochs or study.metric not in record or (decisive is not None and epoch not in decisive):
             return False
         trial.report(record[study.metric], epoch)
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = "checkpoints"
 """Folder of a run's checkpoints among its artifacts."""
+
+STRESS = "stress"
+"""Folder of the table of corruptions among a run's artifacts."""
+
+STRESS_FILE = f"{STRESS}/val.csv"
 
 LAST_FILES = ("last-0.pt", "last-1.pt")
 """The checkpoints to resume from, written alternately: while one is being written, the other is complete."""
@@ -117,6 +122,22 @@ class ArtifactWriter:
         with _written(f"predictions/{path.name}"):
             predictions_table(predictions).to_parquet(path, index=False)
             self.tracker.log_file(path, "predictions")
+
+    def stress(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Save ``stress/val.csv`` and ``stress/val.json``: a row for each corruption and severity.
+
+        Raises:
+            WriteFailed: A file cannot be written.
+        """
+        import pandas as pd
+
+        table = pd.DataFrame(rows)
+        csv, json = self.folder / "val.csv", self.folder / "val.json"
+        with _written(STRESS_FILE):
+            table.to_csv(csv, index=False)
+            table.to_json(json, orient="records", indent=1)
+            for path in (csv, json):
+                self.tracker.log_file(path, STRESS)
 
     def plots(self, data: TrainVal, predictions: Predictions, progress: Progress, best: int, threshold: float) -> None:
         """Draw the plots of a run that has ended, unless ``tracking.plots`` is off.

@@ -53,6 +53,8 @@ class StageSetup:
         sampling: Which rows an epoch shows.
         teacher: Network whose predictions are part of the loss.
         head_only: The backbone is frozen, so that accumulation would save no memory: a step is one batch.
+        stress: Return the stress metrics of a model, given its validation logits; ``None``: no stressed validation.
+        stress_every: Epochs between two stressed ones.
     """
 
     inputs: Inputs
@@ -68,6 +70,8 @@ class StageSetup:
     sampling: Sampling = "all"
     teacher: Teacher | None = None
     head_only: bool = False
+    stress: Callable[[nn.Module, Tensor], Record] | None = None
+    stress_every: int = 1
 
 
 class _Batch(NamedTuple):

@@ -77,7 +77,7 @@ def summarize_epochs(
         folds: Trainings of the trial, one on each fold.
     """
     latest = history[-1] if history else None
-    values = [record[metric] for record in history]
+    values = [record[metric] for record in history if metric in record]
     stage = 1 if config.stage1.epochs else 2
     total = config.stage1.epochs + config.stage2.epochs
     if latest is not None and (stage := int(latest["stage"])) == 2:  # patience may have ended stage 1 earlier
@@ -118,7 +118,8 @@ def reached(config: Config, history: Sequence[Record], metric: str) -> dict[str,
     def best_of(records: Sequence[tuple[int, Record]], name: str) -> tuple[int, float]:
         # of equal values the last: it belongs to stage 2, as in the choice of a run's best epoch
         direction = best_direction(name)
-        epoch, record = max(records, key=lambda item: (as_score(item[1][name], direction), item[0]))
+        known = [(epoch, record) for epoch, record in records if name in record]
+        epoch, record = max(known, key=lambda item: (as_score(item[1][name], direction), item[0]))
         return epoch, record[name]
 
     numbered = list(enumerate(history, 1))

@@ -110,9 +110,9 @@ def prepare_inputs(
         why = f"its outputs take {needed / 1e9:.1f} GB, more than {LARGEST_SHARE:.0%} of the cache"
     if finite is None or why is not None:
         return Inputs(images.block, images.train, images.val, why=why)
-    stored_train = _outputs(model, data.train, images.train, finite, precision)
+    stored_train = frozen_outputs(model, data.train, images.train, finite, precision)
     # validated in float32 whatever the training's precision, as predictions are made
-    stored_val = _outputs(model, data.val, images.val, (False,), torch.float32)
+    stored_val = frozen_outputs(model, data.val, images.val, (False,), torch.float32)
     return Inputs(model.frozen, stored_train.to(device), stored_val.to(device), views=finite)
 
 
@@ -124,7 +124,7 @@ def _bytes(model: Classifier, images: Tensor, count: int) -> int:
     return len(images) * count * math.prod(output.shape[1:]) * output.element_size()
 
 
-def _outputs(
+def frozen_outputs(
     model: Classifier, split: Split, images: Tensor, finite: tuple[bool, ...], precision: torch.dtype
 ) -> Tensor:
     """Return the outputs of the frozen blocks, (views · n, …) on the CPU, memory-mapped from the cache."""

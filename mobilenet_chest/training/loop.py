@@ -94,11 +94,15 @@ def fit(
         _restore(learner, progress.resume)
     fixed = _fixed_state(model)
     while progress.stage_epoch < epochs.stop and not _out_of_patience(stage, progress, epochs):
-        record, validation = _run_epoch(learner, setup, len(rows))
+        number = progress.stage_epoch + 1
+        # the first: a stage has a best epoch from then on; the last: it may be the best
+        stressed = number in (1, epochs.stop) or number % setup.stress_every == 0
+        record, validation = _run_epoch(learner, setup, len(rows), stressed)
         epoch = progress.epoch + 1
-        if not torch.isfinite(torch.tensor([record["train_loss"], record[setup.metric]])).all():
+        value = record.get(setup.metric)  # a stress metric is known of stressed epochs only
+        if not torch.isfinite(torch.tensor([record["train_loss"], 0.0 if value is None else value])).all():
             raise TrainingDiverged(
-                f"epoch {epoch}: train_loss is {record['train_loss']}, {setup.metric} is {record[setup.metric]}; "
+                f"epoch {epoch}: train_loss is {record['train_loss']}, {setup.metric} is {value}; "
                 "lower the learning rate or set optimizer.clip_norm"
             )
         record["stage"] = float(progress.stage)
@@ -110,9 +114,9 @@ def fit(
             "history": [*progress.history, record],
             "val_logits": [*progress.val_logits, validation.logits],
         }
-        if progress.improves(record[setup.metric], setup.metric):
+        if value is not None and progress.improves(value, setup.metric):
             best = changes["resume"]["model"] if learner.average is None else _on_cpu(learner.validated.state_dict())
-            changes |= {"best_epoch": epoch, "best_value": record[setup.metric], "best_model": best}
+            changes |= {"best_epoch": epoch, "best_value": value, "best_model": best}
         # one update for all of the epoch: an interrupt before it resumes from the epoch before
         progress.update(**changes)
         if on_epoch(record):
@@ -131,8 +135,9 @@ def _build_learner(model: nn.Module, stage: StageConfig, setup: StageSetup, step
     return _Learner(model, optimizer, schedule, scaler, average, setup.generator)
 
 
-def _run_epoch(learner: _Learner, setup: StageSetup, rows: int) -> tuple[Record, Validation]:
-    """Train and validate once; return the epoch's record, without its stage, and what the validation gave."""
+def _run_epoch(learner: _Learner, setup: StageSetup, rows: int, stressed: bool) -> tuple[Record, Validation]:
+    """Train and validate once, on stressed copies too where asked; return the epoch's record, without its stage, and
+    what the validation gave."""
     started = time.perf_counter()
     lr = learner.optimizer.param_groups[0]["lr"]
     set_averaged(learner.optimizer, False)
@@ -145,6 +150,8 @@ def _run_epoch(learner: _Learner, setup: StageSetup, rows: int) -> tuple[Record,
         recompute_batchnorm(learner.model, setup)
     validation = setup.validate(learner.validated)
     record = trained | validation.record
+    if stressed and setup.stress is not None:
+        record |= setup.stress(learner.validated, validation.logits)
     record |= {
         "lr": lr,
         "epoch_seconds": time.perf_counter() - started,

@@ -32,6 +32,7 @@ from mobilenet_chest.training.optim import Group, build_optimizer, layer_groups,
 from mobilenet_chest.training.plugin_check import check_plugins
 from mobilenet_chest.training.predict import predict_logits
 from mobilenet_chest.training.progress import Progress, StageCost
+from mobilenet_chest.training.stress import stress_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -262,6 +263,8 @@ def build_setup(config: Config, prepared: Prepared, size: int, groups: Sequence[
         logits = predict_logits(model, inputs.val, block=inputs.block).cpu()
         return Validation(epoch_metrics(val_labels, logits.double().numpy(), required), logits)
 
+    stress = config.evaluation.stress
+    copies = None if stress is None else stress_inputs(prepared.model, data.val, inputs.block, device)
     return StageSetup(
         inputs=inputs,
         labels=data.train.labels.float().to(device),
@@ -276,6 +279,8 @@ def build_setup(config: Config, prepared: Prepared, size: int, groups: Sequence[
         sampling=config.data.sampling,
         teacher=prepared.teacher,
         head_only=prepared.model.frozen == prepared.model.block_count,
+        stress=None if copies is None else copies.record,
+        stress_every=1 if stress is None else stress.every,
     )
 
 
@@ -284,6 +289,7 @@ def _stage1_parts(config: Config, prepared: Prepared) -> dict[str, Any]:
     return {
         "fields": config.model_dump(mode="json", include={"seed", "model", "augment", "loss", "optimizer", "stage1"}),
         "metric": config.evaluation.metric,
+        "stress": None if config.evaluation.stress is None else config.evaluation.stress.every,
         "plugins": [plugin.sha256 for plugin in config.plugins],
         "sampling": config.data.sampling,
         "teacher": None if prepared.teacher is None else state_digest({"logits": prepared.teacher.logits}),

@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from mobilenet_chest.config import EvaluationConfig
+from mobilenet_chest.errors import UserError
 from mobilenet_chest.evaluation.crossfit import crossfit_accuracy
 from mobilenet_chest.evaluation.metrics import epoch_metrics, selection_metrics, split_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
@@ -99,3 +100,12 @@ def test_metrics_of_a_split_choose_nothing() -> None:
         "test_sensitivity": (tta >= 0.37)[labels == 1].mean(),
         "test_specificity": (tta < 0.37)[labels == 0].mean(),
     }
+
+
+def test_a_threshold_of_stressed_copies_is_given_or_refused() -> None:
+    labels, tta = np.array([0, 0, 1, 1], np.uint8), np.array([0.2, 0.45, 0.55, 0.8])
+    config = EvaluationConfig.model_validate({"folds": 2, "stress": {}, "threshold_on": "stress"})
+    result = selection_metrics(predictions(labels, tta, tta), config, 1, threshold=0.6)
+    assert (result["threshold"], result["val_accuracy_tta_threshold"], result["val_sensitivity"]) == (0.6, 0.75, 0.5)
+    with pytest.raises(UserError, match="threshold_on"):
+        selection_metrics(predictions(labels, tta, tta), config, 1)
