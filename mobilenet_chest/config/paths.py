@@ -87,7 +87,7 @@ def searchable_paths() -> list[str]:
         for field in section.model_fields:
             inner = section_at([name, field])
             paths += [f"{name}.{field}"] if inner is None else [f"{name}.{field}.{leaf}" for leaf in inner.model_fields]
-    paths = [path for path in paths if path not in NOT_SEARCHED]
+    paths = [path for path in paths if not any(overlap(path, same) for same in NOT_SEARCHED)]
     return [*paths, *(f"{CUSTOM}{name}" for name in plugins.names("augmentation"))]
 
 

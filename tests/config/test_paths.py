@@ -71,5 +71,6 @@ def test_sections_by_their_names() -> None:
 
 def test_a_sweep_searches_what_one_training_is_made_of() -> None:
     paths = searchable_paths()
-    assert {"seed", "stage2.lr", "model.dropout", "evaluation.metric"} <= set(paths)
+    assert {"seed", "stage2.lr", "model.dropout", "evaluation.metric", "augment.crop.scale"} <= set(paths)
+    assert not {"augment.crop", "compress.parent", "compress.target", "compress.target.flops"} & set(paths)
     assert not any(path.split(".")[0] in {"name", "study", "search", "gates", "tracking", "device"} for path in paths)

@@ -58,6 +58,9 @@ def _target(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 def _rows(prefix: str, target: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for key, field in target["properties"].items():
+        if "$ref" in field and "properties" in (below := _target(field, schema)):  # a section that is always there
+            yield from _rows(f"{prefix}.{key}", below, schema)
+            continue
         yield f"{prefix}.{key}", field
         inner = [option for option in field.get("anyOf", []) if "$ref" in option]
         for option in inner:
