@@ -33,10 +33,10 @@ SECTIONS = {
         "ab": "Compare the models that a server asks, by its log of answers.",
     },
     "Examine": {
-        "evaluate": "Score a finished run on the validation or the test split.",
+        "evaluate": "Score a finished run on a split, or on data of another source.",
         "points": "Show calibration and operating points of a run.",
         "browse": "Open a study's leaderboard, or a run, in MLflow's pages.",
-        "ledger": "List every access to the sealed test split.",
+        "ledger": "List every access to the sealed test split and to cohorts.",
     },
     "Combine": {
         "ensemble": "Average the probabilities of several trainings.",

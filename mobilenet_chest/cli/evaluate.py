@@ -1,9 +1,10 @@
-"""The command ``evaluate``: score a run on a split, as a whole and in groups."""
+"""The command ``evaluate``: score a run on a split or on data of another source, as a whole and in groups."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -14,14 +15,17 @@ from mobilenet_chest.cli.ledger import print_accesses
 from mobilenet_chest.cli.options import Again, GroupsFrom, Json, Prevalence, RunOrStudy
 from mobilenet_chest.cli.points import print_points
 from mobilenet_chest.cli.tables import Table
-from mobilenet_chest.config.formats import with_interval
+from mobilenet_chest.config.formats import signed_interval, with_interval
 from mobilenet_chest.errors import UserError
+from mobilenet_chest.selection.access import cohort_prefix
+from mobilenet_chest.selection.cohorts import evaluate_cohort
 from mobilenet_chest.selection.evaluate import evaluate as score
 from mobilenet_chest.selection.operating_points import check_prevalence, operating_points
 from mobilenet_chest.tracking.runs import short_id
 
 if TYPE_CHECKING:
     from mobilenet_chest.evaluation.groups import GroupMetrics
+    from mobilenet_chest.selection.cohorts import CohortEvaluation
     from mobilenet_chest.selection.evaluate import Evaluation
     from mobilenet_chest.selection.operating_points import OperatingPoints
 
@@ -31,8 +35,13 @@ GROUP_METRICS = ("auc", "accuracy", "sensitivity", "specificity")
 def evaluate(
     reference: RunOrStudy,
     split: Annotated[
-        Literal["val", "test"], typer.Option(help="Split to score; test is sealed, and each access is recorded.")
-    ],
+        Literal["val", "test"] | None,
+        typer.Option(help="Split to score; test is sealed, and each access is recorded."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="COHORT.npz|YAML", help="Score data of another source instead of a split.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="What these data are called.")] = None,
     groups: Annotated[
         str | None, typer.Option(metavar="NAME,…", help="Add the results of each group, such as sex,view.")
     ] = None,
@@ -41,7 +50,7 @@ def evaluate(
     prevalence: Prevalence = None,
     as_json: Json = False,
 ) -> None:
-    """Score a finished run on the validation or the test split.
+    """Score a finished run on a split, or on data of another source.
 
     Example: mobilenet-chest evaluate quickstart --split val --groups sex,view
     """
@@ -49,12 +58,51 @@ def evaluate(
         names = [name.strip() for name in (groups or "").split(",") if name.strip()]
         if groups is not None and not names:
             raise UserError(f"--groups '{groups}': name columns, such as sex,view")
+        if data is not None:
+            _check_fits_data(split, name, groups_from, prevalence)
+            print_cohort(evaluate_cohort(reference, data, str(name), again, names), as_json)
+            return
+        if split is None:
+            raise UserError("evaluate needs --split val, --split test, or --data FILE --as NAME")
+        if name is not None:
+            raise UserError(f"--as {name} names data of another source, given with --data FILE; leave it out")
         if again and split != "test":
             raise UserError(f"--again opens the test split once more, and --split is {split}; leave one of them out")
         check_prevalence(prevalence)
         evaluation = score(reference, split, again, names, groups_from)
         points = None if prevalence is None else operating_points(evaluation.run_id, split, prevalence)
         print_evaluation(evaluation, points, as_json)
+
+
+def _check_fits_data(
+    split: str | None, name: str | None, groups_from: Path | None, prevalence: float | None
+) -> None:  # fmt: skip
+    for option, given in (("split", split), ("groups-from", groups_from), ("prevalence", prevalence)):
+        if given is not None:
+            raise UserError(f"--{option} {given} is for a split of the run's own file, not for --data; leave it out")
+    if name is None:
+        raise UserError("--data needs --as NAME: what these data are called in MLflow, such as --as clinic-b")
+
+
+def print_cohort(evaluation: CohortEvaluation, as_json: bool) -> None:
+    """Print the metrics of a cohort, their differences from validation, its sites and its accesses."""
+    if as_json:
+        print_json(asdict(evaluation) | {"intervals": interval_ends(evaluation.intervals)})
+        return
+    run, name = short_id(evaluation.run_id), evaluation.cohort
+    line(f"run {run}, cohort {name}: {evaluation.rows} images, {evaluation.prevalence:.1%} of class 1, digest "
+         f"{evaluation.digest}")  # fmt: skip
+    rows = Table(["metric", name, "minus validation"], left=["metric"], title="with 95% intervals", key=2)
+    prefix = cohort_prefix(name)
+    for full, value in evaluation.metrics.items():
+        score = full.removeprefix(f"{prefix}_")
+        difference = evaluation.differences.get(score)
+        apart = "" if difference is None else signed_interval(difference.value, difference)
+        rows.add_row(score, with_interval(value, evaluation.intervals.get(full)), apart)
+    out.print(rows)
+    print_accesses(evaluation.openings)
+    if evaluation.groups:
+        _print_groups(evaluation.groups)
 
 
 def print_evaluation(evaluation: Evaluation, points: OperatingPoints | None, as_json: bool) -> None:

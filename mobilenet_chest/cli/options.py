@@ -40,7 +40,7 @@ Prevalence = Annotated[
 Storage = Annotated[
     str | None, typer.Option(metavar="URL", help="Database of the studies; sqlite:///optuna.db by default.")
 ]
-Again = Annotated[bool, typer.Option("--again", help="Open the test split once more for the same study.")]
+Again = Annotated[bool, typer.Option("--again", help="Open the test split, or a cohort, once more for the same study.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Do everything except train and write.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout; all else goes to stderr.")]
 

@@ -49,6 +49,11 @@ def signed(value: float, digits: int = 4) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
+def signed_interval(value: float, interval: Ends) -> str:
+    """Return a difference with its sign, and in brackets the ends of its interval."""
+    return f"{signed(value)} ({signed(interval.low, 3)} to {signed(interval.high, 3)})"
+
+
 def p_value(p: float) -> str:
     """Return ``p = 0.012`` in three decimals, in which no line breaks."""
     return "p\u00a0<\u00a00.001" if p < 0.001 else f"p\u00a0=\u00a0{p:.3f}"

@@ -27,6 +27,14 @@ class NpzFile(NpzArchive):
     Further keys ``{split}_<name>`` may hold columns of the rows, such as ``train_patient`` or ``val_sex``.
     """
 
+    naming_splits: tuple[str, ...] = ("train", "val")
+    """Splits whose text labels name the classes: never the sealed one."""
+
+    @property
+    def image_splits(self) -> tuple[str, ...]:
+        """The splits that have images, with labels or without, in the order train, val, test."""
+        return tuple(split for split in SPLITS if f"{split}_images" in self.keys)
+
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that have both images and labels, in the order train, val, test."""
@@ -78,7 +86,7 @@ class NpzFile(NpzArchive):
             if "" in names or len({name.casefold() for name in names}) < len(names):
                 raise self.unusable("class_names", f"the names {names}, of which some are empty or equal")
             return tuple(names)
-        texts = [values for split in ("train", "val") if (values := self._text_labels(split)) is not None]
+        texts = [values for split in self.naming_splits if (values := self._text_labels(split)) is not None]
         return tuple(sorted({str(value) for values in texts for value in values}))
 
     def labels(self, split: str) -> NDArray[np.uint8]:
@@ -191,7 +199,7 @@ class NpzFile(NpzArchive):
         """
         key = f"{split}_images"
         with self.opened() as archive:
-            header, _ = self._headers(archive, split)
+            header = self._image_header(archive, split)
             shape = header.shape[1:]
             rows_per_chunk = max(1, CHUNK_BYTES // math.prod(shape))
             start = 0
@@ -202,13 +210,7 @@ class NpzFile(NpzArchive):
 
     def _headers(self, archive: zipfile.ZipFile, split: str) -> tuple[Header, Header]:
         """Return the headers of a split's images and labels, with all that they claim checked."""
-        key = f"{split}_images"
-        images = self.header(archive, key)
-        if images.dtype != np.uint8:
-            raise self._another_layout(key, f"values of type {images.dtype}, not uint8")
-        tail = images.shape[1:]
-        if not (len(tail) == 2 or (len(tail) == 3 and tail[2] == 3)) or 0 in tail:
-            raise self._another_layout(key, f"images of shape {images.shape}, not (n, h, w) or (n, h, w, 3)")
+        images = self._image_header(archive, split)
         key = f"{split}_labels"
         labels = self.header(archive, key)
         if labels.dtype.kind not in "iubU":
@@ -218,6 +220,17 @@ class NpzFile(NpzArchive):
         if labels.shape[0] != images.shape[0]:
             raise self.unusable(key, f"{labels.shape[0]} rows, but '{split}_images' has {images.shape[0]}")
         return images, labels
+
+    def _image_header(self, archive: zipfile.ZipFile, split: str) -> Header:
+        """Return the header of a split's images, with all that it claims checked; labels are not needed."""
+        key = f"{split}_images"
+        images = self.header(archive, key)
+        if images.dtype != np.uint8:
+            raise self._another_layout(key, f"values of type {images.dtype}, not uint8")
+        tail = images.shape[1:]
+        if not (len(tail) == 2 or (len(tail) == 3 and tail[2] == 3)) or 0 in tail:
+            raise self._another_layout(key, f"images of shape {images.shape}, not (n, h, w) or (n, h, w, 3)")
+        return images
 
     def _another_layout(self, key: str, content: str) -> DataError:
         """Return the error about arrays that are whole, but not as they should be; it says how to convert them."""

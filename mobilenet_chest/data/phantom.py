@@ -11,13 +11,14 @@ the film; ``a`` is the distance from the patient's midline. Brightness is attenu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenet_chest.data.phantom_sites import SITES, check_sites, row_generator, scanned
 from mobilenet_chest.errors import DataError, nearest
 
 Floats = NDArray[np.floating[Any]]  # float32 throughout
@@ -95,8 +96,10 @@ class _Film(NamedTuple):
     pixel: float
 
 
-def generate(size: int = 64, rows: Mapping[str, int] = ROWS, seed: int = 2024) -> dict[str, Bytes]:
-    """Draw a dataset with the six arrays of a MedMNIST ``.npz``.
+def generate(
+    size: int = 64, rows: Mapping[str, int] = ROWS, seed: int = 2024, sites: Sequence[str] = ("A",)
+) -> dict[str, NDArray[Any]]:
+    """Draw a dataset with the six arrays of a MedMNIST ``.npz``, and whose scanner made each row where it is not A's.
 
     A row depends on ``seed``, its split and its place in the split only: fewer rows are a prefix of more rows.
 
@@ -104,29 +107,37 @@ def generate(size: int = 64, rows: Mapping[str, int] = ROWS, seed: int = 2024) -
         size: Height and width in pixels, 16 to 512.
         rows: Rows of each split, before any filter; a split left out has none.
         seed: Not negative.
+        sites: Names of :data:`~mobilenet_chest.data.phantom_sites.SITES`; rows are of each in turn. Each site has
+            patients of its own.
 
     Returns:
         ``{split}_images`` uint8 (n, size, size) and ``{split}_labels`` uint8 (n, 14) of zeros and ones, for the
-        splits train, val and test.
+        splits train, val and test. With other sites than A also ``{split}_site``, text (n,).
 
     Raises:
         DataError: An argument is out of its range, or a split is unknown.
     """
-    _check(size, rows, seed)
-    arrays: dict[str, Bytes] = {}
+    _check(size, rows, seed, sites)
+    arrays: dict[str, NDArray[Any]] = {}
     for split_index, split in enumerate(SPLITS):
         count = rows.get(split, 0)
         labels = _labels(count, seed, split_index)
         images = np.empty((count, size, size), np.uint8)
         for chunk in _chunks(count, size):
-            generators = [np.random.default_rng((seed, split_index, row)) for row in range(chunk.start, chunk.stop)]
-            images[chunk] = _images(labels[chunk], generators, size)
+            of_rows = [SITES[sites[row % len(sites)]] for row in range(chunk.start, chunk.stop)]
+            generators = [
+                row_generator((seed, split_index, row), site) for row, site in enumerate(of_rows, chunk.start)
+            ]
+            images[chunk] = scanned(_images(labels[chunk], generators, size), of_rows, generators)
+        if tuple(sites) != ("A",):
+            arrays[f"{split}_site"] = np.array([sites[row % len(sites)] for row in range(count)], np.str_)
         arrays[f"{split}_images"] = images
         arrays[f"{split}_labels"] = labels
     return arrays
 
 
-def _check(size: int, rows: Mapping[str, int], seed: int) -> None:
+def _check(size: int, rows: Mapping[str, int], seed: int, sites: Sequence[str]) -> None:
+    check_sites(sites)
     if not SMALLEST <= size <= LARGEST:
         raise DataError(f"phantom size {size} is out of range; allowed: {SMALLEST} to {LARGEST}")
     for split, count in rows.items():

@@ -80,25 +80,25 @@ def find_task(config: DataConfig, file: Callable[[], NpzFile]) -> Task:
         info = dataset_info(config.dataset)
         return Task(info, *_classes(info, config.classes))
     opened, chest = file(), dataset_info(CHEST)
-    if opened.label_width("train") == len(chest.label_names) and not opened.class_names():
+    if opened.label_width(opened.naming_splits[0]) == len(chest.label_names) and not opened.class_names():
         return Task(chest, *_classes(chest, config.classes))  # no other layout has as many: the name may be left out
     return _own_task(config, opened)
 
 
 def _own_task(config: DataConfig, file: NpzFile) -> Task:
     """Return the task of a file that is not MedMNIST's."""
-    name = config.title
-    if file.label_width("train") != 1:
+    name, first = config.title, file.naming_splits[0]
+    if file.label_width(first) != 1:
         line = conversion(file)
         converted = f"; to write a converted copy, type: {line}" if line else ""
         raise DataError(
-            f"{file.name}: 'train_labels' has {file.label_width('train')} columns; one label for each row is needed, "
+            f"{file.name}: '{first}_labels' has {file.label_width(first)} columns; one label for each row is needed, "
             f"or data.dataset for a file in the layout of that MedMNIST set{converted}"
         )
     names = file.class_names()
     if names:
         return _task(name, names, config)
-    highest = max(int(file.labels(split).max(initial=0)) for split in ("train", "val"))
+    highest = max(int(file.labels(split).max(initial=0)) for split in file.naming_splits)
     numbers = tuple(str(number) for number in range(highest + 1))
     given = config.classes
     if highest <= 1 and given is None:

@@ -102,7 +102,7 @@ def fit_temperature(labels: Labels, probabilities: Probabilities) -> float:
     """
     from scipy.optimize import minimize_scalar  # slow to import
 
-    logits = _logits(probabilities)
+    logits = logits_of(probabilities)
     # over the temperature's logarithm: half and twice the confidence are then equally far
     minimum = minimize_scalar(
         lambda log: _cross_entropies(labels, logits / np.exp(log)).mean(),
@@ -117,7 +117,7 @@ def apply_temperature(probabilities: Probabilities, temperature: float) -> Proba
     """Return the probabilities whose logits are the given ones divided by ``temperature``."""
     from scipy.special import expit
 
-    scaled: Probabilities = expit(_logits(probabilities) / temperature)
+    scaled: Probabilities = expit(logits_of(probabilities) / temperature)
     return scaled
 
 
@@ -147,7 +147,7 @@ def image_losses(name: str, labels: Labels, probabilities: Probabilities) -> NDA
     """Return the loss of each image, (n,): squared distances for ``brier``, cross-entropies for every other name."""
     if name == "brier":
         return np.asarray(np.square(probabilities - labels))
-    return _cross_entropies(labels, _logits(probabilities))
+    return _cross_entropies(labels, logits_of(probabilities))
 
 
 def ece_statistic(labels: Labels, probabilities: Probabilities) -> Statistic:
@@ -224,7 +224,8 @@ def calibration_metrics(
     return metrics | {f"val_{name}_calibrated": v for name, v in calibration_scores(labels, calibrated).items()}
 
 
-def _logits(probabilities: Probabilities) -> NDArray[np.float64]:
+def logits_of(probabilities: Probabilities) -> NDArray[np.float64]:
+    """Return the logits (n,) of probabilities (n,), finite also of 0 and 1."""
     from scipy.special import logit  # slow to import
 
     logits: NDArray[np.float64] = logit(probabilities.clip(CLOSEST, 1 - CLOSEST))

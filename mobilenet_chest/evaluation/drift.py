@@ -178,7 +178,7 @@ def two_sample_rank(reference: NDArray[np.float32], window: NDArray[np.float32])
     halves = [(reference[:h], window[:k]), (reference[h : 2 * h], window[k : 2 * k])]
     ranks = []
     for (seen, seen_window), (unseen, unseen_window) in (halves, halves[::-1]):
-        score = _fitted_score(seen, seen_window)
+        score = fitted_score(seen, seen_window)
         bins = equal_bins(without_ties(score(unseen), 0), RANK_BINS)
         places = bins.place(without_ties(score(unseen_window), 1))
         ranks.append(float(places.mean()) / (len(bins.gaps) - 1))
@@ -190,7 +190,13 @@ def two_sample_gaps(reference: int) -> tuple[int, ...]:
     return equal_bins(np.arange(float(reference // 2)), RANK_BINS).gaps
 
 
-def _fitted_score(reference: NDArray[np.float32], window: NDArray[np.float32]):  # type: ignore[no-untyped-def]
+def fitted_score(reference: NDArray[np.float32], window: NDArray[np.float32]):  # type: ignore[no-untyped-def]
+    """Return a function that scores features (n, f): higher, the more they look like the window's.
+
+    Args:
+        reference: float32 (n, f).
+        window: float32 (m, f).
+    """
     from sklearn.linear_model import LogisticRegression  # slow to import
 
     rows = np.concatenate([reference, window]).astype(np.float64)

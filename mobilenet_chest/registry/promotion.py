@@ -11,7 +11,7 @@ from mobilenet_chest.display import html_table
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.registry.gates import GateResult
-from mobilenet_chest.selection.ledger import Access
+from mobilenet_chest.selection.access import Access
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.runs import short_id
 

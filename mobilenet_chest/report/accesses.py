@@ -9,8 +9,9 @@ from mobilenet_chest.config.formats import times, with_interval
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.report.elements import MISSING, Cell, Code, Element, Paragraph, Table
+from mobilenet_chest.selection.access import Access
 from mobilenet_chest.selection.evaluate import stored_intervals
-from mobilenet_chest.selection.ledger import Access, accesses
+from mobilenet_chest.selection.ledger import accesses
 from mobilenet_chest.tracking.runs import get_run
 
 TEST_METRICS = ("test_auc_tta", "test_accuracy_tta_threshold", "test_sensitivity", "test_specificity")

@@ -1,9 +1,10 @@
-"""The access log of the sealed test split: every access stays on record, and a study opens the split once.
+"""The access log of the sealed test split and of cohorts: every access stays on record, and a study opens each once.
 
 MLflow has no locks, but it never changes a parameter: of several processes that log the same one, the first succeeds
 and the others are refused. So access n of a study is the parameter ``test_opening_n`` of the study's run, logged before
 any test image is read. No process can lose an access, take the same number twice or remove one. The digest of the rows
-and the metrics follow in ``test_opening_n_digest`` and ``test_opening_n_result``.
+and the metrics follow in ``test_opening_n_digest`` and ``test_opening_n_result``. Accesses to cohorts are numbered by
+themselves, ``cohort_opening_n``, and logged before any image is predicted.
 """
 
 from __future__ import annotations
@@ -21,39 +22,18 @@ from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.config.formats import times
 from mobilenet_chest.errors import SealedError, TrackingError
+from mobilenet_chest.selection.access import Access, CohortKey, line_of
+from mobilenet_chest.selection.record_runs import record_runs
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.provenance import identity, user
-from mobilenet_chest.tracking.runs import FIRST_DIGITS, RUN_ID, existing_run, find_study, get_run, search_runs, short_id
+from mobilenet_chest.tracking.runs import FIRST_DIGITS, RUN_ID, find_study, get_run, search_runs, short_id
 from mobilenet_chest.tracking.store import all_experiment_ids
 
 BEFORE_LEDGER = "test_openings_before_ledger"
 """Parameter of every scored run: how many of its accesses are older than the access log."""
 
-_ENTRY = re.compile(r"test_opening_(\d+)")
-_SHOWN_METRICS = ("test_auc_tta", "test_accuracy_tta_threshold")
-
-
-@dataclass(frozen=True)
-class Access:
-    """One access to the test split. The attributes are the keys of ``ledger --json``.
-
-    Attributes:
-        run_id: The run that was scored.
-        study: Name of its study, or of its members' studies; ``None`` without a study.
-        when: UTC in ISO 8601, to the millisecond; ``None`` for accesses older than the access log.
-        digest: Digest of the test rows, 16 hex digits; ``None`` where the access ended before they were read.
-        who: ``user@host, command``; ``None`` for accesses older than the access log.
-        result: The ``test_*`` metrics; empty where the access failed or is still running.
-        again: Whether the study had been opened before.
-    """
-
-    run_id: str
-    study: str | None
-    when: str | None
-    digest: str | None
-    who: str | None
-    result: dict[str, float]
-    again: bool
+TEST, COHORT = "test_opening", "cohort_opening"
+"""What the parameters of accesses to the test split, and to cohorts, begin with."""
 
 
 @dataclass
@@ -65,6 +45,7 @@ class AccessRecord:
         run_id: The run that is scored.
         token: Tells this access from all others.
         when: Time of the access, as in its entries.
+        cohort: What was opened; ``None`` for the test split.
         entries: Run and parameter of each entry: one entry for each study that the run belongs to.
     """
 
@@ -72,6 +53,7 @@ class AccessRecord:
     run_id: str
     token: str
     when: str
+    cohort: CohortKey | None = None
     entries: list[tuple[str, str]] = field(default_factory=list)
 
     def log_digest(self, digest: str) -> None:
@@ -79,7 +61,7 @@ class AccessRecord:
         self._add("digest", digest)
 
     def log_result(self, metrics: Mapping[str, float]) -> None:
-        """Record the ``test_*`` metrics."""
+        """Record the metrics."""
         self._add("result", json.dumps(metrics))
 
     def _withdraw(self) -> None:
@@ -97,12 +79,18 @@ def accesses(client: MlflowClient, run: Run) -> list[Access]:
     A run's study is the outermost run that it is nested under. A run made from other runs (members, or a teacher)
     belongs to all of their studies.
     """
-    record_runs = _record_runs(client, run)
-    return _before_ledger(client, record_runs.keys()) + _in_order(record_runs.values())
+    keepers = record_runs(client, run)
+    return _before_ledger(client, keepers.keys()) + _in_order(keepers.values(), TEST)
+
+
+def cohort_accesses(client: MlflowClient, run: Run, digest: str | None = None) -> list[Access]:
+    """Return every access to cohorts, or to the one with a digest, for the run's study as :func:`accesses` does."""
+    recorded = _in_order(record_runs(client, run).values(), COHORT)
+    return [access for access in recorded if digest in (None, access.digest)]
 
 
 def find_accesses(client: MlflowClient, reference: str) -> list[Access]:
-    """Return :func:`accesses` for a run id or the name of a study.
+    """Return :func:`accesses` and :func:`cohort_accesses` for a run id or the name of a study.
 
     Raises:
         TrackingError: There is no such run or study.
@@ -113,38 +101,46 @@ def find_accesses(client: MlflowClient, reference: str) -> list[Access]:
         if not RUN_ID.fullmatch(reference) and not FIRST_DIGITS.fullmatch(reference):
             raise
         run = get_run(client, reference)
-    return accesses(client, run)
+    return accesses(client, run) + cohort_accesses(client, run)
 
 
 def all_accesses(client: MlflowClient) -> list[Access]:
     """Return every access in the tracking store, the oldest first."""
-    record_runs = search_runs(client, all_experiment_ids(client), "params.test_opening_1 != ''")
-    return _before_ledger(client, None) + _in_order(record_runs)
+    keepers = search_runs(client, all_experiment_ids(client), f"params.{TEST}_1 != ''")
+    return _before_ledger(client, None) + _in_order(keepers, TEST)
+
+
+def all_cohort_accesses(client: MlflowClient) -> list[Access]:
+    """Return every access to a cohort in the tracking store, the oldest first."""
+    return _in_order(search_runs(client, all_experiment_ids(client), f"params.{COHORT}_1 != ''"), COHORT)
 
 
 def check_unopened(run: Run, earlier: Sequence[Access], again: bool) -> None:
-    """Check that the test split may be opened for a run.
+    """Check that the test split, or a cohort, may be opened for a run.
 
     Args:
         run: The run that would be scored.
-        earlier: Accesses for the same study, the oldest first.
+        earlier: Accesses to it for the same study, the oldest first.
         again: Whether a further access was asked for.
 
     Raises:
-        SealedError: The test split was opened for the same study before, and not ``again``.
+        SealedError: It was opened for the same study before, and not ``again``.
     """
     if not earlier or again:
         return
     last = earlier[-1]
     owner = f"study '{last.study}'" if last.study else f"run {short_id(run.info.run_id)}"
+    what = "the test split" if last.cohort is None else f"cohort '{last.cohort}'"
     raise SealedError(
-        f"the test split was opened for {owner} {times(len(earlier))} (last access: {_line(last)}); its images are no "
+        f"{what} was opened for {owner} {times(len(earlier))} (last access: {line_of(last)}); its images are no "
         "longer unseen: use the metrics on record, or add --again to open it once more, which goes on record too"
     )
 
 
-def record_access(client: MlflowClient, run: Run, command: str, again: bool) -> AccessRecord:
-    """Put an access on record, before anything of the test split is read.
+def record_access(
+    client: MlflowClient, run: Run, command: str, again: bool, cohort: CohortKey | None = None
+) -> AccessRecord:
+    """Put an access on record, before anything of the test split is read, or any image of a cohort is predicted.
 
     Of several processes that open the split for the same study at once, one succeeds; the others are refused.
 
@@ -153,65 +149,31 @@ def record_access(client: MlflowClient, run: Run, command: str, again: bool) -> 
         run: The run that will be scored.
         command: Command to record: evaluate or promote.
         again: Whether the study may have been opened before.
+        cohort: What is opened; ``None`` for the test split.
 
     Raises:
-        SealedError: The test split was opened for the same study before, and not ``again``.
+        SealedError: The test split, or the cohort, was opened for the same study before, and not ``again``.
         TrackingError: The run that keeps the study's record is deleted.
     """
     run_id = str(run.info.run_id)
-    check_unopened(run, accesses(client, run), again)
-    _log_once(client, run_id, BEFORE_LEDGER, run.data.tags.get(tags.TEST_EVALUATIONS, "0"))
-    record = AccessRecord(client, run_id, secrets.token_hex(8), datetime.now(UTC).isoformat(timespec="milliseconds"))
-    for record_run in _record_runs(client, run):
+    earlier = accesses(client, run) if cohort is None else cohort_accesses(client, run, cohort.digest)
+    check_unopened(run, earlier, again)
+    if cohort is None:
+        _log_once(client, run_id, BEFORE_LEDGER, run.data.tags.get(tags.TEST_EVALUATIONS, "0"))
+    when = datetime.now(UTC).isoformat(timespec="milliseconds")
+    record = AccessRecord(client, run_id, secrets.token_hex(8), when, cohort)
+    for record_run in record_runs(client, run):
         _add_entry(record, run, record_run, command, again)
-    _update_count(client, run)
+    if cohort is None:
+        _update_count(client, run)
     return record
-
-
-def access_lines(recorded: Sequence[Access]) -> list[str]:
-    """Return a line for each access, numbered: when, by whom, for which run, with which result."""
-    return [
-        f"access {number}{', again' if access.again else ''}: {_line(access)}"
-        for number, access in enumerate(recorded, 1)
-    ]
-
-
-def _line(access: Access) -> str:
-    run = f"run {access.run_id}" + (f" of study '{access.study}'" if access.study else "")
-    if access.when is None:
-        return f"time unknown, {run}: older than the access log"
-    when = datetime.fromisoformat(access.when).strftime("%Y-%m-%d %H:%M UTC")
-    metrics = ", ".join(f"{name} {access.result[name]:.4f}" for name in _SHOWN_METRICS if name in access.result)
-    return f"{when}, {access.who}, {run}: {metrics or 'no result on record'}"
-
-
-def _record_runs(client: MlflowClient, run: Run) -> dict[str, Run]:
-    """Return the runs that keep the record for ``run``, by id, in an order that is the same for all processes."""
-    record_runs: dict[str, Run] = {}
-    _add_record_runs(client, str(run.info.run_id), record_runs, set())
-    return dict(sorted(record_runs.items()))
-
-
-def _add_record_runs(client: MlflowClient, run_id: str, record_runs: dict[str, Run], visited: set[str]) -> None:
-    run = existing_run(client, run_id)  # also a deleted one: it keeps its record until it is gone for good
-    if run is None or run_id in visited:
-        return
-    visited.add(run_id)
-    run_tags, before = run.data.tags, len(visited)
-    parent = run_tags.get(tags.PARENT_RUN, "")
-    made_from = [*run_tags.get(tags.MEMBERS, "").split(","), run_tags.get(tags.TEACHER, "")]
-    for origin in [parent] if parent else made_from:
-        if origin:
-            _add_record_runs(client, origin, record_runs, visited)
-    if len(visited) == before:  # it is nested under nothing, and made from nothing
-        record_runs[run_id] = run
 
 
 def _add_entry(record: AccessRecord, run: Run, record_run: str, command: str, again: bool) -> None:
     """Log the access under the next free number of one study."""
     while True:
-        record_runs = _record_runs(record.client, run)
-        study_run = record_runs[record_run]
+        keepers = record_runs(record.client, run)
+        study_run = keepers[record_run]
         if study_run.info.lifecycle_stage != "active":
             record._withdraw()
             raise TrackingError(
@@ -219,18 +181,25 @@ def _add_entry(record: AccessRecord, run: Run, record_run: str, command: str, ag
                 "deleted; restore it with "
                 f"`mlflow runs restore --run-id {record_run}`"
             )
-        recorded = _recorded(record_runs.values())
-        earlier = [*_before_ledger(record.client, record_runs.keys()),
-                   *(access for token, access in recorded.items() if token != record.token)]  # fmt: skip
+        cohort, kind = record.cohort, TEST if record.cohort is None else COHORT
+        earlier = [access for token, access in _recorded(keepers.values(), kind).items()
+                   if token != record.token and (cohort is None or access.digest == cohort.digest)]  # fmt: skip
+        if cohort is None:
+            earlier = _before_ledger(record.client, keepers.keys()) + earlier
         if earlier and not again:
             record._withdraw()
             check_unopened(run, earlier, again)
-        studies = sorted({kept.data.tags[tags.STUDY] for kept in record_runs.values() if tags.STUDY in kept.data.tags})
+        studies = sorted({kept.data.tags[tags.STUDY] for kept in keepers.values() if tags.STUDY in kept.data.tags})
         who = f"{user()}@{identity()['host']}, {command}"
         access = Access(record.run_id, ", ".join(studies) or None, record.when, None, who, {}, bool(earlier))
-        entry = f"test_opening_{1 + max(_numbers(study_run), default=0)}"
+        fields = {"token": record.token} | asdict(access)
+        # versions without cohorts know no such field of a test split's access
+        del fields["cohort"]
+        if cohort is not None:
+            fields |= {"cohort": cohort.name, "digest": cohort.digest}
+        entry = f"{kind}_{1 + max(_numbers(study_run, kind), default=0)}"
         # another process may log the same number first: then the loop reads the record again
-        if _log_once(record.client, record_run, entry, json.dumps({"token": record.token} | asdict(access))):
+        if _log_once(record.client, record_run, entry, json.dumps(fields)):
             record.entries.append((record_run, entry))
             return
 
@@ -258,39 +227,40 @@ def _count(client: MlflowClient, run: Run) -> int:
     return sum(access.run_id == run.info.run_id for access in accesses(client, run))
 
 
-def _numbers(record_run: Run) -> list[int]:
-    return sorted(int(match[1]) for name in record_run.data.params if (match := _ENTRY.fullmatch(name)))
+def _numbers(record_run: Run, kind: str) -> list[int]:
+    entry = re.compile(rf"{kind}_(\d+)")
+    return sorted(int(match[1]) for name in record_run.data.params if (match := entry.fullmatch(name)))
 
 
-def _recorded(record_runs: Iterable[Run]) -> dict[str, Access]:
+def _recorded(keepers: Iterable[Run], kind: str) -> dict[str, Access]:
     """Return token -> access of these runs' entries, in the order of their numbers."""
     recorded: dict[str, Access] = {}
-    for record_run in record_runs:
+    for record_run in keepers:
         params = record_run.data.params
-        for entry in (f"test_opening_{number}" for number in _numbers(record_run)):
+        for entry in (f"{kind}_{number}" for number in _numbers(record_run, kind)):
             if f"{entry}_withdrawn" in params:
                 continue
             fields = json.loads(params[entry])
             token = fields.pop("token")
-            fields["digest"] = params.get(f"{entry}_digest")
+            fields["digest"] = params.get(f"{entry}_digest", fields["digest"])
             fields["result"] = json.loads(params.get(f"{entry}_result", "{}"))
             fields["again"] |= token in recorded and recorded[token].again
             recorded[token] = Access(**fields)
     return recorded
 
 
-def _in_order(record_runs: Collection[Run]) -> list[Access]:
+def _in_order(keepers: Collection[Run], kind: str) -> list[Access]:
     """Return accesses by number within a study; those of several studies by their clocks, for want of another order."""
-    recorded = list(_recorded(record_runs).values())
-    return recorded if len(record_runs) == 1 else sorted(recorded, key=lambda access: str(access.when))
+    recorded = list(_recorded(keepers, kind).values())
+    return recorded if len(keepers) == 1 else sorted(recorded, key=lambda access: str(access.when))
 
 
-def _before_ledger(client: MlflowClient, record_runs: Iterable[str] | None) -> list[Access]:
+def _before_ledger(client: MlflowClient, keepers: Iterable[str] | None) -> list[Access]:
     """Return the accesses older than the access log, for all or these studies: runs carry only their number."""
     runs: list[Run] = []
     for run in reversed(search_runs(client, all_experiment_ids(client), f"tags.{tags.TEST_EVALUATIONS} != ''")):
         number = int(run.data.params.get(BEFORE_LEDGER, run.data.tags[tags.TEST_EVALUATIONS]))
-        if number and (record_runs is None or set(record_runs) & _record_runs(client, run).keys()):
+        if number and (keepers is None or set(keepers) & record_runs(client, run).keys()):
             runs += [run] * number
     return [
         Access(run.info.run_id, run.data.tags.get(tags.STUDY), None, None, None, {}, again=index > 0)

@@ -31,8 +31,9 @@ from mobilenet_chest.evaluation.operating_points import (
     threshold_at_prevalence,
 )
 from mobilenet_chest.evaluation.predictions import Labels, Probabilities
+from mobilenet_chest.selection.access import Access
 from mobilenet_chest.selection.evaluate import check_finished
-from mobilenet_chest.selection.ledger import Access, accesses
+from mobilenet_chest.selection.ledger import accesses
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions

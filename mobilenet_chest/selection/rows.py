@@ -7,7 +7,7 @@ from typing import Literal
 
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.paired import PairedComparison
-from mobilenet_chest.selection.ledger import Access
+from mobilenet_chest.selection.access import Access
 
 
 @dataclass(frozen=True)

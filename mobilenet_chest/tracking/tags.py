@@ -206,3 +206,7 @@ PREVIOUS_PREFIX = "previous_"
 
 EXPORT_PREFIX = "export_"
 """Of a run or model version, before a format and the name of a figure: digest and proof of an exported file."""
+
+COHORT_PREFIX = "cohort."
+"""Of a run, before the name of a cohort that it was scored on: JSON of the cohort's digest, rows and prevalence; set
+once metrics and predictions are stored."""

@@ -10,7 +10,7 @@ import pytest
 from helpers.commands import assert_one_line, run
 
 from mobilenet_chest.cli import ledger as module
-from mobilenet_chest.selection.ledger import Access
+from mobilenet_chest.selection.access import Access
 
 ACCESS = Access("a" * 32, "study", "2026-01-02T03:04:05", "0123", "ann", {"test_auc_tta": 0.75}, again=True)
 

@@ -21,8 +21,8 @@ from mobilenet_chest.data.importing.summary import Duplicates, ImportReport
 from mobilenet_chest.evaluation.groups import GroupMetrics
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.paired import PairedComparison
+from mobilenet_chest.selection.access import Access
 from mobilenet_chest.selection.evaluate import Evaluation
-from mobilenet_chest.selection.ledger import Access
 from mobilenet_chest.selection.operating_points import OperatingPoints, TargetPoint, ThresholdMetrics
 from mobilenet_chest.selection.rows import REPORTED, Row
 from mobilenet_chest.sweep import SweepResult, TrialSummary

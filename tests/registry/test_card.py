@@ -6,7 +6,7 @@ import pytest
 from helpers.registry import Promoted
 
 from mobilenet_chest.evaluation.delong import auc_interval
-from mobilenet_chest.selection.ledger import access_lines
+from mobilenet_chest.selection.access import access_lines
 from mobilenet_chest.tracking import artifacts
 from mobilenet_chest.tracking.run_metrics import metrics_of
 

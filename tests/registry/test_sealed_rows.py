@@ -13,7 +13,8 @@ from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.registry import digests
 from mobilenet_chest.registry.predict import predict_files
 from mobilenet_chest.registry.sealed_rows import SealedRows
-from mobilenet_chest.selection.ledger import Access, find_accesses
+from mobilenet_chest.selection.access import Access
+from mobilenet_chest.selection.ledger import find_accesses
 
 MODEL = "models:/tiny@champion"
 

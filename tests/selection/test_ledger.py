@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 from mobilenet_chest.cli.app import app
 from mobilenet_chest.errors import SealedError, TrackingError
 from mobilenet_chest.selection import ledger
+from mobilenet_chest.selection.access import access_lines
 from mobilenet_chest.selection.compare import compare
-from mobilenet_chest.selection.ledger import access_lines, accesses, all_accesses, find_accesses, record_access
+from mobilenet_chest.selection.ledger import accesses, all_accesses, find_accesses, record_access
 
 pytestmark = pytest.mark.usefixtures("tracking")
 

@@ -18,15 +18,18 @@ def phantom(
     out: Annotated[Path, typer.Option(help="FILE.npz to write.")],
     size: Annotated[int, typer.Option(help="Side in pixels.")] = 64,
     seed: Annotated[int, typer.Option(min=0)] = 2024,
+    site: Annotated[
+        str, typer.Option(metavar="A|B|A,B", help="Scanner: B has other gain, noise and borders; A,B: rows of both.")
+    ] = "A",
 ) -> None:
     """Write synthetic radiographs in ChestMNIST's layout.
 
-    Example: mobilenet-chest data phantom --out phantom.npz
+    Example: mobilenet-chest data phantom --out elsewhere.npz --site B
     """
     with exit_codes():
         if out.suffix != ".npz":
             raise UserError(f"--out {out}: the file's name must end in .npz")
-        arrays = generate(size, seed=seed)
+        arrays = generate(size, seed=seed, sites=site.split(","))
         try:
             np.savez_compressed(out, **arrays)  # type: ignore[arg-type]  # numpy's stub mistakes ** for allow_pickle
         except OSError as error:

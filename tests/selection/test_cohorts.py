@@ -1,0 +1,139 @@
+"""Scoring a run on data of another source: figures, record and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.stores import STUDY, Store
+
+from mobilenet_chest.data.phantom import generate
+from mobilenet_chest.errors import DataError, SealedError, UserError
+from mobilenet_chest.evaluation.auc import auc
+from mobilenet_chest.selection.cohorts import cohort_facts, evaluate_cohort
+from mobilenet_chest.selection.ledger import accesses, all_cohort_accesses
+from mobilenet_chest.tracking.artifacts import stored_predictions
+from mobilenet_chest.tracking.run_metrics import metrics_of
+
+
+def cohort_arrays(**changes: Any) -> dict[str, Any]:
+    made = generate(32, {"train": 0, "val": 40, "test": 40}, seed=5, sites=("A", "B"))
+    made = {key: value for key, value in made.items() if not key.startswith("train_")}
+    return {key: value for key, value in (made | changes).items() if value is not None}
+
+
+@pytest.fixture
+def cohort(store: Store) -> Path:
+    path = store.folder / "elsewhere.npz"
+    np.savez(path, **cohort_arrays())
+    return path
+
+
+def test_what_is_on_record(store: Store, cohort: Path) -> None:
+    run_id = store.single
+    found = evaluate_cohort(run_id, cohort, "clinic-b")
+    run = store.run(run_id)
+    assert cohort_facts(run) == {
+        "clinic-b": {"digest": found.digest, "rows": found.rows, "prevalence": found.prevalence}
+    }
+    table = stored_predictions(store.client, run, "cohort-clinic-b")
+    assert len(table) == found.rows == 68
+    assert found.prevalence == table["label"].mean()
+    assert metrics_of(run)["cohort-clinic-b_auc_tta"] == auc(
+        table["label"].to_numpy(), table["probability_tta"].to_numpy()
+    )
+    assert run.data.metrics["cohort-clinic-b/auc_tta"] == found.metrics["cohort-clinic-b_auc_tta"]
+    assert sorted(set(table["site"])) == ["A", "B"]
+    assert [(group.name, group.value) for group in found.groups] == [("all", ""), ("site", "A"), ("site", "B")]
+    assert sum(group.rows for group in found.groups[1:]) == found.rows
+    # cohort minus validation
+    of_val = metrics_of(run)["val_auc_tta"]
+    difference = found.differences["auc_tta"]
+    assert difference.value == pytest.approx(found.metrics["cohort-clinic-b_auc_tta"] - of_val)
+    assert difference.low < difference.value < difference.high
+    (access,) = all_cohort_accesses(store.client)
+    assert (access.cohort, access.digest, access.result, access.again) == (
+        "clinic-b", found.digest, found.metrics, False,
+    )  # fmt: skip
+    assert accesses(store.client, run) == []  # the test split is still closed
+
+
+def test_a_study_opens_a_cohort_once(store: Store, cohort: Path) -> None:
+    evaluate_cohort(STUDY, cohort, "clinic-b")
+    other = store.trials[store.best]
+    with pytest.raises(SealedError, match="cohort 'clinic-b' was opened for study 'dropout-study' once"):
+        evaluate_cohort(other, cohort, "clinic-b")
+    again = evaluate_cohort(other, cohort, "clinic-b", again=True)
+    assert [access.again for access in again.openings] == [False, True]
+    # renaming does not hide an opening, and a name means one set of rows
+    with pytest.raises(UserError, match="on record as 'clinic-b'"):
+        evaluate_cohort(store.single, cohort, "clinic-c")
+    np.savez(cohort, **cohort_arrays(test_labels=None, test_images=None, test_site=None))
+    with pytest.raises(UserError, match=f"taken by other rows .digest {again.digest}"):
+        evaluate_cohort(store.single, cohort, "clinic-b")
+    other_rows = evaluate_cohort(STUDY, cohort, "half")
+    assert [access.again for access in other_rows.openings] == [False]
+
+
+@pytest.mark.parametrize("name", ["", "Clinic", "b_c", "1a", "x" * 41])
+def test_names(name: str) -> None:
+    with pytest.raises(UserError, match="--as"):
+        evaluate_cohort("any", Path("any.npz"), name)
+
+
+SMALL = np.zeros((40, 16, 16), np.uint8)
+LABELS = np.array([["healthy"], ["ill"]] * 20)
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"val_labels": None, "test_labels": None}, "data check"),
+        ({"val_labels": LABELS, "test_labels": LABELS}, "classes"),
+        ({"val_images": SMALL, "test_images": SMALL}, "--size 32"),
+        ({"val_images": np.zeros((40, 32, 32, 3), np.uint8)}, "colour"),
+        ({"val_images": np.zeros((40, 32, 32), np.float32)}, "uint8"),
+        ({"val_labels": np.eye(14, dtype=np.uint8)[[7] * 40], "test_labels": np.eye(14, dtype=np.uint8)[[7] * 40]},
+         "'cardiomegaly'"),
+    ],
+)  # fmt: skip
+def test_files_that_are_no_cohort(store: Store, changes: dict[str, Any], names: str) -> None:
+    path = store.folder / "wrong.npz"
+    np.savez(path, **cohort_arrays(**changes))
+    with pytest.raises(DataError) as caught:
+        evaluate_cohort(store.single, path, "wrong")
+    assert names in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert all_cohort_accesses(store.client) == []
+
+
+def test_rows_of_the_runs_own_file_are_no_cohort(store: Store) -> None:
+    with np.load(store.data) as file:
+        arrays = {"test_images": file["test_images"], "test_labels": file["test_labels"]}
+    path = store.folder / "copy.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(DataError, match="40 of its images are in test of .*--split test"):
+        evaluate_cohort(store.single, path, "copy")
+    with pytest.raises(DataError, match="no such file"):
+        evaluate_cohort(store.single, store.folder / "gone.npz", "copy")
+
+
+def test_other_names_of_the_classes(store: Store) -> None:
+    arrays = cohort_arrays()
+    flags = arrays["val_labels"]
+    single = (flags.sum(1) == 1) & (flags[:, [1, 7]].sum(1) == 1)
+    words = np.where(flags[single, 7] == 1, "air", "heart")
+    path = store.folder / "words.npz"
+    np.savez(path, val_images=arrays["val_images"][single], val_labels=words)
+    with pytest.raises(DataError, match="YAML"):
+        evaluate_cohort(store.single, path, "words")
+    described = store.folder / "words.yaml"
+    described.write_text(
+        "name: words\ndata: {path: words.npz, classes: {cardiomegaly: [heart], pneumothorax: [air]}}\n"
+    )
+    assert evaluate_cohort(store.single, described, "words").prevalence == (words == "air").mean()
+    described.write_text("name: words\ndata: {path: words.npz, classes: [heart, air]}\n")
+    with pytest.raises(DataError, match="those of the run"):
+        evaluate_cohort(store.single, described, "words")
