@@ -144,7 +144,8 @@ def train(
         tracker.log_metrics(metrics)
         artifacts.checkpoint("best.pt", progress, best, metrics)
         artifacts.predictions(predictions, "val")
-        if config.evaluation.stress is not None and tracker.run_id is not None and not stopped:
+        stress = config.evaluation.stress
+        if stress is not None and stress.table and tracker.run_id is not None and not stopped:
             artifacts.stress(stress_table(prepared.model, prepared.data.val, prepared.device))
         artifacts.plots(prepared.data, predictions, progress, best.epoch, metrics["threshold"])
         status = "stopped" if stopped else "finished"

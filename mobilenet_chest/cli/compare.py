@@ -31,6 +31,9 @@ REPORTED_METRICS = ("val_auc", "val_accuracy", "val_accuracy_tta_threshold")
 
 WIDE_METRICS = ("val_auc", "val_accuracy", "val_accuracy_crossfit", "val_accuracy_tta_threshold")
 
+STRESS_COLUMNS = ("stress_auc_mean", "stress_auc_worst", "heldout_stress_auc_mean")
+"""Further columns with ``--wide``, where a row has them."""
+
 DIFFERENCES = {"val_auc": "AUC", "val_accuracy_crossfit": "cross-fitted"}
 """Metrics that are compared with the baseline, and their names above columns."""
 
@@ -114,7 +117,8 @@ def _columns(rows: Sequence[Row], metric: str | None) -> Table:
 
 
 def _all_columns(rows: Sequence[Row], metric: str | None) -> Table:
-    metrics = _headings(WIDE_METRICS, metric)
+    stress = [name for name in STRESS_COLUMNS if any(name in row.metrics for row in rows)]
+    metrics = _headings([*WIDE_METRICS, *stress], metric)
     marks = ["" if row.kind == "reported" else _mark(row) for row in rows]  # the kind says of those what they are
     marked = any(marks)
     names = ["name", ID, *([""] if marked else []), "kind", "model"]

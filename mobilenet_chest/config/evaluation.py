@@ -18,6 +18,9 @@ class StressConfig(Section):
     every: int = Field(
         15, ge=1, description="Epochs between two stressed ones; the first and the last of a stage are stressed too."
     )
+    table: bool = Field(
+        True, description="At the end predict all rows under every corruption and severity: 85 validations more."
+    )
 
 
 class EvaluationConfig(Section):

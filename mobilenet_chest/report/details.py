@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from mlflow import MlflowClient
@@ -20,7 +21,7 @@ from mobilenet_chest.evaluation.run_predictions import RunPredictions
 from mobilenet_chest.selection.evaluate import check_same_rows
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
-from mobilenet_chest.tracking.artifacts import run_config, stored_predictions
+from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, stress_rows
 from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.run_predictions import run_predictions
 from mobilenet_chest.tracking.runs import Candidate
@@ -39,6 +40,7 @@ class RunDetails:
         classes: Names of class 0 and class 1.
         history: Epoch, from 1 -> metrics of that epoch; empty for a run that is made of others, such as an ensemble.
         scored: Its predictions of n validation images.
+        stress_rows: The rows of its ``stress/val.json``; empty where it has none.
     """
 
     name: str
@@ -47,6 +49,7 @@ class RunDetails:
     classes: tuple[str, str]
     history: dict[int, dict[str, float]]
     scored: RunPredictions
+    stress_rows: tuple[dict[str, Any], ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -170,4 +173,5 @@ def run_details(client: MlflowClient, candidate: Candidate, name: str) -> RunDet
         # a result has no epoch: early versions logged it one step after the last
         {epoch: history[epoch] for epoch in sorted(history) if "train_loss" in history[epoch]},
         run_predictions(run, predictions_from_table(stored_predictions(client, run, "val"))),
+        stress_rows(client, run) if "stress_auc_mean" in metrics_of(run) else (),
     )

@@ -19,6 +19,7 @@ from mobilenet_chest.report.elements import Element, Paragraph
 from mobilenet_chest.report.leaderboard import leaderboard
 from mobilenet_chest.report.pictures import confident_mistakes, random_predictions
 from mobilenet_chest.report.provenance import provenance
+from mobilenet_chest.report.stress import stress
 from mobilenet_chest.report.subject import Subject
 from mobilenet_chest.report.training import learning_curves
 from mobilenet_chest.report.trials import search
@@ -76,12 +77,14 @@ def page(client: MlflowClient, subject: Subject, reported: bool) -> Page:
     names = [leader.name] if subject.kind == "run" else subject.names
     baseline, reason = drawn_baseline(leader, subject.baseline)
     curves_of = Paragraph(f"Curves of {leader.name}" + (f". {reason}" if reason else "."), "soft")
+    stressed = stress(leader)
     sections = [
         Section("leaderboard", "Leaderboard", leaderboard(subject, reported)),
         Section("training", "Training", learning_curves(leader)),
         Section("discrimination", "Discrimination", [curves_of, curves(leader, baseline)]),
         Section("calibration", "Calibration and threshold",
                 [*reliability_and_threshold(leader), confusion_matrix(leader)]),
+        *([Section("stress", "Under stress", stressed)] if stressed else []),
         Section("predictions", "Random predictions", random_predictions(leader)),
         Section("mistakes", "Confident mistakes", confident_mistakes(leader)),
         *([] if study is None else [Section("search", "The search", search(subject, study))]),

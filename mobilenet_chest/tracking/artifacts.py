@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from mobilenet_chest.models.onnx_network import OnnxNetwork
 from mobilenet_chest.models.pruning import fit_to
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS, LAST_FILES
+from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS, LAST_FILES, STRESS
 from mobilenet_chest.tracking.locations import moved_hint
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.runs import short_id
@@ -120,6 +121,15 @@ def stored_predictions(client: MlflowClient, run: Run, split: str) -> pd.DataFra
 
     with artifact(client, run, f"predictions/{split}.parquet") as path:
         return pd.read_parquet(path)
+
+
+def stress_rows(client: MlflowClient, run: Run) -> tuple[dict[str, Any], ...]:
+    """Return the table of a run's stressed copies, a row for each corruption and severity; empty where it has none."""
+    path = f"{STRESS}/val.json"
+    if path not in {file.path for file in client.list_artifacts(run.info.run_id, STRESS)}:
+        return ()
+    with artifact(client, run, path) as file:
+        return tuple(json.loads(file.read_text(encoding="utf-8")))
 
 
 def run_config(client: MlflowClient, run: Run) -> Config:

@@ -89,6 +89,14 @@ def test_all_columns_are_shown_on_request(capsys: pytest.CaptureFixture[str]) ->
     assert dict(zip(heading, reported, strict=True))["kind"] == "reported, not reproduced"
 
 
+def test_stress_has_columns_where_a_row_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    stressed = replace(BASE, metrics=BASE.metrics | {"stress_auc_mean": 0.91, "heldout_stress_auc_mean": 0.88})
+    lines = printed(capsys, [stressed, OTHER], wide=True)
+    first, second = (dict(zip(cells(lines[1]), cells(lines[index]), strict=True)) for index in (3, 4))
+    assert (first["stress AUC"], first["held-out stress AUC"]) == ("0.91", "0.88")
+    assert (second["stress AUC"], "stress worst AUC" in second) == ("", False)
+
+
 def test_reported_results_are_marked_and_have_their_accuracies(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, [BASE, REPORTED[0]])
     heading, first, reported = (cells(lines[index]) for index in (1, 3, 4))

@@ -10,11 +10,15 @@ import torch
 from helpers.registry import compared_images
 from mlflow import MlflowClient
 
+from mobilenet_chest.combine.ensemble import log_ensemble
 from mobilenet_chest.combine.members import Member, train_members
-from mobilenet_chest.combine.soup import average, soup, stratified_halves
+from mobilenet_chest.combine.soup import average, part_of, soup, stratified_halves
 from mobilenet_chest.config import Config, with_values
+from mobilenet_chest.data.corruptions import CHOOSING
 from mobilenet_chest.data.dataset import Split, load_train_val
+from mobilenet_chest.data.stress import stressed
 from mobilenet_chest.errors import DataError, TrackingError, UserError
+from mobilenet_chest.evaluation.thresholds import choose_threshold
 from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.selection.compare import compare
 from mobilenet_chest.selection.evaluate import evaluate
@@ -22,6 +26,8 @@ from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import stored_predictions, trained_model
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import Candidate
+from mobilenet_chest.training.predict import predict
+from mobilenet_chest.training.stress import final_stress_metrics
 
 Make = Callable[..., Config]
 
@@ -116,6 +122,25 @@ def test_statistics_are_those_of_the_average(tiny: Make) -> None:
     with torch.inference_mode():
         means = model.backbone.conv_stem((images.float() - model.mean) / model.std).mean((0, 2, 3))
     torch.testing.assert_close(norm.running_mean, means, atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.slow
+def test_stress_chooses_members_and_threshold(tiny: Make) -> None:
+    """On copies of the half that chooses; an ensemble has no one network to predict the copies with."""
+    evaluation = {"metric": "stress_auc_mean", "stress": {}, "threshold_on": "stress"}
+    config = tiny({"evaluation": evaluation, "stage2.patience": None})
+    parts = train_members([with_values(config, {"stage2.lr": lr}) for lr in (1e-3, 2e-3)])
+    result = soup(candidates(parts))
+    client = MlflowClient()
+    model = trained_model(client, client.get_run(result.run_id), config)
+    val, cpu = load_train_val(config.data).val, torch.device("cpu")
+    choosing, reporting = (part_of(val, half) for half in stratified_halves(val, config.seed))
+    copies = predict(model, stressed(choosing, CHOOSING), cpu)
+    assert result.metrics["threshold"] == choose_threshold(copies.label, copies.probability_tta, config.evaluation)
+    expected = final_stress_metrics(model, reporting, cpu)
+    assert {name: result.metrics[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    with pytest.raises(UserError, match="threshold_on"):
+        log_ensemble(parts, "runs")
 
 
 def test_another_start_has_no_soup(tiny: Make) -> None:

@@ -133,8 +133,10 @@ def test_the_wide_sweep_is_over_everything_that_trains_a_network() -> None:
     config = load(FOLDER / "chestmnist" / "sweep_wide.yaml")
     sections = config.model_dump(include={"augment", "loss", "optimizer", "model"})
     everything = set(flatten(sections)) | {f"stage2.{name}" for name in type(config.stage2).model_fields}
+    assert "augment.crop.scale" in config.search  # the section itself is null where nothing is cropped
     assert everything - set(config.search) == {
-        "augment.custom", "augment.hflip", "loss.distill_weight", "loss.distill_temperature", "model.name",
+        "augment.crop", "augment.custom", "augment.hflip",
+        "loss.distill_weight", "loss.distill_temperature", "model.name",
         "model.weights", "model.drop_path", "optimizer.momentum", "optimizer.batch_size", "optimizer.accumulation",
         "optimizer.clip_norm", "optimizer.precision", "stage2.epochs", "stage2.warmup_epochs", "stage2.patience",
         "stage2.resolutions",

@@ -10,6 +10,7 @@ from typing import Any
 
 from helpers.shell import run_line
 from mobilenet_chest.config import Config
+from mobilenet_chest.data.corruptions import CHOOSING, CORRUPTIONS, HELD_OUT, members
 
 BOUNDS = {"minimum": "≥ ", "exclusiveMinimum": "> ", "maximum": "≤ ", "exclusiveMaximum": "< "}
 GROUPS = ("data", "cache")
@@ -22,7 +23,8 @@ def parts() -> dict[str, Callable[[], str]]:
     """Return what can stand behind ``<!-- generated: … -->``, each with its generator."""
     sections = {f"fields of {section}": partial(fields, section) for section in _sections()}
     groups = {f"options of {group}": partial(options, group) for group in (*GROUPS, *ON_OTHER_PAGES)}
-    return {**sections, **groups, "fields": fields, "commands": commands, "options": options}
+    tables = {"fields": fields, "commands": commands, "options": options, "corruptions": corruptions}
+    return {**sections, **groups, **tables}
 
 
 def _schema() -> dict[str, Any]:
@@ -95,6 +97,20 @@ def _allowed(field: dict[str, Any], schema: dict[str, Any]) -> str:
     bounds = [f"{sign}{field[key]:,}" for key, sign in BOUNDS.items() if key in field]
     kind = TYPES.get(field.get("type", ""), "any")
     return kind if not bounds else f"{kind} {' and '.join(bounds)}"
+
+
+def corruptions() -> str:
+    """Return the Markdown table of all corruptions: family, half, parameter by severity, and what it is."""
+    lines = ["| family | chooses | corruption | severities 1 to 5 | what it is |", "|---|---|---|---|---|"]
+    for family in (*CHOOSING, *HELD_OUT):
+        half = "yes" if family in CHOOSING else "held out"
+        for name in members(family):
+            levels = (
+                " or ".join(f"{end:g}" for end in level) if isinstance(level, tuple) else f"{level:g}"
+                for level in CORRUPTIONS[name].levels
+            )
+            lines.append(f"| {family} | {half} | `{name}` | {', '.join(levels)} | {CORRUPTIONS[name].source} |")
+    return "\n".join(lines)
 
 
 def commands() -> str:

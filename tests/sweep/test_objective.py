@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from mobilenet_chest.config import EPOCH_METRICS, Config
 from mobilenet_chest.sweep import local_workers, remaining_trials, run_sweep, trial_run
 from mobilenet_chest.sweep.space import grid_points
+from mobilenet_chest.sweep.stored_study import stored_studies
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox import delivery, sender, writes
 from mobilenet_chest.tracking.outbox.journal import journals
@@ -105,6 +106,26 @@ def test_latency_is_an_objective(here: Path, tiny_search: Make) -> None:
     assert trial.also == (metrics["latency_1_ms"], metrics["train_seconds"])
     assert 0 < metrics["latency_1_ms"] < 10_000
     assert result.front == [0]
+
+
+@pytest.mark.slow
+def test_stress_is_an_objective(here: Path, tiny_search: Make) -> None:
+    """As the metric it is reported of stressed epochs only; as a second objective it is maximised."""
+    stress = {"evaluation": {"metric": "stress_auc_mean", "stress": {"every": 3}}, "stage2.epochs": 4,
+              "stage2.patience": None}  # fmt: skip
+    result = run_sweep(tiny_search(RANGE, stress, trials=1, metric="stress_auc_mean", pruner="median"))
+    (trial,) = result.trials
+    metrics = metrics_of(runs_by_trial(result.run_id)[0])
+    assert trial.value == metrics["stress_auc_mean"]
+    assert "heldout_stress_auc_mean" in metrics
+    (study,) = stored_studies(f"sqlite:///{here / 'optuna.db'}")
+    assert list(study.trials[0].intermediate_values) == [1, 2, 4, 5]  # stage 1 has one epoch
+    second = run_sweep(tiny_search(RANGE, stress, name="both", trials=1, also=["stress_auc_worst"]))
+    for number, run in runs_by_trial(second.run_id).items():
+        assert second.trials[number].also == (metrics_of(run)["stress_auc_worst"],)
+    values = {trial.number: (trial.value, trial.also[0]) for trial in second.trials}
+    best = max(values, key=lambda number: values[number])
+    assert best in second.front
 
 
 def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(

@@ -58,6 +58,12 @@ def test_a_new_study_has_definition_sampler_and_directions(url: str, tiny_search
     assert stored.user_attrs == study.user_attrs
 
 
+def test_stress_is_maximised_beside_the_metric(url: str, tiny_search: Make) -> None:
+    stress = {"evaluation": {"stress": {}}}
+    study = open_or_create(tiny_search(RANGE, stress, also=["stress_auc_worst", "parameters"]), url)
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MAXIMIZE", "MINIMIZE"]
+
+
 def test_the_definition_stays_and_the_retries_are_those_of_the_last_command(
     study: optuna.Study, url: str, tiny_search: Make
 ) -> None:

@@ -124,6 +124,13 @@ def test_a_stopped_training_has_metrics_and_no_table(phantom_config: Make, tmp_p
     assert not (tmp_path / "stress").exists()
 
 
+def test_the_table_can_be_left_out(phantom_config: Make, tmp_path: Path) -> None:
+    stress = {"evaluation": {"stress": {"table": False}}, "stage1.epochs": 0, "stage2.epochs": 1}
+    result = train(phantom_config(SMALL_MODEL | stress), FolderTracker(tmp_path))
+    assert "heldout_stress_auc_mean" in result.metrics
+    assert not (tmp_path / "stress").exists()
+
+
 def test_predictions_stay_those_of_clean_images(result: RunResult) -> None:
     predictions: Predictions = result.predictions
     assert len(predictions.row) == len(load_train_val(result.config.data).val)
