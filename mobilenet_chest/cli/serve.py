@@ -10,10 +10,10 @@ import typer
 
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line
+from mobilenet_chest.deploy.serving.limits import Limits
 from mobilenet_chest.deploy.serving.live_model import model_address
 from mobilenet_chest.deploy.serving.process import Started
 from mobilenet_chest.deploy.serving.server import serve as serve_model
-from mobilenet_chest.deploy.serving.service import Limits
 from mobilenet_chest.errors import UserError
 
 SHARE = 0.1

@@ -31,18 +31,26 @@ class ChestClassifier(PythonModel):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         network = context.artifacts["network"]
         self.session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        self.outputs = [output.name for output in self.session.get_outputs()]
 
     def predict(self, context, model_input: np.ndarray, params=None):  # type: ignore[no-untyped-def]
+        probability, label, features = self.arrays(model_input, bool(params and params.get("features")))
+        names = np.asarray(self.settings["classes"], dtype=object)[label]
+        table = pd.DataFrame({"probability": probability, "label_name": names, "label": label})
+        if features is not None:
+            table["features"] = pd.Series(features, dtype=object)
+        return table
+
+    def arrays(self, model_input: np.ndarray, features: bool = False):  # type: ignore[no-untyped-def]
+        """Return probability, label and features, if any, without a table, which takes half a millisecond."""
         images = np.asarray(model_input)
         channels = self.settings["channels"]
         shape_is_right = images.ndim == 3 if channels == 1 else images.ndim == 4 and images.shape[3] == 3
         if images.dtype != np.uint8 or not shape_is_right:
             expected = "(n, height, width)" if channels == 1 else "(n, height, width, 3)"
             raise ValueError(f"expected uint8 images {expected}, got {images.dtype} {images.shape}")
-        outputs = ["logit"]
-        if params and params.get("features") and any(o.name == "features" for o in self.session.get_outputs()):
-            outputs.append("features")
-        parts, features = [np.zeros(0)], []
+        outputs = ["logit", "features"] if features and "features" in self.outputs else ["logit"]
+        parts, of_head = [np.zeros(0)], []
         for start in range(0, len(images), PREDICT_BATCH):
             batch = images[start : start + PREDICT_BATCH]
             pixels = batch[:, None] if channels == 1 else batch.transpose(0, 3, 1, 2)
@@ -50,14 +58,10 @@ class ChestClassifier(PythonModel):
             logit, *others = self.session.run(outputs, {"images": resized})
             # from the logit, so that probabilities which float32 rounds to 1 stay apart
             parts.append(1 / (1 + np.exp(-logit.astype(np.float64))))
-            features += [row for rows in others for row in rows]
+            of_head += [row for rows in others for row in rows]
         probability = np.concatenate(parts)
         label = (probability >= self.settings["threshold"]).astype(np.int64)
-        names = np.asarray(self.settings["classes"], dtype=object)[label]
-        table = pd.DataFrame({"probability": probability, "label_name": names, "label": label})
-        if len(outputs) > 1:
-            table["features"] = pd.Series(features, dtype=object)
-        return table
+        return probability, label, of_head if len(outputs) > 1 else None
 
     def _resize(self, images: np.ndarray) -> np.ndarray:
         size = self.settings["image_size"]

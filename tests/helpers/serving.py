@@ -14,10 +14,12 @@ import requests
 import uvicorn
 from numpy.typing import NDArray
 
+from mobilenet_chest.deploy.serving.limits import Limits
 from mobilenet_chest.deploy.serving.live_model import Answer, Follower
+from mobilenet_chest.deploy.serving.protocol import BoundedProtocol
 from mobilenet_chest.deploy.serving.recorder import Recorder
 from mobilenet_chest.deploy.serving.server import bound_listener
-from mobilenet_chest.deploy.serving.service import Limits, Rival, Service
+from mobilenet_chest.deploy.serving.service import Rival, Service
 from mobilenet_chest.deploy.serving.web import web_app
 
 START_SECONDS = 30
@@ -27,7 +29,8 @@ START_SECONDS = 30
 def listening(service: Service, token: str | None = None) -> Iterator[str]:
     """Run a service on a port of this machine for the block; yield its address, without a slash at its end."""
     with bound_listener("127.0.0.1", 0) as listener:
-        config = uvicorn.Config(web_app(service, token), log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(web_app(service, token), log_config=None, access_log=False, lifespan="off",
+                                http=BoundedProtocol)  # fmt: skip
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

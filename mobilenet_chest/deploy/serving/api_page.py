@@ -66,6 +66,12 @@ INVOCATIONS: dict[str, Any] = {
 }
 """Body and answers of ``POST /invocations``."""
 
+PREDICTION_PATHS: dict[str, Any] = {
+    "/predict": {"post": {"summary": "Predict a picture, an .npy of images, or JSON of pictures in base64"} | PREDICT},
+    "/invocations": {"post": {"summary": "Predict images in MLflow's form"} | INVOCATIONS},
+}
+"""The paths that predict, as an OpenAPI document describes them."""
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; color: #1c2530; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin: 2rem 0 .25rem; } code { overflow-wrap: anywhere; }

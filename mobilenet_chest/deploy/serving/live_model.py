@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from numpy.typing import NDArray
@@ -27,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 FOLLOW_SECONDS = 2.0
 """How often the registry is asked where the alias points."""
+
+
+Computed = tuple[NDArray[np.float64], NDArray[np.int64], list[NDArray[np.float32]] | None]
+Compute = Callable[[NDArray[np.uint8], bool], Computed]
 
 
 def model_address(text: str) -> str:
@@ -78,8 +81,8 @@ class LiveModel:
         abstains: Smallest probability at which the model abstains, and the next at which it does not; ``None`` where it
             never does.
         description: The model card.
-        predict_table: Returns ``probability``, ``label`` and ``label_name`` for uint8 images, and with True, where the
-            version can, ``features``.
+        compute: Returns probability (n,) and label (n,) of n uint8 images, and with True, where the version can, what
+            the network's head was given for each.
         sealed: Looks for rows of the run's sealed test split.
     """
 
@@ -94,7 +97,7 @@ class LiveModel:
     temperature: float | None
     abstains: tuple[float, float] | None
     description: str
-    predict_table: Callable[[NDArray[np.uint8], bool], pd.DataFrame]
+    compute: Compute
     sealed: SealedRows
 
     def predict(self, images: NDArray[np.uint8], features: bool = False) -> list[Answer]:
@@ -105,18 +108,17 @@ class LiveModel:
             features: Whether the answers have them.
         """
         self.sealed.check(images)
-        table = self.predict_table(images, features)
-        probability = table["probability"].to_numpy()
-        calibrated = [None] * len(table) if self.temperature is None else (
+        probability, labels, of_heads = self.compute(images, features)
+        calibrated = [None] * len(labels) if self.temperature is None else (
             apply_temperature(probability, self.temperature).tolist()
         )  # fmt: skip
         low, high = self.abstains or (math.inf, math.inf)
         abstains = ((probability >= low) & (probability < high)).tolist()
-        given = table["features"].tolist() if "features" in table else [None] * len(table)
-        columns = probability.tolist(), table["label"].tolist(), table["label_name"].tolist()
+        heads: Sequence[NDArray[np.float32] | None] = of_heads or [None] * len(labels)
+        columns = probability.tolist(), labels.tolist(), calibrated, abstains, heads
         return [
-            Answer(p, label, name, self.version, after, unsure, self.threshold, of_head)
-            for p, label, name, after, unsure, of_head in zip(*columns, calibrated, abstains, given, strict=True)
+            Answer(p, label, self.classes[label], self.version, after, unsure, self.threshold, of_head)
+            for p, label, after, unsure, of_head in zip(*columns, strict=True)
         ]
 
     def about(self) -> dict[str, Any]:
@@ -149,15 +151,24 @@ def load(client: MlflowClient, version: ModelVersion) -> LiveModel:
         temperature=inner.settings.get("temperature"),
         abstains=_range(inner.settings.get("abstains")),
         description=version.description or "",
-        predict_table=lambda images, features: cast(
-            pd.DataFrame, inner.predict(None, images, {"features": True} if features else None)
-        ),
+        compute=getattr(inner, "arrays", None) or _by_table(inner),
         sealed=SealedRows(client, version),
     )
     # the first prediction takes longest
     size = 64 if preparation is None else preparation.size
-    live.predict_table(np.zeros((1, size, size) if channels == 1 else (1, size, size, 3), np.uint8), False)
+    live.compute(np.zeros((1, size, size) if channels == 1 else (1, size, size, 3), np.uint8), False)
     return live
+
+
+def _by_table(inner: Any) -> Compute:
+    """Return what computes with a version that was promoted before its code could without a table."""
+
+    def compute(images: NDArray[np.uint8], features: bool) -> Computed:
+        table = inner.predict(None, images, {"features": True} if features else None)
+        of_heads = table["features"].tolist() if "features" in table else None
+        return table["probability"].to_numpy(), table["label"].to_numpy(), of_heads
+
+    return compute
 
 
 def _range(stored: list[float] | None) -> tuple[float, float] | None:

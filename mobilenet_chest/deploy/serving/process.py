@@ -16,10 +16,12 @@ import uvicorn
 
 from mobilenet_chest.deploy.answer_log import FOLDER
 from mobilenet_chest.deploy.serving.hourly import HourlyLog
+from mobilenet_chest.deploy.serving.limits import Limits
 from mobilenet_chest.deploy.serving.live_model import Follower
 from mobilenet_chest.deploy.serving.meters import Meters
+from mobilenet_chest.deploy.serving.protocol import BoundedProtocol
 from mobilenet_chest.deploy.serving.recorder import Recorder
-from mobilenet_chest.deploy.serving.service import Limits, Rival, Service
+from mobilenet_chest.deploy.serving.service import Rival, Service
 from mobilenet_chest.deploy.serving.web import web_app
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.processor import cores
@@ -140,10 +142,10 @@ class _Server(uvicorn.Server):
 
     def __init__(self, service: Service, token: str | None, lifeline: int | None) -> None:
         # what is in flight has so long; a client that never reads its answer must not hold up the end. asyncio accepts
-        # `backlog` connections in a row: the next ones are for other workers
+        # `backlog` connections in a row, and leaves the next ones to other workers; uvloop would reset those beyond it
         super().__init__(uvicorn.Config(
-            web_app(service, token), log_config=None, access_log=False, lifespan="off", backlog=1,
-            timeout_graceful_shutdown=round(service.limits.deadline) + 1,
+            web_app(service, token), log_config=None, access_log=False, lifespan="off", loop="asyncio",
+            http=BoundedProtocol, backlog=1, timeout_graceful_shutdown=round(service.limits.deadline) + 1,
         ))  # fmt: skip
         self._service, self._lifeline = service, lifeline
 

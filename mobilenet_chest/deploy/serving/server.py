@@ -8,8 +8,8 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from mobilenet_chest.deploy.serving.limits import Limits
 from mobilenet_chest.deploy.serving.process import Settings, Started, answer
-from mobilenet_chest.deploy.serving.service import Limits
 from mobilenet_chest.deploy.serving.workers import Workers
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.processor import cores

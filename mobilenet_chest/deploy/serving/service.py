@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +17,12 @@ from numpy.typing import NDArray
 from mobilenet_chest.deploy.answer_rows import CHALLENGER, CHAMPION, SHADOW, PictureStatistics
 from mobilenet_chest.deploy.identities import Identity, new_request
 from mobilenet_chest.deploy.serving.batcher import Batcher, BatchTimes, TooLate
+from mobilenet_chest.deploy.serving.limits import Limits
 from mobilenet_chest.deploy.serving.live_model import Answer, Follower, LiveModel
 from mobilenet_chest.deploy.serving.meters import Meters
 from mobilenet_chest.deploy.serving.recorder import Recorder, statistics
 from mobilenet_chest.deploy.serving.shadow import Shadow
-from mobilenet_chest.errors import UserError
 from mobilenet_chest.processor import cores
-
-T = TypeVar("T")
 
 Decode = Callable[[LiveModel], list[NDArray[np.uint8]]]
 """Returns the images of a request as a model takes them."""
@@ -91,33 +90,6 @@ class _Begun(NamedTuple):
     request: str | None = None
     identity: Identity | None = None
     pictures: Sequence[PictureStatistics] = ()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a server takes on.
-
-    Attributes:
-        max_batch: Images predicted at once.
-        max_waiting: Images that may wait; a request beyond is refused.
-        deadline: Seconds within which a request is answered or refused.
-        max_bytes: Of a request's body.
-    """
-
-    max_batch: int = 16
-    max_waiting: int = 64
-    deadline: float = 10.0
-    max_bytes: int = 64 << 20
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            UserError: One is too small.
-        """
-        for name, least in (("max_batch", 1), ("max_waiting", 1), ("deadline", 0.01), ("max_bytes", 1024)):
-            if getattr(self, name) < least:
-                raise UserError(f"--{name.replace('_', '-')} {getattr(self, name):g}: give at least {least:g}")
 
 
 class Service:
@@ -199,38 +171,69 @@ class Service:
             Stopped: The server has stopped.
             WriteFailed: The log cannot be written.
         """
+        # one future for all threads that a request goes through: each wake of the loop costs a tenth of a millisecond
+        done: Future[tuple[_Begun, list[Answer]]] = Future()
+        done.set_running_or_notify_cancel()  # who stops waiting does not take it from those threads
         started = time.monotonic()
-        deadline = started + self.limits.deadline
-        loop = asyncio.get_running_loop()
-        begun = await loop.run_in_executor(self._decoders, self._begin, decode, name, deadline)
-        self.meters.decode.labels(begun.model.version).observe(time.monotonic() - started)
-        futures = self._batchers[begun.arm].submit(begun.images, deadline)
-        self.meters.waiting.set(len(self))
-        gathered = asyncio.gather(*map(asyncio.wrap_future, futures))
-        answers = await self._in_time(gathered, deadline)
-        if self.recorder is not None and begun.identity is not None:
-            share = None if self.rival is None else self.rival.share or None
-            written = self.recorder.record(begun.identity, begun.arm, begun.model.name, begun.pictures, answers, share)
-            with self.meters.log.time():
-                await self._in_time(asyncio.wrap_future(written), deadline)
-            if self._shadow is not None:
-                self._shadow.submit(begun.identity, _again(begun, decode), len(begun.images))
+        self._decoders.submit(self._ask, done, decode, name, started)
+        try:
+            begun, answers = await asyncio.wait_for(asyncio.wrap_future(done), self.limits.deadline)
+        except TimeoutError:
+            raise self._too_late() from None
+        if self._shadow is not None and begun.identity is not None:
+            # once this task pauses, which it does not do before its answer is sent
+            asyncio.get_running_loop().call_soon(
+                self._shadow.submit, begun.identity, _again(begun, decode), len(begun.images)
+            )
         return Predicted(begun.model, answers, begun.request)
 
-    async def _in_time(self, awaited: asyncio.Future[T], deadline: float) -> T:
-        """Wait until a time of ``time.monotonic()``.
+    def _too_late(self) -> TooLate:
+        return TooLate(f"no answer within {self.limits.deadline:g} s")
 
-        Raises:
-            TooLate: That was too short.
-        """
-        try:
-            return await asyncio.wait_for(awaited, max(0.0, deadline - time.monotonic()))
-        except TimeoutError:
-            raise TooLate(f"no answer within {self.limits.deadline:g} s") from None
+    def _ask(
+        self, done: Future[tuple[_Begun, list[Answer]]], decode: Decode, name: Callable[[], Named], started: float
+    ) -> None:  # fmt: skip
+        """Decode a request's images, and queue them; what they lead to, also an error, is the future's."""
+        with _failing(done):
+            deadline = started + self.limits.deadline
+            begun = self._begin(decode, name, deadline)
+            self.meters.decode.labels(begun.model.version).observe(time.monotonic() - started)
+            futures = self._batchers[begun.arm].submit(begun.images, deadline)
+            self.meters.waiting.set(len(self))
+            counter = itertools.count(1)  # its steps are atomic, whichever threads take them
+
+            def one_more(_: Future[Answer]) -> None:
+                if next(counter) == len(futures):
+                    with _failing(done):
+                        self._record(done, begun, [future.result() for future in futures], deadline)
+
+            for future in futures:
+                future.add_done_callback(one_more)
+
+    def _record(
+        self, done: Future[tuple[_Begun, list[Answer]]], begun: _Begun, answers: list[Answer], deadline: float
+    ) -> None:  # fmt: skip
+        """Finish a request, where there is a log once its answers are in it."""
+        if self.recorder is None or begun.identity is None:
+            done.set_result((begun, answers))
+            return
+        since = time.monotonic()
+        if since > deadline:
+            raise self._too_late()
+        share = None if self.rival is None else self.rival.share or None
+        written = self.recorder.record(begun.identity, begun.arm, begun.model.name, begun.pictures, answers, share)
+
+        def finish(written: Future[None]) -> None:
+            self.meters.log.observe(time.monotonic() - since)
+            with _failing(done):
+                written.result()
+                done.set_result((begun, answers))
+
+        written.add_done_callback(finish)
 
     def _begin(self, decode: Decode, name: Callable[[], Named], deadline: float) -> _Begun:
         if time.monotonic() > deadline:
-            raise TooLate(f"no answer within {self.limits.deadline:g} s")
+            raise self._too_late()
         model = self.follower.model
         if self.recorder is None:
             return _Begun(CHAMPION, model, decode(model))
@@ -261,6 +264,15 @@ class Service:
             self._shadow.close()
         if self.recorder is not None:
             self.recorder.close()
+
+
+@contextmanager
+def _failing(done: Future[Any]) -> Iterator[None]:
+    """Give an error of the block to whoever waits for a future: no other thread would tell it."""
+    try:
+        yield
+    except Exception as error:
+        done.set_exception(error)
 
 
 def _again(begun: _Begun, decode: Decode) -> Decode:

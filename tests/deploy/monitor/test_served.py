@@ -14,9 +14,10 @@ from helpers.serving import listening
 
 from mobilenet_chest.data.dataset import load_train_val, stored_validation_images
 from mobilenet_chest.deploy.monitor.findings import monitor
+from mobilenet_chest.deploy.serving.limits import Limits
 from mobilenet_chest.deploy.serving.live_model import Follower
 from mobilenet_chest.deploy.serving.recorder import Recorder
-from mobilenet_chest.deploy.serving.service import Limits, Service
+from mobilenet_chest.deploy.serving.service import Service
 
 
 @pytest.mark.slow

@@ -10,8 +10,9 @@ from helpers.browsers import Browser, not_blank
 from helpers.pictures import encoded
 from helpers.serving import listening
 
+from mobilenet_chest.deploy.serving.limits import Limits
 from mobilenet_chest.deploy.serving.live_model import Follower
-from mobilenet_chest.deploy.serving.service import Limits, Service
+from mobilenet_chest.deploy.serving.service import Service
 
 
 @pytest.mark.slow

@@ -15,9 +15,11 @@ from helpers.pictures import encoded
 from helpers.serving import levels, listening, service_of
 from numpy.typing import NDArray
 
+from mobilenet_chest.deploy.serving.endpoint import STATUS
+from mobilenet_chest.deploy.serving.limits import Limits
 from mobilenet_chest.deploy.serving.live_model import Answer, Follower
-from mobilenet_chest.deploy.serving.service import Limits, Service
-from mobilenet_chest.deploy.serving.web import PATHS, STATUS
+from mobilenet_chest.deploy.serving.service import Service
+from mobilenet_chest.deploy.serving.web import PATHS
 
 SECONDS = 30
 TOKEN = "0123456789abcdef"
