@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from mobilenet_chest.cli.options import Json
 from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config.formats import number, signed
 from mobilenet_chest.deploy import ab as comparisons
+from mobilenet_chest.deploy.monitor.windows import since_time
 
 if TYPE_CHECKING:
     from mobilenet_chest.deploy.ab import AbComparison, Agreement, Arm
@@ -28,6 +30,9 @@ def ab(
         Path | None,
         typer.Option(metavar="FILE.csv", help="Labels that are known by now: label, and patient_id or request_id."),
     ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only answers since a date, or a time ago such as 7d.")
+    ] = None,
     log_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the log, where serve was given another.")
     ] = None,
@@ -40,7 +45,8 @@ def ab(
     Example: mobilenet-chest ab chest --labels labels.csv
     """
     with exit_codes():
-        comparison = comparisons.compare(name, labels, folder=log_dir)
+        start = None if since is None else since_time(since, datetime.now(UTC))
+        comparison = comparisons.compare(name, labels, start, log_dir)
         step = comparisons.next_step(comparison)
         if as_json:
             print_json(asdict(comparison) | {"next": step or None})

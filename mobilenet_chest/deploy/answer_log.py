@@ -55,7 +55,7 @@ class AnswerLog:
         self.folder = folder / name
         self._writer = secrets.token_hex(4)
         self._number = 0
-        self._waiting: list[tuple[Sequence[Row], Future[None]]] = []
+        self._waiting: list[tuple[bytes, int, Future[None]]] = []
         self._changed = threading.Condition()
         self._closed = False
         self._segments: list[threading.Thread] = []
@@ -80,11 +80,16 @@ class AnswerLog:
         """
         written: Future[None] = Future()
         written.set_running_or_notify_cancel()  # who stops waiting for it must not stop the others' writing
+        try:
+            contents = b"".join(map(encoded, rows))
+        except (TypeError, ValueError) as error:  # a value that is no JSON: the rows of others are written
+            written.set_exception(WriteFailed(f"the log of answers cannot hold a value ({error})"))
+            return written
         with self._changed:
             if self._closed:
                 written.set_exception(WriteFailed("the log of answers is closed"))
                 return written
-            self._waiting.append((rows, written))
+            self._waiting.append((contents, len(rows), written))
             self._changed.notify()
         return written
 
@@ -125,21 +130,21 @@ class AnswerLog:
             if self._is_full():
                 self._rotate()
 
-    def _write(self, waiting: Sequence[tuple[Sequence[Row], Future[None]]]) -> None:
+    def _write(self, waiting: Sequence[tuple[bytes, int, Future[None]]]) -> None:
         try:
-            contents = b"".join(encoded(row) for rows, _ in waiting for row in rows)
+            contents = b"".join(each for each, _, _ in waiting)
             _write_all(self._file, contents)
             _sync(self._file)
-        except Exception as error:  # a full disk, a value that is no JSON: whoever waits must hear of it
+        except Exception as error:  # such as a full disk: whoever waits must hear of it
             with suppress(OSError):
                 os.ftruncate(self._file, self._size)  # half a line would spoil the next
             logger.error("the log of answers %s cannot be written: %s", self.folder, error)
-            for _, written in waiting:
+            for _, _, written in waiting:
                 written.set_exception(WriteFailed(f"the log of answers cannot be written ({error})"))
             return
         self._size += len(contents)
-        self._rows += sum(len(rows) for rows, _ in waiting)
-        for _, written in waiting:
+        self._rows += sum(rows for _, rows, _ in waiting)
+        for _, _, written in waiting:
             written.set_result(None)
 
     def _is_full(self) -> bool:

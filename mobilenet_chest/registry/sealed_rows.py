@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from functools import cached_property
 
 import numpy as np
@@ -36,6 +37,7 @@ class SealedRows:
     def __init__(self, client: MlflowClient, version: ModelVersion) -> None:
         self._client, self._run_id = client, version.run_id
         self._record: AccessRecord | None = None
+        self._lock = threading.Lock()
         self.count = 0
         """Rows of the test split that were met."""
 
@@ -51,14 +53,20 @@ class SealedRows:
         if images.shape[1:] != self._shape:
             return
         met = sum(_digest(image) in self._digests for image in images)
-        if met and self._record is None:
-            if is_read_only():
-                raise TrackingError(
-                    f"{met} of the images are rows of the sealed test split, and the access cannot be put on record: "
-                    "the tracking store can only be read; leave those rows out, or predict as a user who can write it"
-                )
-            self._record = record_access(self._client, get_run(self._client, str(self._run_id)), "predict", again=True)
-        self.count += met
+        if not met:
+            return
+        with self._lock:  # several threads may look at once
+            if self._record is None:
+                self._put_on_record(met)
+            self.count += met
+
+    def _put_on_record(self, met: int) -> None:
+        if is_read_only():
+            raise TrackingError(
+                f"{met} of the images are rows of the sealed test split, and the access cannot be put on record: "
+                "the tracking store can only be read; leave those rows out, or predict as a user who can write it"
+            )
+        self._record = record_access(self._client, get_run(self._client, str(self._run_id)), "predict", again=True)
 
     @cached_property
     def _file(self) -> NpzFile | None:

@@ -31,6 +31,15 @@ def test_without_labels_it_says_how_to_give_them(tmp_path: Path) -> None:
     assert (document["sequential"], document["next"]) == (None, None)
 
 
+def test_only_answers_since_a_time(tmp_path: Path) -> None:
+    shadowed(tmp_path, 60, 3, 40)
+    options = ("--log-dir", tmp_path, "--json")
+    document = json.loads(run("ab", "films", "--since", "2026-01-02T00:00:40", *options).stdout)
+    assert [arm["images"] for arm in document["arms"]] == [20, 20]
+    assert_one_line("ab", "films", "--since", "1m", *options, wants="films")  # none since a minute ago
+    assert_one_line("ab", "films", "--since", "soon", *options, wants="--since soon")
+
+
 def test_wrong_input_is_one_line(tmp_path: Path) -> None:
     assert_one_line("ab", "films", "--log-dir", tmp_path, wants="films")
     shadowed(tmp_path, 6, 1, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -155,3 +156,11 @@ def test_what_cannot_be_read_or_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="--log-dir"):
         AnswerLog("films", tmp_path / "file")
+
+
+def test_a_value_that_cannot_be_held_fails_its_rows_alone(log: AnswerLog, tmp_path: Path) -> None:
+    bad = replace(row(0), version=b"1")  # type: ignore[arg-type]
+    with pytest.raises(WriteFailed, match="bytes"):
+        log.append([row(1), bad]).result(SECONDS)
+    append(log, 2)
+    assert requests(tmp_path) == ["r2"]

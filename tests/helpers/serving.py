@@ -62,7 +62,7 @@ def service_of(
 def follower_of(predict: Callable[..., Sequence[Answer]], version: str = "1") -> Follower:
     """Return what holds a gray model that is a function."""
     model = SimpleNamespace(name="films", version=version, channels=1, image_size=64, preparation=None,
-                            description="# Card", predict=predict,
+                            description="# Card", predict=predict, check=lambda images: None,
                             about=lambda: {"name": "films", "version": version})  # fmt: skip
     return cast(Follower, SimpleNamespace(model=model, problem=None, close=lambda: None))
 

@@ -39,6 +39,15 @@ MAX_SCANNED = 16 * MAX_PIXELS
 SCAN = b"\xff\xda"
 """JPEG's marker of a scan, which cannot occur inside of one."""
 
+JPEG_IN_TIFF = ("jpeg", "tiff_jpeg")
+"""Pillow's names of TIFF's compressions whose strips or tiles are each a JPEG."""
+
+STRIPS, TILES = (273, 279), (324, 325)
+"""TIFF tags: offsets and lengths of parts."""
+
+ROWS_PER_STRIP, TILE_SIZE = 278, (322, 323)
+"""TIFF tags: the size of a part."""
+
 MAX_BYTES = 1 << 29
 """Largest file."""
 
@@ -141,6 +150,8 @@ def decode_picture(contents: bytes) -> Decoded:
                 _check(image)
                 if image.format in ("JPEG", SECOND_VIEW):
                     check_scans(contents, image.height, image.width)
+                if image.format == "TIFF" and image.info.get("compression") in JPEG_IN_TIFF:
+                    _check_parts(contents, image)
                 stated = _orientation(image)  # of a TIFF, Pillow applies and forgets it
                 with without_stderr() if image.format == "TIFF" else nullcontext():
                     image.load()
@@ -218,6 +229,31 @@ def check_scans(jpeg: bytes, height: int, width: int) -> None:
     scans = jpeg.count(SCAN)
     if scans * height * width > MAX_SCANNED:
         raise Unreadable(f"a JPEG of {scans} scans for {width} × {height} pixels; save it with fewer, or as PNG")
+
+
+def _check_parts(tiff: bytes, image: Image.Image) -> None:
+    """Check the same of a TIFF whose strips or tiles are JPEGs; several of them may be the same bytes.
+
+    Raises:
+        Unreadable: A part has no place in the file, they overlap, or pixels × scans are more than :data:`MAX_SCANNED`.
+    """
+    tags: dict[int, Any] = getattr(image, "tag_v2", {})
+    if tiled := STRIPS[0] not in tags:
+        pixels = tags.get(TILE_SIZE[0], image.width) * tags.get(TILE_SIZE[1], image.height)
+    else:
+        pixels = image.width * min(tags.get(ROWS_PER_STRIP, image.height), image.height)
+    offsets, lengths = (_values(tags.get(tag, ())) for tag in (TILES if tiled else STRIPS))
+    if len(offsets) != len(lengths) or 0 in lengths or sum(lengths) > len(tiff):
+        raise Unreadable("a TIFF of JPEGs that overlap, or whose lengths are missing; save it as PNG")
+    scans = sum(tiff.count(SCAN, offset, offset + length) for offset, length in zip(offsets, lengths, strict=True))
+    if scans * pixels > MAX_SCANNED:
+        raise Unreadable(
+            f"a TIFF with JPEGs of {scans} scans for {image.width} × {image.height} pixels; save it as PNG"
+        )
+
+
+def _values(value: Any) -> tuple[int, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def gray_if_equal(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
+
+from mobilenet_chest.deploy.identities import MAX_LENGTH
+from mobilenet_chest.deploy.serving.endpoint import (
+    PATIENT_FIELD,
+    PATIENT_HEADER,
+    REQUEST_FIELD,
+    REQUEST_HEADER,
+    VERSION_HEADER,
+)
 
 BINARY = {"type": "string", "format": "binary"}
 PREDICTION = {
@@ -21,6 +30,25 @@ PREDICTIONS = {"type": "array", "items": PREDICTION}
 MODEL = {"type": "object", "properties": {"name": {"type": "string"}, "version": {"type": "string"}}}
 IMAGES = {"type": "array", "description": "images as nested lists of 0 to 255", "items": {"type": "array"}}
 
+HEADERS: list[dict[str, Any]] = [
+    {"name": name, "in": "header", "required": False, "description": description,
+     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH}}
+    for name, description in (
+        (REQUEST_HEADER, "the request's id, for a log of answers; one is made where it lacks"),
+        (PATIENT_HEADER, "the patient's id, of which a log keeps a keyed hash; a patient always has the same model"),
+    )
+]  # fmt: skip
+"""Headers of a request; in JSON, fields may take their place."""
+
+ANSWERED: dict[str, Any] = {
+    VERSION_HEADER: {"description": "version of the model that has predicted", "schema": {"type": "string"}},
+    REQUEST_HEADER: {"description": "the request's id, where answers are logged", "schema": {"type": "string"}},
+}
+"""Headers of an answer."""
+
+ID_FIELDS = {name: {"type": "string", "description": f"in place of the header {header}"}
+             for name, header in ((REQUEST_FIELD, REQUEST_HEADER), (PATIENT_FIELD, PATIENT_HEADER))}  # fmt: skip
+
 REFUSALS = {
     "400": "the images cannot be used",
     "401": "the token is missing or wrong",
@@ -28,7 +56,7 @@ REFUSALS = {
     "415": "DICOM cannot be read here",
     "429": "too many images wait; Retry-After says when to come again",
     "500": "the model failed",
-    "503": "the server stops",
+    "503": "the server stops, or the log of answers or an access to the test split cannot be written",
     "504": "no answer in time",
 }
 """Statuses of answers that hold one line in ``error``."""
@@ -42,10 +70,12 @@ def _answers(**properties: Any) -> dict[str, Any]:
     refusals = {
         status: {"description": text, "content": _json(error={"type": "string"})} for status, text in REFUSALS.items()
     }
-    return {"200": {"description": "a prediction for each image", "content": _json(**properties)}, **refusals}
+    answer = {"description": "a prediction for each image", "headers": ANSWERED, "content": _json(**properties)}
+    return {"200": answer, **refusals}
 
 
 PREDICT: dict[str, Any] = {
+    "parameters": HEADERS,
     "requestBody": {
         "required": True,
         "content": {
@@ -53,7 +83,7 @@ PREDICT: dict[str, Any] = {
             "application/dicom": {"schema": BINARY | {"description": "a DICOM file of one picture"}},
             "application/octet-stream": {"schema": BINARY | {"description": "an .npy of uint8 (n, h, w)"}},
             **_json(images={"type": "array", "items": {"type": "string", "format": "byte"},
-                            "description": "pictures in base64"}),
+                            "description": "pictures in base64"}, **ID_FIELDS),
         },
     },
     "responses": _answers(model=MODEL, predictions=PREDICTIONS),
@@ -61,7 +91,8 @@ PREDICT: dict[str, Any] = {
 """Body and answers of ``POST /predict``."""
 
 INVOCATIONS: dict[str, Any] = {
-    "requestBody": {"required": True, "content": _json(inputs=IMAGES, instances=IMAGES)},
+    "parameters": HEADERS,
+    "requestBody": {"required": True, "content": _json(inputs=IMAGES, instances=IMAGES, **ID_FIELDS)},
     "responses": _answers(predictions=PREDICTIONS),
 }
 """Body and answers of ``POST /invocations``."""
@@ -86,6 +117,7 @@ def api_page(document: Mapping[str, Any]) -> str:
     title = f"{document['info']['title']} {document['info']['version']}"
     parts = [
         f"<h2><code>{escape(method.upper())} {escape(path)}</code></h2><p>{escape(operation.get('summary', ''))}</p>"
+        f"{_headers(operation.get('parameters', []))}"
         f"{_table('body', operation.get('requestBody', {}).get('content', {}))}"
         f"{_statuses(operation.get('responses', {}))}"
         for path, methods in document["paths"].items()
@@ -99,10 +131,15 @@ def api_page(document: Mapping[str, Any]) -> str:
     )
 
 
+def _headers(parameters: Sequence[Mapping[str, Any]]) -> str:
+    return _table("header", {parameter["name"]: {"schema": {"description": parameter["description"]}}
+                             for parameter in parameters})  # fmt: skip
+
+
 def _statuses(responses: Mapping[str, Any]) -> str:
     rows = [
         f"<tr><td>{escape(status)}</td><td>{escape(response['description'])}</td>"
-        f"<td>{_fields(response.get('content', {}))}</td></tr>"
+        f"<td>{_fields(response.get('content', {}))}{_also(response.get('headers', {}))}</td></tr>"
         for status, response in responses.items()
     ]
     return f"<table><thead><tr><th>status</th><th>meaning</th><th>answer</th></tr></thead>{''.join(rows)}</table>"
@@ -120,6 +157,11 @@ def _table(name: str, content: Mapping[str, Any]) -> str:
 
 def _fields(content: Mapping[str, Any]) -> str:
     return "; ".join(_described(entry.get("schema", {})) for entry in content.values())
+
+
+def _also(headers: Mapping[str, Any]) -> str:
+    named = (f"<code>{escape(name)}</code> ({escape(header['description'])})" for name, header in headers.items())
+    return f"; headers: {', '.join(named)}" if headers else ""
 
 
 def _described(schema: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from mobilenet_chest.deploy.serving import request_pictures
 from mobilenet_chest.deploy.serving.batcher import QueueFull, Stopped, TooLate
 from mobilenet_chest.deploy.serving.live_model import Answer
 from mobilenet_chest.deploy.serving.service import Named, Predicted, Service
-from mobilenet_chest.errors import DataError, MissingExtraError, WriteFailed
+from mobilenet_chest.errors import DataError, MissingExtraError, TrackingError, TrackingLost, WriteFailed
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -39,6 +39,8 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     TooLate: HTTPStatus.GATEWAY_TIMEOUT,
     Stopped: HTTPStatus.SERVICE_UNAVAILABLE,
     WriteFailed: HTTPStatus.SERVICE_UNAVAILABLE,
+    TrackingError: HTTPStatus.SERVICE_UNAVAILABLE,
+    TrackingLost: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 

@@ -107,7 +107,6 @@ class LiveModel:
             images: The images.
             features: Whether the answers have them.
         """
-        self.sealed.check(images)
         probability, labels, of_heads = self.compute(images, features)
         calibrated = [None] * len(labels) if self.temperature is None else (
             apply_temperature(probability, self.temperature).tolist()
@@ -120,6 +119,17 @@ class LiveModel:
             Answer(p, label, self.classes[label], self.version, after, unsure, self.threshold, of_head)
             for p, label, after, unsure, of_head in zip(*columns, strict=True)
         ]
+
+    def check(self, images: Sequence[NDArray[np.uint8]]) -> None:
+        """Look for rows of the run's sealed test split among the images of a request, before they are predicted.
+
+        Not in :meth:`predict`, whose images are of several requests: only the one with such a row is to fail.
+
+        Raises:
+            TrackingError: There is one, and the access cannot be put on record.
+        """
+        for image in images:
+            self.sealed.check(image[None])
 
     def about(self) -> dict[str, Any]:
         """Return what ``/version`` says, without the card."""

@@ -214,6 +214,9 @@ class Service:
         self, done: Future[tuple[_Begun, list[Answer]]], begun: _Begun, answers: list[Answer], deadline: float
     ) -> None:  # fmt: skip
         """Finish a request, where there is a log once its answers are in it."""
+        if answers[-1].version != begun.model.version:  # it came meanwhile, and has another test split
+            rival = self.rival if begun.arm == CHALLENGER else None
+            (self.follower if rival is None else rival.follower).model.check(begun.images)
         if self.recorder is None or begun.identity is None:
             done.set_result((begun, answers))
             return
@@ -236,13 +239,16 @@ class Service:
             raise self._too_late()
         model = self.follower.model
         if self.recorder is None:
-            return _Begun(CHAMPION, model, decode(model))
+            images = decode(model)
+            model.check(images)
+            return _Begun(CHAMPION, model, images)
         named = name()
         request = named.request or new_request()
         identity, arm = self.recorder.identity(request, named.patient), CHAMPION
         if self.rival is not None and self.recorder.share(identity) < self.rival.share:
             arm, model = CHALLENGER, self.rival.follower.model
         images = decode(model)
+        model.check(images)
         return _Begun(arm, model, images, request, identity, statistics(images))
 
     def about(self) -> dict[str, Any]:

@@ -26,6 +26,10 @@ NICE = 10
 priority, a shadow that holds the interpreter's lock while other programs are busy would hold up the answers."""
 
 
+GATHER_SECONDS = 0.1
+"""How long the first image of a batch waits for others."""
+
+
 @dataclass(frozen=True)
 class _Request:
     identity: Identity
@@ -94,32 +98,47 @@ class Shadow:
         if sys.platform == "linux":  # elsewhere that would be the priority of the whole process
             thread = threading.get_native_id()
             os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + NICE))
-        while True:
-            with self._changed:
-                while not self._waiting and not self._closed:
-                    self._changed.wait()
-                if self._closed:
-                    return
-                requests = [self._waiting.popleft()]
-                while self._waiting and sum(r.count for r in requests) + self._waiting[0].count <= self._max_batch:
-                    requests.append(self._waiting.popleft())
-                count = sum(request.count for request in requests)
-                self._images -= count
+        while requests := self._next():
+            model = self._follower.model
+            decoded = [(each, images) for each in requests if (images := self._images_of(each, model)) is not None]
+            count = sum(request.count for request, _ in decoded)
             try:
-                self._answer(requests)
+                self._answer(decoded, model)
             except Exception:  # whatever a model raises
                 logger.exception("the shadow failed for %d images", count)
                 self._on_images(count, "failed")
             else:
                 self._on_images(count, "answered")
 
-    def _answer(self, requests: Sequence[_Request]) -> None:
-        model = self._follower.model
-        decoded = [(request, image) for request in requests for image in request.images(model)]
+    def _next(self) -> list[_Request]:
+        """Return the requests of a batch; none once the shadow was closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            # for each image of a large batch it takes two thirds of the time, and most answers meet no shadow at all
+            self._changed.wait_for(lambda: self._images >= self._max_batch or self._closed, GATHER_SECONDS)
+            if self._closed:
+                return []
+            requests = [self._waiting.popleft()]
+            while self._waiting and sum(r.count for r in requests) + self._waiting[0].count <= self._max_batch:
+                requests.append(self._waiting.popleft())
+            self._images -= sum(request.count for request in requests)
+            return requests
+
+    def _images_of(self, request: _Request, model: LiveModel) -> Sequence[NDArray[np.uint8]] | None:
+        """Return a request's images; ``None``, and a line in the log, where they cannot be used."""
+        try:
+            images = request.images(model)
+            model.check(images)
+        except Exception:
+            logger.exception("the shadow failed for %d images", request.count)
+            self._on_images(request.count, "failed")
+            return None
+        return images
+
+    def _answer(self, decoded: Sequence[tuple[_Request, Sequence[NDArray[np.uint8]]]], model: LiveModel) -> None:
         answers = []
-        for _, group in groupby(decoded, key=lambda pair: pair[1].shape):
-            answers += model.predict(np.stack([image for _, image in group]), features=True)
-        for request in requests:
+        for _, group in groupby((image for _, images in decoded for image in images), key=lambda image: image.shape):
+            answers += model.predict(np.stack([*group]), features=True)
+        for request, images in decoded:
             of_request, answers = answers[: request.count], answers[request.count :]
-            pictures = statistics([image for owner, image in decoded if owner is request])
-            self._recorder.record(request.identity, SHADOW, model.name, pictures, of_request).result()
+            self._recorder.record(request.identity, SHADOW, model.name, statistics(images), of_request).result()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from mobilenet_chest.deploy.answer_log import read
 from mobilenet_chest.deploy.serving.live_model import Answer
 from mobilenet_chest.deploy.serving.recorder import Recorder
 from mobilenet_chest.deploy.serving.service import Named, Rival, Service
+from mobilenet_chest.errors import TrackingError
 
 SECONDS = 30
 
@@ -138,6 +140,26 @@ def test_a_shadow_that_fails_or_is_late_is_counted_and_disturbs_nobody(recorder:
         released.set()
         until(lambda: b'shadow_images_total{outcome="failed"} 3.0' in service.meters.page()[0], SECONDS, "failures")
         assert b'shadow_images_total{outcome="skipped"} 2.0' in service.meters.page()[0]
+
+
+def refuses_white(images: Sequence[NDArray[np.uint8]]) -> None:
+    if any(image.max() == 255 for image in images):
+        raise TrackingError("a row of the sealed test split")
+
+
+def test_a_sealed_film_that_cannot_be_put_on_record_fails_its_request_alone(recorder: Recorder, tmp_path: Path) -> None:
+    rival = Rival(follower_of(negatives, "2"))
+    with service_of(levels, recorder, rival) as service, listening(service) as address, ThreadPoolExecutor(6) as pool:
+        service.follower.model.check = refuses_white  # type: ignore[method-assign]
+        answers = [pool.submit(post, address, shade) for shade in (255, 51, 51, 255, 51, 51)]
+        assert [answer.result().status_code for answer in answers] == [503, 200, 200, 503, 200, 200]
+        assert "sealed" in answers[0].result().json()["error"]
+        service.follower.model.check = lambda images: None  # type: ignore[method-assign]
+        rival.follower.model.check = refuses_white  # type: ignore[method-assign]
+        assert [post(address, shade).status_code for shade in (51, 255)] == [200, 200]
+        page = service.meters.page
+        until(lambda: b'shadow_images_total{outcome="answered"} 5.0' in page()[0], SECONDS, "the shadow's answers")
+        assert b'shadow_images_total{outcome="failed"} 1.0' in page()[0]
 
 
 def test_without_its_row_no_answer_is_given(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:

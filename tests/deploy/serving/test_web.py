@@ -110,7 +110,10 @@ def test_the_page_of_the_paths_loads_nothing_and_names_all(address: str) -> None
     assert set(document["paths"]) == set(PATHS) - {"/openapi.json"}
     assert all(f"<code>GET {path}</code>" in answer.text or f"<code>POST {path}</code>" in answer.text
                for path in document["paths"])  # fmt: skip
-    for name in ("calibrated", "abstains", "image/*", "429"):
+    for path in ("/predict", "/invocations"):
+        names = [parameter["name"] for parameter in document["paths"][path]["post"]["parameters"]]
+        assert names == ["Request-Id", "Patient-Id"]
+    for name in ("calibrated", "abstains", "image/*", "429", "Request-Id", "Patient-Id", "Model-Version"):
         assert name in answer.text
     statuses = {str(int(status)) for status in STATUS.values()}
     assert statuses <= set(document["paths"]["/predict"]["post"]["responses"])
