@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from common import ROOT, Case, Options, environment, experiment, report, store
-from measure import Json, SavedResults, interleaved, spread
+from measure import Json, SavedResults, interleaved, ratios, spread
 from PIL import Image
 
 from mobilenet_chest.data import phantom
@@ -51,7 +51,8 @@ def requests(options: Options, saved: SavedResults) -> Json:
     for side, measured in rounds.items():
         rate, half, most = zip(*measured, strict=True)
         rows.append({"side": side, "requests_per_second": spread(rate), "p50_ms": spread(half), "p99_ms": spread(most)})
-    return report(rows, f"a 64×64 film with TTA; a PNG for ours, JSON for MLflow's; {SECONDS:g} s a round")
+    return report(rows, f"a 64×64 film with TTA; a PNG for ours, JSON for MLflow's; {SECONDS:g} s a round; "
+                  f"load {os.getloadavg()[0]:.1f} at the end")  # fmt: skip
 
 
 def second_model(options: Options, saved: SavedResults) -> Json:
@@ -75,8 +76,30 @@ def second_model(options: Options, saved: SavedResults) -> Json:
     rows: list[Json] = []
     for side, measured in rounds.items():
         rate, half, most = zip(*measured, strict=True)
-        rows.append({"side": side, "requests_per_second": spread(rate), "p50_ms": spread(half), "p99_ms": spread(most)})
-    return report(rows, f"a 64×64 film with TTA, client and servers on one core; images of the shadow: {outcomes}")
+        log = [half for _, half, _ in rounds[f"log, {side.partition(', ')[2]}"]]
+        added = spread([ms - of_log for ms, of_log in zip(half, log, strict=True)])
+        rows.append({"side": side, "requests_per_second": spread(rate), "p50_ms": spread(half), "p99_ms": spread(most),
+                     "p50_ms_above_log": added})  # fmt: skip
+    return report(rows, f"a 64×64 film with TTA, client and servers on one core; images of the shadow: {outcomes}",
+                  f"load {os.getloadavg()[0]:.1f} at the end")  # fmt: skip
+
+
+def workers(options: Options, saved: SavedResults) -> Json:
+    """Measure requests a second of one process and of as many workers as there are cores, clients on the same cores."""
+    count = len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory(prefix="benchmark-http-") as folder, store(Path(folder)):
+        _promoted(options, Path(folder))
+        with environment(PYTHONPATH=str(ROOT)), _ours() as alone, _ours("--workers", str(count)) as several:
+            sides = {"1 process": alone, f"{count} workers": several}
+            rounds = interleaved({side: partial(_rate, *server, 16, options.quick) for side, server in sides.items()},
+                                 options.rounds, saved)  # fmt: skip
+    rates = {side: [rate for rate, _, _ in measured] for side, measured in rounds.items()}
+    rows: list[Json] = [
+        {"side": side, "requests_per_second": spread(rates[side]), "p50_ms": spread([half for _, half, _ in measured]),
+         "times_one_process": ratios(rates[side], rates["1 process"])}
+        for side, measured in rounds.items()
+    ]  # fmt: skip
+    return report(rows, f"16 clients, a 64×64 film with TTA, {count} cores; load {os.getloadavg()[0]:.1f} at the end")
 
 
 def _shadow_images(port: int) -> dict[str, int]:
@@ -192,5 +215,6 @@ def _rate(port: int, path: str, body: bytes, kind: str, clients: int, quick: boo
 
 CASES = {
     "http": Case(requests, "requests a second of a served model, beside MLflow's scoring server"),
+    "workers": Case(workers, "requests a second of one process and of several workers"),
     "second-model": Case(second_model, "what a log of answers, a shadow and a challenger add to an answer's time"),
 }

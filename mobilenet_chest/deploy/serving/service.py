@@ -277,7 +277,7 @@ def _failing(done: Future[Any]) -> Iterator[None]:
     """Give an error of the block to whoever waits for a future: no other thread would tell it."""
     try:
         yield
-    except Exception as error:
+    except BaseException as error:  # also what a decoder's panic is
         done.set_exception(error)
 
 
