@@ -55,14 +55,15 @@ def _print_ablation(rows: Sequence[AblationRow], repeats: str, as_json: bool) ->
     if as_json:
         print_json({"rows": [asdict(row) for row in rows]})
         return
+    metrics = list(rows[0].metrics)
     cells = Table(
-        ["choice", "val AUC", *(f"Δ {heading(metric)}" for metric in ablation.ABLATION_METRICS), "times slower"],
+        ["choice", "val AUC", *(f"Δ {heading(metric)}" for metric in metrics), "times slower"],
         left=["choice"],
         title=f"each choice alone, {len(rows[0].run_ids)} {repeats}; "
         "mean differences to the baseline, with 95% intervals",
     )
     for row in rows:
-        differences = [_difference(row.differences.get(metric)) for metric in ablation.ABLATION_METRICS]
+        differences = [_difference(row.differences.get(metric)) for metric in metrics]
         choice, auc = ablation.settings_text(row.choice), number(row.metrics["val_auc"], 4)
         cells.add_row(choice, auc, *differences, number(row.times_slower, 2))
     out.print(cells)

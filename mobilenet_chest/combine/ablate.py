@@ -60,6 +60,9 @@ PAIRING_FIELDS = (
 ABLATION_METRICS = ("val_auc", "val_accuracy_crossfit", "val_loss")
 """Metrics whose differences are given."""
 
+STRESS_METRICS = ("stress_auc_mean", "heldout_stress_auc_mean")
+"""Further ones, where all trainings have them."""
+
 CONFIDENCE = 0.95
 """Level of the intervals."""
 
@@ -180,7 +183,9 @@ def ablate(
     groups = [runs[start : start + len(places)] for start in range(0, len(runs), len(places))]
     # a fold is tested on 1/k of the rows and trained on the other (k - 1)/k
     test_share = 0 if folds is None else 1 / (folds - 1)
-    return [_row(choice, group, groups[0], test_share) for choice, group in zip(({}, *choices), groups, strict=True)]
+    return [
+        ablation_row(choice, group, groups[0], test_share) for choice, group in zip(({}, *choices), groups, strict=True)
+    ]
 
 
 def settings_text(choice: Settings) -> str:
@@ -217,15 +222,26 @@ def _check_teacher(configs: Sequence[Config], teacher: str) -> None:
         )
 
 
-def _row(choice: Settings, group: Sequence[Member], baseline: Sequence[Member], test_share: float) -> AblationRow:
+def ablation_row(
+    choice: Settings, group: Sequence[Member], baseline: Sequence[Member], test_share: float = 0
+) -> AblationRow:
+    """Return the result of a choice from its trainings and the baseline's, pair by pair.
+
+    Args:
+        choice: Its settings; ``{}`` for the baseline itself.
+        group: Its trainings.
+        baseline: Those of the baseline, in the same order.
+        test_share: As for :func:`mean_difference`.
+    """
     pairs = [(metrics_of(member.run), metrics_of(base.run)) for member, base in zip(group, baseline, strict=True)]
+    of_all = [name for name in STRESS_METRICS if all(name in metrics for pair in pairs for metrics in pair)]
+    names = (*ABLATION_METRICS, *of_all)
     differences = {
-        name: mean_difference([metrics[name] - base[name] for metrics, base in pairs], test_share)
-        for name in ABLATION_METRICS
+        name: mean_difference([metrics[name] - base[name] for metrics, base in pairs], test_share) for name in names
     }
     return AblationRow(
         choice,
-        metrics={name: float(np.mean([metrics[name] for metrics, _ in pairs])) for name in ABLATION_METRICS},
+        metrics={name: float(np.mean([metrics[name] for metrics, _ in pairs])) for name in names},
         differences=differences if choice else {},
         times_slower=float(np.median([metrics["train_seconds"] / base["train_seconds"] for metrics, base in pairs])),
         run_ids=tuple(member.run_id for member in group),

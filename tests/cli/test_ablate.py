@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers.commands import Write, assert_one_line, run
 
 from mobilenet_chest.cli import ablate as module
-from mobilenet_chest.combine.ablate import ABLATION_METRICS, AblationRow, MeanDifference
+from mobilenet_chest.combine.ablate import ABLATION_METRICS, STRESS_METRICS, AblationRow, MeanDifference
 
 METRICS = dict.fromkeys(ABLATION_METRICS, 0.95)
 BASELINE = AblationRow({}, METRICS, {}, 1.0, ("a", "b"))
@@ -40,6 +41,16 @@ def test_differences_have_their_intervals(folder: Path, written: Write, engine: 
     assert first[1:] == ["0.9500", "", "", "", "1.00"]
     assert second[1:] == ["0.9500", *["−0.0100 (−0.0200 to +0.0050)"] * 3, "1.25"]
     assert "stage2.ema" in second[0]
+
+
+def test_stress_metrics_have_columns_of_their_own(folder: Path, written: Write, engine: list[AblationRow]) -> None:
+    stress = dict.fromkeys(STRESS_METRICS, 0.8)
+    engine[0] = replace(BASELINE, metrics=METRICS | stress)
+    plain = choice(MeanDifference(-0.01, -0.02, 0.005, (-0.02, 0.0)))
+    gained = dict.fromkeys(STRESS_METRICS, MeanDifference(0.05, 0.04, 0.06, (0.05, 0.05)))
+    engine.append(replace(plain, metrics=METRICS | stress, differences={**plain.differences, **gained}))
+    _, second = rows(run("ablate", written(), "--over", "stage2.ema=0.5", "--seeds", "2").stdout)
+    assert second[5:] == [*["+0.0500 (+0.0400 to +0.0600)"] * 2, "1.25"]
 
 
 def test_a_single_pair_has_no_interval(folder: Path, written: Write, engine: list[AblationRow]) -> None:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from mlflow import MlflowClient
 
-from mobilenet_chest.combine.ablate import USUAL_VALUES, ablate, mean_difference, parse_choices, settings_text
+from mobilenet_chest.combine.ablate import (
+    ABLATION_METRICS,
+    USUAL_VALUES,
+    ablate,
+    ablation_row,
+    mean_difference,
+    parse_choices,
+    settings_text,
+)
 from mobilenet_chest.combine.distill import distill
 from mobilenet_chest.combine.ensemble import seed_ensemble
-from mobilenet_chest.combine.members import train_members
+from mobilenet_chest.combine.members import Member, train_members
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.tracking.run_metrics import metrics_of
@@ -57,6 +67,19 @@ def test_the_interval_is_student_s() -> None:
     alone = mean_difference([0.5])
     assert alone.mean == 0.5
     assert math.isnan(alone.low)
+
+
+def test_stress_metrics_count_where_all_trainings_have_them() -> None:
+    def member(run_id: str, **stress: float) -> Member:
+        metrics = dict.fromkeys((*ABLATION_METRICS, "train_seconds"), 1.0) | stress
+        run = SimpleNamespace(info=SimpleNamespace(run_id=run_id), data=SimpleNamespace(metrics=metrics))
+        return cast(Member, SimpleNamespace(run=run, run_id=run_id))
+
+    with_it = member("a", stress_auc_mean=0.8), member("b", stress_auc_mean=0.9)
+    row = ablation_row({"stage2.ema": 0.5}, [with_it[1]], [with_it[0]])
+    assert list(row.metrics) == [*ABLATION_METRICS, "stress_auc_mean"]
+    assert row.differences["stress_auc_mean"].mean == pytest.approx(0.1)
+    assert list(ablation_row({"stage2.ema": 0.5}, [with_it[1]], [member("c")]).metrics) == list(ABLATION_METRICS)
 
 
 @pytest.mark.slow

@@ -75,6 +75,7 @@ def test_how_many_there_are() -> None:
         "pneumoniamnist/efficientnet_lite0_confirmed.yaml",
         "pneumoniamnist/efficientnet_lite0_sweep.yaml",
         "pneumoniamnist/mobilenet_v3_large.yaml",
+        "pneumoniamnist/shift.yaml",
         "quickstart.yaml",
     ]
 
