@@ -36,7 +36,8 @@ SECTIONS = {
         "evaluate": "Score a finished run on a split, or on data of another source.",
         "points": "Show calibration and operating points of a run.",
         "browse": "Open a study's leaderboard, or a run, in MLflow's pages.",
-        "ledger": "List every access to the sealed test split and to cohorts.",
+        "claim": "Put a claim on record before the test split is opened.",
+        "ledger": "List every access to the sealed test split and to cohorts, and all claims.",
     },
     "Combine": {
         "ensemble": "Average the probabilities of several trainings.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mobilenet_chest.cli.claim import print_claims
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import interval_ends, line, metric_lines, out, print_json
 from mobilenet_chest.cli.ledger import print_accesses
@@ -116,6 +117,7 @@ def print_evaluation(evaluation: Evaluation, points: OperatingPoints | None, as_
     metric_lines(evaluation.metrics, evaluation.intervals)
     if evaluation.split == "test":
         print_accesses(evaluation.openings)
+        print_claims(evaluation.claims)
     if points is not None:
         print_points(points)
     if evaluation.groups:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mobilenet_chest.cli.claim import print_claims
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line, out, print_json
 from mobilenet_chest.cli.options import Json
 from mobilenet_chest.cli.tables import ID, Table
 from mobilenet_chest.selection.access import cohort_prefix
+from mobilenet_chest.selection.claims import all_claims, find_claims
 from mobilenet_chest.selection.ledger import all_accesses, all_cohort_accesses, find_accesses
 from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.store import connect
@@ -29,22 +31,23 @@ def ledger(
     reference: Annotated[str | None, typer.Argument(metavar="[STUDY|RUN_ID]")] = None,
     as_json: Json = False,
 ) -> None:
-    """List every access to the sealed test split and to cohorts.
+    """List every access to the sealed test split and to cohorts, and all claims.
 
-    Without a name: all accesses of the tracking store.
+    Without a name: all of the tracking store.
 
     Example: mobilenet-chest ledger quickstart
     """
     with exit_codes():
         client = connect(to_read=True)
         if reference is None:
-            accesses = all_accesses(client) + all_cohort_accesses(client)
+            accesses, claims = all_accesses(client) + all_cohort_accesses(client), all_claims(client)
         else:
-            accesses = find_accesses(client, reference)
+            accesses, claims = find_accesses(client, reference), find_claims(client, reference)
         if as_json:
-            print_json({"openings": [asdict(access) for access in accesses]})
-        else:
-            print_accesses(accesses)
+            print_json({"openings": [asdict(each) for each in accesses], "claims": [asdict(each) for each in claims]})
+            return
+        print_accesses(accesses)
+        print_claims(claims)
 
 
 def print_accesses(accesses: Sequence[Access]) -> None:

@@ -19,7 +19,7 @@ from mobilenet_chest.tracking.runs import short_id
 
 if TYPE_CHECKING:
     from mobilenet_chest.evaluation.intervals import Interval
-    from mobilenet_chest.selection.operating_points import OperatingPoints
+    from mobilenet_chest.selection.operating_points import Abstention, OperatingPoints
 
 METRICS = {
     "sensitivity": "sensitivity",
@@ -40,6 +40,10 @@ def points(
         Literal["val", "test"], typer.Option(help="Split of the stored predictions; test is not opened for it.")
     ] = "val",
     prevalence: Prevalence = None,
+    error_rate: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Show answers that may abstain, with this promised error rate."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show calibration and operating points of a run.
@@ -49,7 +53,7 @@ def points(
     Example: mobilenet-chest points quickstart --prevalence 0.05
     """
     with exit_codes():
-        found = operating_points(reference, split, prevalence)
+        found = operating_points(reference, split, prevalence, error_rate)
         if as_json:
             print_json(asdict(found))
             return
@@ -63,6 +67,26 @@ def print_points(points: OperatingPoints) -> None:
     line(f"run {short_id(points.run_id)}, {points.split}: {points.rows} images; temperature {points.temperature:.3f}")
     for rows in (_calibration(points), _targets(points), _thresholds(points)):
         out.print(rows)
+    if points.abstention is not None:
+        print_abstention(points.abstention)
+
+
+def print_abstention(found: Abstention) -> None:
+    """Print the promise, what became of it, and the risk of answering fewer images."""
+    rule, result = found.rule, found.result
+    rows = Table(["class", "kept where", "promised", "kept on these images"], left=["class", "kept where"],
+                 title=f"answers with at most {rule.rate:.0%} errors in each class")  # fmt: skip
+    for label, (sign, end) in enumerate((("≤", rule.below), ("≥", rule.above))):
+        where = f"probability {sign} {end:.4f}" if math.isfinite(end) else "always: too few images"
+        low, high = found.spread[label]
+        promised = f"{1 - rule.rate:.3f} ({low:.3f}–{high:.3f})"
+        broken = ", broken" if label in result.broken else ""
+        rows.add_row(str(label), where, promised, _cell(result.covered[label]) + broken)
+    out.print(rows)
+    line(f"one class {_cell(result.one)}, wrong in {_cell(result.errors)} of these; refer: both classes "
+         f"{_cell(result.both)}, neither {_cell(result.none)}")  # fmt: skip
+    risks = ", ".join(f"{float(share):.0%}: {risk:.3f}" for share, risk in found.risk_at.items())
+    line(f"risk where the surest are answered, at the run's threshold: {risks}; mean {found.risk:.3f}")
 
 
 def _calibration(points: OperatingPoints) -> Table:

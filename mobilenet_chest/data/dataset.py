@@ -146,6 +146,19 @@ def load_test(config: DataConfig) -> Split:
     return _read_split(file, "test", config, find_task(config, lambda: file))
 
 
+def describe_test(config: DataConfig) -> tuple[str, tuple[int, int]]:
+    """Return the digest of the sealed test rows (first 16 hex digits) and the number of images of each class.
+
+    Neither pixels nor labels of single images leave this function: a claim names the rows that it is about.
+
+    Raises:
+        DataError: As :func:`load_test`.
+    """
+    rows = load_test(config)
+    counts = rows.rows_of_classes()
+    return rows.digest[:16], (counts[0], counts[1])
+
+
 def stored_validation_images(config: DataConfig, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return images as stored, uint8 (n, h, w) or (n, h, w, 3), by the ascending ``row`` of validation predictions."""
     file = _open(_source_file(config), config)

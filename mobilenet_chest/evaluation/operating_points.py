@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.evaluation.bootstrap import Floats, Statistic
+from mobilenet_chest.evaluation.conformal import conformal_rule
 from mobilenet_chest.evaluation.intervals import LEVEL, Interval
 from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 
@@ -21,7 +22,7 @@ TARGETS = (0.90, 0.95)
 THRESHOLDS = np.round(np.arange(101) / 100, 2)
 
 ABSTENTION = 0.95
-"""Sensitivity that an answer of class 0 must keep, and specificity that one of class 1 must keep."""
+"""Sensitivity that an answer of class 0 must keep, and specificity that one of class 1 must keep: 1 − α."""
 
 TOLERANCE = 1e-12
 """A rate that misses its target by less than this reaches it."""
@@ -97,9 +98,11 @@ def point_at_sensitivity(labels: Labels, probabilities: Probabilities, sensitivi
 def abstention_range(labels: Labels, probabilities: Probabilities) -> tuple[float, float] | None:
     """Return the range of probabilities, low and high, in which a model abstains; ``None`` where it never does.
 
-    Below ``low``, calling images class 0 keeps a sensitivity of :data:`ABSTENTION`. From ``high`` on, calling them
-    class 1 keeps that specificity. Between the two, neither answer is safe enough. A model that keeps both at one
-    threshold has no such range, nor has one whose images are all of one class.
+    Below ``low``, images are called class 0: of those of class 1, at least :data:`ABSTENTION` lie above it. From
+    ``high`` on, they are called class 1: of those of class 0, as many lie below it. Between the two, neither answer is
+    safe enough. With :func:`abstention_promised` both shares are promised for new images of the same kind, by
+    :func:`~mobilenet_chest.evaluation.conformal.conformal_rule`; else they are those of these images. A model that
+    keeps both at one threshold has no such range, nor has one whose images are all of one class.
 
     Args:
         labels: uint8 (n,).
@@ -109,7 +112,18 @@ def abstention_range(labels: Labels, probabilities: Probabilities) -> tuple[floa
         return None
     low = point_at_sensitivity(labels, probabilities, ABSTENTION).threshold
     high = point_at_specificity(labels, probabilities, ABSTENTION).threshold
+    if abstention_promised(labels):
+        rule, cuts = conformal_rule(labels, probabilities, 1 - ABSTENTION), _cuts(probabilities)
+        # midway to the next image: the last digit of a probability decides nothing, and no image is answered more
+        low = float(cuts[np.searchsorted(cuts, rule.above, side="right") - 1])
+        high = float(cuts[np.searchsorted(cuts, rule.below, side="right")])
     return (low, high) if low < high else None
+
+
+def abstention_promised(labels: Labels) -> bool:
+    """Return whether there are enough images of each class, 1/α − 1, for a promise about new ones at α = 0.05."""
+    positive = int(labels.sum())
+    return min(positive, len(labels) - positive) >= round(1 / (1 - ABSTENTION)) - 1
 
 
 def operating_metrics(labels: Labels, probabilities: Probabilities) -> dict[str, float]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mobilenet_chest.report.net_benefit import benefit_files
 from mobilenet_chest.report.page import html, page
 from mobilenet_chest.report.page_file import NAME, check_writable, write_page
 from mobilenet_chest.report.subject import Subject, read_subject
@@ -15,6 +16,9 @@ from mobilenet_chest.tracking.store import connect, is_read_only, store_required
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
 ARTIFACT = NAME
+
+TABLES = "report"
+"""Folder among a run's artifacts for the decision curve and the distribution of probabilities as CSV."""
 
 logger = logging.getLogger(__name__)
 
@@ -83,12 +87,16 @@ def has_report(run_id: str) -> bool:
 
 
 def _log(subject: Subject, document: bytes) -> str | None:
-    """Log a page to the one run that it is about, if it is about one, and return that run's id."""
+    """Log a page and its tables to the one run that it is about, if it is about one, and return that run's id."""
     about = subject.study or (subject.leader.run if subject.kind == "run" else None)
     if about is None:
         return None
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
+        tracker = MlflowTracker(resume=str(about.info.run_id))
+        for name, text in benefit_files(subject.leader).items():
+            (table := Path(folder) / name).write_text(text, encoding="utf-8")
+            tracker.log_file(table, TABLES)
         copy = Path(folder) / ARTIFACT
         copy.write_bytes(document)
-        MlflowTracker(resume=str(about.info.run_id)).log_file(copy)
+        tracker.log_file(copy)
     return str(about.info.run_id)

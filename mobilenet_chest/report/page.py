@@ -12,11 +12,13 @@ from mlflow import MlflowClient
 from mobilenet_chest.report.accesses import access_log
 from mobilenet_chest.report.answer import answer
 from mobilenet_chest.report.calibration import reliability_and_threshold
+from mobilenet_chest.report.claims import claim_table
 from mobilenet_chest.report.confusion import confusion_matrix
 from mobilenet_chest.report.data import data
 from mobilenet_chest.report.discrimination import curves, drawn_baseline
 from mobilenet_chest.report.elements import Element, Paragraph
 from mobilenet_chest.report.leaderboard import leaderboard
+from mobilenet_chest.report.net_benefit import benefit
 from mobilenet_chest.report.pictures import confident_mistakes, random_predictions
 from mobilenet_chest.report.provenance import provenance
 from mobilenet_chest.report.stress import stress
@@ -85,11 +87,13 @@ def page(client: MlflowClient, subject: Subject, reported: bool) -> Page:
         Section("calibration", "Calibration and threshold",
                 [*reliability_and_threshold(leader), confusion_matrix(leader)]),
         *([Section("stress", "Under stress", stressed)] if stressed else []),
+        Section("benefit", "What decisions are worth", benefit(leader)),
         Section("predictions", "Random predictions", random_predictions(leader)),
         Section("mistakes", "Confident mistakes", confident_mistakes(leader)),
         *([] if study is None else [Section("search", "The search", search(subject, study))]),
         Section("data", "The data", data(leader)),
         Section("test", "The sealed test split", access_log(client, study or leader.run)),
+        Section("claims", "Claims", claim_table(client, study or leader.run)),
         Section("provenance", "Provenance", provenance(leader)),
     ]  # fmt: skip
     class0, class1 = leader.classes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 _SHOWN_SCORES = ("auc_tta", "accuracy_tta_threshold")
@@ -30,6 +30,8 @@ class Access:
         result: The metrics of these rows; empty where the access failed or is still running.
         again: Whether the study had been opened before.
         cohort: Name of the cohort; ``None`` for the test split.
+        claims: Hashes (first 16 hex digits) of the claims that were on record before: none can be added or changed
+            later without being told from these.
     """
 
     run_id: str
@@ -40,6 +42,7 @@ class Access:
     result: dict[str, float]
     again: bool
     cohort: str | None = None
+    claims: list[str] = field(default_factory=list)
 
 
 def access_lines(recorded: Sequence[Access]) -> list[str]:

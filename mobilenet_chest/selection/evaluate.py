@@ -25,6 +25,7 @@ from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.selection.access import Access
+from mobilenet_chest.selection.claims import Claim, answer_claims
 from mobilenet_chest.selection.ledger import accesses, record_access
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table
@@ -51,6 +52,7 @@ class Evaluation:
         groups: Metrics of all images and of each group, with TTA at the threshold, where groups were asked for.
         intervals: 95% intervals of the metrics, by name. Where patients are known and some have several images, the
             bootstrap draws whole patients.
+        claims: Every claim of the run's study, those about this run answered, where the split is test.
     """
 
     run_id: str
@@ -61,6 +63,7 @@ class Evaluation:
     openings: list[Access] = field(default_factory=list)
     groups: list[GroupMetrics] = field(default_factory=list)
     intervals: dict[str, Interval] = field(default_factory=dict)
+    claims: list[Claim] = field(default_factory=list)
 
 
 def evaluate(
@@ -115,7 +118,7 @@ def evaluate_run(
     run_id = str(run.info.run_id)
     _check_scorable(run, config, split)
     model = trained_model(client, run, config)
-    record = None
+    record, claims = None, list[Claim]()
     if split == "test":
         if not has_test_split(config.data):
             raise DataError(f"{config.data.path or config.data.title}: has no test_images and test_labels to score")
@@ -135,6 +138,7 @@ def evaluate_run(
     if record is not None:
         record.log_result(metrics)
         _log_test(run_id, metrics, predictions, rows.digest[:16])
+        claims = answer_claims(client, run, predictions, rows.digest[:16])
     test_evaluations = int(client.get_run(run_id).data.tags.get(tags.TEST_EVALUATIONS, 0))
     with plugins.using(config.plugins):
         intervals = metric_intervals(split, metrics, run_predictions(run, predictions))
@@ -143,7 +147,8 @@ def evaluate_run(
         classes = load_train_val(config.data).classes
         labels, probabilities = predictions.label, predictions.probability_tta
         groups = group_metrics(labels, probabilities, threshold, row_columns.groups, predictions.patient, classes)
-    return Evaluation(run_id, split, len(rows), metrics, test_evaluations, accesses(client, run), groups, intervals)
+    openings = accesses(client, run)
+    return Evaluation(run_id, split, len(rows), metrics, test_evaluations, openings, groups, intervals, claims)
 
 
 def stored_test_metrics(client: MlflowClient, run_id: str) -> dict[str, float]:

@@ -35,6 +35,9 @@ BEFORE_LEDGER = "test_openings_before_ledger"
 TEST, COHORT = "test_opening", "cohort_opening"
 """What the parameters of accesses to the test split, and to cohorts, begin with."""
 
+CLAIM = re.compile(r"test_claim_(\d+)")
+"""Parameter of a study's run that holds a claim, with its number."""
+
 
 @dataclass
 class AccessRecord:
@@ -95,13 +98,22 @@ def find_accesses(client: MlflowClient, reference: str) -> list[Access]:
     Raises:
         TrackingError: There is no such run or study.
     """
+    run = find_recorded(client, reference)
+    return accesses(client, run) + cohort_accesses(client, run)
+
+
+def find_recorded(client: MlflowClient, reference: str) -> Run:
+    """Return the run of a study by its name, or any run by its id.
+
+    Raises:
+        TrackingError: There is no such run or study.
+    """
     try:
-        run = find_study(client, reference)
+        return find_study(client, reference)
     except TrackingError:
         if not RUN_ID.fullmatch(reference) and not FIRST_DIGITS.fullmatch(reference):
             raise
-        run = get_run(client, reference)
-    return accesses(client, run) + cohort_accesses(client, run)
+        return get_run(client, reference)
 
 
 def all_accesses(client: MlflowClient) -> list[Access]:
@@ -159,7 +171,7 @@ def record_access(
     earlier = accesses(client, run) if cohort is None else cohort_accesses(client, run, cohort.digest)
     check_unopened(run, earlier, again)
     if cohort is None:
-        _log_once(client, run_id, BEFORE_LEDGER, run.data.tags.get(tags.TEST_EVALUATIONS, "0"))
+        log_once(client, run_id, BEFORE_LEDGER, run.data.tags.get(tags.TEST_EVALUATIONS, "0"))
     when = datetime.now(UTC).isoformat(timespec="milliseconds")
     record = AccessRecord(client, run_id, secrets.token_hex(8), when, cohort)
     for record_run in record_runs(client, run):
@@ -197,14 +209,18 @@ def _add_entry(record: AccessRecord, run: Run, record_run: str, command: str, ag
         del fields["cohort"]
         if cohort is not None:
             fields |= {"cohort": cohort.name, "digest": cohort.digest}
+        # nor do versions without claims know these
+        del fields["claims"]
+        if cohort is None and (hashes := _claim_hashes(keepers.values())):
+            fields["claims"] = hashes
         entry = f"{kind}_{1 + max(_numbers(study_run, kind), default=0)}"
         # another process may log the same number first: then the loop reads the record again
-        if _log_once(record.client, record_run, entry, json.dumps(fields)):
+        if log_once(record.client, record_run, entry, json.dumps(fields)):
             record.entries.append((record_run, entry))
             return
 
 
-def _log_once(client: MlflowClient, run_id: str, name: str, value: str) -> bool:
+def log_once(client: MlflowClient, run_id: str, name: str, value: str) -> bool:
     """Log a parameter; return whether the value is logged now, and not that of another process."""
     try:
         client.log_param(run_id, name, value)
@@ -225,6 +241,12 @@ def _update_count(client: MlflowClient, run: Run) -> None:
 
 def _count(client: MlflowClient, run: Run) -> int:
     return sum(access.run_id == run.info.run_id for access in accesses(client, run))
+
+
+def _claim_hashes(keepers: Iterable[Run]) -> list[str]:
+    """Return the hashes (first 16 hex digits) of the claims that these runs keep, as they were logged."""
+    params = [(keeper.data.params, name) for keeper in keepers for name in keeper.data.params]
+    return sorted({json.loads(of_run[name])["sha256"][:16] for of_run, name in params if CLAIM.fullmatch(name)})
 
 
 def _numbers(record_run: Run, kind: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilenet_chest.config import Config
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.evaluation.bootstrap import bootstrap, bootstrap_distributions, mean_statistic, patient_clusters
 from mobilenet_chest.evaluation.calibration import (
@@ -18,6 +20,15 @@ from mobilenet_chest.evaluation.calibration import (
     ece_interval,
     fit_temperature,
     image_losses,
+)
+from mobilenet_chest.evaluation.conformal import (
+    ConformalResult,
+    ConformalRule,
+    conformal_result,
+    conformal_rule,
+    coverage_spread,
+    crossfit_result,
+    risk_coverage,
 )
 from mobilenet_chest.evaluation.groups import wilson_if_constant
 from mobilenet_chest.evaluation.intervals import Interval, wilson
@@ -30,7 +41,7 @@ from mobilenet_chest.evaluation.operating_points import (
     prevalence_statistics,
     threshold_at_prevalence,
 )
-from mobilenet_chest.evaluation.predictions import Labels, Probabilities
+from mobilenet_chest.evaluation.predictions import Labels, Predictions, Probabilities
 from mobilenet_chest.selection.access import Access
 from mobilenet_chest.selection.evaluate import check_finished
 from mobilenet_chest.selection.ledger import accesses
@@ -84,6 +95,31 @@ class ThresholdMetrics:
 
 
 @dataclass(frozen=True)
+class Abstention:
+    """What answers with a conformal promise give on a split.
+
+    Attributes:
+        rule: Which classes an answer keeps, made from all validation images.
+        images: Validation images of class 0 and class 1, which the rule was made from.
+        spread: Between which coverages the rule of each class lies in 95% of such samples.
+        result: Shares on the split; on validation each image is answered by a rule from the other folds.
+        risk: Mean risk over all coverages: area under the risk–coverage curve at the run's threshold.
+        risk_at: Risk where 50%, 80%, 90% and 100% of images are answered, the surest first.
+    """
+
+    rule: ConformalRule
+    images: tuple[int, int]
+    spread: tuple[tuple[float, float], tuple[float, float]]
+    result: ConformalResult
+    risk: float
+    risk_at: dict[str, float]
+
+
+COVERAGES = (0.5, 0.8, 0.9, 1.0)
+"""Shares of images that are answered, for which the risk is shown."""
+
+
+@dataclass(frozen=True)
 class OperatingPoints:
     """Calibration and operating points of a run on one split. The attributes are the keys of ``points --json``.
 
@@ -100,6 +136,7 @@ class OperatingPoints:
         figures: Metrics at the run's threshold and the prevalence of the rows. Where another prevalence was asked for,
             two more: at that prevalence with the run's threshold, and with the threshold moved by the odds.
         openings: Every access to the test split for the run's study, where the split is test.
+        abstention: Answers at an error rate, where one was asked for.
     """
 
     run_id: str
@@ -112,6 +149,7 @@ class OperatingPoints:
     targets: list[TargetPoint]
     figures: list[ThresholdMetrics]
     openings: list[Access] = field(default_factory=list)
+    abstention: Abstention | None = None
 
 
 def check_prevalence(prevalence: float | None) -> None:
@@ -124,19 +162,33 @@ def check_prevalence(prevalence: float | None) -> None:
         raise UserError(f"--prevalence {prevalence:g}: a share of class 1 above 0 and below 1, such as 0.05")
 
 
-def operating_points(reference: str, split: Literal["val", "test"], prevalence: float | None = None) -> OperatingPoints:
+def check_error_rate(rate: float | None) -> None:
+    """Check that an error rate lies between 0 and 0.5.
+
+    Raises:
+        UserError: It does not.
+    """
+    if rate is not None and not 0 < rate < 0.5:
+        raise UserError(f"--error-rate {rate:g}: a share of wrong answers above 0 and below 0.5, such as 0.05")
+
+
+def operating_points(
+    reference: str, split: Literal["val", "test"], prevalence: float | None = None, error_rate: float | None = None
+) -> OperatingPoints:
     """Return calibration and operating points from a run's stored predictions; the test split is not opened.
 
     Args:
         reference: A run by its id or first digits, or a study by its name, which means its best run.
         split: val or test.
         prevalence: A further share of class 1, between 0 and 1, to give metrics for.
+        error_rate: α of answers with a promise, between 0 and 0.5.
 
     Raises:
-        UserError: ``prevalence`` is not between 0 and 1.
+        UserError: ``prevalence`` is not between 0 and 1, or ``error_rate`` not between 0 and 0.5.
         TrackingError: There is no such finished run, or it was never scored on the test split.
     """
     check_prevalence(prevalence)
+    check_error_rate(error_rate)
     client = connect(to_read=True)
     run = find_run(client, reference).run
     run_id = str(run.info.run_id)
@@ -171,6 +223,34 @@ def operating_points(reference: str, split: Literal["val", "test"], prevalence: 
         targets=[_target(labels, probabilities, clusters, fixed, at) for fixed in FIXED for at in TARGETS],
         figures=[_threshold_metrics(labels, probabilities, clusters, *point) for point in points],
         openings=accesses(client, run) if split == "test" else [],
+        abstention=None if error_rate is None else _abstention(val, predicted, error_rate, threshold, config),
+    )
+
+
+def _abstention(val: Predictions, predicted: Predictions, rate: float, threshold: float, config: Config) -> Abstention:
+    """Return what a rule from the validation predictions gives on these or on others, which ``predicted`` then are."""
+    labels, probabilities = val.label, val.probability_tta
+    positive = int(labels.sum())
+    images = (len(labels) - positive, positive)
+    if min(images) < (least := max(2, math.ceil(1 / rate - 1 - 1e-9))):
+        raise UserError(
+            f"--error-rate {rate:g}: a promise needs {least} validation images of each class, not {images[0]} and "
+            f"{images[1]}; take a larger rate, or more images"
+        )
+    if predicted is val:
+        result = crossfit_result(labels, probabilities, rate, config.evaluation.folds, config.seed)
+    else:
+        rule = conformal_rule(labels, probabilities, rate)
+        result = conformal_result(rule, predicted.label, predicted.probability_tta)
+    curve = risk_coverage(predicted.label, predicted.probability_tta, threshold)
+    places = {share: math.ceil(share * len(predicted.label)) - 1 for share in COVERAGES}
+    return Abstention(
+        rule=conformal_rule(labels, probabilities, rate),
+        images=images,
+        spread=(coverage_spread(images[0], rate), coverage_spread(images[1], rate)),
+        result=result,
+        risk=curve.area,
+        risk_at={f"{share:g}": float(curve.risk[place]) for share, place in places.items()},
     )
 
 

@@ -19,6 +19,7 @@ ACCESS = Access("a" * 32, "study", "2026-01-02T03:04:05", "0123", "ann", {"test_
 def accessed(tracking: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test split was opened once."""
     monkeypatch.setattr(module, "all_accesses", lambda client: [ACCESS])
+    monkeypatch.setattr(module, "all_claims", lambda client: [])
 
 
 @pytest.mark.usefixtures("accessed")
@@ -44,7 +45,7 @@ def test_json_has_all_of_an_access() -> None:
 
 def test_no_access_is_said(tracking: Path) -> None:
     assert len(run("ledger").stdout.splitlines()) == 1
-    assert json.loads(run("ledger", "--json").stdout) == {"openings": []}
+    assert json.loads(run("ledger", "--json").stdout) == {"openings": [], "claims": []}
 
 
 def test_a_study_that_is_not_there(tracking: Path) -> None:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.commands import assert_one_line
+from helpers.commands import assert_one_line, assert_refused
 
 from mobilenet_chest.cli.points import print_points
+from mobilenet_chest.evaluation.conformal import ConformalResult, ConformalRule
 from mobilenet_chest.evaluation.intervals import Interval
-from mobilenet_chest.selection.operating_points import OperatingPoints, TargetPoint, ThresholdMetrics
+from mobilenet_chest.selection.operating_points import Abstention, OperatingPoints, TargetPoint, ThresholdMetrics
 
 SCORES = {"ece": 0.0154, "ece_bias": 0.0133, "brier": 0.08, "log_loss": 0.3}
 SHARE = Interval(0.9, 0.85, 0.95)
@@ -55,6 +56,25 @@ def test_a_share_of_no_images_is_undefined(capsys: pytest.CaptureFixture[str]) -
     text = capsys.readouterr().out
     assert "nan" not in text
     assert ["NPV", "undefined"] in [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines()]
+
+
+def test_answers_with_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    result = ConformalResult(0.1, (SHARE, Interval(0.8, 0.7, 0.85)), SHARE, SHARE, SHARE, SHARE)
+    rule = ConformalRule(0.1, 0.75, -math.inf)
+    found = Abstention(rule, (97, 5), ((0.84, 0.96), (1.0, 1.0)), result, 0.0456, {"0.5": 0.01, "1": 0.1})
+    print_points(replace(POINTS, abstention=found))
+    *_, zero, one, _, shares, risk = capsys.readouterr().out.splitlines()
+    cells = [[cell.strip() for cell in row.strip("│").split("│")] for row in (zero, one)]
+    assert cells == [
+        ["0", "probability ≤ 0.7500", "0.900 (0.840–0.960)", "0.900 (0.850–0.950)"],
+        ["1", "always: too few images", "0.900 (1.000–1.000)", "0.800 (0.700–0.850), broken"],
+    ]
+    assert shares.count("0.900 (0.850–0.950)") == 4
+    assert "50%: 0.010, 100%: 0.100; mean 0.046" in risk
+
+
+def test_a_wrong_error_rate(folder: Path) -> None:
+    assert_refused(folder, "points", "none", "--error-rate", "0.5", wants="--error-rate 0.5")
 
 
 def test_a_run_that_is_not_there(tracking: Path) -> None:

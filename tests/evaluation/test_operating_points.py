@@ -8,9 +8,11 @@ from scipy.special import expit, logit
 from sklearn.metrics import confusion_matrix, roc_curve
 
 from mobilenet_chest.evaluation.bootstrap import mean_statistic
+from mobilenet_chest.evaluation.conformal import conformal_rule
 from mobilenet_chest.evaluation.operating_points import (
     THRESHOLDS,
     OperatingPoint,
+    abstention_promised,
     abstention_range,
     metrics_at_prevalence,
     operating_metrics,
@@ -79,6 +81,20 @@ def test_a_model_abstains_between_the_two_points_at_95() -> None:
     assert (scores[labels == 0] < high).mean() >= 0.95
     assert (scores[labels == 1] >= high).mean() < 0.95
     assert (scores[labels == 0] < low).mean() < 0.95
+
+
+def test_abstention_keeps_the_conformal_promise() -> None:
+    generator = np.random.default_rng(4)
+    labels = np.repeat(np.array([0, 1], np.uint8), [97, 208])
+    scores = 1 / (1 + np.exp(-generator.normal(size=305) * 2 - labels * 2 + 1))
+    rule, found = conformal_rule(labels, scores, 0.05), abstention_range(labels, scores)
+    assert abstention_promised(labels)
+    assert not abstention_promised(labels[: 97 + 18])
+    assert found is not None
+    # both classes are kept exactly where the model abstains, on these images and up to the next one
+    refers = (scores >= found[0]) & (scores < found[1])
+    assert (rule.kept(scores).all(axis=1) == refers).all()
+    assert not np.isin(found, scores).any()
 
 
 def test_a_model_that_keeps_both_or_has_one_class_never_abstains() -> None:

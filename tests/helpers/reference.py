@@ -14,7 +14,7 @@ from mobilenet_chest.data.corruptions import CHOOSING, CORRUPTIONS, HELD_OUT, me
 
 BOUNDS = {"minimum": "≥ ", "exclusiveMinimum": "> ", "maximum": "≤ ", "exclusiveMaximum": "< "}
 GROUPS = ("data", "cache")
-ON_OTHER_PAGES = ("browse", "export", "monitor", "ab", "benchmark", "serve", "compress")
+ON_OTHER_PAGES = ("claim", "browse", "export", "monitor", "ab", "benchmark", "serve", "compress")
 """Single commands whose options stand on the page of what they are about."""
 TYPES = {"number": "number", "integer": "integer", "boolean": "true or false", "null": "null", "string": "text"}
 

@@ -11,6 +11,7 @@ from helpers.pages import Page
 
 from mobilenet_chest.report import Report, report
 from mobilenet_chest.selection.evaluate import evaluate
+from mobilenet_chest.selection.new_claim import new_claim
 
 if TYPE_CHECKING:
     from helpers.stores import Store
@@ -27,13 +28,14 @@ class Written:
 
 @pytest.fixture(scope="package")
 def original(finished: Store, tmp_path_factory: pytest.TempPathFactory) -> Written:
-    """A page about the study with the single training as baseline, after one access to the test split."""
+    """A page about the study with the single training as baseline, after a claim and one access to the test split."""
     from helpers.stores import STUDY, copied, working_in
 
     copy = copied(finished, tmp_path_factory.mktemp("report") / "store")
     with working_in(copy.folder):
         for name, share in (("model.dropout", 0.75), ("stage2.lr", 0.25)):
             copy.client.log_metric(copy.study_run, f"importance.{name}", share)
+        new_claim(STUDY, "auc >= 0.01")
         evaluate(copy.trials[copy.best], "test")
         made = report([STUDY], copy.folder / "report.html", baseline=copy.single, reported=True)
     return Written(copy, made, Page(made.out.read_text(encoding="utf-8")))

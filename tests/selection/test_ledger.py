@@ -130,14 +130,14 @@ def test_an_access_for_an_ensemble_of_two_studies_counts_for_both() -> None:
 
 def test_the_first_process_keeps_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process takes the number after this one read the record and before it logs its entry."""
-    run, original, meanwhile = made("train"), ledger._log_once, iter([True, False])
+    run, original, meanwhile = made("train"), ledger.log_once, iter([True, False])
 
     def late(client: MlflowClient, run_id: str, name: str, value: str) -> bool:
         if name == "test_opening_1" and next(meanwhile):
             open_split(run)
         return original(client, run_id, name, value)
 
-    monkeypatch.setattr(ledger, "_log_once", late)
+    monkeypatch.setattr(ledger, "log_once", late)
     with pytest.raises(SealedError):
         open_split(run)
     assert count(run) == 1
@@ -152,16 +152,16 @@ def test_an_access_that_is_refused_half_way_does_not_count(monkeypatch: pytest.M
     """Another process opens the second of two studies after this one logged its entry for the first."""
     studies = sorted([made("study", study=name) for name in ("a", "b")], key=lambda run: str(run.info.run_id))
     trials = [made("trial", study) for study in studies]
-    ensemble, original = made("ensemble", members=",".join(t.info.run_id for t in trials)), ledger._log_once
+    ensemble, original = made("ensemble", members=",".join(t.info.run_id for t in trials)), ledger.log_once
 
     def late(client: MlflowClient, run_id: str, name: str, value: str) -> bool:
         done = original(client, run_id, name, value)
         if run_id == studies[0].info.run_id:
-            monkeypatch.setattr(ledger, "_log_once", original)
+            monkeypatch.setattr(ledger, "log_once", original)
             open_split(trials[1])
         return done
 
-    monkeypatch.setattr(ledger, "_log_once", late)
+    monkeypatch.setattr(ledger, "log_once", late)
     with pytest.raises(SealedError):
         open_split(ensemble)
     assert [count(study) for study in studies] == [0, 1]

@@ -15,6 +15,7 @@ from mobilenet_chest.cli.app import app
 from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.evaluation.bootstrap import bootstrap
 from mobilenet_chest.evaluation.calibration import apply_temperature, brier, calibration_scores, ece_interval
+from mobilenet_chest.evaluation.conformal import conformal_result, conformal_rule
 from mobilenet_chest.evaluation.intervals import Interval, wilson
 from mobilenet_chest.evaluation.operating_points import point_at_sensitivity, point_at_specificity
 from mobilenet_chest.evaluation.predictions import Predictions
@@ -201,7 +202,8 @@ def test_the_command_prints_tables_and_writes_nothing(store: Store) -> None:
         assert text in printed
     document = json.loads(shown("points", store.single, "--json"))
     assert document.keys() == {
-        "run_id", "split", "rows", "temperature", "scores", "calibrated", "intervals", "targets", "figures", "openings"
+        "run_id", "split", "rows", "temperature", "scores", "calibrated", "intervals", "targets", "figures", "openings",
+        "abstention",
     }  # fmt: skip
     assert document["figures"][0]["ppv"].keys() == {"value", "low", "high"}
 
@@ -214,3 +216,16 @@ def test_evaluate_adds_them_with_a_prevalence(store: Store) -> None:
     printed = shown("evaluate", store.single, "--split", "test", "--prevalence", "0.05")
     assert printed.startswith(f"run {store.single[:8]}, test: 34 images; test accesses so far: 1\n")
     assert "calibrated, temperature of val" in printed
+
+
+def test_a_promise_is_made_on_validation_and_seen_on_the_stored_test_predictions(store: Store) -> None:
+    evaluate(store.single, "test")
+    val, test = (operating_points(store.single, split, error_rate=0.2).abstention for split in ("val", "test"))
+    assert val is not None
+    assert test is not None
+    rule = conformal_rule(*stored(store, "val"), 0.2)
+    assert val.rule == test.rule == rule
+    assert test.result == conformal_result(rule, *stored(store, "test"))
+    assert val.risk_at["1"] == pytest.approx(1 - metrics_of(store.run(store.single))["val_accuracy_tta_threshold"])
+    with pytest.raises(UserError, match="--error-rate 0.01: a promise needs 99"):
+        operating_points(store.single, "val", error_rate=0.01)
