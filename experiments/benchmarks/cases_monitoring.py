@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from torch import Tensor
 from mobilenet_chest.data.dataset import resize
 from mobilenet_chest.deploy.monitor.reference import statistics_of
 from mobilenet_chest.evaluation.calibration import apply_temperature
-from mobilenet_chest.evaluation.control_charts import RATE, Reference, control_charts
+from mobilenet_chest.evaluation.control_charts import RATE, Chart, Reference, control_charts
+from mobilenet_chest.evaluation.cumulative import cumulative_charts
 from mobilenet_chest.evaluation.drift import Films, Lookalike
 from mobilenet_chest.files import whole_file
 from mobilenet_chest.models.deployed import DeployedClassifier
@@ -29,6 +30,9 @@ HELD_OUT = 1500
 """Training rows that are kept from training, as the films that come in use."""
 
 WINDOW, WINDOWS = 100, 10
+
+BEFORE = 5
+"""Windows of stable films that come first, in the last columns."""
 
 EPOCHS = {"stage1.epochs": 2, "stage2.epochs": 4, "stage2.lr": 1e-3, "optimizer.batch_size": 48}
 
@@ -79,7 +83,7 @@ SHIFTS: dict[str, Callable[[Images], Images]] = {
 
 
 def drift(options: Options, saved: SavedResults) -> Json:
-    """Measure films until the first alarm, in streams that change with their first film."""
+    """Measure films until the first alarm, in streams that change with their first film, or after stable ones."""
     torch.manual_seed(0)
     with np.load(options.data) as file:
         arrays = {name: file[name] for name in file.files if name.startswith(("train", "val"))}
@@ -99,36 +103,70 @@ def drift(options: Options, saved: SavedResults) -> Json:
     labels = arrays["val_labels"][rows, 0].astype(np.uint8)
     training = Lookalike.of(statistics_of(arrays["train_images"][used]))
     reference = Reference(known, labels, threshold, temperature, training)
-    charts = control_charts(reference, WINDOW, RATE)
+    films = {
+        name: _films(classifier, shift(incoming), temperature, options.image_size) for name, shift in SHIFTS.items()
+    }
+    alone, beside = (control_charts(reference, WINDOW, rate) for rate in (RATE, RATE / 2))
 
-    def streams(shift: Callable[[Images], Images]) -> Json:
-        films = _films(classifier, shift(incoming), temperature, options.image_size)
-        delays, first = [], Counter[str]()
+    def streams(name: str) -> Json:
+        delays: dict[str, list[float]] = {"alone": [], "with_sums": [], "later": []}
+        first = Counter[str]()
         for stream in range(options.rounds):
             places = np.random.default_rng(stream).permutation(HELD_OUT)
-            for window in range(WINDOWS):
-                part = films.take(places[WINDOW * window : WINDOW * (window + 1)])
-                out = [chart.key for chart in charts if chart.is_out(chart.measure(part))]
-                if out:
-                    first.update(out)
-                    delays.append(WINDOW * (window + 1))
-                    break
+            stable, shifted = (
+                [of.take(places[WINDOW * k : WINDOW * (k + 1)]) for k in windows]
+                for of, windows in ((films["none"], range(BEFORE)), (films[name], range(BEFORE, BEFORE + WINDOWS)))
+            )
+            by_limits = _first_windows(shifted, alone, beside)
+            sums = {begin: _first_sums(reference, [*stable[:begin], *shifted], begin) for begin in (0, BEFORE)}
+            delays["alone"].append(min(by_limits[0].values(), default=np.inf))
+            for label, begin in (("with_sums", 0), ("later", BEFORE)):
+                found = by_limits[1] | sums[begin]
+                soonest = min(found.values(), default=np.inf)
+                delays[label].append(soonest)
+                if begin == 0:
+                    first.update(key for key, window in found.items() if window == soonest)
         return {"delays": delays, "first": dict(first.most_common(4))}
 
     table: list[Json] = []
-    for name, shift in SHIFTS.items():
-        found = saved.get(name, lambda shift=shift: streams(shift))
-        never = options.rounds - len(found["delays"])
-        median = float(np.median([*found["delays"], *[np.inf] * never]))
-        table.append({"shift": name, "median_films": median if np.isfinite(median) else f"above {WINDOW * WINDOWS}",
-                      "found": f"{len(found['delays'])} of {options.rounds}",
-                      "charts": ", ".join(found["first"])})  # fmt: skip
+    for name in SHIFTS:
+        found = saved.get(name, lambda name=name: streams(name))
+        row: Json = {"shift": name}
+        for label, delays in found["delays"].items():
+            row |= {f"{label}_films": _median(delays), f"{label}_found": int(np.isfinite(delays).sum())}
+        table.append(row | {"charts": ", ".join(found["first"])})
     return report(
         table,
         f"{options.rounds} streams of {WINDOW * WINDOWS} films in windows of {WINDOW}, from {HELD_OUT} rows kept from "
         f"training; {len(labels)} validation rows; network with a validation AUC of {result.metrics['val_auc']:.4f}; "
-        f"one false alarm in {1 / RATE:,.0f} windows; load {os.getloadavg()[0]:.1f}",
+        f"one false alarm in {1 / RATE:,.0f} windows; alone: the charts of windows alone; with_sums: with cumulative "
+        f"sums; later: the same after {WINDOW * BEFORE} films that are stable; load {os.getloadavg()[0]:.1f}",
     )
+
+
+def _first_windows(windows: Sequence[Films], *limits: Sequence[Chart]) -> list[dict[str, int]]:
+    """Return for each set of charts, the widest limits last, the first window with an alarm, by the chart's name."""
+    found: list[dict[str, int]] = [{} for _ in limits]
+    for number, window in enumerate(windows, 1):
+        for of_charts in zip(*limits, strict=True):
+            value = of_charts[0].measure(window)
+            for first, chart in zip(found, of_charts, strict=True):
+                if chart.is_out(value):
+                    first.setdefault(chart.key, number)
+        if found[-1]:
+            break
+    return found
+
+
+def _first_sums(reference: Reference, windows: Sequence[Films], begin: int) -> dict[str, int]:
+    """Return the first window from ``begin`` on with an alarm, counted from 1, by the sum's name."""
+    charts = cumulative_charts(reference, windows, RATE / 2)
+    return {chart.key: int(chart.out[begin:].argmax()) + 1 for chart in charts if chart.out[begin:].any()}
+
+
+def _median(windows: Sequence[float]) -> float | str:
+    median = WINDOW * float(np.median(windows))
+    return median if np.isfinite(median) else f"above {WINDOW * WINDOWS}"
 
 
 def _films(classifier: DeployedClassifier, images: Images, temperature: float, size: int) -> Films:

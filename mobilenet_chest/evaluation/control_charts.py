@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.evaluation.drift import (
+    CONTRAST,
+    DETAIL,
+    MEAN,
     Films,
     Lookalike,
     confidences,
@@ -36,8 +39,10 @@ PSI_BINS, KS_BINS, RANK_BINS = 10, 20, 10
 FAR = 0.01
 """Share of validation rows beyond the places from which a film counts as unlike a film of training, or as inverted."""
 
-ALWAYS = ("psi", "ks", "class_1", "uncertainty", "exposure", "contrast", "size", "unlike", "inverted")
-"""Charts of every model. A model that never abstains has none of that, and one of early versions none of features."""
+ALWAYS = ("psi", "ks", "class_1", "uncertainty", "exposure", "contrast", "detail", "size", "unlike",
+          "inverted")  # fmt: skip
+"""Charts of every model. A model that never abstains has none of that, one of early versions none of features, and
+films that an early version has logged none of detail."""
 
 LEAST_ROWS = 20
 """A window of fewer films says nothing at so small a rate of false alarms."""
@@ -150,6 +155,9 @@ def _picture_charts(reference: Reference, m: int, rate: float) -> list[Chart]:
     least, most = float(sides.min()), float(sides.max())
     far = max(1, round(FAR * (n + 1)))
 
+    def of_level(key: str, title: str, at: int) -> Chart:
+        return _distance_chart(key, f"{title}, KS", pictures[:, at], lambda films: films.pictures[:, at], m, rate)
+
     def other_size(window: Films) -> float:
         shorter = without_ties(window.pictures[:, :2].min(axis=1), 1)
         return float(((shorter < least) | (shorter > most)).mean())
@@ -159,8 +167,9 @@ def _picture_charts(reference: Reference, m: int, rate: float) -> list[Chart]:
         return lambda window: float((without_ties(score(window.pictures), 1) > limit).mean())
 
     return [
-        _distance_chart("exposure", "mean grey level, KS", pictures[:, 2], lambda films: films.pictures[:, 2], m, rate),
-        _distance_chart("contrast", "contrast, KS", pictures[:, 3], lambda films: films.pictures[:, 3], m, rate),
+        of_level("exposure", "mean grey level", MEAN),
+        of_level("contrast", "contrast", CONTRAST),
+        *([of_level("detail", "fine detail", DETAIL)] if reference.films.have_detail else []),
         # the gap below the smallest and the one above the largest
         _count_chart("size", "of another size", 0, 2, 2, n, m, rate, other_size),
         _count_chart("unlike", "unlike a chest film", far - 1, far, far, n, m, rate, beyond(lookalike.distance)),

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from mobilenet_chest.evaluation.exchangeable import Floats, equal_bins, without_ties
 from mobilenet_chest.evaluation.intervals import LEVEL, Interval
 
-PICTURE_COLUMNS = ("height", "width", "mean", "std", "share_black", "share_white")
+PICTURE_COLUMNS = ("height", "width", "mean", "std", "share_black", "share_white", "detail")
 """Statistics of a film's pixels: of the uint8 image that the model was given."""
+
+MEAN, CONTRAST, DETAIL = (PICTURE_COLUMNS.index(name) for name in ("mean", "std", "detail"))
 
 DRAWS = 2000
 
@@ -32,7 +34,7 @@ class Films:
     Attributes:
         probability: float64 (n,), of class 1.
         calibrated: float64 (n,), the same after calibration.
-        pictures: float64 (n, 6), a column for each of :data:`PICTURE_COLUMNS`.
+        pictures: float64 (n, 7), a column for each of :data:`PICTURE_COLUMNS`; ``detail`` is NaN where it is unknown.
         features: float32 (n, f), what the network's head was given; ``None`` where the model does not tell it.
     """
 
@@ -43,6 +45,11 @@ class Films:
 
     def __len__(self) -> int:
         return len(self.probability)
+
+    @property
+    def have_detail(self) -> bool:
+        """Whether fine detail is known of every film."""
+        return not bool(np.isnan(self.pictures[:, DETAIL]).any())
 
     def take(self, rows: NDArray[np.int64] | slice) -> Films:
         """Return some of the films."""
@@ -64,7 +71,7 @@ class Lookalike:
 
     @classmethod
     def of(cls, pictures: Floats) -> Lookalike:
-        """Return the one of training rows, ``pictures`` float64 (n, 6)."""
+        """Return the one of training rows, ``pictures`` float64 (n, 7)."""
         grey = _grey(pictures)
         covariance = np.cov(grey, rowvar=False) + 1e-6 * np.eye(grey.shape[1])
         return cls(grey.mean(axis=0), np.asarray(np.linalg.inv(covariance), np.float64))
@@ -76,8 +83,8 @@ class Lookalike:
 
     def inversion(self, pictures: Floats) -> Floats:
         """Return how much nearer (n,) a film would be if its black and white were exchanged; above 0: it would."""
-        height, width, mean, std, black, white = pictures.T
-        exchanged = np.stack([height, width, 255 - mean, std, white, black], axis=1)
+        height, width, mean, std, black, white, detail = pictures.T
+        exchanged = np.stack([height, width, 255 - mean, std, white, black, detail], axis=1)
         return self.distance(pictures) - self.distance(exchanged)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -39,6 +41,18 @@ def test_a_working_installation_has_all_it_needs(tracking: Path, home: Path) -> 
     assert __version__ in results["mobilenet-chest"].detail
     assert results["tracking store"].detail == f"sqlite:///{tracking / 'mlflow.db'}"
     assert results["study storage"].detail == "sqlite:///optuna.db"
+
+
+def test_it_lists_the_packages_of_all_extras() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    extras = tomllib.loads(text)["project"]["optional-dependencies"]
+    packages = {
+        re.match(r"[\w-]+", requirement)[0]: extra  # type: ignore[index]
+        for extra, requirements in extras.items()
+        if extra not in ("test", "dev")
+        for requirement in requirements
+    }
+    assert packages == OPTIONAL
 
 
 def test_looking_leaves_nothing_behind(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

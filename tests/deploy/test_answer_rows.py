@@ -34,7 +34,16 @@ def row(number: int = 0, features: list[float] | None = None) -> Row:
 def test_statistics_of_an_image(image: np.ndarray) -> None:
     statistics = picture_statistics(image)
     assert statistics[:2] == (2, 3)
-    assert statistics[2:] == pytest.approx((image.mean(), image.std(), 2 / 6, 1 / 6))
+    assert statistics[2:6] == pytest.approx((image.mean(), image.std(), 2 / 6, 1 / 6))
+    down, right = (np.abs(np.diff(image.astype(float), axis=axis)).mean() for axis in (0, 1))
+    assert statistics.detail == pytest.approx((down + right) / 2 / image.std())
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3), (3, 1), (2, 2, 3)])
+def test_detail_of_small_and_blank_images(shape: tuple[int, ...]) -> None:
+    assert picture_statistics(np.full(shape, 9, np.uint8)).detail == 0
+    rising = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    assert np.isfinite(picture_statistics(rising).detail)
 
 
 def test_rows_come_back_from_the_journal_and_from_parquet() -> None:

@@ -24,7 +24,7 @@ def with_labels(
     logits = 1.3 * generator.normal(size=n) + np.where(labels, 1.5, -1.5)
     black = np.where(generator.random(n) < 0.5, 0.0, generator.exponential(0.02, n))  # half of them have none
     pictures = np.stack([np.full(n, 64.0), np.full(n, 64.0), generator.normal(140, 15, n), generator.normal(50, 5, n),
-                         black, generator.exponential(0.01, n)], 1)  # fmt: skip
+                         black, generator.exponential(0.01, n), generator.normal(0.3, 0.04, n)], 1)  # fmt: skip
     of_head = (generator.normal(size=(n, features)) + labels[:, None]).astype(np.float32) if features else None
     calibrated = 1 / (1 + np.exp(-logits / TEMPERATURE))
     return Films(1 / (1 + np.exp(-logits)), calibrated, pictures, of_head), labels

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import numpy as np
 
 from mobilenet_chest.deploy import answer_log
 from mobilenet_chest.deploy.monitor.reference import reference_of
@@ -13,8 +16,9 @@ from mobilenet_chest.deploy.monitor.windows import FILMS, Window, cut, since_tim
 from mobilenet_chest.deploy.serving.live_model import model_address
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.evaluation.control_charts import RATE, Chart, Reference, control_charts
+from mobilenet_chest.evaluation.cumulative import cumulative_charts
 from mobilenet_chest.evaluation.drift import (
-    Films,
+    DETAIL,
     Prevalence,
     confidences,
     expected_accuracy,
@@ -24,7 +28,10 @@ from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.registry import digests
 from mobilenet_chest.tracking.store import as_tracking_lost, connect
 
-PICTURES = ("exposure", "contrast", "size", "unlike", "inverted")
+PICTURES = (
+    "exposure", "contrast", "detail", "size", "unlike", "inverted",
+    "exposure_sum", "contrast_sum", "detail_sum", "unlike_sum",
+)  # fmt: skip
 """Charts of the films themselves: another prevalence alone moves none of them."""
 
 
@@ -175,26 +182,46 @@ def monitor(
 
 
 def _measured(reference: Reference, windows: Sequence[Window], rate: float) -> tuple[list[ChartPoints], list[str]]:
-    """Return all charts with all windows on them, and which charts there are not."""
+    """Return all charts with all windows on them, and which charts there are not.
+
+    Half of the rate of false alarms is for windows alone, and half for the sums over them.
+    """
     absent = []
     if reference.films.features is None:
         absent.append("features: this version does not tell them; promote its run again")
     elif any(window.films.features is None for window in windows):
         absent.append("features: the log lacks them for some films")
-        films = reference.films
-        films = Films(films.probability, films.calibrated, films.pictures)
-        reference = replace(reference, films=films)
+        reference = replace(reference, films=replace(reference.films, features=None))
+    if not all(window.films.have_detail for window in windows):
+        absent.append("fine detail: the log lacks it for some films")
+        pictures = reference.films.pictures.copy()
+        pictures[:, DETAIL] = np.nan
+        reference = replace(reference, films=replace(reference.films, pictures=pictures))
     charts: dict[str, ChartPoints] = {}
     by_size: dict[int, list[Chart]] = {}
     for window in windows:
         m = len(window.films)
-        for chart in by_size.setdefault(m, control_charts(reference, m, rate)):
+        for chart in by_size.setdefault(m, control_charts(reference, m, rate / 2)):
             value = chart.measure(window.films)
             points = charts.setdefault(chart.key, ChartPoints(chart.key, chart.title, chart.stable, [])).points
             points.append(Point(value, chart.low, chart.high, chart.is_out(value)))
     if windows and "abstains" not in charts:
         absent.append("model abstains: this version never does")
-    return list(charts.values()), absent
+    return [*charts.values(), *_cumulative(reference, windows, rate / 2)], absent
+
+
+def _cumulative(reference: Reference, windows: Sequence[Window], rate: float) -> list[ChartPoints]:
+    """Return the cumulative sums over all windows; none where there is no window."""
+    if not windows:
+        return []
+    return [
+        ChartPoints(
+            chart.key, chart.title, 0.0,
+            [Point(float(value), -math.inf, chart.limit, bool(out))
+             for value, out in zip(chart.sums, chart.out, strict=True)],
+        )
+        for chart in cumulative_charts(reference, [window.films for window in windows], rate)
+    ]  # fmt: skip
 
 
 def _summary(reference: Reference, window: Window, charts: Sequence[ChartPoints], index: int) -> WindowSummary:

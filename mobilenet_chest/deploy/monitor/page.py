@@ -117,6 +117,11 @@ def _reading(found: Findings) -> list[Element]:
             "averaged over the validation rows that might have been drawn."
         ),
         Paragraph(
+            "A cumulative sum adds up what windows say. So a small, lasting shift is found that no window shows alone. "
+            "It grows where films are off by more than half a standard deviation of a window, falls back to 0 where "
+            "they are not, and begins again at 0 after an alarm."
+        ),
+        Paragraph(
             "A chart that is out says that the films, or the model's answers to them, are no longer those of the "
             "validation rows. It does not say that the model is wrong: that takes labels."
         ),

@@ -115,5 +115,5 @@ def _training_images(config: DataConfig) -> NDArray[np.uint8]:
 
 
 def statistics_of(images: NDArray[np.uint8]) -> Floats:
-    """Return the statistics (n, 6) that the log of answers would have of uint8 images (n, h, w) or (n, h, w, 3)."""
+    """Return the statistics (n, 7) that the log of answers would have of uint8 images (n, h, w) or (n, h, w, 3)."""
     return np.array([picture_statistics(image) for image in images], np.float64)
