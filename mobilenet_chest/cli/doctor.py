@@ -37,6 +37,7 @@ OPTIONAL = {
     "torch-pruning": "compress",
     "fastapi": "serve",
     "uvicorn": "serve",
+    "httptools": "serve",
     "prometheus-client": "serve",
     "openvino": "openvino",
     "coremltools": "coreml",

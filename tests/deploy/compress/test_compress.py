@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers.registry import artifact
+from helpers.registry import artifact, set_gates
 from helpers.stores import Store, copied, made_once, working_in
 
 from mobilenet_chest.combine.ensemble import run_ensemble
@@ -14,7 +14,7 @@ from mobilenet_chest.deploy.compress import compress as module
 from mobilenet_chest.deploy.compress.compress import METHODS, Compressed, compress
 from mobilenet_chest.deploy.export import export
 from mobilenet_chest.download import file_digest
-from mobilenet_chest.errors import CompressionRefused, TrackingError, UserError
+from mobilenet_chest.errors import CompressionRefused, PromotionRefused, TrackingError, UserError
 from mobilenet_chest.evaluation.calibration import apply_temperature, fit_temperature
 from mobilenet_chest.models.onnx_file import OnnxClassifier
 from mobilenet_chest.registry.promote import promote
@@ -144,6 +144,33 @@ def test_a_file_that_predicts_otherwise_is_refused(store: Store, monkeypatch: py
 def test_every_method_has_a_line_in_the_help() -> None:
     assert set(METHODS) >= {"fp16", "bf16"}
     assert module.MARGIN == 0.01
+
+
+@pytest.mark.parametrize(("margin", "promoted"), [(0.9, True), (1e-4, False)])
+def test_a_gate_holds_it_against_its_original(compressed: Pair, margin: float, promoted: bool) -> None:
+    store, result = compressed
+    set_gates(store, result.run_id, {"baseline": {"reference": store.single, "margin": margin}})
+    if promoted:
+        assert promote(result.run_id, dry_run=True).run_id == result.run_id
+        return
+    with pytest.raises(PromotionRefused) as refused:
+        promote(result.run_id, dry_run=True)
+    assert refused.value.exit_code == 3
+    (gate,) = refused.value.gates
+    assert (gate.gate, gate.passed) == ("baseline", False)
+
+
+@pytest.mark.slow
+def test_a_compressed_trial_is_ranked_with_its_study(store: Store) -> None:
+    trial = store.trials[store.best]
+    result = compress(trial, "fp16")
+    rows = compare(["dropout-study"])
+    assert {row.run_id for row in rows} == {trial, result.run_id}
+    aucs = [row.metrics["val_auc"] for row in rows]
+    assert aucs == sorted(aucs, reverse=True)
+    rows = compare(["dropout-study"], baseline=trial)
+    assert [row.run_id for row in rows] == [trial, result.run_id]
+    assert rows[1].differences["val_auc"].value == pytest.approx(result.differences["val_auc"].value)
 
 
 @pytest.mark.slow
