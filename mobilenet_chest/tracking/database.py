@@ -7,6 +7,7 @@ so it is parsed here, and cut as text nowhere.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,9 @@ from alembic.script import ScriptDirectory
 
 _REVISIONS = "alembic_version"
 """Table in which both MLflow and Optuna note the version of their tables."""
+
+MAKING_SECONDS = 20.0
+"""How long tables without a version may be those that another process is making: it notes the version at the end."""
 
 
 class Revisions(NamedTuple):
@@ -161,7 +165,13 @@ def schema_problem(address: str, shown: str, program: Program) -> str | None:
     Raises:
         sqlalchemy.exc.SQLAlchemyError: The database cannot be read.
     """
-    schema = read_schema(address)
+    schema, deadline = read_schema(address), time.monotonic() + MAKING_SECONDS
+    while (
+        schema is not None and schema.revision is None and set(program.tables) <= schema.tables
+        and time.monotonic() < deadline
+    ):  # fmt: skip
+        time.sleep(0.1)
+        schema = read_schema(address)
     state = None if schema is None else age(schema, revisions(program.migrations), program.tables)
     if state is None or schema is None:
         return None

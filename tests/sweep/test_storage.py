@@ -22,6 +22,7 @@ from mobilenet_chest.errors import MissingExtraError, StudyError, UserError
 from mobilenet_chest.sweep import check, run_sweep
 from mobilenet_chest.sweep.repair import repair
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage, open_storage
+from mobilenet_chest.tracking import database as database_module
 
 
 @contextmanager
@@ -230,9 +231,10 @@ def another_version(revision: str | None) -> None:
     ],
 )
 def test_tables_of_another_optuna(
-    here: Path, tiny_search: Callable[..., Config], revision: str | None, part: str
+    here: Path, tiny_search: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, revision: str | None, part: str
 ) -> None:
     another_version(revision)
+    monkeypatch.setattr(database_module, "MAKING_SECONDS", 0.2)
     before = Path("optuna.db").read_bytes()
     config = tiny_search({"stage2.lr": {"low": 1e-4, "high": 1e-2}})
     for attempt in (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.tracking import database as database_module
 from mobilenet_chest.tracking.database import (
     Revisions,
     Schema,
@@ -17,9 +19,10 @@ from mobilenet_chest.tracking.database import (
     is_sqlite,
     read_schema,
     revisions,
+    schema_problem,
     sqlite_file,
 )
-from mobilenet_chest.tracking.store import MIGRATIONS, check_reachable, connect
+from mobilenet_chest.tracking.store import MIGRATIONS, MLFLOW, check_reachable, connect
 
 FORMS = [
     "sqlite:///{}", "sqlite:///{}?timeout=60", "sqlite+pysqlite:///{}", "sqlite+pysqlite:///{}?timeout=60",
@@ -72,6 +75,7 @@ def test_tables_of_another_version(
     tracking: Path, monkeypatch: pytest.MonkeyPatch, revision: str | None, part: str, form: str
 ) -> None:
     change(revision)
+    monkeypatch.setattr(database_module, "MAKING_SECONDS", 0.2)
     before = Path("mlflow.db").read_bytes()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", form.format(tracking / "mlflow.db"))
     for attempt in (check_reachable, connect):
@@ -80,6 +84,25 @@ def test_tables_of_another_version(
         assert part in str(caught.value)
         assert "\n" not in str(caught.value)
     assert Path("mlflow.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("noted", [revisions(MIGRATIONS).head, "7ac759974ad8"])
+def test_tables_that_another_process_is_making_are_waited_for(
+    tracking: Path, monkeypatch: pytest.MonkeyPatch, noted: str
+) -> None:
+    monkeypatch.setattr(database_module, "MAKING_SECONDS", 60.0)  # far more than what follows takes
+    change(None)
+
+    def note_version() -> None:
+        with closing(sqlite3.connect("mlflow.db")) as database, database:
+            database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+            database.execute("INSERT INTO alembic_version VALUES (?)", [noted])
+
+    timer = threading.Timer(0.5, note_version)
+    timer.start()
+    problem = schema_problem("sqlite:///mlflow.db", "mine", MLFLOW)
+    timer.join()
+    assert (problem is None) == (noted == revisions(MIGRATIONS).head)
 
 
 def test_a_damaged_database(tracking: Path) -> None:
