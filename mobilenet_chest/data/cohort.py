@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mobilenet_chest.config import ClassGroup, DataConfig, load
 from mobilenet_chest.data import medmnist
 from mobilenet_chest.data.dataset import Split, open_file, resize
-from mobilenet_chest.data.npz import NpzFile
+from mobilenet_chest.data.npz import SPLITS, NpzFile
 from mobilenet_chest.data.task import Task, find_task
 from mobilenet_chest.errors import DataError, nearest
 
@@ -150,30 +150,39 @@ def check_pictures(source: Path, file: NpzFile, splits: Sequence[str], own: NpzF
         if len(shape) != len(wanted):
             kinds = {2: "gray", 3: "colour"}
             raise DataError(
-                f"--data {source}: its images are {kinds[len(shape)]}, those of the run {kinds[len(wanted)]}; make the "
+                f"{source}: its images are {kinds[len(shape)]}, those of the run {kinds[len(wanted)]}; make the "
                 f"file anew: mobilenet-chest data import --colour {kinds[len(wanted)]}"
             )
         if shape[:2] != wanted[:2]:
             raise DataError(
-                f"--data {source}: its images have {shape[0]} × {shape[1]} pixels, those of the run {wanted[0]} × "
+                f"{source}: its images have {shape[0]} × {shape[1]} pixels, those of the run {wanted[0]} × "
                 f"{wanted[1]}; make the file anew: mobilenet-chest data import --size {wanted[0]}"
             )
 
 
-def check_apart(source: Path, file: NpzFile, splits: Sequence[str], own: NpzFile) -> None:
+def check_apart(
+    source: Path, file: NpzFile, splits: Sequence[str], own: NpzFile, own_splits: Sequence[str] = SPLITS
+) -> None:
     """Check that a file shares no image with the one that a run was trained on: equal pixels, as stored.
+
+    Args:
+        source: As the user named the file.
+        file: The file.
+        splits: Those of its images that are looked at.
+        own: The run's file.
+        own_splits: Splits of it that may not have them.
 
     Raises:
         DataError: It does.
     """
     images = {digest for name in splits for digest in _digests(file, name)}
-    for name in own.image_splits:
+    for name in (name for name in own.image_splits if name in own_splits):
         shared = len(images & _digests(own, name))
         if shared:
             advice = "another source shares none"
             if name not in own.naming_splits:
                 advice = f"score that split with --split {name}, which goes on record as such"
-            raise DataError(f"--data {source}: {shared} of its images are in {name} of {own.name}; {advice}")
+            raise DataError(f"{source}: {shared} of its images are in {name} of {own.name}; {advice}")
 
 
 def _digests(file: NpzFile, split: str) -> set[bytes]:

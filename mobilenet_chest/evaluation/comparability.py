@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.evaluation.calibration import logits_of
-from mobilenet_chest.evaluation.drift import LEAST_YOUDEN, Prevalence, fitted_score, prevalence
+from mobilenet_chest.evaluation.drift import Prevalence, fitted_score, prevalence
 from mobilenet_chest.evaluation.intervals import LEVEL, Interval, wilson
 from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 
@@ -29,6 +29,11 @@ ALPHA = 0.05
 """A hypothesis is rejected where the smaller of its two p is below half of this."""
 
 PERMUTATIONS, DRAWS = 1000, 500
+
+AT_ONCE = 4_000_000
+"""Numbers of the draws that are computed at a time, at most."""
+
+BISECTIONS, NEWTON_STEPS = 25, 100
 
 MOST_ROWS = 2000
 """Images that are tested, at most: a random choice of more. All count in the estimates."""
@@ -209,19 +214,25 @@ def em_prevalence(
     logits, of_images, generator = logits_of(probability), logits_of(images), np.random.default_rng(seed)
     classes = [np.flatnonzero(labels == label) for label in (0, 1)]
     if np.mean(logits[classes[1]]) <= np.mean(logits[classes[0]]):
-        return Prevalence(None, f"the probabilities do not tell the classes apart by more than {LEAST_YOUDEN:g}")
-    drawn = []
-    for _ in range(DRAWS):
-        rows = np.concatenate([generator.choice(each, len(each)) for each in classes])
-        shown = of_images[generator.integers(0, len(images), len(images))]
-        drawn.append(most_likely_share(logits[rows], labels[rows], shown))
-    value = most_likely_share(logits, labels, of_images)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+        return Prevalence(None, "the probabilities of class 1 are no larger for class 1 than for class 0")
+    of_all = most_likely_shares(logits, labels, np.ones((1, len(labels))), of_images[None])
+    at_once, drawn = max(1, AT_ONCE // (len(labels) + len(images))), list[NDArray[np.float64]]()
+    for first in range(0, DRAWS, at_once):
+        count = min(at_once, DRAWS - first)
+        weights = np.zeros((count, len(labels)))
+        for rows in classes:
+            weights[:, rows] = generator.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), count)
+        shown = of_images[generator.integers(0, len(images), (count, len(images)))]
+        drawn.append(most_likely_shares(logits, labels, weights, shown))
+    low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
+    value = float(of_all[0])
     return Prevalence(Interval(value, min(float(low), value), max(float(high), value)))
 
 
-def most_likely_share(logits: NDArray[np.float64], labels: Labels, images: NDArray[np.float64]) -> float:
-    """Return the share q of class 1 with the greatest likelihood, where EM would end.
+def most_likely_shares(
+    logits: NDArray[np.float64], labels: Labels, weights: NDArray[np.float64], images: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the shares q of class 1 with the greatest likelihood, (b,), where EM would end.
 
     Platt's line through the validation rows turns a logit into a likelihood ratio r of the classes; the likelihood of
     q, whose logarithm is the sum of ``log(q r + 1 - q)``, has one maximum.
@@ -229,37 +240,41 @@ def most_likely_share(logits: NDArray[np.float64], labels: Labels, images: NDArr
     Args:
         logits: float64 (n,), of the validation rows.
         labels: uint8 (n,).
-        images: float64 (m,), logits of the images.
+        weights: float64 (b, n): how often each validation row was drawn.
+        images: float64 (b, m), logits of the images that were drawn.
     """
-    slope, shift = _platt(logits, labels)
+    slope, shift = _platt(logits, labels, weights)
     odds = np.log(labels.mean() / (1 - labels.mean()))
-    ratio = np.exp(np.clip(slope * images + shift - odds, -30, 30))
-    low, high = 0.0, 1.0
-    for _ in range(30):
+    ratio = np.exp(np.clip(slope[:, None] * images + (shift - odds)[:, None], -30, 30))
+    low, high = np.zeros(len(images)), np.ones(len(images))
+    for _ in range(BISECTIONS):
         q = (low + high) / 2
-        rising = float(((ratio - 1) / (q * ratio + 1 - q)).sum()) > 0
-        low, high = (q, high) if rising else (low, q)
-    return (low + high) / 2
+        rising = ((ratio - 1) / (q[:, None] * (ratio - 1) + 1)).sum(axis=1) > 0
+        low, high = np.where(rising, q, low), np.where(rising, high, q)
+    return np.asarray((low + high) / 2)
 
 
-def _platt(logits: NDArray[np.float64], labels: Labels) -> tuple[float, float]:
-    """Return slope and shift of Platt's calibration, whose smoothed targets keep it finite where classes are apart."""
+def _platt(
+    logits: NDArray[np.float64], labels: Labels, weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return slopes and shifts (b,) of Platt's calibration; smoothed targets keep them finite where classes are apart.
+
+    Newton's steps from the identity, each component at most 1 so that none overshoots.
+    """
     positive = int((labels == 1).sum())
     target = np.where(labels == 1, (positive + 1) / (positive + 2), 1 / (len(labels) - positive + 2))
-    rows, weights = np.stack([logits, np.ones_like(logits)], axis=1), np.array([1.0, 0.0])
-
-    def loss(at: NDArray[np.float64]) -> float:
-        z = rows @ at
-        return float((np.logaddexp(0, z) - target * z).sum())
-
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(rows @ weights, -40, 40)))
-        gradient = rows.T @ (p - target)
-        hessian = (rows * (p * (1 - p))[:, None]).T @ rows + 1e-9 * np.eye(2)
-        step, size, before = np.linalg.solve(hessian, gradient), 1.0, loss(weights)
-        while loss(weights - size * step) > before and size > 1e-6:
-            size /= 2
-        weights = weights - size * step
-        if np.abs(size * step).max() < 1e-8:
+    spread = float(logits.std()) + 1e-9
+    scaled = (logits - logits.mean()) / spread
+    slope, shift = np.full(len(weights), spread), np.full(len(weights), float(logits.mean()))
+    for _ in range(NEWTON_STEPS):
+        p = 1 / (1 + np.exp(-np.clip(slope[:, None] * scaled + shift[:, None], -40, 40)))
+        residual, curve = weights * (p - target), weights * (p * (1 - p)) + 1e-12
+        g0, g1 = residual.sum(axis=1), residual @ scaled
+        h00, h01, h11 = curve.sum(axis=1), curve @ scaled, curve @ np.square(scaled)
+        determinant = h00 * h11 - np.square(h01) + 1e-12
+        by_shift, by_slope = (h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant
+        largest = np.maximum(1.0, np.maximum(np.abs(by_shift), np.abs(by_slope)))
+        shift, slope = shift - by_shift / largest, slope - by_slope / largest
+        if max(np.abs(by_shift).max(), np.abs(by_slope).max()) < 1e-8:
             break
-    return float(weights[0]), float(weights[1])
+    return slope / spread, shift - slope * float(logits.mean()) / spread

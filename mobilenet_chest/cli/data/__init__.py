@@ -9,6 +9,7 @@ COMMANDS = {
     "import": "Make a data file of pictures in folders, of a table of files, of DICOM, or of arrays.",
     "fetch": "Download a MedMNIST file.",
     "phantom": "Write synthetic radiographs in ChestMNIST's layout.",
+    "check": "Say whether images without labels are like those a run was validated on.",
     "audit": "Find duplicates, patients in two splits, shifts and damaged images.",
 }
 
