@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mobilenet_chest.cli.cohort_table import print_cohort_rows
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import interval_ends, line, out, print_json
 from mobilenet_chest.cli.options import Baseline, Json, Reported, Wide
 from mobilenet_chest.cli.tables import ID, Table
 from mobilenet_chest.config.formats import count, duration, number, signed, with_interval
 from mobilenet_chest.config.metrics import heading
+from mobilenet_chest.errors import UserError
+from mobilenet_chest.selection.cohort_compare import compare_on_cohort
 from mobilenet_chest.selection.compare import compare as compare_runs
 from mobilenet_chest.tracking.runs import short_id
 
@@ -46,6 +49,9 @@ def compare(
     ] = None,
     metric: Annotated[str | None, typer.Option(help="A further metric to compare: val_brier, val_loss, ….")] = None,
     reported: Reported = False,
+    cohort: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Compare on data of another source; see evaluate --data.")
+    ] = None,
     wide: Wide = False,
     as_json: Json = False,
 ) -> None:
@@ -56,6 +62,12 @@ def compare(
     Example: mobilenet-chest compare quickstart --baseline 1a2b3c4d --margin 0.01
     """
     with exit_codes(), _no_garbage_collection():
+        if cohort is not None:
+            for option, given in (("margin", margin), ("metric", metric), ("reported", reported), ("wide", wide)):
+                if given:
+                    raise UserError(f"--{option} is for validation, not for --cohort {cohort}; leave one of them out")
+            print_cohort_rows(cohort, compare_on_cohort(cohort, references or [], baseline), as_json)
+            return
         print_comparison(compare_runs(references or [], baseline, reported, margin, metric), metric, as_json, wide)
 
 

@@ -17,6 +17,7 @@ from mobilenet_chest.report.confusion import confusion_matrix
 from mobilenet_chest.report.data import data
 from mobilenet_chest.report.discrimination import curves, drawn_baseline
 from mobilenet_chest.report.elements import Element, Paragraph
+from mobilenet_chest.report.elsewhere import elsewhere
 from mobilenet_chest.report.leaderboard import leaderboard
 from mobilenet_chest.report.net_benefit import benefit
 from mobilenet_chest.report.pictures import confident_mistakes, random_predictions
@@ -79,7 +80,7 @@ def page(client: MlflowClient, subject: Subject, reported: bool) -> Page:
     names = [leader.name] if subject.kind == "run" else subject.names
     baseline, reason = drawn_baseline(leader, subject.baseline)
     curves_of = Paragraph(f"Curves of {leader.name}" + (f". {reason}" if reason else "."), "soft")
-    stressed = stress(leader)
+    stressed, scored_elsewhere = stress(leader), elsewhere(client, study or leader.run)
     sections = [
         Section("leaderboard", "Leaderboard", leaderboard(subject, reported)),
         Section("training", "Training", learning_curves(leader)),
@@ -94,6 +95,7 @@ def page(client: MlflowClient, subject: Subject, reported: bool) -> Page:
         Section("data", "The data", data(leader)),
         Section("test", "The sealed test split", access_log(client, study or leader.run)),
         Section("claims", "Claims", claim_table(client, study or leader.run)),
+        *([Section("elsewhere", "Elsewhere", scored_elsewhere)] if scored_elsewhere else []),
         Section("provenance", "Provenance", provenance(leader)),
     ]  # fmt: skip
     class0, class1 = leader.classes

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.commands import assert_one_line, run
 from helpers.stores import STUDY, Store
 
 from mobilenet_chest.data.phantom import generate
 from mobilenet_chest.errors import DataError, SealedError, UserError
 from mobilenet_chest.evaluation.auc import auc
+from mobilenet_chest.report.elements import Table
+from mobilenet_chest.report.elsewhere import elsewhere
+from mobilenet_chest.selection.cohort_compare import compare_on_cohort
 from mobilenet_chest.selection.cohorts import cohort_facts, evaluate_cohort
 from mobilenet_chest.selection.ledger import accesses, all_cohort_accesses
 from mobilenet_chest.tracking.artifacts import stored_predictions
@@ -34,22 +39,22 @@ def cohort(store: Store) -> Path:
 def test_what_is_on_record(store: Store, cohort: Path) -> None:
     run_id = store.single
     found = evaluate_cohort(run_id, cohort, "clinic-b")
-    run = store.run(run_id)
-    assert cohort_facts(run) == {
+    scored = store.run(run_id)
+    assert cohort_facts(scored) == {
         "clinic-b": {"digest": found.digest, "rows": found.rows, "prevalence": found.prevalence}
     }
-    table = stored_predictions(store.client, run, "cohort-clinic-b")
+    table = stored_predictions(store.client, scored, "cohort-clinic-b")
     assert len(table) == found.rows == 68
     assert found.prevalence == table["label"].mean()
-    assert metrics_of(run)["cohort-clinic-b_auc_tta"] == auc(
+    assert metrics_of(scored)["cohort-clinic-b_auc_tta"] == auc(
         table["label"].to_numpy(), table["probability_tta"].to_numpy()
     )
-    assert run.data.metrics["cohort-clinic-b/auc_tta"] == found.metrics["cohort-clinic-b_auc_tta"]
+    assert scored.data.metrics["cohort-clinic-b/auc_tta"] == found.metrics["cohort-clinic-b_auc_tta"]
     assert sorted(set(table["site"])) == ["A", "B"]
     assert [(group.name, group.value) for group in found.groups] == [("all", ""), ("site", "A"), ("site", "B")]
     assert sum(group.rows for group in found.groups[1:]) == found.rows
     # cohort minus validation
-    of_val = metrics_of(run)["val_auc_tta"]
+    of_val = metrics_of(scored)["val_auc_tta"]
     difference = found.differences["auc_tta"]
     assert difference.value == pytest.approx(found.metrics["cohort-clinic-b_auc_tta"] - of_val)
     assert difference.low < difference.value < difference.high
@@ -57,7 +62,7 @@ def test_what_is_on_record(store: Store, cohort: Path) -> None:
     assert (access.cohort, access.digest, access.result, access.again) == (
         "clinic-b", found.digest, found.metrics, False,
     )  # fmt: skip
-    assert accesses(store.client, run) == []  # the test split is still closed
+    assert accesses(store.client, scored) == []  # the test split is still closed
 
 
 def test_a_study_opens_a_cohort_once(store: Store, cohort: Path) -> None:
@@ -75,6 +80,32 @@ def test_a_study_opens_a_cohort_once(store: Store, cohort: Path) -> None:
         evaluate_cohort(store.single, cohort, "clinic-b")
     other_rows = evaluate_cohort(STUDY, cohort, "half")
     assert [access.again for access in other_rows.openings] == [False]
+
+
+def test_runs_side_by_side_and_on_the_page(store: Store, cohort: Path) -> None:
+    single = evaluate_cohort(store.single, cohort, "clinic-b")
+    best = evaluate_cohort(STUDY, cohort, "clinic-b")
+    base, other = compare_on_cohort("clinic-b", [STUDY], baseline=store.single)
+    assert (base.run_id, other.run_id) == (single.run_id, best.run_id)
+    assert base.differences == {}
+    assert other.metrics["auc_tta"] == best.metrics["cohort-clinic-b_auc_tta"]
+    assert other.intervals["auc_tta"] == best.intervals["cohort-clinic-b_auc_tta"]
+    assert other.from_validation == best.differences
+    assert other.differences["auc_tta"].value == pytest.approx(other.metrics["auc_tta"] - base.metrics["auc_tta"])
+    everything = compare_on_cohort("clinic-b", [])
+    assert {row.run_id for row in everything} == {single.run_id, best.run_id}
+    document = json.loads(run("compare", "--cohort", "clinic-b", "--json").stdout)
+    assert [row["run_id"] for row in document["rows"]] == [row.run_id for row in everything]
+    assert run("compare", "--cohort", "clinic-b", "--baseline", store.single).exit_code == 0
+    assert_one_line("compare", store.single, "--cohort", "clinic-c", wants="clinic-b")
+    assert_one_line("compare", "--cohort", "clinic-c", wants="no run was scored")
+    # the report's part
+    _, table = elsewhere(store.client, store.run(store.single))
+    assert isinstance(table, Table)
+    (cells,) = table.rows
+    assert cells[:2] == ["clinic-b", "1"]
+    assert str(cells[5]).startswith(f"{single.metrics['cohort-clinic-b_auc_tta']:.3f} (")
+    assert elsewhere(store.client, store.run(store.interrupted)) == []
 
 
 @pytest.mark.parametrize("name", ["", "Clinic", "b_c", "1a", "x" * 41])

@@ -58,7 +58,8 @@ def import_(
     patient_column: Annotated[str, typer.Option(metavar="NAME", help="Column: patient.")] = "patient",
     split_column: Annotated[str, typer.Option(metavar="NAME", help="Column: train, val or test.")] = "split",
     column: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A further column to keep, besides sex, age and view.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A further column to keep, besides sex, age, view and site."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read everything and report; write nothing.")] = False,
     as_json: Json = False,

@@ -11,7 +11,7 @@ SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "va
                "dev": "val", "test": "test", "testing": "test"}  # fmt: skip
 """How folders and tables name the splits; case does not matter."""
 
-GROUP_COLUMNS = ("sex", "age", "view")
+GROUP_COLUMNS = ("sex", "age", "view", "site")
 """Columns of a table that are taken without being asked for; all others may name a person."""
 
 RESERVED = ("images", "labels", "patient", "patients")
