@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def compress(
     reference: Annotated[str, typer.Argument(metavar="RUN_ID|STUDY", help="A finished run; a study means its best.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[key=value ...]", help="Overrides of what prune, unstructured train.")
+        list[str] | None, typer.Argument(metavar="[key=value ...]", help="Overrides of what a method trains.")
     ] = None,
     *,
-    method: Annotated[str, typer.Option(metavar="METHOD", help="int8, fp16, bf16, prune or unstructured.")],
+    method: Annotated[str, typer.Option(metavar="METHOD", help="int8, int8-qat, fp16, bf16, prune or unstructured.")],
     as_json: Json = False,
 ) -> None:
     """Make a model smaller or faster, and compare it with its original.

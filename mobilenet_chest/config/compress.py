@@ -44,10 +44,11 @@ class TargetConfig(Section):
 class CompressConfig(Section):
     """What is made smaller, and by how much; stage 2 then fine-tunes what is left."""
 
-    method: Literal["none", "prune", "unstructured"] = Field(
+    method: Literal["none", "prune", "unstructured", "int8-qat"] = Field(
         "none",
         description="prune: whole channels are removed, which makes the network faster; unstructured: single weights "
-        "become 0, which makes only the zipped file smaller.",
+        "become 0, which makes only the zipped file smaller; int8-qat: the network learns with 8-bit weights and "
+        "activations.",
     )
     parent: Name | None = Field(
         None, description="The run, or the study, whose network is made smaller; same `model` and rows as here."
@@ -74,7 +75,11 @@ class CompressConfig(Section):
         if self.active and self.parent is None:
             raise ValueError(f"method {self.method} needs a finished run to make smaller; give compress.parent: RUN_ID")
         if not self.active and self.parent is not None:
-            raise ValueError(f"parent {self.parent} with method: none does nothing; give method: prune or unstructured")
+            raise ValueError(f"parent {self.parent} with method: none does nothing; give method: prune, "
+                             "unstructured or int8-qat")  # fmt: skip
+        if self.quantizes and self.ratio is not None:
+            raise ValueError(f"ratio {self.ratio:g}: method int8-qat removes nothing; leave it out, or give method: "
+                             "prune (in a search: when: {compress.method: prune})")  # fmt: skip
         if not self.target.given:
             if self.reached is not None:
                 raise ValueError(f"reached {self.reached:g} belongs to a target, and there is none; leave it out")
@@ -95,3 +100,8 @@ class CompressConfig(Section):
     def share(self) -> float:
         """Share of channels or weights that goes; with a target, once it is found."""
         return RATIO if self.ratio is None else self.ratio
+
+    @property
+    def quantizes(self) -> bool:
+        """Whether the network learns with 8-bit numbers."""
+        return self.method == "int8-qat"

@@ -40,7 +40,7 @@ from mobilenet_chest.registry.classifier import (
 from mobilenet_chest.selection.evaluate import check_finished, check_same_rows
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
-from mobilenet_chest.tracking.artifacts import has_onnx_checkpoint, run_config
+from mobilenet_chest.tracking.artifacts import has_onnx_checkpoint, is_quantized, run_config
 from mobilenet_chest.tracking.run_predictions import run_predictions
 from mobilenet_chest.tracking.runs import find_run, get_run, short_id
 from mobilenet_chest.tracking.store import as_tracking_lost, connect
@@ -209,10 +209,13 @@ def write_file(client: MlflowClient, run: Run, config: Config, kind: Format, pat
         UserError: The run is an ONNX file, and the format another.
         ExportFailed: The network cannot be written in this format.
     """
-    if has_onnx_checkpoint(run) and kind is not FORMATS["onnx"]:
+    if kind is not FORMATS["onnx"] and (has_onnx_checkpoint(run) or is_quantized(run)):
+        original = (
+            run.data.tags.get(tags.PARENT_RUN) if has_onnx_checkpoint(run) else run.data.params["compress.parent"]
+        )
         raise UserError(
             f"run {short_id(run.info.run_id)} is an ONNX file: export it with --format onnx, or name the run that it "
-            f"was made of, {short_id(run.data.tags.get(tags.PARENT_RUN))}"
+            f"was made of, {short_id(original)}"
         )
     path.parent.mkdir(parents=True)
     metadata, started = file_metadata(client, run, config), time.perf_counter()

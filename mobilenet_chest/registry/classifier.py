@@ -17,14 +17,18 @@ from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.download import file_digest
 from mobilenet_chest.evaluation.calibration import fit_temperature
 from mobilenet_chest.evaluation.operating_points import abstention_range
-from mobilenet_chest.files import copy_whole
+from mobilenet_chest.files import copy_whole, write_whole
 from mobilenet_chest.models import onnx_file
+from mobilenet_chest.models.decision import with_decision
 from mobilenet_chest.models.deployed import DeployedClassifier
+from mobilenet_chest.models.onnx_graph import set_metadata
 from mobilenet_chest.registry.card import run_card
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifacts import (
     has_onnx_checkpoint,
+    is_quantized,
     onnx_checkpoint,
+    quantized_classifier,
     stored_predictions,
     trained_network,
 )
@@ -74,6 +78,12 @@ def write_onnx(client: MlflowClient, run: Run, config: Config, metadata: Mapping
     if has_onnx_checkpoint(run):
         with onnx_checkpoint(client, run) as checkpoint:
             copy_whole(checkpoint, path)
+        return
+    if is_quantized(run):
+        file = quantized_classifier(client, run, config).network.file()
+        model = with_decision(file, run_temperature(client, run), metrics_of(run)["threshold"])
+        set_metadata(model, metadata)
+        write_whole(path, model.SerializeToString())
         return
     with plugins.using(config.plugins):
         classifier = run_classifier(client, run, config)

@@ -23,6 +23,7 @@ from mobilenet_chest.errors import ConfigError, DataError, TrackingError, WriteF
 from mobilenet_chest.models.classifier import Classifier, Ensemble
 from mobilenet_chest.models.onnx_network import OnnxNetwork
 from mobilenet_chest.models.pruning import fit_to
+from mobilenet_chest.models.quantized_network import QuantizedClassifier
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS, LAST_FILES, STRESS
@@ -176,8 +177,8 @@ def onnx_checkpoint(client: MlflowClient, run: Run) -> Iterator[Path]:
 def trained_model(client: MlflowClient, run: Run, config: Config) -> nn.Module:
     """Return what a run's checkpoint holds, as a network that gives logits (n,) of uint8 images (n, c, h, w).
 
-    It is a network or an ensemble, in evaluation mode on the CPU; or an
-    :class:`~mobilenet_chest.models.onnx_network.OnnxNetwork`, which has no weights.
+    It is a network or an ensemble, in evaluation mode on the CPU; or one that answers by an ONNX file:
+    :class:`~mobilenet_chest.models.onnx_network.OnnxNetwork`, or what :func:`quantized_classifier` returns.
 
     Raises:
         TrackingError: The run has no checkpoint.
@@ -186,6 +187,8 @@ def trained_model(client: MlflowClient, run: Run, config: Config) -> nn.Module:
     if has_onnx_checkpoint(run):
         with onnx_checkpoint(client, run) as path:
             return OnnxNetwork(path)
+    if is_quantized(run):
+        return quantized_classifier(client, run, config)
     return trained_network(client, run, config)
 
 
@@ -205,17 +208,41 @@ def trained_network(client: MlflowClient, run: Run, config: Config) -> nn.Module
     return _with_weights(config, contents["model"], channels)
 
 
-def check_has_weights(run: Run) -> None:
-    """Check that a run's checkpoint is a network's weights.
+def is_quantized(run: Run) -> bool:
+    """Return whether a run has trained a network in 8-bit integers."""
+    return bool(run.data.params.get("compress.method") == "int8-qat")
+
+
+def quantized_classifier(client: MlflowClient, run: Run, config: Config) -> QuantizedClassifier:
+    """Return the network of such a run, in evaluation mode on the CPU.
 
     Raises:
-        TrackingError: It is a whole ONNX file.
+        TrackingError: The run has no checkpoint.
+        DataError: The checkpoint is damaged.
     """
+    with artifact(client, run, "checkpoints/best.pt") as path:
+        state = checkpoint.load(path)["model"]
+    with plugins.using(config.plugins):
+        like = build_model(config.model.model_copy(update={"weights": "none"}), load_train_val(config.data).channels)
+    return QuantizedClassifier.of_state(like, state)
+
+
+def check_has_weights(run: Run) -> None:
+    """Check that a run's checkpoint is a network's weights in float32.
+
+    Raises:
+        TrackingError: It is a whole ONNX file, or a network in 8-bit integers.
+    """
+    labels = run.data.tags
     if has_onnx_checkpoint(run):
-        run_tags = run.data.tags
         raise TrackingError(
-            f"run {short_id(run.info.run_id)} is an ONNX file ({run_tags.get(tags.COMPRESSION)}), which has no weights "
-            f"to use; name the run that it was made of: {short_id(run_tags.get(tags.PARENT_RUN))}"
+            f"run {short_id(run.info.run_id)} is an ONNX file ({labels.get(tags.COMPRESSION)}), which has no weights "
+            f"to use; name the run that it was made of: {short_id(labels.get(tags.PARENT_RUN))}"
+        )
+    if is_quantized(run):
+        raise TrackingError(
+            f"run {short_id(run.info.run_id)} is a network in 8-bit integers (int8-qat), which only its ONNX file "
+            f"computes; name the run that it was made of: {short_id(run.data.params.get('compress.parent'))}"
         )
 
 

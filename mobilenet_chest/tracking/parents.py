@@ -34,7 +34,7 @@ def training_labels(config: Config) -> dict[str, str]:
     if settings.target.given:
         # the ratio that was measured to reach it is no part of what the training is, and another time it is another
         return labels | {f"{tags.COMPRESSION}_target": str(settings.target)}
-    return labels | {f"{tags.COMPRESSION}_ratio": f"{settings.share:g}"}
+    return labels if settings.quantizes else labels | {f"{tags.COMPRESSION}_ratio": f"{settings.share:g}"}
 
 
 def training_tracker(
@@ -53,7 +53,8 @@ def training_tracker(
     name = None
     if config.compress.active:
         settings = config.compress
-        name = f"{config.name}, {settings.method} {settings.target if settings.target.given else f'{settings.share:g}'}"
+        share = "" if settings.quantizes else f" {settings.target if settings.target.given else f'{settings.share:g}'}"
+        name = f"{config.name}, {settings.method}{share}"
         if settings.reached is not None:
             own |= {
                 f"{tags.COMPRESSION}_ratio": f"{settings.share:g}",
@@ -82,7 +83,9 @@ def with_parent(config: Config) -> Config:
     client = connect()
     run = find_run(client, settings.parent or "").run
     network = _network(client, run, config)
-    found: dict[str, Any] = {"parent": run.info.run_id, "ratio": settings.share}
+    found: dict[str, Any] = {"parent": run.info.run_id}
+    if not settings.quantizes:
+        found["ratio"] = settings.share
     if settings.weights_sha256 is None:  # a given one is checked when the weights are read
         found["weights_sha256"] = state_digest(network.state_dict())
     if searched:

@@ -22,7 +22,7 @@ from mobilenet_chest.evaluation.metrics import epoch_metrics
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.training import checkpoint
-from mobilenet_chest.training.compress import start_compressed
+from mobilenet_chest.training.compress import compressed_start
 from mobilenet_chest.training.epoch import Record, StageSetup, Validation
 from mobilenet_chest.training.features import prepare_inputs, state_digest
 from mobilenet_chest.training.loop import fit
@@ -87,7 +87,7 @@ def prepare(
     data = load_train_val(config.data)
     check_plugins(config, data)
     torch.manual_seed(config.seed)
-    model = _initial_model(config, data.channels, parent)
+    model = _initial_model(config, data, parent)
     if config.stage2.unfreeze_from[0] >= model.block_count:
         raise ConfigError(
             [
@@ -99,15 +99,14 @@ def prepare(
     return Prepared(data, model, device, precision, _teacher(config, data, teacher_logits, device))
 
 
-def _initial_model(config: Config, channels: int, parent: Mapping[str, Tensor] | None) -> Classifier:
+def _initial_model(config: Config, data: TrainVal, parent: Mapping[str, Tensor] | None) -> Classifier:
     if not config.compress.active:
-        return build_model(config.model, channels)
+        return build_model(config.model, data.channels)
     if parent is None:
         raise ValueError(f"compress.method {config.compress.method}: prepare needs the parent's weights")
     # every weight is replaced by the parent's, so none has to be downloaded
-    model = build_model(config.model.model_copy(update={"weights": "none"}), channels)
-    start_compressed(model, config, parent)
-    return model
+    model = build_model(config.model.model_copy(update={"weights": "none"}), data.channels)
+    return compressed_start(model, config, parent, data)
 
 
 def check_single_images(config: Config, model: Classifier) -> None:

@@ -21,6 +21,7 @@ import torch
 from helpers.sweeps import run_in_this_process
 from mobilenet_chest import two_stage
 from mobilenet_chest.config import Config
+from mobilenet_chest.deploy.compress.compress import compress
 from mobilenet_chest.sweep import claims, run_sweep
 from mobilenet_chest.sweep.local_workers import open_study
 from mobilenet_chest.sweep.repair import repair
@@ -76,6 +77,15 @@ def sweep_killed_at(patch: pytest.MonkeyPatch, config: Config, point: str) -> No
         case _:
             raise ValueError(point)
     run_sweep(config)
+
+
+def compress_killed_in_epoch(
+    patch: pytest.MonkeyPatch, run_id: str, method: str, overrides: list[str], number: int
+) -> None:
+    """Compress a run by training, killed in an epoch; every epoch before is saved."""
+    patch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
+    patch.setattr(loop, "train_epoch", at_call(number, loop.train_epoch))
+    compress(run_id, method, overrides)
 
 
 def repair_killed_in(patch: pytest.MonkeyPatch, step: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mobilenet_chest.combine.members import ProgressDisplay, no_display
 from mobilenet_chest.deploy.compress import half, int8
-from mobilenet_chest.deploy.compress.file_run import compress_file
+from mobilenet_chest.deploy.compress.file_run import check_trained, compress_file
 from mobilenet_chest.deploy.compress.measure import measure
 from mobilenet_chest.deploy.compress.original import Original, check_compressible
 from mobilenet_chest.deploy.compress.trained import compress_by_training, compressed_config
@@ -36,7 +36,7 @@ METHODS: dict[str, Callable[[Original], str]] = {
 """Methods that make a file of the original's: each logs a run of kind :data:`~.tags.COMPRESSED_KIND` below the
 original, and returns its id."""
 
-TRAINED_METHODS = ("prune", "unstructured")
+TRAINED_METHODS = ("prune", "unstructured", "int8-qat")
 """Methods that train: values of ``compress.method``."""
 
 
@@ -96,6 +96,8 @@ def compress(
         original = Original(client, run, config, Path(folder) / "original.onnx")
         if method in TRAINED_METHODS:
             run_id = compress_by_training(compressed_config(config, original.run_id, method, overrides), display)
+            if method == "int8-qat":
+                check_trained(original, run_id)
         write_onnx(client, run, config, file_metadata(client, run, config), original.path)
         if method in METHODS:
             run_id = METHODS[method](original)

@@ -13,7 +13,6 @@ import numpy as np
 from mobilenet_chest import plugins
 from mobilenet_chest.data.dataset import Split
 from mobilenet_chest.deploy.compress.converted import Converted
-from mobilenet_chest.deploy.compress.decision import with_decision
 from mobilenet_chest.deploy.compress.original import Original
 from mobilenet_chest.download import file_digest
 from mobilenet_chest.errors import CompressionRefused, ExportFailed
@@ -22,11 +21,14 @@ from mobilenet_chest.evaluation.metrics import selection_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.files import write_whole
 from mobilenet_chest.models import onnx_file
+from mobilenet_chest.models.decision import with_decision
+from mobilenet_chest.models.onnx_graph import set_metadata
 from mobilenet_chest.models.onnx_session import open_session
+from mobilenet_chest.models.quantization import CHOICES
 from mobilenet_chest.registry.classifier import file_metadata
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS, predictions_table
-from mobilenet_chest.tracking.artifacts import ONNX_CHECKPOINT
+from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS, predictions_from_table, predictions_table
+from mobilenet_chest.tracking.artifacts import ONNX_CHECKPOINT, quantized_classifier, run_config, stored_predictions
 from mobilenet_chest.tracking.notes import Outcome, code
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.run_metrics import metrics_of
@@ -97,8 +99,16 @@ def file_predictions(model: Any, rows: Split) -> Predictions:
     return Predictions(rows.rows, rows.labels.numpy(), plain, tta, rows.patients)
 
 
-def check_near(original: Original, method: str, predictions: Predictions) -> float:
+def check_near(
+    original: Original, method: str, predictions: Predictions, ending: str = "nothing was logged; try another method"
+) -> float:
     """Return the mean change of probability of the validation rows.
+
+    Args:
+        original: The run that was compressed.
+        method: How.
+        predictions: Of the compressed model.
+        ending: What was done, and what to do, where it is refused.
 
     Raises:
         CompressionRefused: The mean change of probability or the growth of the ECE is above its limit.
@@ -112,10 +122,31 @@ def check_near(original: Original, method: str, predictions: Predictions) -> flo
         reasons.append(f"its ECE grows by {growth:.4f} (allowed: {ECE_GROWTH:g})")
     if reasons:
         raise CompressionRefused(
-            f"run {short_id(original.run_id)} was not compressed by {method}: {' and '.join(reasons)}; nothing was "
-            "logged; try another method"
+            f"run {short_id(original.run_id)} was not compressed by {method}: {' and '.join(reasons)}; {ending}"
         )
     return change
+
+
+def check_trained(original: Original, run_id: str) -> None:
+    """Check the predictions of a network that learned in 8-bit integers; log their change and what was chosen.
+
+    Raises:
+        CompressionRefused: It predicts too differently; its run is marked as failed, so that nothing promotes it.
+    """
+    run, client = get_run(original.client, run_id), original.client
+    predictions = predictions_from_table(stored_predictions(client, run, "val"))
+    try:
+        change = check_near(
+            original, "int8-qat", predictions,
+            f"its run {short_id(run_id)} is marked as failed; give a lower stage2.lr, or another method",
+        )  # fmt: skip
+    except CompressionRefused:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    metadata = quantized_classifier(client, run, run_config(client, run)).network.metadata
+    tracker = MlflowTracker(resume=run_id)
+    tracker.log_tags({f"{tags.COMPRESSION}_{name}": value for name, value in json.loads(metadata[CHOICES]).items()})
+    tracker.log_metrics({"mean_change": change})
 
 
 def _log(
@@ -148,10 +179,3 @@ def _log(
         tracker.log_tags({tags.ONNX_SHA256: file_digest(path, "sha256")})
         tracker.log_outcome(Outcome("finished", metrics, 1, 1, predictions, "members"))
     return run_id
-
-
-def set_metadata(model: Any, metadata: Mapping[str, Any]) -> None:
-    """Replace the metadata of an ``onnx.ModelProto``; what is no text is written as JSON."""
-    del model.metadata_props[:]
-    for key, value in metadata.items():
-        model.metadata_props.add(key=key, value=value if isinstance(value, str) else json.dumps(value))

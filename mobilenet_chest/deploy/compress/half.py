@@ -6,8 +6,8 @@ import warnings
 from typing import Any
 
 from mobilenet_chest.deploy.compress.converted import Converted
-from mobilenet_chest.deploy.compress.graph import outside_the_network, without_round_trips
 from mobilenet_chest.deploy.compress.original import Original
+from mobilenet_chest.models.onnx_graph import outside_the_network, without_round_trips
 
 
 def fp16(original: Original) -> Converted:

@@ -17,6 +17,9 @@ INHERITED = (
 )  # fmt: skip
 """Fields of the original that its compressed form is trained with; what its stage 1 and study did is done."""
 
+QUANTIZED_EPOCHS, QUANTIZED_LR = 5, 0.1
+"""Epochs that a network in 8-bit integers learns, and its learning rate as a share of the original's stage 2."""
+
 
 def compressed_config(original: Config, run_id: str, method: str, overrides: Sequence[str] = ()) -> Config:
     """Return the experiment that compresses a run: stage 2 of the original's, of all layers at full size.
@@ -34,6 +37,8 @@ def compressed_config(original: Config, run_id: str, method: str, overrides: Seq
     fields: dict[str, Any] = {name: resolved[name] for name in INHERITED}
     fields["stage1"] = {"epochs": 0}
     fields["stage2"] |= {"unfreeze_from": [0], "resolutions": None}
+    if method == "int8-qat":  # it only settles into its rounding
+        fields["stage2"] |= {"epochs": QUANTIZED_EPOCHS, "lr": original.stage2.lr * QUANTIZED_LR}
     fields["tracking"] = resolved["tracking"] | {"experiment": original.experiment}
     fields["gates"] = resolved["gates"]
     fields["study"] = {name: resolved["study"][name] for name in ("metric", "direction")}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 import pytest
+from helpers.killed import compress_killed_in_epoch, killed_in
+from helpers.stores import Store, copied, working_in
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.deploy.compress.compress import compress
 from mobilenet_chest.deploy.compress.trained import compressed_config
-from mobilenet_chest.errors import ConfigError, UserError
-
-if TYPE_CHECKING:
-    from helpers.stores import Store
+from mobilenet_chest.deploy.export import export
+from mobilenet_chest.errors import CompressionRefused, ConfigError, TrackingError, UserError
+from mobilenet_chest.tracking.artifacts import quantized_classifier, run_config
+from mobilenet_chest.tracking.run_metrics import metric_history
+from mobilenet_chest.tracking.runs import short_id
 
 
 def original(store: Store) -> Config:
@@ -29,6 +33,14 @@ def test_the_experiment_is_the_originals_with_all_layers_at_full_size(store: Sto
     assert (config.compress.method, config.compress.parent, config.compress.ratio) == ("prune", "ab" * 16, 0.6)
     assert (config.experiment, config.study.metric, config.study.name) == ("tiny-runs", "val_auc", None)
     assert (config.data, config.model) == (original(store).data, original(store).model)
+
+
+def test_integers_learn_for_a_short_time_at_a_small_rate(store: Store) -> None:
+    config = compressed_config(original(store), "ab" * 16, "int8-qat")
+    assert (config.stage1.epochs, config.stage2.epochs, config.stage2.lr) == (0, 5, 1e-4)
+    assert compressed_config(original(store), "ab" * 16, "int8-qat", ["stage2.lr=0.01"]).stage2.lr == 0.01
+    with pytest.raises(ConfigError, match=r"ratio 0\.5: method int8-qat removes nothing"):
+        compressed_config(original(store), "ab" * 16, "int8-qat", ["compress.ratio=0.5"])
 
 
 @pytest.mark.parametrize("override", ["compress.ratio=2", "stage9.lr=1", "stage1.epochs=1", "nonsense"])
@@ -60,3 +72,40 @@ def test_zeros_take_no_room_where_they_are_zipped(store: Store) -> None:
     result = compress(store.single, "unstructured", ["compress.ratio=0.8", "stage2.epochs=1"])
     assert result.metrics["size_ratio"] == pytest.approx(1, abs=0.02)
     assert result.metrics["zipped_ratio"] < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_a_killed_training_of_integers_ends_in_the_same_file(
+    finished: Store, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = ["stage2.epochs=3", "stage2.lr=1e-4", "stage2.patience=null"]
+    killed_in(compress_killed_in_epoch, store.single, "int8-qat", overrides, 3)
+    result = compress(store.single, "int8-qat", overrides)
+    run = store.run(result.run_id)
+    assert len(store.client.search_runs([run.info.experiment_id], "tags.compression = 'int8-qat'")) == 1
+    assert [point.step for point in metric_history(store.client, result.run_id, "train_loss")] == [1, 2, 3]
+    labels = {name: run.data.tags[name] for name in ("kind", "compression", "mlflow.parentRunId")}
+    assert labels == {"kind": "compressed", "compression": "int8-qat", "mlflow.parentRunId": store.single}
+    assert result.choices.keys() == {"calibration", "weights", "float32_layers"}
+    assert result.metrics["size_ratio"] < 0.5
+    assert 0 < result.metrics["mean_change"] <= 0.06
+    # what was stored at the end of the training is what the exported file answers
+    assert export(result.run_id, "onnx", tmp_path / "out").proof.largest <= 1e-6
+    with pytest.raises(UserError, match=f"--format onnx.*{short_id(store.single)}"):
+        export(result.run_id, "torch", tmp_path / "out")
+    with pytest.raises(TrackingError, match=f"int8-qat.*{short_id(store.single)}"):
+        compress(result.run_id, "fp16")
+    network = quantized_classifier(store.client, run, run_config(store.client, run)).network.file()
+    other = copied(finished, tmp_path / "other")
+    with working_in(other.folder):
+        whole = compress(other.single, "int8-qat", overrides)
+        of_whole = other.run(whole.run_id)
+        assert (
+            network == quantized_classifier(other.client, of_whole, run_config(other.client, of_whole)).network.file()
+        )
+        assert whole.differences == result.differences
+        monkeypatch.setattr("mobilenet_chest.deploy.compress.file_run.MEAN_CHANGE", 1e-9)
+        with pytest.raises(CompressionRefused, match=f"its run {short_id(whole.run_id)} is marked as failed"):
+            compress(other.single, "int8-qat", overrides)
+        assert other.run(whole.run_id).info.status == "FAILED"

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from mobilenet_chest.deploy.compress.graph import outside_the_network, tidy, without_round_trips
+from mobilenet_chest.models.onnx_graph import outside_the_network, tidy, without_round_trips
 
 
 @pytest.fixture

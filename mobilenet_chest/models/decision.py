@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mobilenet_chest.deploy.compress.graph import tidy
 from mobilenet_chest.models.deployed import LARGEST_LOGIT
+from mobilenet_chest.models.onnx_graph import tidy
 
 REPLACED = ("calibrated", "label")
 

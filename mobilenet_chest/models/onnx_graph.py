@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
 from typing import Any
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
@@ -77,3 +78,17 @@ def without_round_trips(graph: Any) -> None:
             node.op_type = "Identity"
             del node.attribute[:]
     tidy(graph)
+
+
+def set_metadata(model: Any, metadata: Mapping[str, Any]) -> None:
+    """Write entries into the metadata of an ``onnx.ModelProto``, over those of the same keys.
+
+    Args:
+        model: It is changed.
+        metadata: What is no text is written as JSON.
+    """
+    entries = {entry.key: entry.value for entry in model.metadata_props}
+    entries |= {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
+    del model.metadata_props[:]
+    for key, value in entries.items():
+        model.metadata_props.add(key=key, value=value)

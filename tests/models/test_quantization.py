@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mobilenet_chest.deploy.compress import int8
-from mobilenet_chest.deploy.compress.decision import with_decision
 from mobilenet_chest.models import onnx_file
+from mobilenet_chest.models import quantization as int8
+from mobilenet_chest.models.decision import with_decision
 from mobilenet_chest.models.deployed import DeployedClassifier
 from mobilenet_chest.models.onnx_session import open_session
 
@@ -68,10 +68,9 @@ def mean_change(model: onnx.ModelProto, file: Path, images: Tensor) -> float:
 
 def test_layers_that_hurt_stay_in_float32(file: Path, images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = mean_change(int8.quantized(file, images, images, 0).model, file, images)
-    monkeypatch.setattr(int8, "GOAL", 0.0)
     monkeypatch.setattr(int8, "KEPT", (1, 3))
     monkeypatch.setattr(int8, "LAYERS", ("Conv", "Gemm", "Relu"))  # five; a quarter of them is one
-    converted = int8.quantized(file, images, images, 0)
+    converted = int8.quantized(file, images, images, 0, goal=0.0)
     assert converted.choices["float32_layers"].partition(": ")[0] in ("0 of 5", "1 of 5")
     assert mean_change(converted.model, file, images) <= whole
 
