@@ -221,7 +221,7 @@ class OnnxClassifier:
         image_size: Height and width of the images.
 
     Raises:
-        DataError: The file cannot be read, or is another kind of ONNX file.
+        DataError: The file cannot be read, is another kind of ONNX file, or is for another kind of processor.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -231,6 +231,8 @@ class OnnxClassifier:
             first, second = json.loads(self.metadata["classes"])
             self.threshold, self.temperature = (float(self.metadata[key]) for key in ("threshold", "temperature"))
             _, self.channels, self.image_size, _ = self.session.get_inputs()[0].shape
+        except DataError:
+            raise
         except Exception as error:  # ONNX Runtime's own errors have no common root
             text = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise DataError(

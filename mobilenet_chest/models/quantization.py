@@ -23,7 +23,7 @@ from mobilenet_chest import processor
 from mobilenet_chest.evaluation.calibration import image_losses
 from mobilenet_chest.models.onnx_file import INPUT
 from mobilenet_chest.models.onnx_graph import outside_the_network, set_metadata, tidy
-from mobilenet_chest.models.onnx_session import open_session
+from mobilenet_chest.models.onnx_session import BITS, open_session
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +44,6 @@ LAYERS = ("Conv", "Gemm", "MatMul", "Mul", "Add")
 
 KEPT = (1, 2, 4, 8, 16)
 """Numbers of layers that are tried in float32, at most a quarter of all."""
-
-BITS = "weight_bits"
-"""Entry of a quantised file's metadata: 7, or 8 for processors that add up products of bytes without saturation."""
 
 CHOICES = "quantization"
 """Entry of a quantised file's metadata: what was chosen, by name, as JSON."""

@@ -27,8 +27,7 @@ from mobilenet_chest.models.fake_quantization import (
 from mobilenet_chest.models.onnx_file import BATCH, INPUT
 from mobilenet_chest.models.onnx_graph import WEIGHTED
 from mobilenet_chest.models.onnx_operators import OPERATORS
-from mobilenet_chest.models.onnx_session import open_session
-from mobilenet_chest.models.quantization import BITS
+from mobilenet_chest.models.onnx_session import BITS, open_session
 
 WEIGHT_LIMITS = {"7": 64, "8": 127}
 """Largest integer of a weight, by its number of bits."""

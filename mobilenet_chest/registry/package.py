@@ -118,6 +118,8 @@ def check_loads(client: MlflowClient, version: ModelVersion) -> None:
 def _load(folder: Path, model_uri: str) -> tuple[PyFuncModel, int]:
     try:
         model = mlflow.pyfunc.load_model(str(folder))
+    except NotImplementedError as error:  # of the model's own code: it is for another kind of processor
+        raise TrackingError(f"model {model_uri}: {error}") from error
     except (MlflowException, OSError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TrackingError(f"model {model_uri}: cannot be loaded ({reason}); promote its run again") from error

@@ -7,6 +7,7 @@ columns ``probability`` (of class 1, mean of the image and its mirror), ``label_
 
 import json
 import os
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,11 @@ class ChestClassifier(PythonModel):
         network = context.artifacts["network"]
         self.session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
         self.outputs = [output.name for output in self.session.get_outputs()]
+        if self.session.get_modelmeta().custom_metadata_map.get("weight_bits") == "8" and not _multiplies_bytes():
+            raise NotImplementedError(
+                "has 8-bit weights, made on a processor with VNNI; this one has none, and the answers would be wrong; "
+                "use it on such a processor, or compress its run again on this one and promote that"
+            )
 
     def predict(self, context, model_input: np.ndarray, params=None):  # type: ignore[no-untyped-def]
         probability, label, features = self.arrays(model_input, bool(params and params.get("features")))
@@ -80,6 +86,17 @@ def _threads() -> int:
     if text.isdecimal() and int(text):
         return int(text)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _multiplies_bytes() -> bool:
+    """Return whether products of bytes are added up without saturation: by VNNI on x86, and on ARM."""
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return True
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
+    except OSError:
+        return False
+    return bool(flags & {"avx512_vnni", "avx_vnni"})
 
 
 set_model(ChestClassifier())

@@ -35,6 +35,8 @@ def test_the_digest_knows_the_weights_and_not_the_run() -> None:
     [
         ({"compress": {"method": "prune"}}, "compress"),
         ({"compress": {"parent": "abcd1234"}}, "method: none"),
+        ({"compress": {"method": "int8-qat", "parent": "abcd1234", "ratio": 0.3}}, "ratio 0.3: method int8-qat"),
+        ({"compress": {"method": "int8-qat", "parent": "abcd1234", "target": {"flops": 0.5}}}, "target flops 0.5"),
         ({"compress": {"method": "prune", "parent": "abcd1234", "ratio": 1.0}}, "ratio"),
         ({"compress": {"method": "prune", "parent": "abcd1234", "weights_sha256": "x"}}, "weights_sha256"),
         ({"stage1": {"epochs": 3}}, "stage1.epochs 3"),
@@ -91,3 +93,10 @@ def test_a_target_leaves_no_ratio_to_search() -> None:
 def test_the_ratio_can_be_searched() -> None:
     config = parse(PRUNED | {"search": {"compress.ratio": {"low": 0.1, "high": 0.6}}})
     assert with_values(config, {"compress.ratio": 0.25}).compress.ratio == 0.25
+
+
+def test_integers_have_no_ratio() -> None:
+    config = pruned(method="int8-qat", ratio=None)
+    assert config.compress.quantizes
+    assert not pruned().compress.quantizes
+    assert parse(config.resolved()) == config

@@ -30,7 +30,7 @@ from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training import checkpoint, loop
 
 PRELOAD = ["helpers.killed", "timm"]
-WAIT_SECONDS = 120
+WAIT_SECONDS = 600
 
 
 def killed_in(act: Callable[..., object], *given: Any) -> None:
