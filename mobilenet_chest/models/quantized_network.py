@@ -254,9 +254,14 @@ class QuantizedClassifier(Classifier):
     def __init__(self, like: Classifier, network: QuantizedNetwork) -> None:
         nothing = (0.0,) * len(like.mean.flatten())
         super().__init__(Backbone(network, 1), nn.Identity(), nothing, nothing, like.repeat, like.architecture)
-        self.mean, self.std, self.network = like.mean.clone(), like.std.clone(), network
+        self.mean, self.std = like.mean.clone(), like.std.clone()
         self._session: Any = None
         self.register_load_state_dict_post_hook(lambda module, _: module.__dict__.update(_session=None))
+
+    @property
+    def network(self) -> QuantizedNetwork:
+        """The network, which is the whole backbone; the head is in it."""
+        return cast(QuantizedNetwork, self.backbone)
 
     @classmethod
     def of_state(cls, like: Classifier, state: Mapping[str, Any]) -> QuantizedClassifier:

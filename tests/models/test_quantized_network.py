@@ -118,6 +118,7 @@ def test_it_is_built_again_from_its_state(model: QuantizedClassifier) -> None:
     again = QuantizedClassifier.of_state(classifier(), state)
     assert torch.equal(again(images()), model.eval()(images()))
     assert again.network.file() == model.network.file()
+    assert len(state) == len(list(model.parameters())) + 1  # and the graph
     assert torch.equal(again.mean, model.mean)
 
 
