@@ -25,7 +25,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "blur": {"augment.blur": 1.0},
     "noise": {"augment.noise": 0.1},
     "erasing": {"augment.erasing": 0.5},
-    "crop": {"augment.crop.scale": [0.5, 1.0]},
+    "crop": {"augment.crop": {"scale": [0.5, 1.0]}},
     "tone": {"augment.gamma": 0.5, "augment.local_contrast": 0.3, "augment.sharpness": 1.0},
     "resampling and JPEG": {"augment.resample": 0.5, "augment.jpeg": 30},
     "TrivialAugment": {"augment.policy": "trivial"},

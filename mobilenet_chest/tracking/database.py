@@ -74,7 +74,9 @@ def sqlite_file(address: str) -> Path | None:
 
 
 def read_schema(address: str) -> Schema | None:
-    """Return what a database holds, without writing to it; ``None`` for an SQLite file that does not exist or is empty.
+    """Return what a database holds; ``None`` for an SQLite file that does not exist or is empty.
+
+    Nothing is written to it, but what a killed process has left half written is undone.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: It cannot be reached or read.
@@ -85,11 +87,20 @@ def read_schema(address: str) -> Schema | None:
     file = sqlite_file(address)
     if file is None or not file.exists() or not file.stat().st_size:
         return None
-    read_only = f"file:{quote(str(file.absolute()))}?mode=ro"
-    engine = sqlalchemy.create_engine(
-        "sqlite://", creator=lambda: sqlite3.connect(read_only, uri=True, timeout=60), poolclass=sqlalchemy.NullPool
+    try:
+        return _schema(_sqlite_engine(file, "ro"))
+    except sqlalchemy.exc.OperationalError:
+        # what a killed process had begun to write must be undone before anybody can read, and that is to write
+        if not Path(f"{file}-journal").exists():
+            raise
+        return _schema(_sqlite_engine(file, "rw"))
+
+
+def _sqlite_engine(file: Path, mode: str) -> sqlalchemy.Engine:
+    address = f"file:{quote(str(file.absolute()))}?mode={mode}"
+    return sqlalchemy.create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(address, uri=True, timeout=60), poolclass=sqlalchemy.NullPool
     )
-    return _schema(engine)
 
 
 def _schema(engine: sqlalchemy.Engine) -> Schema:

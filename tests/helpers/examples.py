@@ -32,7 +32,7 @@ SHOWN_HOME, SHOWN_FOLDER, SHOWN_USER = "/home/ann", "/home/ann/chest", "ann@ches
 
 NUMBER = r"[+−-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?"
 MASKS = (
-    (re.compile(r"\b[0-9a-f]{7,40}\b(?=.*)"), "ID"),
+    (re.compile(r"\b[0-9a-f]{7,64}\b(?=.*)"), "ID"),
     (re.compile(rf"{NUMBER} (?:s|ms|min|h|KB|kB|MB|GB)\b(?: {NUMBER} (?:s|min)\b)?"), "QUANTITY"),
     (re.compile(NUMBER), "#"),
     (re.compile(r"[─━┏┓┗┛┡┩└┘╇┳┻┴┬┼├┤╃╄]+"), "RULE"),

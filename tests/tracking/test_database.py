@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from contextlib import closing
@@ -103,6 +104,23 @@ def test_tables_that_another_process_is_making_are_waited_for(
     problem = schema_problem("sqlite:///mlflow.db", "mine", MLFLOW)
     timer.join()
     assert (problem is None) == (noted == revisions(MIGRATIONS).head)
+
+
+def test_what_a_killed_writer_left_half_written_is_undone(tmp_path: Path) -> None:
+    file, copy = tmp_path / "a.db", tmp_path / "b.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TABLE first (x)")
+        database.commit()
+        database.execute("PRAGMA cache_size = 1")  # so that the transaction is in the file before its end
+        database.execute("BEGIN")
+        database.execute("CREATE TABLE second (x)")
+        database.executemany("INSERT INTO second VALUES (?)", [("x" * 2000,)] * 50)
+        shutil.copy(file, copy)  # what a kill would leave at this moment
+        shutil.copy(f"{file}-journal", f"{copy}-journal")
+        database.rollback()
+    assert copy.stat().st_size > 50 * 2000
+    assert read_schema(f"sqlite:///{copy}") == Schema(frozenset({"first"}), None)
+    assert not Path(f"{copy}-journal").exists()
 
 
 def test_a_damaged_database(tracking: Path) -> None:
