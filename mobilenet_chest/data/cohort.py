@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mobilenet_chest.config import ClassGroup, DataConfig, load
 from mobilenet_chest.data import medmnist
-from mobilenet_chest.data.dataset import Split, open_file, resize
+from mobilenet_chest.data.dataset import Split, open_file, resize, stored_split
 from mobilenet_chest.data.npz import SPLITS, NpzFile
 from mobilenet_chest.data.task import Task, find_task
 from mobilenet_chest.errors import DataError, nearest
@@ -116,10 +116,10 @@ def load_cohort(
     file = _open(source, described)
     task = _task(source, described, file, classes)
     check_pictures(source, file, file.splits, open_file(config))
-    parts, start = list[Split](), 0
+    parts, starts = list[Split](), [0]
     for name in file.splits:
-        parts.append(_read(file, name, task, start))
-        start += file.row_count(name)
+        parts.append(stored_split(file, name, *task.select(file.labels(name))))
+        starts.append(starts[-1] + file.row_count(name))
     check_apart(source, file, file.splits, open_file(config))
     labels = torch.cat([part.labels for part in parts])
     for label, name in enumerate(classes):
@@ -129,7 +129,7 @@ def load_cohort(
                 "both classes"
             )
     digest = hashlib.sha256(" ".join(part.digest for part in parts).encode()).hexdigest()
-    rows = np.concatenate([part.rows for part in parts])
+    rows = np.concatenate([part.rows + start for part, start in zip(parts, starts[:-1], strict=True)])
     patients = None
     if all(part.patients is not None for part in parts):
         patients = np.concatenate([part.patients for part in parts if part.patients is not None])
@@ -215,22 +215,6 @@ def _task(source: Path, described: DataConfig, file: NpzFile, classes: tuple[str
             f"which they are in a YAML file: data: {{path: …, classes: {{{classes[0]}: [LABEL, …], {classes[1]}: "
             "[LABEL, …]}}"
         ) from error
-
-
-def _read(file: NpzFile, name: str, task: Task, start: int) -> Split:
-    """Return the rows of one split, unresized; ``start`` is the number of its first row in the cohort."""
-    rows, target = task.select(file.labels(name))
-    stored = file.rows(name, rows)
-    digest = hashlib.sha256(str(stored.shape).encode())
-    digest.update(stored.tobytes())
-    digest.update(target.tobytes())
-    pixels = torch.from_numpy(stored)
-    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
-    patients = file.patients(name)
-    of_rows = None if patients is None else patients[rows].astype(np.str_)
-    return Split(
-        pixels.contiguous(), torch.from_numpy(target), rows.astype(np.int64) + start, digest.hexdigest(), of_rows
-    )
 
 
 def _columns(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -301,15 +301,20 @@ def _read_split(file: NpzFile, name: SplitName, config: DataConfig, task: Task) 
                 f"{file.name}: no row of '{name}' is '{class_name}'{only}; the other class has {len(rows)} rows, and "
                 "both need some: choose other data.classes or another file"
             )
+    as_stored = stored_split(file, name, rows, target)
+    return replace(as_stored, images=resize(as_stored.images, config.image_size))
+
+
+def stored_split(file: NpzFile, name: str, rows: NDArray[np.intp], target: NDArray[np.uint8]) -> Split:
+    """Return rows of a split with their labels (n,), their images of the size that the file has."""
     stored = file.rows(name, rows)
     digest = hashlib.sha256(str(stored.shape).encode())
     digest.update(stored.tobytes())
     digest.update(target.tobytes())
     pixels = torch.from_numpy(stored)
     pixels = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
-    images = resize(pixels.contiguous(), config.image_size)
     patients = file.patients(name)
     if patients is not None:
         patients = patients[rows].astype(np.str_)
     labels, side = torch.from_numpy(target), min(pixels.shape[-2:])
-    return Split(images, labels, rows.astype(np.int64), digest.hexdigest(), patients, side)
+    return Split(pixels.contiguous(), labels, rows.astype(np.int64), digest.hexdigest(), patients, side)
