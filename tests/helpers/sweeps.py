@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import errno
 import logging
@@ -40,6 +41,8 @@ ROOT = Path(__file__).parents[2]
 STUDY = "sqlite:///optuna.db"
 WAIT_SECONDS = 240
 SMALL = "timm:mobilenetv2_050"
+CLONE_NEWNS = 0x20000
+"""Of ``unshare(2)``: mounts of this process alone."""
 
 Make = Callable[..., Config]
 
@@ -166,18 +169,25 @@ def assert_every_run_is_whole(complete: list[FrozenTrial], epochs: int) -> None:
 
 @contextmanager
 def mounted(folder: Path, megabytes: int) -> Iterator[Callable[[str], None]]:
-    """Mount a file system in memory; yield what remounts it as ``ro`` or ``rw``."""
+    """Mount a file system in memory; yield what remounts it as ``ro`` or ``rw``.
+
+    This process and those that it starts see the mount, and it ends with them: one that outlived a killed test could
+    not be removed, and pytest would stop at it in every later run.
+    """
 
     def mount(*words: str) -> None:
-        subprocess.run(["mount", *words, str(folder)], check=True, capture_output=True, timeout=30)
+        subprocess.run(["mount", *words], check=True, capture_output=True, timeout=30)
 
     folder.mkdir()
     try:
-        mount("-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs")
+        if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS):
+            raise OSError(ctypes.get_errno(), "unshare")
+        mount("--make-rprivate", "/")
+        mount("-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder))
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"file systems cannot be mounted here: {error}")
     try:
-        yield lambda how: mount("-o", f"remount,{how}")
+        yield lambda how: mount("-o", f"remount,{how}", str(folder))
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True, capture_output=True, timeout=30)
 
