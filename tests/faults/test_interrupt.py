@@ -17,6 +17,7 @@ import psutil
 import pytest
 import yaml
 from filelock import FileLock, Timeout
+from helpers import forked
 from helpers.sweeps import (
     ROOT,
     STUDY,
@@ -58,7 +59,7 @@ def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
 
 def assert_ends_whole(experiment: Path, folder: Path) -> None:
     """Run the command again: precisely the total, and nothing in MLflow that still claims to run."""
-    again = subprocess.run(sweep_line(experiment), cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    again = forked.run(sweep_line(experiment), cwd=folder, text=True, timeout=280)
     assert again.returncode == 0, again.stderr
     stored = trials()
     assert len([t for t in stored if counts(t)]) == TRIALS
@@ -268,7 +269,7 @@ def test_killed_in_the_second_fold_of_a_trial(tracking: Path, fields: Callable[.
     lines = repair()
     assert [line.endswith("nobody works on its fold any more, KILLED") for line in lines].count(True) == 1
     assert folds()[1].info.status == "KILLED"
-    again = subprocess.run(sweep_line(path), cwd=tracking, capture_output=True, text=True, timeout=280, check=False)
+    again = forked.run(sweep_line(path), cwd=tracking, text=True, timeout=280)
     assert again.returncode == 0, again.stderr
     assert [trial.state for trial in trials()] == [TrialState.FAIL, TrialState.COMPLETE]
     assert [fold.info.run_id for fold in folds()] == [first.info.run_id, second.info.run_id]

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
+from helpers import forked
 from helpers.sweeps import mounted
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -38,19 +40,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="P
 def training(experiment: Path, *more: str, largest: int | None = None) -> subprocess.Popen[str]:
     """Start a training; ``largest``: bytes that a file of it may have."""
 
-    def limit() -> None:
-        import resource  # POSIX alone has it
-
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and so would this
-        if largest is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-
     command = [sys.executable, str(ROOT / "train.py"), str(experiment), "--json", *more]
     # a cache would leave the second training no stage 1 to be killed in; one thread sums in one order
     environment = os.environ | {"MOBILENET_CHEST_CACHE": "off", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=limit
-    )
+    process = forked.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    if largest is not None:
+        psutil.Process(process.pid).rlimit(psutil.RLIMIT_FSIZE, (largest, largest))
+    return process
 
 
 def checkpoints() -> set[tuple[str, int]]:

@@ -7,12 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import requests
+from helpers import forked
 from helpers.browsers import answers, until
 from helpers.registry import Promoted
 from helpers.stores import Store
@@ -62,13 +63,23 @@ def unprivileged(promoted: Promoted, tmp_path: Path) -> Iterator[list[str]]:
         path.chmod(path.stat().st_mode | 0o700)
 
 
-def asked(words: list[str], *command: object) -> subprocess.CompletedProcess[str]:
-    own = [*words, sys.executable, "-m", "mobilenet_chest", *map(str, command)]
-    return subprocess.run(own, capture_output=True, text=True, timeout=SECONDS)
+@pytest.fixture
+def asked(unprivileged: list[str]) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Runs commands that see the store as another user's."""
+    server = forked.Server(*unprivileged)
+
+    def ask(*command: object) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "mobilenet_chest", *map(str, command)]
+        return forked.run(words, server=server, text=True, timeout=SECONDS)
+
+    yield ask
+    server.end()
 
 
 @pytest.mark.slow
-def test_what_reads_goes_on_and_what_writes_is_refused(unprivileged: list[str], tmp_path: Path) -> None:
+def test_what_reads_goes_on_and_what_writes_is_refused(
+    asked: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     films, out = tmp_path / "films.npy", tmp_path / "out.csv"
     np.save(films, np.random.default_rng(0).integers(0, 256, (3, 40, 40), np.uint8))
     for command in (
@@ -78,7 +89,7 @@ def test_what_reads_goes_on_and_what_writes_is_refused(unprivileged: list[str], 
         ("report", "dropout-study", "--out", tmp_path / "page.html"),
         ("predict", "models:/tiny@champion", films, "--out", out),
     ):
-        done = asked(unprivileged, *command)
+        done = asked(*command)
         assert done.returncode == 0, (command, done.stderr)
         assert "Traceback" not in done.stderr
     assert (tmp_path / "page.html").stat().st_size > 10_000
@@ -88,10 +99,10 @@ def test_what_reads_goes_on_and_what_writes_is_refused(unprivileged: list[str], 
         ("evaluate", "dropout-study", "--split", "val"),
         ("predict", "models:/tiny@champion", "chest.npz", "--out", out),  # rows of the sealed test split
     ):
-        done = asked(unprivileged, *command)
+        done = asked(*command)
         assert done.returncode == 2, (command, done.stderr)
         assert len(done.stderr.strip().splitlines()) == 1
-    doctor = asked(unprivileged, "doctor")
+    doctor = asked("doctor")
     assert doctor.returncode == 1
     assert "Traceback" not in doctor.stderr
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers import forked
 from helpers.servers import MlflowServer, Postgres
 from helpers.sweeps import ROOT, WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_running_trials, wait_until
 from mlflow import MlflowClient
@@ -112,10 +112,8 @@ def test_never_back(
     assert kept
 
     server.start()
-    repaired = subprocess.run(
-        [sys.executable, "-m", "mobilenet_chest", "repair", "--storage", url],
-        cwd=tracking, capture_output=True, text=True, timeout=WAIT_SECONDS,
-    )  # fmt: skip
+    line_of_repair = [sys.executable, "-m", "mobilenet_chest", "repair", "--storage", url]
+    repaired = forked.run(line_of_repair, cwd=tracking, text=True, timeout=WAIT_SECONDS)
     assert repaired.returncode == 0, repaired.stderr
     assert "pending writes sent" in repaired.stdout
     with started(line, tracking) as process:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers import forked
 from helpers.killed import killed_after_three_claims, killed_in
 from helpers.servers import Crew, MlflowServer, Postgres, crew
 from helpers.sweeps import ROOT, WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_running_trials
@@ -236,10 +236,8 @@ def test_two_machines_with_postgresql_and_a_server(
     assert len(kept) == config.tracking.keep_checkpoints
     assert best.info.run_id in kept
 
-    compared = subprocess.run(
-        [sys.executable, "-m", "mobilenet_chest", "compare", "tiny", "--json"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=WAIT_SECONDS, env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    line = [sys.executable, "-m", "mobilenet_chest", "compare", "tiny", "--json"]
+    compared = forked.run(line, cwd=tmp_path, text=True, timeout=WAIT_SECONDS)
     assert compared.returncode == 0, compared.stderr
     (row,) = json.loads(compared.stdout)["rows"]
     assert (row["name"], row["kind"], row["run_id"]) == ("tiny", "study", best.info.run_id)

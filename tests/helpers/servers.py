@@ -22,6 +22,8 @@ import psycopg
 import pytest
 import requests
 
+from helpers import forked
+
 WAIT_SECONDS = 90
 
 
@@ -274,7 +276,7 @@ class Crew:
             "    print(json.dumps(answer), flush=True)\n"
         )
         self._processes = [
-            subprocess.Popen(
+            forked.Popen(
                 [sys.executable, "-c", code], text=True, bufsize=1,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )

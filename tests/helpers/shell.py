@@ -1,4 +1,4 @@
-"""Command lines as a reader of the manual types them, run in this process: nothing heavy is imported twice."""
+"""Command lines as a reader of the manual types them, run so that nothing heavy is imported twice."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from pathlib import Path
 
 import pytest
 
+from helpers import forked
 from mobilenet_chest.data.dataset import load_train_val
 
 ROOT = Path(__file__).parents[2]
 SHELL_SYNTAX = re.compile(r"[|<>;&`$]")
+
+LIMIT = 900.0
+"""Seconds that a sweep may take."""
 
 INTERRUPTED = 130
 """Exit code of a command that was interrupted."""
@@ -30,7 +34,8 @@ def run_line(line: str) -> str:
     """Run a line of a shell and return what it prints on stdout, or where that is nothing, on stderr.
 
     Progress goes to stderr and differs from run to run; an error is all that a refused command prints.
-    ``mobilenet-chest …``, ``python sweep.py …`` and ``python train.py …`` run in this process, all else in a shell.
+    ``mobilenet-chest …`` and ``python train.py …`` run in this process. ``python sweep.py …`` runs in one of its own,
+    which may fork its workers, as this one may not. All else runs in a shell.
     """
     words = shlex.split(line)
     variables = {}
@@ -44,6 +49,8 @@ def run_line(line: str) -> str:
         script = str(ROOT / words[0])
     if script is None or SHELL_SYNTAX.search(re.sub(r"'[^']*'", "", line)):
         return _in_shell(line)
+    if words[0] == "sweep.py" and "--dry-run" not in words:
+        return _forked(words, variables)
     return _in_process(script, words, variables)
 
 
@@ -52,6 +59,14 @@ def _in_shell(line: str) -> str:
     variables = os.environ | {"PATH": path}
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=variables, check=False)
     return done.stdout or done.stderr
+
+
+def _forked(words: list[str], variables: dict[str, str]) -> str:
+    script = str(ROOT / words[0])
+    done = forked.run([sys.executable, script, *words[1:]], env=os.environ | variables, text=True, timeout=LIMIT)
+    if done.returncode == INTERRUPTED:
+        raise KeyboardInterrupt
+    return str(done.stdout or done.stderr)
 
 
 def _in_process(script: str, words: list[str], variables: dict[str, str]) -> str:

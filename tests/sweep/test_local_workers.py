@@ -7,13 +7,13 @@ import logging
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from helpers import forked
 
 from mobilenet_chest import interrupts, logs
 from mobilenet_chest.config import Config
@@ -175,7 +175,8 @@ if __name__ == "__main__":
 def test_worker_processes_show_the_log_as_their_driver_does(tmp_path: Path) -> None:
     script = tmp_path / "logging_sweep.py"
     script.write_text(LOGGING, encoding="utf-8")
-    ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=240, check=True)
+    ended = forked.run([sys.executable, str(script)], text=True, timeout=240)
+    assert ended.returncode == 0, ended.stderr
     assert ended.stderr.splitlines() == [
         "level None", "of concern", f"level {logging.INFO}", "of interest", "of concern"
     ]  # fmt: skip
