@@ -35,7 +35,7 @@ def with_retries(attempt: Callable[[], T]) -> T:
         try:
             return attempt()
         except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
-            cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+            cause = _cause(error)
             if _unwritable(cause):
                 raise WriteFailed(
                     f"the study's database cannot be written ({error_line(cause)}); make room or make it writable; "
@@ -59,6 +59,18 @@ def error_line(error: BaseException | None) -> str:
     """Return the first line of a database's error."""
     text = str(getattr(error, "orig", None) or error)
     return (text.strip() or type(error).__name__).splitlines()[0]
+
+
+def _cause(error: Exception) -> BaseException | None:
+    """Return the database's own error behind what Optuna and SQLAlchemy raise.
+
+    After a connection is lost, Optuna asks once more in another way within the same transaction. SQLAlchemy then says
+    that this transaction is to be rolled back, and keeps why as the error's context.
+    """
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    while isinstance(cause, sqlalchemy.exc.PendingRollbackError) and cause.__context__ is not None:
+        cause = cause.__context__
+    return cause
 
 
 def _transient(error: BaseException | None) -> bool:

@@ -55,6 +55,20 @@ def test_a_lost_connection_and_an_exhausted_pool_are_waited_for() -> None:
     assert (with_retries(attempt), attempt.calls) == (7, 4)
 
 
+def test_a_transaction_that_a_lost_connection_has_ended_is_begun_again(logged: pytest.LogCaptureFixture) -> None:
+    """Optuna asks a second time in the same transaction, and that is all that its error names as its cause."""
+    pending = sqlalchemy.exc.PendingRollbackError("cannot reconnect until the transaction is rolled back")
+    pending.__context__ = sqlalchemy.exc.OperationalError("SELECT 1", {}, Exception("server closed the connection"))
+    wrapped = StorageInternalError("from Optuna")
+    wrapped.__cause__ = pending
+    attempt = Attempt(wrapped)
+    assert (with_retries(attempt), attempt.calls) == (7, 2)
+    assert "(server closed the connection)" in logged.records[0].getMessage()
+    alone = sqlalchemy.exc.PendingRollbackError("of an error that is not known")
+    with pytest.raises(sqlalchemy.exc.PendingRollbackError):
+        with_retries(Attempt(alone))
+
+
 def test_a_database_that_stays_away_ends_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "RETRY_LIMIT_SECONDS", -1.0)
     with pytest.raises(SweepFailed, match="database is locked"):
