@@ -41,6 +41,9 @@ PRELOADED = (
 KEPT = ("OMP_NUM_THREADS", "PYTHONWARNINGS", "PYTHONIOENCODING", "PYTHONUTF8", "LANG", "LC_ALL", "HOME")
 """Variables that are read while modules are imported, or by the interpreter: they must be those of the server."""
 
+SET_BY_IMPORTS: dict[str, str] = {}
+"""Variables that modules set while they are imported, as the package does; known to the server alone."""
+
 _SERVERS: dict[int, Server] = {}
 
 
@@ -156,6 +159,13 @@ def _server() -> Server:
     return _SERVERS[os.getpid()]
 
 
+def end_server() -> None:
+    """End the server of this process: the next command gets a new one, which sees what this process sees by then."""
+    if server := _SERVERS.pop(os.getpid(), None):
+        atexit.unregister(server.end)
+        server.end()
+
+
 # --- the server's side ---------------------------------------------------------------------------------------------
 
 
@@ -200,7 +210,7 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["folder"])
     os.environ.clear()
-    os.environ.update(request["environment"])
+    os.environ.update(SET_BY_IMPORTS | request["environment"])
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:0] = [path for path in paths if path and path not in sys.path]
 
@@ -241,8 +251,10 @@ def _run(command: list[str]) -> None:
 def _main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end this process
     sys.path.pop(0)  # the folder of this file
+    given = dict(os.environ)
     for module in PRELOADED:
         importlib.import_module(module)
+    SET_BY_IMPORTS.update({name: value for name, value in os.environ.items() if given.get(name) != value})
     assert threading.active_count() == 1
     gc.freeze()  # no collection writes to the memory that all share
     request = _serve(Connection(int(sys.argv[1])))
