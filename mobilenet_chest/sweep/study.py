@@ -142,7 +142,9 @@ class _Runner:
         job = Job(config, self.url, self.parent_run, self.deadline, threads, first_trial)
 
         def on_tick() -> Forecast:
-            _log(free_trials(study, self.url, watch))
+            if freed := free_trials(study, self.url, watch):
+                # a worker that was killed right after it had made its run told the study nothing of that run
+                _log(freed + reconcile(study, self.url, self.parent_run, watch))
             self.note.update(study)
             if self.on_status is not None:
                 self.on_status(status(study, total, begun, done))

@@ -70,7 +70,7 @@ for constant, value in options.get("seconds", {}).items():
     setattr(queue, constant, value)
 if "packed" in options:
     package.build = lambda *passed, **_: shutil.copytree(options["packed"], passed[-1])
-    package.predict_in_fresh_process = predict_here
+package.predict_in_fresh_process = predict_here  # a dozen more processes, of which nothing is asked here
 if "strike" in options:
     beating, set_tag = threading.RLock(), MlflowClient.set_model_version_tag
     MlflowClient.set_model_version_tag = beat_alone

@@ -18,7 +18,8 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from helpers.sweeps import ROOT, assert_every_run_is_whole, trials
+from helpers import forked
+from helpers.sweeps import ROOT, WAIT_SECONDS, assert_every_run_is_whole, trials
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.sweep.claims import counts
@@ -52,7 +53,7 @@ class Sweep:
 
     def start(self, trials: int) -> None:
         with (self.folder / "sweep.log").open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = forked.Popen(
                 self.command(trials), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
 
@@ -85,7 +86,7 @@ def sweeping(experiment: Path, url: str, folder: Path) -> Iterator[Sweep]:
 
 
 def wait_for_a_running_trial(sweep: Sweep, url: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         living = {process.pid for process in sweep.living()}
         if any(
@@ -132,14 +133,7 @@ def test_random_kills(tracking: Path, experiment: Path, empty_database: Callable
         sweep.end()
     # all that was running or queued again, and one more
     total = len([trial for trial in trials(url) if not trial.user_attrs.get("interrupted")]) + 1
-    again = subprocess.run(
-        Sweep(experiment, url, tracking).command(total),
-        cwd=tracking,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
+    again = forked.run(Sweep(experiment, url, tracking).command(total), cwd=tracking, text=True, timeout=280)
     assert again.returncode == 0, again.stderr
     stored = trials(url)
     assert before.items() <= finished(url).items()

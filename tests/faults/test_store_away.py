@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import forked
 from helpers.servers import MlflowServer
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -71,7 +72,7 @@ def experiment(tracking: Path, phantom_config: Callable[..., Config]) -> Path:
 def python(*arguments: str, **variables: str) -> subprocess.Popen[str]:
     environment = os.environ | {"MOBILENET_CHEST_CACHE": "off", "OMP_NUM_THREADS": "1"} | variables
     command = [sys.executable, *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return forked.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def training(experiment: Path, *more: str, epoch_seconds: float = 0.0, patience: float = 30.0) -> subprocess.Popen[str]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from helpers import forked
 from helpers.browsers import answers, until
 from helpers.load import SECONDS
-from helpers.sweeps import anew
 
 
 @contextmanager
@@ -20,8 +19,7 @@ def served(*words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Run ``serve`` in a process on a free port for the block; yield the process and the port."""
     command = [sys.executable, "-m", "mobilenet_chest", "serve", *words, "--port", "0"]
     with Path("log").open("w") as log:
-        start = anew if "--workers" in words else forked.Popen  # it decides itself whether it may fork
-        process = start(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        process = forked.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         assert process.stdout is not None
         said = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())

@@ -26,6 +26,22 @@ from helpers import forked
 
 WAIT_SECONDS = 90
 
+# MLflow's command starts one that serves; here it becomes that one, so that nothing is imported twice
+SERVE = """
+import os, runpy, sys
+import mlflow.server
+from mlflow.cli import cli
+
+def become(command, *, extra_env, **_):
+    os.environ.update(extra_env)
+    sys.argv = command[2:]
+    assert sys.argv[0] == "uvicorn", command
+    runpy.run_module("uvicorn", run_name="__main__", alter_sys=True)
+
+mlflow.server._exec_cmd = become
+cli(prog_name="mlflow")
+"""
+
 
 def free_port() -> int:
     """A port of this machine that nobody listens on at the moment."""
@@ -193,7 +209,7 @@ class MlflowServer:
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | variables
         self._environment |= environment or {}
         self._command = [
-            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
+            sys.executable, "-c", SERVE, "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
             "--artifacts-destination", artifacts or str(folder / "artifacts"),
             "--allowed-hosts", f"127.0.0.1:{self.port}", "--cors-allowed-origins", self.uri,
             *(["--uvicorn-opts", f"--ssl-keyfile={certificate} --ssl-certfile={certificate}"] if certificate else []),
@@ -205,7 +221,7 @@ class MlflowServer:
     def start(self) -> None:
         """Start it and wait until it answers."""
         with (self._folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = forked.Popen(
                 self._command,
                 cwd=self._folder,
                 env=self._environment,
