@@ -99,6 +99,26 @@ def read_columns(
     return Columns(groups, patients)
 
 
+def small_columns(config: DataConfig, split: Literal["val", "test"]) -> dict[str, Values]:
+    """Return all columns of a file that have 2 to :data:`MOST_GROUPS` different values, but for those of patients.
+
+    Args:
+        config: The data.
+        split: Which rows, as in :func:`read_columns`.
+
+    Raises:
+        DataError: The file cannot be read, or a key has another form than it must have.
+    """
+    file = open_file(config)
+    parts = ("train", "val") if split == "val" and config.divided else (split,)
+    columns = {name: _of_file(file, parts, name) for name in sorted(_names(file, parts) - set(PATIENT))}
+    return {
+        name: values
+        for name, values in columns.items()
+        if values is not None and 1 < len(np.unique(values)) <= MOST_GROUPS
+    }
+
+
 def read_patients(file: NpzFile, splits: Sequence[str], table: Path | None = None) -> dict[str, Values]:
     """Return the patient of each row, text (n,), for each split in which any patient is known.
 

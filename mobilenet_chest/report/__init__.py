@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mobilenet_chest.report.abstention import abstention_files
 from mobilenet_chest.report.net_benefit import benefit_files
 from mobilenet_chest.report.page import html, page
 from mobilenet_chest.report.page_file import NAME, check_writable, write_page
@@ -18,7 +19,7 @@ from mobilenet_chest.tracking.tracker import MlflowTracker
 ARTIFACT = NAME
 
 TABLES = "report"
-"""Folder among a run's artifacts for the decision curve and the distribution of probabilities as CSV."""
+"""Folder among a run's artifacts for the report's curves as CSV."""
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def _log(subject: Subject, document: bytes) -> str | None:
         return None
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         tracker = MlflowTracker(resume=str(about.info.run_id))
-        for name, text in benefit_files(subject.leader).items():
+        for name, text in (benefit_files(subject.leader) | abstention_files(subject.leader)).items():
             (table := Path(folder) / name).write_text(text, encoding="utf-8")
             tracker.log_file(table, TABLES)
         copy = Path(folder) / ARTIFACT

@@ -121,7 +121,7 @@ class RunDetails:
         return folds
 
     @property
-    def _row_numbering(self) -> DataConfig:
+    def row_numbering(self) -> DataConfig:
         """The data whose validation rows have the numbers of ``rows``."""
         data = self.config.data
         if self.run.data.tags.get(tags.SCORED_ON) == tags.OUT_OF_FOLD and not data.divided:
@@ -138,7 +138,7 @@ class RunDetails:
         order = np.argsort(self.rows[chosen], kind="stable")
         try:
             check_same_rows(self.run, self.config)
-            ascending = stored_validation_images(self._row_numbering, self.rows[chosen][order])
+            ascending = stored_validation_images(self.row_numbering, self.rows[chosen][order])
         except UserError as error:
             return str(error)
         images: list[NDArray[np.uint8]] = [ascending[0]] * len(chosen)

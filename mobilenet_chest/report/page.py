@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from mlflow import MlflowClient
 
+from mobilenet_chest.report.abstention import abstention
 from mobilenet_chest.report.accesses import access_log
 from mobilenet_chest.report.answer import answer
 from mobilenet_chest.report.calibration import reliability_and_threshold
@@ -87,6 +88,7 @@ def page(client: MlflowClient, subject: Subject, reported: bool) -> Page:
         Section("discrimination", "Discrimination", [curves_of, curves(leader, baseline)]),
         Section("calibration", "Calibration and threshold",
                 [*reliability_and_threshold(leader), confusion_matrix(leader)]),
+        Section("abstention", "Answers that may abstain", abstention(leader)),
         *([Section("stress", "Under stress", stressed)] if stressed else []),
         Section("benefit", "What decisions are worth", benefit(leader)),
         Section("predictions", "Random predictions", random_predictions(leader)),

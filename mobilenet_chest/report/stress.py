@@ -1,8 +1,8 @@
-"""What corruptions cost a run: its AUC under each of them, at each severity."""
+"""What corruptions cost a run: its AUC, and what becomes of its abstention, under each of them at each severity."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mobilenet_chest.config.formats import number, with_interval
@@ -13,6 +13,9 @@ from mobilenet_chest.report.elements import Cell, Element, Folded, Paragraph, Ta
 
 SUMMARY = ("auc_mean", "auc_worst", "accuracy_mean", "auc_loss", "accuracy_loss")
 """Metrics of both halves, without their prefixes."""
+
+KEPT = ("kept, mean", "kept, least", "broken")
+"""Columns of a class in the table of abstention."""
 
 
 def stress(run: RunDetails) -> list[Element]:
@@ -39,24 +42,83 @@ def stress(run: RunDetails) -> list[Element]:
                 "soft",
             ),
         ]
-    return [*elements, Folded("AUC under each corruption", [_by_corruption(run, run.stress_rows)])]
+    elements.append(Folded("AUC under each corruption", [_by_corruption(run, run.stress_rows)]))
+    return [*elements, *_abstention(run, [row for row in run.stress_rows if row["severity"]])]
 
 
 def _by_corruption(run: RunDetails, stored: Sequence[dict[str, Any]]) -> Table:
-    severities = sorted({row["severity"] for row in stored if row["severity"]})
-    cells = {(row["corruption"], row["severity"]): row for row in stored}
-    clean = _auc(cells["clean", 0])
-    rows: list[list[Cell]] = [
-        [
-            name,
-            f"{row['family']}{', held out' if row['held_out'] else ''}",
-            *(_auc(cells[name, severity]) for severity in severities),
-        ]
-        for (name, severity), row in cells.items()
-        if severity == severities[0]
-    ]
+    clean = next(_auc(row) for row in stored if not row["severity"])
     caption = f"AUC of {run.name} by severity; clean images: {clean}. In brackets: 95% intervals (DeLong)."
-    return Table("stress-corruptions", caption, ["corruption", "family", *map(str, severities)], rows, text_columns=2)
+    return _severities("stress-corruptions", caption, [row for row in stored if row["severity"]], _auc)
+
+
+def _severities(
+    key: str, caption: str, stored: Sequence[dict[str, Any]], cell: Callable[[dict[str, Any]], str]
+) -> Table:  # fmt: skip
+    """Return a table with a row for each corruption and a column for each severity."""
+    severities = sorted({row["severity"] for row in stored})
+    rows: dict[str, list[Cell]] = {}
+    for row in sorted(stored, key=lambda row: row["severity"]):
+        first: list[Cell] = [row["corruption"], f"{row['family']}{', held out' if row['held_out'] else ''}"]
+        rows.setdefault(row["corruption"], first).append(cell(row))
+    return Table(key, caption, ["corruption", "family", *map(str, severities)], list(rows.values()), text_columns=2)
+
+
+def _abstention(run: RunDetails, stored: Sequence[dict[str, Any]]) -> list[Element]:
+    """Return what becomes of the promise that the registered model's abstention makes: a row for each severity, and
+    all corruptions on request."""
+    if not stored or stored[0].get("promised") is None:
+        why = "its table is of an early version, or a class has too few images for a promise"
+        return [Paragraph(f"Nothing is known of abstention under stress: {why}.", "soft")]
+    promised = stored[0]["promised"]
+    rows: list[list[Cell]] = []
+    for severity in sorted({row["severity"] for row in stored}):
+        at = [row for row in stored if row["severity"] == severity]
+        kept = [cell for label in (0, 1) for cell in _kept(at, label)]
+        referred = sum(row["referred"] for row in at) / len(at)
+        rows.append([str(severity), *kept, f"{referred:.3f}"])
+    broken = sum(bool(_broken(row)) for row in stored)
+    caption = (
+        f"Abstention of {run.name} under stress. The rule is made from the clean validation images, and promises that "
+        f"at least {promised:.2f} of each class keep their class. It is broken, with its whole 95% interval, in "
+        f"{broken} of {len(stored)} cases"
+    )
+    class0, class1 = run.classes
+    headings: list[Cell] = [
+        "severity",
+        *(f"{class0} {what}" for what in KEPT),
+        *(f"{class1} {what}" for what in KEPT),
+        "referred, mean",
+    ]
+    each = f"Shares of {class0} / {class1} whose answer keeps their class, for which it is broken; share referred"
+    return [
+        Table("stress-abstention", caption, headings, rows),
+        Folded("Abstention under each corruption", [_severities("stress-promises", each, stored, _promise)]),
+    ]
+
+
+def _kept(rows: Sequence[dict[str, Any]], label: int) -> list[Cell]:
+    """Return the cells of :data:`KEPT`."""
+    least = min(rows, key=lambda row: float(row[f"kept_{label}"]))
+    mean = sum(row[f"kept_{label}"] for row in rows) / len(rows)
+    broken = sum(label in _broken(row) for row in rows)
+    return [f"{mean:.3f}", f"{_share(least, label)}, {least['corruption']}", f"{broken} of {len(rows)}"]
+
+
+def _broken(row: dict[str, Any]) -> list[int]:
+    """Return the classes for which the promise is broken: the interval of what is kept lies below it."""
+    return [label for label in (0, 1) if row[f"kept_{label}_high"] < row["promised"]]
+
+
+def _share(row: dict[str, Any], label: int) -> str:
+    value, low, high = (row[f"kept_{label}{end}"] for end in ("", "_low", "_high"))
+    return with_interval(value, Interval(value, low, high), digits=3)
+
+
+def _promise(row: dict[str, Any]) -> str:
+    names = " and ".join(map(str, _broken(row)))
+    broken = f", broken for {names}" if names else ""
+    return f"{row['kept_0']:.2f} / {row['kept_1']:.2f}{broken}; {row['referred']:.2f}"
 
 
 def _auc(row: dict[str, Any]) -> str:

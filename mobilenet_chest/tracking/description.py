@@ -13,7 +13,7 @@ from mobilenet_chest.data.dataset import TrainVal, open_file
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox.writes import Write
-from mobilenet_chest.tracking.provenance import code_version, owner_tag, user
+from mobilenet_chest.tracking.provenance import code_version, hardware, owner_tag, software, user
 from mobilenet_chest.tracking.run_settings import settings_text
 
 MOST_ORIGIN = 10_000
@@ -34,6 +34,8 @@ def run_tags(config: Config, data: TrainVal) -> dict[str, str]:
         "mlflow.user": user(),
         "mlflow.source.name": Path(sys.argv[0]).name,
         "mlflow.source.git.commit": code_version()[tags.GIT_COMMIT],
+        tags.SOFTWARE: software(),
+        tags.HARDWARE: hardware(config.device),
         **code_version(),
         **owner_tag(),
     }

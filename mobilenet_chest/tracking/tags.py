@@ -132,6 +132,12 @@ GIT_DIRTY = "git_dirty"
 PACKAGE_VERSION = "package_version"
 """Version of this package."""
 
+SOFTWARE = "software"
+"""Versions of Python and of the libraries that a training depends on, as text; absent on runs of early versions."""
+
+HARDWARE = "hardware"
+"""Processor, cores and GPU that a run was made on, as text; absent on runs of early versions."""
+
 OWNER = "owner"
 """The process that writes the run, as JSON: host, machine, pid, start time."""
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mobilenet_chest import cache
@@ -89,13 +91,15 @@ def stress_table(model: nn.Module, val: Split, device: torch.device) -> list[dic
     """Return a row for the clean images, and one for all of them under each corruption at each severity."""
     labels = val.labels.numpy()
 
-    def row(images: Tensor, corruption: str, severity: int, family: str) -> dict[str, Any]:
-        logits = predict_logits(model, images.to(device)).cpu().double().numpy()
-        return stress_row(labels, logits, corruption, severity, family, family in HELD_OUT)
+    def logits(images: Tensor) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = predict_logits(model, images.to(device)).cpu().double().numpy()
+        return values
 
-    table = [row(val.images, "clean", 0, "clean")]
+    clean = logits(val.images)
+    table = [stress_row(labels, clean, clean, "clean", 0, "clean", False)]
     for name, corruption in CORRUPTIONS.items():
         for severity in SEVERITIES:
             images = corrupted(val.images, val.rows, name, severity, val.stored)
-            table.append(row(images, name, severity, corruption.family))
+            family = corruption.family
+            table.append(stress_row(labels, logits(images), clean, name, severity, family, family in HELD_OUT))
     return table

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import DataConfig
-from mobilenet_chest.data.columns import Columns, read_columns
+from mobilenet_chest.data.columns import Columns, read_columns, small_columns
 from mobilenet_chest.errors import DataError
 
 Make = Callable[..., DataConfig]
@@ -110,6 +110,13 @@ def test_a_column_that_is_nowhere(made: Make, table: Callable[[str], Path]) -> N
 
 def test_images_and_labels_are_no_columns(made: Make) -> None:
     assert "no 'val_labels' in" in refusal(lambda: read_columns(made(), "val", ["labels"]))
+
+
+def test_the_columns_that_divide_images_into_groups(made: Make) -> None:
+    config = made(val_view=np.array(["AP", "PA", "PA", "PA"]), val_one=np.array(["x"] * 4))
+    columns = small_columns(config, "val")
+    assert columns["view"].tolist() == ["AP", "PA", "PA", "PA"]
+    assert not {"one", "patient", "patients"} & set(columns)
 
 
 def test_too_many_values(made: Make, table: Callable[[str], Path]) -> None:

@@ -33,4 +33,4 @@ def test_figures_and_files_have_the_same_numbers(written: Written) -> None:
     counts = np.array([[int(row[name]) for row in tables["probabilities.csv"]] for name in ("class_0", "class_1")])
     assert counts.sum(axis=1).tolist() == [int((run.labels == label).sum()) for label in (0, 1)]
     logged = [file.path for file in store.client.list_artifacts(store.study_run, "report")]
-    assert logged == ["report/decision_curve.csv", "report/probabilities.csv"]
+    assert logged == ["report/decision_curve.csv", "report/probabilities.csv", "report/risk_coverage.csv"]

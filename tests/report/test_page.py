@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from helpers.stores import Store
     from report.conftest import Written
 
-SECTIONS = ["leaderboard", "training", "discrimination", "calibration", "benefit", "predictions", "mistakes",
-            "search", "data", "test", "claims", "provenance"]  # fmt: skip
+SECTIONS = ["leaderboard", "training", "discrimination", "calibration", "abstention", "benefit", "predictions",
+            "mistakes", "search", "data", "test", "claims", "provenance"]  # fmt: skip
 
 HOSTILE = "</title><script>alert(1)</script><img src=x onerror=\"alert('2')\">{0}%s{{ 7 * 7 }}{% x %}"
 
@@ -52,7 +52,7 @@ def test_nothing_refers_to_anything_outside_of_the_page(written: Written) -> Non
 def test_every_figure_and_table_says_what_it_is(written: Written) -> None:
     page = written.page
     drawings = page.all("svg", role="img")
-    assert len(drawings) == 8
+    assert len(drawings) == 9
     for drawing in drawings:
         title, description = (page.by_id(key) for key in drawing.attributes["aria-labelledby"].split())
         assert (title.tag, description.tag) == ("title", "desc")

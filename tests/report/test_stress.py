@@ -17,7 +17,9 @@ LOGITS = np.array([-1.0, 2.0, 1.0, 3.0])
 
 
 def run(metrics: dict[str, float], rows: tuple[dict[str, Any], ...]) -> RunDetails:
-    details = SimpleNamespace(name="quick", metrics=metrics, images_scored="4 validation images", stress_rows=rows)
+    details = SimpleNamespace(
+        name="quick", metrics=metrics, images_scored="4 validation images", stress_rows=rows, classes=("well", "ill")
+    )
     return cast(RunDetails, details)
 
 
@@ -30,10 +32,11 @@ def test_both_halves_and_every_corruption() -> None:
         **stress_metrics("stress", LABELS, LOGITS[None], LOGITS),
         **stress_metrics("heldout_stress", LABELS, -LOGITS[None], LOGITS),
     }
-    rows = [stress_row(LABELS, LOGITS, "clean", 0, "clean", False)]
+    rows = [stress_row(LABELS, LOGITS, LOGITS, "clean", 0, "clean", False)]
     for name, family, held_out in (("jpeg", "compression", True), ("crop", "field", False)):
-        rows += [stress_row(LABELS, LOGITS, name, severity, family, held_out) for severity in (1, 2)]
-    summary, folded = stress(run(metrics, tuple(rows)))
+        rows += [stress_row(LABELS, LOGITS, LOGITS, name, severity, family, held_out) for severity in (1, 2)]
+    summary, folded, few = stress(run(metrics, tuple(rows)))
+    assert isinstance(few, Paragraph)  # four images promise nothing
     assert isinstance(summary, Table)
     assert [row[0] for row in summary.rows] == ["choosing", "held out"]
     assert [row[1] for row in summary.rows] == ["0.7500", "0.2500"]
@@ -50,3 +53,27 @@ def test_a_stopped_run_says_why_there_is_no_table() -> None:
     summary, why = stress(run(metrics, ()))
     assert isinstance(summary, Table)
     assert isinstance(why, Paragraph)
+
+
+def test_a_promise_that_a_shift_breaks_is_counted_and_named() -> None:
+    labels = np.repeat(np.array([0, 1], np.uint8), 100)
+    clean = np.random.default_rng(0).normal(size=200) * 2 + np.where(labels == 1, 2.0, -2.0)
+    metrics = stress_metrics("stress", labels, clean[None], clean)
+    rows = [stress_row(labels, clean, clean, "clean", 0, "clean", False)]
+    for name, shift in (("gamma", 1.0), ("jpeg", 0.0)):
+        rows += [stress_row(labels, clean + shift * (severity - 1), clean, name, severity, "tone", False)
+                 for severity in (1, 2, 3)]  # fmt: skip
+    *_, table, folded = stress(run(metrics, tuple(rows)))
+    assert isinstance(table, Table)
+    assert table.headings[:4] == ["severity", "well kept, mean", "well kept, least", "well broken"]
+    assert [row[3] for row in table.rows] == ["0 of 2", "1 of 2", "1 of 2"]
+    assert [row[6] for row in table.rows] == ["0 of 2"] * 3
+    least = min((row for row in rows if row["severity"] == 3), key=lambda row: row["kept_0"])
+    assert str(table.rows[2][2]).startswith(f"{least['kept_0']:.3f} (")
+    assert str(table.rows[2][2]).endswith(", gamma")
+    assert isinstance(folded, Folded)
+    (every,) = folded.contents
+    assert isinstance(every, Table)
+    assert [row[0] for row in every.rows] == ["gamma", "jpeg"]
+    assert "broken for 0;" in str(every.rows[0][4])
+    assert all("broken" not in str(cell) for cell in every.rows[1])

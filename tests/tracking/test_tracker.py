@@ -25,6 +25,7 @@ from mobilenet_chest.tracking import store
 from mobilenet_chest.tracking.artifacts import resume_point
 from mobilenet_chest.tracking.description import run_params, run_tags
 from mobilenet_chest.tracking.outbox.journal import outbox_folder
+from mobilenet_chest.tracking.provenance import hardware, software
 from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.run_settings import FIELDS, settings_of
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -64,6 +65,7 @@ def test_a_run_holds_what_the_contract_lists(tracking: Path, phantom_config: Mak
     assert (tags["config_digest"], tags["data_digest"]) == (config.digest(), data.digest)
     assert tags["val_digest"] == data.val.digest[:16]
     assert {"git_commit", "git_dirty", "package_version"} <= set(tags)
+    assert (tags["software"], tags["hardware"]) == (software(), hardware("cpu"))
     assert tags["git_dirty"] in {"true", "false", "unknown"}
 
     client = MlflowClient()
