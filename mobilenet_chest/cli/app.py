@@ -17,6 +17,7 @@ SECTIONS = {
     "Run": {
         "sweep": "Start a sweep, or resume it.",
         "train": "Train one model.",
+        "study": "Pause, resume, stop and change the sweep of a study.",
     },
     "Choose": {
         "compare": "Compare finished runs and studies, with 95% intervals.",

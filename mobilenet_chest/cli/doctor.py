@@ -35,6 +35,7 @@ OPTIONAL = {
     "pylibjpeg": "dicom",
     "optuna-dashboard": "dashboard",
     "torch-pruning": "compress",
+    "cmaes": "cmaes",
     "fastapi": "serve",
     "uvicorn": "serve",
     "httptools": "serve",

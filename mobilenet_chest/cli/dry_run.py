@@ -16,12 +16,14 @@ from mobilenet_chest.sweep.splits import rows_of_trials
 
 if TYPE_CHECKING:
     from mobilenet_chest.config import Config
+    from mobilenet_chest.sweep.sampler_choice import SamplerChoice
     from mobilenet_chest.training.stages import Prepared
 
 
 def print_dry_run(
-    config: Config, prepared: Prepared, as_json: bool, trials: int | None = None, confirmations: int = 0
-) -> None:
+    config: Config, prepared: Prepared, as_json: bool, trials: int | None = None, confirmations: int = 0,
+    sampler: SamplerChoice | None = None,
+) -> None:  # fmt: skip
     """Print the resolved experiment, rows and parameters, and what would be done.
 
     Args:
@@ -30,8 +32,11 @@ def print_dry_run(
         as_json: Print one JSON document instead.
         trials: Trials that a sweep would still run; ``None`` for a single training.
         confirmations: Trainings that would confirm the sweep's best trials.
+        sampler: The sweep's sampler.
     """
     document = _document(config, prepared, trials, confirmations)
+    if sampler is not None:
+        document["sampler"] = sampler._asdict()
     if as_json:
         print_json(document)
         return
@@ -51,6 +56,8 @@ def print_dry_run(
         line(f"plugin {plugin.summary()}")
     line(f"epochs: {config.stage1.epochs} with the backbone frozen, {config.stage2.epochs} with all layers")
     if trials is not None:
+        if sampler is not None and sampler.reason:
+            line(f"sampler: {sampler}")
         _print_search(config, prepared, trials, confirmations)
 
 

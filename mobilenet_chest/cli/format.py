@@ -113,3 +113,11 @@ def metric_lines(metrics: Mapping[str, float], intervals: Mapping[str, Interval]
 def interval_ends(intervals: Mapping[str, Interval]) -> dict[str, list[float]]:
     """Return intervals as JSON documents have them: ``[low, high]`` by the metric's name."""
     return {name: [interval.low, interval.high] for name, interval in intervals.items()}
+
+
+def print_done(done: Mapping[str, str], as_json: bool) -> None:
+    """Print what was done with a study: a line, or a JSON document."""
+    if as_json:
+        print_json(done)
+    else:
+        line(f"study {done['study']}: {done['done']}")

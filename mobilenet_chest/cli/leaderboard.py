@@ -35,6 +35,7 @@ def leaderboard(config: Config, result: SweepResult) -> Table:
     for trial in ranked[:SHOWN_TRIALS]:
         value = with_interval(trial.value, result.ties.intervals.get(trial.number))
         mark = "best" if trial.number == result.best.number else "tied" if trial.number in result.ties.tied else ""
+        mark = "violates" if trial.violates else mark or trial.repeats or ""
         further = [number(value) for value in trial.also] or [""] * len(also)
         values = [number(trial.params.get(path)) for path in paths]
         run = short_id(trial.run_id) or "none"

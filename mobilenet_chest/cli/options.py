@@ -23,6 +23,7 @@ OptionalExperiment = Annotated[
 RunOrStudy = Annotated[
     str, typer.Argument(metavar="RUN_ID|STUDY", help="A finished run, or a study, which means its best run.")
 ]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study.")]
 Baseline = Annotated[
     str | None, typer.Option(metavar="RUN_ID|STUDY", help="Compare all others with this run or study.")
 ]

@@ -97,8 +97,9 @@ def counts_line(status: SweepStatus) -> str:
     """Return how many trials are done, running, pruned and failed."""
     states, what = status.states, "trainings" if status.confirming else "trials"
     pruned = "" if status.confirming else f"{states.get('PRUNED', 0)} pruned, "
+    paused = "paused; " if status.paused else ""
     return (
-        f"{'confirmation: ' if status.confirming else ''}{sum(states.values())}/{status.total} {what} done, "
+        f"{paused}{'confirmation: ' if status.confirming else ''}{sum(states.values())}/{status.total} {what} done, "
         f"{len(status.running)} running, {pruned}{states.get('FAIL', 0)} failed"
     )
 

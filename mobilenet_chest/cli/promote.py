@@ -30,7 +30,10 @@ def promote(
     name: Annotated[str | None, typer.Option(help="Registered model; the experiment's name by default.")] = None,
     alias: Annotated[str, typer.Option(help="Alias to move.")] = "champion",
     even_if_worse: Annotated[
-        bool, typer.Option("--even-if-worse", help="Promote even where the alias has a better run.")
+        bool,
+        typer.Option(
+            "--even-if-worse", help="Promote even where the alias has a better run, or a constraint is violated."
+        ),
     ] = False,
     again: Again = False,
     rollback: Annotated[bool, typer.Option("--rollback", help="Move the alias back to its previous version.")] = False,

@@ -36,6 +36,7 @@ from mobilenet_chest.errors import UserError
 from mobilenet_chest.fork_server import fork_server
 from mobilenet_chest.sweep import check, kept, remaining_confirmations, remaining_trials, run_sweep
 from mobilenet_chest.sweep.local_workers import run_workers
+from mobilenet_chest.sweep.preflight import sampler
 from mobilenet_chest.sweep.ray_workers import on_ray
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.study_page import confirmation_lines
@@ -91,6 +92,7 @@ def sweep(
             config = with_parent(config)
             if dry_run:
                 prepared, to_come = check(config, storage), remaining_trials(config, storage)
+                proposes = sampler(config, storage)
                 confirmations = remaining_confirmations(config, storage)
             else:
                 with _interrupts_explained(config, storage), live_sweep(config, quiet=as_json) as on_status:
@@ -99,7 +101,7 @@ def sweep(
                     )
         # a launcher for Ray sends stdout to stderr: results are printed after it has closed
         if dry_run:
-            print_dry_run(config, prepared, as_json, to_come, confirmations)
+            print_dry_run(config, prepared, as_json, to_come, confirmations, proposes)
         else:
             print_sweep(config, result, as_json)
             log_sweep_report(config, result)
@@ -138,7 +140,7 @@ def _interrupts_explained(config: Config, storage: str | None) -> Iterator[None]
 
 def kept_lines(config: Config, found: Kept) -> list[str]:
     """Return what is kept of an interrupted sweep, a line each."""
-    lines = [f"kept: {found.finished} of {config.study.trials} trials finished"]
+    lines = [f"kept: {found.finished} of {found.total or config.study.trials} trials finished"]
     for trial in found.interrupted:
         epochs = trial.epochs
         if epochs is None or not epochs.done:
@@ -168,6 +170,9 @@ def print_sweep(config: Config, result: SweepResult, as_json: bool) -> None:
     intervals, ties = result.ties.intervals, result.ties.tied
     if intervals:
         line("in brackets: 95% intervals" + ("; tied: indistinguishable from the best on these images" if ties else ""))
+    for trial in result.trials[:SHOWN_TRIALS]:
+        if trial.violates:
+            line(f"trial {trial.label} violates {'; '.join(trial.violates)}")
     if len(result.trials) > SHOWN_TRIALS:
         line(f"and {len(result.trials) - SHOWN_TRIALS} more in leaderboard.csv of run {short_id(result.run_id)}")
     if result.importances:
@@ -223,7 +228,8 @@ def _print_best(config: Config, result: SweepResult) -> None:
     metric = config.study.metric
     if not result.complete:
         confirmed = " and their confirmation" if config.study.confirm else ""
-        line(f"not complete: run the same command to continue to {config.study.trials} trials{confirmed}")
+        total = result.total or config.study.trials
+        line(f"not complete: run the same command to continue to {total} trials{confirmed}")
     complete = sum(trial.state == "COMPLETE" for trial in result.trials)
     optimistic = f"; best of {complete} trials, so this value is optimistic" if complete > 1 else ""
     line(f"best: trial {result.best.label}, {metric} {result.best.value:.4f} {scored_on(config)}{optimistic}")

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mobilenet_chest import plugins
 from mobilenet_chest.config.compress import CompressConfig
+from mobilenet_chest.config.constraints import parse_constraints
 from mobilenet_chest.config.data import CHEST, DataConfig
 from mobilenet_chest.config.evaluation import EvaluationConfig
 from mobilenet_chest.config.gates import GatesConfig
@@ -188,7 +189,8 @@ class Config(Section):
     @model_validator(mode="after")
     def _stress_can_choose(self) -> Self:
         stress = self.evaluation.stress
-        chosen_by = [name for name in (self.study.metric, *self.study.also) if name in STRESS_METRICS]
+        constrained = [constraint.metric for constraint in parse_constraints(self.study.constraints)]
+        chosen_by = [name for name in (self.study.metric, *self.study.also, *constrained) if name in STRESS_METRICS]
         if stress is None:
             if chosen_by:
                 raise ValueError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from mobilenet_chest import plugins
+from mobilenet_chest.config.constraints import parse_constraints
 from mobilenet_chest.config.metrics import (
     EPOCH_METRICS,
     FINAL_METRICS,
@@ -82,8 +84,10 @@ class StudyConfig(Section):
         description="If a worker's heartbeat is missed for this long, its trial is revoked and run by another worker. "
         "A worker that has died on this machine is noticed at once.",
     )
-    sampler: Literal["tpe", "random", "qmc", "grid"] = Field(
-        "tpe", description="How values are proposed; qmc: quasi-random, grid: every combination once."
+    sampler: Literal["tpe", "gp", "cmaes", "random", "qmc", "grid", "auto"] = Field(
+        "tpe",
+        description="How values are proposed; gp: Gaussian process, cmaes: CMA-ES (extra cmaes), qmc: quasi-random, "
+        "grid: every combination once, auto: tpe, gp or cmaes by the search space, and it says which.",
     )
     pruner: Literal["median", "hyperband", "none"] = Field(
         "median", description="How trials that are unlikely to win are stopped early; none: no pruning."
@@ -109,6 +113,15 @@ class StudyConfig(Section):
         description="Further objectives, costs minimized and stress metrics maximized: the sweep's report shows the "
         "Pareto front.",
     )
+    constraints: tuple[str, ...] = Field(
+        (),
+        description="What the best trial must meet, such as latency_1_ms <= 5: a metric or a cost, <= or >=, a number.",
+    )
+    notify: str | None = Field(
+        None,
+        min_length=1,
+        description="Program, with its arguments, that gets an event of the sweep as JSON on its standard input.",
+    )
     confirm: ConfirmConfig | None = Field(
         None, description="Train the leaders again on fresh seeds and choose by the mean; null: the best trial wins."
     )
@@ -120,6 +133,33 @@ class StudyConfig(Section):
             known = [*FINAL_METRICS, *STRESS_METRICS, *plugins.names("metric")]
             raise ValueError(f"unknown metric '{value}'{allowed_names(value, known)}")
         return value
+
+    @field_validator("constraints")
+    @classmethod
+    def _readable_constraints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(str, parse_constraints(value)))
+
+    @field_validator("notify")
+    @classmethod
+    def _readable_command(cls, value: str | None) -> str | None:
+        try:
+            if value is not None and not shlex.split(value):
+                raise ValueError("names no program")
+        except ValueError as error:
+            raise ValueError(f"notify {value!r}: {error}; write a program and its arguments as in a shell") from None
+        return value
+
+    @model_validator(mode="after")
+    def _sampler_can(self) -> Self:
+        if self.sampler == "cmaes" and self.also:
+            raise ValueError(
+                f"sampler cmaes has one objective, and also adds {', '.join(self.also)}; use tpe or gp, or remove also"
+            )
+        if self.sampler == "cmaes" and self.constraints:
+            raise ValueError(
+                f"sampler cmaes does not learn from constraints ({', '.join(self.constraints)}); use tpe or gp"
+            )
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

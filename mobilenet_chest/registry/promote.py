@@ -60,7 +60,8 @@ def promote(
         name: Registered model; by default the experiment file's name.
         alias: The alias to move.
         dry_run: Only report what would happen.
-        even_if_worse: Promote although the alias points to a better run.
+        even_if_worse: Promote although the alias points to a better run, or the run's trial violates a constraint of
+            its study.
         again: Open the test split although it was opened for the same study before.
 
     Raises:
@@ -74,7 +75,7 @@ def promote(
     config = run_config(client, candidate.run)
     model_name = name or config.name
     check_names(model_name, alias)
-    _check_finished(candidate)
+    _check_finished(candidate, even_if_worse)
     _check_data(candidate, config)
     if not dry_run:
         revoke_dead(client, model_name)
@@ -98,12 +99,18 @@ def promote(
         return _promote(slot, candidate, config, alias, judge, again)
 
 
-def _check_finished(candidate: Candidate) -> None:
+def _check_finished(candidate: Candidate, even_if_worse: bool) -> None:
     run, reasons = candidate.run, []
     if run.info.status != "FINISHED":
         reasons.append(f"the run is {run.info.status}, not FINISHED")
     if run.data.tags.get(tags.TRIAL_STATE, "COMPLETE") != "COMPLETE":
         reasons.append(f"its trial is {run.data.tags[tags.TRIAL_STATE]}, not COMPLETE")
+    verdict = run.data.tags.get(tags.CONSTRAINTS, "")
+    if verdict.startswith(tags.VIOLATED) and not even_if_worse:
+        reasons.append(
+            f"its trial violates a constraint of its study: {verdict.removeprefix(tags.VIOLATED)}; promote the study, "
+            "whose best meets them all, or add --even-if-worse"
+        )
     if tags.FOLDS in run.data.tags:
         reasons.append(why_no_model(run))
     for metric in ("val_auc", "threshold"):

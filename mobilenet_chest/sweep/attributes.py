@@ -53,6 +53,39 @@ STAGE1 = "stage1"
 FOLD_RUNS = "fold_runs"
 """Of a trial that is trained on folds: the runs of its folds."""
 
+SAMPLER = "sampler"
+"""Of a study: the sampler that ``auto`` has chosen, and the reason."""
+
+VIOLATES = "violates"
+"""Of a trial: the constraints that it violates, each with the trial's value."""
+
+REPEATS = "repeats"
+"""Of a trial whose values were tried before: that trial, and whether its result was taken or another seed trained."""
+
+ADDED = "added"
+"""Of a trial: whoever queued its values by hand."""
+
+STOP = "stop"
+"""Of a trial: it is to end after its current epoch, or is not to begin."""
+
+STUDY_PAUSED = "study_paused"
+"""Of a study: whether its workers are to wait."""
+
+STOPS = "stops"
+"""Of a study: how often it was stopped; a command stops at the first one after its start."""
+
+ASKED_TRIALS = "asked_trials"
+"""Of a study: ``study.trials`` of the command that continued it last."""
+
+SET_TRIALS = "set_trials"
+"""Of a study: its total ``trials`` as set by hand, ``instead_of`` that of the commands."""
+
+EVENTS = "events"
+"""Of a study: what was asked of it by hand, and by whom, the latest last."""
+
+NOTIFIED = "notified"
+"""Of a study: the events that ``study.notify`` was told."""
+
 EPOCHS = "epochs"
 """Of a trial: the epochs of its current or last training, as :class:`~mobilenet_chest.sweep.epochs.Epochs`."""
 

@@ -14,9 +14,11 @@ from mobilenet_chest.config.formats import times
 from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import trial_name
+from mobilenet_chest.sweep.feasibility import feasible
 from mobilenet_chest.sweep.lease import revocable, worker_record
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.optuna_adapter import queued_values, set_attributes, stored_trial
+from mobilenet_chest.sweep.repeats import find_repeat, note_repeat, take_result, took_result
 from mobilenet_chest.sweep.space import Values, outside, suggest
 
 logger = logging.getLogger(__name__)
@@ -40,9 +42,11 @@ def direction_of(study: optuna.Study) -> Direction:
 def ranked_trials(study: optuna.Study) -> list[FrozenTrial]:
     """Return the complete trials, the best value of the study's metric first; of equal ones the earlier first.
 
-    Trials whose run was deleted in MLflow are left out: nothing could be done with the best of them.
+    Left out are trials that violate a constraint, that have another's result, or whose run was deleted in MLflow:
+    nothing could be done with the best of those.
     """
     complete, direction = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)), direction_of(study)
+    complete = [trial for trial in complete if feasible(trial) and not took_result(trial)]
     if gone := study.user_attrs.get(attributes.GONE):
         complete = [trial for trial in complete if trial.number not in gone]
     return sorted(complete, key=lambda trial: (-as_score(trial.values[0], direction), trial.number))
@@ -79,7 +83,6 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
     """
     with exclusive(url):
         trials = study.get_trials(deepcopy=False)
-        tried = [t.params for t in trials if _counts_or_runs(t)]
         tries = 0
         while has_claimable(study.get_trials(deepcopy=False), config):
             trial = study.ask()
@@ -91,6 +94,9 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
             ):
                 fail_trial(study, trial, "queued twice")
                 continue
+            if attributes.STOP in trial.user_attrs:
+                fail_trial(study, trial, "taken out of the queue by hand")
+                continue
             foreign = outside(config.search, queued_values(stored_trial(study, trial)))
             if foreign is not None:
                 logger.warning("%s is not run: it was queued with %s", trial_name(study, trial), foreign)
@@ -98,11 +104,35 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
                 continue
             values = suggest(trial, config.search)
             tries += 1
-            if trial.params not in tried or tries > DUPLICATE_TRIES or attributes.RETRY_OF in trial.user_attrs:
+            if _begins(config, study, trial, proposed=tries <= DUPLICATE_TRIES):
                 return trial, values
-            # the same values and seed would give the same result: not worth a training (in small spaces only)
-            fail_trial(study, trial, "these values had been tried already")
         return None
+
+
+def _begins(config: Config, study: optuna.Study, trial: Trial, proposed: bool) -> bool:
+    """Whether a claimed trial is to be trained; one whose values were tried before may end here.
+
+    Args:
+        config: The experiment.
+        study: Its study.
+        trial: The trial.
+        proposed: Whether the sampler may be asked for others, where it has proposed the values.
+    """
+    others = study.get_trials(deepcopy=False)
+    same = [t for t in others if t.number != trial.number and _counts_or_runs(t) and t.params == trial.params]
+    if not same or attributes.RETRY_OF in trial.user_attrs:
+        return True
+    if proposed and attributes.ADDED not in trial.user_attrs:
+        fail_trial(study, trial, "these values had been tried already")
+        return False
+    repeat = find_repeat(config, trial, same)
+    if repeat is None:
+        return True
+    note_repeat(trial, repeat)
+    if repeat.kind != "result":
+        return True
+    take_result(study, trial, others[repeat.trial])
+    return False
 
 
 def fail_trial(study: optuna.Study, trial: Trial | FrozenTrial, reason: str) -> None:
@@ -115,7 +145,9 @@ def requeue(study: optuna.Study, trial: FrozenTrial, deaths: int) -> None:
     """Queue the values of an interrupted trial again, once, to be resumed in the same MLflow run."""
     trials = study.get_trials(deepcopy=False)
     if not any(t.user_attrs.get(attributes.RETRY_OF) == trial.number for t in trials):
-        names = (attributes.RUN_ID, attributes.CONFIRMS, attributes.FIRST_ATTEMPT)
+        names = (
+            attributes.RUN_ID, attributes.CONFIRMS, attributes.FIRST_ATTEMPT, attributes.REPEATS, attributes.ADDED
+        )  # fmt: skip
         kept = {name: trial.user_attrs[name] for name in names if name in trial.user_attrs}
         retry = {attributes.RETRY_OF: trial.number, attributes.DEATHS: deaths}
         study.enqueue_trial(queued_values(trial), user_attrs=retry | kept)

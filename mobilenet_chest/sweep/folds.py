@@ -14,6 +14,7 @@ from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.predictions import Predictions, concatenate
+from mobilenet_chest.sweep.feasibility import constrained_metrics
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point, stored_predictions
@@ -100,7 +101,8 @@ def fold_tags(config: Config) -> dict[str, str]:
 
 def has_all_results(run: Run, config: Config) -> bool:
     """Whether the run of a trial, or of a fold, was trained to its end and has the metrics that the study wants."""
-    return tags.RESULT in run.data.tags and {config.study.metric, *config.study.also} <= metrics_of(run).keys()
+    wanted = {config.study.metric, *config.study.also, *constrained_metrics(config)}
+    return tags.RESULT in run.data.tags and wanted <= metrics_of(run).keys()
 
 
 def _begun_folds(trial_run: str) -> dict[int, Run]:

@@ -12,6 +12,8 @@ from mobilenet_chest.config.metrics import as_score
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import shown_numbers
 from mobilenet_chest.sweep.claims import direction_of, value_of
+from mobilenet_chest.sweep.feasibility import violations
+from mobilenet_chest.sweep.repeats import repeat_of, took_result
 from mobilenet_chest.sweep.ties import Ties
 from mobilenet_chest.training.progress import StageCost
 
@@ -26,7 +28,7 @@ def leaderboard(study: optuna.Study, objectives: StudyConfig) -> pd.DataFrame:
     """Return one row for each trial, the best first, then pruned and failed ones.
 
     Columns: trial as people know it, Optuna's number, state, objectives, with several objectives whether it is on their
-    front, seconds, run, parameters.
+    front, with constraints those that it violates, where trials repeat others which, seconds, run, parameters.
     """
     import pandas as pd
 
@@ -38,7 +40,7 @@ def leaderboard(study: optuna.Study, objectives: StudyConfig) -> pd.DataFrame:
         if trial.state in order and not trial.user_attrs.get(attributes.INTERRUPTED)
     ]
     trials.sort(key=lambda t: (order[t.state], -as_score(value_of(t) or 0, direction), t.number))
-    shown = shown_numbers(study)
+    shown, repeated = shown_numbers(study), any(map(repeat_of, trials))
     return pd.DataFrame(
         {
             "trial": shown[trial.number],
@@ -47,6 +49,8 @@ def leaderboard(study: optuna.Study, objectives: StudyConfig) -> pd.DataFrame:
             objectives.metric: value_of(trial),
             **{name: trial.values[place] if trial.values else None for place, name in enumerate(objectives.also, 1)},
             **({"on_front": trial.number in on_front} if objectives.also else {}),
+            **({"violates": "; ".join(violations(trial))} if objectives.constraints else {}),
+            **({"repeats": str(repeat_of(trial) or "")} if repeated else {}),
             "seconds": trial.duration.total_seconds() if trial.duration else None,
             "run_id": trial.user_attrs.get(attributes.RUN_ID),
             **trial.params,
@@ -69,7 +73,7 @@ def with_ties(table: pd.DataFrame, ties: Ties, metric: str) -> pd.DataFrame:
 
 def front(study: optuna.Study) -> list[int]:
     """Return the numbers of the trials on the Pareto front; none with a single objective."""
-    return [trial.number for trial in study.best_trials] if len(study.directions) > 1 else []
+    return [t.number for t in study.best_trials if not took_result(t)] if len(study.directions) > 1 else []
 
 
 def importances(study: optuna.Study) -> dict[str, float]:

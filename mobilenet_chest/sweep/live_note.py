@@ -11,10 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep.claims import counted_trials
 from mobilenet_chest.sweep.confirm import Confirmation
+from mobilenet_chest.sweep.control import event_lines, events_text, in_force
 from mobilenet_chest.sweep.dashboard import save_note
 from mobilenet_chest.sweep.findings import Finding
 from mobilenet_chest.sweep.study_note import study_note
 from mobilenet_chest.sweep.ties import Ties
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.tags import NOTE
 from mobilenet_chest.tracking.tracker import MlflowTracker
 
@@ -31,16 +33,22 @@ class LiveNote:
 
     def __init__(self, config: Config, parent: MlflowTracker) -> None:
         self._config, self._parent = config, parent
-        self._ended = -1
+        self._ended, self._events = -1, list[str]()
 
     def update(self, study: optuna.Study) -> None:
-        """Describe the study if a trial has ended since the last time; the study of a confirmation is left alone."""
+        """Describe the study if a trial has ended since the last time, and log what was asked of it by hand.
+
+        The study of a confirmation is left alone.
+        """
         if study.study_name != self._config.study_name:
             return
+        if (events := event_lines(study)) != self._events:
+            self._events, self._ended = events, -1  # the total may have changed
+            self._parent.log_tags({tags.EVENTS: events_text(events)})
         ended = len(counted_trials(study))
         if ended != self._ended:
             self._ended = ended
-            write_note(self._config, study, self._parent)
+            write_note(in_force(self._config, study), study, self._parent)
 
 
 def write_note(

@@ -22,12 +22,16 @@ from mobilenet_chest import interrupts, logs, plugins
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import MobilenetChestError, WriteFailed
 from mobilenet_chest.fork_server import ForkServer, WorkerProcess
+from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.claims import claim
+from mobilenet_chest.sweep.control import LOOK_SECONDS, Control, in_force
 from mobilenet_chest.sweep.objective import run_trial
 from mobilenet_chest.sweep.pruner import build_pruner
 from mobilenet_chest.sweep.sampler import TrialSeededSampler
+from mobilenet_chest.sweep.sampler_choice import SamplerChoice, choose_sampler
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.sweep.supervisor import Forecast, WorkerPool, only_failures
+from mobilenet_chest.sweep.trial_run import check_driver
 from mobilenet_chest.sweep.worker_output import OutputRelay, write_to
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.store import wait_reachable
@@ -61,6 +65,7 @@ class Job:
         deadline: Time (of ``time.time()``) after which no trial begins, if any.
         threads: CPU threads for torch.
         first_trial: Number of the first trial of this command: the cause of earlier failures may be gone.
+        stops: How often the study had been stopped by hand when the command began.
         log_level: Level from which a worker process shows the package's log on stderr: that of the process that makes
             the job, so warnings only unless its command line or its Python caller asks for more.
     """
@@ -71,6 +76,7 @@ class Job:
     deadline: float | None
     threads: int
     first_trial: int = 0
+    stops: int | None = None
     log_level: int = field(default_factory=_log_level)
 
 
@@ -90,12 +96,16 @@ def open_study(config: Config, url: str, storage: RDBStorage | None = None) -> o
         KeyError: There is no such study.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.load_study(
-        study_name=config.study_name,
-        storage=storage or open_storage(url),
-        sampler=TrialSeededSampler(config),
-        pruner=build_pruner(config),
+    study = optuna.load_study(
+        study_name=config.study_name, storage=storage or open_storage(url), pruner=build_pruner(config)
     )
+    study.sampler = TrialSeededSampler(config, stored_choice(config, study).name)
+    return study
+
+
+def stored_choice(config: Config, study: optuna.Study) -> SamplerChoice:
+    """Return the sampler of a stored study, as it was chosen when the study was made."""
+    return choose_sampler(config, study.user_attrs.get(attributes.SAMPLER))
 
 
 def work(job: Job) -> None:
@@ -111,14 +121,21 @@ def work(job: Job) -> None:
     torch.set_num_threads(job.threads)
     plugins.activate(job.config.plugins, named=True)  # who started the sweep has named them
     study = open_study(job.config, job.url)
+    control = Control(study, job.stops)
     while (job.deadline is None or time.time() < job.deadline) and not only_failures(study, job.first_trial):
+        if control.stopped:
+            return
+        if control.paused:
+            check_driver()
+            time.sleep(LOOK_SECONDS)
+            continue
         wait_reachable(AWAY_SECONDS)
         for line in process_outbox().flush_all():  # pending writes of earlier trials
             logger.info("%s", line)
-        claimed = claim(study, job.config, job.url)
+        claimed = claim(study, in_force(job.config, study), job.url)
         if claimed is None:
             return
-        run_trial(job.config, study, job.url, *claimed, job.parent_run)
+        run_trial(job.config, study, job.url, *claimed, job.parent_run, control)
 
 
 def run_workers(

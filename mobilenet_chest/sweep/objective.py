@@ -16,9 +16,12 @@ from mobilenet_chest.errors import OwnershipLost, SweepFailed, TrackingError, Tr
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import trial_name
 from mobilenet_chest.sweep.claims import FINISHED, fail_trial, ranked_trials, release, requeue
+from mobilenet_chest.sweep.control import Control, TrialHeld
+from mobilenet_chest.sweep.feasibility import record_constraints
 from mobilenet_chest.sweep.lease import Lease
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.optuna_adapter import stored_trial
+from mobilenet_chest.sweep.repeats import repeat_fields, took_result
 from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.splits import split_fields
 from mobilenet_chest.sweep.trial_run import ClaimedTrial, find_earlier_run, open_tracker, train_trial
@@ -35,7 +38,8 @@ REASON_LENGTH, FAILURE_LENGTH = 2000, 5000
 
 
 def run_trial(
-    config: Config, study: optuna.Study, url: str, trial: Trial, values: Values, parent_run: str
+    config: Config, study: optuna.Study, url: str, trial: Trial, values: Values, parent_run: str,
+    control: Control | None = None,
 ) -> None:  # fmt: skip
     """Train one trial as a nested MLflow run and tell the study: complete, pruned or failed, with the reason.
 
@@ -50,6 +54,7 @@ def run_trial(
         trial: The trial that this process has claimed.
         values: Its values of the searched fields.
         parent_run: The study's run in MLflow.
+        control: What is asked of the study by hand. A trial that it holds is queued again.
 
     Raises:
         KeyboardInterrupt: After the trial was ended and its values queued again.
@@ -59,7 +64,9 @@ def run_trial(
     """
     with Lease(study, url, trial, config.study.lease_seconds) as lease:
         try:
-            _run(ClaimedTrial(config, study, url, trial, parent_run, lease), values)
+            _run(ClaimedTrial(config, study, url, trial, parent_run, lease, control or Control(study)), values)
+        except TrialHeld:
+            logger.info("%s is saved and queued again: the study was paused or stopped", trial_name(study, trial))
         except (OwnershipLost, UpdateFinishedTrialError):
             logger.warning("%s: revoked while this worker was stopped; another worker has it", trial_name(study, trial))
     if attributes.CONFIRMS not in trial.user_attrs:  # in a confirmation the means decide, not single trials
@@ -69,10 +76,10 @@ def run_trial(
 def _run(claimed: ClaimedTrial, values: Values) -> None:
     config, study, trial, lease = claimed.config, claimed.study, claimed.trial, claimed.lease
     tracker: MlflowTracker | None = None
-    state, objectives, reason = TrialState.FAIL, None, ""
+    state, objectives, reason, violated = TrialState.FAIL, None, "", None
     try:
         with interrupts.translated():
-            trial_config = with_values(config, values | split_fields(config, study, trial))
+            trial_config = with_values(config, values | split_fields(config, study, trial) | repeat_fields(trial))
             earlier = find_earlier_run(study, trial, trial_config)
             tracker = open_tracker(claimed, earlier)
             metrics, result = train_trial(claimed, trial_config, tracker, earlier)
@@ -80,6 +87,7 @@ def _run(claimed: ClaimedTrial, values: Values) -> None:
         objectives = [metrics[name] for name in (config.study.metric, *config.study.also)]
         if not math.isfinite(objectives[0]):
             raise TrainingDiverged(f"{config.study.metric} is {objectives[0]}")
+        violated = record_constraints(config, trial, metrics)
         state = TrialState.PRUNED if result == "stopped" else TrialState.COMPLETE
     except (KeyboardInterrupt, WriteFailed) as error:
         # in one step: a worker that claims in between would take the queued copy for a duplicate
@@ -104,12 +112,16 @@ def _run(claimed: ClaimedTrial, values: Values) -> None:
         # a pruned trial's value is its last report; Optuna takes none with the state
         study.tell(trial, objectives if state == TrialState.COMPLETE else None, state=state)
         lease.end()
-        _tag_state(tracker, state.name, reason)
+        _tag_state(tracker, state.name, reason, violated)
 
 
-def _tag_state(tracker: MlflowTracker | None, state: str, reason: str) -> None:
-    if tracker is not None and tracker.run_id is not None:
-        tracker.log_tags({tags.TRIAL_STATE: state} | ({tags.FAILURE: reason[:FAILURE_LENGTH]} if reason else {}))
+def _tag_state(tracker: MlflowTracker | None, state: str, reason: str, violated: list[str] | None = None) -> None:
+    if tracker is None or tracker.run_id is None:
+        return
+    labels = {tags.TRIAL_STATE: state} | ({tags.FAILURE: reason[:FAILURE_LENGTH]} if reason else {})
+    if violated is not None:
+        labels[tags.CONSTRAINTS] = f"{tags.VIOLATED}{'; '.join(violated)}" if violated else tags.MET
+    tracker.log_tags(labels)
 
 
 def _remove_checkpoints(config: Config, study: optuna.Study) -> None:
@@ -118,7 +130,7 @@ def _remove_checkpoints(config: Config, study: optuna.Study) -> None:
     ended = [
         trial
         for trial in study.get_trials(deepcopy=False, states=(*FINISHED, TrialState.FAIL))
-        if not trial.user_attrs.get(attributes.INTERRUPTED)
+        if not trial.user_attrs.get(attributes.INTERRUPTED) and not took_result(trial)
     ]
     best = [trial for trial in ranked_trials(study) if not trial.user_attrs.get(attributes.INTERRUPTED)]
     kept = {trial.number for trial in best[: config.tracking.keep_checkpoints]}

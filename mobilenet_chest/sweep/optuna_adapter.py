@@ -107,3 +107,8 @@ def set_study_system_attribute(study: optuna.Study, name: str, value: Any) -> No
 def queued_values(trial: FrozenTrial) -> dict[str, Any]:
     """Return the values of a trial, with those it was queued with and has not asked for yet."""
     return dict(trial.system_attrs.get("fixed_params", {})) | trial.params
+
+
+def sibling_study(study: optuna.Study, name: str) -> optuna.Study:
+    """Return another study of the same storage."""
+    return optuna.load_study(study_name=name, storage=study._storage)

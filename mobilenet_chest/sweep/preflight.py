@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.warnings import log_data_warnings
@@ -10,6 +11,10 @@ from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.sweep.confirm import missing_trainings
+from mobilenet_chest.sweep.control import in_force
+from mobilenet_chest.sweep.local_workers import stored_choice
+from mobilenet_chest.sweep.notifier import check_notify
+from mobilenet_chest.sweep.sampler_choice import SamplerChoice, check_sampler, choose_sampler
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.splits import check_split
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage
@@ -39,6 +44,7 @@ def check(config: Config, storage: str | None = None) -> Prepared:
         raise ConfigError([f"{config.name}: nothing to search; add a search section, or use train.py for one training"])
     if config.study.sampler == "grid":
         grid_points(config)
+    check_notify(config.study.notify)
     check_storage(storage or DEFAULT)
     check_reachable()
     check_experiment(config.experiment)
@@ -49,7 +55,14 @@ def check(config: Config, storage: str | None = None) -> Prepared:
     _check_single_images(config, prepared)
     _check_weights(config, prepared.data.channels)
     check_same_experiment(config, storage or DEFAULT)
+    check_sampler(sampler(config, storage))
     return prepared
+
+
+def sampler(config: Config, storage: str | None = None) -> SamplerChoice:
+    """Return the sampler that the study has, or would have; creates nothing."""
+    study = find_study(storage or DEFAULT, config.study_name)
+    return choose_sampler(config) if study is None else stored_choice(config, study)
 
 
 def total_trials(config: Config) -> int:
@@ -62,20 +75,23 @@ def total_trials(config: Config) -> int:
 def remaining_trials(config: Config, storage: str | None = None) -> int:
     """Return how many trials :func:`~mobilenet_chest.sweep.run_sweep` would begin; creates nothing."""
     study = find_study(storage or DEFAULT, config.study_name)
-    done = 0 if study is None else sum(map(counts, study.get_trials(deepcopy=False)))
-    return max(0, total_trials(config) - done)
+    if study is None:
+        return total_trials(config)
+    return max(0, total_trials(in_force(config, study)) - sum(map(counts, study.get_trials(deepcopy=False))))
 
 
 def kept(config: Config, storage: str | None = None) -> Kept | None:
     """Return what an interrupted sweep has kept; ``None`` if it had not begun."""
     study = find_study(storage or DEFAULT, config.study_name)
-    return None if study is None else kept_trials(study)
+    return None if study is None else replace(kept_trials(study), total=total_trials(in_force(config, study)))
 
 
 def remaining_confirmations(config: Config, storage: str | None = None) -> int:
     """Return how many trainings on fresh seeds it would begin after the trials; creates nothing."""
     url = storage or DEFAULT
-    return missing_trainings(config, find_study(url, config.study_name), total_trials(config), url)
+    study = find_study(url, config.study_name)
+    current = config if study is None else in_force(config, study)
+    return missing_trainings(current, study, total_trials(current), url)
 
 
 def _check_single_images(config: Config, prepared: Prepared) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import optuna
+from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.config.formats import number, with_interval
@@ -15,12 +16,16 @@ from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import shown_numbers
 from mobilenet_chest.sweep.claims import best_trial, counted_trials
 from mobilenet_chest.sweep.confirm import Confirmation, find_confirmation, missing_trainings
+from mobilenet_chest.sweep.feasibility import violations
 from mobilenet_chest.sweep.findings import Finding, find_findings
 from mobilenet_chest.sweep.leaderboard import front, importances, stage1_totals
 from mobilenet_chest.sweep.preflight import total_trials
 from mobilenet_chest.sweep.summary import TrialSummary, summarize
 from mobilenet_chest.sweep.supervisor import only_failures
 from mobilenet_chest.sweep.ties import Ties, find_ties
+
+SHOWN_VIOLATIONS = 3
+"""Trials that an error names where none meets the constraints."""
 
 SHOWN_TRIALS = 10
 """Trials that a notebook shows of a result."""
@@ -45,6 +50,7 @@ class SweepResult:
         findings: What the trials say about the search itself.
         metric: The study's metric.
         direction: In which direction it gets better.
+        total: How many trials the study is to have.
     """
 
     study: str
@@ -61,6 +67,7 @@ class SweepResult:
     findings: list[Finding] = field(default_factory=list)
     metric: str = "val_auc"
     direction: Direction = "maximize"
+    total: int = 0
 
     @property
     def shown_numbers(self) -> dict[int, str]:
@@ -119,6 +126,13 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
                 "back with `mlflow runs restore`, set MLFLOW_TRACKING_URI to the store that has them, or start "
                 "another study with --study NAME"
             )
+        complete = [trial for trial in counted if trial.state == TrialState.COMPLETE]
+        if violating := [summarize(trial, study.get_trials(deepcopy=False)) for trial in complete if violations(trial)]:
+            listed = "; ".join(f"trial {t.label}: {', '.join(t.violates)}" for t in violating[:SHOWN_VIOLATIONS])
+            raise SweepFailed(
+                f"study '{config.study_name}': no trial meets study.constraints ({listed}); give it more trials, "
+                "or start another study with --study NAME and other constraints"
+            )
         reasons = [reason for trial in counted if (reason := trial.user_attrs.get(attributes.REASON))]
         cause = f"the last failure: {reasons[-1]}" if reasons else "no trial was begun"
         what = "its first trials all failed" if only_failures(study) else "no trial was completed"
@@ -140,6 +154,7 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
         findings=find_findings(config, counted, ties.tied),
         metric=config.study.metric,
         direction=config.study.direction,
+        total=total_trials(config),
     )
 
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.sweep.sampler_choice import choose_sampler
 from mobilenet_chest.sweep.space import to_optuna
 
 STARTUP_TRIALS = 4
-"""Trials that TPE samples at random, and that run to their end before the median of others may prune one."""
+"""Trials that TPE and GP sample at random, and that run to their end before the median of others may prune one."""
 
 
 class TrialSeededSampler(BaseSampler):
@@ -27,16 +28,22 @@ class TrialSeededSampler(BaseSampler):
 
     Args:
         config: The experiment; a grid's points are queued as trials, so its sampler is never asked.
+        kind: Name of the sampler; by default that of the experiment, or the one that ``auto`` chooses for it.
     """
 
-    def __init__(self, config: Config) -> None:
-        self._kind, self._seed = config.study.sampler, config.seed
+    def __init__(self, config: Config, kind: str | None = None) -> None:
+        self._kind, self._seed = kind or choose_sampler(config).name, config.seed
         self._unconditional = {p: to_optuna(p, d) for p, d in config.search.items() if not d.when}
         self._inner: BaseSampler = self._make(config.seed)
 
     def _make(self, seed: int) -> BaseSampler:
         if self._kind == "tpe":
             return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, constant_liar=True)
+        if self._kind == "gp":
+            return GPSampler(seed=seed, n_startup_trials=STARTUP_TRIALS, warn_independent_sampling=False)
+        if self._kind == "cmaes":
+            # its state is in the trials themselves, so a new one continues where the last one was
+            return CmaEsSampler(seed=seed, warn_independent_sampling=False)
         if self._kind == "qmc":
             with warnings.catch_warnings():
                 # Optuna warns of the experimental class on every use; the tests would notice a change

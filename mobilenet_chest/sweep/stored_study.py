@@ -7,15 +7,19 @@ from typing import Any
 
 import optuna
 
-from mobilenet_chest.config import Config, best_direction, flatten
+from mobilenet_chest.config import Config, Distribution, best_direction, flatten
 from mobilenet_chest.config.data import CHEST
 from mobilenet_chest.errors import StudyError
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.dashboard import name_metrics
 from mobilenet_chest.sweep.local_workers import open_study
 from mobilenet_chest.sweep.locks import exclusive
+from mobilenet_chest.sweep.sampler_choice import choose_sampler
 from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.tracking.database import is_sqlite, sqlite_file
+
+SEARCH = "search."
+"""How fields of a definition begin that say what is searched."""
 
 SHOWN = 5
 """How many differing fields an error names."""
@@ -62,6 +66,13 @@ def check_same_experiment(config: Config, url: str) -> None:
         )
 
 
+def stored_search(study: optuna.Study) -> dict[str, Distribution]:
+    """Return the search space of a stored study; empty for one of another program."""
+    stored = json.loads(study.user_attrs.get(attributes.DEFINITION, "{}"))
+    found = {path.removeprefix(SEARCH): fields for path, fields in stored.items() if path.startswith(SEARCH)}
+    return {path: Distribution.model_validate(fields) for path, fields in found.items()}
+
+
 def open_or_create(config: Config, url: str) -> optuna.Study:
     """Return the study of an experiment with its sampler and pruner; a new one gets the experiment's definition."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -75,6 +86,9 @@ def open_or_create(config: Config, url: str) -> optuna.Study:
         )
         if attributes.DEFINITION not in study.user_attrs:
             study.set_user_attr(attributes.DEFINITION, json.dumps(_definition(config)))
+        if config.study.sampler == "auto" and attributes.SAMPLER not in study.user_attrs:
+            study.set_user_attr(attributes.SAMPLER, choose_sampler(config)._asdict())
+        study.set_user_attr(attributes.ASKED_TRIALS, config.study.trials)
         study.set_user_attr(attributes.MAX_RETRIES, config.study.max_retries)
         name_metrics(config, study)
     return open_study(config, url, storage)
@@ -85,7 +99,7 @@ def _definition(config: Config) -> dict[str, Any]:
     fields = config.resolved()
     for key in ("name", "tracking", "device", "gates"):
         del fields[key]
-    for key in ("name", "trials", "max_retries", "lease_seconds", "confirm"):
+    for key in ("name", "trials", "max_retries", "lease_seconds", "confirm", "notify"):
         del fields["study"][key]
     del fields["data"]["root"], fields["data"]["name"]
     fields["plugins"] = [plugin["sha256"] for plugin in fields["plugins"]]
@@ -93,5 +107,5 @@ def _definition(config: Config) -> dict[str, Any]:
     fields["data"]["dataset"] = fields["data"]["dataset"] or CHEST
     # the trial sets a searched field: what the file says of it besides does not matter
     flat = flatten({key: value for key, value in fields.items() if key != "search"})
-    searched = {f"search.{path}": distribution for path, distribution in fields["search"].items()}
+    searched = {f"{SEARCH}{path}": distribution for path, distribution in fields["search"].items()}
     return {path: value for path, value in flat.items() if path not in config.search} | searched

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import optuna
@@ -13,14 +14,17 @@ from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.processor import free_threads
 from mobilenet_chest.sweep import attributes, study_page
 from mobilenet_chest.sweep.claims import counted_trials
 from mobilenet_chest.sweep.confirm import confirm, gone_trainings, reconcile_confirmation
+from mobilenet_chest.sweep.control import Control, in_force
 from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.live_note import LiveNote
-from mobilenet_chest.sweep.local_workers import Job, Launcher, run_workers
+from mobilenet_chest.sweep.local_workers import Job, Launcher, run_workers, stored_choice
 from mobilenet_chest.sweep.locks import exclusive
+from mobilenet_chest.sweep.notifier import Notifier
 from mobilenet_chest.sweep.preflight import check, total_trials
 from mobilenet_chest.sweep.repair import free_trials, reconcile
 from mobilenet_chest.sweep.result import SweepResult, build_result, with_confirmation
@@ -29,6 +33,7 @@ from mobilenet_chest.sweep.storage import DEFAULT
 from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.sweep.summary import SweepStatus, status
 from mobilenet_chest.sweep.supervisor import Forecast, forecast
+from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.parents import with_parent
 from mobilenet_chest.tracking.store import connect
@@ -69,6 +74,7 @@ def run_sweep(
     started = time.time()
     _log(process_outbox().flush_all())
     study, watch = open_or_create(config, url), WorkerWatch()
+    given, config = config, in_force(config, study)
     result = _reported_result(config, study, url, watch)
     if result is not None:
         return result
@@ -81,26 +87,51 @@ def run_sweep(
     deadline = None if timeout is None else started + timeout
     processes = config.study.workers if workers is None else workers
     runner = _Runner(url, parent.run_id, processes, deadline, launch or run_workers, on_status,
-                     {study.study_name: watch}, LiveNote(config, parent))  # fmt: skip
+                     {study.study_name: watch}, LiveNote(given, parent), Control(study),
+                     Notifier(config, url))  # fmt: skip
+    _warn_if_paused(study, runner.control)
     ended = Status.FAILED
     try:
         if before < total_trials(config):
-            runner.run(config, study, total_trials(config))
+            runner.run(given, study, total_trials(config))
+        config = in_force(given, study)
+        _check_anything_done(study, runner.control)
         _log(process_outbox().flush_all())
         result = _report_trials(config, study, url, parent, before)
         if config.study.confirm is not None and result.complete:
             _log(confirm(config, study, url, parent.run_id, runner.run))
             result = _report_confirmation(config, study, url, parent, result)
+        runner.notifier.update(study, finished=result.complete)
         ended = Status.FINISHED
     except KeyboardInterrupt:
         ended = Status.KILLED
         raise
     finally:
+        runner.notifier.close()
         if runner.has_running_trials(study):
             parent.leave()  # another machine continues the study, and the run is its
         else:
             parent.end(ended)
     return result
+
+
+def _warn_if_paused(study: optuna.Study, control: Control) -> None:
+    if control.paused:
+        name = shlex.quote(study.study_name)
+        logger.warning("study %s is paused: it waits for `mobilenet-chest study resume %s`", study.study_name, name)
+
+
+def _check_anything_done(study: optuna.Study, control: Control) -> None:
+    """Check that a study which was stopped by hand has a result.
+
+    Raises:
+        SweepFailed: No trial is complete.
+    """
+    if control.stopped and not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        raise SweepFailed(
+            f"study '{study.study_name}' was stopped by hand before a trial was complete; run the same command to "
+            "continue it"
+        )
 
 
 @dataclass
@@ -116,6 +147,8 @@ class _Runner:
         on_status: Called about once a second.
         watches: Name of each study -> its watch over workers.
         note: The study's description.
+        control: What is asked of the study by hand.
+        notifier: Tells the program of ``study.notify``.
         studies: Those that were run.
     """
 
@@ -127,10 +160,12 @@ class _Runner:
     on_status: Callable[[SweepStatus], None] | None
     watches: dict[str, WorkerWatch]
     note: LiveNote
+    control: Control
+    notifier: Notifier
     studies: list[optuna.Study] = field(default_factory=list)
 
     def run(self, config: Config, study: optuna.Study, total: int) -> None:
-        """Run the trials of a study until it has ``total``, or time is up.
+        """Run trials until the study has ``total``, or what was set by hand since, time is up, or it is stopped.
 
         Raises:
             KeyboardInterrupt: After all current trials were ended and queued again.
@@ -139,16 +174,19 @@ class _Runner:
         watch = self.watches.setdefault(study.study_name, WorkerWatch())
         done, begun = len(counted_trials(study)), time.time()
         threads, first_trial = free_threads(self.workers), len(study.trials)
-        job = Job(config, self.url, self.parent_run, self.deadline, threads, first_trial)
+        job = Job(config, self.url, self.parent_run, self.deadline, threads, first_trial, self.control.stops)
 
         def on_tick() -> Forecast:
             if freed := free_trials(study, self.url, watch):
                 # a worker that was killed right after it had made its run told the study nothing of that run
                 _log(freed + reconcile(study, self.url, self.parent_run, watch))
+            current = in_force(config, study)
             self.note.update(study)
+            self.notifier.update(study)
             if self.on_status is not None:
-                self.on_status(status(study, total, begun, done))
-            return forecast(study, config, self.deadline, first_trial)
+                state = status(study, total if current is config else total_trials(current), begun, done)
+                self.on_status(replace(state, paused=self.control.paused))
+            return forecast(study, current, self.deadline, first_trial, self.control.stopped)
 
         try:
             self.launch(job, self.workers, on_tick, lambda: _log(reconcile(study, self.url, self.parent_run, watch)))
@@ -197,6 +235,7 @@ def _open_parent_run(config: Config, study: optuna.Study) -> MlflowTracker:
                         parent.run_id)  # fmt: skip
         study.set_user_attr(attributes.REPORTED_TRIALS, None)  # a new run shows nothing yet
         study.set_user_attr(attributes.RUN_ID, parent.run_id)
+    parent.log_tags({tags.SAMPLER: str(stored_choice(config, study))})
     return parent
 
 

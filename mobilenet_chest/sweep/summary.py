@@ -16,6 +16,8 @@ from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import Attempt, attempt_of, repeated_trial
 from mobilenet_chest.sweep.claims import best_trial, counts, value_of
 from mobilenet_chest.sweep.epochs import stored_epochs
+from mobilenet_chest.sweep.feasibility import violations
+from mobilenet_chest.sweep.repeats import RESULT_OF, repeat_of
 from mobilenet_chest.training.epochs import Epochs
 
 
@@ -33,6 +35,8 @@ class TrialSummary:
         also: Values of the further objectives.
         attempt: 1, or more for a trial that was queued again after an interrupt.
         attempt_of: Of such a trial the number of the first attempt.
+        violates: The constraints of the study that it violates, each with its value.
+        repeats: Of a trial whose values were tried before: that trial, and how it repeats it.
     """
 
     number: int
@@ -44,6 +48,13 @@ class TrialSummary:
     also: tuple[float, ...] = ()
     attempt: int = 1
     attempt_of: int | None = None
+    violates: tuple[str, ...] = ()
+    repeats: str | None = None
+
+    @property
+    def took_result(self) -> bool:
+        """Whether it was not trained, and has the result and the run of the trial that it repeats."""
+        return self.repeats is not None and self.repeats.startswith(RESULT_OF)
 
     @property
     def label(self) -> str:
@@ -86,6 +97,7 @@ class SweepStatus:
         seconds_left: An estimate, once a trial has ended, or the epochs of the running ones were timed.
         confirming: Whether the trials are done and their leaders are being confirmed.
         ended: The trials that count, by number; none during the confirmation.
+        paused: Whether the study was paused by hand.
     """
 
     total: int
@@ -96,6 +108,7 @@ class SweepStatus:
     seconds_left: float | None
     confirming: bool = False
     ended: list[TrialSummary] = field(default_factory=list)
+    paused: bool = False
 
 
 def summarize(trial: FrozenTrial, trials: Sequence[FrozenTrial] = ()) -> TrialSummary:
@@ -119,6 +132,8 @@ def summarize(trial: FrozenTrial, trials: Sequence[FrozenTrial] = ()) -> TrialSu
         also=tuple(trial.values[1:] if trial.values else ()),
         attempt=attempt,
         attempt_of=first if attempt > 1 else None,
+        violates=violations(trial),
+        repeats=None if (repeat := repeat_of(trial)) is None else str(repeat),
     )
 
 
@@ -193,10 +208,12 @@ class Kept:
     Attributes:
         finished: How many trials count.
         interrupted: The trials that wait to be run again, with the epochs of the attempt that was interrupted.
+        total: How many trials the study is to have; 0 where that is not known.
     """
 
     finished: int
     interrupted: list[RunningTrial]
+    total: int = 0
 
 
 def kept_trials(study: optuna.Study) -> Kept:

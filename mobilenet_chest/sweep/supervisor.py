@@ -44,7 +44,9 @@ class Forecast(NamedTuple):
     trials: int
 
 
-def forecast(study: optuna.Study, config: Config, deadline: float | None, first_trial: int = 0) -> Forecast:
+def forecast(
+    study: optuna.Study, config: Config, deadline: float | None, first_trial: int = 0, stopped: bool = False
+) -> Forecast:  # fmt: skip
     """Return what is left to do.
 
     Args:
@@ -52,9 +54,10 @@ def forecast(study: optuna.Study, config: Config, deadline: float | None, first_
         config: The experiment.
         deadline: Time (of ``time.time()``) after which no trial begins, if any.
         first_trial: Number of the first trial of this command: the cause of earlier failures may be gone.
+        stopped: Whether the study was stopped by hand.
     """
     trials = study.get_trials(deepcopy=False)
-    begins = (deadline is None or time.time() < deadline) and not only_failures(study, first_trial)
+    begins = not stopped and (deadline is None or time.time() < deadline) and not only_failures(study, first_trial)
     running = any(trial.state == TrialState.RUNNING for trial in trials)
     return Forecast(begins and has_claimable(trials, config), running, begins, len(trials))
 

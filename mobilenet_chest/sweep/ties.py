@@ -45,7 +45,7 @@ def find_ties(metric: str, trials: Sequence[TrialSummary], best: TrialSummary, p
         best: The best of them.
         parent_run: The study's run in MLflow.
     """
-    complete = {trial.run_id: trial for trial in trials if trial.state == "COMPLETE"}
+    complete = {trial.run_id: trial for trial in trials if trial.state == "COMPLETE" and not trial.took_result}
     try:
         with store_required(ANSWER_SECONDS):
             runs = [run for run in nested_runs(connect(), parent_run) if run.info.run_id in complete]

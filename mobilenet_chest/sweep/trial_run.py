@@ -20,7 +20,9 @@ from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.sweep import attributes, folds
 from mobilenet_chest.sweep.attempts import attempt_of, repeated_trial, trial_name
 from mobilenet_chest.sweep.claims import counted_trials
+from mobilenet_chest.sweep.control import Control
 from mobilenet_chest.sweep.epochs import EpochReporter
+from mobilenet_chest.sweep.feasibility import constrained_metrics
 from mobilenet_chest.sweep.lease import Lease
 from mobilenet_chest.sweep.trial_note import about_trial
 from mobilenet_chest.tracking import tags
@@ -55,6 +57,7 @@ class ClaimedTrial:
         trial: The trial.
         parent_run: The study's run in MLflow.
         lease: This process's hold on the trial.
+        control: What is asked of the study by hand.
     """
 
     config: Config
@@ -63,6 +66,7 @@ class ClaimedTrial:
     trial: Trial
     parent_run: str
     lease: Lease
+    control: Control
 
 
 def find_earlier_run(study: optuna.Study, trial: Trial, config: Config) -> Run | None:
@@ -185,9 +189,9 @@ def _train_on_folds(
 
     def report(done: int, means: dict[str, float]) -> bool:
         if config.study.also:
-            return False
+            return claimed.control.stops_trial(claimed.study, trial)
         trial.report(means[config.study.metric], done)
-        return trial.should_prune()
+        return trial.should_prune() or claimed.control.stops_trial(claimed.study, trial)
 
     def on_start(runs: Sequence[str]) -> None:
         trial.set_user_attr(attributes.FOLD_RUNS, list(runs))
@@ -210,8 +214,10 @@ def _train(
 
     def after_epoch(epoch: int, record: Record) -> bool:
         epochs.add(epoch, record)
-        _check_driver()
-        return prune(epoch, record)
+        check_driver()
+        pruned = prune(epoch, record)  # first: it reports the epoch, which a trial that is stopped keeps
+        ends = claimed.control.ends(claimed.study, claimed.trial)
+        return pruned or (ends and claimed.config.study.trainings == 1)  # a fold cut short would count as a whole one
 
     try:
         result = train(config, tracker, after_epoch, resume=resume)
@@ -221,7 +227,7 @@ def _train(
         raise
     epochs.finish(result.history)
     metrics = dict(result.metrics)
-    if LATENCY in config.study.also:
+    if LATENCY in config.study.also or LATENCY in constrained_metrics(config):
         metrics[LATENCY] = latency(result.model, load_train_val(config.data).val.images[:1])
         tracker.log_metrics({LATENCY: metrics[LATENCY]})
     return metrics, result
@@ -239,7 +245,7 @@ def _log_resume(claimed: ClaimedTrial, config: Config, resume: ResumePoint) -> N
     )  # fmt: skip
 
 
-def _check_driver() -> None:
+def check_driver() -> None:
     """Interrupt this worker if the process that started it was killed: nobody else would end it."""
     driver = multiprocessing.parent_process()
     if driver is not None and not driver.is_alive():

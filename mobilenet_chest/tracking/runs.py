@@ -261,8 +261,9 @@ def best_of_study(client: MlflowClient, study: Run) -> Candidate:
     """
     best = _best_trial(client, study)
     if best is None:
-        name = study.data.tags.get(tags.STUDY)
-        raise TrackingError(f"study '{name}' has no complete trial; continue it with sweep.py")
+        name, violating = study.data.tags.get(tags.STUDY), any(map(_violates, nested_runs(client, study.info.run_id)))
+        which = "complete trial that meets its constraints" if violating else "complete trial"
+        raise TrackingError(f"study '{name}' has no {which}; continue it with sweep.py")
     return Candidate(best, study)
 
 
@@ -287,14 +288,22 @@ def _best_trial(client: MlflowClient, study: Run) -> Run | None:
     return next(iter(ranked_trials(client, study)), None)
 
 
+def _violates(run: Run) -> bool:
+    return run.data.tags.get(tags.CONSTRAINTS, "").startswith(tags.VIOLATED)
+
+
 def ranked_trials(client: MlflowClient, study: Run) -> list[Run]:
-    """Return the complete trials of a study that have a finite value of its metric, the best first."""
+    """Return the complete trials of a study that have a finite value of its metric, the best first.
+
+    Trials that violate a constraint of the study are left out.
+    """
     metric, direction = study.data.tags[tags.METRIC], cast(Direction, study.data.tags[tags.DIRECTION])
     complete = [
         run
         for run in nested_runs(client, study.info.run_id)
         if run.data.tags.get(tags.KIND) == tags.TRIAL_KIND
         and run.data.tags.get(tags.TRIAL_STATE) == "COMPLETE"
+        and not _violates(run)
         and math.isfinite(metrics_of(run).get(metric, math.nan))
     ]
 

@@ -75,6 +75,18 @@ TRIAL_NAME = "trial_name"
 TRIAL_STATE = "trial_state"
 """State of the trial in Optuna when it ended, or INTERRUPTED."""
 
+CONSTRAINTS = "constraints"
+"""Of a trial's run: :data:`MET`, or :data:`VIOLATED` and the constraints that it violates, each with the value."""
+
+MET, VIOLATED = "met", "violated: "
+"""Value of :data:`CONSTRAINTS`, and how it begins where one is violated."""
+
+SAMPLER = "sampler"
+"""Of a study's run: the sampler, and why ``auto`` has chosen it."""
+
+EVENTS = "events"
+"""Of a study's run: what was asked of it by hand while it ran, a line each, the latest last."""
+
 METRIC = "metric"
 """Of a study's run: the metric that it optimises."""
 

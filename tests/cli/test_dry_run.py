@@ -57,3 +57,11 @@ def test_a_dry_run_warns_of_doubtful_data(folder: Path, written: Write, chest_fi
     assert "32 by 32" in line
     assert line in result.stderr.splitlines()
     assert json.loads(run(command, written(), "--dry-run", "--json").stdout)["warnings"] == []
+
+
+def test_a_dry_run_says_which_sampler_is_taken(folder: Path, written: Write) -> None:
+    assert json.loads(run("sweep", written(), "--dry-run", "--json").stdout)["sampler"] == {"name": "tpe", "reason": ""}
+    lines = run("sweep", written(), "study.sampler=auto", "--dry-run").stdout.splitlines()
+    (said,) = [line for line in lines if line.startswith("sampler: ")]
+    assert said.startswith("sampler: gp, chosen by auto: ")
+    assert contents(folder) == {}

@@ -13,7 +13,9 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.corruptions import CHOOSING, CORRUPTIONS, HELD_OUT, members
 
 BOUNDS = {"minimum": "≥ ", "exclusiveMinimum": "> ", "maximum": "≤ ", "exclusiveMaximum": "< "}
-GROUPS = ("data", "cache")
+GROUPS = ("data", "cache", "study")
+IN_ONE_ROW = {"study": "Pause, resume, stop and change the sweep of a study"}
+"""Groups that the table of commands has in one row, and what they do."""
 ON_OTHER_PAGES = ("claim", "browse", "export", "monitor", "ab", "benchmark", "serve", "compress")
 """Single commands whose options stand on the page of what they are about."""
 TYPES = {"number": "number", "integer": "integer", "boolean": "true or false", "null": "null", "string": "text"}
@@ -116,7 +118,13 @@ def corruptions() -> str:
 def commands() -> str:
     """Return the Markdown table of all commands, each with the first clause of its help."""
     lines = ["| command | what it does |", "|---|---|"]
+    listed = set[str]()
     for command in all_commands():
+        if command.group in IN_ONE_ROW:
+            if command.group not in listed:
+                lines.append(f"| `{command.group}` | {IN_ONE_ROW[command.group]} |")
+            listed.add(command.group)
+            continue
         clause = re.split(r"(?:[;:]|\.) |\.$", command.summary)[0]
         lines.append(f"| `{command.words}` | {_cell(clause)} |")
     return "\n".join(lines)
@@ -198,7 +206,7 @@ def _help(words: str) -> tuple[str, str, dict[str, list[str]]]:
             blocks[heading[1]] = []
         elif blocks and line:
             blocks[list(blocks)[-1]].append(line)
-    usage = re.sub(r"\[(\[.*\])\](\.\.\.)?|\{(.*)\}\.\.\.", lambda match: match[1] or match[3], usage)
+    usage = re.sub(r"\[(\[.*\])\](\.\.\.)?|\{([^{}]*)\}\.\.\.", lambda match: match[1] or match[3], usage)
     return usage, summary, blocks
 
 

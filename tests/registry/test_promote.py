@@ -20,7 +20,7 @@ from mobilenet_chest.registry import package
 from mobilenet_chest.registry.classifier import file_preparation
 from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.selection import evaluate as evaluate_module
-from mobilenet_chest.tracking import artifacts
+from mobilenet_chest.tracking import artifacts, tags
 from mobilenet_chest.tracking.parents import training_tracker, with_parent
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.two_stage import train
@@ -194,6 +194,19 @@ class TestRefused:
         with pytest.raises(PromotionRefused) as caught:
             promote(store.trials[store.best])
         assert caught.value.reasons == ("its trial is PRUNED, not COMPLETE",)
+
+    def test_a_trial_that_violates_a_constraint(self, store: Store) -> None:
+        best, other = store.trials[store.best], store.trials[1 - store.best]
+        store.client.set_tag(best, tags.CONSTRAINTS, f"{tags.VIOLATED}parameters <= 5 (is 7)")
+        with pytest.raises(PromotionRefused, match=r"parameters <= 5 \(is 7\); promote the study") as caught:
+            promote(best)
+        assert len(caught.value.reasons) == 1
+        assert promote("dropout-study", dry_run=True).run_id == other
+        assert promote(best, dry_run=True, even_if_worse=True).run_id == best
+        store.client.set_tag(other, tags.CONSTRAINTS, f"{tags.VIOLATED}parameters <= 5 (is 8)")
+        with pytest.raises(TrackingError, match="no complete trial that meets its constraints"):
+            promote("dropout-study")
+        assert registered_models(store.client) == {}
 
     @pytest.mark.parametrize(
         "gone", [("test_images",), ("test_labels",), ("test_images", "test_labels")], ids=["images", "labels", "both"]

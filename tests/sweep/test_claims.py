@@ -119,7 +119,7 @@ def test_a_small_space_is_not_run_twice(phantom_config: Make, opened: Open, url:
 def test_an_exhausted_space_still_ends(phantom_config: Make, opened: Open, url: str) -> None:
     config = phantom_config({"search": STEMS, "study": {"trials": 4, "sampler": "random"}})
     study = opened(config)
-    assert len(taken_by(study, config, url)) == 4
+    assert len(taken_by(study, config, url)) == 3  # the fourth has the result of one of them
     assert len(counted(study)) == 4
 
 

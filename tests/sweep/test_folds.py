@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from helpers.sweeps import stored_trials
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from optuna.trial import TrialState
 
 from mobilenet_chest import cache
 from mobilenet_chest.cli.sweep import print_sweep
@@ -20,7 +22,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.registry.promote import promote
-from mobilenet_chest.sweep import run_sweep
+from mobilenet_chest.sweep import commands, control, run_sweep, trial_run
 from mobilenet_chest.tracking import artifact_writer
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
 from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
@@ -44,13 +46,20 @@ def history(run_id: str | None, metric: str) -> list[tuple[int, float]]:
 def test_a_trial_is_the_mean_of_its_folds(
     here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def stop_the_third() -> None:
+        (running,) = [trial for trial in stored_trials("tiny") if trial.state == TrialState.RUNNING]
+        if running.number == 2:
+            commands.command("tiny", None, partial(commands.stop_trial, number=2))
+
     monkeypatch.setattr(optuna.trial.Trial, "should_prune", lambda trial: trial.number == 1)
+    monkeypatch.setattr(trial_run, "check_driver", stop_the_third)
+    monkeypatch.setattr(control, "LOOK_SECONDS", 0.0)
     config = tiny_search(
-        RANGE, {"tracking.keep_checkpoints": 1}, trials=2, pruner="median", resampling="kfold", folds=3
+        RANGE, {"tracking.keep_checkpoints": 1}, trials=3, pruner="median", resampling="kfold", folds=3
     )
     result = run_sweep(config)
-    client, (whole, pruned) = MlflowClient(), result.trials
-    assert [trial.state for trial in result.trials] == ["COMPLETE", "PRUNED"]
+    client, (whole, pruned, stopped) = MlflowClient(), result.trials
+    assert [trial.state for trial in result.trials] == ["COMPLETE", "PRUNED", "PRUNED"]
     data = load_train_val(config.data)
 
     folds, run = folds_of(whole.run_id), client.get_run(str(whole.run_id))
@@ -92,6 +101,11 @@ def test_a_trial_is_the_mean_of_its_folds(
     assert {entry.path for entry in client.list_artifacts(folds[0].info.run_id, "checkpoints")} == {
         "checkpoints/best.pt", "checkpoints/stage1_best.pt"
     }  # fmt: skip
+
+    # one that is stopped by hand ends so too: a fold cut short would count as a whole one
+    (only,) = folds_of(stopped.run_id)
+    assert (only.info.status, len(history(only.info.run_id, "train_loss"))) == ("FINISHED", 2)
+    assert stopped.value == metrics_of(only)["val_auc"]
 
     # it has no model, and says what makes one of it
     (candidate,) = find_runs(client, "tiny")
