@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import logging
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy
 import torch
+from mlflow.store.db import utils
 
 from mobilenet_chest import logs
 from mobilenet_chest.data import phantom
@@ -40,6 +47,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _less_waiting() -> None:
+    """Leave out what costs each of thousands of tests time and what none of them is about."""
+    # SQLite need not wait for the disk: that matters where the power is cut, not where a process is killed
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", _do_not_wait_for_the_disk)
+    # MLflow would read its sixty files of migrations for each database anew
+    utils._get_latest_schema_revision = cache(utils._get_latest_schema_revision)
+    # millions of objects of torch and MLflow were looked through again and again
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
+
+
+def _do_not_wait_for_the_disk(connection: Any, _record: Any) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
+
+
+@pytest.fixture
+def waiting_for_the_disk() -> Iterator[None]:
+    """SQLite as outside the tests."""
+    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", _do_not_wait_for_the_disk)
+    yield
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", _do_not_wait_for_the_disk)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Sums in one order: the same bits on every machine with the same processor."""
     torch.set_num_threads(1)
@@ -62,10 +94,18 @@ def _log_as_it_was() -> Iterator[None]:
     logger.propagate = propagate
 
 
+@pytest.fixture(scope="session")
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    # pytest would look through the folders of all tests before it gave one the next number
+    folder = tmp_path_factory.mktemp("caches")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache_folder(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache for each test: none finds what another has left, nor the user's own."""
-    folder = tmp_path_factory.mktemp("cache")
+    folder = next(_caches)
+    folder.mkdir()
     monkeypatch.setenv("MOBILENET_CHEST_CACHE", str(folder))
     return folder
 
@@ -95,10 +135,7 @@ def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tracking(_empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty MLflow store in ``tmp_path``, which becomes the working folder and is returned."""
     _without_mlflow_variables(monkeypatch)
-    source, target = sqlite3.connect(_empty_database), sqlite3.connect(tmp_path / "mlflow.db")
-    source.backup(target)
-    source.close()
-    target.close()
+    shutil.copyfile(_empty_database, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     return tmp_path

@@ -46,6 +46,7 @@ def test_a_creation_that_ends_in_the_midst_leaves_nothing(tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("waiting_for_the_disk")
 def test_only_the_draft_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     draft, other = tmp_path.resolve() / "draft.db", tmp_path.resolve() / "other.db"
     usual = synchronous(draft)
