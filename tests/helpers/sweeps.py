@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -52,11 +53,19 @@ def sweep_line(experiment: Path, *words: str) -> list[str]:
     return [sys.executable, str(ROOT / "sweep.py"), str(experiment), "--workers", "2", *words]
 
 
+def anew(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a command that must not be forked, as Ray's."""
+    # a shell's background job ignores SIGINT, and so would all that it starts
+    return subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options)
+
+
 @contextmanager
-def started(command: list[str], folder: Path, logs: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    command: list[str], folder: Path, logs: Path | None = None, start: Callable[..., Any] = forked.Popen
+) -> Iterator[subprocess.Popen[bytes]]:
     """Start a command in a session of its own, with ``out`` and ``err`` in the folder; kill what is left of it."""
     with ((logs or folder) / "out").open("wb") as out, ((logs or folder) / "err").open("wb") as err:
-        process = forked.Popen(command, cwd=folder, stdout=out, stderr=err, start_new_session=True)
+        process = start(command, cwd=folder, stdout=out, stderr=err, start_new_session=True)
         try:
             yield process
         finally:

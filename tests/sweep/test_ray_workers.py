@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from helpers.sweeps import family, started, steps, sweep_line, trials, wait_for_running_trials
+from helpers.sweeps import anew, family, started, steps, sweep_line, trials, wait_for_running_trials
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
@@ -182,7 +182,9 @@ def test_a_node_is_removed_in_mid_sweep(experiment: Path) -> None:
         assert answer["refusals"][0].startswith("--storage sqlite:///optuna.db is a file of one machine")
         assert answer["refusals"][1].startswith("tracking store sqlite:///")
 
-        with started(on_ray_line("--address", address, "--json", "stage2.epochs=30"), experiment) as process:
+        with started(
+            on_ray_line("--address", address, "--json", "stage2.epochs=30"), experiment, start=anew
+        ) as process:
             wait_for_running_trials(process, experiment, trials_wanted=2, most=20)
             remove()
             code = process.wait(timeout=WAIT_SECONDS)
@@ -215,7 +217,7 @@ def test_ctrl_c_ends_the_actors_trials_in_order(experiment: Path, monkeypatch: p
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hush-hush")
     with tempfile.TemporaryDirectory(prefix="ray") as ray_folder:  # a short path, as the sockets in it need
         monkeypatch.setenv("RAY_TMPDIR", ray_folder)
-        with started(on_ray_line("stage2.epochs=60"), experiment) as process:
+        with started(on_ray_line("stage2.epochs=60"), experiment, start=anew) as process:
             wait_for_running_trials(process, experiment, trials_wanted=2, most=30)
             children = family(process.pid)
             places = [
