@@ -104,6 +104,7 @@ def print_cohort(evaluation: CohortEvaluation, as_json: bool) -> None:
     print_accesses(evaluation.openings)
     if evaluation.groups:
         _print_groups(evaluation.groups)
+    print_claims(evaluation.claims)
 
 
 def print_evaluation(evaluation: Evaluation, points: OperatingPoints | None, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The claims about the test split: what was to be shown, and whether it was."""
+"""The claims about the test split and cohorts: what was to be shown, and whether it was."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from mlflow.entities import Run
 
 from mobilenet_chest.config.formats import ends, times
 from mobilenet_chest.report.elements import MISSING, Cell, Code, Element, Paragraph, Table
-from mobilenet_chest.selection.claims import Claim, claims
+from mobilenet_chest.selection.claim import Claim
+from mobilenet_chest.selection.claims import claims
 
 HEADINGS = ("claim", "when", "rule", "answer", "measured", "in advance", "power", "chance that it is false",
             "run", "SHA-256")  # fmt: skip
 
 
 def claim_table(client: MlflowClient, run: Run) -> list[Element]:
-    """Return every claim about a run or study, with the answer of the test split."""
+    """Return every claim about a run or study, with its answer."""
     return claims_shown(claims(client, run))
 
 
 def claims_shown(recorded: Sequence[Claim]) -> list[Element]:
     """Return a table of claims, and below it what was tried before those that held."""
     if not recorded:
-        return [Paragraph("Nothing was claimed before the test split was opened.", "missing")]
+        return [Paragraph("Nothing was claimed about the test split or a cohort.", "missing")]
     caption = "Claims on record, with 95% intervals of what was measured"
     table = Table("claim-rows", caption, HEADINGS, [_row(claim) for claim in recorded], text_columns=6)
     tried = [
@@ -45,7 +46,7 @@ def _row(claim: Claim) -> list[Cell]:
     return [
         str(claim.number),
         claim.when[:16].replace("T", " ") + " UTC",
-        claim.rule,
+        claim.rule if claim.cohort is None else f"{claim.rule}, on cohort {claim.cohort}",
         f"edited, proves nothing; was: {verdict}" if claim.edited else verdict,
         measured,
         f"no, opened {times(claim.openings_before)} before" if claim.openings_before else "yes",

@@ -1,17 +1,17 @@
-"""The claims about the sealed test split: put on record before it is opened, and answered when it is.
+"""The claims about the sealed test split and cohorts: put on record before the opening, and answered by it.
 
 Claim n of a study is the parameter ``test_claim_n`` of the study's run, as an access is in
 :mod:`~mobilenet_chest.selection.ledger`: MLflow lets nobody change or remove a parameter. It holds the claim and its
 SHA-256. Every access names the hashes of the claims that were on record before it. So a claim that was made later, or
-edited in the store's database, is told from those. The answer follows in ``test_claim_n_answer``.
+edited in the store's database, is told from those. The answer follows in ``test_claim_n_answer``. Claims about cohorts
+are numbered by themselves, ``cohort_claim_n``.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,13 +19,21 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from mobilenet_chest import plugins
-from mobilenet_chest.config.formats import times
 from mobilenet_chest.config.plugin_files import named_in
-from mobilenet_chest.evaluation.claim import Condition, Verdict, chance_false, measured, rule_verdict
+from mobilenet_chest.evaluation.claim import Condition, chance_false, measured, rule_verdict
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
-from mobilenet_chest.selection.access import Access
-from mobilenet_chest.selection.ledger import CLAIM, accesses, all_accesses, find_recorded, log_once
+from mobilenet_chest.selection.access import Access, cohort_prefix
+from mobilenet_chest.selection.claim import NOT_HASHED, Answer, Claim, Measured, claim_hash
+from mobilenet_chest.selection.ledger import (
+    CLAIM,
+    accesses,
+    all_accesses,
+    all_cohort_accesses,
+    cohort_accesses,
+    find_recorded,
+    log_once,
+)
 from mobilenet_chest.selection.record_runs import record_runs
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
@@ -34,137 +42,28 @@ from mobilenet_chest.tracking.run_predictions import run_predictions
 from mobilenet_chest.tracking.runs import get_run, nested_runs, search_runs
 from mobilenet_chest.tracking.store import all_experiment_ids
 
-
-@dataclass(frozen=True)
-class Measured:
-    """A condition of a rule with its value on the test split, the ends of its 95% interval, and the verdict."""
-
-    rule: str
-    value: float
-    low: float
-    high: float
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the test split said to a claim.
-
-    Attributes:
-        verdict: ``held``, ``not held`` or ``not decidable``.
-        conditions: What was measured of each condition.
-        images: Images of the split.
-        openings: How often these test rows were opened in the whole store, this time included.
-        trials: Trainings of the study that had ended well.
-        trials_after: Those of them that began after the rows were first opened, so that results on them were known.
-        claims: Claims of the study, this one included.
-        tries: ``openings`` + ``trials_after`` + the other claims.
-        chance_false: :func:`~mobilenet_chest.evaluation.claim.chance_false` of a claim that held; ``None`` of others,
-            and where the power is unknown.
-        when: Time of the access that answered it.
-        sha256: Of the claim as it was answered.
-    """
-
-    verdict: Verdict
-    conditions: list[Measured]
-    images: int
-    openings: int
-    trials: int
-    trials_after: int
-    claims: int
-    tries: int
-    chance_false: float | None
-    when: str | None
-    sha256: str
-
-    @property
-    def text(self) -> str:
-        """What people read of the verdict."""
-        return f"not decidable with {self.images} images" if self.verdict == "not decidable" else self.verdict
-
-    @property
-    def tried(self) -> str:
-        """What counts as a try."""
-        return (
-            f"of {self.tries} {'try' if self.tries == 1 else 'tries'}: test rows opened {times(self.openings)}, "
-            f"{self.trials_after} of {self.trials} trainings begun after the first opening, other claims "
-            f"{self.claims - 1}"
-        )
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim on record. The attributes are the keys of ``claim --json``.
-
-    Attributes:
-        number: In its study, from 1.
-        rule: As :func:`~mobilenet_chest.evaluation.claim.rule_text` writes it.
-        conditions: Of the rule.
-        run_id: The run that it is about.
-        threshold: Smallest probability of class 1, as validation chose it.
-        digest: Of the test rows, 16 hex digits.
-        images: Of class 0 and class 1 in the test split.
-        against: Run to compare with, or ``None``.
-        against_threshold: Its threshold.
-        analysis: How values and intervals are computed.
-        power: Chance that the split answers *held* if its images are like those of validation; ``None`` where that
-            cannot be computed.
-        study: Name of the study, or ``None``.
-        when: UTC in ISO 8601.
-        who: ``user@host``.
-        token: Tells it from a claim of the same words.
-        sha256: Hash (64 hex digits) that was logged with the claim.
-        edited: Whether the claim on record is no longer the one that was logged or answered.
-        openings_before: Accesses of the study that were made before it; a claim with any was not made in advance.
-        answer: ``None`` while its run was not scored.
-    """
-
-    number: int
-    rule: str
-    conditions: list[Condition]
-    run_id: str
-    threshold: float
-    digest: str
-    images: tuple[int, int]
-    against: str | None
-    against_threshold: float | None
-    analysis: dict[str, Any]
-    power: float | None
-    study: str | None
-    when: str
-    who: str
-    token: str
-    sha256: str = ""
-    edited: bool = False
-    openings_before: int = 0
-    answer: Answer | None = field(default=None)
-
-
-NOT_HASHED = ("number", "sha256", "edited", "openings_before", "answer")
-"""What is not part of a claim, but of where it stands and what came after."""
-
-
-def claim_hash(fields: Mapping[str, Any]) -> str:
-    """Return the SHA-256 (hex) of a claim's fields: all but those of :data:`NOT_HASHED`."""
-    hashed = {name: value for name, value in fields.items() if name not in NOT_HASHED}
-    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()
+TEST, COHORT = "test_claim", "cohort_claim"
+"""What the parameters of claims about the test split, and about cohorts, begin with."""
 
 
 def log_claim(client: MlflowClient, run: Run, claim: Claim) -> Claim:
     """Put a claim on record under the next free number of each study that its run belongs to, and return it."""
     fields = {name: value for name, value in asdict(claim).items() if name not in NOT_HASHED}
-    sha256 = claim_hash(fields)
+    if claim.cohort is None:
+        del fields["cohort"]  # versions without claims about cohorts know no such field
+    sha256, kind = claim_hash(fields), TEST if claim.cohort is None else COHORT
     for owner in record_runs(client, run):
         logged = False
         while not logged:  # another process may have taken the number
-            number = 1 + max(_numbers(client.get_run(owner)), default=0)
-            logged = log_once(client, owner, f"test_claim_{number}", json.dumps({"sha256": sha256, "claim": fields}))
+            taken = [number for name, number in _numbers(client.get_run(owner)).items() if name.startswith(kind)]
+            entry = f"{kind}_{1 + max(taken, default=0)}"
+            logged = log_once(client, owner, entry, json.dumps({"sha256": sha256, "claim": fields}))
     return next(claim for claim in claims(client, run) if claim.sha256 == sha256)
 
 
 def claims(client: MlflowClient, run: Run) -> list[Claim]:
     """Return the claims of the run's study, or of the run itself without a study, the oldest first."""
-    return _claims(record_runs(client, run).values(), accesses(client, run))
+    return _claims(record_runs(client, run).values(), _openings(client, run))
 
 
 def find_claims(client: MlflowClient, reference: str) -> list[Claim]:
@@ -178,23 +77,47 @@ def find_claims(client: MlflowClient, reference: str) -> list[Claim]:
 
 def all_claims(client: MlflowClient) -> list[Claim]:
     """Return every claim in the tracking store, the oldest first."""
-    owners = search_runs(client, all_experiment_ids(client), "params.test_claim_1 != ''")
-    recorded = {claim.sha256: claim for owner in owners for claim in _claims([owner], accesses(client, owner))}
+    recorded = {
+        claim.sha256: claim
+        for owner in _owners(client, TEST, COHORT)
+        for claim in _claims([owner], _openings(client, owner))
+    }
     return sorted(recorded.values(), key=lambda claim: claim.when)
 
 
-def _numbers(owner: Run) -> list[int]:
-    return sorted(int(match[1]) for name in owner.data.params if (match := CLAIM.fullmatch(name)))
+def claimed_cohorts(client: MlflowClient) -> list[tuple[str, str]]:
+    """Return name and digest of the cohort of each claim about a cohort in the tracking store."""
+    owners = _owners(client, COHORT)
+    entries = [json.loads(owner.data.params[name])["claim"] for owner in owners for name in _numbers(owner)]
+    return [(entry["cohort"], entry["digest"]) for entry in entries if "cohort" in entry]
+
+
+def _owners(client: MlflowClient, *kinds: str) -> list[Run]:
+    """Return every run that keeps claims of some kinds."""
+    found = [
+        owner for kind in kinds for owner in search_runs(client, all_experiment_ids(client), f"params.{kind}_1 != ''")
+    ]
+    return list({owner.info.run_id: owner for owner in found}.values())
+
+
+def _openings(client: MlflowClient, run: Run) -> list[Access]:
+    return accesses(client, run) + cohort_accesses(client, run)
+
+
+def _numbers(owner: Run) -> dict[str, int]:
+    """Return the number of each claim that a run keeps, by its parameter, the smallest first."""
+    found = {name: int(match[1]) for name in owner.data.params if (match := CLAIM.fullmatch(name))}
+    return dict(sorted(found.items(), key=lambda entry: entry[1]))
 
 
 def _claims(owners: Iterable[Run], openings: Sequence[Access]) -> list[Claim]:
     recorded: dict[str, Claim] = {}
     for owner in owners:
         params = owner.data.params
-        for number in _numbers(owner):
-            entry = json.loads(params[f"test_claim_{number}"])
+        for name, number in _numbers(owner).items():
+            entry = json.loads(params[name])
             sha256 = claim_hash(entry["claim"])
-            answer = json.loads(params.get(f"test_claim_{number}_answer", "null"))
+            answer = json.loads(params.get(f"{name}_answer", "null"))
             fields = entry["claim"] | {
                 "conditions": [Condition(**condition) for condition in entry["claim"]["conditions"]],
                 "images": tuple(entry["claim"]["images"]),
@@ -203,37 +126,49 @@ def _claims(owners: Iterable[Run], openings: Sequence[Access]) -> list[Claim]:
                 number=number,
                 sha256=entry["sha256"],
                 edited=sha256 != entry["sha256"] or (answer is not None and answer["sha256"] != sha256),
-                openings_before=sum(entry["sha256"][:16] not in access.claims for access in openings),
+                openings_before=sum(
+                    entry["sha256"][:16] not in access.claims for access in openings if _opens(access, fields)
+                ),
                 answer=None if answer is None else _read_answer(answer),
                 **fields,
             )
     return sorted(recorded.values(), key=lambda claim: claim.when)
 
 
+def _opens(access: Access, claim: Mapping[str, Any]) -> bool:
+    """Return whether an access shows what a claim is about: the test split, or the rows of its cohort."""
+    if claim.get("cohort") is None:
+        return access.cohort is None
+    return access.cohort is not None and access.digest == claim["digest"]
+
+
 def _read_answer(stored: Mapping[str, Any]) -> Answer:
     return Answer(**{**stored, "conditions": [Measured(**each) for each in stored["conditions"]]})
 
 
-def answer_claims(client: MlflowClient, run: Run, predictions: Predictions, digest: str) -> list[Claim]:
-    """Answer each claim about a run that has no answer, from its test predictions, and return all of its study.
+def answer_claims(
+    client: MlflowClient, run: Run, predictions: Predictions, digest: str, cohort: str | None = None
+) -> list[Claim]:
+    """Answer each claim of a run that has no answer about what was opened; return its study's claims about that.
 
     A claim that was edited, or that is about other test rows, is not answered.
 
     Args:
         client: Client of the tracking store.
         run: The run that was scored.
-        predictions: Of the test split.
+        predictions: Of the test split, or the cohort.
         digest: Of its rows, first 16 hex digits.
+        cohort: Name of the cohort; ``None`` for the test split.
     """
-    recorded = claims(client, run)
+    recorded = [claim for claim in claims(client, run) if claim.cohort == cohort]
     for claim in recorded:
         if claim.run_id == run.info.run_id and claim.answer is None and not claim.edited and claim.digest == digest:
             answer = _answer(client, run, claim, len(recorded), predictions)
             for owner in record_runs(client, run).values():
-                for number in _numbers(owner):
-                    if json.loads(owner.data.params[f"test_claim_{number}"])["sha256"] == claim.sha256:
-                        log_once(client, owner.info.run_id, f"test_claim_{number}_answer", json.dumps(asdict(answer)))
-    return claims(client, run)
+                for name in _numbers(owner):
+                    if json.loads(owner.data.params[name])["sha256"] == claim.sha256:
+                        log_once(client, owner.info.run_id, f"{name}_answer", json.dumps(asdict(answer)))
+    return [claim for claim in claims(client, run) if claim.cohort == cohort]
 
 
 def at_threshold(run: Run, predictions: Predictions, threshold: float) -> RunPredictions:
@@ -242,16 +177,17 @@ def at_threshold(run: Run, predictions: Predictions, threshold: float) -> RunPre
 
 
 def _answer(client: MlflowClient, run: Run, claim: Claim, count: int, predictions: Predictions) -> Answer:
-    other = None
+    split, other = "test" if claim.cohort is None else cohort_prefix(claim.cohort), None
     if claim.against is not None and claim.against_threshold is not None:
         against = get_run(client, claim.against)
-        table = stored_predictions(client, against, "test")
+        table = stored_predictions(client, against, split)
         other = at_threshold(against, predictions_from_table(table), claim.against_threshold)
     with plugins.using(named_in({"plugins": json.loads(run.data.params.get("plugins", "[]"))})):
-        values = measured(claim.conditions, "test", at_threshold(run, predictions, claim.threshold), other)
+        values = measured(claim.conditions, split, at_threshold(run, predictions, claim.threshold), other)
     verdicts = [condition.verdict(value) for condition, value in zip(claim.conditions, values, strict=True)]
     verdict = rule_verdict(verdicts)
-    openings = [access for access in all_accesses(client) if access.digest == claim.digest and access.when]
+    every = all_accesses(client) if claim.cohort is None else all_cohort_accesses(client)
+    openings = [access for access in every if access.digest == claim.digest and access.when]
     first = min((str(access.when) for access in openings), default="")
     trials, after = _trials(client, run, first)
     tries = len(openings) + after + count - 1

@@ -24,6 +24,8 @@ from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.unpaired import unpaired_difference
 from mobilenet_chest.selection.access import Access, CohortKey, cohort_prefix
+from mobilenet_chest.selection.claim import Claim
+from mobilenet_chest.selection.claims import answer_claims, claimed_cohorts
 from mobilenet_chest.selection.evaluate import check_finished, check_same_rows, stored_intervals
 from mobilenet_chest.selection.ledger import all_cohort_accesses, cohort_accesses, record_access
 from mobilenet_chest.tracking import tags
@@ -57,6 +59,7 @@ class CohortEvaluation:
         differences: Cohort minus validation, with 95% intervals of two samples, by the names without the cohort's.
         groups: Metrics of all images, of each site, and of the groups asked for; empty where the file names no sites.
         openings: Every access to the cohort for the run's study, or for the run itself without a study.
+        claims: Every claim of the study about the cohort, those about this run answered.
     """
 
     run_id: str
@@ -69,6 +72,7 @@ class CohortEvaluation:
     differences: dict[str, Interval]
     groups: list[GroupMetrics]
     openings: list[Access]
+    claims: list[Claim]
 
 
 def evaluate_cohort(
@@ -89,8 +93,7 @@ def evaluate_cohort(
         TrackingError: There is no such finished run.
         SealedError: The cohort was opened before, and not ``again``.
     """
-    if not NAME.fullmatch(name):
-        raise UserError(f"--as {name}: 1 to 40 small letters, digits and hyphens, a letter first, such as clinic-b")
+    check_name(name)
     client = connect()
     run = find_run(client, reference).run
     config = run_config(client, run)
@@ -98,7 +101,7 @@ def evaluate_cohort(
     check_same_rows(run, config)
     classes = load_train_val(config.data).classes
     cohort = load_cohort(source, config.data, classes, groups)
-    _check_name(client, name, cohort)
+    check_rows(client, name, cohort)
     model = trained_model(client, run, config)
     record = record_access(client, run, "evaluate", again, CohortKey(name, cohort.digest))
     predictions = predict(model, cohort.split, torch.device("cpu"))
@@ -108,6 +111,7 @@ def evaluate_cohort(
         intervals = metric_intervals(prefix, metrics, run_predictions(run, predictions))
     _log(str(run.info.run_id), name, cohort, predictions, metrics)
     record.log_result(metrics)
+    claims = answer_claims(client, run, predictions, cohort.digest, name)
     by_group = list[GroupMetrics]()
     if cohort.columns:
         by_group = group_metrics(
@@ -116,7 +120,7 @@ def evaluate_cohort(
     return CohortEvaluation(
         str(run.info.run_id), name, cohort.digest, len(cohort.split), cohort.prevalence, metrics, intervals,
         differences_from_validation(client, run, name, intervals), by_group,
-        cohort_accesses(client, run, cohort.digest),
+        cohort_accesses(client, run, cohort.digest), claims,
     )  # fmt: skip
 
 
@@ -155,20 +159,31 @@ def cohort_facts(run: Run) -> dict[str, dict[str, object]]:
     }
 
 
-def _check_name(client: MlflowClient, name: str, cohort: Cohort) -> None:
+def check_name(name: str) -> None:
+    """Check that a cohort may have a name.
+
+    Raises:
+        UserError: It may not.
+    """
+    if not NAME.fullmatch(name):
+        raise UserError(f"--as {name}: 1 to 40 small letters, digits and hyphens, a letter first, such as clinic-b")
+
+
+def check_rows(client: MlflowClient, name: str, cohort: Cohort) -> None:
     """Check that a name means the same rows everywhere in the store, and that the rows have one name.
 
     Raises:
-        UserError: They have not.
+        UserError: An access or a claim on record says otherwise.
     """
-    for access in all_cohort_accesses(client):
-        if access.cohort == name and access.digest != cohort.digest:
+    accessed = [(str(access.cohort), access.digest) for access in all_cohort_accesses(client)]
+    for other, digest in (*accessed, *claimed_cohorts(client)):
+        if other == name and digest != cohort.digest:
             raise UserError(
-                f"--as {name}: taken by other rows (digest {access.digest}); those of {cohort.source} have "
+                f"--as {name}: taken by other rows (digest {digest}); those of {cohort.source} have "
                 f"{cohort.digest}: choose another name"
             )
-        if access.cohort != name and access.digest == cohort.digest:
-            raise UserError(f"--as {name}: these rows are on record as '{access.cohort}'; type --as {access.cohort}")
+        if other != name and digest == cohort.digest:
+            raise UserError(f"--as {name}: these rows are on record as '{other}'; type --as {other}")
 
 
 def _log(

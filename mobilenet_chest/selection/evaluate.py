@@ -25,7 +25,8 @@ from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.metrics import split_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.selection.access import Access
-from mobilenet_chest.selection.claims import Claim, answer_claims
+from mobilenet_chest.selection.claim import Claim
+from mobilenet_chest.selection.claims import answer_claims
 from mobilenet_chest.selection.ledger import accesses, record_access
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table

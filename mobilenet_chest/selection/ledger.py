@@ -35,8 +35,8 @@ BEFORE_LEDGER = "test_openings_before_ledger"
 TEST, COHORT = "test_opening", "cohort_opening"
 """What the parameters of accesses to the test split, and to cohorts, begin with."""
 
-CLAIM = re.compile(r"test_claim_(\d+)")
-"""Parameter of a study's run that holds a claim, with its number."""
+CLAIM = re.compile(r"(?:test|cohort)_claim_(\d+)")
+"""Parameter of a study's run that holds a claim about the test split or a cohort, with its number."""
 
 
 @dataclass
@@ -211,7 +211,7 @@ def _add_entry(record: AccessRecord, run: Run, record_run: str, command: str, ag
             fields |= {"cohort": cohort.name, "digest": cohort.digest}
         # nor do versions without claims know these
         del fields["claims"]
-        if cohort is None and (hashes := _claim_hashes(keepers.values())):
+        if hashes := _claim_hashes(keepers.values()):
             fields["claims"] = hashes
         entry = f"{kind}_{1 + max(_numbers(study_run, kind), default=0)}"
         # another process may log the same number first: then the loop reads the record again

@@ -12,7 +12,7 @@ from helpers.commands import assert_one_line, assert_refused, run
 from mobilenet_chest.cli import claim as module
 from mobilenet_chest.cli.claim import print_claims
 from mobilenet_chest.evaluation.claim import Condition
-from mobilenet_chest.selection.claims import Answer, Claim, Measured
+from mobilenet_chest.selection.claim import Answer, Claim, Measured
 
 CLAIM = Claim(
     number=2,
@@ -57,6 +57,14 @@ def test_a_new_claim_says_what_is_on_record_and_what_comes_next(
     assert "0.75" in power
     assert CLAIM.sha256 in sha256
     assert following.endswith("mobilenet-chest evaluate aaaaaaaa --split test")
+    monkeypatch.setattr(module, "new_claim", lambda *arguments: replace(CLAIM, cohort="clinic-b"))
+    head, rows, power, _, following = run(
+        "claim", "small", "auc >= 0.9", "--data", "a b.npz", "--as", "clinic-b"
+    ).stdout.splitlines()
+    assert head.startswith("claim 2 on cohort clinic-b, ")
+    assert "102 images of clinic-b" in rows
+    assert "images of clinic-b" in power
+    assert following == "next: mobilenet-chest evaluate aaaaaaaa --data 'a b.npz' --as clinic-b"
     document = json.loads(run("claim", "small", "auc >= 0.9", "--json").stdout)
     assert (document["rule"], document["images"], document["answer"]) == ("auc >= 0.9", [33, 69], None)
 
@@ -90,6 +98,10 @@ def test_what_spoils_a_claim_is_shown(capsys: pytest.CaptureFixture[str]) -> Non
         (["auc >= 1.2"], "1.2"),
         (["auc >= 0.9", "--margin", "0.1"], "--margin 0.1"),
         (["auc", "--against", "x", "--margin", "2"], "--margin 2"),
+        (["auc >= 0.9", "--split", "test", "--data", "x.npz"], "--split test"),
+        (["auc >= 0.9", "--data", "x.npz"], "--as NAME"),
+        (["auc >= 0.9", "--as", "clinic-b"], "--data FILE"),
+        (["auc >= 0.9", "--data", "x.npz", "--as", "Clinic B"], "--as Clinic B"),
     ],
 )
 def test_wrong_rules_are_refused_before_anything_is_read(folder: Path, arguments: list[str], names: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mobilenet_chest.evaluation.claim import Condition
 from mobilenet_chest.report.claims import claims_shown
 from mobilenet_chest.report.elements import Code, Paragraph, Table
-from mobilenet_chest.selection.claims import Answer, Claim, Measured
+from mobilenet_chest.selection.claim import Answer, Claim, Measured
 
 if TYPE_CHECKING:
     from report.conftest import Written
@@ -23,6 +23,7 @@ def test_claims_have_a_row_each() -> None:
     undecided = replace(ANSWER, verdict="not decidable", chance_false=None)
     recorded = [replace(CLAIM, answer=ANSWER), replace(CLAIM, number=2, answer=undecided, openings_before=1),
                 replace(CLAIM, number=3, power=None), replace(CLAIM, number=4, answer=ANSWER, edited=True)]  # fmt: skip
+    recorded[2] = replace(recorded[2], cohort="clinic-b")
     table, *tried = claims_shown(recorded)
     assert isinstance(table, Table)
     assert [list(row[3:8]) for row in table.rows] == [
@@ -31,6 +32,7 @@ def test_claims_have_a_row_each() -> None:
         ["no answer yet", "–", "yes", "–", "–"],
         ["edited, proves nothing; was: held", "auc 0.950 (0.910 to 0.970)", "yes", "0.80", "0.030"],
     ]
+    assert table.rows[2][2] == "auc >= 0.9, on cohort clinic-b"
     assert table.rows[0][8:] == [Code("a" * 32), Code("b" * 16)]
     assert [type(each) for each in tried] == [Paragraph, Paragraph]
 

@@ -12,7 +12,8 @@ import pytest
 from mobilenet_chest.data.dataset import describe_test, load_test
 from mobilenet_chest.errors import DataError, TrackingError, UserError
 from mobilenet_chest.evaluation.claim import chance_false
-from mobilenet_chest.selection.claims import Claim, all_claims, claim_hash, claims, find_claims
+from mobilenet_chest.selection.claim import Claim, claim_hash
+from mobilenet_chest.selection.claims import all_claims, claims, find_claims
 from mobilenet_chest.selection.evaluate import evaluate
 from mobilenet_chest.selection.ledger import accesses
 from mobilenet_chest.selection.new_claim import new_claim

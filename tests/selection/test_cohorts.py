@@ -12,13 +12,15 @@ from helpers.commands import assert_one_line, run
 from helpers.stores import STUDY, Store
 
 from mobilenet_chest.data.phantom import generate
-from mobilenet_chest.errors import DataError, SealedError, UserError
+from mobilenet_chest.errors import DataError, SealedError, TrackingError, UserError
 from mobilenet_chest.evaluation.auc import auc
 from mobilenet_chest.report.elements import Table
 from mobilenet_chest.report.elsewhere import elsewhere
+from mobilenet_chest.selection.claims import all_claims, find_claims
 from mobilenet_chest.selection.cohort_compare import compare_on_cohort
 from mobilenet_chest.selection.cohorts import cohort_facts, evaluate_cohort
 from mobilenet_chest.selection.ledger import accesses, all_cohort_accesses
+from mobilenet_chest.selection.new_claim import new_claim
 from mobilenet_chest.tracking.artifacts import stored_predictions
 from mobilenet_chest.tracking.run_metrics import metrics_of
 
@@ -80,6 +82,57 @@ def test_a_study_opens_a_cohort_once(store: Store, cohort: Path) -> None:
         evaluate_cohort(store.single, cohort, "clinic-b")
     other_rows = evaluate_cohort(STUDY, cohort, "half")
     assert [access.again for access in other_rows.openings] == [False]
+
+
+def test_a_claim_about_a_cohort_is_answered_by_its_opening(store: Store, cohort: Path) -> None:
+    of_test = new_claim(store.single, "auc >= 0.5")
+    made = new_claim(store.single, "auc >= 0.01 and specificity <= 0.999", data=cohort, name="clinic-b")
+    assert (made.number, made.cohort, sum(made.images), made.openings_before) == (1, "clinic-b", 68, 0)
+    assert [of_test, made] == all_claims(store.client) == find_claims(store.client, store.single)
+    assert all_cohort_accesses(store.client) == []  # nothing was opened
+    # a claim takes the name as an access does
+    with pytest.raises(UserError, match="on record as 'clinic-b'"):
+        evaluate_cohort(store.single, cohort, "clinic-c")
+    found = evaluate_cohort(store.single, cohort, "clinic-b")
+    (access,) = found.openings
+    assert set(access.claims) == {of_test.sha256[:16], made.sha256[:16]}
+    (claim,) = found.claims
+    assert claim.answer is not None
+    assert (claim.sha256, claim.edited, claim.openings_before) == (made.sha256, False, 0)
+    metrics = [found.metrics[f"cohort-clinic-b_{score}"] for score in ("auc_tta", "specificity")]
+    assert [each.value for each in claim.answer.conditions] == metrics
+    ends = found.intervals["cohort-clinic-b_auc_tta"]
+    assert (claim.answer.conditions[0].low, claim.answer.conditions[0].high) == (ends.low, ends.high)
+    assert (claim.answer.verdict, claim.answer.images, claim.answer.when) == ("held", 68, access.when)
+    # the claim about the test split is no try on these rows, and has no answer
+    assert (claim.answer.openings, claim.answer.claims, claim.answer.tries) == (1, 1, 1)
+    after = new_claim(STUDY, "auc", store.single, 0.5, cohort, "clinic-b")
+    assert (after.number, after.openings_before) == (1, 0)  # another study, which has not opened it
+    late = new_claim(store.single, "auc >= 0.9", data=cohort, name="clinic-b")
+    assert (late.number, late.openings_before) == (2, 1)
+    (difference,) = evaluate_cohort(STUDY, cohort, "clinic-b").claims
+    assert difference.answer is not None
+    assert difference.answer.openings == 2
+    assert [claim.answer for claim in all_claims(store.client) if claim.cohort is None] == [None]
+
+
+def test_a_claim_about_a_cohort_with_a_wrong_name_is_not_logged(store: Store, cohort: Path) -> None:
+    wrong: list[tuple[tuple[Path | None, str | None], str]] = [
+        ((cohort, "Clinic B"), "--as Clinic B: 1 to 40 small letters"),
+        ((cohort, None), "--as NAME"),
+        ((None, "clinic-b"), "--data FILE"),
+        ((store.data, "own"), "of its images are in"),
+    ]
+    for (data, name), names in wrong:
+        with pytest.raises(UserError, match=names):
+            new_claim(store.single, "auc >= 0.9", data=data, name=name)
+    with pytest.raises(TrackingError, match="--data FILE --as clinic-b"):
+        new_claim(store.single, "auc", STUDY, data=cohort, name="clinic-b")
+    new_claim(store.single, "auc >= 0.9", data=cohort, name="clinic-b")
+    np.savez(cohort, **cohort_arrays(test_labels=None, test_images=None, test_site=None))
+    with pytest.raises(UserError, match="taken by other rows"):
+        new_claim(store.single, "auc >= 0.9", data=cohort, name="clinic-b")
+    assert len(all_claims(store.client)) == 1
 
 
 def test_runs_side_by_side_and_on_the_page(store: Store, cohort: Path) -> None:

@@ -16,7 +16,8 @@ from mobilenet_chest.errors import TrackingError, UserError
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.report.details import RunDetails, run_details
 from mobilenet_chest.selection.access import Access
-from mobilenet_chest.selection.claims import Claim, claims
+from mobilenet_chest.selection.claim import Claim
+from mobilenet_chest.selection.claims import claims
 from mobilenet_chest.selection.evaluate import check_finished, check_same_rows
 from mobilenet_chest.selection.ledger import accesses
 from mobilenet_chest.tracking import tags

@@ -15,7 +15,7 @@ from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.report.checklists.record import Record
 from mobilenet_chest.report.provenance import INTERVALS
 from mobilenet_chest.selection.access import cohort_prefix
-from mobilenet_chest.selection.claims import Claim
+from mobilenet_chest.selection.claim import Claim
 from mobilenet_chest.selection.cohort_compare import cohort_intervals
 from mobilenet_chest.selection.cohorts import cohort_facts
 from mobilenet_chest.selection.evaluate import stored_intervals
@@ -53,7 +53,7 @@ def result_facts(record: Record) -> dict[str, str]:
         "claims": "; ".join(map(_claim, record.claims)),
         "power": "; ".join(
             f"claim {claim.number}: with {sum(claim.images)} test images its power was {claim.power:.2f}"
-            for claim in record.claims if claim.power is not None
+            for claim in record.claims if claim.power is not None and claim.cohort is None
         ),
         "openings": f"the test split was {_opened(record)}",
         "limits": _limits(record),
@@ -148,10 +148,11 @@ def _abstention(record: Record) -> str:
 
 def _claim(claim: Claim) -> str:
     answer = "no answer yet" if claim.answer is None else claim.answer.text
+    about = "" if claim.cohort is None else f" on cohort {claim.cohort}"
     edited = ", edited later and without worth" if claim.edited else ""
-    late = f", after the test split was opened {times(claim.openings_before)}" if claim.openings_before else ""
+    late = f", after {claim.about} was opened {times(claim.openings_before)}" if claim.openings_before else ""
     return (
-        f"claim {claim.number}: {claim.rule}, put on record in MLflow on {claim.when[:10]}{late}{edited}, "
+        f"claim {claim.number}{about}: {claim.rule}, put on record in MLflow on {claim.when[:10]}{late}{edited}, "
         f"SHA-256 {claim.sha256[:16]}: {answer}"
     )
 
