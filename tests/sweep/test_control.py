@@ -6,16 +6,20 @@ import pytest
 from helpers.claims import RANGE, Make, Open
 
 from mobilenet_chest.sweep import attributes, commands
+from mobilenet_chest.sweep import control as control_module
 from mobilenet_chest.sweep.control import SHOWN_LENGTH, Control, TrialHeld, commanded_study, events_text, in_force
 
 
-def test_a_worker_holds_its_trial_while_the_study_is_paused(phantom_config: Make, opened: Open, url: str) -> None:
+def test_a_worker_holds_its_trial_while_the_study_is_paused(
+    phantom_config: Make, opened: Open, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_module, "LOOK_SECONDS", 3600.0)
     study = opened(phantom_config({"search": RANGE}))
     trial, control = study.ask(), Control(study)
     assert control.ends(study, trial) is False
     commands.pause(study, url)
     assert control.paused
-    assert control.ends(study, trial) is False  # it has looked less than a second ago
+    assert control.ends(study, trial) is False  # it has looked not long ago
     with pytest.raises(TrialHeld):
         Control(study).ends(study, trial)
     commands.resume(study, url)
