@@ -37,6 +37,10 @@ from mobilenet_chest.training.stress import stress_table
 OnEpoch = Callable[[int, Record], bool | None]
 """Called with the epoch, counted over both stages from 1, and its record; True ends the training."""
 
+Check = Callable[[Tracker, Classifier, Predictions], None]
+"""Called with the best epoch's model, in evaluation mode, and its predictions, when the run has all results and has not
+ended: it may log further ones, and what it raises makes the run FAILED."""
+
 SHOWN_METRICS = ("val_auc", "val_auc_tta", "val_accuracy_crossfit", "val_sensitivity", "val_specificity", "threshold")
 """Metrics that a notebook shows of a result."""
 
@@ -93,6 +97,7 @@ def train(
     on_epoch: OnEpoch | None = None,
     resume: ResumePoint | None = None,
     teacher_logits: Tensor | None = None,
+    check: Check | None = None,
 ) -> RunResult:
     """Train in two stages, the second from the best state of the first, and evaluate the best epoch.
 
@@ -106,6 +111,7 @@ def train(
         on_epoch: Called after each epoch; True ends the training there, and the best epoch so far is evaluated.
         resume: Where to resume an unfinished run of the same config: :func:`~.tracking.artifacts.resume_point`.
         teacher_logits: float (n,) of another network for the training rows, where ``loss.distill_weight`` is not 0.
+        check: Decides whether the run may finish.
 
     Raises:
         UserError: Something is wrong with the input; raised before a run is made.
@@ -148,11 +154,13 @@ def train(
         if stress is not None and stress.table and tracker.run_id is not None and not stopped:
             artifacts.stress(stress_table(prepared.model, prepared.data.val, prepared.device))
         artifacts.plots(prepared.data, predictions, progress, best.epoch, metrics["threshold"])
+        model = prepared.model.eval()
+        if check is not None:
+            check(tracker, model, predictions)
         status = "stopped" if stopped else "finished"
         planned = config.stage1.epochs + config.stage2.epochs
         tracker.log_outcome(Outcome(status, metrics, progress.epoch, planned, predictions))
     remove_last(tracker)
-    model = prepared.model.eval()
     return RunResult(tracker.run_id, status, metrics, progress.history, predictions, model, config)
 
 

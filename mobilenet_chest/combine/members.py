@@ -25,7 +25,7 @@ from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.trainings import find_finished_training, find_unfinished_training
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.stages import prepare
-from mobilenet_chest.two_stage import train
+from mobilenet_chest.two_stage import Check, train
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -94,7 +94,10 @@ def load_members(candidates: Sequence[Candidate]) -> list[Member]:
 
 
 def train_members(
-    configs: Sequence[Config], display: ProgressDisplay = no_display, teacher: tuple[str, Tensor] | None = None
+    configs: Sequence[Config],
+    display: ProgressDisplay = no_display,
+    teacher: tuple[str, Tensor] | None = None,
+    check: Check | None = None,
 ) -> list[Member]:
     """Return a finished run for each experiment: an earlier one of the same data, settings and code, or a new one.
 
@@ -105,6 +108,7 @@ def train_members(
         display: Shows the trainings.
         teacher: Run id, and logits (n,) for the training rows, of the teacher of all experiments whose
             ``loss.distill_weight`` is not 0.
+        check: Decides whether the run of a new training may finish.
 
     Raises:
         UserError: An experiment cannot be trained.
@@ -118,7 +122,7 @@ def train_members(
     digests = [prepare(config, None if taught is None else taught[1], parent_weights(config)).data.digest
                for config, taught in zip(configs, teachers, strict=True)]  # fmt: skip
     return [
-        _train_member(config, digest, taught, display)
+        _train_member(config, digest, taught, display, check)
         for config, digest, taught in zip(configs, digests, teachers, strict=True)
     ]
 
@@ -132,7 +136,9 @@ def mean_predictions(predictions: Sequence[Predictions]) -> Predictions:
     return replace(predictions[0], probability=plain, probability_tta=tta)
 
 
-def _train_member(config: Config, digest: str, teacher: tuple[str, Tensor] | None, display: ProgressDisplay) -> Member:
+def _train_member(
+    config: Config, digest: str, teacher: tuple[str, Tensor] | None, display: ProgressDisplay, check: Check | None
+) -> Member:
     client = connect()
     teacher_id, logits = (None, None) if teacher is None else teacher
     run = find_finished_training(client, config, digest, teacher_id)
@@ -146,7 +152,7 @@ def _train_member(config: Config, digest: str, teacher: tuple[str, Tensor] | Non
         )
         point = None if unfinished is None else resume_point(client, unfinished)
         with display(config) as on_epoch:
-            result = train(config, tracker, on_epoch, resume=point, teacher_logits=logits)
+            result = train(config, tracker, on_epoch, resume=point, teacher_logits=logits, check=check)
         assert result.run_id is not None
         process_outbox().flush()
         run = get_run(client, result.run_id)

@@ -138,6 +138,12 @@ class Config(Section):
     @model_validator(mode="after")
     def _compression_is_fine_tuned(self) -> Self:
         if not self.compress.active:
+            fields = [path for path in self.search if path.startswith("compress.")]
+            if fields and "compress.method" not in fields:
+                raise ValueError(
+                    f"search.{fields[0]}: with compress.method none nothing is made smaller, and all trials are alike; "
+                    "give compress.method: prune and compress.parent: RUN_ID"
+                )
             return self
         if self.stage1.epochs:
             raise ValueError(

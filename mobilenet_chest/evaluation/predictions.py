@@ -44,6 +44,11 @@ class Predictions:
         """Return the columns that are known, by name."""
         return {name: column for name, column in vars(self).items() if column is not None}
 
+    def of_rows(self, rows: NDArray[np.int64]) -> Predictions:
+        """Return the predictions of those images whose row numbers are among ``rows``."""
+        chosen = np.isin(self.row, rows)
+        return Predictions(**{name: column[chosen] for name, column in self.columns().items()})
+
     @classmethod
     def from_columns(cls, columns: Mapping[str, NDArray[Any]]) -> Predictions:
         """Return predictions from the columns of a file.

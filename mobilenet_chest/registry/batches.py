@@ -15,9 +15,10 @@ from mobilenet_chest.data.conversion import depth
 from mobilenet_chest.data.importing.arrays import ArrayFile
 from mobilenet_chest.data.importing.entries import Entry, Skipped
 from mobilenet_chest.data.importing.files import decode_file
-from mobilenet_chest.data.importing.pictures import Decoded, Unreadable
+from mobilenet_chest.data.importing.pictures import Decoded
 from mobilenet_chest.data.importing.preparation import Preparation, Window, finish
 from mobilenet_chest.data.importing.summary import counted
+from mobilenet_chest.data.importing.unreadable import Unreadable
 from mobilenet_chest.data.npz_archive import BAD_HEADER
 from mobilenet_chest.errors import DataError
 

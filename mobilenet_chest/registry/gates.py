@@ -169,7 +169,11 @@ def _judge_against_alias(
             results.append(GateResult("champion", None, -gates.champion.margin, True, detail))
         else:
             champion = existing_run(client, version.run_id)
-            results.append(_not_inferior("champion", gates.champion, run, champion, f"version {current}"))
+            if_gone = (
+                f"; go back to an earlier version (mobilenet-chest promote --rollback {name}), or delete the alias in "
+                "MLflow to promote without this comparison"
+            )
+            results.append(_not_inferior("champion", gates.champion, run, champion, f"version {current}", if_gone))
     if gates.same_data:
         digest = run.data.tags[tags.DATA_DIGEST]
         expected = digest if version is None else version.tags.get(tags.DATA_DIGEST, "unknown")
@@ -187,13 +191,18 @@ def _baseline(client: MlflowClient, run: Run, reference: str, gate: NotInferior)
     return _not_inferior("baseline", gate, run, baseline.run, f"baseline {reference}")
 
 
-def _not_inferior(name: str, gate: NotInferior, run: Run, other: Run | None, what: str) -> GateResult:
+def _not_inferior(
+    name: str, gate: NotInferior, run: Run, other: Run | None, what: str, if_gone: str = ""
+) -> GateResult:
+    """Judge whether a run is not inferior to another; ``if_gone`` follows where that or its predictions are gone."""
     if other is None:
-        paired: tuple[RunPredictions, RunPredictions] | str = "its run was deleted, or it was made without a run"
+        paired: tuple[RunPredictions, RunPredictions] | str = (
+            f"its run was deleted, or it was made without a run{if_gone}"
+        )
     elif other.info.run_id == run.info.run_id:
         return GateResult(name, 0.0, -gate.margin, True, f"{what} is this run")
     else:
-        paired = _paired_predictions(run, other)
+        paired = _paired_predictions(run, other, if_gone)
     if isinstance(paired, str):
         return GateResult(name, None, -gate.margin, False, f"cannot be compared with {what}: {paired}")
     # a one-sided bound is the lower end of the two-sided interval with twice the error
@@ -205,7 +214,7 @@ def _not_inferior(name: str, gate: NotInferior, run: Run, other: Run | None, wha
     return GateResult(name, found.low, -gate.margin, not_inferior(found, gate.margin), detail)
 
 
-def _paired_predictions(run: Run, other: Run) -> tuple[RunPredictions, RunPredictions] | str:
+def _paired_predictions(run: Run, other: Run, if_gone: str) -> tuple[RunPredictions, RunPredictions] | str:
     """Return the predictions of two runs for the same images, or why there are none."""
     digest, other_digest = rows_digest(run), rows_digest(other)
     if digest != other_digest:
@@ -215,7 +224,7 @@ def _paired_predictions(run: Run, other: Run) -> tuple[RunPredictions, RunPredic
         return f"its {tags.SCORED_ON} is {other_part}, that of this run {part}"
     predictions, other_predictions = _predictions(run), load_run_predictions([other])[str(other.info.run_id)]
     if isinstance(other_predictions, str):
-        return other_predictions
+        return other_predictions + if_gone
     for column in ("row", "label"):
         if not np.array_equal(getattr(predictions.predictions, column), getattr(other_predictions.predictions, column)):
             return "the two were not scored on the same images"

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mobilenet_chest.data.importing import dicom, sources
 from mobilenet_chest.data.importing.entries import ColumnNames, Skipped
 from mobilenet_chest.data.importing.files import decode_file
-from mobilenet_chest.data.importing.pictures import Unreadable
 from mobilenet_chest.data.importing.summary import skipped_table
+from mobilenet_chest.data.importing.unreadable import Unreadable
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.files import write_whole
 from mobilenet_chest.registry import digests

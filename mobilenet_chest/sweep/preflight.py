@@ -49,6 +49,7 @@ def check(config: Config, storage: str | None = None) -> Prepared:
     check_reachable()
     check_experiment(config.experiment)
     prepared = prepare(config, parent=parent_weights(config))
+    _check_methods(config)
     log_data_warnings(config.data, prepared.data)
     check_split(config)
     _check_blocks(config, prepared.model.block_count)
@@ -92,6 +93,15 @@ def remaining_confirmations(config: Config, storage: str | None = None) -> int:
     study = find_study(url, config.study_name)
     current = config if study is None else in_force(config, study)
     return missing_trainings(current, study, total_trials(current), url)
+
+
+def _check_methods(config: Config) -> None:
+    """Prepare the network of each searched way to make it smaller: what cannot be done shows before the first trial."""
+    searched = config.search.get("compress.method")
+    for method in () if searched is None else searched.choices or ():
+        if method != config.compress.method:
+            other = with_values(config, {"compress.method": method})
+            prepare(other, parent=parent_weights(other))
 
 
 def _check_single_images(config: Config, prepared: Prepared) -> None:

@@ -23,7 +23,7 @@ from mobilenet_chest.errors import ConfigError, DataError, TrackingError, WriteF
 from mobilenet_chest.models.classifier import Classifier, Ensemble
 from mobilenet_chest.models.onnx_network import OnnxNetwork
 from mobilenet_chest.models.pruning import fit_to
-from mobilenet_chest.models.quantized_network import QuantizedClassifier
+from mobilenet_chest.models.quantized_classifier import QuantizedClassifier
 from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS, LAST_FILES, STRESS

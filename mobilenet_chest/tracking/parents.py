@@ -84,7 +84,7 @@ def with_parent(config: Config) -> Config:
     run = find_run(client, settings.parent or "").run
     network = _network(client, run, config)
     found: dict[str, Any] = {"parent": run.info.run_id}
-    if not settings.quantizes:
+    if not settings.quantizes and "compress.method" not in config.search:  # not every method has one
         found["ratio"] = settings.share
     if settings.weights_sha256 is None:  # a given one is checked when the weights are read
         found["weights_sha256"] = state_digest(network.state_dict())

@@ -18,7 +18,8 @@ from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.deployed import DeployedClassifier
 from mobilenet_chest.models.pruning import fit_to, keep_zeros, prune_channels, zero_weights
 from mobilenet_chest.models.quantization import quantized
-from mobilenet_chest.models.quantized_network import QuantizedClassifier, QuantizedNetwork
+from mobilenet_chest.models.quantized_classifier import QuantizedClassifier
+from mobilenet_chest.models.quantized_network import QuantizedNetwork
 from mobilenet_chest.models.weights import load_into
 from mobilenet_chest.training.features import state_digest
 

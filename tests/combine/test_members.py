@@ -13,8 +13,13 @@ from mlflow import MlflowClient
 from mobilenet_chest import cache
 from mobilenet_chest.combine.members import train_members
 from mobilenet_chest.config import Config, with_values
+from mobilenet_chest.errors import CompressionRefused
+from mobilenet_chest.evaluation.predictions import Predictions
+from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.tracking.provenance import identity
-from mobilenet_chest.tracking.tags import OWNER
+from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.tags import FAILURE, OWNER
+from mobilenet_chest.tracking.tracker import Tracker
 from mobilenet_chest.training.epoch import Record
 
 Make = Callable[..., Config]
@@ -67,3 +72,19 @@ def test_a_run_of_a_living_process_is_left_alone(tiny: Make) -> None:
     (member,) = train_members([config])
     assert member.run_id != run.info.run_id
     assert client.get_run(run.info.run_id).info.status == "RUNNING"
+
+
+def test_a_run_ends_only_when_its_check_has_passed(tiny: Make) -> None:
+    def refuse(tracker: Tracker, model: Classifier, predictions: Predictions) -> None:
+        run = MlflowClient().get_run(str(tracker.run_id))
+        assert (run.info.status, "val_auc" in metrics_of(run)) == ("RUNNING", True)
+        assert (model.training, len(predictions.row)) == (False, 34)
+        raise CompressionRefused("not like its original")
+
+    with pytest.raises(CompressionRefused):
+        train_members([tiny()], check=refuse)
+    client = MlflowClient()
+    (run,) = client.search_runs([client.get_experiment_by_name("members").experiment_id])
+    assert (run.info.status, run.data.tags[FAILURE]) == ("FAILED", "CompressionRefused: not like its original")
+    (member,) = train_members([tiny()])
+    assert member.run_id != run.info.run_id

@@ -95,6 +95,38 @@ def test_the_ratio_can_be_searched() -> None:
     assert with_values(config, {"compress.ratio": 0.25}).compress.ratio == 0.25
 
 
+def test_a_ratio_of_nothing_is_not_searched() -> None:
+    fields = {"name": "p", "search": {"compress.ratio": {"low": 0.1, "high": 0.6}}}
+    with pytest.raises(ConfigError, match=r"search\.compress\.ratio: with compress\.method none"):
+        parse(fields)
+
+
+@pytest.mark.parametrize("base", ["prune", "int8-qat"])
+def test_the_method_can_be_searched(base: str) -> None:
+    searched = {"compress.method": {"choices": ["prune", "int8-qat"]},
+                "compress.ratio": {"choices": [0.25, 0.5], "when": {"compress.method": "prune"}}}  # fmt: skip
+    config = parse(PRUNED | {"compress": {"method": base, "parent": "abcd1234"}, "search": searched})
+    assert with_values(config, {"compress.method": "int8-qat"}).compress.quantizes
+    pruned = with_values(config, {"compress.method": "prune", "compress.ratio": 0.25}).compress
+    assert (pruned.method, pruned.share) == ("prune", 0.25)
+
+
+@pytest.mark.parametrize(
+    ("compress", "choices", "named"),
+    [
+        ({"method": "prune", "parent": "abcd1234"}, ["prune", "none"], "compress.method=none"),
+        ({"method": "prune", "parent": "abcd1234"}, ["prune", "fp16"], "compress.method=fp16"),
+        ({"method": "prune", "parent": "abcd1234", "ratio": 0.5}, ["prune", "int8-qat"], "compress.method=int8-qat"),
+        ({"method": "none"}, ["prune", "int8-qat"], "give compress.parent: RUN_ID .compress.method=prune"),
+    ],
+)
+def test_a_searched_method_that_cannot_be_done_is_refused(
+    compress: dict[str, object], choices: list[str], named: str
+) -> None:
+    with pytest.raises(ConfigError, match=named):
+        parse(PRUNED | {"compress": compress, "search": {"compress.method": {"choices": choices}}})
+
+
 def test_integers_have_no_ratio() -> None:
     config = pruned(method="int8-qat", ratio=None)
     assert config.compress.quantizes

@@ -48,3 +48,10 @@ def test_concatenated_predictions_are_in_the_order_of_rows() -> None:
     assert joined.fold is not None
     assert joined.fold.tolist() == [0, 1, 0, 1]
     assert joined.patient is None
+
+
+def test_predictions_of_some_rows_keep_every_column() -> None:
+    chosen = predictions([3, 1, 8], patient=np.array(["a", "b", ""])).of_rows(np.array([8, 3, 5]))
+    assert {name: column.tolist() for name, column in chosen.columns().items()} == {
+        "row": [3, 8], "label": [1, 0], "probability": [0.3, 0.8], "probability_tta": [0.15, 0.4], "patient": ["a", ""],
+    }  # fmt: skip

@@ -247,6 +247,22 @@ def test_500_runs_are_compared_within_5_seconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_compressed_files_beside_their_original(tmp_path: Path) -> None:
+    run = importlib.import_module("run")
+    arguments = ["compressed", "--quick", "--model", "mobilenet_v3_small", "--image-size", "32", "--out", str(tmp_path)]
+    assert run.main(arguments) == 0
+    results = json.loads((tmp_path / "compressed.json").read_text())
+    assert [row["method"] for row in results["rows"]] == ["float32", "int8", "int8-qat", "fp16"]
+    assert {row["model"] for row in results["rows"]} == {"mobilenet_v3_small"}
+    sizes = {row["method"]: row["of_original"] for row in results["rows"]}
+    assert max(sizes["int8"], sizes["int8-qat"]) < sizes["fp16"] < sizes["float32"] == 1
+    assert all(row["p50_ms"] > 0 for row in results["rows"])
+    assert [bool(row["auc_difference"] and row["accuracy_difference"]) for row in results["rows"]] == [
+        False, True, True, True
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
 def test_a_training_beside_a_busy_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cases, run = importlib.import_module("cases_neighbour"), importlib.import_module("run")
     for name in (*cases.WAITING_VARIABLES, cases.THREADS_VARIABLE):

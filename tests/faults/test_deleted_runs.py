@@ -1,38 +1,33 @@
-"""Runs deleted in MLflow: a sweep makes the study's run again, and all commands agree on the best trial."""
+"""Runs deleted in MLflow: a sweep makes the study's run again, all commands agree on the best trial, and a promotion
+says what it could not compare with."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.registry import Promoted, artifact, remove_run, set_gates
 from mlflow import MlflowClient
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.errors import SweepFailed, TrackingError
+from mobilenet_chest.errors import PromotionRefused, SweepFailed, TrackingError
+from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep.repair import repair
 from mobilenet_chest.tracking.runs import find_run, nested_runs
-from mobilenet_chest.tracking.store import tracking_uri
 from mobilenet_chest.tracking.study_run import prune_checkpoints
 
 RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 Make = Callable[..., Config]
 
 
-def remove(run_id: str, for_good: bool) -> None:
-    MlflowClient().delete_run(run_id)
-    if for_good:  # what `mlflow gc` does to a run in the trash
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-        SqlAlchemyStore(tracking_uri(), "mlruns")._hard_delete_run(run_id)
-
-
 @pytest.mark.parametrize("for_good", [False, True])
 def test_the_run_of_a_study(here: Path, tiny_search: Make, for_good: bool) -> None:
     config = tiny_search(RANGE, trials=2)
     first = run_sweep(config)
-    remove(first.run_id, for_good)
+    remove_run(first.run_id, for_good)
     (line,) = repair()
     assert "run its sweep again" in line
     with pytest.raises(TrackingError) as caught:
@@ -52,7 +47,7 @@ def test_the_run_of_the_best_trial(here: Path, tiny_search: Make, for_good: bool
     config = tiny_search(RANGE, trials=2)
     first = run_sweep(config)
     assert first.best.run_id is not None
-    remove(first.best.run_id, for_good)
+    remove_run(first.best.run_id, for_good)
     prune_checkpoints({first.best.run_id: False})  # no worker dies of it
     (line,) = repair()
     assert (f"mlflow runs restore --run-id {first.best.run_id}" in line) != for_good
@@ -65,6 +60,37 @@ def test_the_run_of_the_best_trial(here: Path, tiny_search: Make, for_good: bool
         assert run_sweep(config).best.run_id == first.best.run_id == find_run(MlflowClient(), "tiny").run_id
         return
     assert second.best.run_id is not None
-    remove(second.best.run_id, for_good)
+    remove_run(second.best.run_id, for_good)
     with pytest.raises(SweepFailed, match="not in MLflow any more"):
         run_sweep(config)
+
+
+@pytest.mark.parametrize("gone", ["version", "run in the trash", "run", "artifacts"])
+def test_a_champion(promoted: Promoted, gone: str) -> None:
+    store, promotion = promoted
+    set_gates(store, store.single, {"champion": {"margin": 0.9}})
+    (before,) = promote(store.single, dry_run=True, even_if_worse=True).gates
+    if gone == "version":
+        store.client.delete_model_version("tiny", "1")
+    elif gone == "artifacts":
+        shutil.rmtree(artifact(store, promotion.run_id))
+    else:
+        remove_run(promotion.run_id, for_good=gone == "run")
+    if gone in ("version", "run in the trash"):
+        (gate,) = promote(store.single, dry_run=True, even_if_worse=True).gates
+        assert gate.passed
+        assert (gate.figure, "no earlier version" in gate.detail) == (
+            (None, True) if gone == "version" else (before.figure, False)
+        )
+        return
+    with pytest.raises(PromotionRefused) as caught:
+        promote(store.single, dry_run=True, even_if_worse=True)
+    (reason,) = caught.value.reasons
+    why = "its run was deleted" if gone == "run" else "no predictions/val.parquet that can be read"
+    assert f"cannot be compared with version 1: {why}" in reason
+    assert "mobilenet-chest promote --rollback tiny" in reason
+    assert "\n" not in reason
+    # without such a gate it is promoted, and what was not compared is stated
+    set_gates(store, store.single, {})
+    steps = promote(store.single, dry_run=True, even_if_worse=True).reasons
+    assert any("not compared with version 1: its run was deleted" in step for step in steps) == (gone == "run")

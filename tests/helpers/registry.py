@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from helpers.stores import Store
 from mobilenet_chest.registry.promotion import Promotion
+from mobilenet_chest.tracking.store import tracking_uri
 
 Promoted = tuple[Store, Promotion]
 """A store in which the study was promoted, and that promotion."""
@@ -48,6 +49,15 @@ def change_probability(store: Store, run_id: str, by: float = 0.01) -> None:
     table = pd.read_parquet(path)
     table.loc[7, "probability_tta"] += by if table.loc[7, "probability_tta"] < 0.5 else -by
     table.to_parquet(path, index=False)
+
+
+def remove_run(run_id: str, for_good: bool) -> None:
+    """Move a run to MLflow's trash, or delete it for good."""
+    MlflowClient().delete_run(run_id)
+    if for_good:  # what `mlflow gc` does to a run in the trash
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        SqlAlchemyStore(tracking_uri(), "mlruns")._hard_delete_run(run_id)
 
 
 def set_gates(store: Store, run_id: str, gates: dict[str, Any]) -> None:

@@ -187,3 +187,25 @@ def test_the_share_to_prune_is_searched_beside_the_network_it_leaves(store: Stor
     assert smallest in result.front
     # the same experiment again, with the parent named as before, is the same study
     assert run_sweep(config, launch=work_here).new_trials == 0
+
+
+@pytest.mark.slow
+def test_the_method_of_compression_is_searched(store: Store) -> None:
+    config = store.config(
+        {
+            "name": "methods",
+            "stage1": {"epochs": 0},
+            "stage2.epochs": 1,
+            "compress": {"method": "prune", "parent": store.single[:8]},
+            "search": {"compress.method": {"choices": ["prune", "int8-qat"]}},
+            "study": {"trials": 2, "sampler": "grid", "pruner": "none"},
+        }
+    )
+    result = run_sweep(config, launch=work_here)
+    assert [trial.state for trial in result.trials] == ["COMPLETE"] * 2
+    nested = runs_by_trial(result.run_id)
+    params = {trial.params["compress.method"]: nested[trial.number].data.params for trial in result.trials}
+    assert {name: values.get("compress.method") for name, values in params.items()} == {
+        "prune": "prune", "int8-qat": "int8-qat"
+    }  # fmt: skip
+    assert run_sweep(config, launch=work_here).new_trials == 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 from helpers.trackers import FolderTracker, assert_same
 
-from mobilenet_chest.config import Config
+from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import ConfigError, TrackingError
 from mobilenet_chest.selection.resume import find_resume_point
@@ -46,6 +46,14 @@ def test_a_pruned_training_is_a_run_whose_model_loads(store: Store) -> None:
     assert result.metrics["parameters"] < 0.5 * sum(value.numel() for value in parent.parameters())
     with pytest.raises(TrackingError, match="finished"):
         find_resume_point(result.run_id, stored)
+
+
+def test_a_ratio_is_filled_in_where_every_method_has_one(store: Store) -> None:
+    values: dict[str, Any] = {"compress.ratio": None}
+    assert with_parent(pruned(store, values)).compress.ratio == 0.3
+    config = with_parent(pruned(store, values | {"search": {"compress.method": {"choices": ["prune", "int8-qat"]}}}))
+    assert (config.compress.ratio, config.compress.parent) == (None, store.single)
+    assert with_values(config, {"compress.method": "int8-qat"}).compress.quantizes
 
 
 def test_what_is_made_of_a_trial_belongs_to_its_study(store: Store) -> None:

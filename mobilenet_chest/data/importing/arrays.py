@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from mobilenet_chest.data.conversion import image_layout, label_numbers, read
 from mobilenet_chest.data.importing.entries import GROUP_COLUMNS, SPLIT_NAMES, ColumnNames, Entry, Picture, Source
-from mobilenet_chest.data.importing.pictures import Decoded, Unreadable, check_size, gray_if_equal
+from mobilenet_chest.data.importing.limits import check_size
+from mobilenet_chest.data.importing.pictures import Decoded, gray_if_equal
+from mobilenet_chest.data.importing.unreadable import Unreadable
 from mobilenet_chest.data.npz import SPLITS, NpzFile
 from mobilenet_chest.data.npz_archive import CHUNK_BYTES, Header
 from mobilenet_chest.errors import DataError, nearest

@@ -14,15 +14,10 @@ import numpy as np
 
 from mobilenet_chest.data.importing import jpeg_extended
 from mobilenet_chest.data.importing.gray_levels import gray_pixels
-from mobilenet_chest.data.importing.pictures import (
-    Decoded,
-    Unreadable,
-    check_scans,
-    check_size,
-    gray_if_equal,
-    without_stderr,
-)
+from mobilenet_chest.data.importing.limits import check_scans, check_size
+from mobilenet_chest.data.importing.pictures import Decoded, gray_if_equal, without_stderr
 from mobilenet_chest.data.importing.preparation import Window
+from mobilenet_chest.data.importing.unreadable import Unreadable
 from mobilenet_chest.errors import MissingExtraError
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"

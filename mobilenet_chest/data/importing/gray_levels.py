@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.data.importing.pictures import Unreadable
 from mobilenet_chest.data.importing.preparation import Window
+from mobilenet_chest.data.importing.unreadable import Unreadable
 
 PERCENTILES = (0.5, 99.5)
 """Gray range of the window ``percentile``."""

@@ -1,7 +1,7 @@
 """Decode one picture file into an array, with its depth stated and never scaled.
 
 A reader of hostile files: the size is checked before a pixel is decoded, and whatever a decoder raises becomes one
-:class:`Unreadable`. So memory is bounded by :data:`MAX_BYTES` and :data:`MAX_PIXELS`.
+:class:`~.unreadable.Unreadable`. So memory is bounded by :data:`MAX_BYTES` and :data:`~.limits.MAX_PIXELS`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from mobilenet_chest.data.importing.limits import JPEG_IN_TIFF, check_parts, check_scans, check_size, too_large
+from mobilenet_chest.data.importing.unreadable import Unreadable
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 """Endings of picture files; the contents decide what a file is."""
 
@@ -29,24 +32,6 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 
 SECOND_VIEW = "MPO"
 """Pillow's name of a JPEG with further views, as phones write it; the first is taken."""
-
-MAX_PIXELS = 1 << 26
-"""Largest height × width: 67 million, which is a film of 35 × 43 cm at 20 pixels a millimetre."""
-
-MAX_SCANNED = 16 * MAX_PIXELS
-"""Largest pixels × scans of a JPEG: a progressive one has about 10 scans, and each goes over all pixels."""
-
-SCAN = b"\xff\xda"
-"""JPEG's marker of a scan, which cannot occur inside of one."""
-
-JPEG_IN_TIFF = ("jpeg", "tiff_jpeg")
-"""Pillow's names of TIFF's compressions whose strips or tiles are each a JPEG."""
-
-STRIPS, TILES = (273, 279), (324, 325)
-"""TIFF tags: offsets and lengths of parts."""
-
-ROWS_PER_STRIP, TILE_SIZE = 278, (322, 323)
-"""TIFF tags: the size of a part."""
 
 MAX_BYTES = 1 << 29
 """Largest file."""
@@ -62,18 +47,6 @@ WHITE_IS_ZERO = (262, 0)
 
 BITS_PER_SAMPLE = 258
 """TIFF tag."""
-
-
-class Unreadable(Exception):
-    """A file cannot be used.
-
-    Args:
-        reason: One line, which follows the file's name. Characters that a terminal would obey become ``?``: some of it
-            may come from the file.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__("".join(character if character.isprintable() else "?" for character in reason))
 
 
 @dataclass(frozen=True)
@@ -151,7 +124,7 @@ def decode_picture(contents: bytes) -> Decoded:
                 if image.format in ("JPEG", SECOND_VIEW):
                     check_scans(contents, image.height, image.width)
                 if image.format == "TIFF" and image.info.get("compression") in JPEG_IN_TIFF:
-                    _check_parts(contents, image)
+                    check_parts(contents, image)
                 stated = _orientation(image)  # of a TIFF, Pillow applies and forgets it
                 with without_stderr() if image.format == "TIFF" else nullcontext():
                     image.load()
@@ -159,7 +132,7 @@ def decode_picture(contents: bytes) -> Decoded:
     except Unreadable:
         raise
     except Image.DecompressionBombError:
-        raise Unreadable(_too_large("a picture")) from None
+        raise Unreadable(too_large("a picture")) from None
     except UnidentifiedImageError:
         raise Unreadable("not a picture, whatever its name says") from None
     except Exception as error:  # decoders raise errors of every kind on damaged bytes
@@ -208,63 +181,11 @@ def without_stderr() -> Iterator[None]:
         _stderr.bring_back()
 
 
-def check_size(height: int, width: int) -> None:
-    """Check a picture's claimed size before memory is taken for it.
-
-    Raises:
-        Unreadable: It has more than :data:`MAX_PIXELS` pixels, or none.
-    """
-    if height < 1 or width < 1:
-        raise Unreadable(f"{width} × {height} pixels")
-    if height * width > MAX_PIXELS:
-        raise Unreadable(_too_large(f"{width} × {height} pixels"))
-
-
-def check_scans(jpeg: bytes, height: int, width: int) -> None:
-    """Check how often a JPEG goes over its pixels: thousands of empty scans of a large picture would take hours.
-
-    Raises:
-        Unreadable: Pixels × scans are more than :data:`MAX_SCANNED`.
-    """
-    scans = jpeg.count(SCAN)
-    if scans * height * width > MAX_SCANNED:
-        raise Unreadable(f"a JPEG of {scans} scans for {width} × {height} pixels; save it with fewer, or as PNG")
-
-
-def _check_parts(tiff: bytes, image: Image.Image) -> None:
-    """Check the same of a TIFF whose strips or tiles are JPEGs; several of them may be the same bytes.
-
-    Raises:
-        Unreadable: A part has no place in the file, they overlap, or pixels × scans are more than :data:`MAX_SCANNED`.
-    """
-    tags: dict[int, Any] = getattr(image, "tag_v2", {})
-    if tiled := STRIPS[0] not in tags:
-        pixels = tags.get(TILE_SIZE[0], image.width) * tags.get(TILE_SIZE[1], image.height)
-    else:
-        pixels = image.width * min(tags.get(ROWS_PER_STRIP, image.height), image.height)
-    offsets, lengths = (_values(tags.get(tag, ())) for tag in (TILES if tiled else STRIPS))
-    if len(offsets) != len(lengths) or 0 in lengths or sum(lengths) > len(tiff):
-        raise Unreadable("a TIFF of JPEGs that overlap, or whose lengths are missing; save it as PNG")
-    scans = sum(tiff.count(SCAN, offset, offset + length) for offset, length in zip(offsets, lengths, strict=True))
-    if scans * pixels > MAX_SCANNED:
-        raise Unreadable(
-            f"a TIFF with JPEGs of {scans} scans for {image.width} × {image.height} pixels; save it as PNG"
-        )
-
-
-def _values(value: Any) -> tuple[int, ...]:
-    return value if isinstance(value, tuple) else (value,)
-
-
 def gray_if_equal(pixels: NDArray[Any]) -> NDArray[Any]:
     """Return (h, w) where the three channels of (h, w, 3) are equal: many archives store gray films as colour."""
     first = pixels[..., 0]
     equal = np.array_equal(first, pixels[..., 1]) and np.array_equal(first, pixels[..., 2])
     return np.ascontiguousarray(first) if equal else pixels
-
-
-def _too_large(what: str) -> str:
-    return f"{what}: more than {MAX_PIXELS / 1e6:.0f} million pixels are not decoded"
 
 
 def _check(image: Image.Image) -> None:

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from mobilenet_chest.data.importing.entries import Picture
 from mobilenet_chest.data.importing.files import decode_file
-from mobilenet_chest.data.importing.pictures import Unreadable
 from mobilenet_chest.data.importing.preparation import Fit, Window, shrink
+from mobilenet_chest.data.importing.unreadable import Unreadable
 from mobilenet_chest.errors import WriteFailed
 from mobilenet_chest.files import whole_file, write_whole
 from mobilenet_chest.processor import cores

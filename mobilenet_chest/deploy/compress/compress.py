@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mobilenet_chest.combine.members import ProgressDisplay, no_display
 from mobilenet_chest.deploy.compress import half, int8
-from mobilenet_chest.deploy.compress.file_run import check_trained, compress_file
+from mobilenet_chest.deploy.compress.file_run import check_earlier, check_trained, compress_file
 from mobilenet_chest.deploy.compress.measure import measure
 from mobilenet_chest.deploy.compress.original import Original, check_compressible
 from mobilenet_chest.deploy.compress.trained import compress_by_training, compressed_config
@@ -81,7 +81,7 @@ def compress(
     Raises:
         UserError: There is no such method or run; the run has no weights or predictions; or its data changed.
         ExportFailed: The model cannot be written or compressed.
-        CompressionRefused: The compressed model predicts too differently; nothing is logged.
+        CompressionRefused: The compressed model predicts too differently; nothing is logged, or its run is FAILED.
     """
     known = (*METHODS, *TRAINED_METHODS)
     if method not in known:
@@ -95,9 +95,10 @@ def compress(
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         original = Original(client, run, config, Path(folder) / "original.onnx")
         if method in TRAINED_METHODS:
-            run_id = compress_by_training(compressed_config(config, original.run_id, method, overrides), display)
-            if method == "int8-qat":
-                check_trained(original, run_id)
+            check = partial(check_trained, original) if method == "int8-qat" else None
+            run_id = compress_by_training(compressed_config(config, original.run_id, method, overrides), display, check)
+            if check is not None:
+                check_earlier(original, run_id)
         write_onnx(client, run, config, file_metadata(client, run, config), original.path)
         if method in METHODS:
             run_id = METHODS[method](original)

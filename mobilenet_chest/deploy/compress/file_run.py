@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,10 +21,12 @@ from mobilenet_chest.evaluation.metrics import selection_metrics
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.files import write_whole
 from mobilenet_chest.models import onnx_file
+from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.decision import with_decision
 from mobilenet_chest.models.onnx_graph import set_metadata
 from mobilenet_chest.models.onnx_session import open_session
 from mobilenet_chest.models.quantization import CHOICES
+from mobilenet_chest.models.quantized_classifier import QuantizedClassifier
 from mobilenet_chest.registry.classifier import file_metadata
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import CHECKPOINTS, predictions_from_table, predictions_table
@@ -33,7 +35,7 @@ from mobilenet_chest.tracking.notes import Outcome, code
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import get_run, short_id
-from mobilenet_chest.tracking.tracker import MlflowTracker
+from mobilenet_chest.tracking.tracker import MlflowTracker, Tracker
 from mobilenet_chest.tracking.trainings import find_finished_runs
 
 MEAN_CHANGE, ECE_GROWTH = 0.06, 0.01
@@ -127,27 +129,41 @@ def check_near(
     return change
 
 
-def check_trained(original: Original, run_id: str) -> None:
+TRAINED_ENDING = "give a lower stage2.lr, or another method"
+
+
+def check_trained(original: Original, tracker: Tracker, model: Classifier, predictions: Predictions) -> None:
     """Check the predictions of a network that learned in 8-bit integers; log their change and what was chosen.
 
+    It is called before the run has ended, so that nothing promotes one that is refused.
+
     Raises:
-        CompressionRefused: It predicts too differently; its run is marked as failed, so that nothing promotes it.
+        CompressionRefused: It predicts too differently.
+    """
+    ending = f"its run {short_id(tracker.run_id)} is marked as failed; {TRAINED_ENDING}"
+    # a soup was scored on half of the validation rows
+    change = check_near(original, "int8-qat", predictions.of_rows(original.predictions.row), ending)
+    _log_trained(tracker, model, change)
+
+
+def check_earlier(original: Original, run_id: str) -> None:
+    """Do as :func:`check_trained` for a finished run of an earlier training, if that was trained without.
+
+    Raises:
+        CompressionRefused: It predicts too differently; its run stays as it is.
     """
     run, client = get_run(original.client, run_id), original.client
-    table = stored_predictions(client, run, "val")
-    # a soup was scored on half of the validation rows
-    predictions = predictions_from_table(table[table["row"].isin(original.predictions.row)])
-    try:
-        change = check_near(
-            original, "int8-qat", predictions,
-            f"its run {short_id(run_id)} is marked as failed; give a lower stage2.lr, or another method",
-        )  # fmt: skip
-    except CompressionRefused:
-        client.set_terminated(run_id, "FAILED")
-        raise
-    metadata = quantized_classifier(client, run, run_config(client, run)).network.metadata
-    tracker = MlflowTracker(resume=run_id)
-    tracker.log_tags({f"{tags.COMPRESSION}_{name}": value for name, value in json.loads(metadata[CHOICES]).items()})
+    if "mean_change" in metrics_of(run):
+        return
+    predictions = predictions_from_table(stored_predictions(client, run, "val"))
+    ending = f"its run {short_id(run_id)} was trained before by another command, and stays as it is; {TRAINED_ENDING}"
+    change = check_near(original, "int8-qat", predictions.of_rows(original.predictions.row), ending)
+    _log_trained(MlflowTracker(resume=run_id), quantized_classifier(client, run, run_config(client, run)), change)
+
+
+def _log_trained(tracker: Tracker, model: Classifier, change: float) -> None:
+    choices = json.loads(cast(QuantizedClassifier, model).network.metadata[CHOICES])
+    tracker.log_tags({f"{tags.COMPRESSION}_{name}": value for name, value in choices.items()})
     tracker.log_metrics({"mean_change": change})
 
 

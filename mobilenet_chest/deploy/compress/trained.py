@@ -11,6 +11,7 @@ from mobilenet_chest.config import Config, parse
 from mobilenet_chest.config.loading import split_override
 from mobilenet_chest.config.paths import assign
 from mobilenet_chest.tracking.runs import short_id
+from mobilenet_chest.two_stage import Check
 
 INHERITED = (
     "name", "seed", "device", "plugins", "data", "model", "augment", "loss", "optimizer", "stage2", "evaluation",
@@ -50,7 +51,7 @@ def compressed_config(original: Config, run_id: str, method: str, overrides: Seq
     return parse(fields, source=f"compress {short_id(run_id)}", overridden=[path for path, _ in assignments])
 
 
-def compress_by_training(config: Config, display: ProgressDisplay = no_display) -> str:
+def compress_by_training(config: Config, display: ProgressDisplay = no_display, check: Check | None = None) -> str:
     """Train a compressed network, or find the run that did; return its run id.
 
     A training that was interrupted is resumed. With ``loss.distill_weight`` the parent is the teacher.
@@ -58,11 +59,12 @@ def compress_by_training(config: Config, display: ProgressDisplay = no_display) 
     Args:
         config: As :func:`compressed_config` returns it.
         display: Shows the training.
+        check: Decides whether the run of a new training may finish.
 
     Raises:
         UserError: The parent cannot be compressed in this way.
         TrainingDiverged: The training diverged.
     """
     teacher = teacher_logits(config, str(config.compress.parent)) if config.loss.distill_weight else None
-    (member,) = train_members([config], display, teacher)
+    (member,) = train_members([config], display, teacher, check)
     return member.run_id

@@ -20,8 +20,10 @@ from PIL import Image
 
 from mobilenet_chest.data.dataset import resize
 from mobilenet_chest.data.importing.dicom import decode_dicom
-from mobilenet_chest.data.importing.pictures import MAX_PIXELS, Decoded, Unreadable, decode_picture
+from mobilenet_chest.data.importing.limits import MAX_PIXELS
+from mobilenet_chest.data.importing.pictures import Decoded, decode_picture
 from mobilenet_chest.data.importing.preparation import Window, finish
+from mobilenet_chest.data.importing.unreadable import Unreadable
 from mobilenet_chest.data.npz_archive import BAD_HEADER, npy_header
 from mobilenet_chest.deploy.serving.live_model import LiveModel
 from mobilenet_chest.errors import DataError

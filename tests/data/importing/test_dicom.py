@@ -22,7 +22,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELos
 from mobilenet_chest.data.importing import dicom as dicom_module
 from mobilenet_chest.data.importing import gray_levels
 from mobilenet_chest.data.importing.dicom import decode_dicom, stream_size
-from mobilenet_chest.data.importing.pictures import Decoded, Unreadable
+from mobilenet_chest.data.importing.pictures import Decoded
+from mobilenet_chest.data.importing.unreadable import Unreadable
 from mobilenet_chest.errors import MissingExtraError
 
 RAMP = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers.pictures import STEPS, encoded, noise, raw_png
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from mobilenet_chest.data.importing import pictures
-from mobilenet_chest.data.importing.pictures import Decoded, Unreadable, decode_picture, read_bytes
+from mobilenet_chest.data.importing.pictures import Decoded, decode_picture, read_bytes
+from mobilenet_chest.data.importing.unreadable import Unreadable
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "WEBP"])
@@ -107,48 +106,6 @@ def test_what_cannot_be_decoded_faithfully_is_refused(contents: bytes, reason: s
     assert "\n" not in str(caught.value)
 
 
-def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    jpeg = encoded(noise(0, 40, 30), "JPEG", progressive=True)
-    last = jpeg.rindex(pictures.SCAN)
-    many = jpeg[:-2] + jpeg[last:-2] * 500 + jpeg[-2:]
-    assert decode_picture(many).pixels.shape == (40, 30)
-    monkeypatch.setattr(pictures, "MAX_SCANNED", 16 * 40 * 30)
-    assert decode_picture(jpeg).pixels.shape == (40, 30)
-    with pytest.raises(Unreadable, match="scans for 30 × 40"):
-        decode_picture(many)
-
-
-def jpeg_tiff(pixels: NDArray[np.uint8], scans: int, tiled: bool, parts: int = 1) -> bytes:
-    """Return a TIFF of a JPEG, with its last scan so often; its parts are all at the same place."""
-    jpeg = encoded(pixels, "JPEG")
-    last = jpeg.rindex(pictures.SCAN)
-    jpeg = jpeg[:-2] + jpeg[last:-2] * (scans - 1) + jpeg[-2:]
-    (height, width), start = pixels.shape, 8 + 2 + 12 * 9 + 4
-    places = pictures.TILES if tiled else pictures.STRIPS
-    size = {322: width, 323: height} if tiled else {278: height}
-    after = start + (8 * parts if parts > 1 else 0)
-    tags = {256: width, 257: height, 258: 8, 259: 7, 262: 1, places[0]: after, places[1]: len(jpeg), **size}
-    entries = [
-        struct.pack("<HHII", tag, 4, parts if tag in places else 1,
-                    value if tag not in places or parts == 1 else start + 4 * parts * places.index(tag))
-        for tag, value in sorted(tags.items())
-    ]  # fmt: skip
-    lists = struct.pack(f"<{2 * parts}I", *[after] * parts, *[len(jpeg)] * parts) if parts > 1 else b""
-    head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(entries) + bytes(4)
-    return head.ljust(start, b"\0") + lists + jpeg
-
-
-@pytest.mark.parametrize("tiled", [False, True], ids=["strips", "tiles"])
-def test_so_is_a_tiff_of_such_jpegs(monkeypatch: pytest.MonkeyPatch, tiled: bool) -> None:
-    tiff = jpeg_tiff(noise(0, 64, 64), scans=1, tiled=tiled)
-    assert decode_picture(tiff).pixels.shape == (64, 64)
-    monkeypatch.setattr(pictures, "MAX_SCANNED", 16 * 64 * 64)
-    assert decode_picture(tiff).pixels.shape == (64, 64)
-    for bad in (jpeg_tiff(noise(0, 64, 64), scans=17, tiled=tiled), jpeg_tiff(noise(0, 64, 64), 1, tiled, parts=99)):
-        with pytest.raises(Unreadable, match="a TIFF (of|with) JPEGs"):
-            decode_picture(bad)
-
-
 def test_two_threads_may_drop_stderr_at_once(capfd: pytest.CaptureFixture[str]) -> None:
     first, second = pictures.without_stderr(), pictures.without_stderr()
     first.__enter__()
@@ -185,13 +142,12 @@ def test_depth_of_a_picture() -> None:
         Decoded(deep, None, "").depth(None)
 
 
-def test_damage_is_said_once_and_without_what_a_terminal_obeys(capfd: pytest.CaptureFixture[str]) -> None:
+def test_damage_is_said_once(capfd: pytest.CaptureFixture[str]) -> None:
     contents = bytearray(encoded(noise(0, 64, 64), "TIFF", compression="tiff_lzw"))
     contents[20:400] = bytes(380)
     with pytest.raises(Unreadable, match="damaged"):
         decode_picture(bytes(contents))
     assert capfd.readouterr() == ("", "")
-    assert str(Unreadable("a\x1b[2Jb\nc é")) == "a?[2Jb?c é"
 
 
 def test_flipped_bits_give_a_picture_or_a_reason() -> None:

@@ -11,12 +11,13 @@ from helpers.stores import Store, copied, working_in
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.deploy.compress.compress import compress
-from mobilenet_chest.deploy.compress.trained import compressed_config
+from mobilenet_chest.deploy.compress.trained import compress_by_training, compressed_config
 from mobilenet_chest.deploy.export import export
 from mobilenet_chest.errors import CompressionRefused, ConfigError, TrackingError, UserError
 from mobilenet_chest.tracking.artifacts import quantized_classifier, run_config
-from mobilenet_chest.tracking.run_metrics import metric_history
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.runs import short_id
+from mobilenet_chest.tracking.tracker import MlflowTracker, Status
 
 
 def original(store: Store) -> Config:
@@ -105,7 +106,33 @@ def test_a_killed_training_of_integers_ends_in_the_same_file(
             network == quantized_classifier(other.client, of_whole, run_config(other.client, of_whole)).network.file()
         )
         assert whole.differences == result.differences
+        # what its check has passed is not checked again
         monkeypatch.setattr("mobilenet_chest.deploy.compress.file_run.MEAN_CHANGE", 1e-9)
-        with pytest.raises(CompressionRefused, match=f"its run {short_id(whole.run_id)} is marked as failed"):
-            compress(other.single, "int8-qat", overrides)
-        assert other.run(whole.run_id).info.status == "FAILED"
+        assert compress(other.single, "int8-qat", overrides) == whole
+
+
+@pytest.mark.slow
+def test_a_run_is_refused_before_it_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = ["stage2.epochs=1"]
+    with monkeypatch.context() as patch:
+        patch.setattr("mobilenet_chest.deploy.compress.file_run.MEAN_CHANGE", 1e-9)
+        ends: list[tuple[str | None, int]] = []
+        patch.setattr(MlflowTracker, "end", lambda tracker, status: ends.append((tracker.run_id, status)))
+        with pytest.raises(CompressionRefused, match="its run [0-9a-f]{8} is marked as failed") as refused:
+            compress(store.single, "int8-qat", overrides)
+        # it never was FINISHED, so nothing could promote it
+        ((refused_id, status),) = ends
+        assert (status, short_id(refused_id) in str(refused.value)) == (Status.FAILED, True)
+        assert "mean_change" not in metrics_of(store.run(str(refused_id)))
+    # one that the command train has made is not checked: it is refused here, and stays as it is
+    run_id = compress_by_training(compressed_config(store.config({"seed": 12}), store.single, "int8-qat", overrides))
+    assert run_id != refused_id
+    assert "mean_change" not in metrics_of(store.run(run_id))
+    with monkeypatch.context() as patch:
+        patch.setattr("mobilenet_chest.deploy.compress.file_run.MEAN_CHANGE", 1e-9)
+        with pytest.raises(CompressionRefused, match=f"its run {short_id(run_id)} was trained before .* stays as it"):
+            compress(store.single, "int8-qat", overrides)
+    assert store.run(run_id).info.status == "FINISHED"
+    result = compress(store.single, "int8-qat", overrides)
+    assert (result.run_id, 0 < result.metrics["mean_change"] <= 0.06) == (run_id, True)
+    assert result.choices.keys() == {"calibration", "weights", "float32_layers"}

@@ -16,7 +16,7 @@ from helpers.pictures import dicom, dicom_bytes, encoded, noise, raw_png
 from numpy.typing import NDArray
 
 from mobilenet_chest.data.dataset import resize
-from mobilenet_chest.data.importing.pictures import MAX_PIXELS
+from mobilenet_chest.data.importing.limits import MAX_PIXELS
 from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.deploy.serving import request_pictures
 from mobilenet_chest.deploy.serving.live_model import LiveModel
