@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from torch import Tensor
 
@@ -60,6 +61,7 @@ class RunResult:
         predictions: Of the validation split, by the best epoch's model.
         model: With the best epoch's weights, in evaluation mode.
         config: The experiment.
+        stress_rows: Rows of ``stress/val.json``; empty where there is none.
     """
 
     run_id: str | None
@@ -69,6 +71,7 @@ class RunResult:
     predictions: Predictions
     model: Classifier
     config: Config
+    stress_rows: Sequence[Mapping[str, Any]] = ()
 
     def intervals(self, *names: str) -> dict[str, Interval]:
         """Return 95% intervals of metrics, by name; of all that can have one where none is named."""
@@ -150,9 +153,10 @@ def train(
         tracker.log_metrics(metrics)
         artifacts.checkpoint("best.pt", progress, best, metrics)
         artifacts.predictions(predictions, "val")
-        stress = config.evaluation.stress
+        stress, table = config.evaluation.stress, list[dict[str, Any]]()
         if stress is not None and stress.table and tracker.run_id is not None and not stopped:
-            artifacts.stress(stress_table(prepared.model, prepared.data.val, prepared.device))
+            table = stress_table(prepared.model, prepared.data.val, prepared.device)
+            artifacts.stress(table)
         artifacts.plots(prepared.data, predictions, progress, best.epoch, metrics["threshold"])
         model = prepared.model.eval()
         if check is not None:
@@ -161,7 +165,7 @@ def train(
         planned = config.stage1.epochs + config.stage2.epochs
         tracker.log_outcome(Outcome(status, metrics, progress.epoch, planned, predictions))
     remove_last(tracker)
-    return RunResult(tracker.run_id, status, metrics, progress.history, predictions, model, config)
+    return RunResult(tracker.run_id, status, metrics, progress.history, predictions, model, config, table)
 
 
 def _after_epoch(

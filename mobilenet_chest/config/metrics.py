@@ -109,11 +109,19 @@ STRESS_SCORES = {
 }
 """Metrics of stressed copies, by their names behind ``stress_`` and ``heldout_stress_``."""
 
+_STRESS_ENDS = {
+    f"{name}_{end}": Metric(f"{STRESS_SCORES[name].label}, {words} end of its 95% interval", None)
+    for name in ("auc_mean", "accuracy_mean")
+    for end, words in (("low", "lower"), ("high", "upper"))
+}
+
 METRICS = {
     **{
-        f"{prefix}_{name}": metric._replace(label=f"{words} {metric.label}", heading=f"{words} {metric.heading}")
+        f"{prefix}_{name}": metric._replace(
+            label=f"{words} {metric.label}", heading=f"{words} {metric.heading or metric.label}"
+        )
         for prefix, words in (("stress", "stress"), ("heldout_stress", "held-out stress"))
-        for name, metric in STRESS_SCORES.items()
+        for name, metric in (STRESS_SCORES | _STRESS_ENDS).items()
     },
     "threshold": Metric("threshold", None),
     "threshold_plain": Metric("threshold without TTA", None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,15 @@ class Difference:
     low: float
     high: float
     p: float
+
+
+def logged_intervals(metrics: Mapping[str, float]) -> dict[str, Interval]:
+    """Return the intervals whose ends were logged beside a metric, as ``<metric>_low`` and ``<metric>_high``."""
+    return {
+        name: Interval(value, metrics[f"{name}_low"], metrics[f"{name}_high"])
+        for name, value in metrics.items()
+        if {f"{name}_low", f"{name}_high"} <= metrics.keys()
+    }
 
 
 def check_level(level: float) -> None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.evaluation.auc import auc
+from mobilenet_chest.evaluation.auc import auc, auc_statistic
+from mobilenet_chest.evaluation.bootstrap import bootstrap_weights, mean_statistic, patient_clusters
 from mobilenet_chest.evaluation.conformal import results_under_shift
 from mobilenet_chest.evaluation.delong import auc_interval
-from mobilenet_chest.evaluation.intervals import wilson
+from mobilenet_chest.evaluation.intervals import LEVEL, Interval, wilson
 from mobilenet_chest.evaluation.operating_points import ABSTENTION, abstention_promised
 from mobilenet_chest.evaluation.predictions import Labels
+from mobilenet_chest.evaluation.unpaired import unpaired_mean
+
+MEANS = ("auc_mean", "accuracy_mean")
+"""Metrics that have intervals, by their names without the prefix."""
+
+DRAWS = 1000
+"""Bootstrap draws."""
 
 
 def stress_metrics(
@@ -36,6 +45,69 @@ def stress_metrics(
     mean = float(np.mean(aucs))
     return dict(zip(names, (mean, min(aucs), accuracy, auc(labels, clean) - mean, clean_accuracy - accuracy),
                     strict=True))  # fmt: skip
+
+
+def stress_intervals(
+    prefix: str, labels: Labels, logits: NDArray[np.float64], patients: NDArray[np.str_] | None = None, seed: int = 0
+) -> dict[str, float]:
+    """Return the ends of the 95% intervals of :data:`MEANS`, as ``stress_auc_mean_low`` and ``stress_auc_mean_high``.
+
+    They are percentiles of :data:`DRAWS` bootstrap draws. A draw takes the same images of all families, and each class
+    keeps its number of images. Patients with several images are drawn whole. If a logit is NaN or infinite, all ends
+    are NaN.
+
+    Args:
+        prefix: ``stress`` or ``heldout_stress``.
+        labels: uint8 (n,).
+        logits: (families, n), without TTA.
+        patients: Of each image, (n,); ``None`` where they are unknown.
+        seed: The same seed gives the same draws, also of the other half of the families.
+    """
+    ends = ("low", "high")
+    if not np.isfinite(logits).all():
+        return {f"{prefix}_{name}_{end}": float("nan") for name in MEANS for end in ends}
+    correct = ((logits >= 0) == (labels == 1)).mean(axis=0)
+    families = [auc_statistic(labels, row) for row in logits]
+    accuracy = mean_statistic(correct)
+    blocks = [
+        (np.mean([family(weights) for family in families], axis=0), accuracy(weights))
+        for weights in bootstrap_weights(labels, patient_clusters(patients), DRAWS, seed)
+    ]
+    metrics: dict[str, float] = {}
+    for name, drawn in zip(MEANS, zip(*blocks, strict=True), strict=True):
+        quantiles = np.quantile(np.concatenate(drawn), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        metrics |= {f"{prefix}_{name}_{end}": float(value) for end, value in zip(ends, quantiles, strict=True)}
+    return metrics
+
+
+def mean_rows(tables: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the table of a trial from those of its folds, whose images are different ones.
+
+    Numbers are means over the folds, with the intervals of :func:`~mobilenet_chest.evaluation.unpaired.unpaired_mean`;
+    ``images`` is a sum. What one of the folds lacks is left out.
+
+    Args:
+        tables: Of each fold, the rows of :func:`stress_row`.
+    """
+    by_case = [{(row["corruption"], row["severity"]): row for row in table} for table in tables]
+    return [_mean_row([rows[case] for rows in by_case]) for case in by_case[0] if all(case in rows for rows in by_case)]
+
+
+def _mean_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    mean = {name: rows[0][name] for name in ("family", "corruption", "severity", "held_out")}
+    mean["images"] = sum(row["images"] for row in rows)
+    for name in ("auc", "accuracy", "kept_0", "kept_1", "errors"):
+        intervals = [
+            Interval(row[name], row[f"{name}_low"], row[f"{name}_high"]) for row in rows if row.get(name) is not None
+        ]
+        if len(intervals) == len(rows):
+            ends = unpaired_mean(intervals)
+            mean |= {name: ends.value, f"{name}_low": ends.low, f"{name}_high": ends.high}
+    for name in ("promised", "referred"):
+        values = [row[name] for row in rows if row.get(name) is not None]
+        if len(values) == len(rows):
+            mean[name] = sum(values) / len(values)
+    return mean
 
 
 def stress_row(

@@ -1,8 +1,9 @@
-"""Differences of one metric between two samples of different images."""
+"""Differences and means of one metric over samples of different images."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from mobilenet_chest.evaluation.intervals import Interval
 
@@ -21,4 +22,17 @@ def unpaired_difference(first: Interval, second: Interval) -> Interval:
     value = first.value - second.value
     below = math.hypot(first.value - first.low, second.high - second.value)
     above = math.hypot(first.high - first.value, second.value - second.low)
+    return Interval(value, value - below, value + above)
+
+
+def unpaired_mean(intervals: Sequence[Interval]) -> Interval:
+    """Return the mean of one metric over samples of different images, with an interval of the level that all have.
+
+    Each end lies as far from the mean as the distances to the ends of the single intervals, added in squares, over
+    their number: Zou and Donner, as in :func:`unpaired_difference`.
+    """
+    count = len(intervals)
+    value = sum(each.value for each in intervals) / count
+    below = math.hypot(*(each.value - each.low for each in intervals)) / count
+    above = math.hypot(*(each.high - each.value for each in intervals)) / count
     return Interval(value, value - below, value + above)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mobilenet_chest.config.formats import number, with_interval
+from mobilenet_chest.config.formats import with_interval
 from mobilenet_chest.config.metrics import label
-from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.intervals import Interval, logged_intervals
 from mobilenet_chest.report.details import RunDetails
 from mobilenet_chest.report.elements import Cell, Element, Folded, Paragraph, Table
 
@@ -23,22 +23,26 @@ def stress(run: RunDetails) -> list[Element]:
 
     It is empty for a run without stressed validation.
     """
-    metrics = run.metrics
+    metrics, ends = run.metrics, logged_intervals(run.metrics)
     if "stress_auc_mean" not in metrics:
         return []
     # the names of the held-out half are the same with "heldout_" before them
     headings: list[Cell] = ["families", *(label(f"stress_{name}").removeprefix("stress ") for name in SUMMARY)]
     halves = (("choosing", "stress"), ("held out", "heldout_stress"))
     rows: list[list[Cell]] = [
-        [half, *(number(metrics.get(f"{prefix}_{name}"), 4) for name in SUMMARY)] for half, prefix in halves
+        [half, *(with_interval(metrics.get(f"{prefix}_{name}"), ends.get(f"{prefix}_{name}"), 4) for name in SUMMARY)]
+        for half, prefix in halves
     ]
-    caption = f"Stressed copies of the {run.images_scored} of {run.name}, without TTA. Held-out families chose nothing."
+    caption = (
+        f"Stressed copies of the {run.images_scored} of {run.name}, without TTA. Held-out families chose nothing. In "
+        "brackets: 95% intervals of the means (bootstrap of images)."
+    )
     elements: list[Element] = [Table("stress-summary", caption, headings, rows)]
     if not run.stress_rows:
         return [
             *elements,
             Paragraph(
-                "No table of single corruptions: pruned, of folds, or with evaluation.stress.table: false.",
+                "No table of single corruptions: pruned, of an early version, or with evaluation.stress.table: false.",
                 "soft",
             ),
         ]

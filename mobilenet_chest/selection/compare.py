@@ -15,6 +15,7 @@ from mlflow.entities import Run
 from mobilenet_chest import plugins
 from mobilenet_chest.config.plugin_files import run_variable
 from mobilenet_chest.errors import UserError, nearest
+from mobilenet_chest.evaluation.intervals import logged_intervals
 from mobilenet_chest.evaluation.metric_intervals import BY_FORMULA, ROUNDING, metric_intervals, tta_gain
 from mobilenet_chest.evaluation.paired import (
     BASELINE_METRICS,
@@ -136,7 +137,9 @@ def _row(candidate: Candidate, predictions: RunPredictions | str, metric: str | 
     # only the requested metric is bootstrapped: for all of hundreds of runs it would take half a minute
     quick = {metric, *(f"val_{name}" for name in BY_FORMULA)}
     selected = {name: value for name, value in metrics.items() if name in quick}
-    intervals = {} if isinstance(predictions, str) else metric_intervals("val", selected, predictions)
+    intervals = logged_intervals(metrics)
+    if not isinstance(predictions, str):
+        intervals |= metric_intervals("val", selected, predictions)
     if "tta_gain" in metrics and not isinstance(predictions, str):
         intervals["tta_gain"] = tta_gain(predictions)
     parameters = metrics.get("parameters")

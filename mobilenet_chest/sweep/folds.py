@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.evaluation.intervals import logged_intervals
 from mobilenet_chest.evaluation.predictions import Predictions, concatenate
+from mobilenet_chest.evaluation.stress import mean_rows
+from mobilenet_chest.evaluation.unpaired import unpaired_mean
 from mobilenet_chest.sweep.feasibility import constrained_metrics
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.artifact_writer import predictions_from_table, predictions_table, remove_last
-from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point, stored_predictions
+from mobilenet_chest.tracking.artifact_writer import log_stress, predictions_from_table, predictions_table, remove_last
+from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point, stored_predictions, stress_rows
 from mobilenet_chest.tracking.notes import Outcome
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import nested_runs
@@ -28,13 +31,21 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
     Track = Callable[[int, str | None, Callable[[str], None]], MlflowTracker]
-    Train = Callable[[Config, MlflowTracker, ResumePoint | None], tuple[dict[str, float], Predictions]]
+    Train = Callable[[Config, MlflowTracker, ResumePoint | None], "Fold"]
 
 SUMMED_METRICS = ("train_seconds", "stage1_epochs_trained", "stage1_epochs_reused", "saved_seconds")
 """Metrics of a trial that are sums over its folds, not means."""
 
 EPOCH_ONLY_METRICS = ("train_loss", "train_accuracy", "lr", "epoch_seconds", "images_per_second", "stage")
 """Metrics of a run's epochs that are not among its final ones."""
+
+
+class Fold(NamedTuple):
+    """A trained fold: metrics, predictions of its rows, and its table of corruptions; empty where it has none."""
+
+    metrics: dict[str, float]
+    predictions: Predictions
+    stress_rows: Sequence[Mapping[str, Any]]
 
 
 def train_folds(
@@ -55,7 +66,7 @@ def train_folds(
         config: The trial's.
         tracker: Of the trial's run.
         track: Returns the tracker of a fold, given its number, the run to resume, and what to call with its run's id.
-        train: Trains one fold, and returns its metrics and predictions.
+        train: Trains one fold.
         report: Called after each fold with the number of folds so far and their means. True ends the trial, unless the
             next fold was begun before.
         on_start: Called with the ids of all folds' runs whenever one is added.
@@ -67,7 +78,7 @@ def train_folds(
     with tracker.run(config, data), interrupts.translated():
         assert tracker.run_id is not None
         begun = _begun_folds(tracker.run_id)
-        fold_metrics, predictions, runs = list[dict[str, float]](), list[Predictions](), list[str]()
+        folds, runs = list[Fold](), list[str]()
 
         def on_fold_start(run_id: str) -> None:
             runs.append(run_id)
@@ -75,20 +86,20 @@ def train_folds(
 
         result = "finished"
         for fold in range(config.study.trainings):
-            metrics, predicted = _train_fold(config, track, train, fold, begun.get(fold), on_fold_start)
-            fold_metrics.append(metrics)
-            predictions.append(replace(predicted, fold=np.full(len(predicted.row), fold)))
-            tracker.log_metrics(metrics, step=fold + 1)
+            trained = _train_fold(config, track, train, fold, begun.get(fold), on_fold_start)
+            predicted = replace(trained.predictions, fold=np.full(len(trained.predictions.row), fold))
+            folds.append(trained._replace(predictions=predicted))
+            tracker.log_metrics(trained.metrics, step=fold + 1)
             # a fold that was begun before is trained to its end: the trial was not pruned then
-            if report(fold + 1, _combined(fold_metrics)) and fold + 1 not in begun:
+            if report(fold + 1, _combined(folds)) and fold + 1 not in begun:
                 result = "stopped" if fold + 1 < config.study.trainings else "finished"
                 break
-        metrics = _combined(fold_metrics)
+        metrics, scored = _combined(folds), None
         tracker.log_metrics(metrics, step=config.study.trainings + 1)
         if result == "finished":
-            _log_predictions(tracker, predictions)
-        scored = concatenate(predictions) if result == "finished" else None
-        tracker.log_outcome(Outcome(result, metrics, len(fold_metrics), config.study.trainings, scored, "folds"))
+            scored = concatenate([each.predictions for each in folds])
+            _log_files(tracker, scored, mean_rows([each.stress_rows for each in folds]))
+        tracker.log_outcome(Outcome(result, metrics, len(folds), config.study.trainings, scored, "folds"))
     return metrics, result
 
 
@@ -112,8 +123,8 @@ def _begun_folds(trial_run: str) -> dict[int, Run]:
 
 def _train_fold(
     config: Config, track: Track, train: Train, fold: int, run: Run | None, on_start: Callable[[str], None]
-) -> tuple[dict[str, float], Predictions]:
-    """Return metrics and predictions of a fold, trained now or before."""
+) -> Fold:
+    """Return a fold, trained now or before."""
     tracker = track(fold, None if run is None else str(run.info.run_id), on_start)
     if run is not None and has_all_results(run, config):
         on_start(str(run.info.run_id))
@@ -122,24 +133,33 @@ def _train_fold(
             remove_last(tracker)
             tracker.end(Status.FINISHED)
         metrics = {name: value for name, value in metrics_of(run).items() if not _of_epochs_only(name)}
-        return metrics, predictions_from_table(stored_predictions(connect(), run, "val"))
+        predictions = predictions_from_table(stored_predictions(connect(), run, "val"))
+        return Fold(metrics, predictions, stress_rows(connect(), run))
     fold_config = with_values(config, {"data.folds": config.study.trainings, "data.fold": fold})
     return train(fold_config, tracker, None if run is None else resume_point(connect(), run))
 
 
-def _log_predictions(tracker: MlflowTracker, predictions: Sequence[Predictions]) -> None:
+def _log_files(tracker: MlflowTracker, predictions: Predictions, table: Sequence[Mapping[str, Any]]) -> None:
+    """Log the predictions of all folds and, where each fold has one, the table of corruptions."""
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         file = Path(folder) / "val.parquet"
-        predictions_table(concatenate(predictions)).to_parquet(file, index=False)
+        predictions_table(predictions).to_parquet(file, index=False)
         tracker.log_file(file, "predictions")
+        if table:
+            log_stress(tracker, table, Path(folder))
 
 
 def _of_epochs_only(name: str) -> bool:
     return name in EPOCH_ONLY_METRICS or name.startswith("system/")
 
 
-def _combined(folds: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the metrics that all folds have: their sums or means."""
+def _combined(trained: Sequence[Fold]) -> dict[str, float]:
+    """Return the metrics that all folds have: their sums or means, and the intervals of means."""
+    folds = [each.metrics for each in trained]
     names = [name for name in folds[0] if all(name in metrics for metrics in folds)]
     sums = {name: sum(metrics[name] for metrics in folds) for name in names}
-    return {name: total if name in SUMMED_METRICS else total / len(folds) for name, total in sums.items()}
+    combined = {name: total if name in SUMMED_METRICS else total / len(folds) for name, total in sums.items()}
+    for name in logged_intervals(combined):
+        ends = unpaired_mean([logged_intervals(metrics)[name] for metrics in folds])
+        combined |= {f"{name}_low": ends.low, f"{name}_high": ends.high}
+    return combined

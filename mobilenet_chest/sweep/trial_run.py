@@ -16,7 +16,6 @@ from optuna.trial import FrozenTrial, Trial
 from mobilenet_chest.config import Config
 from mobilenet_chest.config.metrics import is_epoch_metric
 from mobilenet_chest.data.dataset import load_train_val
-from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.sweep import attributes, folds
 from mobilenet_chest.sweep.attempts import attempt_of, repeated_trial, trial_name
 from mobilenet_chest.sweep.claims import counted_trials
@@ -181,11 +180,9 @@ def _train_on_folds(
             guard=claimed.lease.held,
         )
 
-    def train_fold(
-        fold_config: Config, tracker: MlflowTracker, resume: ResumePoint | None
-    ) -> tuple[dict[str, float], Predictions]:
+    def train_fold(fold_config: Config, tracker: MlflowTracker, resume: ResumePoint | None) -> folds.Fold:
         metrics, result = _train(claimed, fold_config, tracker, lambda epoch, record: False, resume)
-        return metrics, result.predictions
+        return folds.Fold(metrics, result.predictions, result.stress_rows)
 
     def report(done: int, means: dict[str, float]) -> bool:
         if config.study.also:

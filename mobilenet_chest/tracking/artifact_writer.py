@@ -129,15 +129,8 @@ class ArtifactWriter:
         Raises:
             WriteFailed: A file cannot be written.
         """
-        import pandas as pd
-
-        table = pd.DataFrame(rows)
-        csv, json = self.folder / "val.csv", self.folder / "val.json"
         with _written(STRESS_FILE):
-            table.to_csv(csv, index=False)
-            table.to_json(json, orient="records", indent=1)
-            for path in (csv, json):
-                self.tracker.log_file(path, STRESS)
+            log_stress(self.tracker, rows, self.folder)
 
     def plots(self, data: TrainVal, predictions: Predictions, progress: Progress, best: int, threshold: float) -> None:
         """Draw the plots of a run that has ended, unless ``tracking.plots`` is off.
@@ -193,6 +186,18 @@ def predictions_table(predictions: Predictions) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(predictions.columns())
+
+
+def log_stress(tracker: Tracker, rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Log ``stress/val.csv`` and ``stress/val.json``, a row for each corruption and severity; ``folder`` is for files
+    on the way."""
+    import pandas as pd
+
+    table, csv, json = pd.DataFrame(rows), folder / "val.csv", folder / "val.json"
+    table.to_csv(csv, index=False)
+    table.to_json(json, orient="records", indent=1)
+    for path in (csv, json):
+        tracker.log_file(path, STRESS)
 
 
 def predictions_from_table(table: pd.DataFrame) -> Predictions:

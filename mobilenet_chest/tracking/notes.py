@@ -9,7 +9,7 @@ from typing import Any
 from mobilenet_chest.config import Config, flatten
 from mobilenet_chest.config.formats import duration, ends, number
 from mobilenet_chest.config.metrics import formatted, label
-from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.intervals import Interval, logged_intervals
 from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.run_predictions import RunPredictions
@@ -165,7 +165,9 @@ def outcome_text(outcome: Outcome, metric: str, interval: Interval | None, prune
 
 
 def metric_interval(outcome: Outcome, metric: str, config: Config) -> Interval | None:
-    """Return the 95% interval of a metric, from the predictions that it was computed from; ``None`` without any."""
+    """Return the 95% interval of a metric, as it was logged or from the predictions; ``None`` without either."""
+    if (logged := logged_intervals(outcome.metrics).get(metric)) is not None:
+        return logged
     if outcome.predictions is None or metric not in outcome.metrics:
         return None
     run = RunPredictions(outcome.predictions, outcome.metrics, config.evaluation, config.seed)

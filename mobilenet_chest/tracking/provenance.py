@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import torch
 
 from mobilenet_chest import __version__
 from mobilenet_chest.processor import cores
@@ -55,6 +54,8 @@ def hardware(device: str) -> str:
     Args:
         device: Of the experiment: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     """
+    import torch  # takes long, and commands that only read need not wait for it
+
     parts = [platform.machine(), f"{cores()} cores"]
     # a training has its model there by now; no other process is to take memory of the GPU for its name
     if device != "cpu" and torch.cuda.is_initialized():

@@ -16,7 +16,7 @@ from mobilenet_chest.data.corruptions import CHOOSING, CORRUPTIONS, HELD_OUT, SE
 from mobilenet_chest.data.dataset import Split
 from mobilenet_chest.data.stress import stressed
 from mobilenet_chest.evaluation.predictions import Labels, Predictions
-from mobilenet_chest.evaluation.stress import stress_metrics, stress_row
+from mobilenet_chest.evaluation.stress import stress_intervals, stress_metrics, stress_row
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.features import frozen_outputs
@@ -77,13 +77,15 @@ def choosing_predictions(model: nn.Module, val: Split, device: torch.device) -> 
 
 
 def final_stress_metrics(model: nn.Module, val: Split, device: torch.device) -> dict[str, float]:
-    """Return the stress metrics of a finished network: of the families that choose, and of those held out."""
+    """Return the stress metrics of a finished network, of the families that choose and of those held out, with the
+    ends of the means' intervals."""
     labels = val.labels.numpy()
     clean = predict_logits(model, val.images.to(device)).cpu().double().numpy()
     metrics: dict[str, float] = {}
     for prefix, copies in (("stress", choosing_copies(val)), ("heldout_stress", stressed(val, HELD_OUT))):
         logits = predict_logits(model, copies.images.to(device)).cpu().double().reshape(-1, len(labels)).numpy()
         metrics |= stress_metrics(prefix, labels, logits, clean)
+        metrics |= stress_intervals(prefix, labels, logits, val.patients)
     return metrics
 
 

@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.bootstrap import bootstrap
 from mobilenet_chest.evaluation.delong import auc_interval
-from mobilenet_chest.evaluation.intervals import check_rows, wilson, wilson_ends
+from mobilenet_chest.evaluation.intervals import Interval, check_rows, logged_intervals, wilson, wilson_ends
 from mobilenet_chest.evaluation.significance import mcnemar
 
 
@@ -107,3 +107,8 @@ class TestRows:
         check_rows(labels, scores, texts)
         with pytest.raises(DataError, match="3"):
             check_rows(labels, scores, np.array(["a", "b", "c"]))
+
+
+def test_an_interval_is_logged_as_two_further_metrics() -> None:
+    metrics = {"a": 0.5, "a_low": 0.4, "a_high": 0.6, "b": 0.5, "b_low": 0.4, "threshold_high": 1.0}
+    assert logged_intervals(metrics) == {"a": Interval(0.5, 0.4, 0.6)}

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from mobilenet_chest.evaluation.conformal import conformal_result, conformal_rule
-from mobilenet_chest.evaluation.stress import promise_under_stress, stress_metrics, stress_row
+from mobilenet_chest.evaluation.stress import (
+    MEANS,
+    mean_rows,
+    promise_under_stress,
+    stress_intervals,
+    stress_metrics,
+    stress_row,
+)
 
 LABELS = np.array([0, 0, 1, 1], np.uint8)
 CLEAN = np.array([-2.0, -1.0, 1.0, 2.0])
@@ -61,3 +68,68 @@ def test_the_promise_is_kept_on_the_images_that_it_was_made_from() -> None:
     row = promise_under_stress(labels, clean, clean)
     assert min(row["kept_0"], row["kept_1"]) >= 0.95
     assert promise_under_stress(labels[22:], clean[22:], clean[22:]) == {}  # 18 images of class 0
+
+
+def drawn(families: int, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.repeat(np.array([0, 1], np.uint8), n)
+    generator = np.random.default_rng(2)
+    return labels, generator.normal(size=(families, 2 * n)) * 2 + np.where(labels == 1, 1.0, -1.0)
+
+
+def test_intervals_are_percentiles_of_means_over_the_same_draws() -> None:
+    labels, logits = drawn(3)
+    ends = stress_intervals("stress", labels, logits)
+    generator = np.random.default_rng(0)
+    rows = [np.concatenate([generator.integers(0, 60, 60), generator.integers(60, 120, 60)]) for _ in range(300)]
+    metrics = [stress_metrics("stress", labels[row], logits[:, row], logits[0, row]) for row in rows]
+    for name in ("auc_mean", "accuracy_mean"):
+        expected = np.quantile([each[f"stress_{name}"] for each in metrics], [0.025, 0.975])
+        assert [ends[f"stress_{name}_low"], ends[f"stress_{name}_high"]] == pytest.approx(expected, abs=0.015)
+    assert stress_intervals("stress", labels, logits) == ends
+    # equal families are no further images: the interval of their mean is as wide as that of one
+    assert stress_intervals("stress", labels, np.stack([logits[0]] * 5)) == pytest.approx(
+        stress_intervals("stress", labels, logits[:1]), abs=1e-12
+    )
+
+
+def test_patients_are_drawn_whole() -> None:
+    labels, logits = drawn(2)
+    alone, four = (stress_intervals("stress", labels, logits, np.arange(120) // size) for size in (1, 4))
+    twice = stress_intervals("stress", np.tile(labels, 2), np.tile(logits, 2), np.tile(np.arange(120).astype("U3"), 2))
+    width = {name: each["stress_auc_mean_high"] - each["stress_auc_mean_low"]
+             for name, each in (("alone", alone), ("four", four), ("twice", twice))}  # fmt: skip
+    # images that are there twice say no more than once
+    assert width["twice"] == pytest.approx(width["alone"], rel=0.1)
+    assert width["four"] != width["alone"]
+
+
+def test_a_diverged_network_has_no_intervals() -> None:
+    ends = stress_intervals("heldout_stress", LABELS, np.array([[-2.0, np.inf, 0.0, 2.0]]))
+    names = [f"heldout_stress_{name}" for name in MEANS]
+    assert set(ends) == {f"{name}_{end}" for name in names for end in ("low", "high")}
+    assert all(map(math.isnan, ends.values()))
+
+
+def test_the_table_of_a_trial_is_the_mean_of_its_folds() -> None:
+    tables = []
+    for seed in (0, 1):
+        labels = np.repeat(np.array([0, 1], np.uint8), 40)
+        logits = np.random.default_rng(seed).normal(size=80) + np.where(labels == 1, 1.0, -1.0)
+        tables.append([stress_row(labels, logits, logits, name, severity, "tone", False)
+                       for name, severity in (("clean", 0), ("gamma", 1))])  # fmt: skip
+    first, second = mean_rows(tables)
+    assert (first["corruption"], first["severity"], first["images"]) == ("clean", 0, 160)
+    assert (second["corruption"], second["severity"], second["held_out"]) == ("gamma", 1, False)
+    (a, b) = (table[1] for table in tables)
+    for name in ("auc", "accuracy", "kept_0", "errors"):
+        assert second[name] == pytest.approx((a[name] + b[name]) / 2)
+        below = math.hypot(a[name] - a[f"{name}_low"], b[name] - b[f"{name}_low"]) / 2
+        assert second[f"{name}_low"] == pytest.approx(second[name] - below)
+    assert second["promised"] == pytest.approx(0.95)
+    assert second.keys() == a.keys()
+    # a fold without the case, or without a promise, leaves it out
+    small = stress_row(LABELS, CLEAN, CLEAN, "gamma", 1, "tone", False)
+    (only,) = mean_rows([tables[0], [small]])
+    assert "promised" not in only
+    assert "auc" in only
+    assert mean_rows([tables[0], []]) == []

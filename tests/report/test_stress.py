@@ -29,6 +29,8 @@ def test_a_run_without_stress_has_no_such_part() -> None:
 
 def test_both_halves_and_every_corruption() -> None:
     metrics = {
+        "stress_auc_mean_low": 0.5,
+        "stress_auc_mean_high": 0.8125,
         **stress_metrics("stress", LABELS, LOGITS[None], LOGITS),
         **stress_metrics("heldout_stress", LABELS, -LOGITS[None], LOGITS),
     }
@@ -39,7 +41,7 @@ def test_both_halves_and_every_corruption() -> None:
     assert isinstance(few, Paragraph)  # four images promise nothing
     assert isinstance(summary, Table)
     assert [row[0] for row in summary.rows] == ["choosing", "held out"]
-    assert [row[1] for row in summary.rows] == ["0.7500", "0.2500"]
+    assert [row[1] for row in summary.rows] == ["0.7500 (0.500–0.812)", "0.2500"]
     assert isinstance(folded, Folded)
     (table,) = folded.contents
     assert isinstance(table, Table)

@@ -24,7 +24,7 @@ from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.sweep import commands, control, run_sweep, trial_run
 from mobilenet_chest.tracking import artifact_writer
-from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, trained_model
+from mobilenet_chest.tracking.artifacts import run_config, stored_predictions, stress_rows, trained_model
 from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.runs import find_runs, nested_runs
 
@@ -55,7 +55,12 @@ def test_a_trial_is_the_mean_of_its_folds(
     monkeypatch.setattr(trial_run, "check_driver", stop_the_third)
     monkeypatch.setattr(control, "LOOK_SECONDS", 0.0)
     config = tiny_search(
-        RANGE, {"tracking.keep_checkpoints": 1}, trials=3, pruner="median", resampling="kfold", folds=3
+        RANGE,
+        {"tracking.keep_checkpoints": 1, "evaluation": {"stress": {}}},
+        trials=3,
+        pruner="median",
+        resampling="kfold",
+        folds=3,
     )
     result = run_sweep(config)
     client, (whole, pruned, stopped) = MlflowClient(), result.trials
@@ -89,6 +94,16 @@ def test_a_trial_is_the_mean_of_its_folds(
         table, number = stored_predictions(client, fold, "val"), int(fold.data.tags["fold"])
         of_it = out_of_fold[out_of_fold["fold"] == number].drop(columns="fold")
         assert table.equals(of_it.reset_index(drop=True))
+    # its table of corruptions is the mean of theirs
+    rows, *of_folds = (stress_rows(client, each) for each in (run, *folds))
+    assert [(row["corruption"], row["severity"]) for row in rows] == [
+        (row["corruption"], row["severity"]) for row in of_folds[0]
+    ]
+    assert rows[7]["auc"] == pytest.approx(np.mean([table[7]["auc"] for table in of_folds]))
+    assert rows[7]["images"] == len(out_of_fold)
+    means = [metrics_of(each) for each in (run, *folds)]
+    widths = [each["stress_auc_mean_high"] - each["stress_auc_mean_low"] for each in means]
+    assert 0 < widths[0] < max(widths[1:])
     interval = result.ties.intervals[0]
     assert interval.value == pytest.approx(whole.value)
     assert interval.low < whole.value < interval.high

@@ -19,7 +19,7 @@ from mobilenet_chest.data.corruptions import CHOOSING, CORRUPTIONS, HELD_OUT
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.data.stress import stressed
 from mobilenet_chest.evaluation.predictions import Predictions
-from mobilenet_chest.evaluation.stress import stress_metrics
+from mobilenet_chest.evaluation.stress import stress_intervals, stress_metrics
 from mobilenet_chest.evaluation.thresholds import choose_threshold
 from mobilenet_chest.training.predict import predict, predict_logits
 from mobilenet_chest.training.stages import prepare, to_device
@@ -74,7 +74,10 @@ def test_final_metrics_are_of_both_halves(result: RunResult) -> None:
     for prefix, families in (("stress", CHOOSING), ("heldout_stress", HELD_OUT)):
         logits = predict_logits(result.model, stressed(val, families).images).double().numpy().reshape(5, -1)
         expected = stress_metrics(prefix, val.labels.numpy(), logits, clean)
+        expected |= stress_intervals(prefix, val.labels.numpy(), logits, val.patients)
         assert {name: result.metrics[name] for name in expected} == expected
+        name = f"{prefix}_auc_mean"
+        assert result.metrics[f"{name}_low"] < result.metrics[name] < result.metrics[f"{name}_high"]
 
 
 def test_stored_outputs_give_the_same_metrics(phantom_config: Make) -> None:

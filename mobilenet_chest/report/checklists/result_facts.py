@@ -7,9 +7,9 @@ from dataclasses import fields
 
 import numpy as np
 
-from mobilenet_chest.config.formats import number, times, with_interval
+from mobilenet_chest.config.formats import times, with_interval
 from mobilenet_chest.evaluation.groups import GroupMetrics, group_metrics
-from mobilenet_chest.evaluation.intervals import Interval
+from mobilenet_chest.evaluation.intervals import Interval, logged_intervals
 from mobilenet_chest.evaluation.operating_points import abstention_range
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.report.checklists.record import Record
@@ -127,12 +127,11 @@ def _failures(record: Record) -> str:
 
 
 def _robustness(record: Record) -> str:
-    if "stress_auc_mean" not in record.run.metrics:
+    metrics, ends = record.run.metrics, logged_intervals(record.run.metrics)
+    if "stress_auc_mean" not in metrics:
         return ""
-    mean, worst, heldout_mean, heldout_worst = (
-        number(record.run.metrics.get(f"{half}_auc_{which}"), 3)
-        for half in ("stress", "heldout_stress") for which in ("mean", "worst")
-    )  # fmt: skip
+    names = [f"{half}_auc_{which}" for half in ("stress", "heldout_stress") for which in ("mean", "worst")]
+    mean, worst, heldout_mean, heldout_worst = (with_interval(metrics.get(name), ends.get(name), 3) for name in names)
     return (
         f"AUC on stressed copies of validation images: mean {mean}, worst family {worst}; of families that chose "
         f"nothing: mean {heldout_mean}, worst {heldout_worst}"
