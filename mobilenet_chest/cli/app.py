@@ -37,7 +37,7 @@ SECTIONS = {
         "evaluate": "Score a finished run on a split, or on data of another source.",
         "points": "Show calibration and operating points of a run.",
         "browse": "Open a study's leaderboard, or a run, in MLflow's pages.",
-        "claim": "Put a claim on record before the test split is opened.",
+        "claim": "Put a claim on record before the test split, or a cohort, is opened.",
         "ledger": "List every access to the sealed test split and to cohorts, and all claims.",
     },
     "Combine": {

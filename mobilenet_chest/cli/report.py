@@ -13,9 +13,9 @@ from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line
 from mobilenet_chest.cli.options import Baseline, Reported
 from mobilenet_chest.errors import UserError
+from mobilenet_chest.report import checklists
 from mobilenet_chest.report import report as write_report
-from mobilenet_chest.report.checklists import ENDINGS, checked_name, write_checklist
-from mobilenet_chest.report.checklists.items import AUTHOR, SOURCES
+from mobilenet_chest.report.checklists import checked_name, write_checklist
 from mobilenet_chest.tracking.runs import short_id
 
 ENDING = ".html"
@@ -67,12 +67,12 @@ def _fill_in(name: str, references: Sequence[str], out: Path | None, baseline: s
     if baseline is not None or reported:
         option = "--reported" if baseline is None else f"--baseline {baseline}"
         raise UserError(f"--checklist {name}: compares nothing; leave out {option}, or leave out --checklist")
-    file = out or Path(page_name([*references, name], ENDINGS[0], "-"))
+    file = out or Path(page_name([*references, name], checklists.ENDINGS[0], "-"))
     made = write_checklist(references[0], checklist, file)
     states = [item.state for item in made.items]
-    line(f"{made.out}: {SOURCES[checklist][0]} of run {short_id(made.run_id)}, {len(states)} items: "
+    line(f"{made.out}: {checklists.SOURCES[checklist][0]} of run {short_id(made.run_id)}, {len(states)} items: "
          f"{states.count('filled')} filled, {states.count('partly filled')} partly, "
-         f"{states.count(AUTHOR)} {AUTHOR}")  # fmt: skip
+         f"{states.count(checklists.AUTHOR)} {checklists.AUTHOR}")  # fmt: skip
 
 
 def page_name(references: Sequence[str], ending: str = ENDING, between: str = "-and-") -> str:

@@ -12,8 +12,9 @@ from mobilenet_chest.config import Config, flatten
 from mobilenet_chest.data.dataset import TrainVal, open_file
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.environment import hardware, software
 from mobilenet_chest.tracking.outbox.writes import Write
-from mobilenet_chest.tracking.provenance import code_version, hardware, owner_tag, software, user
+from mobilenet_chest.tracking.provenance import code_version, owner_tag, user
 from mobilenet_chest.tracking.run_settings import settings_text
 
 MOST_ORIGIN = 10_000

@@ -6,23 +6,17 @@ import getpass
 import hashlib
 import json
 import os
-import platform
 import socket
 import subprocess
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from mobilenet_chest import __version__
-from mobilenet_chest.processor import cores
 from mobilenet_chest.tracking.tags import GIT_COMMIT, GIT_DIRTY, OWNER, PACKAGE_VERSION
-
-LIBRARIES = ("torch", "torchvision", "numpy", "mlflow", "optuna")
-"""Packages whose versions a run records."""
 
 
 @lru_cache(maxsize=1)
@@ -40,27 +34,6 @@ def code_version() -> dict[str, str]:
         GIT_DIRTY: "unknown" if changes is None else str(bool(changes)).lower(),
         PACKAGE_VERSION: __version__,
     }
-
-
-@lru_cache(maxsize=1)
-def software() -> str:
-    """Return the versions of Python and of :data:`LIBRARIES`: ``Python 3.12.3, torch 2.7.1, …``."""
-    return ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in LIBRARIES)])
-
-
-def hardware(device: str) -> str:
-    """Return processor, cores of this process, and the GPU that it uses: ``x86_64, 2 cores, NVIDIA H100``.
-
-    Args:
-        device: Of the experiment: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-    """
-    import torch  # takes long, and commands that only read need not wait for it
-
-    parts = [platform.machine(), f"{cores()} cores"]
-    # a training has its model there by now; no other process is to take memory of the GPU for its name
-    if device != "cpu" and torch.cuda.is_initialized():
-        parts.append(torch.cuda.get_device_name(torch.device("cuda" if device == "auto" else device)))
-    return ", ".join(parts)
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -24,8 +24,8 @@ from mobilenet_chest.errors import OwnershipLost, TrackingError, TrainingDiverge
 from mobilenet_chest.tracking import store
 from mobilenet_chest.tracking.artifacts import resume_point
 from mobilenet_chest.tracking.description import run_params, run_tags
+from mobilenet_chest.tracking.environment import hardware, software
 from mobilenet_chest.tracking.outbox.journal import outbox_folder
-from mobilenet_chest.tracking.provenance import hardware, software
 from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.run_settings import FIELDS, settings_of
 from mobilenet_chest.tracking.tracker import MlflowTracker

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from mobilenet_chest.errors import UserError, allowed_names
 from mobilenet_chest.report.checklists.facts import facts
-from mobilenet_chest.report.checklists.items import SOURCES, Item, Name, items, markdown, table
+from mobilenet_chest.report.checklists.items import AUTHOR, SOURCES, Item, Name, items, markdown, table
 from mobilenet_chest.report.checklists.record import read_record
 from mobilenet_chest.report.page_file import check_writable, write_page
 from mobilenet_chest.tracking.store import connect
+
+__all__ = ["AUTHOR", "ENDINGS", "SOURCES", "Checklist", "checked_name", "write_checklist"]
 
 ENDINGS = (".md", ".csv")
 
