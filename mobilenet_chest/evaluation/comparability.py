@@ -20,20 +20,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.evaluation.calibration import logits_of
 from mobilenet_chest.evaluation.drift import Prevalence, fitted_score, prevalence
-from mobilenet_chest.evaluation.intervals import LEVEL, Interval, wilson
+from mobilenet_chest.evaluation.em import em_prevalence
+from mobilenet_chest.evaluation.intervals import Interval, wilson
 from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 
 ALPHA = 0.05
 """A hypothesis is rejected where the smaller of its two p is below half of this."""
 
-PERMUTATIONS, DRAWS = 1000, 500
-
-AT_ONCE = 4_000_000
-"""Numbers of the draws that are computed at a time, at most."""
-
-BISECTIONS, NEWTON_STEPS = 25, 100
+PERMUTATIONS = 1000
 
 MOST_ROWS = 2000
 """Images that are tested, at most: a random choice of more. All count in the estimates."""
@@ -92,7 +87,7 @@ def compare_kinds(validation: Rows, labels: Labels, threshold: float, images: Ro
     """
     generator = np.random.default_rng(seed)
     bbse = _bbse(validation.probability, labels, threshold, images.probability)
-    em = em_prevalence(validation.probability, labels, images.probability, seed)
+    em = em_prevalence(validation.probability, labels, images.probability)
     tested = images.take(generator.permutation(len(images.probability))[:MOST_ROWS])
     whole = validation.take(generator.permutation(len(labels))[:MOST_ROWS])
     as_before = _tests(whole, tested, generator)
@@ -194,87 +189,3 @@ def _bbse(probability: Probabilities, labels: Labels, threshold: float, images: 
         int((images >= threshold).sum()), len(images),
         int((called & ones).sum()), int(ones.sum()), int((~called & ~ones).sum()), int((~ones).sum()),
     )  # fmt: skip
-
-
-def em_prevalence(
-    probability: Probabilities, labels: Labels, images: Probabilities, seed: int = 0, level: float = LEVEL
-) -> Prevalence:
-    """Return the most likely share of class 1 among images, by probabilities that the validation rows calibrate.
-
-    The interval is the bootstrap's: of the images, and of the validation rows of each class, whose calibration is
-    fitted anew in each draw.
-
-    Args:
-        probability: float64 (n,), of the validation rows.
-        labels: uint8 (n,), their classes.
-        images: float64 (m,), probabilities of the images.
-        seed: Of the draws.
-        level: Confidence.
-    """
-    logits, of_images, generator = logits_of(probability), logits_of(images), np.random.default_rng(seed)
-    classes = [np.flatnonzero(labels == label) for label in (0, 1)]
-    if np.mean(logits[classes[1]]) <= np.mean(logits[classes[0]]):
-        return Prevalence(None, "the probabilities of class 1 are no larger for class 1 than for class 0")
-    of_all = most_likely_shares(logits, labels, np.ones((1, len(labels))), of_images[None])
-    at_once, drawn = max(1, AT_ONCE // (len(labels) + len(images))), list[NDArray[np.float64]]()
-    for first in range(0, DRAWS, at_once):
-        count = min(at_once, DRAWS - first)
-        weights = np.zeros((count, len(labels)))
-        for rows in classes:
-            weights[:, rows] = generator.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), count)
-        shown = of_images[generator.integers(0, len(images), (count, len(images)))]
-        drawn.append(most_likely_shares(logits, labels, weights, shown))
-    low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
-    value = float(of_all[0])
-    return Prevalence(Interval(value, min(float(low), value), max(float(high), value)))
-
-
-def most_likely_shares(
-    logits: NDArray[np.float64], labels: Labels, weights: NDArray[np.float64], images: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the shares q of class 1 with the greatest likelihood, (b,), where EM would end.
-
-    Platt's line through the validation rows turns a logit into a likelihood ratio r of the classes; the likelihood of
-    q, whose logarithm is the sum of ``log(q r + 1 - q)``, has one maximum.
-
-    Args:
-        logits: float64 (n,), of the validation rows.
-        labels: uint8 (n,).
-        weights: float64 (b, n): how often each validation row was drawn.
-        images: float64 (b, m), logits of the images that were drawn.
-    """
-    slope, shift = _platt(logits, labels, weights)
-    odds = np.log(labels.mean() / (1 - labels.mean()))
-    ratio = np.exp(np.clip(slope[:, None] * images + (shift - odds)[:, None], -30, 30))
-    low, high = np.zeros(len(images)), np.ones(len(images))
-    for _ in range(BISECTIONS):
-        q = (low + high) / 2
-        rising = ((ratio - 1) / (q[:, None] * (ratio - 1) + 1)).sum(axis=1) > 0
-        low, high = np.where(rising, q, low), np.where(rising, high, q)
-    return np.asarray((low + high) / 2)
-
-
-def _platt(
-    logits: NDArray[np.float64], labels: Labels, weights: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return slopes and shifts (b,) of Platt's calibration; smoothed targets keep them finite where classes are apart.
-
-    Newton's steps from the identity, each component at most 1 so that none overshoots.
-    """
-    positive = int((labels == 1).sum())
-    target = np.where(labels == 1, (positive + 1) / (positive + 2), 1 / (len(labels) - positive + 2))
-    spread = float(logits.std()) + 1e-9
-    scaled = (logits - logits.mean()) / spread
-    slope, shift = np.full(len(weights), spread), np.full(len(weights), float(logits.mean()))
-    for _ in range(NEWTON_STEPS):
-        p = 1 / (1 + np.exp(-np.clip(slope[:, None] * scaled + shift[:, None], -40, 40)))
-        residual, curve = weights * (p - target), weights * (p * (1 - p)) + 1e-12
-        g0, g1 = residual.sum(axis=1), residual @ scaled
-        h00, h01, h11 = curve.sum(axis=1), curve @ scaled, curve @ np.square(scaled)
-        determinant = h00 * h11 - np.square(h01) + 1e-12
-        by_shift, by_slope = (h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant
-        largest = np.maximum(1.0, np.maximum(np.abs(by_shift), np.abs(by_slope)))
-        shift, slope = shift - by_shift / largest, slope - by_slope / largest
-        if max(np.abs(by_shift).max(), np.abs(by_slope).max()) < 1e-8:
-            break
-    return slope / spread, shift - slope * float(logits.mean()) / spread

@@ -155,17 +155,48 @@ def prevalence(
         zeros: Validation rows of class 0.
         level: Confidence.
     """
-    generator = np.random.default_rng(0)
-    sensitivity = generator.beta(hits + 0.5, ones - hits + 0.5, DRAWS)
-    specificity = generator.beta(right + 0.5, zeros - right + 0.5, DRAWS)
-    share = generator.beta(called + 0.5, films - called + 0.5, DRAWS)
     youden = hits / ones + right / zeros - 1
-    if youden <= LEAST_YOUDEN or np.quantile(sensitivity + specificity - 1, (1 - level) / 2) <= 0:
+    of_called, of_hits, of_right = (np.array([count]) for count in (called, hits, right))
+    shares = bbse_shares(of_called, of_hits, of_right, films, ones, zeros, level)
+    value, low, high, least = (float(part[0]) for part in shares)
+    if youden <= LEAST_YOUDEN or least <= 0:
         return Prevalence(None, f"sensitivity + specificity - 1 is {youden:.2f}; it must be above {LEAST_YOUDEN:g}")
-    drawn = np.clip((share + specificity - 1) / (sensitivity + specificity - 1), 0, 1)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    value = float(np.clip((called / films + right / zeros - 1) / youden, 0, 1))
-    return Prevalence(Interval(value, min(float(low), value), max(float(high), value)))
+    return Prevalence(Interval(value, low, high))
+
+
+def bbse_shares(
+    called: NDArray[np.int64],
+    hits: NDArray[np.int64],
+    right: NDArray[np.int64],
+    films: int,
+    ones: int,
+    zeros: int,
+    level: float = LEVEL,
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return :func:`prevalence` of b samples at once: shares, their ends, and lower ends of sensitivity + specificity
+    - 1, each float64 (b,).
+
+    Args:
+        called: int64 (b,), films called class 1.
+        hits: int64 (b,), validation rows of class 1 that are recognised.
+        right: int64 (b,), validation rows of class 0 that are recognised.
+        films: All films.
+        ones: Validation rows of class 1.
+        zeros: Validation rows of class 0.
+        level: Confidence.
+    """
+    generator, ends = np.random.default_rng(0), [(1 - level) / 2, (1 + level) / 2]
+    sensitivity, specificity, share = (
+        generator.beta(count[:, None] + 0.5, whole - count[:, None] + 0.5, (len(count), DRAWS))
+        for count, whole in ((hits, ones), (right, zeros), (called, films))
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a model that tells nothing
+        youden = hits / ones + right / zeros - 1
+        value = np.clip((called / films + right / zeros - 1) / youden, 0, 1)
+        drawn = np.clip((share + specificity - 1) / (sensitivity + specificity - 1), 0, 1)
+    low, high = np.quantile(drawn, ends, axis=1)
+    least = np.quantile(sensitivity + specificity - 1, ends[0], axis=1)
+    return value, np.minimum(low, value), np.maximum(high, value), least
 
 
 def two_sample_rank(reference: NDArray[np.float32], window: NDArray[np.float32]) -> float:

@@ -11,8 +11,6 @@ from mobilenet_chest.evaluation.comparability import (
     Rows,
     compare_kinds,
     distance_p,
-    em_prevalence,
-    most_likely_shares,
     thin,
 )
 from mobilenet_chest.evaluation.predictions import Labels
@@ -69,20 +67,6 @@ def test_distances_are_those_of_kolmogorov_and_smirnov(monkeypatch: pytest.Monke
     assert p.low < ks_2samp(first, second).pvalue < p.high
 
 
-def test_the_most_likely_share_is_where_em_ends(validation: tuple[Rows, Labels]) -> None:
-    rows, labels = validation
-    images, _ = drawn(30, 70, 5)
-    logits, of_images = (np.log(each.probability / (1 - each.probability)) for each in (rows, images))
-    (share,) = most_likely_shares(logits, labels, np.ones((1, len(labels))), of_images[None])
-    slope, shift = comparability._platt(logits, labels, np.ones((1, len(labels))))
-    calibrated, prior = 1 / (1 + np.exp(-(slope * of_images + shift))), labels.mean()
-    q = 0.5
-    for _ in range(500):
-        odds = calibrated / (1 - calibrated) * (q / (1 - q)) * ((1 - prior) / prior)
-        q = float((odds / (1 + odds)).mean())
-    assert share == pytest.approx(q, abs=1e-5)
-
-
 def test_thinned_rows_have_the_share(validation: tuple[Rows, Labels]) -> None:
     _, labels = validation
     for share, size in ((0.0, 60), (0.25, 80), (0.9, 167), (1.0, 150)):
@@ -90,11 +74,6 @@ def test_thinned_rows_have_the_share(validation: tuple[Rows, Labels]) -> None:
         assert len(set(rows.tolist())) == len(rows)
         assert len(rows) == pytest.approx(size, abs=1)
         assert labels[rows].mean() == pytest.approx(share, abs=0.01)
-
-
-def test_probabilities_that_tell_nothing() -> None:
-    labels = np.repeat([0, 1], 40).astype(np.uint8)
-    assert em_prevalence(np.linspace(0.9, 0.1, 80), labels, np.full(50, 0.5)).share is None
 
 
 @pytest.mark.slow
