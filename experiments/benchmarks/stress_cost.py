@@ -15,6 +15,7 @@ import torch
 from mobilenet_chest.config import load
 from mobilenet_chest.data.corruptions import CHOOSING
 from mobilenet_chest.data.stress import stressed
+from mobilenet_chest.training.loop import is_stressed
 from mobilenet_chest.training.predict import predict_logits
 from mobilenet_chest.training.stages import prepare
 from mobilenet_chest.training.stress import stress_inputs, stress_table
@@ -49,7 +50,7 @@ def main(path: str, *overrides: str) -> None:
     print(f"table, at the end  {table:.2f} s")
     for epochs in (30, 60, 120):
         for every in (5, 10, 15):
-            count = len({1, epochs, *range(every, epochs + 1, every)})
+            count = sum(is_stressed(number, epochs, every) for number in range(1, epochs + 1))
             share = 1 + (count * stress + copies) / (epochs * clean)
             print(f"{epochs} epochs, every {every}: {count} stressed epochs, {share:.2f} times clean validation")
 

@@ -16,7 +16,10 @@ class StressConfig(Section):
     """Validation on copies of val as another scanner, technician or archive would make them."""
 
     every: int = Field(
-        15, ge=1, description="Epochs between two stressed ones; the first and the last of a stage are stressed too."
+        15,
+        ge=1,
+        description="Epochs between two stressed ones. The first and the last of a stage are stressed, and none so "
+        "near before the last.",
     )
     table: bool = Field(
         True, description="At the end predict all rows under every corruption and severity: 85 validations more."

@@ -95,8 +95,7 @@ def fit(
     fixed = _fixed_state(model)
     while progress.stage_epoch < epochs.stop and not _out_of_patience(stage, progress, epochs):
         number = progress.stage_epoch + 1
-        # the first: a stage has a best epoch from then on; the last: it may be the best
-        stressed = number in (1, epochs.stop) or number % setup.stress_every == 0
+        stressed = is_stressed(number, epochs.stop, setup.stress_every)
         record, validation = _run_epoch(learner, setup, len(rows), stressed)
         epoch = progress.epoch + 1
         value = record.get(setup.metric)  # a stress metric is known of stressed epochs only
@@ -122,6 +121,20 @@ def fit(
         if on_epoch(record):
             return True
     return False
+
+
+def is_stressed(number: int, last: int, every: int) -> bool:
+    """Return whether an epoch is validated on stressed copies too.
+
+    The first is, so that a stage has a best epoch from then on. The last is, since it may be the best; another less
+    than ``every`` epochs before it is not. So of ``every`` epochs or more, at most 1 + last / every are stressed.
+
+    Args:
+        number: Of the epoch in its stage, from 1.
+        last: Number of the stage's or phase's last epoch.
+        every: Epochs between two stressed ones.
+    """
+    return number in (1, last) or (number % every == 0 and last - number >= every)
 
 
 def _build_learner(model: nn.Module, stage: StageConfig, setup: StageSetup, steps: int) -> _Learner:

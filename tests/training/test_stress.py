@@ -10,10 +10,13 @@ import pandas as pd
 import pytest
 import torch
 from helpers.experiments import SMALL_MODEL
+from helpers.learners import Tiny, go_on, setup, stage
 from helpers.trackers import FolderTracker, assert_same
+from torch import Tensor, nn
 
 from mobilenet_chest import cache
 from mobilenet_chest.config import Config
+from mobilenet_chest.config.evaluation import StressConfig
 from mobilenet_chest.config.metrics import STRESS_METRICS
 from mobilenet_chest.data.corruptions import CHOOSING, CORRUPTIONS, HELD_OUT
 from mobilenet_chest.data.dataset import load_train_val
@@ -21,9 +24,12 @@ from mobilenet_chest.data.stress import stressed
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.evaluation.stress import stress_intervals, stress_metrics
 from mobilenet_chest.evaluation.thresholds import choose_threshold
+from mobilenet_chest.training.epoch import StageSetup, Validation
+from mobilenet_chest.training.loop import fit, is_stressed
 from mobilenet_chest.training.predict import predict, predict_logits
+from mobilenet_chest.training.progress import Progress
 from mobilenet_chest.training.stages import prepare, to_device
-from mobilenet_chest.training.stress import final_stress_metrics, stress_inputs
+from mobilenet_chest.training.stress import StressInputs, final_stress_metrics, stress_inputs
 from mobilenet_chest.two_stage import RunResult, train
 
 Make = Callable[..., Config]
@@ -49,9 +55,43 @@ def result(phantom_config: Make, made: dict[str, RunResult]) -> RunResult:
     return made["whole"]
 
 
+@pytest.mark.parametrize(
+    ("last", "every", "stressed_epochs"),
+    [
+        (30, 15, [1, 15, 30]), (31, 15, [1, 15, 31]), (46, 15, [1, 15, 30, 46]), (8, 2, [1, 2, 4, 6, 8]),
+        (4, 3, [1, 4]), (2, 15, [1, 2]), (1, 15, [1]), (3, 1, [1, 2, 3]),
+    ],
+)  # fmt: skip
+def test_epochs_that_are_stressed(last: int, every: int, stressed_epochs: list[int]) -> None:
+    assert [number for number in range(1, last + 1) if is_stressed(number, last, every)] == stressed_epochs
+
+
+@pytest.mark.parametrize("epochs", [30, 31, 44, 46, 61, 120])
+def test_every_15th_epoch_costs_half_a_validation_at_most(epochs: int) -> None:
+    """Counted in rows that pass the network in validation, of stages of 30 epochs or more."""
+    model, plain, rows = Tiny(), setup(), 0
+    labels, images = plain.labels.numpy().astype("uint8"), plain.inputs.val
+    copies = StressInputs(0, images.repeat(len(CHOOSING), 1, 1, 1), labels)
+
+    def count(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        nonlocal rows
+        rows += 0 if module.training else len(given[0])
+
+    def validate(network: nn.Module) -> Validation:
+        return Validation({"val_auc": 0.5}, predict_logits(network, images))
+
+    model.register_forward_pre_hook(count)
+    stressing = {"validate": validate, "stress": copies.record, "stress_every": StressConfig().every}
+    progress = Progress()
+    fit(model, stage(epochs=epochs), StageSetup(**vars(plain) | stressing), progress, go_on)
+    times = sum("stress_auc_mean" in record for record in progress.history)
+    assert rows == len(images) * (epochs + len(CHOOSING) * times)
+    assert 1.2 < rows / (len(images) * epochs) <= 1.5
+
+
 def test_the_first_the_last_and_every_third_epoch_of_a_stage_are_stressed(result: RunResult) -> None:
     stressed_epochs = [epoch for epoch, record in enumerate(result.history, 1) if "stress_auc_mean" in record]
-    assert stressed_epochs == [1, 3, 4, 6, 7]
+    assert stressed_epochs == [1, 3, 4, 7]  # the third of stage 2 is next to its last
     assert not [name for record in result.history for name in record if name.startswith("heldout")]
     values = {epoch: result.history[epoch - 1]["stress_auc_mean"] for epoch in stressed_epochs}
     best = int(result.metrics["best_epoch"])
