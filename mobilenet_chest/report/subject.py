@@ -11,7 +11,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from mobilenet_chest.config.metrics import Direction, as_score
+from mobilenet_chest.config.metrics import STRESS_METRICS, Direction, as_score
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.report.details import RunDetails, run_details
 from mobilenet_chest.selection.compare import compare
@@ -99,7 +99,8 @@ def read_subject(client: MlflowClient, references: Sequence[str], baseline: str 
     direction = cast(Direction, direction_tag)
     _check_finished([*candidates, *([base] if base else [])])
     compared = references if study is None else [candidate.run_id for candidate in candidates]
-    rows = compare(compared, baseline=baseline, metric=metric)
+    # stressed copies are not stored: such a metric ranks, without an interval or a difference
+    rows = compare(compared, baseline=baseline, metric=None if metric in STRESS_METRICS else metric)
     if study is not None:
         rows = _named_as_trials(rows, candidates)
     ranked = sorted(rows, key=lambda row: _rank(row, metric, direction))

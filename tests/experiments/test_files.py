@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[2] / "experiments"
 FILES = sorted(FOLDER.rglob("*.yaml")) + sorted(FOLDER.rglob("*.yml"))
 SWEEPS = {
     "quickstart.yaml", "mobilenet_v3_large_sweep.yaml", "efficientnet_lite0_sweep.yaml",
-    "efficientnet_lite0_confirmed.yaml", "sweep_models.yaml", "sweep_wide.yaml",
+    "efficientnet_lite0_confirmed.yaml", "shift_sweep.yaml", "sweep_models.yaml", "sweep_wide.yaml",
 }  # fmt: skip
 
 # the source report's recipe, sections 2 and 8.1
@@ -76,6 +76,7 @@ def test_how_many_there_are() -> None:
         "pneumoniamnist/efficientnet_lite0_sweep.yaml",
         "pneumoniamnist/mobilenet_v3_large.yaml",
         "pneumoniamnist/shift.yaml",
+        "pneumoniamnist/shift_sweep.yaml",
         "quickstart.yaml",
     ]
 

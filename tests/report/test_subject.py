@@ -35,6 +35,17 @@ def test_one_name_is_a_run_and_several_are_a_comparison(store: Store) -> None:
     assert both.leader.run_id == both.rows[0].run_id
 
 
+def test_a_metric_of_stressed_copies_ranks_without_an_interval(store: Store) -> None:
+    store.client.set_tag(store.study_run, "metric", "stress_auc_mean")
+    values = dict(zip(store.trials, (0.8, 0.7), strict=True))
+    for trial, value in values.items():
+        store.client.log_metric(trial, "final/stress_auc_mean", value)
+    subject = read_subject(store.client, ["dropout-study"], baseline=None)
+    assert {str(row.run_id): row.metrics["stress_auc_mean"] for row in subject.rows} == values
+    assert [row.run_id for row in subject.rows] == list(store.trials)
+    assert "stress_auc_mean" not in subject.rows[0].intervals
+
+
 def test_of_a_loss_the_lowest_is_first(store: Store) -> None:
     store.client.set_tag(store.study_run, "metric", "val_loss")
     store.client.set_tag(store.study_run, "direction", "minimize")

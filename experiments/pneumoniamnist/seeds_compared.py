@@ -1,0 +1,105 @@
+"""Compare the winners of two confirmed studies seed by seed: ``python …/seeds_compared.py STUDY OTHER [METRIC …]``.
+
+Both studies were confirmed with one ``seed``, so on the same fresh seeds. It prints a row for each metric: the means
+over the seeds, and STUDY minus OTHER with the 95% interval of the paired differences. It reads MLflow only, never test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+
+from mlflow import MlflowClient
+
+from mobilenet_chest.combine.ablate import MeanDifference, mean_difference
+from mobilenet_chest.errors import UserError
+from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.runs import find_study, nested_runs
+from mobilenet_chest.tracking.store import connect
+
+METRICS = ("heldout_stress_auc_mean", "heldout_stress_auc_worst", "stress_auc_mean", "val_auc_tta", "val_specificity")
+"""The first is the one that counts: nothing has chosen by it."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A metric of two winners.
+
+    Attributes:
+        metric: Its name.
+        means: Of the first study's seeds and of the other's.
+        difference: First minus other, seed by seed.
+    """
+
+    metric: str
+    means: tuple[float, float]
+    difference: MeanDifference
+
+
+def winner_by_seed(client: MlflowClient, name: str) -> dict[int, dict[str, float]]:
+    """Return the metrics of a study's confirmed trial on each fresh seed: seed -> metrics.
+
+    Raises:
+        TrackingError: There is no such study.
+        UserError: It has no confirmation.
+    """
+    study = find_study(client, name)
+    trial = study.data.tags.get(tags.CONFIRMED_TRIAL)
+    if trial is None:
+        raise UserError(f"study {name} is not confirmed; give it study.confirm and run its sweep again")
+    return {
+        int(run.data.tags[tags.CONFIRM_SEED]): metrics_of(run)
+        for run in nested_runs(client, study.info.run_id)
+        if run.data.tags.get(tags.KIND) == tags.CONFIRM_KIND
+        and run.data.tags[tags.TRIAL] == trial
+        and run.info.status == "FINISHED"
+    }
+
+
+def compared(client: MlflowClient, name: str, other: str, metrics: tuple[str, ...] = METRICS) -> list[Compared]:
+    """Return each metric of two studies' winners, paired by seed.
+
+    Raises:
+        TrackingError: A study is not there.
+        UserError: A study is not confirmed, the seeds differ, or a run lacks a metric.
+    """
+    first, second = winner_by_seed(client, name), winner_by_seed(client, other)
+    if first.keys() != second.keys():
+        raise UserError(
+            f"{name} has the seeds {sorted(first)}, {other} {sorted(second)}; both need one seed and number"
+        )
+    rows = []
+    for metric in metrics:
+        if missing := [study for study, by_seed in ((name, first), (other, second))
+                       if not all(metric in each for each in by_seed.values())]:  # fmt: skip
+            known = ", ".join(sorted(set.intersection(*map(set, [*first.values(), *second.values()]))))
+            raise UserError(f"runs of {' and '.join(missing)} have no {metric}; all have: {known}")
+        pairs = [(first[seed][metric], second[seed][metric]) for seed in sorted(first)]
+        means = sum(pair[0] for pair in pairs) / len(pairs), sum(pair[1] for pair in pairs) / len(pairs)
+        rows.append(Compared(metric, means, mean_difference([ours - theirs for ours, theirs in pairs])))
+    return rows
+
+
+def main() -> None:
+    """Print the table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study")
+    parser.add_argument("other")
+    parser.add_argument("metrics", nargs="*", help=f"by default {', '.join(METRICS)}")
+    given = parser.parse_args()
+    rows = compared(connect(to_read=True), given.study, given.other, tuple(given.metrics) or METRICS)
+    print(f"| metric | {given.study} | {given.other} | difference (95%) | seeds |\n|---|---|---|---|---|")
+    for row in rows:
+        difference, (ours, theirs) = row.difference, row.means
+        interval = f"{difference.mean:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
+        print(f"| {row.metric} | {ours:.4f} | {theirs:.4f} | {interval} | {len(difference.each)} |")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
