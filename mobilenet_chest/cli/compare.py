@@ -130,7 +130,7 @@ def _columns(rows: Sequence[Row], metric: str | None) -> Table:
 
 def _all_columns(rows: Sequence[Row], metric: str | None) -> Table:
     stress = [name for name in STRESS_COLUMNS if any(name in row.metrics for row in rows)]
-    metrics = _headings([*WIDE_METRICS, *stress], metric)
+    metrics = _headings([*WIDE_METRICS, *stress, *_site_columns(rows)], metric)
     marks = ["" if row.kind == "reported" else _mark(row) for row in rows]  # the kind says of those what they are
     marked = any(marks)
     names = ["name", ID, *([""] if marked else []), "kind", "model"]
@@ -151,6 +151,12 @@ def _all_columns(rows: Sequence[Row], metric: str | None) -> Table:
             duration(values.get("train_seconds"), missing=""),
         )
     return cells
+
+
+def _site_columns(rows: Sequence[Row]) -> list[str]:
+    """Return the AUCs of the sites that were left out, of all rows; a site that a row does not have is empty there."""
+    found = [name for row in rows for name in row.metrics if name.startswith("site-") and name.endswith("_auc")]
+    return sorted(dict.fromkeys(found))
 
 
 def _headings(metrics: Sequence[str], further: str | None) -> dict[str, str]:

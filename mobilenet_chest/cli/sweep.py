@@ -182,7 +182,8 @@ def print_sweep(config: Config, result: SweepResult, as_json: bool) -> None:
     _print_findings(result)
     line(f"next: {browse_hint(result.study)}")
     # a trial of folds has a model for each fold; promote needs the ensemble of them
-    line(f"      mobilenet-chest {'ensemble' if config.study.trainings > 1 else 'promote'} {shlex.quote(result.study)}")
+    step = "ensemble" if config.study.resampling == "kfold" else "promote"
+    line(f"      mobilenet-chest {step} {shlex.quote(result.study)}")
 
 
 def _document(config: Config, result: SweepResult) -> dict[str, Any]:

@@ -53,7 +53,8 @@ USUAL_VALUES: Mapping[str, Any] = {
 """Value of a field where only its name is given."""
 
 PAIRING_FIELDS = (
-    "data.dataset", "data.classes", "data.path", "data.root", "data.folds", "data.fold", "data.split_seed", "seed"
+    "data.dataset", "data.classes", "data.path", "data.root", "data.folds", "data.fold",
+    "data.fold_by", "data.split_seed", "seed",
 )  # fmt: skip
 """Fields that decide the rows or the seed. Two trainings that differ in one of them are no pair."""
 

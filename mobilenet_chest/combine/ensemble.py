@@ -107,16 +107,20 @@ def run_ensemble(candidates: Sequence[Candidate]) -> Combined:
                 "restore --run-id RUN_ID), or name the run of another trial"
             )
         fold_runs.sort(key=lambda run: int(run.data.tags[tags.FOLD]))
-        return log_ensemble(load_members([Candidate(run) for run in fold_runs]), "folds")
+        scored_on = candidates[0].run.data.tags.get(tags.SCORED_ON, tags.OUT_OF_FOLD)
+        return log_ensemble(load_members([Candidate(run) for run in fold_runs]), "folds", scored_on)
     return log_ensemble(load_members(candidates), "runs")
 
 
-def log_ensemble(parts: Sequence[Member], kind: Literal["seeds", "folds", "runs"]) -> Combined:
+def log_ensemble(
+    parts: Sequence[Member], kind: Literal["seeds", "folds", "runs"], scored_on: str = tags.OUT_OF_FOLD
+) -> Combined:
     """Log the ensemble of ``parts`` as a run with checkpoint, predictions and metrics, or find the run that has it.
 
     Args:
         parts: The members.
         kind: What the members are.
+        scored_on: Of folds: the tag ``scored_on``.
 
     Raises:
         UserError: There are fewer than two members, or they are of different images.
@@ -124,7 +128,7 @@ def log_ensemble(parts: Sequence[Member], kind: Literal["seeds", "folds", "runs"
     """
     if len(parts) < 2:
         raise UserError(f"an ensemble needs two members or more, not {len(parts)}")
-    config = with_values(parts[0].config, {"data.folds": None, "data.fold": 0})
+    config = with_values(parts[0].config, {"data.folds": None, "data.fold": 0, "data.fold_by": "rows"})
     _check_same_images(parts, kind)
     data = load_train_val(config.data)
     if kind == "folds":
@@ -139,7 +143,7 @@ def log_ensemble(parts: Sequence[Member], kind: Literal["seeds", "folds", "runs"
     intervals = metric_intervals("val", metrics, run_predictions)
     run_tags = {tags.MEMBERS: ",".join(run_ids), tags.MEMBERS_ARE: kind}
     if kind == "folds":
-        run_tags[tags.SCORED_ON] = tags.OUT_OF_FOLD
+        run_tags[tags.SCORED_ON] = scored_on
     if existing := find_finished_runs(connect(), config.experiment, {tags.KIND: tags.ENSEMBLE_KIND} | run_tags):
         return Combined(str(existing[0].info.run_id), run_ids, metrics, intervals)
     about = about_combined(f"Ensemble of {len(parts)} {kind}", HOW[kind], parts, data.name)

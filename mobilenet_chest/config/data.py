@@ -58,6 +58,11 @@ class DataConfig(Section):
         None, ge=2, description="Divide train and val together into this many folds; null: keep the file's split."
     )
     fold: int = Field(0, ge=0, description="Fold to validate on, counted from 0.")
+    fold_by: Literal["rows", "site"] = Field(
+        "rows",
+        description="What a fold is. rows: as many of each class in every fold, no patient in two; site: all rows of "
+        "one site, of a file with the columns train_site and val_site.",
+    )
     drop_duplicates: bool = Field(
         False, description="Leave out training rows whose image is also in val or in an earlier training row."
     )
@@ -118,6 +123,13 @@ class DataConfig(Section):
         if self.fold >= (self.folds or 1):
             allowed = f"0 to {self.folds - 1}" if self.folds else "0, unless folds is set"
             raise ValueError(f"fold {self.fold} is not one of {self.folds or 'no'} folds; allowed: {allowed}")
+        if self.fold_by == "site" and self.folds is None:
+            raise ValueError("fold_by: site divides nothing without folds; give folds: the number of sites")
+        if self.fold_by == "site" and self.split_seed is not None:
+            raise ValueError(
+                f"split_seed {self.split_seed} draws folds by chance, and with fold_by: site they are the sites; "
+                "remove one of them"
+            )
         return self
 
     @property

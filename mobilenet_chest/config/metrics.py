@@ -6,6 +6,9 @@ scores. All other metrics that a run or a study logs are in :data:`METRICS`.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol, Self, TypeVar, get_args
 
 from mobilenet_chest import plugins
@@ -165,6 +168,26 @@ METRICS = {
     "optimism_high": Metric("optimism, upper end of its 95% interval", None),
 }
 """Metrics of runs, epochs and studies that are no scores of predictions."""
+
+
+SITE_SCORES = ("auc", "auc_tta", "accuracy_tta_threshold", "sensitivity", "specificity")
+"""Metrics of a site that was left out, in the order in which they are shown."""
+
+LONGEST_SITE = 60
+"""Characters of a site's name in the names of its metrics."""
+
+
+def site_prefixes(sites: Sequence[str]) -> tuple[str, ...]:
+    """Return what the metrics of each site begin with: ``site-B`` for ``site-B_auc``.
+
+    MLflow allows few signs in names and 250 at most, so others become hyphens and long names are cut; sites that would
+    get one name get their numbers too.
+    """
+    names = [re.sub("[^A-Za-z0-9.]+", "-", site).strip("-")[:LONGEST_SITE] or "other" for site in sites]
+    counts = Counter(names)
+    # two hyphens stand in no name, so a number makes no name that another site has
+    numbered = (name if counts[name] == 1 else f"{name}--{number}" for number, name in enumerate(names))
+    return tuple(f"site-{name}" for name in numbered)
 
 
 def describe(name: str) -> Metric:

@@ -35,7 +35,7 @@ DROP_PATH_MODELS = ("efficientnet_b0", "efficientnet_lite0")
 """Architectures of the zoo that can skip residual branches; many of timm's can."""
 
 NEWER_FIELDS: dict[str, dict[str, Any]] = {
-    "data": {"split_seed": None, "drop_duplicates": False},
+    "data": {"split_seed": None, "drop_duplicates": False, "fold_by": "rows"},
     "augment": {
         "custom": {}, "crop": None, "gamma": 0, "local_contrast": 0, "sharpness": 0, "resample": 0, "jpeg": 0
     },
@@ -177,13 +177,14 @@ class Config(Section):
     def _rows_are_the_studys_choice(self) -> Self:
         if not self.search:
             return self  # a single training, or a trial, whose rows are fixed already
-        for name in ("folds", "fold", "split_seed"):
+        for name in ("folds", "fold", "fold_by", "split_seed"):
             if f"data.{name}" in self.search:
                 raise ValueError(
                     f"search.data.{name}: a trial would choose the rows it is scored on; remove it, and vary the rows "
                     "by study.resampling: reshuffle or kfold"
                 )
         given = {"reshuffle": ("folds", "split_seed"), "kfold": ("folds",)}.get(self.study.resampling, ())
+        given = ("folds", "split_seed") if self.study.leave_out is not None else given
         for name in given:
             if getattr(self.data, name) is not None:
                 raise ValueError(

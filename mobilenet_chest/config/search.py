@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -101,6 +101,11 @@ class StudyConfig(Section):
         "divides train and val again; kfold: each trial trains once per fold, and its value is the mean of the folds.",
     )
     folds: int | None = Field(None, ge=2, description=f"Folds of resampling: kfold; {DEFAULT_FOLDS} when unset.")
+    leave_out: Literal["site"] | None = Field(
+        None,
+        description="site: the folds of resampling: kfold are the sites of the file, so each trial trains leaving out "
+        "one site in turn. Needs the columns train_site and val_site.",
+    )
     metric: str = Field(
         "val_auc",
         description=f"Metric to optimise: {', '.join(FINAL_METRICS)}, a plugin's metric, or with evaluation.stress "
@@ -125,6 +130,13 @@ class StudyConfig(Section):
     confirm: ConfirmConfig | None = Field(
         None, description="Train the leaders again on fresh seeds and choose by the mean; null: the best trial wins."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sites_are_folds(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("leave_out") is not None:
+            return {"resampling": "kfold"} | value
+        return value
 
     @field_validator("metric")
     @classmethod
@@ -179,6 +191,15 @@ class StudyConfig(Section):
             )
         if self.resampling != "kfold" and self.folds is not None:
             raise ValueError(f"folds {self.folds} are for resampling: kfold, not {self.resampling}; remove one of them")
+        if self.leave_out is not None and self.resampling != "kfold":
+            raise ValueError(
+                f"leave_out: {self.leave_out} makes the sites the folds of resampling: kfold, and resampling is "
+                f"{self.resampling}; remove one of them"
+            )
+        if self.leave_out is not None and self.folds is not None:
+            raise ValueError(
+                f"leave_out: {self.leave_out} makes as many folds as there are sites; remove folds {self.folds}"
+            )
         if self.resampling == "kfold" and self.budget == "phase":
             raise ValueError(
                 "budget: phase prunes within a training, but with resampling: kfold the pruner decides between "
@@ -190,8 +211,3 @@ class StudyConfig(Section):
                 f"and {self.metric} is not; set pruner: none"
             )
         return self
-
-    @property
-    def trainings(self) -> int:
-        """Return the number of trainings of a trial: one for each fold, or one."""
-        return (self.folds or DEFAULT_FOLDS) if self.resampling == "kfold" else 1

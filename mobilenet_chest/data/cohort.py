@@ -19,12 +19,10 @@ from numpy.typing import NDArray
 from mobilenet_chest.config import ClassGroup, DataConfig, load
 from mobilenet_chest.data import medmnist
 from mobilenet_chest.data.dataset import Split, open_file, resize, stored_split
+from mobilenet_chest.data.division import SITE
 from mobilenet_chest.data.npz import SPLITS, NpzFile
 from mobilenet_chest.data.task import Task, find_task
 from mobilenet_chest.errors import DataError, nearest
-
-SITE = "site"
-"""The column that says where an image was made: ``train_site``, ``val_site`` and ``test_site``."""
 
 YAML = (".yaml", ".yml")
 
@@ -92,7 +90,8 @@ def cohort_config(source: Path, config: DataConfig, classes: tuple[str, str]) ->
     return config.model_copy(
         update={
             "path": source.absolute(), "name": None, "dataset": None if own_names else config.dataset,
-            "classes": config.classes or classes, "folds": None, "fold": 0, "split_seed": None,
+            "classes": config.classes or classes, "folds": None, "fold": 0, "fold_by": "rows",
+            "split_seed": None,
         }
     )  # fmt: skip
 

@@ -20,9 +20,9 @@ from torch.nn import functional
 from mobilenet_chest import cache
 from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data import medmnist, phantom
+from mobilenet_chest.data.division import held_out, sites
 from mobilenet_chest.data.duplicates import not_duplicated
 from mobilenet_chest.data.npz import NpzFile
-from mobilenet_chest.data.sampling import FOLD_SEED, divide, hold_out
 from mobilenet_chest.data.task import Task, find_task
 from mobilenet_chest.errors import DataError
 
@@ -120,6 +120,19 @@ def load_train_val(config: DataConfig) -> TrainVal:
         train = _without_duplicates(train, val, task.classes)
     digest = hashlib.sha256(f"{train.digest} {val.digest}".encode()).hexdigest()[:16]
     return TrainVal(train, val, task.classes, digest, _name(config), config.name or task.info.name, rows - len(train))
+
+
+def load_sites(config: DataConfig) -> dict[str, int]:
+    """Return how many rows of train and val each site has: name -> rows, in the order of the folds by site.
+
+    Raises:
+        DataError: As :func:`load_train_val`, or a site cannot be left out.
+    """
+    whole = {"folds": None, "fold": 0, "fold_by": "rows", "split_seed": None, "drop_duplicates": False}
+    data = load_train_val(config.model_copy(update=whole))
+    labels = torch.cat([data.train.labels, data.val.labels]).numpy()
+    names, numbers = sites(open_file(config), (data.train.rows, data.val.rows), labels)
+    return dict(zip(names, np.bincount(numbers).tolist(), strict=True))
 
 
 def open_file(config: DataConfig) -> NpzFile:
@@ -246,25 +259,11 @@ def _cached_split(source: Path | None, name: SplitName, config: DataConfig, task
 def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tuple[Split, Split]:
     """Divide the rows of both splits into those to train on and those held out: a fold, or as many as val has."""
     rows = np.concatenate([train.rows, val.rows + file.row_count("train")])
-    of_train, of_val = file.patients("train"), file.patients("val")
-    patients = None
-    if of_train is not None and of_val is not None:
-        patients = np.concatenate([of_train[train.rows], of_val[val.rows]])
-    elif of_train is not None or of_val is not None:
-        raise DataError(
-            f"{file.name}: only one of 'train_patient' and 'val_patient' is there; to divide the rows again, the file "
-            "must have both, or neither"
-        )
     images, labels = torch.cat([train.images, val.images]), torch.cat([train.labels, val.labels])
     names = None
     if train.patients is not None and val.patients is not None:
         names = np.concatenate([train.patients, val.patients])
-    if config.folds is not None:
-        seed = FOLD_SEED if config.split_seed is None else config.split_seed
-        held_out = divide(labels.numpy(), patients, config.folds, config.fold, file.name, seed)
-    else:
-        assert config.split_seed is not None
-        held_out = hold_out(labels.numpy(), patients, len(val), config.split_seed, file.name)
+    chosen_rows = held_out(file, config, (train.rows, val.rows), labels.numpy())
 
     def part(chosen: NDArray[np.bool_]) -> Split:
         mask = torch.from_numpy(chosen)
@@ -272,7 +271,7 @@ def _divided(file: NpzFile, config: DataConfig, train: Split, val: Split) -> tup
         of_part = None if names is None else names[chosen]
         return Split(images[mask], labels[mask], rows[chosen], digest, of_part, train.stored)
 
-    return part(~held_out), part(held_out)
+    return part(~chosen_rows), part(chosen_rows)
 
 
 def _without_duplicates(train: Split, val: Split, classes: tuple[str, str]) -> Split:

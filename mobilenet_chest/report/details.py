@@ -124,7 +124,7 @@ class RunDetails:
     def row_numbering(self) -> DataConfig:
         """The data whose validation rows have the numbers of ``rows``."""
         data = self.config.data
-        if self.run.data.tags.get(tags.SCORED_ON) == tags.OUT_OF_FOLD and not data.divided:
+        if self.run.data.tags.get(tags.SCORED_ON) in (tags.OUT_OF_FOLD, tags.OUT_OF_SITE) and not data.divided:
             # rows are numbered over train and val together, the same for every number of folds
             return data.model_copy(update={"folds": 2})
         return data

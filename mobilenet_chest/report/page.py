@@ -23,6 +23,7 @@ from mobilenet_chest.report.leaderboard import leaderboard
 from mobilenet_chest.report.net_benefit import benefit
 from mobilenet_chest.report.pictures import confident_mistakes, random_predictions
 from mobilenet_chest.report.provenance import provenance
+from mobilenet_chest.report.sites import sites
 from mobilenet_chest.report.stress import stress
 from mobilenet_chest.report.subject import Subject
 from mobilenet_chest.report.training import learning_curves
@@ -81,7 +82,7 @@ def page(client: MlflowClient, subject: Subject, reported: bool) -> Page:
     names = [leader.name] if subject.kind == "run" else subject.names
     baseline, reason = drawn_baseline(leader, subject.baseline)
     curves_of = Paragraph(f"Curves of {leader.name}" + (f". {reason}" if reason else "."), "soft")
-    stressed, scored_elsewhere = stress(leader), elsewhere(client, study or leader.run)
+    stressed, left_out, scored_elsewhere = stress(leader), sites(leader), elsewhere(client, study or leader.run)
     sections = [
         Section("leaderboard", "Leaderboard", leaderboard(subject, reported)),
         Section("training", "Training", learning_curves(leader)),
@@ -90,6 +91,7 @@ def page(client: MlflowClient, subject: Subject, reported: bool) -> Page:
                 [*reliability_and_threshold(leader), confusion_matrix(leader)]),
         Section("abstention", "Answers that may abstain", abstention(leader)),
         *([Section("stress", "Under stress", stressed)] if stressed else []),
+        *([Section("sites", "Sites left out", left_out)] if left_out else []),
         Section("benefit", "What decisions are worth", benefit(leader)),
         Section("predictions", "Random predictions", random_predictions(leader)),
         Section("mistakes", "Confident mistakes", confident_mistakes(leader)),

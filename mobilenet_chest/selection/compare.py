@@ -25,11 +25,12 @@ from mobilenet_chest.evaluation.paired import (
     indistinguishable,
 )
 from mobilenet_chest.evaluation.run_predictions import RECOMPUTABLE, RunPredictions
+from mobilenet_chest.evaluation.sites import site_intervals
 from mobilenet_chest.selection.budget import budget_difference, budgets
 from mobilenet_chest.selection.ledger import all_accesses
 from mobilenet_chest.selection.rows import REPORTED, Row
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.run_metrics import metrics_of, sites_of
 from mobilenet_chest.tracking.run_predictions import load_run_predictions
 from mobilenet_chest.tracking.runs import Candidate, find_all, find_run, find_runs, rows_digest, search_runs, short_id
 from mobilenet_chest.tracking.store import all_experiment_ids, connect
@@ -142,6 +143,10 @@ def _row(candidate: Candidate, predictions: RunPredictions | str, metric: str | 
         intervals |= metric_intervals("val", selected, predictions)
     if "tta_gain" in metrics and not isinstance(predictions, str):
         intervals["tta_gain"] = tta_gain(predictions)
+    if not isinstance(predictions, str):
+        prefixes = sites_of(run).values()
+        aucs = {name: metrics[name] for prefix in prefixes if (name := f"{prefix}_auc") in metrics}
+        intervals |= site_intervals(predictions, list(prefixes), aucs)
     parameters = metrics.get("parameters")
     dataset = (run_tags.get(tags.DATASET), rows_digest(run), run_tags.get(tags.SCORED_ON))
     return Row(

@@ -220,7 +220,8 @@ def _confirm_config(config: Config) -> Config:
 
 def _seed_fields(config: Config, seed: int) -> dict[str, int]:
     """Return the fields that a fresh seed sets: where trials differ in their rows, it splits the rows too."""
-    return {"seed": seed} | ({} if config.study.resampling == "holdout" else {"data.split_seed": seed})
+    fixed = config.study.resampling == "holdout" or config.study.leave_out is not None
+    return {"seed": seed} | ({} if fixed else {"data.split_seed": seed})
 
 
 def _leading_trials(config: Config, study: optuna.Study) -> list[FrozenTrial]:

@@ -1,7 +1,8 @@
-"""A trial of ``study.resampling: kfold``: a training on each fold, and their means as the trial's results."""
+"""A trial of ``study.resampling: kfold``: a training on each fold, or without each site, and their means."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,14 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mobilenet_chest import interrupts
+from mobilenet_chest import interrupts, plugins
 from mobilenet_chest.config import Config, with_values
+from mobilenet_chest.config.metrics import site_prefixes
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.intervals import logged_intervals
 from mobilenet_chest.evaluation.predictions import Predictions, concatenate
+from mobilenet_chest.evaluation.sites import site_metrics
 from mobilenet_chest.evaluation.stress import mean_rows
 from mobilenet_chest.evaluation.unpaired import unpaired_mean
 from mobilenet_chest.sweep.feasibility import constrained_metrics
+from mobilenet_chest.sweep.splits import fold_fields, site_names, trainings
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import log_stress, predictions_from_table, predictions_table, remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point, stored_predictions, stress_rows
@@ -60,7 +64,8 @@ def train_folds(
 
     A fold whose run has all its results is not trained again, and one that was interrupted resumes after its last
     epoch. The trial's run has the metrics of each fold at its step, their means one step later, and out-of-fold
-    predictions: each row is predicted by the network that did not train on it.
+    predictions: each row is predicted by the network that did not train on it. With ``study.leave_out`` the folds are
+    sites, and the run has the metrics of each.
 
     Args:
         config: The trial's.
@@ -85,21 +90,24 @@ def train_folds(
             on_start(runs)
 
         result = "finished"
-        for fold in range(config.study.trainings):
+        whole = trainings(config)
+        for fold in range(whole):
             trained = _train_fold(config, track, train, fold, begun.get(fold), on_fold_start)
             predicted = replace(trained.predictions, fold=np.full(len(trained.predictions.row), fold))
             folds.append(trained._replace(predictions=predicted))
             tracker.log_metrics(trained.metrics, step=fold + 1)
             # a fold that was begun before is trained to its end: the trial was not pruned then
             if report(fold + 1, _combined(folds)) and fold + 1 not in begun:
-                result = "stopped" if fold + 1 < config.study.trainings else "finished"
+                result = "stopped" if fold + 1 < whole else "finished"
                 break
         metrics, scored = _combined(folds), None
-        tracker.log_metrics(metrics, step=config.study.trainings + 1)
+        tracker.log_metrics(metrics, step=whole + 1)
         if result == "finished":
             scored = concatenate([each.predictions for each in folds])
             _log_files(tracker, scored, mean_rows([each.stress_rows for each in folds]))
-        tracker.log_outcome(Outcome(result, metrics, len(folds), config.study.trainings, scored, "folds"))
+            with plugins.using(config.plugins):
+                tracker.log_metrics(site_metrics(scored, site_prefixes(site_names(config)), config.evaluation))
+        tracker.log_outcome(Outcome(result, metrics, len(folds), whole, scored, "folds"))
     return metrics, result
 
 
@@ -107,7 +115,9 @@ def fold_tags(config: Config) -> dict[str, str]:
     """Return the tags of a trial's run that say what its metrics were measured on; none without folds."""
     if config.study.resampling != "kfold":
         return {}
-    return {tags.FOLDS: str(config.study.trainings), tags.SCORED_ON: tags.OUT_OF_FOLD}
+    if sites := site_names(config):
+        return {tags.FOLDS: str(len(sites)), tags.SCORED_ON: tags.OUT_OF_SITE, tags.SITES: json.dumps(sites)}
+    return {tags.FOLDS: str(trainings(config)), tags.SCORED_ON: tags.OUT_OF_FOLD}
 
 
 def has_all_results(run: Run, config: Config) -> bool:
@@ -135,7 +145,7 @@ def _train_fold(
         metrics = {name: value for name, value in metrics_of(run).items() if not _of_epochs_only(name)}
         predictions = predictions_from_table(stored_predictions(connect(), run, "val"))
         return Fold(metrics, predictions, stress_rows(connect(), run))
-    fold_config = with_values(config, {"data.folds": config.study.trainings, "data.fold": fold})
+    fold_config = with_values(config, fold_fields(config, fold))
     return train(fold_config, tracker, None if run is None else resume_point(connect(), run))
 
 

@@ -10,13 +10,14 @@ from optuna.trial import FrozenTrial
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep.sampler import STARTUP_TRIALS
+from mobilenet_chest.sweep.splits import trainings
 
 
 def build_pruner(config: Config) -> BasePruner:
     """Return the pruner of a study: of trials that report epochs, or with ``kfold`` the mean of the folds so far."""
     if config.study.pruner == "hyperband":
         kfold = config.study.resampling == "kfold"
-        steps = config.study.trainings if kfold else config.stage1.epochs + config.stage2.epochs
+        steps = trainings(config) if kfold else config.stage1.epochs + config.stage2.epochs
         return HyperbandPruner(min_resource=1, max_resource=steps)
     if config.study.pruner == "none":
         return NopPruner()

@@ -153,7 +153,7 @@ def _next(config: Config, counted: int, ended: bool) -> str:
     if not ended:
         return "the sweep is about to end: its report follows."
     # a trial of folds has a model for each fold; promote needs the ensemble of them
-    step = "ensemble" if config.study.trainings > 1 else "promote"
+    step = "ensemble" if config.study.resampling == "kfold" else "promote"
     return f"{code(f'mobilenet-chest report {name}')}, then {code(f'mobilenet-chest {step} {name}')}."
 
 

@@ -23,6 +23,7 @@ from mobilenet_chest.sweep.control import Control
 from mobilenet_chest.sweep.epochs import EpochReporter
 from mobilenet_chest.sweep.feasibility import constrained_metrics
 from mobilenet_chest.sweep.lease import Lease
+from mobilenet_chest.sweep.splits import site_names, trainings
 from mobilenet_chest.sweep.trial_note import about_trial
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import remove_last
@@ -165,14 +166,21 @@ def _train_on_folds(
 ) -> tuple[dict[str, float], str]:
     """Train on each fold; the pruner decides after each, by the mean of the folds so far."""
     config, trial = claimed.config, claimed.trial
+    left_out = site_names(config)
 
     def track(fold: int, resume: str | None, on_start: Callable[[str], None]) -> MlflowTracker:
         _, name, labels = _labels(trial_config, claimed.study, trial)
+        fold_labels = {tags.STUDY: labels[tags.STUDY], tags.TRIAL: labels[tags.TRIAL], tags.FOLD: str(fold)}
+        which, begins = f"fold {fold}", f"Fold {fold} of"
+        if left_out:
+            fold_labels |= {tags.SITE: left_out[fold]}
+            which = f"without site {left_out[fold]}"
+            begins = f"Trained {which}:"
         return MlflowTracker(
             tags.FOLD_KIND,
-            name=f"{name}, fold {fold}",
-            tags={tags.STUDY: labels[tags.STUDY], tags.TRIAL: labels[tags.TRIAL], tags.FOLD: str(fold)},
-            about=f"Fold {fold} of {about_trial(config, claimed.study, trial)}",
+            name=f"{name}, {which}",
+            tags=fold_labels,
+            about=f"{begins} {about_trial(config, claimed.study, trial)}",
             searched=trial.params,
             parent=tracker.run_id,
             resume=resume,
@@ -207,14 +215,15 @@ def _train(
     if resume is not None:
         _log_resume(claimed, config, resume)
     history = resume.progress.history if resume else ()
-    epochs = EpochReporter(config, claimed.trial, history, folds=claimed.config.study.trainings)
+    epochs = EpochReporter(config, claimed.trial, history, folds=trainings(claimed.config))
 
     def after_epoch(epoch: int, record: Record) -> bool:
         epochs.add(epoch, record)
         check_driver()
         pruned = prune(epoch, record)  # first: it reports the epoch, which a trial that is stopped keeps
         ends = claimed.control.ends(claimed.study, claimed.trial)
-        return pruned or (ends and claimed.config.study.trainings == 1)  # a fold cut short would count as a whole one
+        whole = claimed.config.study.resampling == "kfold"  # a fold cut short would count as a whole one
+        return pruned or (ends and not whole)
 
     try:
         result = train(config, tracker, after_epoch, resume=resume)
@@ -234,7 +243,7 @@ def _log_resume(claimed: ClaimedTrial, config: Config, resume: ResumePoint) -> N
     finished, trial = len(counted_trials(claimed.study)), claimed.trial
     first = attempt_of(trial, claimed.study.get_trials(deepcopy=False)).trial
     total = config.stage1.epochs + config.stage2.epochs
-    fold = f" in fold {config.data.fold}" if claimed.config.study.trainings > 1 else ""
+    fold = f" in fold {config.data.fold}" if claimed.config.study.resampling == "kfold" else ""
     logger.info(
         "resumed trial %d%s at epoch %d of %d (of run %s), %d of %d trials finished", first, fold,
         resume.progress.epoch, total, short_id(trial.user_attrs[attributes.RUN_ID]), finished,

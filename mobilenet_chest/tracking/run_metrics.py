@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 
 from mobilenet_chest.config.metric_groups import epoch_name, flat_name, precedence, result_name
+from mobilenet_chest.config.metrics import site_prefixes
+from mobilenet_chest.tracking import tags
 
 
 def metrics_of(run: Run) -> dict[str, float]:
@@ -13,6 +17,17 @@ def metrics_of(run: Run) -> dict[str, float]:
     stored = run.data.metrics
     metrics = {flat_name(name): stored[name] for name in sorted(stored, key=precedence)}
     return {name: metrics[name] for name in sorted(metrics)}
+
+
+def sites_of(run: Run) -> dict[str, str]:
+    """Return the sites that a run left out in turn, in the order of its folds: name -> prefix of its metrics.
+
+    Only runs with the metrics of their sites have any: a trial that was pruned has not.
+    """
+    names = json.loads(run.data.tags.get(tags.SITES, "[]"))
+    by_name = dict(zip(names, site_prefixes(names), strict=True))
+    metrics = metrics_of(run)
+    return by_name if all(f"{prefix}_threshold" in metrics for prefix in by_name.values()) else {}
 
 
 def metric_history(client: MlflowClient, run_id: str, name: str) -> list[Metric]:

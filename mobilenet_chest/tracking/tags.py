@@ -66,6 +66,12 @@ CONFIRM_SEED = "confirm_seed"
 FOLD = "fold"
 """Number of the fold that a run's model did not train on."""
 
+SITE = "site"
+"""Site that a fold's model did not train on."""
+
+SITES = "sites"
+"""Of a trial's run that left out one site in turn: their names in the order of the folds, as JSON."""
+
 FOLDS = "folds"
 """Of a trial's run that stands for as many trainings, one on each fold, and has no model itself."""
 
@@ -170,6 +176,9 @@ SCORED_ON = "scored_on"
 
 OUT_OF_FOLD = "train and val, each row by the member that did not train on it"
 """Value of :data:`SCORED_ON` of what was trained on folds."""
+
+OUT_OF_SITE = "train and val, each site by the member that did not train on it"
+"""Value of :data:`SCORED_ON` of what was trained leaving one site out in turn."""
 
 TEACHER = "teacher"
 """Run id of the model that taught this one."""

@@ -47,6 +47,19 @@ def test_a_class_of_several_labels() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({"fold_by": "site"}, "fold_by: site divides nothing without folds"),
+        ({"fold_by": "site", "folds": 2, "split_seed": 1}, "split_seed 1 draws folds by chance"),
+    ],
+)
+def test_folds_by_site_that_cannot_be(fields: dict[str, Any], part: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        DataConfig.model_validate(fields)
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("fields", "divided"), [({}, False), ({"folds": 3}, True), ({"split_seed": 0}, True), ({"fold": 0}, False)]
 )
 def test_rows_are_divided_by_folds_or_by_a_seed(fields: dict[str, Any], divided: bool) -> None:

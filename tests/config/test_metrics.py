@@ -18,6 +18,7 @@ from mobilenet_chest.config.metrics import (
     heading,
     is_epoch_metric,
     label,
+    site_prefixes,
 )
 from mobilenet_chest.evaluation.run_predictions import RECOMPUTABLE
 
@@ -89,3 +90,11 @@ def test_values_for_people(name: str, value: float | None, text: str) -> None:
 def test_losses_fall_and_everything_else_rises() -> None:
     assert [best_direction(metric) for metric in EPOCH_METRICS] == ["minimize", "maximize", "maximize"]
     assert {best_direction(metric) for metric in FINAL_METRICS if metric != "val_loss"} == {"maximize"}
+
+
+def test_names_of_sites_are_those_that_mlflow_takes() -> None:
+    sites = ["B", "St. Ann", "a_b/c", "Süd", "S@d", "S-d-3", "北", "x" * 300]
+    assert site_prefixes(sites) == (
+        "site-B", "site-St.-Ann", "site-a-b-c", "site-S-d--3", "site-S-d--4", "site-S-d-3", "site-other",
+        "site-" + "x" * 60,
+    )  # fmt: skip

@@ -204,6 +204,10 @@ SEARCH = {"stage2.lr": {"low": 1e-4, "high": 1e-3}}
             "data.folds 3 divides the rows, and so does study.resampling: reshuffle",
         ),
         (
+            {"search": SEARCH, "study": {"leave_out": "site"}, "data": {"split_seed": 3}},
+            "data.split_seed 3 divides the rows, and so does study.resampling: kfold",
+        ),
+        (
             {"search": SEARCH, "study": {"resampling": "kfold"}, "data": {"folds": 3}},
             "data.folds 3 divides the rows, and so does study.resampling: kfold",
         ),

@@ -30,6 +30,9 @@ def config(**fields: Any) -> Config:
         ({"folds": 3}, "folds 3 are for resampling: kfold, not holdout"),
         ({"folds": 3, "resampling": "reshuffle"}, "folds 3 are for resampling: kfold, not reshuffle"),
         ({"folds": 1, "resampling": "kfold"}, "greater than or equal to 2"),
+        ({"leave_out": "site", "resampling": "holdout"}, "the folds of resampling: kfold, and resampling is holdout"),
+        ({"leave_out": "site", "folds": 3}, "as many folds as there are sites; remove folds 3"),
+        ({"leave_out": "patient"}, "'site'"),
         ({"resampling": "kfold", "budget": "phase"}, "with resampling: kfold"),
         ({"resampling": "reshuffle", "metric": "val_sensitivity"}, "needs a metric known after every epoch"),
         ({"resampling": "bootstrap"}, "'holdout', 'reshuffle' or 'kfold'"),
@@ -43,13 +46,14 @@ def test_a_study_that_cannot_be(fields: dict[str, Any], part: str) -> None:
     assert part in str(caught.value)
 
 
-def test_trainings_of_a_trial() -> None:
-    configs = {
-        how: config(search=SEARCH, data={"split_seed": 2} if how == "kfold" else {}, study={"resampling": how})
-        for how in ("holdout", "reshuffle", "kfold")
-    }
-    assert {how: made.study.trainings for how, made in configs.items()} == {"holdout": 1, "reshuffle": 1, "kfold": 5}
-    assert config(study={"resampling": "kfold", "folds": 3, "metric": "val_sensitivity"}).study.trainings == 3
+def test_leaving_out_sites_is_a_way_of_folds() -> None:
+    assert StudyConfig.model_validate({"leave_out": "site"}).resampling == "kfold"
+    assert StudyConfig.model_validate({"leave_out": None}).resampling == "holdout"
+    again = StudyConfig.model_validate(StudyConfig.model_validate({"leave_out": "site"}).model_dump())
+    assert (again.leave_out, again.resampling) == ("site", "kfold")
+
+
+def test_what_a_trial_has_become_of() -> None:
     # what a trial has become of: one training
     assert config(data={"split_seed": 2}, study={"resampling": "reshuffle"}).data.divided
 

@@ -15,7 +15,7 @@ from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.sweep import check, run_sweep
-from mobilenet_chest.sweep.splits import rows_of_trials, scored_on, split_seed
+from mobilenet_chest.sweep.splits import rows_of_trials, scored_on, split_seed, trainings
 from mobilenet_chest.tracking.artifacts import run_config, stored_predictions
 
 Make = Callable[..., Config]
@@ -71,6 +71,16 @@ def test_rows_that_cannot_be_divided_are_refused_before_anything_is_trained(trac
     assert len(load_train_val(one_patient.data).val) == 34
     with pytest.raises(DataError, match=r"data\.split_seed: \d+, .*patient"):
         check(tiny_search(RANGE, {"data.path": str(tracking / "one.npz")}, resampling="reshuffle"))
+
+
+def test_trainings_of_a_trial(phantom_config: Make) -> None:
+    configs = {
+        how: phantom_config({"search": RANGE, "study": {"resampling": how}} | seeded)
+        for how, seeded in (("holdout", {}), ("reshuffle", {}), ("kfold", {"data.split_seed": 2}))
+    }
+    assert {how: trainings(made) for how, made in configs.items()} == {"holdout": 1, "reshuffle": 1, "kfold": 5}
+    three = {"resampling": "kfold", "folds": 3, "metric": "val_sensitivity"}
+    assert trainings(phantom_config({"search": RANGE, "study": three})) == 3
 
 
 def test_sentences_about_rows(phantom_config: Make) -> None:

@@ -16,6 +16,8 @@ import pytest
 from helpers.commands import ROOT, contents
 from helpers.pictures import class_folders, dicom, dicom_bytes, encoded, noise
 
+from mobilenet_chest.config import DataConfig
+from mobilenet_chest.data.dataset import load_sites, load_train_val
 from mobilenet_chest.data.importing import importer, shards
 from mobilenet_chest.data.importing.entries import ColumnNames
 from mobilenet_chest.data.importing.importer import ImportOptions, import_pictures
@@ -178,6 +180,25 @@ def test_a_table_with_patients_and_columns(films: Path, tmp_path: Path) -> None:
     assert set(file.column("train", "sex").tolist()) == {"f", "m"}
     assert file.column("val", "age").dtype == np.int64
     assert len(set(np.concatenate([np.asarray(file.patients(split)) for split in file.splits]).tolist())) == 5 + 10
+
+
+def test_the_column_site_makes_folds(films: Path, tmp_path: Path) -> None:
+    lines = ["file,label,split,site"]
+    sites = dict[str, list[str]]()
+    for split, numbers in {"train": range(6), "val": range(6, 9), "test": range(9, 10)}.items():
+        for number in numbers:
+            site = "north" if number % 2 else "south"
+            lines += [f"films/{name}/{number:03d}.png,{name},{split},{site}" for name in ("healthy", "sick")]
+            sites.setdefault(split, []).extend([site, site])
+    (tmp_path / "films.csv").write_text("\n".join(lines))
+    report, file = imported(tmp_path / "films.csv", tmp_path / "a.npz")
+    assert report.columns == ["site"]
+    for split, expected in sites.items():
+        assert sorted(file.column(split, "site").tolist()) == sorted(expected)
+    config = DataConfig(path=tmp_path / "a.npz", image_size=16)
+    assert load_sites(config) == {"north": 8, "south": 10}
+    north = load_train_val(DataConfig(path=tmp_path / "a.npz", image_size=16, folds=2, fold=0, fold_by="site"))
+    assert north.counts() == {"train": {"healthy": 5, "sick": 5}, "val": {"healthy": 4, "sick": 4}}
 
 
 def test_the_depth_of_16_bit_files_is_that_of_the_set(films: Path, tmp_path: Path) -> None:
