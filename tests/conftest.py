@@ -19,7 +19,7 @@ import sqlalchemy
 import torch
 from mlflow.store.db import utils
 
-from mobilenet_chest import logs
+from mobilenet_chest import logs, processor
 from mobilenet_chest.data import phantom
 
 REAL_DATA = "MOBILENET_CHEST_REAL_DATA"
@@ -53,6 +53,8 @@ def _less_waiting() -> None:
     sqlalchemy.event.listen(sqlalchemy.Engine, "connect", _do_not_wait_for_the_disk)
     # MLflow would read its sixty files of migrations for each database anew
     utils._get_latest_schema_revision = cache(utils._get_latest_schema_revision)
+    # who else is busy is found out for 0.75 s where somebody is
+    processor.SAMPLE_SECONDS = 0.01
     # millions of objects of torch and MLflow were looked through again and again
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)

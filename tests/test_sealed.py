@@ -189,6 +189,7 @@ def test_no_number_depends_on_the_test_rows(chest_file: Path, database: Path, tm
         assert first == second
 
 
+@pytest.mark.slow
 def test_no_number_depends_on_there_being_test_rows(chest_file: Path, database: Path, tmp_path: Path) -> None:
     data, results = tmp_path / "chest.npz", []
     for change in (None, remove_rows):

@@ -31,7 +31,7 @@ def run(folder: Path, encoding: str, *words: str) -> subprocess.CompletedProcess
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False, timeout=120)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.slow)])
 def test_commands_and_their_errors(tracking: Path, encoding: str) -> None:
     for words, code in ((["--help"], 0), (["docs"], 0), (["compare", "—胸部—"], 2)):
         result = run(tracking, encoding, *words)

@@ -39,6 +39,7 @@ def test_the_teachers_share() -> None:
     torch.testing.assert_close(gradient, torch.zeros(2))
 
 
+@pytest.mark.slow
 def test_weight_0_is_plain_training(tiny: Make) -> None:
     config = tiny()
     plain = train(config)

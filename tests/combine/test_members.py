@@ -40,6 +40,7 @@ def recording(epochs: list[int], stop_at: int | None = None) -> Callable[..., ob
     return display
 
 
+@pytest.mark.slow
 def test_an_interrupted_member_is_resumed(tiny: Make) -> None:
     config = tiny()
     uninterrupted = train_members([tiny({"tracking.experiment": "uninterrupted"})])[0].predictions()

@@ -143,6 +143,7 @@ def test_stress_chooses_members_and_threshold(tiny: Make) -> None:
         log_ensemble(parts, "runs")
 
 
+@pytest.mark.slow
 def test_another_start_has_no_soup(tiny: Make) -> None:
     config = tiny()
     for other, reason in (({"seed": 8}, "different weights"), ({"model.hidden": [4]}, "different models or data")):

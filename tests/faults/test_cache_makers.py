@@ -111,6 +111,7 @@ def test_a_stopped_holder_is_not_waited_for(maker: Make, cache_folder: Path, mon
     assert cache.clear() == 2 * len(WORD)
 
 
+@pytest.mark.slow
 def test_a_waiter_that_makes_it_may_be_stopped_as_well(maker: Make) -> None:
     for place in ("", "1", "2"):
         process = maker(silent=0.3)
@@ -209,6 +210,7 @@ def test_writers_at_the_same_time() -> None:
     assert sorted(outputs) == ["(1200000, True)\n"] * 3 + ["made\n(1200000, False)\n"]
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment(cache_folder: Path) -> None:
     moments = random.Random(3)
     for _ in range(12):

@@ -23,7 +23,7 @@ RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 Make = Callable[..., Config]
 
 
-@pytest.mark.parametrize("for_good", [False, True])
+@pytest.mark.parametrize("for_good", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_run_of_a_study(here: Path, tiny_search: Make, for_good: bool) -> None:
     config = tiny_search(RANGE, trials=2)
     first = run_sweep(config)
@@ -42,7 +42,7 @@ def test_the_run_of_a_study(here: Path, tiny_search: Make, for_good: bool) -> No
     assert run_sweep(config).run_id == second.run_id
 
 
-@pytest.mark.parametrize("for_good", [False, True])
+@pytest.mark.parametrize("for_good", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_run_of_the_best_trial(here: Path, tiny_search: Make, for_good: bool) -> None:
     config = tiny_search(RANGE, trials=2)
     first = run_sweep(config)

@@ -128,6 +128,7 @@ def test_stress_is_an_objective(here: Path, tiny_search: Make) -> None:
     assert best in second.front
 
 
+@pytest.mark.slow
 def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
     here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:

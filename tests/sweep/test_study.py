@@ -126,6 +126,7 @@ def test_the_same_again_does_nothing_and_more_trials_go_on(here: Path, tiny_sear
     assert len(stored_trials()) == 4
 
 
+@pytest.mark.slow
 def test_a_grid_is_run_precisely_and_a_failure_does_not_stop_it(here: Path, tiny_search: Make) -> None:
     search = {"stage2.lr": {"choices": [1e-3, TOO_HIGH]}, "model.stem": {"choices": ["mean", "sum"]}}
     config = tiny_search(search, trials=50, sampler="grid")

@@ -78,6 +78,7 @@ def test_an_interrupted_trial_resumes_its_run(
     assert client.list_artifacts(run.info.run_id, "checkpoints") == []
 
 
+@pytest.mark.slow
 def test_a_trial_whose_run_was_of_other_rows_restarts(
     here: Path, tiny_search: Make, driver_dies: Callable[[int], None]
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_trial_whose_run_was_of_other_rows_restarts(
     assert steps == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_a_trial_killed_between_its_runs_end_and_the_study_is_not_trained_again(
     here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def test_stored_outputs_give_the_same_metrics(phantom_config: Make) -> None:
     )
 
 
+@pytest.mark.slow
 def test_resumed_is_as_never_interrupted(phantom_config: Make, result: RunResult, tmp_path: Path) -> None:
     cache.clear()  # or there would be nothing to train in stage 1
 
