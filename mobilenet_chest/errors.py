@@ -10,6 +10,7 @@
     ├── TrackingLost                  MLflow became unreachable, or refused a write, during the work
     ├── NotDelivered                  writes to an unreachable tracking store are pending on the disk
     ├── OwnershipLost                 another process owns the run now
+    ├── TrainingPaused                a study has paused the training; it is resumed later, or never
     ├── ExportFailed                  a network cannot be written in a format
     ├── UserError                     exit code 2: the input is wrong; nothing was started
     │   ├── ConfigError               experiment file or key=value override
@@ -68,6 +69,10 @@ class NotDelivered(MobilenetChestError):
 
 class OwnershipLost(MobilenetChestError):
     """Another process owns the run now: this process may not write to it any more."""
+
+
+class TrainingPaused(MobilenetChestError):
+    """A study has paused the training after an epoch: it is resumed later, or never."""
 
 
 class ExportFailed(MobilenetChestError):

@@ -18,6 +18,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.config.formats import with_interval
 from mobilenet_chest.config.metrics import label
 from mobilenet_chest.display import html_table
+from mobilenet_chest.errors import TrainingPaused
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.metric_intervals import metric_intervals
 from mobilenet_chest.evaluation.predictions import Predictions
@@ -36,7 +37,13 @@ from mobilenet_chest.training.stages import prepare, to_device, train_stage1, tr
 from mobilenet_chest.training.stress import stress_table
 
 OnEpoch = Callable[[int, Record], bool | None]
-"""Called with the epoch, counted over both stages from 1, and its record; True ends the training."""
+"""Called with the epoch, counted over both stages from 1, and its record; True ends the training.
+
+It may raise ``TrainingPaused``: the epoch is saved, and the run waits until it is resumed.
+"""
+
+OnHistory = Callable[[Sequence[Record]], None]
+"""Called with the records of all epochs so far, where those were not trained just now; may raise likewise."""
 
 Check = Callable[[Tracker, Classifier, Predictions], None]
 """Called with the best epoch's model, in evaluation mode, and its predictions, when the run has all results and has not
@@ -101,6 +108,7 @@ def train(
     resume: ResumePoint | None = None,
     teacher_logits: Tensor | None = None,
     check: Check | None = None,
+    on_history: OnHistory | None = None,
 ) -> RunResult:
     """Train in two stages, the second from the best state of the first, and evaluate the best epoch.
 
@@ -115,9 +123,11 @@ def train(
         resume: Where to resume an unfinished run of the same config: :func:`~.tracking.artifacts.resume_point`.
         teacher_logits: float (n,) of another network for the training rows, where ``loss.distill_weight`` is not 0.
         check: Decides whether the run may finish.
+        on_history: Called with the epochs of a training that resumes, and after a stage 1 that was reused.
 
     Raises:
         UserError: Something is wrong with the input; raised before a run is made.
+        TrainingPaused: ``on_epoch`` or ``on_history`` has raised it.
         TrainingDiverged: The loss, or a prediction, is NaN or infinite.
     """
     started, tracker = time.perf_counter(), tracker or NullTracker()
@@ -137,10 +147,14 @@ def train(
         after_epoch = partial(_after_epoch, artifacts, tracker, progress, on_epoch)
         tracker.log_history(progress.history)  # a killed run may not have logged its last epoch
         with _saving_when_interrupted(artifacts, progress, config):
+            if on_history and progress.history:
+                on_history(progress.history)
             # 2. Stage 1: the head learns on the frozen backbone, or an equal earlier stage 1 is reused.
             if progress.stage == 1:
                 stopped = train_stage1(config, prepared, progress, after_epoch)
                 tracker.log_history(progress.history[: progress.stage1.epochs_reused])
+                if on_history and progress.stage1.epochs_reused:
+                    on_history(progress.history)
                 if progress.best_epoch:
                     artifacts.checkpoint("stage1_best.pt", progress, progress.best)
             # 3. Stage 2: fine-tuning, from the best state of stage 1.
@@ -179,9 +193,12 @@ def _after_epoch(
 
 @contextmanager
 def _saving_when_interrupted(artifacts: ArtifactWriter, progress: Progress, config: Config) -> Iterator[None]:
-    """Save the best and the last epoch when an interrupt ends the block."""
+    """Save the best and the last epoch when an interrupt ends the block, and the last one when a pause does."""
     try:
         yield
+    except TrainingPaused:
+        artifacts.save_paused(progress)
+        raise
     except BaseException as error:
         if interrupts.caused(error):
             artifacts.save_interrupted(progress, progress.overall_best(config.evaluation.metric))

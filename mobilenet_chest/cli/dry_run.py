@@ -11,6 +11,7 @@ from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config import flatten
 from mobilenet_chest.data.warnings import data_warnings
 from mobilenet_chest.models.zoo import parameter_counts
+from mobilenet_chest.sweep.asha import epochs_to_expect
 from mobilenet_chest.sweep.findings import metrics_differ
 from mobilenet_chest.sweep.splits import rows_of_trials
 
@@ -77,6 +78,8 @@ def _document(config: Config, prepared: Prepared, trials: int | None, confirmati
         document["dropped_duplicates"] = prepared.data.dropped
     if config.study.confirm is not None and trials is not None:
         document["confirmations"] = confirmations
+    if config.study.scheduler != "none" and trials is not None:
+        document["scheduler"] = epochs_to_expect(config)
     return document
 
 
@@ -85,6 +88,13 @@ def _print_search(config: Config, prepared: Prepared, trials: int, confirmations
         fields = distribution.model_dump(exclude_defaults=True)
         line(f"search {path}: " + ", ".join(f"{key} {value}" for key, value in fields.items()))
     line(f"trials to come: {trials} of {config.study.trials}{rows_of_trials(config, prepared.data)}")
+    if config.study.scheduler != "none":
+        expected = epochs_to_expect(config)
+        line(
+            f"trials are paused after epochs {', '.join(map(str, expected['rungs']))} of "
+            f"{config.stage1.epochs + config.stage2.epochs}; epochs of all trials: about {expected['epochs_usually']}, "
+            f"at most {expected['epochs_at_most']} ({expected['epochs_unpaused']} if none were paused)"
+        )
     if (note := metrics_differ(config)) is not None:
         line(f"note: {note}")
     if confirm := config.study.confirm:

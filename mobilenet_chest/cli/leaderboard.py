@@ -18,7 +18,7 @@ SHOWN_TRIALS = 20
 
 
 def leaderboard(config: Config, result: SweepResult) -> Table:
-    """Return a table of the first :data:`SHOWN_TRIALS` trials: the best first, then pruned and failed ones.
+    """Return a table of the first :data:`SHOWN_TRIALS` trials: the best first, then paused, pruned and failed ones.
 
     Fields that were searched have a column each, the last ones.
     """
@@ -26,11 +26,11 @@ def leaderboard(config: Config, result: SweepResult) -> Table:
     headings = ["trial", "state", config.study.metric, "", ID, *also, *paths]
     title = f"study {result.study}: {len(result.trials)} trials, {result.new_trials} new"
     rows = Table(headings, left=["trial", "state", "", ID], title=title)
-    order = {"COMPLETE": 0, "PRUNED": 1}
+    order = {"COMPLETE": 0, "PAUSED": 1, "PRUNED": 2}
     direction = config.study.direction
     ranked = sorted(
         result.trials,
-        key=lambda trial: (order.get(trial.state, 2), -as_score(trial.value or 0, direction), trial.number),
+        key=lambda trial: (order.get(trial.state, 3), -as_score(trial.value or 0, direction), trial.number),
     )
     for trial in ranked[:SHOWN_TRIALS]:
         value = with_interval(trial.value, result.ties.intervals.get(trial.number))

@@ -94,13 +94,16 @@ def epoch_line(epochs: Epochs, left: float | None) -> str:
 
 
 def counts_line(status: SweepStatus) -> str:
-    """Return how many trials are done, running, pruned and failed."""
+    """Return how many trials are done, running, paused, pruned and failed."""
     states, what = status.states, "trainings" if status.confirming else "trials"
     pruned = "" if status.confirming else f"{states.get('PRUNED', 0)} pruned, "
-    paused = "paused; " if status.paused else ""
+    waiting = states.get("PAUSED", 0)
+    paused = f"{waiting} paused, " if waiting else ""
+    held = "paused; " if status.paused else ""
+    what_is_done = f"{sum(states.values()) - waiting}/{status.total} {what} done"
     return (
-        f"{paused}{'confirmation: ' if status.confirming else ''}{sum(states.values())}/{status.total} {what} done, "
-        f"{len(status.running)} running, {pruned}{states.get('FAIL', 0)} failed"
+        f"{held}{'confirmation: ' if status.confirming else ''}{what_is_done}, "
+        f"{len(status.running)} running, {paused}{pruned}{states.get('FAIL', 0)} failed"
     )
 
 

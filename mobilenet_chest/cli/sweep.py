@@ -141,6 +141,8 @@ def _interrupts_explained(config: Config, storage: str | None) -> Iterator[None]
 def kept_lines(config: Config, found: Kept) -> list[str]:
     """Return what is kept of an interrupted sweep, a line each."""
     lines = [f"kept: {found.finished} of {found.total or config.study.trials} trials finished"]
+    if found.paused:
+        lines.append(f"kept: {found.paused} trials paused at a rung, with their checkpoints")
     for trial in found.interrupted:
         epochs = trial.epochs
         if epochs is None or not epochs.done:

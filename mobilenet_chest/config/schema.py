@@ -174,6 +174,20 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _rungs_lie_within_the_training(self) -> Self:
+        total = self.stage1.epochs + self.stage2.epochs
+        if self.study.scheduler == "none":
+            return self
+        if total < 2:
+            raise ValueError("study.scheduler asha pauses between epochs, and there is 1 epoch; give 2 or more")
+        if self.study.asha.first is not None and self.study.asha.first >= total:
+            raise ValueError(
+                f"study.asha.first {self.study.asha.first}: the training has {total} epochs over both stages; give "
+                f"1 to {total - 1}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _rows_are_the_studys_choice(self) -> Self:
         if not self.search:
             return self  # a single training, or a trial, whose rows are fixed already

@@ -67,6 +67,18 @@ class ConfirmConfig(Section):
     seeds: int = Field(5, ge=2, description="Number of fresh seeds that each is trained on.")
 
 
+class AshaConfig(Section):
+    """The rungs of asynchronous successive halving, at which trials are paused."""
+
+    reduction: int = Field(3, ge=2, description="The best 1/reduction of the trials that have reached a rung go on.")
+    first: int | None = Field(
+        None,
+        ge=1,
+        description="Epoch of the first rung, counted over both stages; each further rung is `reduction` times as far. "
+        "Unset: the first epoch of stage 2, or 1/reduction² of all epochs where that is later.",
+    )
+
+
 class StudyConfig(Section):
     """The study: number of trials, sampler, pruner, rows, metric and confirmation."""
 
@@ -92,6 +104,12 @@ class StudyConfig(Section):
     pruner: Literal["median", "hyperband", "none"] = Field(
         "median", description="How trials that are unlikely to win are stopped early; none: no pruning."
     )
+    scheduler: Literal["none", "asha"] = Field(
+        "none",
+        description="asha: a trial is paused at a rung, with its checkpoint, and goes on once it belongs to the best "
+        "of that rung; needs pruner: none.",
+    )
+    asha: AshaConfig = AshaConfig()
     budget: Literal["epoch", "phase"] = Field(
         "epoch", description="When the pruner decides: after every epoch, or at the end of each phase of stage 2."
     )
@@ -205,9 +223,35 @@ class StudyConfig(Section):
                 "budget: phase prunes within a training, but with resampling: kfold the pruner decides between "
                 "trainings, after each fold; remove one of them"
             )
+        self._check_scheduler()
         if self.pruner != "none" and self.resampling != "kfold" and not is_epoch_metric(self.metric):
             raise ValueError(
                 f"pruner '{self.pruner}' needs a metric known after every epoch ({', '.join(EPOCH_METRICS)}), "
                 f"and {self.metric} is not; set pruner: none"
             )
         return self
+
+    def _check_scheduler(self) -> None:
+        if self.scheduler == "none":
+            if self.asha != AshaConfig():
+                raise ValueError("asha has fields, but scheduler is none; set scheduler: asha, or remove asha")
+            return
+        if self.pruner != "none":
+            raise ValueError(
+                f"scheduler '{self.scheduler}' pauses trials, and pruner '{self.pruner}' ends them; set pruner: none"
+            )
+        if self.resampling == "kfold":
+            raise ValueError(
+                f"scheduler '{self.scheduler}' pauses within a training, but with resampling: kfold a trial is a "
+                "training for each fold; set resampling: holdout or reshuffle, or scheduler: none"
+            )
+        if self.also:
+            raise ValueError(
+                f"scheduler '{self.scheduler}' cannot rank trials by several objectives (also: "
+                f"{', '.join(self.also)}); remove also, or set scheduler: none"
+            )
+        if self.metric in STRESS_METRICS or not is_epoch_metric(self.metric):
+            raise ValueError(
+                f"scheduler '{self.scheduler}' needs a metric known after every epoch ({', '.join(EPOCH_METRICS)}), "
+                f"and {self.metric} is not; set another metric, or scheduler: none"
+            )

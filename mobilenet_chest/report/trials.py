@@ -60,6 +60,7 @@ def cost(study: Run, board: pd.DataFrame) -> Table:
     rows = [
         ["trials complete", number(metrics["trials_complete"], 0)],
         ["trials pruned", number(metrics["trials_pruned"], 0)],
+        *([["trials paused", number(metrics["trials_paused"], 0)]] if "trials_paused" in metrics else []),
         ["trials failed", number(metrics["trials_fail"], 0)],
         ["time in trials, total", duration(float(board["seconds"].sum()))],
         ["of that in pruned trials", duration(float(board.loc[board["state"] == "PRUNED", "seconds"].sum()))],

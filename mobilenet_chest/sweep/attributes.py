@@ -47,6 +47,12 @@ INTERRUPTED = "interrupted"
 REASON = "reason"
 """Of a failed trial: why it failed."""
 
+PAUSED = "paused"
+"""Of a trial: the epoch of the rung at which it waits, or ``None`` once it goes on."""
+
+PASSED_RUNG = "passed_rung"
+"""Of a trial: the epoch of the last rung that has let it go on."""
+
 STAGE1 = "stage1"
 """Of a trial: epochs of stage 1 trained and reused, and the seconds saved."""
 

@@ -13,13 +13,15 @@ from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.config.formats import times
 from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.asha import trial_to_thaw
 from mobilenet_chest.sweep.attempts import trial_name
 from mobilenet_chest.sweep.feasibility import feasible
 from mobilenet_chest.sweep.lease import revocable, worker_record
 from mobilenet_chest.sweep.locks import exclusive
-from mobilenet_chest.sweep.optuna_adapter import queued_values, set_attributes, stored_trial
+from mobilenet_chest.sweep.optuna_adapter import existing_trial, queued_values, set_attributes, stored_trial
 from mobilenet_chest.sweep.repeats import find_repeat, note_repeat, take_result, took_result
 from mobilenet_chest.sweep.space import Values, outside, suggest
+from mobilenet_chest.sweep.trial_state import is_paused, running_trials
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +32,12 @@ DUPLICATE_TRIES = 20
 
 
 def value_of(trial: FrozenTrial) -> float | None:
-    """Return a trial's value of the study's metric, if it has one; further objectives come behind it."""
+    """Return a trial's value of the study's metric, if it has one; further objectives come behind it.
+
+    That of a paused trial is its last report.
+    """
+    if is_paused(trial) and trial.intermediate_values:
+        return float(trial.intermediate_values[max(trial.intermediate_values)])
     return trial.values[0] if trial.values else None
 
 
@@ -58,9 +65,9 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial counts towards the study's total: it is done or has failed, and was not interrupted."""
+    """Whether a trial counts towards the study's total: it is done, paused, or has failed without an interrupt."""
     failed = trial.state == TrialState.FAIL and not trial.user_attrs.get(attributes.INTERRUPTED)
-    return trial.state in FINISHED or failed
+    return trial.state in FINISHED or failed or is_paused(trial)
 
 
 def counted_trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -69,22 +76,39 @@ def counted_trials(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def has_claimable(trials: Sequence[FrozenTrial], config: Config) -> bool:
+    """Whether a study with these trials has one left for a worker: a new one, or a paused one that may go on."""
+    return has_unbegun(trials, config) or find_thawed(trials, config) is not None
+
+
+def has_unbegun(trials: Sequence[FrozenTrial], config: Config) -> bool:
     """Whether a study with these trials has one left that nobody has run or runs."""
     if config.study.sampler == "grid" and not any(t.state == TrialState.WAITING for t in trials):
         return False
     return sum(map(_counts_or_runs, trials)) < config.study.trials
 
 
+def find_thawed(trials: Sequence[FrozenTrial], config: Config) -> FrozenTrial | None:
+    """Return the paused trial that may go on now, if there is one."""
+    if config.study.scheduler == "none":
+        return None
+    busy = any(trial.state in (TrialState.RUNNING, TrialState.WAITING) and not is_paused(trial) for trial in trials)
+    return trial_to_thaw(trials, config, idle=not busy and not has_unbegun(trials, config))
+
+
 def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values] | None:
-    """Return the next trial and its values, or ``None`` when every trial of the study has ended or has a worker.
+    """Return the next trial and its values, or ``None`` when no trial of the study may begin or go on.
+
+    A paused trial that may go on goes before a new one.
 
     Only one process at a time claims: counting, asking and sampling are one step. Otherwise two workers could both run
     the last trial, a queued trial, or the same point of a sequence.
     """
     with exclusive(url):
         trials = study.get_trials(deepcopy=False)
+        if (paused := find_thawed(trials, config)) is not None:
+            return _thaw(study, config, paused)
         tries = 0
-        while has_claimable(study.get_trials(deepcopy=False), config):
+        while has_unbegun(study.get_trials(deepcopy=False), config):
             trial = study.ask()
             trial.set_user_attr(attributes.WORKER, worker_record(config.study.lease_seconds))
             # a database that committed the queueing and then lost the connection was asked a second time
@@ -135,6 +159,23 @@ def _begins(config: Config, study: optuna.Study, trial: Trial, proposed: bool) -
     return False
 
 
+def _thaw(study: optuna.Study, config: Config, paused: FrozenTrial) -> tuple[Trial, Values]:
+    """Make a paused trial this process's; a worker that is killed in between leaves it paused, or to be reaped."""
+    rung = paused.user_attrs[attributes.PAUSED]
+    taken = {attributes.PASSED_RUNG: rung, attributes.WORKER: worker_record(config.study.lease_seconds)}
+    study.set_user_attr(attributes.REPORTED_TRIALS, None)  # the leaderboard changes
+    set_attributes(study, paused, taken | {attributes.PAUSED: None})
+    trial = existing_trial(study, paused)
+    logger.info("%s goes on after epoch %d", trial_name(study, trial), rung)
+    return trial, suggest(trial, config.search)
+
+
+def pause(study: optuna.Study, trial: Trial) -> None:
+    """Let a running trial wait at the rung that it has reported last, for any worker to go on with."""
+    rung = max(stored_trial(study, trial).intermediate_values)
+    set_attributes(study, trial, {attributes.WORKER: None, attributes.PAUSED: rung})
+
+
 def fail_trial(study: optuna.Study, trial: Trial | FrozenTrial, reason: str) -> None:
     """End a running trial as interrupted, so that it does not count, and store the reason."""
     set_attributes(study, trial, {attributes.INTERRUPTED: True, attributes.REASON: reason})
@@ -146,7 +187,8 @@ def requeue(study: optuna.Study, trial: FrozenTrial, deaths: int) -> None:
     trials = study.get_trials(deepcopy=False)
     if not any(t.user_attrs.get(attributes.RETRY_OF) == trial.number for t in trials):
         names = (
-            attributes.RUN_ID, attributes.CONFIRMS, attributes.FIRST_ATTEMPT, attributes.REPEATS, attributes.ADDED
+            attributes.RUN_ID, attributes.CONFIRMS, attributes.FIRST_ATTEMPT, attributes.REPEATS, attributes.ADDED,
+            attributes.PASSED_RUNG,
         )  # fmt: skip
         kept = {name: trial.user_attrs[name] for name in names if name in trial.user_attrs}
         retry = {attributes.RETRY_OF: trial.number, attributes.DEATHS: deaths}
@@ -167,12 +209,13 @@ def reap(study: optuna.Study, url: str, alive: Callable[[FrozenTrial], bool]) ->
     ended = []
     with exclusive(url):
         max_retries = _max_retries(study)
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        for trial in running_trials(study):
             if alive(trial):
                 continue
             with revocable(url, trial) as held:
                 # read again under the lock: the worker may have told its result since
-                if held and stored_trial(study, trial).state == TrialState.RUNNING:
+                now = stored_trial(study, trial)
+                if held and now.state == TrialState.RUNNING and not is_paused(now):
                     _retry_or_fail(study, trial, max_retries, "its worker died")
                     ended.append(trial.number)
     return ended

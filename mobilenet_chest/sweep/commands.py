@@ -23,6 +23,7 @@ from mobilenet_chest.sweep.optuna_adapter import set_attributes
 from mobilenet_chest.sweep.space import outside, stored, to_optuna
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage
 from mobilenet_chest.sweep.stored_study import find_study, stored_search, stored_studies
+from mobilenet_chest.sweep.trial_state import is_paused, running_trials
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.provenance import user
 from mobilenet_chest.tracking.store import connect, masked, store_required
@@ -120,7 +121,12 @@ def stop_trial(study: optuna.Study, url: str, number: int) -> str:
                 f"trial {number} of study '{study.study_name}': {known}; running or queued: {others or 'none'}"
             )
         set_attributes(study, current, {attributes.STOP: True})
+        if is_paused(current):  # no worker has it
+            study.tell(current.number, state=TrialState.PRUNED)
+            study.set_user_attr(attributes.REPORTED_TRIALS, None)  # the leaderboard changes
         _record(study, f"trial {number} stopped")
+    if is_paused(current):
+        return f"trial {number}, which was paused at a rung, has ended as pruned"
     if current.state == TrialState.WAITING:
         return f"trial {number} will not be run: it is taken out of the queue"
     return f"trial {number} ends after its current epoch, as pruned"
@@ -200,8 +206,7 @@ def _who() -> str:
 
 
 def _current(study: optuna.Study) -> str:
-    running = len(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
-    return f"running trials, which are saved within an epoch and queued again: {running}"
+    return f"running trials, which are saved within an epoch and queued again: {len(running_trials(study))}"
 
 
 def _checked(study: optuna.Study, values: Mapping[str, Any]) -> dict[str, Any]:

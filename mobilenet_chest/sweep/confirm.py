@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import optuna
@@ -16,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config, Distribution
 from mobilenet_chest.config.metrics import Direction, as_score
+from mobilenet_chest.config.search import AshaConfig
 from mobilenet_chest.config.section import CONFIRM_ENDING
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
@@ -209,8 +211,15 @@ def _queue_trainings(config: Config, study: optuna.Study, url: str, parent_run: 
 
 
 def _confirm_config(config: Config) -> Config:
-    """Return the experiment of the confirmation: all its trials are queued, as a grid's are, and none is pruned."""
-    settings = {"name": f"{config.study_name}{CONFIRM_ENDING}", "sampler": "grid", "pruner": "none", "confirm": None}
+    """Return the experiment of the confirmation: its trials are queued, as a grid's are; none is pruned or paused."""
+    settings: dict[str, Any] = {
+        "name": f"{config.study_name}{CONFIRM_ENDING}",
+        "sampler": "grid",
+        "pruner": "none",
+        "scheduler": "none",
+        "asha": AshaConfig(),
+        "confirm": None,
+    }
     if config.study.resampling == "reshuffle":
         settings["resampling"] = "holdout"  # the fresh seed splits the rows, not the number of the training
     seeds = dict.fromkeys(_seed_fields(config, 0), Distribution(low=0, high=2**32 - 1))

@@ -56,6 +56,10 @@ class EpochReporter:
         if time.monotonic() - self._written >= WRITE_SECONDS:
             self.write()
 
+    def reuse(self, epochs: int) -> None:
+        """Note that the training begins after so many epochs, of a stage 1 that was reused."""
+        self._done = epochs
+
     def write(self) -> None:
         """Write what is known now; a full disk does not end a training because of its live view."""
         epochs = summarize_epochs(self._config, self._done, self._history, shown_metric(self._config), self._folds)

@@ -15,6 +15,7 @@ from mobilenet_chest.sweep.claims import direction_of, value_of
 from mobilenet_chest.sweep.feasibility import violations
 from mobilenet_chest.sweep.repeats import repeat_of, took_result
 from mobilenet_chest.sweep.ties import Ties
+from mobilenet_chest.sweep.trial_state import PAUSED, state_name
 from mobilenet_chest.training.progress import StageCost
 
 if TYPE_CHECKING:  # takes long to import, and is needed only when a sweep has ended
@@ -25,27 +26,27 @@ LEAST_VALUES = 4
 
 
 def leaderboard(study: optuna.Study, objectives: StudyConfig) -> pd.DataFrame:
-    """Return one row for each trial, the best first, then pruned and failed ones.
+    """Return one row for each trial, the best first, then paused, pruned and failed ones.
 
     Columns: trial as people know it, Optuna's number, state, objectives, with several objectives whether it is on their
     front, with constraints those that it violates, where trials repeat others which, seconds, run, parameters.
     """
     import pandas as pd
 
-    order = {TrialState.COMPLETE: 0, TrialState.PRUNED: 1, TrialState.FAIL: 2}
+    order = {name: place for place, name in enumerate(("COMPLETE", PAUSED, "PRUNED", "FAIL"))}
     direction, on_front = direction_of(study), front(study)
     trials = [
         trial
         for trial in study.get_trials(deepcopy=False)
-        if trial.state in order and not trial.user_attrs.get(attributes.INTERRUPTED)
+        if state_name(trial) in order and not trial.user_attrs.get(attributes.INTERRUPTED)
     ]
-    trials.sort(key=lambda t: (order[t.state], -as_score(value_of(t) or 0, direction), t.number))
+    trials.sort(key=lambda t: (order[state_name(t)], -as_score(value_of(t) or 0, direction), t.number))
     shown, repeated = shown_numbers(study), any(map(repeat_of, trials))
     return pd.DataFrame(
         {
             "trial": shown[trial.number],
             "number": trial.number,
-            "state": trial.state.name,
+            "state": state_name(trial),
             objectives.metric: value_of(trial),
             **{name: trial.values[place] if trial.values else None for place, name in enumerate(objectives.also, 1)},
             **({"on_front": trial.number in on_front} if objectives.also else {}),

@@ -25,6 +25,7 @@ from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import trial_name
 from mobilenet_chest.sweep.locks import advisory_lock, exclusive, lock_engine, lock_file
 from mobilenet_chest.sweep.optuna_adapter import set_attributes, stored_trial, trial_id
+from mobilenet_chest.sweep.trial_state import is_paused, running_trials
 from mobilenet_chest.tracking.database import is_sqlite
 from mobilenet_chest.tracking.provenance import identity, process_alive
 
@@ -48,7 +49,7 @@ class Lease:
     def __init__(self, study: optuna.Study, url: str, trial: Trial, seconds: float) -> None:
         self._study, self._url, self._trial, self._seconds = study, url, trial, seconds
         self._heartbeat = Heartbeat(self._beat, seconds / BEATS, name="lease", leave_seconds=LEAVE_SECONDS)
-        self._mutex, self._depth, self._ended = threading.RLock(), 0, False
+        self._mutex, self._depth, self._ended, self._left = threading.RLock(), 0, False, False
         self._engine = None if is_sqlite(url) else lock_engine(url)
 
     def __enter__(self) -> Self:
@@ -59,7 +60,7 @@ class Lease:
         self._heartbeat.stop()
         if self._engine is not None:
             self._engine.dispose()
-        else:
+        elif not self._left:
             # The trial has ended: whoever waits for this file, or creates another, sees that in the study.
             lock_file(self._url, lock_name(self._trial)).unlink(missing_ok=True)
 
@@ -76,7 +77,7 @@ class Lease:
                 return
             with self._lock():
                 # asked under the lock: a revocation is over, or has to wait until this block ends
-                if stored_trial(self._study, self._trial).state != TrialState.RUNNING:
+                if not self._is_own(stored_trial(self._study, self._trial)):
                     raise OwnershipLost(f"{trial_name(self._study, self._trial)} was revoked: another worker has it")
                 self._depth += 1
                 try:
@@ -90,6 +91,22 @@ class Lease:
         Nobody revokes the trial any more, and pending writes to its run stay allowed.
         """
         self._ended = True
+
+    def leave(self) -> None:
+        """Give up a held trial that is about to be paused: another worker may hold it a moment later."""
+        self._heartbeat.stop()
+        self._left = True
+        if self._engine is None:
+            # Before the pause, not after it: the next worker's lock must not lose its file. Whoever revokes the trial
+            # in between makes the pause fail.
+            lock_file(self._url, lock_name(self._trial)).unlink(missing_ok=True)
+
+    @staticmethod
+    def _is_own(trial: FrozenTrial) -> bool:
+        """Return whether a trial is still this process's: not ended, not paused, and not another worker's since."""
+        worker = trial.user_attrs.get(attributes.WORKER)
+        same = worker is None or _process(worker) == _process(identity())
+        return trial.state == TrialState.RUNNING and not is_paused(trial) and same
 
     def _lock(self) -> AbstractContextManager[object]:
         name = lock_name(self._trial)
@@ -141,7 +158,7 @@ class WorkerWatch:
 
     def look(self, study: optuna.Study) -> bool:
         """Read the heartbeats of all workers that run a trial, and return whether one of the workers is gone."""
-        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        running = running_trials(study)
         newest = {}
         for trial in running:  # by number, so that a worker's newest trial has the last word
             worker = trial.user_attrs.get(attributes.WORKER)

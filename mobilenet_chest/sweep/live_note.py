@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 
 import optuna
@@ -16,6 +17,7 @@ from mobilenet_chest.sweep.dashboard import save_note
 from mobilenet_chest.sweep.findings import Finding
 from mobilenet_chest.sweep.study_note import study_note
 from mobilenet_chest.sweep.ties import Ties
+from mobilenet_chest.sweep.trial_state import state_name
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.tags import NOTE
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -33,7 +35,8 @@ class LiveNote:
 
     def __init__(self, config: Config, parent: MlflowTracker) -> None:
         self._config, self._parent = config, parent
-        self._ended, self._events = -1, list[str]()
+        self._ended: Counter[str] | None = None
+        self._events: list[str] = []
 
     def update(self, study: optuna.Study) -> None:
         """Describe the study if a trial has ended since the last time, and log what was asked of it by hand.
@@ -43,9 +46,9 @@ class LiveNote:
         if study.study_name != self._config.study_name:
             return
         if (events := event_lines(study)) != self._events:
-            self._events, self._ended = events, -1  # the total may have changed
+            self._events, self._ended = events, None  # the total may have changed
             self._parent.log_tags({tags.EVENTS: events_text(events)})
-        ended = len(counted_trials(study))
+        ended = Counter(map(state_name, counted_trials(study)))  # a paused trial may be complete later
         if ended != self._ended:
             self._ended = ended
             write_note(in_force(self._config, study), study, self._parent)

@@ -25,6 +25,7 @@ from mobilenet_chest.sweep.attempts import trial_name
 from mobilenet_chest.sweep.claims import best_trial, counted_trials
 from mobilenet_chest.sweep.epochs import stored_epochs
 from mobilenet_chest.sweep.locks import exclusive
+from mobilenet_chest.sweep.trial_state import running_trials
 
 logger = logging.getLogger(__name__)
 
@@ -136,9 +137,8 @@ class Notifier:
 
     def _stuck(self, study: optuna.Study) -> list[FrozenTrial]:
         """Return the running trials whose epochs stand still, by this process's clock."""
-        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         earlier, self._progress, stuck = self._progress, {}, []
-        for trial in running:
+        for trial in running_trials(study):
             epochs = stored_epochs(trial)
             at = None if epochs is None else (epochs.fold, epochs.done)
             before = earlier.get(trial.number)

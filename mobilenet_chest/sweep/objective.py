@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import traceback
+from contextlib import suppress
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -12,10 +13,18 @@ from optuna.trial import Trial, TrialState
 
 from mobilenet_chest import interrupts
 from mobilenet_chest.config import Config, with_values
-from mobilenet_chest.errors import OwnershipLost, SweepFailed, TrackingError, TrainingDiverged, WriteFailed
+from mobilenet_chest.errors import (
+    OwnershipLost,
+    SweepFailed,
+    TrackingError,
+    TrainingDiverged,
+    TrainingPaused,
+    WriteFailed,
+)
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import trial_name
-from mobilenet_chest.sweep.claims import FINISHED, fail_trial, ranked_trials, release, requeue
+from mobilenet_chest.sweep.claimed_trial import ClaimedTrial
+from mobilenet_chest.sweep.claims import FINISHED, fail_trial, pause, ranked_trials, release, requeue
 from mobilenet_chest.sweep.control import Control, TrialHeld
 from mobilenet_chest.sweep.feasibility import record_constraints
 from mobilenet_chest.sweep.lease import Lease
@@ -24,8 +33,10 @@ from mobilenet_chest.sweep.optuna_adapter import stored_trial
 from mobilenet_chest.sweep.repeats import repeat_fields, took_result
 from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.splits import split_fields
-from mobilenet_chest.sweep.trial_run import ClaimedTrial, find_earlier_run, open_tracker, train_trial
+from mobilenet_chest.sweep.trial_run import find_earlier_run, open_tracker, train_trial
+from mobilenet_chest.sweep.trial_state import PAUSED
 from mobilenet_chest.tracking import tags
+from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.store import without_password
 from mobilenet_chest.tracking.study_run import prune_checkpoints
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -41,7 +52,7 @@ def run_trial(
     config: Config, study: optuna.Study, url: str, trial: Trial, values: Values, parent_run: str,
     control: Control | None = None,
 ) -> None:  # fmt: skip
-    """Train one trial as a nested MLflow run and tell the study: complete, pruned or failed, with the reason.
+    """Train one trial as a nested MLflow run and tell the study: complete, paused, pruned or failed, with the reason.
 
     A trial whose values were queued again resumes the run of the interrupted one from its last checkpoint. A worker
     whose trial was revoked, since it was stopped for longer than its lease, writes nothing more. With the tracking
@@ -82,7 +93,11 @@ def _run(claimed: ClaimedTrial, values: Values) -> None:
             trial_config = with_values(config, values | split_fields(config, study, trial) | repeat_fields(trial))
             earlier = find_earlier_run(study, trial, trial_config)
             tracker = open_tracker(claimed, earlier)
-            metrics, result = train_trial(claimed, trial_config, tracker, earlier)
+            try:
+                metrics, result = train_trial(claimed, trial_config, tracker, earlier)
+            except TrainingPaused:
+                _pause(claimed, tracker)
+                return
         trial.set_user_attr(attributes.STAGE1, {name: metrics[name] for name in StageCost().metrics()})
         objectives = [metrics[name] for name in (config.study.metric, *config.study.also)]
         if not math.isfinite(objectives[0]):
@@ -91,7 +106,8 @@ def _run(claimed: ClaimedTrial, values: Values) -> None:
         state = TrialState.PRUNED if result == "stopped" else TrialState.COMPLETE
     except (KeyboardInterrupt, WriteFailed) as error:
         # in one step: a worker that claims in between would take the queued copy for a duplicate
-        with lease.held(), exclusive(claimed.url):
+        # a trial that is paused by now, or revoked, is not this worker's any more
+        with suppress(OwnershipLost), lease.held(), exclusive(claimed.url):
             requeue(study, stored_trial(study, trial), deaths=int(trial.user_attrs.get(attributes.DEATHS, 0)))
             fail_trial(study, trial, "interrupted" if isinstance(error, KeyboardInterrupt) else str(error))
             _tag_state(tracker, "INTERRUPTED", "")
@@ -113,6 +129,20 @@ def _run(claimed: ClaimedTrial, values: Values) -> None:
         study.tell(trial, objectives if state == TrialState.COMPLETE else None, state=state)
         lease.end()
         _tag_state(tracker, state.name, reason, violated)
+
+
+def _pause(claimed: ClaimedTrial, tracker: MlflowTracker) -> None:
+    """Let the trial wait at its rung.
+
+    Raises:
+        TrackingError: Its checkpoint could not be stored where any worker finds it.
+    """
+    assert tracker.run_id is not None
+    with claimed.lease.held():
+        _tag_state(tracker, PAUSED, "")
+        process_outbox().flush_run(tracker.run_id)
+        claimed.lease.leave()
+        pause(claimed.study, claimed.trial)  # last: from now on it is anybody's
 
 
 def _tag_state(tracker: MlflowTracker | None, state: str, reason: str, violated: list[str] | None = None) -> None:

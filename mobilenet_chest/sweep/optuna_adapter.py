@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
-from optuna.trial import FrozenTrial, Trial
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from mobilenet_chest import interrupts
+from mobilenet_chest.sweep.attributes import PAUSED
 from mobilenet_chest.sweep.retries import with_retries
+from mobilenet_chest.sweep.trial_state import is_paused
 
 MIGRATIONS = Path(optuna.__file__).parent / "storages" / "_rdb" / "alembic"
 """Where Optuna keeps the versions of its tables."""
@@ -74,6 +79,49 @@ for _name in RETRIED:
     setattr(RetryingStorage, _name, _retried(getattr(RDBStorage, _name)))
 
 
+class StudyStorage(RetryingStorage):
+    """A storage that reads a paused trial once: Optuna reads each trial that has not ended at each look.
+
+    Nothing changes a paused trial but the worker that lets it go on, which changes the mark as well: a trial is paused
+    once at most at a rung. So a trial that is marked as it was then is as it was then.
+    """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._paused: dict[int, FrozenTrial] = {}
+
+    def _get_trials(
+        self, study_id: int, states: Any, included_trial_ids: set[int], trial_id_greater_than: int
+    ) -> list[FrozenTrial]:
+        """Return trials as Optuna's storage does: those of some ids, and all of higher ids than a given one."""
+        known: list[FrozenTrial] = []
+        if self._paused and states is None:
+            marks = with_retries(lambda: self._marks(study_id, trial_id_greater_than))
+            wanted = included_trial_ids | {each for each in marks if each > trial_id_greater_than}
+            known = [t for t in self._paused.values() if t._trial_id in wanted and marks.get(t._trial_id) == _mark(t)]
+            included_trial_ids = wanted - {trial._trial_id for trial in known}
+            trial_id_greater_than = max(wanted, default=trial_id_greater_than)
+        read = super()._get_trials(study_id, states, included_trial_ids, trial_id_greater_than)
+        self._paused |= {trial._trial_id: trial for trial in read if is_paused(trial)}
+        return sorted([*known, *read], key=lambda trial: trial._trial_id)
+
+    def _marks(self, study_id: int, after: int) -> dict[int, int | None]:
+        """Return the marks of a study's trials that have one, and of all with ids above ``after``, where they run."""
+        trial, mark = models.TrialModel, models.TrialUserAttributeModel
+        query = (
+            sqlalchemy.select(trial.trial_id, trial.state, mark.value_json)
+            .outerjoin(mark, (mark.trial_id == trial.trial_id) & (mark.key == PAUSED))
+            .where(trial.study_id == study_id, (trial.trial_id > after) | mark.value_json.is_not(None))
+        )
+        with self.engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return {row[0]: None if row[1] != TrialState.RUNNING or row[2] is None else json.loads(row[2]) for row in rows}
+
+
+def _mark(trial: FrozenTrial) -> Any:
+    return trial.user_attrs[PAUSED]
+
+
 def trial_id(trial: Trial | FrozenTrial) -> int:
     """Return a trial's id in the storage, which is unique over all its studies; its number is unique in one study."""
     return trial._trial_id
@@ -82,6 +130,32 @@ def trial_id(trial: Trial | FrozenTrial) -> int:
 def stored_trial(study: optuna.Study, trial: Trial | FrozenTrial) -> FrozenTrial:
     """Return a trial as the storage has it now."""
     return study._storage.get_trial(trial._trial_id)
+
+
+def existing_trial(study: optuna.Study, trial: FrozenTrial) -> Trial:
+    """Return a stored trial as one that this process runs: its values are those that it has, none is sampled."""
+    return Trial(study, trial._trial_id)
+
+
+class StudyView:
+    """A study as a sampler sees it, with some of its trials shown otherwise.
+
+    Args:
+        study: The study.
+        show: Returns a trial as it is to be seen.
+    """
+
+    def __init__(self, study: optuna.Study, show: Callable[[FrozenTrial], FrozenTrial]) -> None:
+        self._viewed, self._show = study, show
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._viewed, name)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        shown = map(self._show, self._viewed._get_trials(deepcopy=deepcopy, use_cache=use_cache))
+        return [trial for trial in shown if states is None or trial.state in states]
 
 
 def set_attributes(study: optuna.Study, trial: Trial | FrozenTrial, attributes: Mapping[str, Any]) -> None:

@@ -6,7 +6,6 @@ import logging
 import time
 
 import optuna
-from optuna.trial import TrialState
 
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import trial_name
@@ -15,6 +14,7 @@ from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage
 from mobilenet_chest.sweep.stored_study import stored_studies
+from mobilenet_chest.sweep.trial_state import running_trials, state_name
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.runs import short_id
@@ -39,9 +39,9 @@ def reconcile(study: optuna.Study, url: str, parent_run: str, watch: WorkerWatch
     lines = free_trials(study, url, watch or WorkerWatch())
     with exclusive(url):
         trials = study.get_trials(deepcopy=False)
-        running = {trial.number for trial in trials if trial.state == TrialState.RUNNING}
+        running = {trial.number for trial in running_trials(study)}
         states = {
-            trial.user_attrs[attributes.RUN_ID]: trial.state.name
+            trial.user_attrs[attributes.RUN_ID]: state_name(trial)
             for trial in trials
             if counts(trial) and attributes.RUN_ID in trial.user_attrs
         }
@@ -86,7 +86,7 @@ def repair(storage: str | None = None) -> list[str]:
             lines += [
                 f"study {study.study_name}: {line}" for line in reconcile(study, url, parent_run, _watch_workers(study))
             ]
-            if study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if running_trials(study):
                 running_studies.append(parent_run)  # by any of the machines that share the study
     for run_id, kind in close_abandoned_runs(running_studies):
         command = f"train.py --resume {short_id(run_id)}" if kind == tags.TRAIN_KIND else "run the same command"

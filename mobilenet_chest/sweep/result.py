@@ -14,7 +14,7 @@ from mobilenet_chest.display import html_table
 from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import shown_numbers
-from mobilenet_chest.sweep.claims import best_trial, counted_trials
+from mobilenet_chest.sweep.claims import best_trial, counted_trials, has_claimable
 from mobilenet_chest.sweep.confirm import Confirmation, find_confirmation, missing_trainings
 from mobilenet_chest.sweep.feasibility import violations
 from mobilenet_chest.sweep.findings import Finding, find_findings
@@ -23,6 +23,7 @@ from mobilenet_chest.sweep.preflight import total_trials
 from mobilenet_chest.sweep.summary import TrialSummary, summarize
 from mobilenet_chest.sweep.supervisor import only_failures
 from mobilenet_chest.sweep.ties import Ties, find_ties
+from mobilenet_chest.sweep.trial_state import is_paused
 
 SHOWN_VIOLATIONS = 3
 """Trials that an error names where none meets the constraints."""
@@ -84,10 +85,10 @@ class SweepResult:
 
     def _repr_html_(self) -> str:
         paths = list(dict.fromkeys(path for trial in self.trials for path in trial.params))
-        order = {"COMPLETE": 0, "PRUNED": 1}
+        order = {"COMPLETE": 0, "PAUSED": 1, "PRUNED": 2}
         ranked = sorted(
             self.trials,
-            key=lambda trial: (order.get(trial.state, 2), -as_score(trial.value or 0.0, self.direction), trial.number),
+            key=lambda trial: (order.get(trial.state, 3), -as_score(trial.value or 0.0, self.direction), trial.number),
         )
         rows = [
             (
@@ -135,6 +136,8 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
             )
         reasons = [reason for trial in counted if (reason := trial.user_attrs.get(attributes.REASON))]
         cause = f"the last failure: {reasons[-1]}" if reasons else "no trial was begun"
+        if paused := sum(map(is_paused, counted)):
+            cause = f"{paused} are paused; run the same command to continue"
         what = "its first trials all failed" if only_failures(study) else "no trial was completed"
         raise SweepFailed(f"study '{config.study_name}': {what}; {cause}")
     all_trials = study.get_trials(deepcopy=False)
@@ -147,7 +150,7 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
         best=summarize(best, all_trials),
         front=front(study),
         importances=importances(study),
-        complete=len(counted) >= total_trials(config),
+        complete=len(counted) >= total_trials(config) and not has_claimable(all_trials, config),
         new_trials=new_trials,
         stage1=stage1_totals(study),
         ties=ties,

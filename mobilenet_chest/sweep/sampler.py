@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -13,11 +14,26 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, Ra
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.sweep.optuna_adapter import StudyView
 from mobilenet_chest.sweep.sampler_choice import choose_sampler
 from mobilenet_chest.sweep.space import to_optuna
+from mobilenet_chest.sweep.trial_state import is_paused
 
 STARTUP_TRIALS = 4
 """Trials that TPE and GP sample at random, and that run to their end before the median of others may prune one."""
+
+
+def _seen(study: optuna.Study) -> optuna.Study:
+    """Return a study in which paused trials are pruned: a sampler learns from what they have reached."""
+    return cast(optuna.Study, StudyView(study, _as_pruned))
+
+
+def _as_pruned(trial: FrozenTrial) -> FrozenTrial:
+    if not is_paused(trial):
+        return trial
+    pruned = copy.copy(trial)
+    pruned.state = TrialState.PRUNED
+    return pruned
 
 
 class TrialSeededSampler(BaseSampler):
@@ -68,17 +84,17 @@ class TrialSeededSampler(BaseSampler):
         if self._kind == "qmc":
             # QMCSampler takes it from the first finished trial, and samples at random until there is one
             return {path: d for path, d in self._unconditional.items() if not d.single()}
-        return self._inner.infer_relative_search_space(study, trial)
+        return self._inner.infer_relative_search_space(_seen(study), trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._inner.sample_relative(study, trial, search_space)
+        return self._inner.sample_relative(_seen(study), trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+        return self._inner.sample_independent(_seen(study), trial, param_name, param_distribution)
 
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None

@@ -10,7 +10,7 @@ from optuna.storages import RDBStorage
 
 from mobilenet_chest.errors import MissingExtraError, StudyError
 from mobilenet_chest.sweep.locks import NOTICE_LOSS, exclusive
-from mobilenet_chest.sweep.optuna_adapter import MIGRATIONS, OPTUNA_TABLES, RetryingStorage
+from mobilenet_chest.sweep.optuna_adapter import MIGRATIONS, OPTUNA_TABLES, StudyStorage
 from mobilenet_chest.tracking.database import Program, is_sqlite, schema_problem, sqlite_file
 from mobilenet_chest.tracking.store import database_problem, masked, reason
 
@@ -69,7 +69,7 @@ def open_storage(url: str) -> RDBStorage:
     file = {"connect_args": {"timeout": LOCK_SECONDS}}
     try:
         with exclusive(url):
-            storage = RetryingStorage(url, engine_kwargs=file if is_sqlite(url) else server)
+            storage = StudyStorage(url, engine_kwargs=file if is_sqlite(url) else server)
     except RuntimeError as error:  # tables of another version
         raise StudyError(f"--storage: {schema_problem(url, masked(url), OPTUNA) or error}") from error
     if not is_sqlite(url):

@@ -17,7 +17,7 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.processor import free_threads
 from mobilenet_chest.sweep import attributes, study_page
-from mobilenet_chest.sweep.claims import counted_trials
+from mobilenet_chest.sweep.claims import counted_trials, has_claimable
 from mobilenet_chest.sweep.confirm import confirm, gone_trainings, reconcile_confirmation
 from mobilenet_chest.sweep.control import Control, in_force
 from mobilenet_chest.sweep.lease import WorkerWatch
@@ -33,6 +33,7 @@ from mobilenet_chest.sweep.storage import DEFAULT
 from mobilenet_chest.sweep.stored_study import open_or_create
 from mobilenet_chest.sweep.summary import SweepStatus, status
 from mobilenet_chest.sweep.supervisor import Forecast, forecast
+from mobilenet_chest.sweep.trial_state import running_trials
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.parents import with_parent
@@ -92,7 +93,7 @@ def run_sweep(
     _warn_if_paused(study, runner.control)
     ended = Status.FAILED
     try:
-        if before < total_trials(config):
+        if before < total_trials(config) or has_claimable(study.get_trials(deepcopy=False), config):
             runner.run(given, study, total_trials(config))
         config = in_force(given, study)
         _check_anything_done(study, runner.control)
@@ -197,14 +198,15 @@ class _Runner:
 
     def has_running_trials(self, study: optuna.Study) -> bool:
         """Whether a trial runs of the study, or of another one that was run here."""
-        running = (TrialState.RUNNING,)
-        return any(each.get_trials(deepcopy=False, states=running) for each in [study, *self.studies])
+        return any(running_trials(each) for each in [study, *self.studies])
 
 
 def _reported_result(config: Config, study: optuna.Study, url: str, watch: WorkerWatch) -> SweepResult | None:
     """Return the result of a study that is complete and whose run in MLflow shows all of it; else ``None``."""
     run_id, reported = study.user_attrs.get(attributes.RUN_ID), study.user_attrs.get(attributes.REPORTED_TRIALS)
     if run_id is None or reported != len(counted_trials(study)) or reported < total_trials(config):
+        return None
+    if has_claimable(study.get_trials(deepcopy=False), config):  # a paused trial goes on
         return None
     if not study_run_exists(run_id):
         return None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.config.formats import ends, number, signed
@@ -20,6 +20,7 @@ from mobilenet_chest.sweep.confirm import Confirmation
 from mobilenet_chest.sweep.findings import Finding
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.ties import Ties
+from mobilenet_chest.sweep.trial_state import state_name
 from mobilenet_chest.tracking.notes import code, plain, shortened
 from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.view import TRAINING
@@ -27,7 +28,7 @@ from mobilenet_chest.tracking.view import TRAINING
 SHOWN_TRIALS = 5
 """Rows of the leaderboard in a description."""
 
-STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+STATES = {"COMPLETE": "complete", "PAUSED": "paused", "PRUNED": "pruned", "FAIL": "failed"}
 
 ARTIFACTS = (
     ("report.html", "the whole report on one page"),
@@ -141,7 +142,7 @@ def _leaderboard(
 
 
 def _states(config: Config, counted: Sequence[FrozenTrial]) -> str:
-    states = Counter(trial.state for trial in counted)
+    states = Counter(map(state_name, counted))
     parts = [f"{states[state]} {word}" for state, word in STATES.items() if states[state]]
     return f"{len(counted)} of {config.study.trials} trials have ended: {', '.join(parts) or 'none yet'}."
 

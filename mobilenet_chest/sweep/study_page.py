@@ -22,6 +22,7 @@ from mobilenet_chest.sweep.leaderboard import front, leaderboard, metric_target,
 from mobilenet_chest.sweep.live_note import write_note
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.ties import Ties
+from mobilenet_chest.sweep.trial_state import PAUSED
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.runs import short_id
 from mobilenet_chest.tracking.tracker import MlflowTracker
@@ -62,6 +63,8 @@ def log_trials(
     table = leaderboard(study, config.study)
     states = table["state"].value_counts()
     metrics = {f"trials_{name.lower()}": float(states.get(name, 0)) for name in ("COMPLETE", "PRUNED", "FAIL")}
+    if config.study.scheduler != "none":
+        metrics["trials_paused"] = float(states.get(PAUSED, 0))
     metrics |= {f"importance.{path}": value for path, value in importance.items()}
     metrics |= stage1_totals(study)
     best = best_trial(study)

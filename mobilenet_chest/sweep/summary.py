@@ -18,6 +18,7 @@ from mobilenet_chest.sweep.claims import best_trial, counts, value_of
 from mobilenet_chest.sweep.epochs import stored_epochs
 from mobilenet_chest.sweep.feasibility import violations
 from mobilenet_chest.sweep.repeats import RESULT_OF, repeat_of
+from mobilenet_chest.sweep.trial_state import is_paused, state_name
 from mobilenet_chest.training.epochs import Epochs
 
 
@@ -27,7 +28,7 @@ class TrialSummary:
 
     Attributes:
         number: In the study.
-        state: In Optuna's words.
+        state: In Optuna's words, or PAUSED.
         value: Of the study's metric.
         run_id: Its run in MLflow.
         params: Its values of the searched fields.
@@ -112,7 +113,7 @@ class SweepStatus:
 
 
 def summarize(trial: FrozenTrial, trials: Sequence[FrozenTrial] = ()) -> TrialSummary:
-    """Return a trial in the contract's words; a pruned trial's value is its last report.
+    """Return a trial in the contract's words; the value of a pruned or paused trial is its last report.
 
     Args:
         trial: The trial.
@@ -124,7 +125,7 @@ def summarize(trial: FrozenTrial, trials: Sequence[FrozenTrial] = ()) -> TrialSu
         value = trial.intermediate_values[max(trial.intermediate_values)]
     return TrialSummary(
         number=trial.number,
-        state=trial.state.name,
+        state=state_name(trial),
         value=value,
         run_id=trial.user_attrs.get(attributes.RUN_ID),
         params=dict(trial.params),
@@ -151,19 +152,23 @@ def status(study: optuna.Study, total: int, started: float, before: int) -> Swee
     confirming = attributes.CONFIRMS in study.user_attrs
     best = None if confirming else best_trial(study)
     usual = _usual_seconds(trials)
-    running = [_summarize_running(trial, trials, usual) for trial in trials if trial.state == TrialState.RUNNING]
+    running = [_summarize_running(trial, trials, usual) for trial in trials if _is_running(trial)]
     seconds, new = time.time() - started, len(counted) - before
     left = max(0, total - len(counted))
     return SweepStatus(
         total=total,
-        states=dict(Counter(trial.state.name for trial in counted)),
+        states=dict(Counter(map(state_name, counted))),
         best=summarize(best, trials) if best else None,
         running=running,
         seconds=seconds,
-        seconds_left=seconds / new * left if new else _first_estimate(running, left, usual),
+        seconds_left=seconds / new * left if new > 0 else _first_estimate(running, left, usual),
         confirming=confirming,
         ended=[] if confirming else [summarize(trial, trials) for trial in counted],
     )
+
+
+def _is_running(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.RUNNING and not is_paused(trial)
 
 
 def _summarize_running(trial: FrozenTrial, trials: Sequence[FrozenTrial], usual: Mapping[int, float]) -> RunningTrial:
@@ -206,14 +211,16 @@ class Kept:
     """What an interrupted sweep has kept.
 
     Attributes:
-        finished: How many trials count.
+        finished: How many trials count, without the paused ones.
         interrupted: The trials that wait to be run again, with the epochs of the attempt that was interrupted.
         total: How many trials the study is to have; 0 where that is not known.
+        paused: How many trials wait at a rung.
     """
 
     finished: int
     interrupted: list[RunningTrial]
     total: int = 0
+    paused: int = 0
 
 
 def kept_trials(study: optuna.Study) -> Kept:
@@ -222,4 +229,5 @@ def kept_trials(study: optuna.Study) -> Kept:
     usual = _usual_seconds(trials)
     origins = [trial.user_attrs.get(attributes.RETRY_OF) for trial in trials if trial.state == TrialState.WAITING]
     interrupted = [_summarize_running(trials[origin], trials, usual) for origin in origins if origin is not None]
-    return Kept(sum(map(counts, trials)), interrupted)
+    paused = sum(map(is_paused, trials))
+    return Kept(sum(map(counts, trials)) - paused, interrupted, paused=paused)

@@ -15,6 +15,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.errors import SweepFailed, WriteFailed
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.claims import FINISHED, has_claimable
+from mobilenet_chest.sweep.trial_state import is_paused
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def forecast(
     """
     trials = study.get_trials(deepcopy=False)
     begins = not stopped and (deadline is None or time.time() < deadline) and not only_failures(study, first_trial)
-    running = any(trial.state == TrialState.RUNNING for trial in trials)
+    running = any(trial.state == TrialState.RUNNING and not is_paused(trial) for trial in trials)
     return Forecast(begins and has_claimable(trials, config), running, begins, len(trials))
 
 
@@ -70,7 +71,7 @@ def only_failures(study: optuna.Study, first_trial: int = 0) -> bool:
         for trial in trials[first_trial:]
         if trial.state == TrialState.FAIL and not trial.user_attrs.get(attributes.INTERRUPTED)
     ]
-    return len(failed) >= FAILURES_LIMIT and not any(trial.state in FINISHED for trial in trials)
+    return len(failed) >= FAILURES_LIMIT and not any(trial.state in FINISHED or is_paused(trial) for trial in trials)
 
 
 class WorkerPool:

@@ -6,7 +6,6 @@ import logging
 import multiprocessing
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import optuna
@@ -16,13 +15,14 @@ from optuna.trial import FrozenTrial, Trial
 from mobilenet_chest.config import Config
 from mobilenet_chest.config.metrics import is_epoch_metric
 from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.errors import TrainingPaused
 from mobilenet_chest.sweep import attributes, folds
 from mobilenet_chest.sweep.attempts import attempt_of, repeated_trial, trial_name
+from mobilenet_chest.sweep.claimed_trial import ClaimedTrial
 from mobilenet_chest.sweep.claims import counted_trials
-from mobilenet_chest.sweep.control import Control
 from mobilenet_chest.sweep.epochs import EpochReporter
 from mobilenet_chest.sweep.feasibility import constrained_metrics
-from mobilenet_chest.sweep.lease import Lease
+from mobilenet_chest.sweep.rung_gate import RungGate
 from mobilenet_chest.sweep.splits import site_names, trainings
 from mobilenet_chest.sweep.trial_note import about_trial
 from mobilenet_chest.tracking import tags
@@ -35,7 +35,7 @@ from mobilenet_chest.tracking.tracker import MlflowTracker, Status
 from mobilenet_chest.tracking.view import run_page
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.predict import latency
-from mobilenet_chest.two_stage import RunResult, train
+from mobilenet_chest.two_stage import OnHistory, RunResult, train
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -44,29 +44,6 @@ logger = logging.getLogger(__name__)
 
 LATENCY = "latency_1_ms"
 """Objective: milliseconds that the network takes for one image."""
-
-
-@dataclass(frozen=True, eq=False)
-class ClaimedTrial:
-    """A trial that this process has claimed.
-
-    Attributes:
-        config: The study's experiment.
-        study: The study.
-        url: Its storage.
-        trial: The trial.
-        parent_run: The study's run in MLflow.
-        lease: This process's hold on the trial.
-        control: What is asked of the study by hand.
-    """
-
-    config: Config
-    study: optuna.Study
-    url: str
-    trial: Trial
-    parent_run: str
-    lease: Lease
-    control: Control
 
 
 def find_earlier_run(study: optuna.Study, trial: Trial, config: Config) -> Run | None:
@@ -93,6 +70,8 @@ def open_tracker(claimed: ClaimedTrial, earlier: Run | None) -> MlflowTracker:
     """Return the tracker of the trial's run: a new one, or that of the interrupted trial."""
     trial = claimed.trial
     kind, name, labels = _labels(claimed.config, claimed.study, trial)
+    if attributes.PASSED_RUNG in trial.user_attrs:
+        labels[tags.TRIAL_STATE] = "RUNNING"  # and paused no more
     return MlflowTracker(
         kind,
         name=name,
@@ -126,11 +105,17 @@ def _labels(config: Config, study: optuna.Study, trial: Trial) -> tuple[str, str
 def train_trial(
     claimed: ClaimedTrial, trial_config: Config, tracker: MlflowTracker, earlier: Run | None
 ) -> tuple[dict[str, float], str]:  # fmt: skip
-    """Train, resuming ``earlier``; return the final metrics, and ``finished`` or ``stopped``."""
+    """Train, resuming ``earlier``; return the final metrics, and ``finished`` or ``stopped``.
+
+    Raises:
+        TrainingPaused: The trial waits at a rung; its run is SCHEDULED, and its checkpoint is stored.
+    """
     if earlier is not None and folds.has_all_results(earlier, claimed.config):
         return _reuse_run(claimed, tracker, earlier)
     if claimed.config.study.resampling == "kfold":
         return _train_on_folds(claimed, trial_config, tracker)
+    if claimed.config.study.scheduler == "asha":
+        return _train_between_rungs(claimed, trial_config, tracker, earlier)
     return _train_once(claimed, trial_config, tracker, earlier)
 
 
@@ -158,6 +143,20 @@ def _train_once(
     metrics, result = _train(
         claimed, trial_config, tracker, lambda epoch, record: report(epoch, record) and trial.should_prune(), resume
     )
+    return metrics, result.status
+
+
+def _train_between_rungs(
+    claimed: ClaimedTrial, trial_config: Config, tracker: MlflowTracker, earlier: Run | None
+) -> tuple[dict[str, float], str]:  # fmt: skip
+    gate = RungGate(claimed.config, trial_config, claimed.study, claimed.trial)
+
+    def add(epoch: int, record: Record) -> bool:
+        gate.add(record)
+        return False
+
+    resume = None if earlier is None else resume_point(connect(), earlier)
+    metrics, result = _train(claimed, trial_config, tracker, add, resume, gate.start)
     return metrics, result.status
 
 
@@ -210,6 +209,7 @@ def _train(
     tracker: MlflowTracker,
     prune: Callable[[int, Record], bool],
     resume: ResumePoint | None,
+    on_history: OnHistory | None = None,
 ) -> tuple[dict[str, float], RunResult]:
     """Train once, writing the epochs into the study; return the final metrics and the result."""
     if resume is not None:
@@ -220,16 +220,27 @@ def _train(
     def after_epoch(epoch: int, record: Record) -> bool:
         epochs.add(epoch, record)
         check_driver()
-        pruned = prune(epoch, record)  # first: it reports the epoch, which a trial that is stopped keeps
+        try:
+            pruned = prune(epoch, record)  # first: it reports the epoch, which a trial that is stopped keeps
+        except TrainingPaused:
+            if not claimed.control.stops_trial(claimed.study, claimed.trial):
+                raise
+            return True  # it was stopped by hand and waits for nothing
         ends = claimed.control.ends(claimed.study, claimed.trial)
         whole = claimed.config.study.resampling == "kfold"  # a fold cut short would count as a whole one
         return pruned or (ends and not whole)
 
+    def after_history(known: Sequence[Record]) -> None:
+        if resume is None:
+            epochs.reuse(len(known))
+        if on_history is not None:
+            on_history(known)
+
     try:
-        result = train(config, tracker, after_epoch, resume=resume)
-    except KeyboardInterrupt:
+        result = train(config, tracker, after_epoch, resume=resume, on_history=after_history)
+    except (KeyboardInterrupt, TrainingPaused):
         with suppress(UpdateFinishedTrialError):  # the trial was revoked: it is another worker's
-            epochs.write()  # what is told of the interrupt names the last epoch
+            epochs.write()  # what is told of the interrupt or the pause names the last epoch
         raise
     epochs.finish(result.history)
     metrics = dict(result.metrics)

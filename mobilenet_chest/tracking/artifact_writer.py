@@ -101,6 +101,14 @@ class ArtifactWriter:
         self._next = 1 - self._next
         self._saved_epoch, self._saved_at = progress.epoch, time.monotonic()
 
+    def save_paused(self, progress: Progress) -> None:
+        """Save what a resumed training needs, however short the time since the last checkpoint.
+
+        Raises:
+            WriteFailed: A file cannot be written.
+        """
+        self._save_last(progress)
+
     def save_interrupted(self, progress: Progress, best: BestEpoch) -> None:
         """Save the best checkpoint so far, and what a resumed training needs.
 

@@ -86,6 +86,10 @@ class RunNote:
         of_kind = {tags.TRAIN_KIND: resume, tags.COMPRESSED_KIND: f"{again}; if it was `train`, {resume}"}
         return self._tags(f"Interrupted. To continue: {of_kind.get(self._kind, again)}.")
 
+    def paused(self) -> dict[str, str]:
+        """Describe a run that a study has paused."""
+        return self._tags("Paused by its study: it goes on when it belongs to the best of its rung.")
+
     def failed(self, reason: str) -> dict[str, str]:
         """Describe a run that an error has ended."""
         return self._tags(f"Failed: {plain(reason)}")

@@ -85,7 +85,7 @@ def sync_trial_runs(
     Args:
         parent: Id of the study's run.
         running: Numbers of the trials that a worker trains.
-        states: Run id -> state of each trial that is done or failed.
+        states: Run id -> state of each trial that is done, paused or failed.
         kind: Kind of the runs; the tag of that name has the trial's number.
 
     Returns:
@@ -130,7 +130,7 @@ def _sync(
         if state is not None:
             if run.data.tags.get(tags.TRIAL_STATE) != state:
                 client.set_tag(run_id, tags.TRIAL_STATE, state)
-                client.set_terminated(run_id, "FAILED" if state == "FAIL" else "FINISHED")
+                client.set_terminated(run_id, {"FAIL": "FAILED", "PAUSED": "SCHEDULED"}.get(state, "FINISHED"))
                 lines.append(f"run {short_id(run_id)}: {state}, as its trial in the study")
         elif run.info.status in ("RUNNING", "SCHEDULED") and int(run.data.tags.get(kind, -1)) not in running:
             client.set_terminated(run_id, "KILLED")

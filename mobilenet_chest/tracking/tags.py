@@ -79,7 +79,7 @@ TRIAL_NAME = "trial_name"
 """What people call the run's trial: ``trial 0, second attempt``, or ``trial 0, seed 7`` in a confirmation."""
 
 TRIAL_STATE = "trial_state"
-"""State of the trial in Optuna when it ended, or INTERRUPTED."""
+"""State of the trial in Optuna when it ended, or INTERRUPTED, or PAUSED; RUNNING when it goes on after a pause."""
 
 CONSTRAINTS = "constraints"
 """Of a trial's run: :data:`MET`, or :data:`VIOLATED` and the constraints that it violates, each with the value."""

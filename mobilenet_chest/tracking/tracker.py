@@ -16,7 +16,7 @@ from mobilenet_chest import plugins
 from mobilenet_chest.config import Config, to_yaml
 from mobilenet_chest.config.metric_groups import epoch_name, result_name
 from mobilenet_chest.data.dataset import TrainVal
-from mobilenet_chest.errors import OwnershipLost, TrackingError
+from mobilenet_chest.errors import OwnershipLost, TrackingError, TrainingPaused
 from mobilenet_chest.liveness import Heartbeat
 from mobilenet_chest.tracking.description import run_inputs, run_params, run_tags
 from mobilenet_chest.tracking.notes import Outcome, RunNote
@@ -31,7 +31,7 @@ from mobilenet_chest.tracking.system_metrics import SystemMonitor
 from mobilenet_chest.tracking.tags import CONFIRM_KIND, FAILURE, FOLD_KIND, KIND, PARENT_RUN, TRAIN_KIND, TRIAL_KIND
 
 Status = RunStatus
-"""How a run ended: FINISHED, FAILED or KILLED."""
+"""How a run ended: FINISHED, FAILED or KILLED; SCHEDULED where a study has paused it."""
 
 TRIAL_KINDS = (TRIAL_KIND, CONFIRM_KIND, FOLD_KIND)
 """Values of the tag ``kind`` of runs that a study's workers write; their study knows whether a worker lives."""
@@ -52,7 +52,10 @@ class Tracker(Protocol):
         """Id of the run that is written, once there is one."""
 
     def run(self, config: Config, data: TrainVal) -> AbstractContextManager[None]:
-        """Begin the run on entry; on leaving it ends FINISHED, KILLED (KeyboardInterrupt) or FAILED (other errors)."""
+        """Begin the run on entry; on leaving it ends FINISHED, KILLED (KeyboardInterrupt) or FAILED (other errors).
+
+        After ``TrainingPaused`` it is SCHEDULED: it is resumed later, or never.
+        """
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Write results, which are no curves over the epochs; at step 0 those written last count."""
@@ -168,6 +171,10 @@ class MlflowTracker:
         except KeyboardInterrupt:
             status = Status.KILLED
             self.log_tags(self._note.interrupted(self.run_id))
+            raise
+        except TrainingPaused:
+            status = Status.SCHEDULED
+            self.log_tags(self._note.paused())
             raise
         except OwnershipLost:
             status = None  # the new owner says how it ends

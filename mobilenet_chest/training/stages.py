@@ -176,6 +176,8 @@ def train_stage1(config: Config, prepared: Prepared, progress: Progress, after_e
         setup = build_setup(config, prepared, config.data.image_size)
         return fit(prepared.model, config.stage1, setup, progress, after_epoch)
 
+    if progress.stage1.epochs_reused:  # and paused right after it
+        return False
     if cache.folder() is None or progress.epoch or not config.stage1.epochs:
         stopped, cost = fit_head(), StageCost(progress.epoch)
     else:

@@ -48,6 +48,21 @@ def test_a_dry_run_counts_what_a_confirmation_trains(folder: Path, written: Writ
     assert contents(folder) == {}
 
 
+def test_a_dry_run_says_how_many_epochs_a_scheduler_trains(folder: Path, written: Write) -> None:
+    study = {"trials": 9, "pruner": "none", "scheduler": "asha", "asha": {"first": 2}}
+    path = written(study=study, stage1={"epochs": 1}, stage2={"epochs": 5})
+    document = json.loads(run("sweep", path, "--dry-run", "--json").stdout)
+    assert document["scheduler"] == {
+        "rungs": [2],
+        "epochs_usually": 9 * 2 + 3 * 4,
+        "epochs_at_most": 9 * 2 + 7 * 4,
+        "epochs_unpaused": 54,
+    }
+    text = run("sweep", path, "--dry-run").stdout
+    assert "after epochs 2 of 6; epochs of all trials: about 30, at most 46 (54 if" in text
+    assert contents(folder) == {}
+
+
 @pytest.mark.parametrize("command", ["train", "sweep"])
 def test_a_dry_run_warns_of_doubtful_data(folder: Path, written: Write, chest_file: Path, command: str) -> None:
     fields = (f"data.path={chest_file}", "data.source_size=128")

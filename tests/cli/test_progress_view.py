@@ -84,6 +84,14 @@ def test_a_failed_trial_says_why() -> None:
     assert lines[-1].split() == ["9", "fail", "TrainingDiverged:", "epoch", "3"]
 
 
+def test_a_paused_trial_is_shown_as_paused_and_not_as_done() -> None:
+    paused = TrialSummary(9, "PAUSED", 0.8, None, PARAMS)
+    status = dataclasses.replace(STATUS, states={"COMPLETE": 3, "PAUSED": 2}, ended=[paused])
+    lines = text(sweep_view(status, "lr", "val_auc", 80, 24), 80)
+    assert lines[0] == "study lr: 3/20 trials done, 3 running, 2 paused, 0 pruned, 0 failed"
+    assert lines[-1].split()[:3] == ["9", "paused", "0.8000"]
+
+
 def test_a_confirmation_has_trainings_and_no_best() -> None:
     repeated = RunningTrial(4, "RUNNING", None, None, PARAMS, epochs=EPOCHS, seed=77)
     status = SweepStatus(6, {"COMPLETE": 2}, None, [repeated], 10.0, 20.0, confirming=True)

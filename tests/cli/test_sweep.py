@@ -109,6 +109,7 @@ def test_what_an_interrupt_keeps_is_said(config: Config) -> None:
         "kept: at least 7 of 20 epochs of fold 2 of 5 of trial 3, second attempt",
         "kept: the values of trial 5, which begins again",
     ]
+    assert kept_lines(config, Kept(1, [], paused=2))[1:] == ["kept: 2 trials paused at a rung, with their checkpoints"]
 
 
 @pytest.mark.parametrize("timeout", ["soon", "2", "h", "-1h", "2 h", "1e3s", "2w", ""])

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from helpers.killed import killed_in, repair_killed_in, sweep_killed_at
-from helpers.sweeps import assert_every_run_is_whole, trials
+from helpers.sweeps import assert_every_run_is_whole, steps, trials
 from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep.claims import counts
+from mobilenet_chest.sweep.result import SweepResult
 from mobilenet_chest.training import loop
 
 EPOCHS = 5
@@ -60,6 +61,33 @@ def test_killed_at(
         assert begun in {trial.user_attrs["run_id"] for trial in complete}
     assert result.complete
     assert next(trained) == epochs
+
+
+def test_killed_at_pauses_and_thaws(
+    here: Path, tiny_search: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One study, killed four times: trials, reports and values are as without kills, and no epoch is trained twice."""
+    rates = [1e-3, 2e-3, 4e-3]
+    settings = {"sampler": "grid", "trials": 3, "scheduler": "asha", "asha": {"first": 3}}
+    whole = run_sweep(tiny_search({"stage2.lr": {"choices": rates}}, FIVE | {"name": "whole"}, **settings))
+    leader = whole.best.params["stage2.lr"]
+    first = [leader, *(rate for rate in rates if rate != leader)]  # it waits until the third has reached the rung
+    config = tiny_search({"stage2.lr": {"choices": first}}, FIVE, **settings)
+    for point in ("before pause 2", "at a rung", "after the thaw", "in epoch 1"):
+        killed_in(sweep_killed_at, config, point)
+    trained = itertools.count()
+    real = loop.train_epoch
+    monkeypatch.setattr(loop, "train_epoch", lambda *given, **named: (next(trained), real(*given, **named))[1])
+    result = run_sweep(config)
+    assert next(trained) == 2  # the thawed trial's, after the rung
+
+    def ends(sweep: SweepResult) -> dict[float, tuple[str, float | None, list[int]]]:
+        return {t.params["stage2.lr"]: (t.state, t.value, steps(str(t.run_id))) for t in sweep.trials}
+
+    assert ends(result) == ends(whole)
+    assert sorted(state for state, _, _ in ends(result).values()) == ["COMPLETE", "PAUSED", "PAUSED"]
+    assert result.best.params == whole.best.params
+    assert result.complete
 
 
 @pytest.mark.parametrize("second", ["fail_trial", "requeue"])

@@ -19,14 +19,17 @@ import psutil
 import pytest
 import yaml
 from helpers import forked
-from helpers.sweeps import ROOT, WAIT_SECONDS, assert_every_run_is_whole, trials
+from helpers.sweeps import ROOT, STUDY, WAIT_SECONDS, assert_every_run_is_whole, steps, stored_trials, trials
+from mlflow import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.sweep.optuna_adapter import queued_values
+from mobilenet_chest.sweep.trial_state import is_paused
+from mobilenet_chest.tracking.run_metrics import metric_history
 
 KILLS = 10
-EPOCHS = 5
+EPOCHS, RUNG = 5, 3
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
@@ -85,13 +88,15 @@ def sweeping(experiment: Path, url: str, folder: Path) -> Iterator[Sweep]:
         sweep.end()
 
 
+def workers_with_a_trial(sweep: Sweep, stored: list[FrozenTrial]) -> list[psutil.Process]:
+    pids = {(trial.user_attrs.get("worker") or {}).get("pid") for trial in stored if trial.state == TrialState.RUNNING}
+    return [process for process in sweep.living() if process.pid in pids]
+
+
 def wait_for_a_running_trial(sweep: Sweep, url: str) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        living = {process.pid for process in sweep.living()}
-        if any(
-            t.state == TrialState.RUNNING and t.user_attrs.get("worker", {}).get("pid") in living for t in trials(url)
-        ):
+        if workers_with_a_trial(sweep, trials(url)):
             return
         time.sleep(0.1)
     raise AssertionError("no worker has a trial")
@@ -172,6 +177,69 @@ def test_the_same_line_typed_twice_joins_one_study(tracking: Path, experiment: P
     # one for each of its workers that had a trial
     assert len([trial for trial in stored if "retry_of" in trial.user_attrs]) in (1, 2)
     assert_every_run_is_whole([trial for trial in stored if trial.state == TrialState.COMPLETE], EPOCHS)
+
+
+@pytest.mark.timeout(600)
+def test_kills_while_trials_pause_and_go_on(
+    tracking: Path, tmp_path: Path, fields: Callable[..., dict[str, Any]]
+) -> None:
+    """Each trial has the numbers of one that ran through, and the best half of the rung has gone on."""
+    rates = [1e-4 * 2**power for power in range(6)]
+    paths = dict[str, Path]()
+    for name, settings in {"whole": {}, "tiny": {"scheduler": "asha", "asha": {"first": RUNG, "reduction": 2}}}.items():
+        study = {"max_retries": 1000, "sampler": "grid"} | settings
+        values = fields(EPOCHS, **study) | {"name": name, "search": {"stage2.lr": {"choices": rates}}}
+        paths[name] = tmp_path / f"{name}.yaml"
+        paths[name].write_text(yaml.safe_dump(values), encoding="utf-8")
+    command = Sweep(paths["whole"], STUDY, tracking).command(len(rates))
+    whole = forked.run(command, cwd=tracking, text=True, timeout=WAIT_SECONDS)
+    assert whole.returncode == 0, whole.stderr
+    with sweeping(paths["tiny"], STUDY, tracking) as sweep:
+        kills = killed_at_rungs(sweep, random.Random(2025), len(rates))
+        assert sweep.process is not None
+        assert sweep.process.wait(timeout=WAIT_SECONDS) == 0, (tracking / "sweep.log").read_text()
+    expected = {trial.params["stage2.lr"]: trial for trial in stored_trials("whole")}
+    ended = {trial.params["stage2.lr"]: trial for trial in trials() if counts(trial)}
+    assert sorted(ended) == sorted(expected) == rates
+    assert len([trial for trial in trials() if counts(trial)]) == len(rates)
+    client = MlflowClient()
+    for rate, trial in ended.items():
+        curve = metric_history(client, expected[rate].user_attrs["run_id"], "val_auc")
+        assert trial.intermediate_values == {RUNG: curve[RUNG - 1].value}
+        done = RUNG if is_paused(trial) else EPOCHS
+        assert steps(trial.user_attrs["run_id"]) == list(range(1, done + 1))
+        assert is_paused(trial) or trial.value == expected[rate].value
+    complete = {rate for rate, trial in ended.items() if trial.state == TrialState.COMPLETE}
+    ranked = sorted(rates, key=lambda rate: -ended[rate].intermediate_values[RUNG])
+    worst_leader = ended[ranked[len(rates) // 2 - 1]].intermediate_values[RUNG]
+    assert {rate for rate in rates if ended[rate].intermediate_values[RUNG] > worst_leader} <= complete
+    assert len(complete) >= len(rates) // 2
+    open_trials = [trial for trial in trials() if not trial.state.is_finished() and not is_paused(trial)]
+    assert open_trials == []
+    print(f"{kills} kills, {len(complete)} of {len(rates)} trials complete")
+
+
+def killed_at_rungs(sweep: Sweep, chance: random.Random, most: int) -> int:
+    """Start a sweep, and kill a worker, or the driver once, whenever one more trial has reached the rung."""
+    sweep.start(most)
+    for kills in range(most):
+        while True:
+            assert sweep.process is not None
+            stored = trials()
+            holders = workers_with_a_trial(sweep, stored)
+            if holders and sum(RUNG in trial.intermediate_values for trial in stored) > kills:
+                break
+            if sweep.process.poll() is not None:
+                assert kills >= most // 2, (sweep.folder / "sweep.log").read_text()
+                return kills
+            time.sleep(0.05)
+        if kills == 2:
+            sweep.process.kill()
+            sweep.process.wait(timeout=30)
+            sweep.start(most)
+        else:
+            chance.choice(holders).kill()
+    return most
 
 
 def requeued_after(died: list[FrozenTrial], killed: dict[int, float]) -> list[float]:

@@ -11,8 +11,11 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.sweep.claims import claim, counts
+from mobilenet_chest.errors import TrainingPaused
+from mobilenet_chest.sweep.claims import claim, counts, pause
+from mobilenet_chest.sweep.rung_gate import RungGate
 from mobilenet_chest.sweep.sampler import TrialSeededSampler
+from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.storage import open_storage
 
 RANGE = {"stage2.lr": {"low": 1e-5, "high": 1e-3, "log": True}}
@@ -64,4 +67,37 @@ def taken_by(study: optuna.Study, config: Config, url: str, value: float = 0.5) 
         trial, values = claimed
         study.tell(trial, value)
         run.append(values)
+    return run
+
+
+def halved_by(
+    study: optuna.Study, config: Config, url: str, score: Callable[[Values], float], most: int = 10_000
+) -> list[tuple[int, int]]:
+    """Claim trials and run them to their next pause or their end, without training, until there is nothing to claim.
+
+    Args:
+        study: The study.
+        config: Its experiment, with ``study.scheduler: asha``.
+        url: Its storage.
+        score: Value of the metric at all epochs, of a trial's values.
+        most: Trials that are claimed at most.
+
+    Returns:
+        Number of each claimed trial, and the epoch that it was run to.
+    """
+    run, total = list[tuple[int, int]](), config.stage1.epochs + config.stage2.epochs
+    while len(run) < most and (claimed := claim(study, config, url)) is not None:
+        trial, values = claimed
+        record = {config.study.metric: score(values)}
+        gate, epoch = RungGate(config, config, study, trial), int(trial.user_attrs.get("passed_rung", 0))
+        try:
+            gate.start([record] * epoch)
+            while epoch < total:
+                epoch += 1
+                gate.add(record)
+        except TrainingPaused:
+            pause(study, trial)
+        else:
+            study.tell(trial.number, record[config.study.metric])
+        run.append((trial.number, epoch))
     return run

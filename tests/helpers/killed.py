@@ -22,7 +22,7 @@ from helpers.sweeps import run_in_this_process
 from mobilenet_chest import two_stage
 from mobilenet_chest.config import Config
 from mobilenet_chest.deploy.compress.compress import compress
-from mobilenet_chest.sweep import claims, run_sweep
+from mobilenet_chest.sweep import claims, objective, run_sweep, rung_gate
 from mobilenet_chest.sweep.local_workers import open_study
 from mobilenet_chest.sweep.repair import repair
 from mobilenet_chest.tracking import artifact_writer
@@ -72,6 +72,12 @@ def sweep_killed_at(patch: pytest.MonkeyPatch, config: Config, point: str) -> No
         case ["in", "its", "copying"]:
             # config.yaml of the study and of the trial, two epochs of stage 1, its best, and then
             patch.setattr(MlflowTracker, "log_file", at_call(6, MlflowTracker.log_file))
+        case ["at", "a", "rung"]:  # told, and not saved yet
+            patch.setattr(rung_gate, "goes_on", die)
+        case ["before", "pause", number]:
+            patch.setattr(objective, "pause", at_call(int(number), objective.pause))
+        case ["after", "the", "thaw"]:
+            patch.setattr(claims, "existing_trial", die)
         case ["at", "its", "end"]:
             patch.setattr(two_stage, "remove_last", die)
         case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mobilenet_chest.sweep import attributes
 
 NAMES = {
+    "paused", "passed_rung",
     "definition", "run_id", "max_retries", "reported_trials", "confirmed", "confirms", "worker", "retry_of", "deaths",
     "interrupted", "reason", "stage1", "fold_runs", "gone", "epochs", "trainings", "mlflow", "first_attempt",
     "sampler", "violates", "repeats", "added", "stop", "study_paused", "stops", "asked_trials", "set_trials", "events",

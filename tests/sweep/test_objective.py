@@ -52,7 +52,7 @@ def test_nan_is_never_the_best(here: Path, tiny_search: Make, monkeypatch: pytes
     """The metrics are made up here: a real training stops before it comes to that."""
     values = iter([math.nan, 0.6, math.inf, 0.7])
 
-    def trained(config: Config, tracker: Any, on_epoch: Any, resume: None) -> Any:
+    def trained(config: Config, tracker: Any, on_epoch: Any, resume: None, on_history: Any) -> Any:
         data = prepare(config).data
         with tracker.run(config, data):
             metrics, history = {"val_auc": next(values)} | StageCost().metrics(), [EPOCH]

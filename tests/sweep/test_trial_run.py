@@ -14,7 +14,9 @@ from optuna.trial import TrialState
 
 from mobilenet_chest import cache, two_stage
 from mobilenet_chest.config import Config
+from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.sweep import lease, run_sweep, trial_run
+from mobilenet_chest.sweep.control import Control
 from mobilenet_chest.tracking import artifact_writer
 from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.runs import nested_runs
@@ -27,6 +29,7 @@ FIVE = {
     "stage1": {"epochs": 2},
     "stage2": {"epochs": 3, "patience": None},
 }
+ASHA = {"study.scheduler": "asha", "study.asha": {"first": 1}, "study.pruner": "none"}
 TIMED = ("epoch_seconds", "images_per_second", "train_seconds")
 
 
@@ -150,3 +153,13 @@ def test_reused_epochs_are_not_reported(here: Path, tiny_search: Make) -> None:
         assert training["best_epoch"] == metrics_of(run)["best_epoch"]
         assert trial.user_attrs["epochs"]["done"] == 3
     assert MlflowClient().get_run(result.run_id).data.tags["findings"] == "\n".join(map(str, result.findings))
+
+
+def test_a_trial_that_is_stopped_where_it_reaches_a_rung_does_not_wait_there(
+    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Control, "stops_trial", lambda *_: True)
+    with pytest.raises(SweepFailed):  # no trial is complete
+        run_sweep(tiny_search(RANGE, FIVE | ASHA, trials=1))
+    (trial,) = stored_trials()
+    assert (trial.state, trial.user_attrs["epochs"]["done"]) == (TrialState.PRUNED, 1)
