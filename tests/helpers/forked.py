@@ -44,7 +44,10 @@ KEPT = ("OMP_NUM_THREADS", "PYTHONWARNINGS", "PYTHONIOENCODING", "PYTHONUTF8", "
 SET_BY_IMPORTS: dict[str, str] = {}
 """Variables that modules set while they are imported, as the package does; known to the server alone."""
 
-_SERVERS: dict[int, Server] = {}
+Key = tuple[int, tuple[str | None, ...]]
+
+_SERVERS: dict[Key, Server] = {}
+"""Of each process of tests, for each set of values of :data:`KEPT`."""
 
 
 class Popen(subprocess.Popen[Any]):
@@ -59,16 +62,17 @@ class Popen(subprocess.Popen[Any]):
 
     def _execute_child(self, *given: Any, **named: Any) -> None:
         asked = inspect.signature(subprocess.Popen._execute_child).bind(self, *given, **named).arguments
+        environment = dict(os.environ if asked["env"] is None else asked["env"])
         assert asked["args"][0] == sys.executable, asked["args"]
         assert asked["preexec_fn"] is None
         standard = [asked["p2cread"], asked["c2pwrite"], asked["errwrite"]]
         self._status, end = os.pipe()
         try:
-            self.pid = (self._server or _server()).start(
+            self.pid = (self._server or _server(environment)).start(
                 {
                     "command": [str(word) for word in asked["args"][1:]],
                     "folder": str(asked["cwd"] or Path.cwd()),
-                    "environment": dict(os.environ if asked["env"] is None else asked["env"]),
+                    "environment": environment,
                     "session": asked["start_new_session"],
                     "cores": os.sched_getaffinity(0),
                 },
@@ -119,20 +123,25 @@ def run(command: list[str], *, timeout: float = 600, **options: Any) -> subproce
 
 
 class Server:
-    """The tests' side of a server; words before its command say as whom it runs, and all that it forks."""
+    """The tests' side of a server.
 
-    def __init__(self, *words: str) -> None:
+    Args:
+        words: Before its command; they say as whom it runs, and all that it forks.
+        environment: Its variables, by default those of this process.
+    """
+
+    def __init__(self, *words: str, environment: dict[str, str] | None = None) -> None:
+        self._environment = dict(os.environ if environment is None else environment)
         self._control, other = Pipe()
         self._lock = threading.Lock()
         with other:
             self._process = subprocess.Popen(
                 [*words, sys.executable, __file__, str(other.fileno())],
                 pass_fds=[other.fileno()],
-                env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+                env=self._environment | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        self._environment = dict(os.environ)
 
     def start(self, request: dict[str, Any], files: list[int]) -> int:
         """Fork a process; ``files`` are its standard streams and the pipe for its exit status. Return its number."""
@@ -151,17 +160,19 @@ class Server:
         self._process.wait(timeout=30)
 
 
-def _server() -> Server:
-    """Return the server of this process, which is started at first."""
-    if os.getpid() not in _SERVERS:
-        _SERVERS[os.getpid()] = server = Server()
+def _server(environment: dict[str, str]) -> Server:
+    """Return the server of this process for commands with such variables, which is started at first."""
+    key = os.getpid(), tuple(environment.get(name) for name in KEPT)
+    if key not in _SERVERS:
+        _SERVERS[key] = server = Server(environment=environment)
         atexit.register(server.end)
-    return _SERVERS[os.getpid()]
+    return _SERVERS[key]
 
 
-def end_server() -> None:
-    """End the server of this process: the next command gets a new one, which sees what this process sees by then."""
-    if server := _SERVERS.pop(os.getpid(), None):
+def end_servers() -> None:
+    """End the servers of this process: the next command gets a new one, which sees what this process sees by then."""
+    for key in [key for key in _SERVERS if key[0] == os.getpid()]:
+        server = _SERVERS.pop(key)
         atexit.unregister(server.end)
         server.end()
 

@@ -183,7 +183,7 @@ def mounted(folder: Path, megabytes: int) -> Iterator[Callable[[str], None]]:
     try:
         if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS):
             raise OSError(ctypes.get_errno(), "unshare")
-        forked.end_server()  # it would not see the mount
+        forked.end_servers()  # they would not see the mount
         mount("--make-rprivate", "/")
         mount("-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder))
     except (OSError, subprocess.CalledProcessError) as error:
