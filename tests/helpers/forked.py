@@ -44,6 +44,9 @@ KEPT = ("OMP_NUM_THREADS", "PYTHONWARNINGS", "PYTHONIOENCODING", "PYTHONUTF8", "
 SET_BY_IMPORTS: dict[str, str] = {}
 """Variables that modules set while they are imported, as the package does; known to the server alone."""
 
+PLACES = ("PATH", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD")
+"""What a server has besides: where things are. With more, what imports set where it is missing would not be seen."""
+
 Key = tuple[int, tuple[str | None, ...]]
 
 _SERVERS: dict[Key, Server] = {}
@@ -131,14 +134,16 @@ class Server:
     """
 
     def __init__(self, *words: str, environment: dict[str, str] | None = None) -> None:
-        self._environment = dict(os.environ if environment is None else environment)
+        given = os.environ if environment is None else environment
+        self._environment = {name: given[name] for name in (*KEPT, *PLACES) if name in given}
+        paths = os.pathsep.join([str(ROOT), given.get("PYTHONPATH", "")])
         self._control, other = Pipe()
         self._lock = threading.Lock()
         with other:
             self._process = subprocess.Popen(
                 [*words, sys.executable, __file__, str(other.fileno())],
                 pass_fds=[other.fileno()],
-                env=self._environment | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+                env=self._environment | {"PYTHONPATH": paths},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )

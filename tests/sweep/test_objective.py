@@ -119,7 +119,8 @@ def test_stress_is_an_objective(here: Path, tiny_search: Make) -> None:
     assert trial.value == metrics["stress_auc_mean"]
     assert "heldout_stress_auc_mean" in metrics
     (study,) = stored_studies(f"sqlite:///{here / 'optuna.db'}")
-    assert list(study.trials[0].intermediate_values) == [1, 2, 4, 5]  # stage 1 has one epoch
+    # stage 1 has one epoch; the third of stage 2 is less than 3 epochs before the last
+    assert list(study.trials[0].intermediate_values) == [1, 2, 5]
     second = run_sweep(tiny_search(RANGE, stress, name="both", trials=1, also=["stress_auc_worst"]))
     for number, run in runs_by_trial(second.run_id).items():
         assert second.trials[number].also == (metrics_of(run)["stress_auc_worst"],)
