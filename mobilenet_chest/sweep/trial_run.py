@@ -20,11 +20,13 @@ from mobilenet_chest.sweep import attributes, folds
 from mobilenet_chest.sweep.attempts import attempt_of, repeated_trial, trial_name
 from mobilenet_chest.sweep.claimed_trial import ClaimedTrial
 from mobilenet_chest.sweep.claims import counted_trials
+from mobilenet_chest.sweep.control import in_force
 from mobilenet_chest.sweep.epochs import EpochReporter
 from mobilenet_chest.sweep.feasibility import constrained_metrics
 from mobilenet_chest.sweep.rung_gate import RungGate
 from mobilenet_chest.sweep.splits import site_names, trainings
 from mobilenet_chest.sweep.trial_note import about_trial
+from mobilenet_chest.sweep.trial_state import is_paused
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import remove_last
 from mobilenet_chest.tracking.artifacts import ResumePoint, resume_point
@@ -251,14 +253,14 @@ def _train(
 
 
 def _log_resume(claimed: ClaimedTrial, config: Config, resume: ResumePoint) -> None:
-    finished, trial = len(counted_trials(claimed.study)), claimed.trial
+    trial, finished = claimed.trial, sum(not is_paused(each) for each in counted_trials(claimed.study))
     first = attempt_of(trial, claimed.study.get_trials(deepcopy=False)).trial
     total = config.stage1.epochs + config.stage2.epochs
     fold = f" in fold {config.data.fold}" if claimed.config.study.resampling == "kfold" else ""
     logger.info(
         "resumed trial %d%s at epoch %d of %d (of run %s), %d of %d trials finished", first, fold,
         resume.progress.epoch, total, short_id(trial.user_attrs[attributes.RUN_ID]), finished,
-        claimed.config.study.trials,
+        in_force(claimed.config, claimed.study).study.trials,
     )  # fmt: skip
 
 

@@ -163,3 +163,15 @@ def test_a_trial_that_is_stopped_where_it_reaches_a_rung_does_not_wait_there(
         run_sweep(tiny_search(RANGE, FIVE | ASHA, trials=1))
     (trial,) = stored_trials()
     assert (trial.state, trial.user_attrs["epochs"]["done"]) == (TrialState.PRUNED, 1)
+
+
+@pytest.mark.slow
+def test_a_trial_that_goes_on_says_how_many_have_finished(
+    here: Path, tiny_search: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A paused trial has not, and the total is what was set by hand."""
+    fields = FIVE | ASHA | {"study.asha": {"first": 1, "reduction": 2}}
+    with caplog.at_level(logging.INFO):
+        run_sweep(tiny_search(RANGE, fields, trials=3))
+    said = [message for message in caplog.messages if message.startswith("resumed trial")]
+    assert [message.rpartition("), ")[2] for message in said] == ["0 of 3 trials finished"] * 3  # at each rung
