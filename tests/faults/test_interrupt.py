@@ -23,6 +23,7 @@ from helpers.sweeps import (
     STUDY,
     WAIT_SECONDS,
     family,
+    kill,
     started,
     steps,
     sweep_line,
@@ -110,7 +111,7 @@ def test_everything_killed_in_mid_trial(tracking: Path, experiment: Path) -> Non
         children = family(process.pid)
         process.kill()
         for child in children:
-            child.kill()
+            kill(child)
         assert process.wait(timeout=30) == -signal.SIGKILL
         psutil.wait_procs(children, timeout=10)
     assert [t.number for t in trials() if t.state == TrialState.RUNNING] != []
@@ -260,8 +261,9 @@ def test_killed_in_the_second_fold_of_a_trial(tracking: Path, fields: Callable[.
         wait_for_running_trials(process, tracking)  # its first report is that of the first fold
         wait_until(lambda: len(folds()) == 2 and steps(folds()[1].info.run_id), process, tracking)
         children = family(process.pid)
-        for member in (process, *children):
-            member.kill()
+        process.kill()
+        for child in children:
+            kill(child)
         process.wait(timeout=30)
         psutil.wait_procs(children, timeout=10)
     first, second = folds()

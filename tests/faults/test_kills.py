@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -19,7 +18,7 @@ import psutil
 import pytest
 import yaml
 from helpers import forked
-from helpers.sweeps import ROOT, STUDY, WAIT_SECONDS, assert_every_run_is_whole, steps, stored_trials, trials
+from helpers.sweeps import ROOT, STUDY, WAIT_SECONDS, assert_every_run_is_whole, kill, steps, stored_trials, trials
 from mlflow import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
 
@@ -64,19 +63,24 @@ class Sweep:
         """The driver, its workers, and workers whose driver has been killed."""
         assert self.process is not None
         if self.process.poll() is None:
-            driver = psutil.Process(self.process.pid)
-            self.all |= {process.pid: process for process in [driver, *driver.children(recursive=True)]}
-        return [
-            process
-            for process in self.all.values()
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        ]
+            with suppress(psutil.NoSuchProcess):  # it has ended since
+                driver = psutil.Process(self.process.pid)
+                self.all |= {process.pid: process for process in [driver, *driver.children(recursive=True)]}
+        return [process for process in self.all.values() if lives(process)]
 
     def end(self) -> None:
         for process in self.living():
-            process.kill()
+            kill(process)
         if self.process is not None:
             self.process.wait(timeout=30)
+
+
+def lives(process: psutil.Process) -> bool:
+    """Return whether it runs; it may end at any moment."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager
@@ -126,7 +130,7 @@ def test_random_kills(tracking: Path, experiment: Path, empty_database: Callable
             driver = psutil.Process(sweep.process.pid)
             others = [process for process in living if process.pid != driver.pid]  # the fork server among them
             victim = driver if chance.random() < 0.25 or not others else chance.choice(others)
-            victim.send_signal(signal.SIGKILL)
+            kill(victim)
             killed.append((victim.pid, time.time()))
             after = finished(url)
             assert before.items() <= after.items()  # what is done stays done
@@ -238,7 +242,7 @@ def killed_at_rungs(sweep: Sweep, chance: random.Random, most: int) -> int:
             sweep.process.wait(timeout=30)
             sweep.start(most)
         else:
-            chance.choice(holders).kill()
+            kill(chance.choice(holders))
     return most
 
 

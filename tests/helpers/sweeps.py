@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,8 +70,14 @@ def started(
             yield process
         finally:
             for member in [*family(process.pid), *([psutil.Process(process.pid)] if process.poll() is None else [])]:
-                member.kill()
+                kill(member)
             process.wait(timeout=30)
+
+
+def kill(process: psutil.Process) -> None:
+    """Kill a process that may end by itself at any moment."""
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
 
 
 def family(pid: int) -> list[psutil.Process]:
