@@ -8,11 +8,9 @@ from typing import Any
 from mobilenet_chest.config.formats import with_interval
 from mobilenet_chest.config.metrics import label
 from mobilenet_chest.evaluation.intervals import Interval, logged_intervals
+from mobilenet_chest.evaluation.stress import FIGURES
 from mobilenet_chest.report.details import RunDetails
 from mobilenet_chest.report.elements import Cell, Element, Folded, Paragraph, Table
-
-SUMMARY = ("auc_mean", "auc_worst", "accuracy_mean", "auc_loss", "accuracy_loss")
-"""Metrics of both halves, without their prefixes."""
 
 KEPT = ("kept, mean", "kept, least", "broken")
 """Columns of a class in the table of abstention."""
@@ -27,15 +25,15 @@ def stress(run: RunDetails) -> list[Element]:
     if "stress_auc_mean" not in metrics:
         return []
     # the names of the held-out half are the same with "heldout_" before them
-    headings: list[Cell] = ["families", *(label(f"stress_{name}").removeprefix("stress ") for name in SUMMARY)]
+    headings: list[Cell] = ["families", *(label(f"stress_{name}").removeprefix("stress ") for name in FIGURES)]
     halves = (("choosing", "stress"), ("held out", "heldout_stress"))
     rows: list[list[Cell]] = [
-        [half, *(with_interval(metrics.get(f"{prefix}_{name}"), ends.get(f"{prefix}_{name}"), 4) for name in SUMMARY)]
+        [half, *(with_interval(metrics.get(f"{prefix}_{name}"), ends.get(f"{prefix}_{name}"), 4) for name in FIGURES)]
         for half, prefix in halves
     ]
     caption = (
         f"Stressed copies of the {run.images_scored} of {run.name}, without TTA. Held-out families chose nothing. In "
-        "brackets: 95% intervals of the means (bootstrap of images)."
+        "brackets: 95% intervals (bootstrap of images)."
     )
     elements: list[Element] = [Table("stress-summary", caption, headings, rows)]
     if not run.stress_rows:

@@ -78,14 +78,14 @@ def choosing_predictions(model: nn.Module, val: Split, device: torch.device) -> 
 
 def final_stress_metrics(model: nn.Module, val: Split, device: torch.device) -> dict[str, float]:
     """Return the stress metrics of a finished network, of the families that choose and of those held out, with the
-    ends of the means' intervals."""
+    ends of their intervals."""
     labels = val.labels.numpy()
     clean = predict_logits(model, val.images.to(device)).cpu().double().numpy()
     metrics: dict[str, float] = {}
     for prefix, copies in (("stress", choosing_copies(val)), ("heldout_stress", stressed(val, HELD_OUT))):
         logits = predict_logits(model, copies.images.to(device)).cpu().double().reshape(-1, len(labels)).numpy()
         metrics |= stress_metrics(prefix, labels, logits, clean)
-        metrics |= stress_intervals(prefix, labels, logits, val.patients)
+        metrics |= stress_intervals(prefix, labels, logits, clean, val.patients)
     return metrics
 
 

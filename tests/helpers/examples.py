@@ -144,10 +144,12 @@ class Runner:
 
     Args:
         prepare: Makes a setting of the given name; the working folder is its folder from then on.
+        outputs: What command lines have printed that ran in that folder before: they do not run again.
     """
 
-    def __init__(self, prepare: Callable[[str], Setting]) -> None:
+    def __init__(self, prepare: Callable[[str], Setting], outputs: dict[str, str] | None = None) -> None:
         self._prepare = prepare
+        self._outputs = outputs or {}
         self._setting: Setting | None = None
         self._namespace: dict[str, Any] = {}
 
@@ -183,7 +185,7 @@ class Runner:
         return text
 
     def _printed(self, command: str) -> list[str]:
-        output = run_line(self._named(command))
+        output = self._outputs[command] if command in self._outputs else run_line(self._named(command))
         return [self._shown(line) for line in output.rstrip("\n").split("\n")] if output.strip() else []
 
     def _shown(self, line: str) -> str:

@@ -114,7 +114,7 @@ def test_final_metrics_are_of_both_halves(result: RunResult) -> None:
     for prefix, families in (("stress", CHOOSING), ("heldout_stress", HELD_OUT)):
         logits = predict_logits(result.model, stressed(val, families).images).double().numpy().reshape(5, -1)
         expected = stress_metrics(prefix, val.labels.numpy(), logits, clean)
-        expected |= stress_intervals(prefix, val.labels.numpy(), logits, val.patients)
+        expected |= stress_intervals(prefix, val.labels.numpy(), logits, clean, val.patients)
         assert {name: result.metrics[name] for name in expected} == expected
         name = f"{prefix}_auc_mean"
         assert result.metrics[f"{name}_low"] < result.metrics[name] < result.metrics[f"{name}_high"]
