@@ -23,6 +23,9 @@ from mobilenet_chest.config.section import Section, StudyName
 from mobilenet_chest.errors import allowed_names
 
 DEFAULT_FOLDS = 5
+
+WILCOXON_FOLDS = 5
+"""The fewest folds for which pruner: wilcoxon can spare one: its p is below 0.1 after four folds at the earliest."""
 """Folds of ``study.resampling: kfold`` where ``study.folds`` is unset."""
 
 Scalar = bool | int | float | str
@@ -101,8 +104,10 @@ class StudyConfig(Section):
         description="How values are proposed; gp: Gaussian process, cmaes: CMA-ES (extra cmaes), qmc: quasi-random, "
         "grid: every combination once, auto: tpe, gp or cmaes by the search space, and it says which.",
     )
-    pruner: Literal["median", "hyperband", "none"] = Field(
-        "median", description="How trials that are unlikely to win are stopped early; none: no pruning."
+    pruner: Literal["median", "hyperband", "wilcoxon", "none"] = Field(
+        "median",
+        description="How trials that are unlikely to win are stopped early; wilcoxon: by a test against the best one, "
+        "fold by fold, with resampling: kfold; none: no pruning.",
     )
     scheduler: Literal["none", "asha"] = Field(
         "none",
@@ -223,6 +228,8 @@ class StudyConfig(Section):
                 "budget: phase prunes within a training, but with resampling: kfold the pruner decides between "
                 "trainings, after each fold; remove one of them"
             )
+        if self.pruner == "wilcoxon":
+            self._check_wilcoxon()
         self._check_scheduler()
         if self.pruner != "none" and self.resampling != "kfold" and not is_epoch_metric(self.metric):
             raise ValueError(
@@ -230,6 +237,18 @@ class StudyConfig(Section):
                 f"and {self.metric} is not; set pruner: none"
             )
         return self
+
+    def _check_wilcoxon(self) -> None:
+        if self.resampling != "kfold":
+            raise ValueError(
+                f"pruner 'wilcoxon' compares trials fold by fold, and resampling is {self.resampling}; set resampling: "
+                "kfold, or pruner: median"
+            )
+        if self.folds is not None and self.folds < WILCOXON_FOLDS:
+            raise ValueError(
+                f"pruner 'wilcoxon' can decide after four folds at the earliest, and folds is {self.folds}; set folds: "
+                f"{WILCOXON_FOLDS} or more, or pruner: median"
+            )
 
     def _check_scheduler(self) -> None:
         if self.scheduler == "none":

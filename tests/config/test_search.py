@@ -34,6 +34,8 @@ def config(**fields: Any) -> Config:
         ({"leave_out": "site", "folds": 3}, "as many folds as there are sites; remove folds 3"),
         ({"leave_out": "patient"}, "'site'"),
         ({"resampling": "kfold", "budget": "phase"}, "with resampling: kfold"),
+        ({"pruner": "wilcoxon"}, "resampling is holdout; set resampling: kfold"),
+        ({"pruner": "wilcoxon", "resampling": "kfold", "folds": 4}, "folds is 4; set folds: 5 or more"),
         ({"resampling": "reshuffle", "metric": "val_sensitivity"}, "needs a metric known after every epoch"),
         ({"resampling": "bootstrap"}, "'holdout', 'reshuffle' or 'kfold'"),
         ({"confirm": {"top": 0}}, "greater than or equal to 1"),

@@ -69,6 +69,31 @@ def test_the_mean_of_the_folds_so_far_is_held_against_the_median_of_means(phanto
     assert pruned_after(0.9, 0.85, 0.8) is None
 
 
+def test_wilcoxon_compares_with_the_best_fold_by_fold(phantom_config: Make) -> None:
+    """Means so far fall from an easy fold to hard ones, in good trials too: only pairs of folds say who is behind."""
+    config = phantom_config({"study": {"pruner": "wilcoxon", "resampling": "kfold", "folds": 6}})
+    study = optuna.create_study(direction="maximize", pruner=build_pruner(config))
+
+    def pruned_after(*values: float) -> int | None:
+        trial = study.ask()
+        for fold in range(1, len(values) + 1):
+            trial.report(float(np.mean(values[:fold])), fold)
+            if trial.should_prune():
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                return fold
+        study.tell(trial, float(np.mean(values)))
+        return None
+
+    best = np.array([0.95, 0.91, 0.90, 0.85, 0.80, 0.75])
+    assert pruned_after(*best) is None
+    assert pruned_after(*(best - [0.01, 0.02, 0.03, 0.04, 0.05, 0.06])) == 4  # p = 1/16
+    assert pruned_after(*(best + np.array([-0.01, 0.001, -0.02, 0.002, -0.03, 0.003]))) is None
+    assert pruned_after(*(best + 0.01)) is None
+    # of a trial that took the result of an earlier one no folds are known
+    study.add_trial(optuna.trial.create_trial(value=0.99))
+    assert pruned_after(*(best - 0.1)) is None
+
+
 def test_hyperband_has_folds_for_its_resource(phantom_config: Make) -> None:
     pruner = build_pruner(phantom_config({"study": {"pruner": "hyperband", "resampling": "kfold", "folds": 9}}))
     assert isinstance(pruner, HyperbandPruner)
@@ -79,7 +104,7 @@ def test_pruning_over_folds_spares_trainings_and_finds_as_good_a_trial(phantom_c
     """Thirty simulated studies: configurations that differ, folds that do, and chance in each training."""
     settings = {"resampling": "kfold", "sampler": "random"}
     trainings, behind = {}, {}
-    for name in ("none", "median"):
+    for name in ("none", "median", "wilcoxon"):
         config, random = phantom_config({"study": settings | {"pruner": name}}), np.random.default_rng(0)
         trainings[name], behind[name] = 0, []
         for _ in range(30):
@@ -99,3 +124,6 @@ def test_pruning_over_folds_spares_trainings_and_finds_as_good_a_trial(phantom_c
     assert 0.45 < trainings["median"] / trainings["none"] < 0.65
     assert np.mean(behind["median"]) - np.mean(behind["none"]) < 0.001
     assert np.mean(behind["median"]) < 0.003  # a trial at random is 0.037 behind
+    # after four of five folds at the earliest
+    assert 0.8 < trainings["wilcoxon"] / trainings["none"] < 0.9
+    assert np.mean(behind["wilcoxon"]) - np.mean(behind["none"]) < 0.001
