@@ -53,14 +53,13 @@ def answers(address: str) -> bool:
 
 
 def until(true: Callable[[], Any], seconds: float, what: str) -> Any:
-    """The first true answer; asked again after pauses that grow to half a second."""
-    deadline, pause = time.monotonic() + seconds, 0.02
+    """The first true answer."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = true()
         if value:
             return value
-        time.sleep(pause)
-        pause = min(2 * pause, 0.5)
+        time.sleep(0.5)
     raise AssertionError(f"not within {seconds:.0f} s: {what}")
 
 

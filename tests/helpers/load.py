@@ -15,12 +15,6 @@ SECONDS = 30
 class Clients:
     """Threads that send one request after the other; half of them over a new connection each time.
 
-    Args:
-        port: Of the server on this machine.
-        body: What is posted.
-        path: Where to.
-        pause: Seconds between an answer and the next request of the same thread.
-
     Attributes:
         statuses: Status -> number of answers with it.
         versions: Versions of the model that answered, in the order in which they were first met.
@@ -29,8 +23,8 @@ class Clients:
         requests: Ids that the server gave to the requests that it answered.
     """
 
-    def __init__(self, port: int, body: bytes, path: str = "/predict", pause: float = 0) -> None:
-        self._port, self._body, self._path, self._pause = port, body, path, pause
+    def __init__(self, port: int, body: bytes, path: str = "/predict") -> None:
+        self._port, self._body, self._path = port, body, path
         self._stop, self._lock = threading.Event(), threading.Lock()
         self.statuses, self.versions, self.lost = Counter[int](), list[str](), list[str]()
         self.latencies: list[float] = []
@@ -68,7 +62,6 @@ class Clients:
             if not keeps or answer.headers.get("Connection") == "close":
                 connection.close()
                 connection = None
-            self._stop.wait(self._pause)
         if connection is not None:
             connection.close()
 

@@ -13,19 +13,11 @@ from helpers import forked
 from helpers.browsers import answers, until
 from helpers.load import SECONDS
 
-SOON = """
-from mobilenet_chest.cli import main
-from mobilenet_chest.deploy.serving import live_model
-live_model.FOLLOW_SECONDS = 0.2
-main()
-"""
-"""``python -m mobilenet_chest``, but it asks ten times as often where the alias points."""
-
 
 @contextmanager
 def served(*words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Run ``serve`` in a process on a free port for the block; yield the process and the port."""
-    command = [sys.executable, "-c", SOON, "serve", *words, "--port", "0"]
+    command = [sys.executable, "-m", "mobilenet_chest", "serve", *words, "--port", "0"]
     with Path("log").open("w") as log:
         process = forked.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     try:

@@ -28,8 +28,7 @@ FILM = encoded(flat(BRIGHT)[0])
 @pytest.mark.slow
 def test_ten_promotions_under_load_lose_no_request(versions: MlflowClient) -> None:
     with served("gray@champion") as (_, port):
-        # who asks without a pause leaves a loading model next to no time
-        clients = Clients(port, FILM, pause=0.02)
+        clients = Clients(port, FILM)
         with clients.busy(4):
             for number in range(10):
                 wanted = str(2 - number % 2)
