@@ -75,8 +75,13 @@ def without_ties(values: Floats, seed: int) -> Floats:
         values: float64, of any shape.
         seed: Another one for the reference than for a window.
     """
-    noise = np.random.default_rng(seed).uniform(-1e-9, 1e-9, values.shape)
-    return np.asarray(values + noise * np.maximum(1.0, np.abs(values)))
+    return np.asarray(values + _noise(seed, values.shape) * np.maximum(1.0, np.abs(values)))
+
+
+@lru_cache(maxsize=8)
+def _noise(seed: int, shape: tuple[int, ...]) -> Floats:
+    """Return what moves values of a shape; it is the same for all columns of all windows."""
+    return np.random.default_rng(seed).uniform(-1e-9, 1e-9, shape)
 
 
 @lru_cache(maxsize=4096)

@@ -15,14 +15,13 @@ from mobilenet_chest.models.deployed import DeployedClassifier
 from mobilenet_chest.models.onnx_file import OnnxClassifier, write
 from mobilenet_chest.models.zoo import BUILDERS, build_model
 
-TIMM = ("timm:mobilenetv2_050", "timm:convnext_atto", "timm:tf_mobilenetv3_small_minimal_100")
+TIMM = ("timm:convnext_atto", "timm:tf_mobilenetv3_small_minimal_100")
 SIZE = 64
 METADATA: dict[str, Any] = {"classes": ["0", "1"], "threshold": 0.5, "temperature": 1.3}
 
 CASES: list[tuple[int, dict[str, Any]]] = [
     *((1, {"name": name}) for name in (*BUILDERS, *TIMM)),
     (3, {"name": "mobilenet_v3_small"}),
-    (3, {"name": "efficientnet_lite0"}),
     (1, {"name": "mobilenet_v3_small", "stem": "repeat", "pooling": "gem"}),
     (1, {"name": "mobilenet_v3_small", "attention": "se", "pooling": "max"}),
     (1, {"name": "mobilenet_v3_small", "attention": "cbam", "pooling": "gem"}),
@@ -33,7 +32,7 @@ def assert_same(model: torch.nn.Module, channels: int, path: Path) -> None:
     classifier = DeployedClassifier(model, 1.3, 0.5)
     write(classifier, SIZE, channels, METADATA, path)
     file = OnnxClassifier(path, threads=1)
-    for n in (1, 2, 7, 32):
+    for n in (1, 7):  # the exporter has seen 2
         images = torch.randint(0, 256, (n, channels, SIZE, SIZE), dtype=torch.uint8)
         expected = classifier.answer(images)
         answers = file.predict((images[:, 0] if channels == 1 else images.permute(0, 2, 3, 1)).numpy())

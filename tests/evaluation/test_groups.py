@@ -7,7 +7,7 @@ import pytest
 from helpers.oracles import rank_auc
 from numpy.typing import NDArray
 
-from mobilenet_chest.evaluation.bootstrap import bootstrap
+from mobilenet_chest.evaluation.bootstrap import bootstrap, bootstrap_distributions, mean_statistic
 from mobilenet_chest.evaluation.delong import auc_interval
 from mobilenet_chest.evaluation.groups import GroupMetrics, group_metrics
 from mobilenet_chest.evaluation.intervals import wilson
@@ -137,9 +137,8 @@ def test_intervals_of_patients_cover_and_those_of_images_do_not() -> None:
     for _ in range(300):
         right = np.repeat(random.random(60) < 0.8, 4)
         right = np.where(random.random(240) < 0.1, random.random(240) < 0.8, right)
-        whole = bootstrap(
-            labels, right.astype(float), lambda _, values: float(values.mean()), groups=patients, draws=1000
-        )
+        (drawn,) = bootstrap_distributions(labels, [mean_statistic(right)], patients, draws=1000)
+        whole = drawn.interval()
         alone = wilson(int(right.sum()), 240)
         held["patients"] += whole.low <= 0.8 <= whole.high
         held["images"] += alone.low <= 0.8 <= alone.high

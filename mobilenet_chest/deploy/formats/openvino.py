@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +30,7 @@ def write(classifier: DeployedClassifier, metadata: Mapping[str, Any], path: Pat
     Raises:
         ExportFailed: The network cannot be written as ONNX, or not be converted.
     """
-    import openvino
+    openvino = _package()
 
     with tempfile.TemporaryDirectory(prefix="mobilenet-chest-") as folder:
         onnx.write(classifier, metadata, file := Path(folder) / "model.onnx")
@@ -42,7 +45,7 @@ def write(classifier: DeployedClassifier, metadata: Mapping[str, Any], path: Pat
 
 def load(path: Path, threads: int) -> Logits:
     """Return what predicts with a file on the processor, in float32."""
-    import openvino
+    openvino = _package()
 
     settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
     request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
@@ -52,6 +55,13 @@ def load(path: Path, threads: int) -> Logits:
         return np.array(request.get_tensor("logit").data)  # a copy: the next call writes over it
 
     return logits
+
+
+def _package() -> Any:
+    """Return OpenVINO, which tells nobody about it: it would fork a process for each import and each conversion that
+    writes to its maker over the network."""
+    sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))  # as if it were not installed
+    return import_module("openvino")
 
 
 FORMAT = Format("openvino", "model.xml", write, load, package="openvino", extra="openvino", beside=(".bin",))
