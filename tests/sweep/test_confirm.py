@@ -13,13 +13,14 @@ import optuna
 import pandas as pd
 import pytest
 from helpers.confirmations import CountedEpochs, confirm_runs, store_study
+from helpers.workers import sweep_with_workers
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
 from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
-from mobilenet_chest.sweep import SweepStatus, remaining_confirmations, run_sweep, trial_run
+from mobilenet_chest.sweep import remaining_confirmations, run_sweep, trial_run
 from mobilenet_chest.sweep.attributes import CONFIRMS, GONE
 from mobilenet_chest.sweep.confirm import find_confirmation, fresh_seeds
 from mobilenet_chest.sweep.repair import reconcile
@@ -248,8 +249,7 @@ def test_a_study_and_its_confirmation_look_after_runs_of_their_own(tracking: Pat
 def test_two_workers_share_a_confirmation(tracking: Path, tiny_search: Make) -> None:
     config = tiny_search(RANGE, trials=2, confirm={"top": 1, "seeds": 3})
     store_study(config, [0.9, 0.8], {})
-    seen: list[SweepStatus] = []
-    result = run_sweep(config, workers=2, on_status=seen.append)
+    result, seen = sweep_with_workers(config, 2, tracking)
     assert (result.complete, result.new_trials) == (True, 0)
     assert result.confirmed is not None
     assert set(result.confirmed.leaders[0].run_ids) == {run.info.run_id for run in confirm_runs(result)}
@@ -281,6 +281,7 @@ def test_a_training_whose_run_was_deleted_leaves_its_leader_out(here: Path, tiny
 @pytest.mark.slow
 def test_confirmations_that_were_all_deleted_are_named_no_more(here: Path, tiny_search: Make) -> None:
     settings = {"top": 1, "seeds": 2}
+    store_study(tiny_search(RANGE, trials=1, confirm=settings), [0.9], {})
     without = run_sweep(tiny_search(RANGE, trials=1))
     assert "study.confirm.seeds" not in json.loads(MlflowClient().get_run(without.run_id).data.tags["settings"])
     config = tiny_search(RANGE, trials=1, confirm=settings)

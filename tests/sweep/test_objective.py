@@ -28,7 +28,6 @@ Make = Callable[..., Config]
 
 RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 FIVE = {
-    "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
     "stage1": {"epochs": 2},
     "stage2": {"epochs": 3, "patience": None},
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mlflow
 import pandas as pd
 import pytest
 from helpers.stores import work_here
 from helpers.sweeps import artifact_paths, runs_by_trial, stored_trials
+from helpers.workers import sweep_with_workers
 from mlflow import MlflowClient
 
 from mobilenet_chest.config import Config
@@ -32,8 +33,7 @@ TOO_HIGH = 1e30
 @pytest.mark.slow
 def test_two_worker_processes_share_a_study(tracking: Path, tiny_search: Make) -> None:
     config = tiny_search(RANGE, {"tracking": {"keep_checkpoints": 1}}, trials=3)
-    seen: list[Any] = []
-    result = run_sweep(config, workers=2, on_status=seen.append)
+    result, seen = sweep_with_workers(config, 2, tracking)
     assert [(trial.number, trial.state) for trial in result.trials] == [(n, "COMPLETE") for n in range(3)]
     assert (result.study, result.complete, result.new_trials) == ("tiny", True, 3)
     assert len({trial.params["stage2.lr"] for trial in result.trials}) == 3

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from helpers.sweeps import stored_trials
+from helpers.whole_trials import WholeTrial, histories, run_whole
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
-from mobilenet_chest import cache, two_stage
+from mobilenet_chest import two_stage
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.sweep import lease, run_sweep, trial_run
@@ -25,31 +26,23 @@ Make = Callable[..., Config]
 
 RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 FIVE = {
-    "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
     "stage1": {"epochs": 2},
     "stage2": {"epochs": 3, "patience": None},
 }
 ASHA = {"study.scheduler": "asha", "study.asha": {"first": 1}, "study.pruner": "none"}
-TIMED = ("epoch_seconds", "images_per_second", "train_seconds")
 
 
-def histories(run_id: str) -> dict[str, list[tuple[int, float]]]:
-    client = MlflowClient()
-    return {
-        name: [(point.step, point.value) for point in metric_history(client, run_id, name)]
-        for name in metrics_of(client.get_run(run_id))
-        if name not in TIMED
-    }
+@pytest.fixture(scope="module")
+def whole(tiny_search: Make, tmp_path_factory: pytest.TempPathFactory) -> WholeTrial:
+    return run_whole(tiny_search(RANGE, FIVE, trials=1), tmp_path_factory)
 
 
 @pytest.mark.parametrize("epochs", [*(pytest.param(epochs, marks=pytest.mark.slow) for epochs in (1, 2, 5)), 4])
 def test_an_interrupted_trial_resumes_its_run(
-    here: Path, tiny_search: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture, epochs: int,
+    here: Path, whole: WholeTrial, tiny_search: Make, driver_dies: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, epochs: int,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
-    whole = run_sweep(tiny_search(RANGE, FIVE | {"name": "whole"}, trials=1))
-    cache.clear()  # or the next would have no stage 1 to be interrupted in
     config = tiny_search(RANGE, FIVE | {"tracking.keep_checkpoints": 0}, trials=1)
     driver_dies(epochs)
     with pytest.raises(KeyboardInterrupt):
@@ -73,11 +66,10 @@ def test_an_interrupted_trial_resumes_its_run(
     assert nested.info.run_id == run.info.run_id
     assert (nested.info.status, nested.data.tags["trial"]) == ("FINISHED", "1")
     assert nested.data.tags["trial_state"] == "COMPLETE"
-    assert whole.best.run_id is not None
-    assert histories(run.info.run_id) == histories(whole.best.run_id)
-    assert done.value == whole.best.value
-    assert done.intermediate_values == stored_trials("whole")[0].intermediate_values
-    assert done.user_attrs["trainings"] == stored_trials("whole")[0].user_attrs["trainings"]
+    assert histories(run.info.run_id) == whole.histories
+    assert done.value == whole.value
+    assert done.intermediate_values == whole.reports
+    assert done.user_attrs["trainings"] == whole.trainings
     assert client.list_artifacts(run.info.run_id, "checkpoints") == []
 
 
