@@ -10,12 +10,13 @@ import inspect
 import json
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import optuna
 import sqlalchemy
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages._cached_storage import _CachedStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -147,8 +148,10 @@ def stored_state(study: optuna.Study, trial: Trial | FrozenTrial, *names: str) -
         .where(table.trial_id == trial._trial_id)
     )
 
+    backend = cast(_CachedStorage, study._storage)._backend
+
     def read() -> Sequence[Any]:
-        with interrupts.deferred(), study._storage._backend.engine.connect() as connection:
+        with interrupts.deferred(), backend.engine.connect() as connection:
             return connection.execute(query).all()
 
     rows = with_retries(read)

@@ -219,13 +219,12 @@ def fill(file: Path) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_search(phantom_config: Make) -> Make:
-    """A search on the tiny file with the smallest network: a trial takes half a second."""
+    """A search on the tiny file with a small network: a trial takes a second."""
 
     def make(search: dict[str, Any], values: dict[str, Any] | None = None, **settings: Any) -> Config:
         fields = {
             "search": search,
-            "model.name": SMALLEST,
-            "optimizer.batch_size": 40,
+            "model.name": SMALL,
             "model.hidden": [8],
             "study": {"trials": 2, "pruner": "none", **settings},
         }

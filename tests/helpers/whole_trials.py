@@ -1,8 +1,8 @@
-"""A trial that ran through, in a store of its own: what an interrupted or paused one must be equal to."""
+"""The smallest searches, and a trial that ran through: what an interrupted or paused one must be equal to."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from helpers.stores import work_here, working_in
-from helpers.sweeps import stored_trials
+from helpers.sweeps import SMALLEST, stored_trials
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
@@ -18,7 +18,19 @@ from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 TIMED = ("epoch_seconds", "images_per_second", "train_seconds")
 """Metrics that differ between equal trainings."""
 
+Make = Callable[..., Config]
+
 Histories = dict[str, list[tuple[int, float]]]
+
+
+@pytest.fixture(scope="session")
+def tiniest_search(tiny_search: Make) -> Make:
+    """As ``tiny_search``, for tests that are about the sweep and not about what is learned: half a second a trial."""
+
+    def make(search: dict[str, Any], values: dict[str, Any] | None = None, **settings: Any) -> Config:
+        return tiny_search(search, {"model.name": SMALLEST, "optimizer.batch_size": 40} | (values or {}), **settings)
+
+    return make
 
 
 @dataclass(frozen=True)

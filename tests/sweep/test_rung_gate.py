@@ -9,37 +9,42 @@ from typing import Any
 import pytest
 from helpers.killed import killed_in, sweep_killed_at
 from helpers.sweeps import artifact_paths, runs_by_trial, stored_trials
-from helpers.whole_trials import TIMED as TIMED_METRICS
-from helpers.whole_trials import WholeTrial, histories, run_whole
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
+from mobilenet_chest import cache
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import PromotionRefused, TrackingError
 from mobilenet_chest.registry.promote import promote
 from mobilenet_chest.sweep import lease, run_sweep
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.run_metrics import metrics_of
+from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.runs import find_study, nested_runs, top_trials
 
 Make = Callable[..., Config]
 
 FIVE = {
+    "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
     "stage1": {"epochs": 2},
     "stage2": {"epochs": 3, "patience": None},
 }
 ONE = {"stage2.lr": {"choices": [1e-3]}}
-TIMED = (*TIMED_METRICS, "saved_seconds")
 THREE = {"stage2.lr": {"choices": [1e-3, 2e-3, 4e-3]}}
+TIMED = ("epoch_seconds", "images_per_second", "train_seconds", "saved_seconds")
 
 
 def asha(**fields: int) -> dict[str, Any]:
     return {"scheduler": "asha", "asha": fields}
 
 
-@pytest.fixture(scope="module")
-def whole(tiny_search: Make, tmp_path_factory: pytest.TempPathFactory) -> WholeTrial:
-    return run_whole(tiny_search(ONE, FIVE, trials=1), tmp_path_factory, TIMED)
+def histories(run_id: str | None) -> dict[str, list[tuple[int, float]]]:
+    assert run_id is not None
+    client = MlflowClient()
+    return {
+        name: [(point.step, point.value) for point in metric_history(client, run_id, name)]
+        for name in metrics_of(client.get_run(run_id))
+        if name not in TIMED
+    }
 
 
 @pytest.mark.parametrize(
@@ -48,17 +53,19 @@ def whole(tiny_search: Make, tmp_path_factory: pytest.TempPathFactory) -> WholeT
     ids=["in stage 1 and in stage 2", "at the end of stage 1", "before the last epoch"],
 )
 def test_a_thawed_trial_equals_one_that_ran_through(
-    here: Path, whole: WholeTrial, tiny_search: Make, first: int, rungs: list[int]
+    here: Path, tiny_search: Make, first: int, rungs: list[int]
 ) -> None:
+    whole = run_sweep(tiny_search(ONE, FIVE | {"name": "whole"}, trials=1))
+    cache.clear()  # or stage 1 would be reused, and not trained up to its rung
     result = run_sweep(tiny_search(ONE, FIVE, trials=1, **asha(first=first)))
     (trial,) = stored_trials()
     assert (trial.state, trial.number, result.best.label) == (TrialState.COMPLETE, 0, "0")
     assert sorted(trial.intermediate_values) == rungs
     assert trial.user_attrs["passed_rung"] == rungs[-1]
     assert trial.user_attrs["paused"] is None
-    assert histories(result.best.run_id, TIMED) == whole.histories
-    assert trial.value == whole.value
-    assert trial.user_attrs["trainings"] == whole.trainings
+    assert histories(result.best.run_id) == histories(whole.best.run_id)
+    assert trial.value == whole.best.value
+    assert trial.user_attrs["trainings"] == stored_trials("whole")[0].user_attrs["trainings"]
     (run,) = nested_runs(MlflowClient(), result.run_id)
     assert (run.info.status, run.data.tags["trial_state"]) == ("FINISHED", "COMPLETE")
     assert artifact_paths(run.info.run_id, "checkpoints") == {"checkpoints/best.pt", "checkpoints/stage1_best.pt"}
@@ -121,8 +128,10 @@ def test_a_study_with_more_trials_goes_on_with_a_paused_one(here: Path, tiny_sea
 
 @pytest.mark.slow
 def test_a_worker_killed_while_it_goes_on_loses_its_epoch_only(
-    here: Path, whole: WholeTrial, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
+    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    whole = run_sweep(tiny_search(ONE, FIVE | {"name": "whole"}, trials=1))
+    cache.clear()
     config = tiny_search(ONE, FIVE, trials=1, **asha(first=1))
     killed_in(sweep_killed_at, config, "in epoch 5")  # paused after epochs 1 and 3
     (left,) = stored_trials()
@@ -134,4 +143,4 @@ def test_a_worker_killed_while_it_goes_on_loses_its_epoch_only(
     assert (done.state, result.best.label) == (TrialState.COMPLETE, "0, second attempt")
     assert done.user_attrs["run_id"] == left.user_attrs["run_id"]
     assert done.intermediate_values == left.intermediate_values
-    assert histories(result.best.run_id, TIMED) == whole.histories
+    assert histories(result.best.run_id) == histories(whole.best.run_id)
