@@ -10,7 +10,7 @@ from optuna.trial import Trial
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import attributes
-from mobilenet_chest.sweep.optuna_adapter import sibling_study, stored_trial
+from mobilenet_chest.sweep.optuna_adapter import sibling_study, stored_state
 
 LOOK_SECONDS = 1.0
 """Shortest time between two looks of a worker at what is asked: frozen epochs take milliseconds."""
@@ -67,7 +67,8 @@ class Control:
 
     def stops_trial(self, study: optuna.Study, trial: Trial) -> bool:
         """Whether this one trial is to end."""
-        return attributes.STOP in stored_trial(study, trial).user_attrs
+        _, known = stored_state(study, trial, attributes.STOP)
+        return attributes.STOP in known
 
 
 def commanded_study(study: optuna.Study) -> optuna.Study:

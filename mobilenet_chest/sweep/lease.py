@@ -24,8 +24,8 @@ from mobilenet_chest.liveness import Heartbeat, Watch
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import trial_name
 from mobilenet_chest.sweep.locks import advisory_lock, exclusive, lock_engine, lock_file
-from mobilenet_chest.sweep.optuna_adapter import set_attributes, stored_trial, trial_id
-from mobilenet_chest.sweep.trial_state import is_paused, running_trials
+from mobilenet_chest.sweep.optuna_adapter import set_attributes, stored_state, trial_id
+from mobilenet_chest.sweep.trial_state import running_trials
 from mobilenet_chest.tracking.database import is_sqlite
 from mobilenet_chest.tracking.provenance import identity, process_alive
 
@@ -77,7 +77,7 @@ class Lease:
                 return
             with self._lock():
                 # asked under the lock: a revocation is over, or has to wait until this block ends
-                if not self._is_own(stored_trial(self._study, self._trial)):
+                if not self._is_own():
                     raise OwnershipLost(f"{trial_name(self._study, self._trial)} was revoked: another worker has it")
                 self._depth += 1
                 try:
@@ -101,12 +101,12 @@ class Lease:
             # in between makes the pause fail.
             lock_file(self._url, lock_name(self._trial)).unlink(missing_ok=True)
 
-    @staticmethod
-    def _is_own(trial: FrozenTrial) -> bool:
-        """Return whether a trial is still this process's: not ended, not paused, and not another worker's since."""
-        worker = trial.user_attrs.get(attributes.WORKER)
+    def _is_own(self) -> bool:
+        """Return whether the trial is still this process's: not ended, not paused, and not another worker's since."""
+        state, known = stored_state(self._study, self._trial, attributes.WORKER, attributes.PAUSED)
+        worker = known.get(attributes.WORKER)
         same = worker is None or _process(worker) == _process(identity())
-        return trial.state == TrialState.RUNNING and not is_paused(trial) and same
+        return state == TrialState.RUNNING and known.get(attributes.PAUSED) is None and same
 
     def _lock(self) -> AbstractContextManager[object]:
         name = lock_name(self._trial)

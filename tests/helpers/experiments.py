@@ -62,7 +62,7 @@ def tiny_fields(data: Path, *changes: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def phantom_config(chest_file: Path) -> Callable[..., Config]:
     """Builds a tiny experiment on ``chest_file``; takes ``{dotted path: value}``."""
 

@@ -42,6 +42,9 @@ ROOT = Path(__file__).parents[2]
 STUDY = "sqlite:///optuna.db"
 WAIT_SECONDS = 240
 SMALL = "timm:mobilenetv2_050"
+SMALLEST = "timm:test_efficientnet"
+"""A third of the layers: for tests that are about processes, not about what is learned."""
+
 CLONE_NEWNS = 0x20000
 """Of ``unshare(2)``: mounts of this process alone."""
 
@@ -105,7 +108,8 @@ def trials(url: str = STUDY) -> list[FrozenTrial]:
 
 def stored_trials(name: str = "tiny", url: str = STUDY) -> list[FrozenTrial]:
     """Return the trials of a study, as Optuna itself reads them."""
-    storage = optuna.storages.RDBStorage(url)
+    # Optuna would read all its migrations to see whether the tables that this package has just used fit
+    storage = optuna.storages.RDBStorage(url, skip_compatibility_check=True)
     try:
         return optuna.load_study(study_name=name, storage=storage).get_trials()
     finally:
@@ -213,7 +217,7 @@ def fill(file: Path) -> None:
         os.close(descriptor)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_search(phantom_config: Make) -> Make:
     """A search on the tiny file with a small network: a trial takes a second."""
 

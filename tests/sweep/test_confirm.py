@@ -13,13 +13,14 @@ import optuna
 import pandas as pd
 import pytest
 from helpers.confirmations import CountedEpochs, confirm_runs, store_study
+from helpers.workers import sweep_with_workers
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
 from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
-from mobilenet_chest.sweep import SweepStatus, remaining_confirmations, run_sweep, trial_run
+from mobilenet_chest.sweep import remaining_confirmations, run_sweep, trial_run
 from mobilenet_chest.sweep.attributes import CONFIRMS, GONE
 from mobilenet_chest.sweep.confirm import find_confirmation, fresh_seeds
 from mobilenet_chest.sweep.repair import reconcile
@@ -38,8 +39,8 @@ def checkpoints(run_id: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_search: Make) -> None:
-    config = tiny_search(RANGE, {"tracking.keep_checkpoints": 1}, trials=2, confirm={"top": 2, "seeds": 2})
+def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiniest_search: Make) -> None:
+    config = tiniest_search(RANGE, {"tracking.keep_checkpoints": 1}, trials=2, confirm={"top": 2, "seeds": 2})
     assert remaining_confirmations(config) == 4
     result = run_sweep(config)
     assert remaining_confirmations(config) == 0
@@ -102,15 +103,15 @@ def test_leaders_are_trained_again_and_the_best_mean_is_chosen(here: Path, tiny_
 
 
 @pytest.mark.slow
-def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tiny_search: Make) -> None:
-    store_study(tiny_search(RANGE, trials=1, confirm={"seeds": 2}), [0.0], {})
-    plain = run_sweep(tiny_search(RANGE, trials=1))
+def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tiniest_search: Make) -> None:
+    store_study(tiniest_search(RANGE, trials=1, confirm={"seeds": 2}), [0.0], {})
+    plain = run_sweep(tiniest_search(RANGE, trials=1))
     assert (plain.confirmed, plain.complete) == (None, True)
-    first = run_sweep(tiny_search(RANGE, trials=1, confirm={"top": 3, "seeds": 2}))  # there is one leader only
+    first = run_sweep(tiniest_search(RANGE, trials=1, confirm={"top": 3, "seeds": 2}))  # there is one leader only
     assert first.new_trials == 0
     assert first.confirmed is not None
     before = {run.info.run_id for run in confirm_runs(first)}
-    more = tiny_search(RANGE, trials=1, confirm={"top": 1, "seeds": 3})
+    more = tiniest_search(RANGE, trials=1, confirm={"top": 1, "seeds": 3})
     assert remaining_confirmations(more) == 1
     second = run_sweep(more)
     assert second.confirmed is not None
@@ -120,15 +121,15 @@ def test_a_finished_study_is_confirmed_later_and_seeds_are_added(here: Path, tin
     client = MlflowClient()
     assert client.get_run(plain.run_id).data.tags["confirmed_run"] == second.confirmed.run_id
     # with one more trial the leader may be another one, and is not confirmed yet
-    third = run_sweep(tiny_search(RANGE, trials=2))
+    third = run_sweep(tiniest_search(RANGE, trials=2))
     assert (third.confirmed, third.new_trials) == (None, 1)
     assert client.get_run(plain.run_id).data.tags["confirmed_run"] == ""
     assert find_runs(client, "tiny")[0].run_id == third.best.run_id
 
 
 @pytest.mark.slow
-def test_an_interrupted_confirmation_goes_on(here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = tiny_search(RANGE, trials=1, confirm={"top": 1, "seeds": 2})
+def test_an_interrupted_confirmation_goes_on(here: Path, tiniest_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiniest_search(RANGE, trials=1, confirm={"top": 1, "seeds": 2})
     store_study(config, [0.9], {})
     # there are two epochs: the first training on a fresh seed has ended, and the second one's first epoch
     counting = CountedEpochs(stop_at=4)
@@ -153,9 +154,9 @@ def test_an_interrupted_confirmation_goes_on(here: Path, tiny_search: Make, monk
 
 @pytest.mark.slow
 def test_a_leader_that_fails_on_a_fresh_seed_is_not_chosen(
-    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
+    here: Path, tiniest_search: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = tiny_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
+    config = tiniest_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
     store_study(config, [0.8, 0.9], {})
     real = trial_run.train
 
@@ -174,9 +175,9 @@ def test_a_leader_that_fails_on_a_fresh_seed_is_not_chosen(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("resampling", ["reshuffle", "kfold"])
-def test_where_trials_vary_the_rows_fresh_seeds_do_too(here: Path, tiny_search: Make, resampling: str) -> None:
+def test_where_trials_vary_the_rows_fresh_seeds_do_too(here: Path, tiniest_search: Make, resampling: str) -> None:
     folds = {"folds": 2} if resampling == "kfold" else {}
-    config = tiny_search(RANGE, trials=1, resampling=resampling, confirm={"top": 1, "seeds": 2}, **folds)
+    config = tiniest_search(RANGE, trials=1, resampling=resampling, confirm={"top": 1, "seeds": 2}, **folds)
     store_study(config, [0.9], {})
     result = run_sweep(config)
     assert result.confirmed is not None
@@ -209,25 +210,25 @@ FRESH = {1: [0.6, 0.7, 0.8, 0.65], 2: [0.8, 0.7, 0.9, 0.8]}
     ],
 )  # fmt: skip
 def test_who_is_chosen(
-    tracking: Path, tiny_search: Make, metric: str, direction: str, claims: list[float],
+    tracking: Path, tiniest_search: Make, metric: str, direction: str, claims: list[float],
     fresh: dict[int, list[float | None]], chosen: int, run_id: str, optimistic: float,
 ) -> None:  # fmt: skip
-    config = tiny_search(RANGE, trials=3, metric=metric, direction=direction, confirm={"top": 2, "seeds": 4})
+    config = tiniest_search(RANGE, trials=3, metric=metric, direction=direction, confirm={"top": 2, "seeds": 4})
     confirmation = find_confirmation(config, store_study(config, claims, fresh), "sqlite:///optuna.db")
     assert confirmation is not None
     assert (confirmation.trial, confirmation.run_id) == (chosen, run_id)
     assert confirmation.optimism.value == pytest.approx(optimistic)
 
 
-def test_nothing_is_chosen_where_each_leader_failed_once(tracking: Path, tiny_search: Make) -> None:
-    config = tiny_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
+def test_nothing_is_chosen_where_each_leader_failed_once(tracking: Path, tiniest_search: Make) -> None:
+    config = tiniest_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
     study = store_study(config, [0.7, 0.9], {0: [0.8, None], 1: [None, 0.8]})
     assert find_confirmation(config, study, "sqlite:///optuna.db") is None
     assert remaining_confirmations(config) == 0
 
 
-def test_a_study_and_its_confirmation_look_after_runs_of_their_own(tracking: Path, tiny_search: Make) -> None:
-    config, url, client = tiny_search(RANGE, trials=1), "sqlite:///optuna.db", MlflowClient()
+def test_a_study_and_its_confirmation_look_after_runs_of_their_own(tracking: Path, tiniest_search: Make) -> None:
+    config, url, client = tiniest_search(RANGE, trials=1), "sqlite:///optuna.db", MlflowClient()
     study = open_or_create(config, url)
     confirming = open_or_create(config.model_copy(update={"study": StudyConfig(name="tiny/confirm")}), url)
     confirming.set_user_attr(CONFIRMS, "tiny")
@@ -245,11 +246,10 @@ def test_a_study_and_its_confirmation_look_after_runs_of_their_own(tracking: Pat
 
 
 @pytest.mark.slow
-def test_two_workers_share_a_confirmation(tracking: Path, tiny_search: Make) -> None:
-    config = tiny_search(RANGE, trials=2, confirm={"top": 1, "seeds": 3})
+def test_two_workers_share_a_confirmation(tracking: Path, tiniest_search: Make) -> None:
+    config = tiniest_search(RANGE, trials=2, confirm={"top": 1, "seeds": 3})
     store_study(config, [0.9, 0.8], {})
-    seen: list[SweepStatus] = []
-    result = run_sweep(config, workers=2, on_status=seen.append)
+    result, seen = sweep_with_workers(config, 2, tracking)
     assert (result.complete, result.new_trials) == (True, 0)
     assert result.confirmed is not None
     assert set(result.confirmed.leaders[0].run_ids) == {run.info.run_id for run in confirm_runs(result)}
@@ -258,8 +258,8 @@ def test_two_workers_share_a_confirmation(tracking: Path, tiny_search: Make) -> 
     assert seen[-1].states == {"COMPLETE": 3}
 
 
-def test_a_training_whose_run_was_deleted_leaves_its_leader_out(here: Path, tiny_search: Make) -> None:
-    config = tiny_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
+def test_a_training_whose_run_was_deleted_leaves_its_leader_out(here: Path, tiniest_search: Make) -> None:
+    config = tiniest_search(RANGE, trials=2, confirm={"top": 2, "seeds": 2})
     study = store_study(config, [0.9, 0.8], {0: [0.7, 0.7], 1: [0.6, 0.6]})
     url = "sqlite:///optuna.db"
     whole = find_confirmation(config, study, url)
@@ -279,11 +279,12 @@ def test_a_training_whose_run_was_deleted_leaves_its_leader_out(here: Path, tiny
 
 
 @pytest.mark.slow
-def test_confirmations_that_were_all_deleted_are_named_no_more(here: Path, tiny_search: Make) -> None:
+def test_confirmations_that_were_all_deleted_are_named_no_more(here: Path, tiniest_search: Make) -> None:
     settings = {"top": 1, "seeds": 2}
-    without = run_sweep(tiny_search(RANGE, trials=1))
+    store_study(tiniest_search(RANGE, trials=1, confirm=settings), [0.9], {})
+    without = run_sweep(tiniest_search(RANGE, trials=1))
     assert "study.confirm.seeds" not in json.loads(MlflowClient().get_run(without.run_id).data.tags["settings"])
-    config = tiny_search(RANGE, trials=1, confirm=settings)
+    config = tiniest_search(RANGE, trials=1, confirm=settings)
     result = run_sweep(config)
     assert result.confirmed is not None
     parent = MlflowClient().get_run(result.run_id)

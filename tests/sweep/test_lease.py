@@ -189,7 +189,7 @@ def test_a_heartbeat_begins_the_lease_again(watched: Watched) -> None:
 @pytest.mark.slow
 def test_a_worker_whose_trials_end_before_their_first_heartbeat_is_alive(watched: Watched) -> None:
     """Heartbeats start at 0 with every trial, so a new trial counts as one."""
-    for _ in range(3 * LEASE):
+    for _ in range(LEASE + BEATS):
         assert not watched.somebody_gone_after(1)
         watched.study.tell(watched.trial, 0.5)
         watched.trial = watched.study.ask()

@@ -28,7 +28,6 @@ Make = Callable[..., Config]
 
 RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 FIVE = {
-    "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
     "stage1": {"epochs": 2},
     "stage2": {"epochs": 3, "patience": None},
 }
@@ -36,9 +35,9 @@ TOO_HIGH = 1e30
 """A learning rate after which nothing is finite any more."""
 
 
-def test_a_failed_trial_keeps_no_checkpoint(here: Path, tiny_search: Make) -> None:
+def test_a_failed_trial_keeps_no_checkpoint(here: Path, tiniest_search: Make) -> None:
     """Its first stage went well, and left one behind."""
-    result = run_sweep(tiny_search({"stage2.lr": {"choices": [1e-3, TOO_HIGH]}}, sampler="grid"))
+    result = run_sweep(tiniest_search({"stage2.lr": {"choices": [1e-3, TOO_HIGH]}}, sampler="grid"))
     (failed,) = [trial for trial in result.trials if trial.state == "FAIL"]
     assert failed.run_id is not None
     assert artifact_paths(failed.run_id, "checkpoints") == set()
@@ -48,7 +47,7 @@ def test_a_failed_trial_keeps_no_checkpoint(here: Path, tiny_search: Make) -> No
 EPOCH = dict.fromkeys(("stage", "train_loss", *EPOCH_METRICS, "images_per_second", "epoch_seconds"), 1.0)
 
 
-def test_nan_is_never_the_best(here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nan_is_never_the_best(here: Path, tiniest_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The metrics are made up here: a real training stops before it comes to that."""
     values = iter([math.nan, 0.6, math.inf, 0.7])
 
@@ -59,7 +58,7 @@ def test_nan_is_never_the_best(here: Path, tiny_search: Make, monkeypatch: pytes
             return SimpleNamespace(metrics=metrics, status="finished", history=history)
 
     monkeypatch.setattr(trial_run, "train", trained)
-    result = run_sweep(tiny_search(RANGE, trials=4))
+    result = run_sweep(tiniest_search(RANGE, trials=4))
     assert [(trial.state, trial.value) for trial in result.trials] == [
         ("FAIL", None),
         ("COMPLETE", 0.6),
@@ -74,7 +73,7 @@ def test_nan_is_never_the_best(here: Path, tiny_search: Make, monkeypatch: pytes
 
 
 @pytest.mark.slow
-def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny_search: Make) -> None:
+def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiniest_search: Make) -> None:
     """The last point of the grid learns nothing: its loss stays above the others' median."""
     bad = 1e-9
     search = {"stage2.lr": {"choices": [bad, 1e-3, 1.5e-3, 2e-3, 2.5e-3]}}
@@ -83,9 +82,9 @@ def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny_search: Make) -> N
     seed = next(
         seed
         for seed in range(100)
-        if grid_points(tiny_search(search, values | {"seed": seed}, **settings))[-1]["stage2.lr"] == bad
+        if grid_points(tiniest_search(search, values | {"seed": seed}, **settings))[-1]["stage2.lr"] == bad
     )
-    result = run_sweep(tiny_search(search, values | {"seed": seed}, **settings))
+    result = run_sweep(tiniest_search(search, values | {"seed": seed}, **settings))
     assert [trial.state for trial in result.trials] == ["COMPLETE"] * 4 + ["PRUNED"]
     pruned = result.trials[-1]
     run = runs_by_trial(result.run_id)[4]
@@ -96,11 +95,11 @@ def test_a_pruned_trial_is_tagged_and_counts(here: Path, tiny_search: Make) -> N
     assert pruned.value == metric_history(MlflowClient(), run.info.run_id, "val_loss")[len(history) - 1].value
     assert artifact_paths(run.info.run_id, "checkpoints") == set()
     assert artifact_paths(run.info.run_id, "predictions") == {"predictions/val.parquet"}
-    assert remaining_trials(tiny_search(search, values | {"seed": seed}, **settings)) == 0
+    assert remaining_trials(tiniest_search(search, values | {"seed": seed}, **settings)) == 0
 
 
-def test_latency_is_an_objective(here: Path, tiny_search: Make) -> None:
-    result = run_sweep(tiny_search(RANGE, trials=1, also=["latency_1_ms", "train_seconds"]))
+def test_latency_is_an_objective(here: Path, tiniest_search: Make) -> None:
+    result = run_sweep(tiniest_search(RANGE, trials=1, also=["latency_1_ms", "train_seconds"]))
     (trial,) = result.trials
     metrics = metrics_of(runs_by_trial(result.run_id)[0])
     assert trial.also == (metrics["latency_1_ms"], metrics["train_seconds"])
@@ -109,11 +108,11 @@ def test_latency_is_an_objective(here: Path, tiny_search: Make) -> None:
 
 
 @pytest.mark.slow
-def test_stress_is_an_objective(here: Path, tiny_search: Make) -> None:
+def test_stress_is_an_objective(here: Path, tiniest_search: Make) -> None:
     """As the metric it is reported of stressed epochs only; as a second objective it is maximised."""
     stress = {"evaluation": {"metric": "stress_auc_mean", "stress": {"every": 3}}, "stage2.epochs": 4,
               "stage2.patience": None}  # fmt: skip
-    result = run_sweep(tiny_search(RANGE, stress, trials=1, metric="stress_auc_mean", pruner="median"))
+    result = run_sweep(tiniest_search(RANGE, stress, trials=1, metric="stress_auc_mean", pruner="median"))
     (trial,) = result.trials
     metrics = metrics_of(runs_by_trial(result.run_id)[0])
     assert trial.value == metrics["stress_auc_mean"]
@@ -121,7 +120,7 @@ def test_stress_is_an_objective(here: Path, tiny_search: Make) -> None:
     (study,) = stored_studies(f"sqlite:///{here / 'optuna.db'}")
     # stage 1 has one epoch; the third of stage 2 is less than 3 epochs before the last
     assert list(study.trials[0].intermediate_values) == [1, 2, 5]
-    second = run_sweep(tiny_search(RANGE, stress, name="both", trials=1, also=["stress_auc_worst"]))
+    second = run_sweep(tiniest_search(RANGE, stress, name="both", trials=1, also=["stress_auc_worst"]))
     for number, run in runs_by_trial(second.run_id).items():
         assert second.trials[number].also == (metrics_of(run)["stress_auc_worst"],)
     values = {trial.number: (trial.value, trial.also[0]) for trial in second.trials}
@@ -131,7 +130,7 @@ def test_stress_is_an_objective(here: Path, tiny_search: Make) -> None:
 
 @pytest.mark.slow
 def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
-    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
+    here: Path, tiniest_search: Make, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
     away, seen, kept = False, list[str](), list[int]()
 
@@ -152,7 +151,7 @@ def test_a_trial_that_ends_while_its_store_is_away_loses_nothing(
     monkeypatch.setattr(sender, "send", send)
     monkeypatch.setattr(delivery, "send", send)
     monkeypatch.setattr(local_workers, "wait_reachable", comes_back)
-    result = run_sweep(tiny_search(RANGE, FIVE, trials=2))
+    result = run_sweep(tiniest_search(RANGE, FIVE, trials=2))
     assert [run_id for trial in result.trials if (run_id := trial.run_id)] == seen
     assert kept[0] == 0
     assert min(kept[1:]) >= 3  # the result, the run's end, the study's word

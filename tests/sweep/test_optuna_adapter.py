@@ -26,6 +26,7 @@ from mobilenet_chest.sweep.optuna_adapter import (
     queued_values,
     set_attributes,
     set_study_system_attribute,
+    stored_state,
     stored_trial,
     study_system_attributes,
     trial_id,
@@ -161,6 +162,17 @@ def test_a_trial_as_the_storage_has_it(study: optuna.Study) -> None:
     study.tell(trial, 0.5)
     for stale in (trial, before):
         assert stored_trial(study, stale).state == TrialState.COMPLETE
+
+
+def test_state_and_some_attributes_of_a_trial(study: optuna.Study, storage: RDBStorage) -> None:
+    trial, other = study.ask(), optuna.load_study(study_name="second", storage=storage)
+    assert stored_state(study, trial, "a", "b") == (TrialState.RUNNING, {})
+    set_attributes(other, other.trials[0], {"a": {"one": 1}, "b": None, "c": 2})
+    assert stored_state(study, trial, "a", "b", "d") == (TrialState.RUNNING, {"a": {"one": 1}, "b": None})
+    other.tell(0, 0.5)
+    assert stored_state(study, trial, "c") == (TrialState.COMPLETE, {"c": 2})
+    with pytest.raises(KeyError):
+        stored_state(study, optuna.trial.create_trial(value=1.0), "a")
 
 
 def test_attributes_of_another_processes_trial(study: optuna.Study, storage: RDBStorage) -> None:

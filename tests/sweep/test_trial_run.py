@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from helpers.sweeps import stored_trials
+from helpers.whole_trials import WholeTrial, histories, run_whole
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
-from mobilenet_chest import cache, two_stage
+from mobilenet_chest import two_stage
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.sweep import lease, run_sweep, trial_run
@@ -25,32 +26,24 @@ Make = Callable[..., Config]
 
 RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 FIVE = {
-    "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
     "stage1": {"epochs": 2},
     "stage2": {"epochs": 3, "patience": None},
 }
 ASHA = {"study.scheduler": "asha", "study.asha": {"first": 1}, "study.pruner": "none"}
-TIMED = ("epoch_seconds", "images_per_second", "train_seconds")
 
 
-def histories(run_id: str) -> dict[str, list[tuple[int, float]]]:
-    client = MlflowClient()
-    return {
-        name: [(point.step, point.value) for point in metric_history(client, run_id, name)]
-        for name in metrics_of(client.get_run(run_id))
-        if name not in TIMED
-    }
+@pytest.fixture(scope="module")
+def whole(tiniest_search: Make, tmp_path_factory: pytest.TempPathFactory) -> WholeTrial:
+    return run_whole(tiniest_search(RANGE, FIVE, trials=1), tmp_path_factory)
 
 
 @pytest.mark.parametrize("epochs", [*(pytest.param(epochs, marks=pytest.mark.slow) for epochs in (1, 2, 5)), 4])
 def test_an_interrupted_trial_resumes_its_run(
-    here: Path, tiny_search: Make, driver_dies: Callable[[int], None], monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture, epochs: int,
+    here: Path, whole: WholeTrial, tiniest_search: Make, driver_dies: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, epochs: int,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(artifact_writer, "CHECKPOINT_SECONDS", 0.0)
-    whole = run_sweep(tiny_search(RANGE, FIVE | {"name": "whole"}, trials=1))
-    cache.clear()  # or the next would have no stage 1 to be interrupted in
-    config = tiny_search(RANGE, FIVE | {"tracking.keep_checkpoints": 0}, trials=1)
+    config = tiniest_search(RANGE, FIVE | {"tracking.keep_checkpoints": 0}, trials=1)
     driver_dies(epochs)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(config)
@@ -73,19 +66,18 @@ def test_an_interrupted_trial_resumes_its_run(
     assert nested.info.run_id == run.info.run_id
     assert (nested.info.status, nested.data.tags["trial"]) == ("FINISHED", "1")
     assert nested.data.tags["trial_state"] == "COMPLETE"
-    assert whole.best.run_id is not None
-    assert histories(run.info.run_id) == histories(whole.best.run_id)
-    assert done.value == whole.best.value
-    assert done.intermediate_values == stored_trials("whole")[0].intermediate_values
-    assert done.user_attrs["trainings"] == stored_trials("whole")[0].user_attrs["trainings"]
+    assert histories(run.info.run_id) == whole.histories
+    assert done.value == whole.value
+    assert done.intermediate_values == whole.reports
+    assert done.user_attrs["trainings"] == whole.trainings
     assert client.list_artifacts(run.info.run_id, "checkpoints") == []
 
 
 @pytest.mark.slow
 def test_a_trial_whose_run_was_of_other_rows_restarts(
-    here: Path, tiny_search: Make, driver_dies: Callable[[int], None]
+    here: Path, tiniest_search: Make, driver_dies: Callable[[int], None]
 ) -> None:
-    config = tiny_search(RANGE, FIVE, trials=1)
+    config = tiniest_search(RANGE, FIVE, trials=1)
     driver_dies(3)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(config)
@@ -101,9 +93,9 @@ def test_a_trial_whose_run_was_of_other_rows_restarts(
 
 @pytest.mark.slow
 def test_a_trial_killed_between_its_runs_end_and_the_study_is_not_trained_again(
-    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
+    here: Path, tiniest_search: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = tiny_search(RANGE, FIVE, trials=1)
+    config = tiniest_search(RANGE, FIVE, trials=1)
 
     def killed(*_: object) -> None:
         raise SystemExit  # as SIGKILL would: nothing is written any more
@@ -135,15 +127,15 @@ def test_a_trial_killed_between_its_runs_end_and_the_study_is_not_trained_again(
 
 
 @pytest.mark.parametrize(("budget", "steps"), [("epoch", [1, 2, 3, 4]), ("phase", [2, 4])])
-def test_when_the_pruner_is_asked(here: Path, tiny_search: Make, budget: str, steps: list[int]) -> None:
+def test_when_the_pruner_is_asked(here: Path, tiniest_search: Make, budget: str, steps: list[int]) -> None:
     values = {"stage1.epochs": 0, "stage2": {"epochs": 4, "resolutions": [16, 32]}}
-    run_sweep(tiny_search({"stage2.lr": {"choices": [1e-4]}}, values, budget=budget, trials=1))
+    run_sweep(tiniest_search({"stage2.lr": {"choices": [1e-4]}}, values, budget=budget, trials=1))
     assert sorted(stored_trials()[0].intermediate_values) == steps
 
 
-def test_reused_epochs_are_not_reported(here: Path, tiny_search: Make) -> None:
+def test_reused_epochs_are_not_reported(here: Path, tiniest_search: Make) -> None:
     search = {"stage2.lr": {"choices": [1e-4, 1e-3]}}
-    result = run_sweep(tiny_search(search, {"stage1.epochs": 2}, sampler="grid", trials=2))
+    result = run_sweep(tiniest_search(search, {"stage1.epochs": 2}, sampler="grid", trials=2))
     assert [sorted(trial.intermediate_values) for trial in stored_trials()] == [[1, 2, 3], [3]]
     # what each stage has reached is known all the same
     for trial in stored_trials():
@@ -156,22 +148,22 @@ def test_reused_epochs_are_not_reported(here: Path, tiny_search: Make) -> None:
 
 
 def test_a_trial_that_is_stopped_where_it_reaches_a_rung_does_not_wait_there(
-    here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch
+    here: Path, tiniest_search: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Control, "stops_trial", lambda *_: True)
     with pytest.raises(SweepFailed):  # no trial is complete
-        run_sweep(tiny_search(RANGE, FIVE | ASHA, trials=1))
+        run_sweep(tiniest_search(RANGE, FIVE | ASHA, trials=1))
     (trial,) = stored_trials()
     assert (trial.state, trial.user_attrs["epochs"]["done"]) == (TrialState.PRUNED, 1)
 
 
 @pytest.mark.slow
 def test_a_trial_that_goes_on_says_how_many_have_finished(
-    here: Path, tiny_search: Make, caplog: pytest.LogCaptureFixture
+    here: Path, tiniest_search: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A paused trial has not, and the total is what was set by hand."""
     fields = FIVE | ASHA | {"study.asha": {"first": 1, "reduction": 2}}
     with caplog.at_level(logging.INFO):
-        run_sweep(tiny_search(RANGE, fields, trials=3))
+        run_sweep(tiniest_search(RANGE, fields, trials=3))
     said = [message for message in caplog.messages if message.startswith("resumed trial")]
     assert [message.rpartition("), ")[2] for message in said] == ["0 of 3 trials finished"] * 3  # at each rung
