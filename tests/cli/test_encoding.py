@@ -37,11 +37,10 @@ main()
 """A command in a forked process, whose streams get their encoding there."""
 
 
-@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.slow)])
-def test_commands_and_their_errors(tracking: Path, encoding: str) -> None:
+def test_commands_and_their_errors(tracking: Path) -> None:
     for words, code in ((["--help"], 0), (["docs"], 0), (["compare", "—胸部—"], 2)):
         command = [sys.executable, "-m", "mobilenet_chest", *words]
-        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        environment = os.environ | {"PYTHONIOENCODING": "ascii"}
         result = subprocess.run(command, env=environment, capture_output=True, check=False, timeout=120)
         assert (words, result.returncode, b"Traceback" in result.stderr) == (words, code, False)
         assert result.stdout or result.stderr
