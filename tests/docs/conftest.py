@@ -36,7 +36,6 @@ evaluation: {metric: val_auc}
 search:
   stage2.lr: {low: 3.0e-4, high: 3.0e-3, log: true}
 study: {trials: 3, pruner: none}
-tracking: {plots: false}
 """
 
 

@@ -21,12 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from helpers.manual import Block, blocks
 from helpers.shell import run_line
-from helpers.stores import work_here
-from mobilenet_chest.sweep import study as study_module
 
 WIDTH = 118
 """Columns of an output line that a page shows."""
@@ -168,10 +164,7 @@ class Runner:
                 for example in examples(block):
                     yield example, self._printed(example.command), rows_vary
             elif block.language == "python" and "not run" not in block.notes:
-                with pytest.MonkeyPatch.context() as patch:
-                    # workers that are not forked import all anew; tests/experiments/test_walkthrough.py has them
-                    patch.setattr(study_module, "run_workers", work_here)
-                    exec(compile(self._named(block.text), f"line {block.start}", "exec"), self._namespace)
+                exec(compile(self._named(block.text), f"line {block.start}", "exec"), self._namespace)
 
     @property
     def setting(self) -> Setting:
