@@ -25,6 +25,11 @@ from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.two_stage import train
 
+DISTINCT = 25
+"""Sets of predictions, of which runs have one in turn: computing their metrics takes longer than comparing them."""
+
+Scored = tuple[Predictions, dict[str, float]]
+
 RUN_TABLES = ("params", "tags", "latest_metrics", "metrics")
 
 
@@ -56,7 +61,8 @@ def fill(options: Options, folder: Path) -> str:
         options: ``rows``, ``val_rows``, and ``runs``: how many runs the store has in the end.
         folder: Of the store, with its ``mlflow.db``.
     """
-    values = {"stage1.epochs": 5, "stage2.epochs": 5, "model.hidden": [8], "data.image_size": 32}
+    values = {"stage1.epochs": 1, "stage2.epochs": 1, "model.hidden": [8], "data.image_size": 32}
+    values |= {"tracking.plots": False}
     config = experiment(options, data_file(options, options.rows, options.val_rows), values, "mobilenet_v3_small")
     run_id = train(config, MlflowTracker(name="the original")).run_id
     assert run_id is not None
@@ -66,16 +72,21 @@ def fill(options: Options, folder: Path) -> str:
     table = pd.read_parquet(original)
     generator = np.random.default_rng(0)
     signal = generator.normal(2.2 * table["label"], 1)
-    for _ in range(options.runs - 1):
+    scored: list[Scored] = []
+    for _ in range(min(options.runs - 1, DISTINCT)):
         columns = [1 / (1 + np.exp(1 - signal - 0.7 * generator.normal(size=len(table)))) for _ in range(2)]
         predictions = Predictions(table["row"].to_numpy(), table["label"].to_numpy(), *columns)
-        _copy(database, run_id, original, predictions)
+        scored.append((predictions, selection_metrics(predictions, EvaluationConfig(), seed=0)))
+    for number in range(options.runs - 1):
+        _copy(database, run_id, original, *scored[number % len(scored)])
     database.commit()
     database.close()
     return run_id
 
 
-def _copy(database: sqlite3.Connection, run_id: str, original: Path, predictions: Predictions) -> None:
+def _copy(
+    database: sqlite3.Connection, run_id: str, original: Path, predictions: Predictions, metrics: dict[str, float]
+) -> None:  # fmt: skip
     new = uuid.uuid4().hex
     changed = {"run_uuid": "?1", "artifact_uri": "replace(artifact_uri, ?2, ?1)"}
     for table in (*RUN_TABLES, "runs"):
@@ -83,7 +94,6 @@ def _copy(database: sqlite3.Connection, run_id: str, original: Path, predictions
         names, values = ", ".join(columns), ", ".join(changed.get(column, column) for column in columns)
         copy = f"INSERT INTO {table} ({names}) SELECT {values} FROM {table} WHERE run_uuid = ?2"
         database.execute(copy, (new, run_id))
-    metrics = selection_metrics(predictions, EvaluationConfig(), seed=0)
     values_of_copy = [(value, new, result_name(name)) for name, value in metrics.items()]
     database.executemany("UPDATE latest_metrics SET value = ? WHERE run_uuid = ? AND key = ?", values_of_copy)
     path = Path(str(original).replace(run_id, new))

@@ -19,7 +19,9 @@ NETWORKS = ("mobilenet_v3_large", "efficientnet_lite0")
 
 METHODS = ("int8", "int8-qat", "fp16")
 
-TRAINING = {"stage1.epochs": 0, "stage2.epochs": 3, "stage2.lr": 1e-3, "optimizer.batch_size": 48}
+TRAINING = {
+    "stage1.epochs": 0, "stage2.epochs": 3, "stage2.lr": 1e-3, "optimizer.batch_size": 48, "tracking.plots": False
+}  # fmt: skip
 
 
 def compressed(options: Options, saved: SavedResults) -> Json:

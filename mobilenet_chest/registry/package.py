@@ -174,7 +174,8 @@ _FRESH = """
 import sys
 sys.modules["mobilenet_chest"] = None  # the model must run on a machine without this project
 import mlflow, numpy
-model = mlflow.pyfunc.load_model(sys.argv[1])
+# what MLflow warns of, nobody would see; to find it out it reads the files of every package for seconds
+model = mlflow.pyfunc.load_model(sys.argv[1], suppress_warnings=True)
 table = model.predict(numpy.load(sys.argv[2], allow_pickle=False))
 numpy.save(sys.argv[3], table["probability"].to_numpy())
 """

@@ -28,6 +28,9 @@ pytestmark = pytest.mark.slow
 
 STORAGE = "sqlite:///optuna.db"
 
+HOME = str(Path.home())
+"""The user's own; cases have another."""
+
 OWN_NAMES = ("data.dataset=null", "data.classes=[healthy, sick]")
 OWN_DATA = ("data.dataset=pneumoniamnist", "data.path=ok.npz", "model.weights=none")
 
@@ -221,7 +224,7 @@ def test_a_private_authority(
     case: Path, certificate: Path, mlflow_server: Callable[..., MlflowServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MLflow's client trusts it by a variable, and so does what asks the server before the client."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server(certificate=certificate).uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server(certificate=certificate, environment={"HOME": HOME}).uri)
     assert "MLFLOW_TRACKING_SERVER_CERT_PATH" in problem("sweep", "sweep.yaml", "--dry-run")
     assert "MLFLOW_TRACKING_SERVER_CERT_PATH" in doctor("tracking store")
     monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificate))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from helpers.examples import Setting
 from helpers.manual import MANUAL, blocks
+from helpers.programs import forking_path
 from mlflow import MlflowClient
 
 from mobilenet_chest.deploy.answer_log import read
@@ -25,10 +24,9 @@ def test_deploying(prepare: Callable[[str], Setting]) -> None:
     (program,) = [block for block in found if block.language == "python"]
     (folder / program.notes["file"]).write_text(program.text, encoding="utf-8")
     script = "".join(block.text for block in found if block.language == "bash")
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=environment, capture_output=True, text=True
-    )
+    with forking_path() as path:
+        command = ["bash", "-euo", "pipefail", "-c", script]
+        done = subprocess.run(command, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
     client = MlflowClient()

@@ -227,23 +227,15 @@ def test_a_quick_run_writes_its_json(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.slow
-def test_copies_of_a_run_are_compared(tmp_path: Path) -> None:
-    run = importlib.import_module("run")
-    assert run.main(["compare", "--quick", "--out", str(tmp_path)]) == 0
-    results = json.loads((tmp_path / "compare.json").read_text())
-    assert [row["command"] for row in results["rows"]] == [
-        "compare of 5", "compare of 5, --baseline", "compare of 5, --baseline --margin"
-    ]  # fmt: skip
-    assert all(row["cpu_seconds"]["median"] > 0 for row in results["rows"])
-
-
-@pytest.mark.slow
 def test_500_runs_are_compared_within_5_seconds(tmp_path: Path) -> None:
     """Of the processor: what else the machine does is not counted."""
     run = importlib.import_module("run")
     assert run.main(["compare", "--quick", "--runs", "500", "--val-rows", "305", "--out", str(tmp_path)]) == 0
     results = json.loads((tmp_path / "compare.json").read_text())
-    assert max(row["cpu_seconds"]["median"] for row in results["rows"]) < 5
+    assert [row["command"] for row in results["rows"]] == [
+        "compare of 500", "compare of 500, --baseline", "compare of 500, --baseline --margin"
+    ]  # fmt: skip
+    assert all(0 < row["cpu_seconds"]["median"] < 5 for row in results["rows"])
 
 
 @pytest.mark.slow

@@ -18,10 +18,13 @@ from pathlib import Path
 import pytest
 
 from helpers import forked
+from helpers.programs import forking_path
 from mobilenet_chest.data.dataset import load_train_val
 
 ROOT = Path(__file__).parents[2]
 SHELL_SYNTAX = re.compile(r"[|<>;&`$]")
+QUOTED = re.compile(r"'[^']*'|\"[^\"$`]*\"")
+"""What a shell takes as it stands."""
 
 LIMIT = 900.0
 """Seconds that a sweep may take."""
@@ -47,7 +50,7 @@ def run_line(line: str) -> str:
     elif words[0] == "python" and words[1] in ("sweep.py", "train.py"):
         words = words[1:]
         script = str(ROOT / words[0])
-    if script is None or SHELL_SYNTAX.search(re.sub(r"'[^']*'", "", line)):
+    if script is None or SHELL_SYNTAX.search(QUOTED.sub("", line)):
         return _in_shell(line)
     if words[0] == "sweep.py" and "--dry-run" not in words:
         return _forked(words, variables)
@@ -55,9 +58,9 @@ def run_line(line: str) -> str:
 
 
 def _in_shell(line: str) -> str:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    variables = os.environ | {"PATH": path}
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=variables, check=False)
+    with forking_path() as path:
+        variables = os.environ | {"PATH": path}
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=variables, check=False)
     return done.stdout or done.stderr
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from helpers.browsers import Browser, not_blank, running, until
-from helpers.servers import free_port
-from helpers.stores import working_in
+from helpers.browsers import Browser, not_blank, until
+from helpers.servers import MlflowServer
+from helpers.stores import work_here, working_in
 from mlflow import MlflowClient
 from PIL import Image
 
 from mobilenet_chest.config import parse
 from mobilenet_chest.sweep import SweepResult, run_sweep
+from mobilenet_chest.sweep import study as study_module
 from mobilenet_chest.tracking.view import page_address
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -51,20 +51,23 @@ def swept(tmp_path_factory: pytest.TempPathFactory, _empty_database: Path, chest
             "study": {"name": "browsed-study", "trials": 2, "sampler": "grid", "pruner": "none"},
         }
     )
-    with working_in(folder):
+    with working_in(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study_module, "run_workers", work_here)
         yield run_sweep(config)
 
 
 @pytest.fixture(scope="module")
 def server(swept: SweepResult, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """MLflow's own server on that store."""
-    port, folder = free_port(), tmp_path_factory.mktemp("server")
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-               "--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"]]  # fmt: skip
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with running(command, folder / "log", f"{address}/health", env=environment):
-        yield address
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        server = MlflowServer(
+            tmp_path_factory.mktemp("server"),
+            backend=os.environ["MLFLOW_TRACKING_URI"],
+            environment={"MLFLOW_DISABLE_TELEMETRY": "true"},
+        )
+    yield server.uri
+    server.kill()
 
 
 def experiment_page(server: str, run_id: str) -> str:
