@@ -7,6 +7,7 @@ command line answers before torch is loaded.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,8 @@ _HOMES = {
 }
 
 ensure_home()
+# MLflow would tell its makers over the network what it is used for; it looks when it is imported
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 def __getattr__(name: str) -> Any:

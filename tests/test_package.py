@@ -36,6 +36,23 @@ def test_the_sweep_can_be_called_whatever_was_imported_before(tmp_path: Path, fi
     assert result.stdout.split() == ["True", "True"], result.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("given", "reports"), [(None, False), ("false", True)])
+def test_mlflow_reports_to_its_makers_only_if_it_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None, reports: bool
+) -> None:
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "PYTEST_CURRENT_TEST", "CI", "GITHUB_ACTIONS", "DO_NOT_TRACK"):
+        monkeypatch.delenv(name, raising=False)
+    if given is not None:
+        monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", given)
+    lines = (
+        "import mobilenet_chest.tracking.store; from mlflow.telemetry import utils; "
+        "utils._IS_IN_CI_ENV_OR_TESTING = False; print(not utils.is_telemetry_disabled())"
+    )
+    result = start("-c", lines, cwd=tmp_path)
+    assert result.stdout.split() == [str(reports)], result.stderr
+
+
 def test_the_version_is_that_of_the_installed_package() -> None:
     assert mobilenet_chest.__version__ == version("mobilenet-chest")
 

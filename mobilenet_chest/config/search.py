@@ -23,10 +23,10 @@ from mobilenet_chest.config.section import Section, StudyName
 from mobilenet_chest.errors import allowed_names
 
 DEFAULT_FOLDS = 5
+"""Folds of ``study.resampling: kfold`` where ``study.folds`` is unset."""
 
 WILCOXON_FOLDS = 5
 """The fewest folds for which pruner: wilcoxon can spare one: its p is below 0.1 after four folds at the earliest."""
-"""Folds of ``study.resampling: kfold`` where ``study.folds`` is unset."""
 
 Scalar = bool | int | float | str
 Choice = Scalar | None | tuple[Scalar, ...]
