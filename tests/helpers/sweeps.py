@@ -42,6 +42,9 @@ ROOT = Path(__file__).parents[2]
 STUDY = "sqlite:///optuna.db"
 WAIT_SECONDS = 240
 SMALL = "timm:mobilenetv2_050"
+SMALLEST = "timm:test_efficientnet"
+"""A third of the layers: for tests that are about processes, not about what is learned."""
+
 CLONE_NEWNS = 0x20000
 """Of ``unshare(2)``: mounts of this process alone."""
 
@@ -233,9 +236,10 @@ def tiny_search(phantom_config: Make) -> Make:
 def fields(chest_file: Path) -> Callable[..., dict[str, Any]]:
     """Returns what makes the fields of a tiny search, as its YAML file has them."""
 
-    def make(epochs: int, model: str = SMALL, keep: int = 2, **study: Any) -> dict[str, Any]:
+    def make(epochs: int, model: str = SMALLEST, keep: int = 2, **study: Any) -> dict[str, Any]:
         searched = {
             "model": {"name": model, "weights": "none", "hidden": [8]},
+            "optimizer": {"batch_size": 40},
             "stage1": {"epochs": 2},
             "stage2": {"epochs": epochs - 2, "patience": None},
             "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
