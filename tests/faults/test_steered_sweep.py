@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 import yaml
 from helpers import forked
+from helpers.paced import paced
 from helpers.sweeps import WAIT_SECONDS, started, sweep_line, trials, wait_for_running_trials, wait_until
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
 from mobilenet_chest.sweep.claims import counts
 
-EPOCHS = 12
+EPOCHS = 6
+PACE = 0.4
+"""Seconds by which an epoch lasts longer, so that commands come in the midst of trials."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 
@@ -43,7 +46,7 @@ def running() -> list[int]:
 
 
 def test_a_sweep_obeys_from_outside(experiment: Path, tracking: Path) -> None:
-    with started(sweep_line(experiment), tracking) as process:
+    with started(paced(sweep_line(experiment), tracking, PACE), tracking) as process:
         wait_for_running_trials(process, tracking, trials_wanted=2)
         study(tracking, "pause", "tiny")
         wait_until(lambda: not running(), process, tracking)
