@@ -13,7 +13,17 @@ from typing import Any
 import pytest
 import yaml
 from helpers.paced import paced
-from helpers.sweeps import WAIT_SECONDS, fill, mounted, started, steps, sweep_line, trials, wait_for_running_trials
+from helpers.sweeps import (
+    SMALLEST,
+    WAIT_SECONDS,
+    fill,
+    mounted,
+    started,
+    steps,
+    sweep_line,
+    trials,
+    wait_for_running_trials,
+)
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
@@ -31,7 +41,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="P
 @pytest.fixture
 def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(fields(EPOCHS, trials=TRIALS)), encoding="utf-8")
+    path.write_text(yaml.safe_dump(fields(EPOCHS, model=SMALLEST, trials=TRIALS)), encoding="utf-8")
     return path
 
 

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from helpers import forked
 from helpers.paced import paced
 from helpers.sweeps import (
+    SMALLEST,
     STUDY,
     WAIT_SECONDS,
     family,
@@ -42,7 +43,7 @@ from mobilenet_chest.sweep.repair import repair
 from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.runs import nested_runs
 
-TRIALS = 2
+TRIALS = 4
 FOLD_EPOCHS = 8
 PACE = 0.4
 """Seconds by which an epoch lasts longer, so that something can happen in the midst of a trial."""
@@ -54,7 +55,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="P
 @pytest.fixture
 def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
     path = tmp_path / "tiny.yaml"
-    values = fields(6, keep=TRIALS, trials=TRIALS, lease_seconds=2)
+    values = fields(6, model=SMALLEST, keep=TRIALS, trials=TRIALS, lease_seconds=2)
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path
 
@@ -139,7 +140,7 @@ def test_a_worker_that_was_stopped_while_it_trained_the_frozen_stage_for_all(
     tracking: Path, cache_folder: Path, fields: Callable[..., dict[str, Any]]
 ) -> None:
     path, frozen = tracking / "tiny.yaml", 12  # so long that it can be caught in it
-    values = fields(frozen + 2, keep=3, trials=3, lease_seconds=2)
+    values = fields(frozen + 2, model=SMALLEST, keep=3, trials=3, lease_seconds=2)
     values["stage1"]["epochs"], values["stage2"]["epochs"] = frozen, 2
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
 
@@ -247,7 +248,7 @@ def everything(client: MlflowClient, run_id: str) -> dict[str, Any]:
 def test_killed_in_the_second_fold_of_a_trial(tracking: Path, fields: Callable[..., dict[str, Any]]) -> None:
     """The first is not trained again, and the second resumes after its last epoch."""
     path, client = tracking / "tiny.yaml", MlflowClient()
-    values = fields(FOLD_EPOCHS, trials=1, resampling="kfold", folds=2)
+    values = fields(FOLD_EPOCHS, model=SMALLEST, trials=1, resampling="kfold", folds=2)
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
 
     def folds() -> list[Run]:

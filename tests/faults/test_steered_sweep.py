@@ -13,7 +13,7 @@ import pytest
 import yaml
 from helpers import forked
 from helpers.paced import paced
-from helpers.sweeps import WAIT_SECONDS, started, sweep_line, trials, wait_for_running_trials, wait_until
+from helpers.sweeps import SMALLEST, WAIT_SECONDS, started, sweep_line, trials, wait_for_running_trials, wait_until
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="P
 @pytest.fixture
 def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(fields(EPOCHS, trials=20, workers=2)), encoding="utf-8")
+    path.write_text(yaml.safe_dump(fields(EPOCHS, model=SMALLEST, trials=20, workers=2)), encoding="utf-8")
     return path
 
 

@@ -15,7 +15,16 @@ import yaml
 from helpers import forked
 from helpers.paced import paced
 from helpers.servers import MlflowServer, Postgres
-from helpers.sweeps import WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_running_trials, wait_until
+from helpers.sweeps import (
+    SMALLEST,
+    WAIT_SECONDS,
+    started,
+    steps,
+    sweep_line,
+    trials,
+    wait_for_running_trials,
+    wait_until,
+)
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
@@ -39,7 +48,7 @@ local_workers.AWAY_SECONDS, outbox.PATIENCE_SECONDS, supervisor.DEATHS_LIMIT = 2
 @pytest.fixture
 def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(fields(EPOCHS, trials=TRIALS)), encoding="utf-8")
+    path.write_text(yaml.safe_dump(fields(EPOCHS, model=SMALLEST, trials=TRIALS)), encoding="utf-8")
     return path
 
 
