@@ -1,6 +1,6 @@
-"""The script of a process that opens a test split.
+"""The script of a process that opens a test split, in a child of a fork server that has imported the package already.
 
-Its argument, in JSON, holds: ``run`` to open the split for, ``again``, ``answer``
+The global ``given`` holds: ``folder`` to work in, ``environment``, ``run`` to open the split for, ``again``, ``answer``
 (file for what came of it), ``at`` (time at which all of them begin), and ``dies``: whether it evaluates the run and is
 killed (SIGKILL) once the rows have been read, instead of writing entries alone.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,11 @@ from mlflow import MlflowClient
 from mobilenet_chest.errors import MobilenetChestError
 from mobilenet_chest.selection import evaluate, ledger
 
-given: dict[str, Any] = json.loads(sys.argv[1])
+given: dict[str, Any] = globals()["given"]
 answer = Path(given["answer"])
 
+os.environ.update(given["environment"])
+os.chdir(given["folder"])
 with answer.with_suffix(".log").open("w") as log:
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)

@@ -12,18 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.paced import paced
-from helpers.sweeps import (
-    SMALLEST,
-    WAIT_SECONDS,
-    fill,
-    mounted,
-    started,
-    steps,
-    sweep_line,
-    trials,
-    wait_for_running_trials,
-)
+from helpers.sweeps import WAIT_SECONDS, fill, mounted, started, steps, sweep_line, trials, wait_for_running_trials
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
@@ -32,8 +21,6 @@ from mobilenet_chest.tracking.artifacts import resume_point
 
 TRIALS = 2
 EPOCHS = 12
-PACE = 0.5
-"""Seconds by which an epoch lasts longer, so that the disk becomes full in the midst of a trial."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 
@@ -41,7 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="P
 @pytest.fixture
 def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(fields(EPOCHS, model=SMALLEST, trials=TRIALS)), encoding="utf-8")
+    path.write_text(yaml.safe_dump(fields(EPOCHS, trials=TRIALS)), encoding="utf-8")
     return path
 
 
@@ -55,8 +42,7 @@ def test_full_in_mid_trial(disk: str, tracking: Path, experiment: Path, monkeypa
             shutil.copy("mlflow.db", here)
             patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{here / 'mlflow.db'}")
             patch.chdir(here)
-        line = paced(sweep_line(experiment), tracking, PACE)
-        with started(line, here, logs=tracking) as process:
+        with started(sweep_line(experiment), here, logs=tracking) as process:
             wait_for_running_trials(process, tracking, least=4, most=EPOCHS // 2)
             fill(tracking / disk / "filler")
             assert process.wait(timeout=WAIT_SECONDS) == 1

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from helpers.confirmations import CountedEpochs, confirm_runs, store_study
 from helpers.killed import killed_in, sweep_killed_at
-from helpers.sweeps import SMALLEST
 from mlflow import MlflowClient
 
 from mobilenet_chest.config import Config
@@ -18,7 +17,6 @@ from mobilenet_chest.training import loop
 
 Make = Callable[..., Config]
 
-SMALL = {"model.name": SMALLEST, "optimizer.batch_size": 40}
 RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 
 
@@ -26,9 +24,7 @@ RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_killed_in_mid_confirmation(here: Path, tiny_search: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was done is not done again; the current training resumes after its last epoch."""
-    config = tiny_search(
-        RANGE, SMALL | {"stage2.epochs": 3, "stage2.patience": None}, trials=1, confirm={"top": 1, "seeds": 2}
-    )
+    config = tiny_search(RANGE, {"stage2.epochs": 3, "stage2.patience": None}, trials=1, confirm={"top": 1, "seeds": 2})
     store_study(config, [0.9], {})
     killed_in(sweep_killed_at, config, "in epoch 7")  # the third of the second fresh seed
     counting = CountedEpochs(stop_at=None)

@@ -18,7 +18,6 @@ import psutil
 import pytest
 import yaml
 from helpers import forked
-from helpers.paced import paced
 from helpers.sweeps import ROOT, STUDY, WAIT_SECONDS, assert_every_run_is_whole, kill, steps, stored_trials, trials
 from mlflow import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
@@ -29,8 +28,6 @@ from mobilenet_chest.sweep.trial_state import is_paused
 from mobilenet_chest.tracking.run_metrics import metric_history
 
 KILLS = 10
-PACE = 0.3
-"""Seconds by which an epoch of a sweep that is killed lasts longer: it would be over before."""
 EPOCHS, RUNG = 5, 3
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -59,11 +56,7 @@ class Sweep:
     def start(self, trials: int) -> None:
         with (self.folder / "sweep.log").open("ab") as log:
             self.process = forked.Popen(
-                paced(self.command(trials), self.folder, PACE),
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+                self.command(trials), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
 
     def living(self) -> list[psutil.Process]:

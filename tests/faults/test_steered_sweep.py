@@ -12,16 +12,13 @@ from typing import Any
 import pytest
 import yaml
 from helpers import forked
-from helpers.paced import paced
-from helpers.sweeps import SMALLEST, WAIT_SECONDS, started, sweep_line, trials, wait_for_running_trials, wait_until
+from helpers.sweeps import WAIT_SECONDS, started, sweep_line, trials, wait_for_running_trials, wait_until
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
 from mobilenet_chest.sweep.claims import counts
 
-EPOCHS = 6
-PACE = 0.4
-"""Seconds by which an epoch lasts longer, so that commands come in the midst of trials."""
+EPOCHS = 12
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 
@@ -29,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="P
 @pytest.fixture
 def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(fields(EPOCHS, model=SMALLEST, trials=20, workers=2)), encoding="utf-8")
+    path.write_text(yaml.safe_dump(fields(EPOCHS, trials=20, workers=2)), encoding="utf-8")
     return path
 
 
@@ -46,7 +43,7 @@ def running() -> list[int]:
 
 
 def test_a_sweep_obeys_from_outside(experiment: Path, tracking: Path) -> None:
-    with started(paced(sweep_line(experiment), tracking, PACE), tracking) as process:
+    with started(sweep_line(experiment), tracking) as process:
         wait_for_running_trials(process, tracking, trials_wanted=2)
         study(tracking, "pause", "tiny")
         wait_until(lambda: not running(), process, tracking)

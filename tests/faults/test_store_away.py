@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from helpers import forked
 from helpers.servers import MlflowServer
-from helpers.sweeps import SMALLEST
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -62,8 +61,7 @@ def experiment(tracking: Path, phantom_config: Callable[..., Config]) -> Path:
     path = tracking / f"{tracking.name}.yaml"
     values: dict[str, Any] = {
         "name": tracking.name,
-        "model": {"name": SMALLEST, "weights": "none", "hidden": [8]},
-        "optimizer.batch_size": 40,
+        "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
         "stage2": {"epochs": EPOCHS - 1, "patience": None},
         "tracking.plots": True,
     }

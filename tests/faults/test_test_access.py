@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import runpy
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import forked
-from helpers.sweeps import SMALLEST
 from mlflow import MlflowClient
 
 from mobilenet_chest.errors import SealedError
@@ -32,17 +31,24 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 
 SCRIPT = Path(__file__).with_name("opener.py")
+# the same as for promoters: a fork server is started once for all tests
+PRELOAD = ["mobilenet_chest.registry.promote", "mlflow.pyfunc.loaders.code_model", "timm", "torch.export"]
 RACERS = 6
 WAIT_SECONDS = 240
 HEAD_START = 1.0
 """Seconds until all of them have started."""
 
 
-def opener(
-    run_id: str, answer: Path, *, again: bool = False, dies: bool = False, at: float = 0
-) -> subprocess.Popen[bytes]:
-    given = {"run": run_id, "answer": str(answer), "again": again, "dies": dies, "at": at}
-    return forked.Popen([sys.executable, str(SCRIPT), json.dumps(given)])
+def opener(run_id: str, answer: Path, *, again: bool = False, dies: bool = False, at: float = 0) -> ForkServerProcess:
+    names = ("MLFLOW_TRACKING_URI", "MOBILENET_CHEST_CACHE", "OMP_NUM_THREADS", "NO_PROXY")
+    environment = {name: os.environ[name] for name in names if name in os.environ}
+    given = {"folder": str(Path.cwd()), "environment": environment, "run": run_id, "answer": str(answer),
+             "again": again, "dies": dies, "at": at}  # fmt: skip
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    process: ForkServerProcess = context.Process(target=runpy.run_path, args=(str(SCRIPT), {"given": given}))
+    process.start()
+    return process
 
 
 def race(run_ids: list[str], folder: Path, again: bool) -> list[int]:
@@ -51,7 +57,8 @@ def race(run_ids: list[str], folder: Path, again: bool) -> list[int]:
     at = time.time() + HEAD_START
     processes = [opener(run, answer, again=again, at=at) for run, answer in zip(run_ids, answers, strict=True)]
     for process, answer in zip(processes, answers, strict=True):
-        assert process.wait(WAIT_SECONDS) == 0, answer.with_suffix(".log").read_text()
+        process.join(WAIT_SECONDS)
+        assert process.exitcode == 0, answer.with_suffix(".log").read_text()
     return [json.loads(answer.read_text())["code"] for answer in answers]
 
 
@@ -85,10 +92,11 @@ def test_six_at_once(
 
 def test_killed_after_the_rows_were_read(tracking: Path, phantom_config: Callable[..., Config]) -> None:
     """It is on record, without a result, and counts."""
-    model = {"name": SMALLEST, "weights": "none", "hidden": [8]}
+    model = {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]}
     run_id = str(train(phantom_config({"model": model}), MlflowTracker()).run_id)
     process = opener(run_id, tracking / "killed.json", dies=True)
-    assert process.wait(WAIT_SECONDS) == -signal.SIGKILL, (tracking / "killed.log").read_text()
+    process.join(WAIT_SECONDS)
+    assert process.exitcode == -signal.SIGKILL, (tracking / "killed.log").read_text()
     run = MlflowClient().get_run(run_id)
     (access,) = accesses(MlflowClient(), run)
     assert (access.result, access.again) == ({}, False)
