@@ -11,7 +11,7 @@ from optuna.storages import RDBStorage
 from mobilenet_chest.errors import MissingExtraError, StudyError
 from mobilenet_chest.sweep.locks import NOTICE_LOSS, exclusive
 from mobilenet_chest.sweep.optuna_adapter import MIGRATIONS, OPTUNA_TABLES, StudyStorage
-from mobilenet_chest.tracking.database import Program, is_sqlite, schema_problem, sqlite_file
+from mobilenet_chest.tracking.database import Program, is_sqlite, revisions, schema_problem, sqlite_file
 from mobilenet_chest.tracking.store import database_problem, masked, reason
 
 DEFAULT = "sqlite:///optuna.db"
@@ -67,11 +67,11 @@ def open_storage(url: str) -> RDBStorage:
     # pre-ping: a connection lost with a server restart is replaced, not reported as a failed trial
     server: dict[str, Any] = {"pool_pre_ping": True, "connect_args": NOTICE_LOSS}
     file = {"connect_args": {"timeout": LOCK_SECONDS}}
-    try:
-        with exclusive(url):
-            storage = StudyStorage(url, engine_kwargs=file if is_sqlite(url) else server)
-    except RuntimeError as error:  # tables of another version
-        raise StudyError(f"--storage: {schema_problem(url, masked(url), OPTUNA) or error}") from error
+    with exclusive(url):
+        # Optuna's own check would read all of its migrations again for each storage
+        storage = StudyStorage(url, engine_kwargs=file if is_sqlite(url) else server, skip_compatibility_check=True)
+        if storage.get_current_version() != revisions(MIGRATIONS).head:
+            raise StudyError(f"--storage: {schema_problem(url, masked(url), OPTUNA)}")
     if not is_sqlite(url):
         return storage
     # By default SQLite begins a transaction as a reader and becomes the writer at its first write. Two processes could

@@ -1,9 +1,8 @@
-"""The script of a promoting process: it runs in a child of a fork server that has imported the package already.
+"""The script of a promoting process.
 
-The global ``given`` holds: ``folder`` to work in, ``run`` to promote, ``answer`` (file for the outcome),
-``environment``, and ``options``: ``strike`` (a step, and whether the process signals itself before or after it),
-``signal`` (which signal), ``packed`` (a model folder to copy instead of exporting), ``seconds`` (constants of the
-queue).
+Its argument, in JSON, holds: ``run`` to promote, ``answer`` (file for the outcome), and ``options``: ``strike`` (a
+step, and whether the process signals itself before or after it), ``signal`` (which signal), ``packed`` (a model folder
+to copy instead of exporting), ``seconds`` (constants of the queue).
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from mobilenet_chest.errors import MobilenetChestError
 from mobilenet_chest.registry import package, queue
 from mobilenet_chest.registry import promote as promotion
 
-given: dict[str, Any] = globals()["given"]
+given: dict[str, Any] = json.loads(sys.argv[1])
 options: dict[str, Any] = given["options"]
 answer = Path(given["answer"])
 
@@ -61,8 +61,6 @@ def predict_here(model: Path, images: Any) -> Any:
     return mlflow.pyfunc.load_model(str(model)).predict(images)["probability"].to_numpy()
 
 
-os.environ.update(given["environment"])
-os.chdir(given["folder"])
 with answer.with_suffix(".log").open("w") as log:
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)

@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -18,8 +17,9 @@ import pytest
 import yaml
 from filelock import FileLock, Timeout
 from helpers import forked
+from helpers.paced import paced
 from helpers.sweeps import (
-    ROOT,
+    SMALLEST,
     STUDY,
     WAIT_SECONDS,
     family,
@@ -44,7 +44,9 @@ from mobilenet_chest.tracking.run_metrics import metric_history, metrics_of
 from mobilenet_chest.tracking.runs import nested_runs
 
 TRIALS = 4
-FOLD_EPOCHS = 24
+FOLD_EPOCHS = 8
+PACE = 0.4
+"""Seconds by which an epoch lasts longer, so that something can happen in the midst of a trial."""
 
 # each starts four interpreters or more, and trains in them
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
@@ -53,7 +55,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="P
 @pytest.fixture
 def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
     path = tmp_path / "tiny.yaml"
-    values = fields(6, model="mobilenet_v3_large", keep=TRIALS, trials=TRIALS, lease_seconds=2)
+    values = fields(6, model=SMALLEST, keep=TRIALS, trials=TRIALS, lease_seconds=2)
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path
 
@@ -90,7 +92,7 @@ def assert_ends_whole(experiment: Path, folder: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_ctrl_c_in_mid_trial(tracking: Path, experiment: Path) -> None:
-    with started(sweep_line(experiment), tracking) as process:
+    with started(paced(sweep_line(experiment), tracking, PACE), tracking) as process:
         wait_for_running_trials(process, tracking)
         children = family(process.pid)
         process.send_signal(signal.SIGINT)
@@ -106,7 +108,7 @@ def test_ctrl_c_in_mid_trial(tracking: Path, experiment: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_everything_killed_in_mid_trial(tracking: Path, experiment: Path) -> None:
-    with started(sweep_line(experiment), tracking) as process:
+    with started(paced(sweep_line(experiment), tracking, PACE), tracking) as process:
         wait_for_running_trials(process, tracking)
         children = family(process.pid)
         process.kill()
@@ -120,7 +122,7 @@ def test_everything_killed_in_mid_trial(tracking: Path, experiment: Path) -> Non
 
 @pytest.mark.timeout(600)
 def test_a_worker_that_was_stopped_beyond_its_lease_writes_nothing(tracking: Path, experiment: Path) -> None:
-    with started(sweep_line(experiment), tracking) as process:
+    with started(paced(sweep_line(experiment), tracking, PACE), tracking) as process:
         number = assert_revoked_from_a_stopped_worker(process, tracking)
     assert [t.user_attrs["retry_of"] for t in trials() if "retry_of" in t.user_attrs] == [number]
     assert_ends_whole(experiment, tracking)
@@ -128,30 +130,25 @@ def test_a_worker_that_was_stopped_beyond_its_lease_writes_nothing(tracking: Pat
 
 HASTY = """
 from mobilenet_chest import file_lock
-from mobilenet_chest.cli import main
 
 file_lock.STALE_SECONDS = 4.0
-if __name__ == "__main__":  # its workers read this file as well
-    main("sweep")
 """
 
 
 @pytest.mark.timeout(600)
 def test_a_worker_that_was_stopped_while_it_trained_the_frozen_stage_for_all(
-    tracking: Path, cache_folder: Path, fields: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    tracking: Path, cache_folder: Path, fields: Callable[..., dict[str, Any]]
 ) -> None:
-    path, script, frozen = tracking / "tiny.yaml", tracking / "hasty.py", 40  # so long that it can be caught in it
-    values = fields(frozen + 2, keep=3, trials=3, lease_seconds=2)
+    path, frozen = tracking / "tiny.yaml", 12  # so long that it can be caught in it
+    values = fields(frozen + 2, model=SMALLEST, keep=3, trials=3, lease_seconds=2)
     values["stage1"]["epochs"], values["stage2"]["epochs"] = frozen, 2
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
-    script.write_text(HASTY, encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
     def is_training_it() -> bool:
         (file,) = (cache_folder / "locks").glob("stage1-*.lock")
         return is_held(file)
 
-    with started([sys.executable, str(script), *sweep_line(path)[2:]], tracking) as process:
+    with started(paced(sweep_line(path), tracking, PACE, HASTY), tracking) as process:
         assert_revoked_from_a_stopped_worker(process, tracking, stop_if=is_training_it)
     complete = [trial for trial in trials() if trial.state == TrialState.COMPLETE]
     assert [steps(trial.user_attrs["run_id"]) for trial in complete] == [list(range(1, frozen + 3))] * 3
@@ -251,13 +248,13 @@ def everything(client: MlflowClient, run_id: str) -> dict[str, Any]:
 def test_killed_in_the_second_fold_of_a_trial(tracking: Path, fields: Callable[..., dict[str, Any]]) -> None:
     """The first is not trained again, and the second resumes after its last epoch."""
     path, client = tracking / "tiny.yaml", MlflowClient()
-    values = fields(FOLD_EPOCHS, trials=1, resampling="kfold", folds=2)
+    values = fields(FOLD_EPOCHS, model=SMALLEST, trials=1, resampling="kfold", folds=2)
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
 
     def folds() -> list[Run]:
         return sorted(nested_runs(client, trials()[0].user_attrs["run_id"]), key=lambda run: run.data.tags["fold"])
 
-    with started(sweep_line(path), tracking) as process:
+    with started(paced(sweep_line(path), tracking, PACE), tracking) as process:
         wait_for_running_trials(process, tracking)  # its first report is that of the first fold
         wait_until(lambda: len(folds()) == 2 and steps(folds()[1].info.run_id), process, tracking)
         children = family(process.pid)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers.killed import killed_in, repair_killed_in, sweep_killed_at
-from helpers.sweeps import assert_every_run_is_whole, steps, trials
+from helpers.sweeps import SMALLEST, assert_every_run_is_whole, steps, trials
 from optuna.trial import TrialState
 
 from mobilenet_chest.config import Config
@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="P
 
 RANGE = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 FIVE = {
-    "model": {"name": "timm:mobilenetv2_050", "weights": "none", "hidden": [8]},
+    "model": {"name": SMALLEST, "weights": "none", "hidden": [8]},
+    "optimizer": {"batch_size": 40},
     "stage1": {"epochs": 2},
     "stage2": {"epochs": EPOCHS - 2, "patience": None},
 }

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
-import runpy
 import signal
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from multiprocessing.context import ForkServerProcess
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import requests
+from helpers import forked
+from helpers.servers import MlflowServer
 from mlflow import MlflowClient
 
 from mobilenet_chest.registry import queue
@@ -32,7 +27,6 @@ from mobilenet_chest.tracking import tags
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 
 SCRIPT = Path(__file__).with_name("promoter.py")
-PRELOAD = ["mobilenet_chest.registry.promote", "mlflow.pyfunc.loaders.code_model", "timm", "torch.export"]
 WAIT_SECONDS = 240
 SEED = 5
 
@@ -42,61 +36,17 @@ class Promoter:
 
     def __init__(self, run: str, answer: Path, **options: Any) -> None:
         self.run, self.answer = run, answer
-        names = ("MLFLOW_TRACKING_URI", "MOBILENET_CHEST_CACHE", "OMP_NUM_THREADS")
-        given = {
-            "folder": str(Path.cwd()),
-            "run": run,
-            "answer": str(answer),
-            "environment": {name: os.environ[name] for name in names if name in os.environ},
-            "options": options,
-        }
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOAD)
-        self.process: ForkServerProcess = context.Process(target=runpy.run_path, args=(str(SCRIPT), {"given": given}))
-        self.process.start()
-
-    @property
-    def pid(self) -> int:
-        assert self.process.pid is not None
-        return self.process.pid
+        given = {"run": run, "answer": str(answer), "options": options}
+        self.process = forked.Popen([sys.executable, str(SCRIPT), json.dumps(given)])
+        self.pid: int = self.process.pid
 
     def ended(self) -> dict[str, Any] | None:
         """Wait for its end and return the outcome; ``None`` if it was killed."""
-        self.process.join(WAIT_SECONDS)
-        assert self.process.exitcode is not None, "still promoting"
-        if self.process.exitcode == -signal.SIGKILL:
+        if self.process.wait(WAIT_SECONDS) == -signal.SIGKILL:
             return None
         assert self.answer.exists(), self.answer.with_suffix(".log").read_text()
         answer: dict[str, Any] = json.loads(self.answer.read_text())
         return answer
-
-
-@contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """MLflow's own server on the store of ``folder``, on loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2",
-               "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]  # fmt: skip
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-        try:
-            until(lambda: process.poll() is not None or answers(f"{address}/health"))
-            assert process.poll() is None, (folder / "server.log").read_text()
-            yield address
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
-
-
-def answers(address: str) -> bool:
-    try:
-        return requests.get(address, timeout=5).ok
-    except requests.RequestException:
-        return False
 
 
 def until(true: Callable[[], Any]) -> None:
@@ -132,24 +82,20 @@ def assert_nothing_in_progress(folder: Path, besides: Collection[str] = ()) -> N
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("store", ["sqlite", "server"])
-def test_eight_at_once_and_one_killed(store: str, runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    if store == "sqlite":
-        assert_best_wins(runs, Path.cwd())
-        return
-    with server(Path.cwd()) as address:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        assert_best_wins(runs, Path.cwd())
-
-
-def assert_best_wins(runs: list[str], folder: Path) -> None:
-    chance = random.Random(SEED)
+def test_eight_at_once_and_one_killed(
+    store: str, runs: list[str], mlflow_server: Callable[..., MlflowServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, chance = Path.cwd(), random.Random(SEED)
+    if store == "server":
+        server = mlflow_server(backend=f"sqlite:///{folder / 'mlflow.db'}")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     order = runs.copy()
     chance.shuffle(order)
     promoters = [Promoter(run, folder / f"{place}.json") for place, run in enumerate(order)]
     victim = chance.choice(promoters)
     until(lambda: versions_known() > 0)
-    time.sleep(chance.uniform(0, 10))
-    os.kill(victim.pid, signal.SIGKILL)
+    time.sleep(chance.uniform(0, 4))
+    victim.process.kill()
     seen: list[str] = []
     outcomes = {}
     for promoter in promoters:

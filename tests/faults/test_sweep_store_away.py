@@ -13,33 +13,42 @@ from typing import Any
 import pytest
 import yaml
 from helpers import forked
+from helpers.paced import paced
 from helpers.servers import MlflowServer, Postgres
-from helpers.sweeps import ROOT, WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_running_trials, wait_until
+from helpers.sweeps import (
+    SMALLEST,
+    WAIT_SECONDS,
+    started,
+    steps,
+    sweep_line,
+    trials,
+    wait_for_running_trials,
+    wait_until,
+)
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
 TRIALS = 3
-EPOCHS = 32
+EPOCHS = 10
+PACE = 0.5
+"""Seconds by which an epoch lasts longer, so that the server goes away in the midst of a trial."""
 AWAY_SECONDS = 15.0
 PASSWORD = "hush-hush"
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 
 IMPATIENT = """
-from mobilenet_chest.cli import main
 from mobilenet_chest.sweep import local_workers, supervisor
 from mobilenet_chest.tracking.outbox import outbox
 
 local_workers.AWAY_SECONDS, outbox.PATIENCE_SECONDS, supervisor.DEATHS_LIMIT = 2.0, 2.0, 0
-if __name__ == "__main__":  # its workers read this file as well
-    main("sweep")
 """
 
 
 @pytest.fixture
 def experiment(tmp_path: Path, fields: Callable[..., dict[str, Any]]) -> Path:
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(fields(EPOCHS, trials=TRIALS)), encoding="utf-8")
+    path.write_text(yaml.safe_dump(fields(EPOCHS, model=SMALLEST, trials=TRIALS)), encoding="utf-8")
     return path
 
 
@@ -73,8 +82,8 @@ def test_killed_in_mid_trial_and_back_after_trials_have_ended(
 ) -> None:
     """Running trials continue to their end; the next one waits until the server is back."""
     url = f"sqlite:///{tracking / 'optuna.db'}"
-    with started(sweep_line(experiment, "--storage", url), tracking) as process:
-        wait_for_running_trials(process, tracking, url, least=3, most=22)
+    with started(paced(sweep_line(experiment, "--storage", url), tracking, PACE), tracking) as process:
+        wait_for_running_trials(process, tracking, url, least=3, most=7)
         server.kill()
         killed = time.monotonic()
         wait_until(lambda: any(t.state == TrialState.COMPLETE for t in trials(url)), process, tracking)
@@ -89,17 +98,12 @@ def test_killed_in_mid_trial_and_back_after_trials_have_ended(
 
 
 @pytest.mark.timeout(600)
-def test_never_back(
-    tracking: Path, server: MlflowServer, experiment: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_never_back(tracking: Path, server: MlflowServer, experiment: Path, postgres: Postgres) -> None:
     """Running trials end, then the sweep, which says where pending writes are; ``repair`` and a second run deliver."""
     url = postgres.create()
-    script = tracking / "impatient.py"
-    script.write_text(IMPATIENT, encoding="utf-8")
-    line = [sys.executable, str(script), *sweep_line(experiment, "--storage", url)[2:]]
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    line = paced(sweep_line(experiment, "--storage", url), tracking, PACE, IMPATIENT)
     with started(line, tracking) as process:
-        wait_for_running_trials(process, tracking, url, least=3, most=22)
+        wait_for_running_trials(process, tracking, url, least=3, most=7)
         server.kill()
         assert process.wait(timeout=WAIT_SECONDS) == 1, (tracking / "err").read_text()
     log, spool = (tracking / "err").read_text(), tracking / ".mobilenet-chest" / "spool"

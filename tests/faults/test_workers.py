@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 import yaml
 from helpers import forked
+from helpers.crew import Crew, crew
 from helpers.killed import killed_after_three_claims, killed_in
-from helpers.servers import Crew, MlflowServer, Postgres, crew
-from helpers.sweeps import ROOT, WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_running_trials
+from helpers.paced import paced, slowly
+from helpers.servers import MlflowServer, Postgres
+from helpers.sweeps import ROOT, SMALLEST, WAIT_SECONDS, started, steps, sweep_line, trials, wait_for_running_trials
 from mlflow import MlflowClient
 from optuna.trial import TrialState
 
@@ -31,6 +33,8 @@ from mobilenet_chest.tracking.store import connect
 
 TRIALS = 3
 EPOCHS = 7
+PACE = 0.5
+"""Seconds by which an epoch lasts longer, where something happens in the midst of a trial."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="POSIX signals")]
 
@@ -87,18 +91,18 @@ def eight() -> Iterator[Crew]:
 
 @pytest.mark.timeout(600)
 def test_eight_processes_on_an_empty_database(empty_database: Empty, eight: Crew, fields: Fields) -> None:
-    config = fields(EPOCHS, trials=TRIALS)
+    config = fields(EPOCHS, model=SMALLEST, trials=TRIALS)
     for _ in range(2):
         url = empty_database()
         assert sorted(eight.all_at_once(what="begin", url=url, fields=config)) == list(range(8))
         assert len(trials(url)) == 8
-        url = empty_database()
-        assert eight.all_at_once(what="track", url=url) == ["1"] * 8
-        assert eight.all_at_once(members=1, what="runs", url=url) == [8]
+    url = empty_database()  # once: MLflow's migrations take seconds
+    assert eight.all_at_once(what="track", url=url) == ["1"] * 8
+    assert eight.all_at_once(members=1, what="runs", url=url) == [8]
 
 
 def test_four_processes_claim_forty_queued_trials(empty_database: Empty, eight: Crew, fields: Fields) -> None:
-    url, config = empty_database(), fields(EPOCHS, trials=40)
+    url, config = empty_database(), fields(EPOCHS, model=SMALLEST, trials=40)
     eight.all_at_once(members=1, what="queue", url=url, fields=config)
     answers = eight.all_at_once(members=4, what="claim", url=url, fields=config)
     every = sorted(number for taken, _, _ in answers for number in taken)
@@ -110,7 +114,7 @@ def test_four_processes_claim_forty_queued_trials(empty_database: Empty, eight: 
 
 
 def test_four_racing_reapers_make_one_retry(empty_database: Empty, eight: Crew, fields: Fields) -> None:
-    url, config = empty_database(), fields(EPOCHS, trials=3)
+    url, config = empty_database(), fields(EPOCHS, model=SMALLEST, trials=3)
     eight.all_at_once(members=1, what="queue", url=url, fields=config)
     killed_in(killed_after_three_claims, parse(config), url)
     ended = [
@@ -129,7 +133,7 @@ def test_four_racing_reapers_make_one_retry(empty_database: Empty, eight: Crew, 
 @pytest.fixture
 def experiment(tmp_path: Path, fields: Fields) -> Path:
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(fields(EPOCHS, trials=TRIALS)), encoding="utf-8")
+    path.write_text(yaml.safe_dump(fields(EPOCHS, model=SMALLEST, trials=TRIALS)), encoding="utf-8")
     return path
 
 
@@ -150,7 +154,7 @@ def assert_all_complete(url: str, folder: Path) -> None:
 @pytest.mark.timeout(600)
 def test_postgresql_restarts_in_mid_trial(tracking: Path, postgres: Postgres, experiment: Path) -> None:
     url = postgres.create()
-    with started(sweep_line(experiment, "--storage", url), tracking) as process:
+    with started(paced(sweep_line(experiment, "--storage", url), tracking, PACE), tracking) as process:
         wait_for_running_trials(process, tracking, url, least=3, most=EPOCHS - 2)
         begun = time.monotonic()
         postgres.restart()
@@ -163,8 +167,9 @@ def test_postgresql_restarts_in_mid_trial(tracking: Path, postgres: Postgres, ex
         print(f"trial {trial.number}: {median(seconds):.1f} s an epoch, {max(seconds):.1f} s the longest")
 
 
-LOCKED = """
-import dataclasses, sys
+LOCKED = f"""
+{slowly(PACE)}
+import dataclasses
 from mobilenet_chest.config import load
 from mobilenet_chest.sweep import storage, study
 from mobilenet_chest.sweep.local_workers import work
@@ -205,7 +210,7 @@ def test_two_machines_with_postgresql_and_a_server(
     """The same line typed twice: what the two have in common is a study's address and a server's."""
     server = mlflow_server(backend=postgres.create())
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
-    url, config = postgres.create(), parse(fields(EPOCHS, trials=TRIALS))
+    url, config = postgres.create(), parse(fields(EPOCHS, model=SMALLEST, trials=TRIALS))
     command = [sys.executable, str(ROOT / "sweep.py"), str(experiment), "--storage", url, "--json"]
     folders = [tmp_path / "one", tmp_path / "two"]
     with ExitStack() as stack:

@@ -32,7 +32,8 @@ from typing import Any, TextIO
 ROOT = Path(__file__).parents[2]
 
 PRELOADED = (
-    "mobilenet_chest.sweep", "mobilenet_chest.fork_server", "mobilenet_chest.api", "mlflow.pyfunc.loaders.code_model",
+    "mobilenet_chest.sweep", "mobilenet_chest.fork_server", "mobilenet_chest.api", "mobilenet_chest.registry.promote",
+    "mlflow.pyfunc.loaders.code_model",
     "mlflow.genai", "mlflow.store.tracking.sqlalchemy_store", "fastapi", "uvicorn", "matplotlib.figure",
     "pyarrow.parquet", "scipy.stats", "timm",
     "torch._dynamo", "torch.export",

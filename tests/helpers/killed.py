@@ -1,23 +1,24 @@
 """What is done in a process that is killed in the midst of it, and the points at which sweeps are killed.
 
-The process is a child of a fork server that has imported the package: it starts at once, and shares neither threads
-nor connections with the process of the tests, as a forked child of that would.
+The process is forked from a server that has imported the package: it starts at once, and shares neither threads nor
+connections with the process of the tests, as a forked child of that would.
 """
 
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
+from helpers import forked
 from helpers.sweeps import run_in_this_process
 from mobilenet_chest import two_stage
 from mobilenet_chest.config import Config
@@ -29,33 +30,31 @@ from mobilenet_chest.tracking import artifact_writer
 from mobilenet_chest.tracking.tracker import MlflowTracker
 from mobilenet_chest.training import checkpoint, loop
 
-PRELOAD = ["helpers.killed", "timm"]
 WAIT_SECONDS = 600
+
+ACT = """
+import pickle, sys
+import torch
+
+sys.path.insert(0, sys.argv[1])
+import pytest
+
+torch.set_num_threads(1)  # as in the process of the tests: stage 1 is shared between equal numbers of threads
+with open(sys.argv[2], "rb") as file:
+    act, given = pickle.load(file)
+act(pytest.MonkeyPatch(), *given)
+"""
 
 
 def killed_in(act: Callable[..., object], *given: Any) -> None:
     """Call ``act(patch, *given)`` of a module in another process, which is expected to be killed by it."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
     with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        process = context.Process(target=_act, args=(str(Path.cwd()), dict(os.environ), log, act, given))
-        process.start()
-        process.join(WAIT_SECONDS)
-        assert process.exitcode == -signal.SIGKILL, log.read_text(encoding="utf-8")
-
-
-def _act(
-    folder: str, environment: dict[str, str], log: Path, act: Callable[..., object], given: tuple[Any, ...]
-) -> None:
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    with log.open("w", encoding="utf-8") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    torch.set_num_threads(1)  # as in the process of the tests: stage 1 is shared between equal numbers of threads
-    act(pytest.MonkeyPatch(), *given)
+        task, log = Path(folder) / "task", Path(folder) / "log"
+        task.write_bytes(pickle.dumps((act, given)))
+        command = [sys.executable, "-c", ACT, str(Path(__file__).parents[1]), str(task)]
+        with log.open("wb") as file:
+            code = forked.Popen(command, stdout=file, stderr=file).wait(WAIT_SECONDS)
+        assert code == -signal.SIGKILL, log.read_text(encoding="utf-8")
 
 
 def sweep_killed_at(patch: pytest.MonkeyPatch, config: Config, point: str) -> None:

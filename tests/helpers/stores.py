@@ -222,10 +222,11 @@ def _eight_runs(folder: Path, empty_database: Path, chest_file: Path) -> Store:
     shutil.copy(chest_file, folder / "chest.npz")
     torch.set_num_threads(1)
     with working_in(folder):
-        values = {"stage2": {"epochs": 1, "lr": 2e-3}}
-        done = [
-            train(experiment(folder / "chest.npz", {**values, "seed": seed}), MlflowTracker()) for seed in range(20, 28)
-        ]
+        # exported sixteen times: the fewest layers
+        model = {"name": "timm:test_efficientnet", "weights": "none", "hidden": [8]}
+        values = {"model": model, "stage2": {"epochs": 1, "lr": 2e-3}}
+        seeds = (20, 21, 22, 23, 24, 25, 26, 28)  # no two of them are equally good
+        done = [train(experiment(folder / "chest.npz", {**values, "seed": seed}), MlflowTracker()) for seed in seeds]
     scores = {str(run.run_id): run.metrics["val_auc"] for run in done}
     assert len(set(scores.values())) == 8
     return Store(folder, "", tuple(sorted(scores, key=scores.__getitem__)), 7, "", "")

@@ -240,6 +240,7 @@ def fields(chest_file: Path) -> Callable[..., dict[str, Any]]:
     def make(epochs: int, model: str = SMALL, keep: int = 2, **study: Any) -> dict[str, Any]:
         searched = {
             "model": {"name": model, "weights": "none", "hidden": [8]},
+            "optimizer": {"batch_size": 40 if model == SMALLEST else 16},
             "stage1": {"epochs": 2},
             "stage2": {"epochs": epochs - 2, "patience": None},
             "search": {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}},
