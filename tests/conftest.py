@@ -33,6 +33,7 @@ pytest_plugins = [
     "helpers.stores",
     "helpers.brightness",
     "helpers.sweeps",
+    "helpers.studies",
     "helpers.hostile",
     "helpers.outbox",
     "helpers.claims",

@@ -63,10 +63,11 @@ def queue_first_trials(config: Config, study: optuna.Study, url: str) -> list[Fi
     Raises:
         StudyError: As :func:`first_trials`.
     """
+    begun = attributes.FIRST_TRIALS in study.user_attrs or study.get_trials(deepcopy=False)
+    chosen = [] if begun else _design(config, url)
     with exclusive(url):
         trials = study.get_trials(deepcopy=False)
-        if attributes.FIRST_TRIALS not in study.user_attrs:
-            chosen = [] if trials else _design(config, url)
+        if attributes.FIRST_TRIALS not in study.user_attrs:  # nor has another machine chosen them since
             study.set_user_attr(attributes.FIRST_TRIALS, [each._asdict() for each in chosen])
         remembered = _remembered(study)
         queued = {trial.user_attrs.get(attributes.FIRST) for trial in trials}

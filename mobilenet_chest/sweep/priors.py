@@ -12,8 +12,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from mobilenet_chest.config import Config, active
 from mobilenet_chest.sweep.space import Values, as_stored
 
-FADE_TRIALS = 2.0
+FADE_TRIALS = 1.0
 """Number of the trial that is drawn around the priors with probability one half; the share falls as 1/(1 + n/k)."""
+
+LAST_TRIAL = 7
+"""Number of the last trial that may be drawn around them. So misleading priors cost three trials on average."""
 
 SPREAD = 0.1
 """Standard deviation of a draw around a prior, as a share of the range (of its logarithm, with ``log``)."""
@@ -31,7 +34,7 @@ def prior_values(config: Config) -> Values:
 
 def prior_share(number: int) -> float:
     """Return the probability that a trial is drawn around the priors; 1 for trial 0."""
-    return 1 / (1 + number / FADE_TRIALS)
+    return 1 / (1 + number / FADE_TRIALS) if number <= LAST_TRIAL else 0.0
 
 
 class PriorDraws:

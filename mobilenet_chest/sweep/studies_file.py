@@ -104,22 +104,24 @@ def import_studies(path: Path, prefix: str = "", storage: str | None = None) -> 
     url = storage or DEFAULT
     check_storage(url)
     studies = [_renamed(study, prefix, path) for study in read_studies(path)]
+    opened, done = open_storage(url), []
     with exclusive(url):
-        known = {study.name: find_study(url, study.name) for study in studies}
+        names = optuna.get_all_study_names(opened)
+        known = {s.name: optuna.load_study(study_name=s.name, storage=opened) for s in studies if s.name in names}
         for study in studies:
-            there = known[study.name]
             # one that was killed before it had its summary has a name, and nothing else
-            if there is not None and there.user_attrs and there.user_attrs.get(attributes.IMPORTED) != _stored(study):
+            there = known[study.name].user_attrs if study.name in known else {}
+            if there and there.get(attributes.IMPORTED) != _stored(study):
                 raise StudyError(
                     f"{path}: {masked(url)} has another study '{study.name}'; add --prefix TEXT, to be put before names"
                 )
-        done = []
-        opened = open_storage(url)
         for study in studies:
-            if (there := known[study.name]) is not None and there.user_attrs:
+            if study.name in known and known[study.name].user_attrs:
                 done.append({"study": study.name, "done": "is there already"})
                 continue
-            new = there or optuna.create_study(storage=opened, study_name=study.name, direction=study.direction)
+            new = known.get(study.name) or optuna.create_study(
+                storage=opened, study_name=study.name, direction=study.direction
+            )
             new.set_user_attr(attributes.IMPORTED, _stored(study))
             done.append({"study": study.name, "done": f"imported, {len(study.trials)} trials"})
     return done
