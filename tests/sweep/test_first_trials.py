@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 from helpers.studies import LR, Make, Tell
 from mlflow import MlflowClient
@@ -16,6 +15,7 @@ from mobilenet_chest.errors import StudyError
 from mobilenet_chest.sweep import run_sweep
 from mobilenet_chest.sweep.claims import claim
 from mobilenet_chest.sweep.first_trials import FirstTrial, first_trials, learned_from, queue_first_trials
+from mobilenet_chest.sweep.storage import DEFAULT
 from mobilenet_chest.sweep.stored_study import open_or_create
 
 PRIOR = {"stage2.lr": LR["stage2.lr"] | {"prior": 5e-4}, "model.dropout": {"low": 0.1, "high": 0.5}}
@@ -99,16 +99,14 @@ def test_with_all_there_may_be_none(url: str, phantom_config: Make, caplog: pyte
 
 
 @pytest.mark.slow
-def test_a_sweep_says_what_it_begins_with(tracking: Path, tiny_search: Make, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sweep_says_what_it_begins_with(
+    tracking: Path, tiny_search: Make, tell: Tell, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
-    url = "sqlite:///optuna.db"
-    first = run_sweep(tiny_search(LR, {"stage2.epochs": 1}, trials=2), workers=1, storage=url)
-    config = tiny_search(LR, {"stage2.epochs": 1}, trials=2, name="next", learn_from="all")
-    result = run_sweep(config, workers=1, storage=url)
-    assert result.trials[0].params == first.best.params
+    tell(DEFAULT, "earlier", [({"stage2.lr": 2e-3}, 0.9), ({"stage2.lr": 1e-5}, 0.5)])
+    config = tiny_search(LR, {"stage2.epochs": 1}, trials=1, learn_from="all")
+    result = run_sweep(config, workers=1)
+    assert [trial.params for trial in result.trials] == [{"stage2.lr": 2e-3}]
     run = MlflowClient().get_run(result.run_id)
-    assert json.loads(run.data.tags["learned_from"]) == ["tiny"]
-    assert f"first trials: trial {first.best.number} of study 'tiny': stage2.lr=" in caplog.text
-    again = run_sweep(config, workers=1, storage=url)
-    assert again.new_trials == 0
-    assert optuna.trial.TrialState.WAITING not in {trial.state for trial in again.trials}
+    assert json.loads(run.data.tags["learned_from"]) == ["earlier"]
+    assert "first trials: trial 0 of study 'earlier': stage2.lr=0.002" in caplog.text
