@@ -34,6 +34,7 @@ pytest_plugins = [
     "helpers.brightness",
     "helpers.sweeps",
     "helpers.whole_trials",
+    "helpers.studies",
     "helpers.hostile",
     "helpers.outbox",
     "helpers.claims",

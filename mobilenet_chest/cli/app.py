@@ -18,6 +18,7 @@ SECTIONS = {
         "sweep": "Start a sweep, or resume it.",
         "train": "Train one model.",
         "study": "Pause, resume, stop and change the sweep of a study.",
+        "studies": "Carry finished studies to other stores, to learn from.",
     },
     "Choose": {
         "compare": "Compare finished runs and studies, with 95% intervals.",

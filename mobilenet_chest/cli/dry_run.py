@@ -16,14 +16,17 @@ from mobilenet_chest.sweep.findings import metrics_differ
 from mobilenet_chest.sweep.splits import rows_of_trials
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mobilenet_chest.config import Config
+    from mobilenet_chest.sweep.first_trials import FirstTrial
     from mobilenet_chest.sweep.sampler_choice import SamplerChoice
     from mobilenet_chest.training.stages import Prepared
 
 
 def print_dry_run(
     config: Config, prepared: Prepared, as_json: bool, trials: int | None = None, confirmations: int = 0,
-    sampler: SamplerChoice | None = None,
+    sampler: SamplerChoice | None = None, first: Sequence[FirstTrial] = (),
 ) -> None:  # fmt: skip
     """Print the resolved experiment, rows and parameters, and what would be done.
 
@@ -34,10 +37,13 @@ def print_dry_run(
         trials: Trials that a sweep would still run; ``None`` for a single training.
         confirmations: Trainings that would confirm the sweep's best trials.
         sampler: The sweep's sampler.
+        first: The values that the study begins with.
     """
     document = _document(config, prepared, trials, confirmations)
     if sampler is not None:
         document["sampler"] = sampler._asdict()
+    if first:
+        document["first_trials"] = [each._asdict() for each in first]
     if as_json:
         print_json(document)
         return
@@ -59,6 +65,8 @@ def print_dry_run(
     if trials is not None:
         if sampler is not None and sampler.reason:
             line(f"sampler: {sampler}")
+        for each in first:
+            line(f"first trials: {each}")
         _print_search(config, prepared, trials, confirmations)
 
 

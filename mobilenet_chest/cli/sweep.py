@@ -36,7 +36,7 @@ from mobilenet_chest.errors import UserError
 from mobilenet_chest.fork_server import fork_server
 from mobilenet_chest.sweep import check, kept, remaining_confirmations, remaining_trials, run_sweep
 from mobilenet_chest.sweep.local_workers import run_workers
-from mobilenet_chest.sweep.preflight import sampler
+from mobilenet_chest.sweep.preflight import begins_with, sampler
 from mobilenet_chest.sweep.ray_workers import on_ray
 from mobilenet_chest.sweep.splits import scored_on
 from mobilenet_chest.sweep.study_page import confirmation_lines
@@ -92,7 +92,7 @@ def sweep(
             config = with_parent(config)
             if dry_run:
                 prepared, to_come = check(config, storage), remaining_trials(config, storage)
-                proposes = sampler(config, storage)
+                proposes, first = sampler(config, storage), begins_with(config, storage)
                 confirmations = remaining_confirmations(config, storage)
             else:
                 with _interrupts_explained(config, storage), live_sweep(config, quiet=as_json) as on_status:
@@ -101,7 +101,7 @@ def sweep(
                     )
         # a launcher for Ray sends stdout to stderr: results are printed after it has closed
         if dry_run:
-            print_dry_run(config, prepared, as_json, to_come, confirmations, proposes)
+            print_dry_run(config, prepared, as_json, to_come, confirmations, proposes, first)
         else:
             print_sweep(config, result, as_json)
             log_sweep_report(config, result)

@@ -104,4 +104,5 @@ def is_number_field(path: str) -> bool:
 def _field_type(path: str) -> Any:
     *parents, leaf = path.split(".")
     section = section_at(parents)
-    return None if section is None else section.model_fields[leaf].annotation
+    field = None if section is None else section.model_fields.get(leaf)  # a study of another version has other fields
+    return None if field is None else field.annotation

@@ -43,6 +43,11 @@ class Distribution(Section):
     when: dict[str, Choice] = Field(
         {}, description="Search the field only where these searched fields have these values."
     )
+    prior: Choice = Field(
+        None,
+        description="Value that is expected to be good: the first trial has it, and the next ones are drawn around it "
+        "more often than elsewhere.",
+    )
 
     @model_validator(mode="after")
     def _range_or_choices(self) -> Self:
@@ -51,6 +56,7 @@ class Distribution(Section):
                 raise ValueError("choices and a range exclude each other; give either choices, or low and high")
             if len({repr(choice) for choice in self.choices}) < len(self.choices):
                 raise ValueError(f"choices {list(self.choices)} holds a value twice; remove one")
+            self._check_prior(single=len(self.choices) == 1)
             return self
         if self.low is None or self.high is None:
             raise ValueError("a distribution needs low and high, or choices; give one of them")
@@ -60,7 +66,23 @@ class Distribution(Section):
             raise ValueError(f"log: true needs low above 0, not {self.low:g}")
         if self.log and self.step is not None:
             raise ValueError(f"log and step {self.step:g} exclude each other; remove one of them")
+        self._check_prior(single=self.low == self.high)
+        if self.prior is not None:
+            self._check_prior_in_range(self.low, self.high)
         return self
+
+    def _check_prior(self, single: bool) -> None:
+        if self.prior is not None and single:
+            raise ValueError(f"prior {self.prior!r}: the field has one value only; remove prior, or search more values")
+
+    def _check_prior_in_range(self, low: float, high: float) -> None:
+        if isinstance(self.prior, bool) or not isinstance(self.prior, int | float):
+            raise ValueError(f"prior {self.prior!r} is not a number; write one from {low:g} to {high:g}")
+        if not low <= self.prior <= high:
+            raise ValueError(f"prior {self.prior:g} is outside of the range; write a number from {low:g} to {high:g}")
+        steps = 0.0 if self.step is None else (self.prior - low) / self.step
+        if abs(steps - round(steps)) > 1e-6:
+            raise ValueError(f"prior {self.prior:g} is between two steps of {self.step:g} from {low:g}; write one")
 
 
 class ConfirmConfig(Section):
@@ -150,6 +172,11 @@ class StudyConfig(Section):
         min_length=1,
         description="Program, with its arguments, that gets an event of the sweep as JSON on its standard input.",
     )
+    learn_from: Literal["all"] | tuple[StudyName, ...] = Field(
+        (),
+        description="Earlier studies, in the same database or imported, whose good configurations are tried first; "
+        "all: each that searches one of the same fields.",
+    )
     confirm: ConfirmConfig | None = Field(
         None, description="Train the leaders again on fresh seeds and choose by the mean; null: the best trial wins."
     )
@@ -174,6 +201,11 @@ class StudyConfig(Section):
     def _readable_constraints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(str, parse_constraints(value)))
 
+    @field_validator("learn_from", mode="before")
+    @classmethod
+    def _one_study_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) and value != "all" else value
+
     @field_validator("notify")
     @classmethod
     def _readable_command(cls, value: str | None) -> str | None:
@@ -194,6 +226,8 @@ class StudyConfig(Section):
             raise ValueError(
                 f"sampler cmaes does not learn from constraints ({', '.join(self.constraints)}); use tpe or gp"
             )
+        if self.sampler == "grid" and self.learn_from:
+            raise ValueError("sampler grid tries every combination once, so learn_from changes nothing; remove it")
         return self
 
     @model_validator(mode="after")

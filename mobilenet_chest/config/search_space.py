@@ -41,6 +41,7 @@ def check_search(config: Config, source: str) -> dict[str, Distribution]:
         for path, distribution in search.items()
         if distribution.choices and len({repr(choice) for choice in distribution.choices}) < len(distribution.choices)
     ]
+    problems += [f"{source}: search.{line}" for line in _prior_problems(search, config.study.sampler)]
     problems += [f"{source}: search: {line}" for line in _combination_problems(search, base)]
     if problems:
         raise ConfigError(problems)
@@ -97,7 +98,7 @@ def _range_problems(config: Config) -> list[str]:
                 f"{path}: the field takes names or fixed values, so a range cannot be searched; give choices"
             )
         elif is_integer_field(path):
-            for name in ("low", "high", "step"):
+            for name in ("low", "high", "step", "prior"):
                 value = getattr(distribution, name)
                 if value is not None and value != int(value):
                     whole = max(1, round(value)) if name == "step" else round(value)
@@ -106,6 +107,17 @@ def _range_problems(config: Config) -> list[str]:
                         f"write {name}: {whole}"
                     )
     return problems
+
+
+def _prior_problems(search: Mapping[str, Distribution], sampler: str) -> Iterator[str]:
+    """Yield which priors are no choices, or cannot be followed."""
+    for path, distribution in search.items():
+        if distribution.prior is None:
+            continue
+        if distribution.choices is not None and distribution.prior not in distribution.choices:
+            yield f"{path}: prior {distribution.prior!r} is no choice; allowed: {list(distribution.choices)}"
+        elif sampler == "grid":
+            yield f"{path}: sampler grid tries every combination once, so a prior changes nothing; remove prior"
 
 
 def _combination_problems(search: Mapping[str, Distribution], base: Mapping[str, Any]) -> list[str]:
@@ -139,6 +151,8 @@ def _with_field_types(path: str, distribution: Distribution, base: Mapping[str, 
     }
     if distribution.choices is not None:
         typed["choices"] = tuple(_as_field_holds(path, choice, base) for choice in distribution.choices)
+    if distribution.prior is not None:
+        typed["prior"] = _as_field_holds(path, distribution.prior, base)
     return distribution.model_copy(update=typed)
 
 

@@ -68,6 +68,15 @@ VIOLATES = "violates"
 REPEATS = "repeats"
 """Of a trial whose values were tried before: that trial, and whether its result was taken or another seed trained."""
 
+FIRST_TRIALS = "first_trials"
+"""Of a study: the values that it begins with, each with the study and the trial that it is from."""
+
+FIRST = "first"
+"""Of a trial: which of the study's first trials it is."""
+
+IMPORTED = "imported"
+"""Of a study without trials: the summary of a study of another store."""
+
 ADDED = "added"
 """Of a trial: whoever queued its values by hand."""
 

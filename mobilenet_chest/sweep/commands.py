@@ -12,7 +12,6 @@ import optuna
 from optuna.trial import TrialState
 
 from mobilenet_chest.config import active
-from mobilenet_chest.config.search import Distribution
 from mobilenet_chest.errors import StudyError, TrackingError, allowed_names
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import attempt_of
@@ -20,7 +19,7 @@ from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.sweep.control import event_lines, events_text, stops_of
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.optuna_adapter import set_attributes
-from mobilenet_chest.sweep.space import outside, stored, to_optuna
+from mobilenet_chest.sweep.space import as_stored, outside
 from mobilenet_chest.sweep.storage import DEFAULT, check_storage
 from mobilenet_chest.sweep.stored_study import find_study, stored_search, stored_studies
 from mobilenet_chest.sweep.trial_state import is_paused, running_trials
@@ -51,8 +50,8 @@ def command(name: str, storage: str | None, action: Callable[[optuna.Study, str]
     url = storage or DEFAULT
     check_storage(url)
     study = find_study(url, name)
-    if study is None or attributes.CONFIRMS in study.user_attrs:
-        known = [each.study_name for each in stored_studies(url) if attributes.CONFIRMS not in each.user_attrs]
+    if study is None or not _has_sweep(study):
+        known = [each.study_name for each in stored_studies(url) if _has_sweep(each)]
         raise StudyError(f"no study '{name}' in {masked(url)}{allowed_names(name, known or ['none yet'])}")
     if study.user_attrs.get(attributes.ASKED_TRIALS) is None:
         raise StudyError(
@@ -62,6 +61,11 @@ def command(name: str, storage: str | None, action: Callable[[optuna.Study, str]
     done = action(study, url)
     log_events(study)
     return {"study": name, "done": done}
+
+
+def _has_sweep(study: optuna.Study) -> bool:
+    """Whether a study is searched here by sweeps of its own: it confirms no other one, and was not imported."""
+    return attributes.CONFIRMS not in study.user_attrs and attributes.IMPORTED not in study.user_attrs
 
 
 def total_in_force(study: optuna.Study) -> int:
@@ -218,21 +222,10 @@ def _checked(study: optuna.Study, values: Mapping[str, Any]) -> dict[str, Any]:
     for path in values:
         if path not in search:
             raise StudyError(f"{path} is not searched by study '{study.study_name}'{allowed_names(path, search)}")
-    queued = {path: _as_stored(path, search[path], value) for path, value in values.items()}
+    queued = {path: as_stored(path, search[path], value) for path, value in values.items()}
     if (wrong := outside(search, queued)) is not None:
         raise StudyError(f"study '{study.study_name}': {wrong}")
     for path in set(values) - set(active(search, values)):
         needed = " ".join(f"{parent}={required}" for parent, required in search[path].when.items())
         raise StudyError(f"{path} is searched only with {needed}; add that, or leave {path} out")
     return queued
-
-
-def _as_stored(path: str, distribution: Distribution, value: Any) -> Any:
-    """Return a value in the type that Optuna stores it in, where it can be had."""
-    if distribution.choices is not None:
-        return stored(tuple(value) if isinstance(value, list) else value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    converted = to_optuna(path, distribution)
-    is_whole = isinstance(converted, optuna.distributions.IntDistribution) and value == int(value)
-    return int(value) if is_whole else float(value)

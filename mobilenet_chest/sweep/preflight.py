@@ -12,6 +12,7 @@ from mobilenet_chest.models.zoo import build_model
 from mobilenet_chest.sweep.claims import counts
 from mobilenet_chest.sweep.confirm import missing_trainings
 from mobilenet_chest.sweep.control import in_force
+from mobilenet_chest.sweep.first_trials import FirstTrial, first_trials
 from mobilenet_chest.sweep.local_workers import stored_choice
 from mobilenet_chest.sweep.notifier import check_notify
 from mobilenet_chest.sweep.sampler_choice import SamplerChoice, check_sampler, choose_sampler
@@ -57,6 +58,7 @@ def check(config: Config, storage: str | None = None) -> Prepared:
     _check_weights(config, prepared.data.channels)
     check_same_experiment(config, storage or DEFAULT)
     check_sampler(sampler(config, storage))
+    first_trials(config, storage or DEFAULT)
     return prepared
 
 
@@ -64,6 +66,11 @@ def sampler(config: Config, storage: str | None = None) -> SamplerChoice:
     """Return the sampler that the study has, or would have; creates nothing."""
     study = find_study(storage or DEFAULT, config.study_name)
     return choose_sampler(config) if study is None else stored_choice(config, study)
+
+
+def begins_with(config: Config, storage: str | None = None) -> list[FirstTrial]:
+    """Return the values that the study began with, or would begin with; creates nothing."""
+    return first_trials(config, storage or DEFAULT)
 
 
 def total_trials(config: Config) -> int:

@@ -15,12 +15,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep.optuna_adapter import StudyView
+from mobilenet_chest.sweep.priors import PriorDraws
 from mobilenet_chest.sweep.sampler_choice import choose_sampler
 from mobilenet_chest.sweep.space import to_optuna
 from mobilenet_chest.sweep.trial_state import is_paused
 
 STARTUP_TRIALS = 4
 """Trials that TPE and GP sample at random, and that run to their end before the median of others may prune one."""
+
+
+LEARNS_FROM = {"tpe": (TrialState.COMPLETE, TrialState.PRUNED), "gp": (TrialState.COMPLETE,)}
+"""States of the trials that a sampler learns from; it draws at random until it has :data:`STARTUP_TRIALS` of them."""
 
 
 def _seen(study: optuna.Study) -> optuna.Study:
@@ -42,6 +47,8 @@ class TrialSeededSampler(BaseSampler):
     An ordinary seeded sampler starts again from its seed in every new worker and at every resume, and so repeats its
     first suggestions. This one never does, and a study of one worker is repeatable from its seed.
 
+    Where the sampler draws at random, some of the trials are drawn around the priors of the search instead.
+
     Args:
         config: The experiment; a grid's points are queued as trials, so its sampler is never asked.
         kind: Name of the sampler; by default that of the experiment, or the one that ``auto`` chooses for it.
@@ -50,6 +57,7 @@ class TrialSeededSampler(BaseSampler):
     def __init__(self, config: Config, kind: str | None = None) -> None:
         self._kind, self._seed = kind or choose_sampler(config).name, config.seed
         self._unconditional = {p: to_optuna(p, d) for p, d in config.search.items() if not d.when}
+        self._priors = PriorDraws(config)
         self._inner: BaseSampler = self._make(config.seed)
 
     def _make(self, seed: int) -> BaseSampler:
@@ -94,7 +102,16 @@ class TrialSeededSampler(BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
+        if self._priors.has(param_name) and self._priors.chosen(trial.number) and self._draws_at_random(study):
+            return self._priors.draw(trial.number, param_name, param_distribution)
         return self._inner.sample_independent(_seen(study), trial, param_name, param_distribution)
+
+    def _draws_at_random(self, study: optuna.Study) -> bool:
+        """Whether trials are independent of earlier ones: a sequence would have gaps, and a model needs its own."""
+        if self._kind not in LEARNS_FROM:
+            return self._kind == "random"
+        known = _seen(study)._get_trials(deepcopy=False, states=LEARNS_FROM[self._kind], use_cache=True)
+        return len(known) < STARTUP_TRIALS
 
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None

@@ -57,6 +57,22 @@ def stored(choice: Choice) -> Scalar | None:
     return json.dumps(choice) if isinstance(choice, list | tuple) else choice
 
 
+def as_stored(path: str, distribution: Distribution, value: Any) -> Any:
+    """Return a value in the type that Optuna stores it in, where it can be had."""
+    if distribution.choices is not None:
+        return stored(tuple(value) if isinstance(value, list) else value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    whole = isinstance(to_optuna(path, distribution), IntDistribution) and value == int(value)
+    return int(value) if whole else float(value)
+
+
+def from_stored(distribution: Distribution, value: Any) -> Any:
+    """Return a stored value as the experiment's field takes it: a list that was stored as its JSON text as a list."""
+    choices = {repr(stored(choice)): choice for choice in distribution.choices or ()}
+    return choices.get(repr(value), value)
+
+
 def outside(search: Mapping[str, Distribution], values: Mapping[str, Any]) -> str | None:
     """Return which of the values that a trial was queued with the search space does not have; ``None`` if it has all.
 
@@ -67,7 +83,7 @@ def outside(search: Mapping[str, Distribution], values: Mapping[str, Any]) -> st
         if distribution is None:
             return f"{path} = {value!r}, which is not searched"
         if not _contains(path, distribution, value):
-            allowed = distribution.model_dump(exclude_defaults=True, exclude={"when"})
+            allowed = distribution.model_dump(exclude_defaults=True, exclude={"when", "prior"})
             return f"{path} = {value!r}; allowed: {', '.join(f'{name} {bound}' for name, bound in allowed.items())}"
     return None
 

@@ -51,6 +51,8 @@ def check_same_experiment(config: Config, url: str) -> None:
     study = find_study(url, config.study_name)
     if study is None:
         return
+    if attributes.IMPORTED in study.user_attrs:
+        raise StudyError(f"study '{config.study_name}' was imported; name this study otherwise with --study NAME")
     stored = json.loads(study.user_attrs.get(attributes.DEFINITION, "{}"))
     current = json.loads(json.dumps(_definition(config)))
     if stored:  # a field that is newer than the study had its default then
@@ -107,5 +109,10 @@ def _definition(config: Config) -> dict[str, Any]:
     fields["data"]["dataset"] = fields["data"]["dataset"] or CHEST
     # the trial sets a searched field: what the file says of it besides does not matter
     flat = flatten({key: value for key, value in fields.items() if key != "search"})
-    searched = {f"{SEARCH}{path}": distribution for path, distribution in fields["search"].items()}
+    searched = {f"{SEARCH}{path}": _without_no_prior(distribution) for path, distribution in fields["search"].items()}
     return {path: value for path, value in flat.items() if path not in config.search} | searched
+
+
+def _without_no_prior(distribution: dict[str, Any]) -> dict[str, Any]:
+    """Return a searched field without a prior that is unset: studies of before there were priors are the same."""
+    return {name: value for name, value in distribution.items() if name != "prior" or value is not None}

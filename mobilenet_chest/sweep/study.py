@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shlex
 import time
@@ -20,6 +21,7 @@ from mobilenet_chest.sweep import attributes, study_page
 from mobilenet_chest.sweep.claims import counted_trials, has_claimable
 from mobilenet_chest.sweep.confirm import confirm, gone_trainings, reconcile_confirmation
 from mobilenet_chest.sweep.control import Control, in_force
+from mobilenet_chest.sweep.first_trials import learned_from, queue_first_trials
 from mobilenet_chest.sweep.lease import WorkerWatch
 from mobilenet_chest.sweep.live_note import LiveNote
 from mobilenet_chest.sweep.local_workers import Job, Launcher, run_workers, stored_choice
@@ -84,6 +86,8 @@ def run_sweep(
     assert parent.run_id is not None
     _log(reconcile(study, url, parent.run_id, watch))
     _queue_grid(config, study, url)
+    if sources := learned_from(queue_first_trials(config, study, url)):
+        parent.log_tags({tags.LEARNED_FROM: json.dumps(sources)})
     before = len(counted_trials(study))
     deadline = None if timeout is None else started + timeout
     processes = config.study.workers if workers is None else workers

@@ -90,6 +90,9 @@ MET, VIOLATED = "met", "violated: "
 SAMPLER = "sampler"
 """Of a study's run: the sampler, and why ``auto`` has chosen it."""
 
+LEARNED_FROM = "learned_from"
+"""Of a study's run: the studies whose configurations it has begun with, as a JSON list."""
+
 EVENTS = "events"
 """Of a study's run: what was asked of it by hand while it ran, a line each, the latest last."""
 

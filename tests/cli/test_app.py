@@ -15,11 +15,12 @@ import pytest
 from helpers.commands import ROOT, run, start
 
 import mobilenet_chest
-from mobilenet_chest.cli import app, cache, data, study
+from mobilenet_chest.cli import app, cache, data, studies, study
 from mobilenet_chest.cli.lazy import load_command
 
 HEAVY = ["torch", "mlflow", "optuna", "pandas"]
-GROUPS = {"": app.COMMANDS, "data": data.COMMANDS, "cache": cache.COMMANDS, "study": study.COMMANDS}
+GROUPS = {"": app.COMMANDS, "data": data.COMMANDS, "cache": cache.COMMANDS, "study": study.COMMANDS,
+          "studies": studies.COMMANDS}  # fmt: skip
 COMMANDS = [f"{group} {name}".strip() for group, commands in GROUPS.items() for name in commands]
 
 
@@ -48,7 +49,7 @@ def test_every_file_of_a_command_is_listed() -> None:
 def test_the_app_lists_its_commands_in_order() -> None:
     text = run("--help").stdout.partition("Run:\n")[2]
     assert [line.split()[0] for line in text.splitlines() if re.match(r"  \S", line)] == list(app.COMMANDS)
-    assert list(app.COMMANDS)[:6] == ["sweep", "train", "study", "compare", "report", "promote"]
+    assert list(app.COMMANDS)[:6] == ["sweep", "train", "study", "studies", "compare", "report"]
     headings = re.findall(r"^(\w+):$", text, re.MULTILINE)
     assert ["Run", *headings] == list(app.SECTIONS)
 
@@ -56,7 +57,7 @@ def test_the_app_lists_its_commands_in_order() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_has_an_example_that_can_be_typed(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    if command in ("data", "cache", "study"):
+    if command in ("data", "cache", "study", "studies"):
         return
     lines = [line.strip() for line in run(*command.split(), "--help").stdout.splitlines()]
     (example,) = [line for line in lines if line.startswith("Example: ")]

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from helpers.commands import Write, contents, run
+from helpers.studies import Tell
+
+from mobilenet_chest.sweep.storage import DEFAULT
 
 
 @pytest.mark.parametrize("command", ["train", "sweep"])
@@ -80,3 +83,16 @@ def test_a_dry_run_says_which_sampler_is_taken(folder: Path, written: Write) -> 
     (said,) = [line for line in lines if line.startswith("sampler: ")]
     assert said.startswith("sampler: gp, chosen by auto: ")
     assert contents(folder) == {}
+
+
+def test_a_dry_run_says_what_a_study_begins_with(folder: Path, written: Write, tell: Tell) -> None:
+    path = written(search={"stage2.lr": {"low": 1e-5, "high": 1e-2, "log": True, "prior": 3e-4}})
+    document = json.loads(run("sweep", path, "--dry-run", "--json").stdout)
+    assert document["first_trials"] == [{"values": {"stage2.lr": 3e-4}, "study": None, "trial": None}]
+    assert contents(folder) == {}
+    tell(DEFAULT, "earlier", [({"stage2.lr": 1e-3}, 0.9), ({"stage2.lr": 1e-5}, 0.5)])
+    lines = run("sweep", path, "study.learn_from=all", "--dry-run").stdout.splitlines()
+    assert [line for line in lines if line.startswith("first trials: ")] == [
+        "first trials: priors: stage2.lr=0.0003",
+        "first trials: trial 0 of study 'earlier': stage2.lr=0.001",
+    ]

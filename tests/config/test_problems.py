@@ -35,7 +35,7 @@ def test_all_problems_are_reported_together(problems: Problems, experiment: Path
 def test_an_unknown_key_of_a_distribution(problems: Problems, experiment: Path) -> None:
     assert problems("name: x\nsearch: {stage2.lr: {lo: 1, low: 1, high: 2}}\n") == (
         f"{experiment}: search.stage2.lr.lo: unknown key; did you mean 'low'? Allowed: low, high, log, step, choices, "
-        "when",
+        "when, prior",
     )
 
 

@@ -71,9 +71,25 @@ def test_what_a_trial_has_become_of() -> None:
         ({"choices": [1, 2, 1]}, "choices [1, 2, 1]"),
         ({"choices": []}, "choices"),
         ({"low": 1, "high": 2, "step": 0}, "step"),
+        ({"low": 1, "high": 2, "prior": 3}, "prior 3 is outside of the range; write a number from 1 to 2"),
+        ({"low": 1, "high": 2, "prior": "2e"}, "prior '2e' is not a number"),
+        ({"low": 0, "high": 2, "prior": True}, "prior True is not a number"),
+        ({"low": 1, "high": 2, "prior": float("nan")}, "finite number"),
+        ({"low": 1, "high": 3, "step": 0.5, "prior": 1.2}, "prior 1.2 is between two steps of 0.5 from 1"),
+        ({"low": 1, "high": 1, "prior": 1}, "prior 1: the field has one value only"),
+        ({"choices": ["a"], "prior": "a"}, "prior 'a': the field has one value only"),
     ],
 )
 def test_a_distribution_that_cannot_be(fields: dict[str, Any], part: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Distribution.model_validate(fields)
     assert part in str(caught.value)
+
+
+def test_studies_to_learn_from() -> None:
+    assert StudyConfig().learn_from == ()
+    assert StudyConfig.model_validate({"learn_from": "all"}).learn_from == "all"
+    assert StudyConfig.model_validate({"learn_from": "a"}).learn_from == ("a",)
+    assert StudyConfig.model_validate({"learn_from": ["a", "all"]}).learn_from == ("a", "all")
+    with pytest.raises(ValidationError, match="sampler grid tries every combination once"):
+        StudyConfig.model_validate({"learn_from": "a", "sampler": "grid"})

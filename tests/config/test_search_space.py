@@ -42,6 +42,9 @@ def test_a_search_with_a_condition(loaded: Loaded) -> None:
         ("{stage2.unfreeze_from: {low: 0, high: 4, step: 0.5}}", "write step: 1"),
         ("{optimizer.batch_size: {choices: [010, 16]}}", "batch_size: must be a plain decimal number"),
         ("{data.source_size: {low: 28, high: 224}}", "data.source_size"),
+        ("{stage2.lr: {low: 1e-5, high: 1e-2, log: true, prior: 0.1}}", "search.stage2.lr: prior 0.1 is outside"),
+        ("{stage2.patience: {low: 2, high: 9, prior: 2.5}}", "search.stage2.patience: prior 2.5 is not a whole number"),
+        ("{model.stem: {choices: [mean, sum], prior: men}}", "prior 'men' is no choice; allowed: ['mean', 'sum']"),
         ("{loss.focal_gamma: {low: 1, high: 3}}", "focal_gamma belongs to name: focal, not to 'bce'"),
         (
             "{loss.name: {choices: [bce, focal]}, loss.focal_gamma: {low: 1, high: 3}}",
@@ -107,3 +110,17 @@ def test_conditions_of_other_types(loaded: Loaded, parent: str, choices: str, va
     ).search
     assert search["model.dropout"].when == {parent: held}
     assert list(active(search, {parent: held})) == [parent, "model.dropout"]
+
+
+def test_a_prior_takes_the_type_of_its_field(loaded: Loaded) -> None:
+    search = loaded(
+        "name: x\nsearch: {stage2.lr: {choices: [1e-4, 1e-3], prior: '0.001'}, "
+        "stage2.unfreeze_from: {choices: [0, [9, 3]], prior: 0}, model.dropout: {low: 0.1, high: 0.5, prior: 0.2}}\n"
+    ).search
+    priors = {path: distribution.prior for path, distribution in search.items()}
+    assert priors == {"stage2.lr": 0.001, "stage2.unfreeze_from": (0,), "model.dropout": 0.2}
+
+
+def test_a_grid_follows_no_prior(problems: Problems) -> None:
+    (line,) = problems("name: x\nsearch: {model.stem: {choices: [mean, sum], prior: sum}}\nstudy: {sampler: grid}\n")
+    assert "search.model.stem: sampler grid tries every combination once" in line

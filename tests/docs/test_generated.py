@@ -39,7 +39,7 @@ def test_every_field_says_what_it_is(parts: dict[str, str]) -> None:
 def test_every_command_is_on_the_page() -> None:
     names = {None: "options", "data": "your-data", "cache": "cache", "browse": "tracking", "export": "exporting",
              "monitor": "monitoring", "ab": "ab", "benchmark": "benchmark", "serve": "serving",
-             "compress": "compress", "claim": "claims", "study": "steering"}  # fmt: skip
+             "compress": "compress", "claim": "claims", "study": "steering", "studies": "learning"}  # fmt: skip
     text = {group: (manual.MANUAL / f"{name}.md").read_text(encoding="utf-8") for group, name in names.items()}
     commands = reference.all_commands()
     assert {"sweep", "promote", "data audit", "cache clear"} <= {command.words for command in commands}

@@ -13,8 +13,11 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.data.corruptions import CHOOSING, CORRUPTIONS, HELD_OUT, members
 
 BOUNDS = {"minimum": "≥ ", "exclusiveMinimum": "> ", "maximum": "≤ ", "exclusiveMaximum": "< "}
-GROUPS = ("data", "cache", "study")
-IN_ONE_ROW = {"study": "Pause, resume, stop and change the sweep of a study"}
+GROUPS = ("data", "cache", "study", "studies")
+IN_ONE_ROW = {
+    "study": "Pause, resume, stop and change the sweep of a study",
+    "studies": "Carry finished studies to other stores, to learn from",
+}
 """Groups that the table of commands has in one row, and what they do."""
 ON_OTHER_PAGES = ("claim", "browse", "export", "monitor", "ab", "benchmark", "serve", "compress")
 """Single commands whose options stand on the page of what they are about."""

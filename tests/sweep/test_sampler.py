@@ -91,6 +91,41 @@ def test_random_values_depend_on_the_trials_number_alone(phantom_config: Make) -
     assert len(values) == 2
 
 
+@pytest.mark.parametrize("kind", ["random", "tpe"])
+def test_draws_around_priors_continue_as_they_would_have(phantom_config: Make, kind: str) -> None:
+    search = {path: fields | {"prior": 0.005} for path, fields in CONTINUOUS.items()}
+    config = phantom_config({"search": search, "study": {"sampler": kind}})
+    storage = optuna.storages.InMemoryStorage()
+    optuna.create_study(storage=storage, study_name="s", direction="maximize")
+
+    def opened() -> optuna.Study:
+        return optuna.load_study(storage=storage, study_name="s", sampler=TrialSeededSampler(config))
+
+    continued = run(opened(), config, 3) + run(opened(), config, 4)
+    unbroken = run(optuna.create_study(sampler=TrialSeededSampler(config), direction="maximize"), config, 7)
+    assert continued == unbroken
+    assert continued[0]["model.dropout"] < 0.3  # around the prior
+    without = phantom_config({"search": CONTINUOUS, "study": {"sampler": kind}})
+    plain = run(optuna.create_study(sampler=TrialSeededSampler(without), direction="maximize"), without, 7)
+    assert continued[0] != plain[0]
+    if kind == "random":
+        assert any(values in plain for values in continued)  # the others are as they were
+
+
+@pytest.mark.parametrize("kind", ["qmc", "gp"])
+def test_a_sequence_and_a_model_have_no_draws_around_priors(phantom_config: Make, kind: str) -> None:
+    search = {path: fields | {"prior": 0.005} for path, fields in CONTINUOUS.items()}
+    with_priors, without = (
+        phantom_config({"search": each, "study": {"sampler": kind}}) for each in (search, CONTINUOUS)
+    )
+    studies = [optuna.create_study(sampler=TrialSeededSampler(c), direction="maximize") for c in (with_priors, without)]
+    if kind == "gp":  # once it has a model
+        for study in studies:
+            run(study, without, 4)
+    first, second = (run(s, c, 2) for s, c in zip(studies, (with_priors, without), strict=True))
+    assert (first == second) == (kind == "qmc")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_making_a_sampler_warns_of_nothing(phantom_config: Make, kind: str) -> None:
     """A sampler is made for every trial, and each would repeat the warning."""

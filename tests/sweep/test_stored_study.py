@@ -112,3 +112,23 @@ def test_a_study_is_found_whatever_form_its_address_has(
     for missing in ("none.db", "folder/none.db"):
         assert stored_studies(form.format(tmp_path / missing)) == []
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix == ".db") == ["optuna.db"]
+
+
+def test_a_prior_is_part_of_the_search(url: str, tiny_search: Make) -> None:
+    prior = {"stage2.lr": RANGE["stage2.lr"] | {"prior": 1e-3}}
+    study = open_or_create(tiny_search(prior), url)
+    assert json.loads(study.user_attrs[attributes.DEFINITION])["search.stage2.lr"]["prior"] == 1e-3
+    check_same_experiment(tiny_search(prior, trials=9), url)
+    with pytest.raises(StudyError, match=r"different: search\.stage2\.lr\)"):
+        check_same_experiment(tiny_search(RANGE), url)
+
+
+def test_a_study_of_before_there_were_priors_is_the_same(study: optuna.Study) -> None:
+    definition = json.loads(study.user_attrs[attributes.DEFINITION])
+    assert "prior" not in definition["search.stage2.lr"]
+    assert definition["study.learn_from"] == []
+
+
+def test_other_studies_to_learn_from_make_another_study(study: optuna.Study, url: str, tiny_search: Make) -> None:
+    with pytest.raises(StudyError, match=r"different: study\.learn_from\)"):
+        check_same_experiment(tiny_search(RANGE, learn_from="all"), url)

@@ -1,0 +1,128 @@
+"""The first trials of a study: the priors of its search, and what was good in the studies that it learns from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import optuna
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.config.formats import number
+from mobilenet_chest.errors import StudyError, allowed_names
+from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.locks import exclusive
+from mobilenet_chest.sweep.portfolio import portfolio
+from mobilenet_chest.sweep.priors import prior_values
+from mobilenet_chest.sweep.space import Values
+from mobilenet_chest.sweep.stored_study import find_study
+from mobilenet_chest.sweep.study_summary import StudySummary, summaries
+from mobilenet_chest.tracking.store import masked
+
+logger = logging.getLogger(__name__)
+
+
+class FirstTrial(NamedTuple):
+    """Values that a study begins with; the sampler gives the fields that they leave out.
+
+    Attributes:
+        values: Path -> value, as Optuna stores it.
+        study: The study that they are from; ``None`` for the priors.
+        trial: Their trial there.
+    """
+
+    values: Values
+    study: str | None = None
+    trial: int | None = None
+
+    def __str__(self) -> str:
+        """Return ``trial 3 of study 'a': stage2.lr=0.001``."""
+        shown = " ".join(f"{path}={number(value)}" for path, value in self.values.items())
+        return f"{'priors' if self.study is None else f'trial {self.trial} of study {self.study!r}'}: {shown}"
+
+
+def first_trials(config: Config, url: str) -> list[FirstTrial]:
+    """Return the values that a study began with, or would begin with now; creates nothing.
+
+    Raises:
+        StudyError: A study to learn from does not exist, or has nothing to learn from.
+    """
+    study = find_study(url, config.study_name)
+    if study is not None and study.get_trials(deepcopy=False):
+        return _remembered(study)
+    return _design(config, url)
+
+
+def queue_first_trials(config: Config, study: optuna.Study, url: str) -> list[FirstTrial]:
+    """Queue the trials that a study begins with, each once; return them.
+
+    They are chosen once and remembered: studies that end later change nothing. A process that was killed between two of
+    them is continued by the next one.
+
+    Raises:
+        StudyError: As :func:`first_trials`.
+    """
+    begun = attributes.FIRST_TRIALS in study.user_attrs or study.get_trials(deepcopy=False)
+    chosen = [] if begun else _design(config, url)
+    with exclusive(url):
+        trials = study.get_trials(deepcopy=False)
+        if attributes.FIRST_TRIALS not in study.user_attrs:  # nor has another machine chosen them since
+            study.set_user_attr(attributes.FIRST_TRIALS, [each._asdict() for each in chosen])
+        remembered = _remembered(study)
+        queued = {trial.user_attrs.get(attributes.FIRST) for trial in trials}
+        for place, first in enumerate(remembered[: config.study.trials]):
+            if place not in queued:
+                study.enqueue_trial(first.values, user_attrs={attributes.FIRST: place})
+                logger.info("first trials: %s", first)
+    return remembered
+
+
+def learned_from(first: Sequence[FirstTrial]) -> list[str]:
+    """Return the names of the studies that first trials are from."""
+    return list(dict.fromkeys(each.study for each in first if each.study is not None))
+
+
+def _remembered(study: optuna.Study) -> list[FirstTrial]:
+    stored: list[dict[str, Any]] = study.user_attrs.get(attributes.FIRST_TRIALS, [])
+    return [FirstTrial(**each) for each in stored]
+
+
+def _design(config: Config, url: str) -> list[FirstTrial]:
+    priors = prior_values(config)
+    chosen = [FirstTrial(priors)] if priors else []
+    for member in portfolio(config.search, _sources(config, url)):
+        if member.values != priors:
+            chosen.append(FirstTrial(*member))
+    return chosen
+
+
+def _sources(config: Config, url: str) -> list[StudySummary]:
+    """Return the studies to learn from, in the order of their names in the experiment, or in the storage."""
+    wanted = config.study.learn_from
+    if not wanted:
+        return []
+    stored = summaries(url, resting=wanted == "all")
+    useful = {each.name: each for each in stored if config.search.keys() & each.search.keys()}
+    useful.pop(config.study_name, None)
+    if wanted == "all":
+        if not useful:
+            logger.warning("study.learn_from: no study in %s searches one of these fields; nothing is learned",
+                           masked(url))  # fmt: skip
+        return list(useful.values())
+    for name in wanted:
+        if name in useful:
+            continue
+        problem = f"study.learn_from: {_problem(config, name, {each.name: each for each in stored}, url)}"
+        raise StudyError(f"{problem}{allowed_names(name, useful or ['none yet'])}")
+    return [useful[name] for name in dict.fromkeys(wanted)]
+
+
+def _problem(config: Config, name: str, stored: dict[str, StudySummary], url: str) -> str:
+    if name == config.study_name:
+        return f"'{name}' is this study itself"
+    if name in stored:
+        return f"study '{name}' searches none of these fields, but {', '.join(stored[name].search)}"
+    if find_study(url, name) is not None:
+        return f"study '{name}' has no complete trial"
+    return f"no study '{name}' in {masked(url)}"
