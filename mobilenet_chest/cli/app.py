@@ -17,8 +17,6 @@ SECTIONS = {
     "Run": {
         "sweep": "Start a sweep, or resume it.",
         "train": "Train one model.",
-        "study": "Pause, resume, stop and change the sweep of a study.",
-        "studies": "Carry finished studies to other stores, to learn from.",
     },
     "Choose": {
         "compare": "Compare finished runs and studies, with 95% intervals.",
@@ -33,6 +31,10 @@ SECTIONS = {
         "serve": "Serve a registered model over HTTP.",
         "monitor": "Compare the answers of a served model with its validation rows.",
         "ab": "Compare the models that a server asks, by its log of answers.",
+    },
+    "Steer": {
+        "study": "Pause, resume, stop and change the sweep of a study.",
+        "studies": "Carry finished studies to other stores, to learn from.",
     },
     "Examine": {
         "evaluate": "Score a finished run on a split, or on data of another source.",
