@@ -49,7 +49,7 @@ def test_every_file_of_a_command_is_listed() -> None:
 def test_the_app_lists_its_commands_in_order() -> None:
     text = run("--help").stdout.partition("Run:\n")[2]
     assert [line.split()[0] for line in text.splitlines() if re.match(r"  \S", line)] == list(app.COMMANDS)
-    assert list(app.COMMANDS)[:6] == ["sweep", "train", "study", "studies", "compare", "report"]
+    assert list(app.COMMANDS)[:6] == ["sweep", "train", "compare", "report", "promote", "predict"]
     headings = re.findall(r"^(\w+):$", text, re.MULTILINE)
     assert ["Run", *headings] == list(app.SECTIONS)
 
