@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from helpers.experiments import tiny_fields
 
-from mobilenet_chest.config import Config
+from mobilenet_chest.config import Config, parse
 from mobilenet_chest.data import phantom
 from mobilenet_chest.models import weights
 from mobilenet_chest.training.stages import prepare
@@ -71,14 +71,19 @@ def small(make: Make, values: dict[str, Any]) -> Config:
     return make(fields | values)
 
 
-@pytest.fixture(scope="module")
-def chest_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file of two batches for each epoch; the weights of ImageNet are read once."""
-    path = tmp_path_factory.mktemp("few") / "few.npz"
-    np.savez(path, **phantom.generate(32, {"train": 24, "val": 16}))
+@pytest.fixture(scope="module", autouse=True)
+def _weights_are_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "load_state_dict", cache(weights.load_state_dict))
-        yield path
+        yield
+
+
+@pytest.fixture(scope="module")
+def phantom_config(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """Builds a tiny experiment of two batches for each epoch."""
+    path = tmp_path_factory.mktemp("few") / "few.npz"
+    np.savez(path, **phantom.generate(32, {"train": 24, "val": 16}))
+    return lambda values: parse(tiny_fields(path, values))
 
 
 @pytest.fixture(scope="module")
