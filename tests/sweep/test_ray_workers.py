@@ -30,7 +30,7 @@ from mobilenet_chest.sweep.ray_workers import on_ray
 
 ROOT = Path(__file__).parents[2]
 TRIALS = 4
-WAIT_SECONDS = 120
+WAIT_SECONDS = 240
 
 ON_LOOPBACK = {
     "PYTHONPATH": str(ROOT),

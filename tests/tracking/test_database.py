@@ -9,8 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 
 from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.sweep.storage import MIGRATIONS as OPTUNA_MIGRATIONS
 from mobilenet_chest.tracking import database as database_module
 from mobilenet_chest.tracking.database import (
     Revisions,
@@ -29,6 +31,27 @@ FORMS = [
     "sqlite:///{}", "sqlite:///{}?timeout=60", "sqlite+pysqlite:///{}", "sqlite+pysqlite:///{}?timeout=60",
     "sqlite:///file:{}?uri=true", "sqlite:///file:{}?timeout=60&uri=true",
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", [MIGRATIONS, OPTUNA_MIGRATIONS], ids=["mlflow", "optuna"])
+def test_versions_are_those_that_alembic_finds(folder: Path) -> None:
+    scripts = ScriptDirectory(str(folder))
+    known = frozenset(script.revision for script in scripts.walk_revisions())
+    assert revisions(folder) == Revisions(str(scripts.get_current_head()), known)
+
+
+def test_migrations_of_another_form_are_noticed(tmp_path: Path) -> None:
+    (tmp_path / "versions").mkdir()
+    for name, text in {
+        "a": 'revision: str = "a"\ndown_revision = None\n',
+        "b": "revision='b'\ndown_revision='a'\n",
+    }.items():
+        (tmp_path / "versions" / f"{name}.py").write_text(text)
+    assert revisions(tmp_path) == Revisions("b", frozenset("ab"))
+    revisions.cache_clear()
+    (tmp_path / "versions" / "c.py").write_text('revision = "c"\ndown_revision = (\n    "a",\n)\n')
+    with pytest.raises(ValueError, match="2 migrations"):
+        revisions(tmp_path)
 
 
 @pytest.mark.parametrize("form", FORMS)
