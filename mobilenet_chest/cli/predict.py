@@ -18,7 +18,7 @@ SHOWN = 5
 
 def predict(
     model_uri: Annotated[
-        str, typer.Argument(metavar="MODEL_URI", help="models:/NAME@champion or models:/NAME/VERSION.")
+        str, typer.Argument(metavar="MODEL_URI|STUDY", help="models:/NAME@champion, models:/NAME/VERSION, or NAME.")
     ],
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A folder, picture, table of files, .npz or .npy.")],
     out: Annotated[Path, typer.Option(help="FILE.csv or FILE.parquet.")],

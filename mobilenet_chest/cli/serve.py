@@ -11,10 +11,10 @@ import typer
 from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import line
 from mobilenet_chest.deploy.serving.limits import Limits
-from mobilenet_chest.deploy.serving.live_model import model_address
 from mobilenet_chest.deploy.serving.process import Started
 from mobilenet_chest.deploy.serving.server import serve as serve_model
 from mobilenet_chest.errors import UserError
+from mobilenet_chest.registry.digests import model_address
 
 SHARE = 0.1
 """Share of a challenger by default."""

@@ -49,6 +49,16 @@ def digests_tag(digests: dict[str, str]) -> str:
     return json.dumps(digests, sort_keys=True)
 
 
+def model_address(text: str) -> str:
+    """Return the address of a registered model that is given as NAME, NAME@ALIAS, NAME/VERSION, or so already.
+
+    NAME is the study's, unless its run was promoted under another one; its alias is ``champion``.
+    """
+    if ":/" in text:
+        return text
+    return f"models:/{text}" if "@" in text or "/" in text else f"models:/{text}@champion"
+
+
 def find_version(client: MlflowClient, model_uri: str) -> ModelVersion:
     """Return the version that ``models:/NAME@ALIAS`` or ``models:/NAME/NUMBER`` names.
 

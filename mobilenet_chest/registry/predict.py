@@ -51,7 +51,8 @@ def predict_files(
     are prepared as those that the model was trained on, where the model says how.
 
     Args:
-        model_uri: Registered model: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
+        model_uri: Registered model: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; NAME alone, as that of a study,
+            is its champion.
         source: ``.npz`` of images, ``.npy`` of uint8 images, a picture (PNG, JPEG, TIFF, BMP, WebP, DICOM), a
             folder of pictures and folders, or a CSV or Parquet table of files.
         out: ``.csv`` or ``.parquet``.
@@ -86,7 +87,7 @@ def predict_source(
     model_uri: str, source: Path, bits: int | None = None, file_column: str = "file"
 ) -> tuple[pd.DataFrame, list[Skipped]]:
     """Return the table that :func:`predict_files` writes, and the files that were skipped."""
-    arrays, found = None, None
+    model_uri, arrays, found = digests.model_address(model_uri), None, None
     if source.is_file() and source.suffix in (".npy", ".npz"):
         arrays = Arrays(source)
     else:
@@ -125,7 +126,8 @@ def predict_array(model_uri: str, images: NDArray[Any]) -> pd.DataFrame:
     """Predict images that are in memory.
 
     Args:
-        model_uri: Registered model: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``.
+        model_uri: Registered model: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; NAME alone, as that of a study,
+            is its champion.
         images: uint8 (n, h, w) or (n, h, w, 3).
 
     Returns:
@@ -135,7 +137,7 @@ def predict_array(model_uri: str, images: NDArray[Any]) -> pd.DataFrame:
         DataError: The array has another type or shape.
         TrackingError: The model cannot be loaded.
     """
-    arrays = checked(np.asarray(images), "images")
+    arrays, model_uri = checked(np.asarray(images), "images"), digests.model_address(model_uri)
     model, channels, _ = load_registered(model_uri)
     client = connect(to_read=True)
     sealed = SealedRows(client, digests.find_version(client, model_uri))

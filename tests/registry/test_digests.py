@@ -95,3 +95,17 @@ def test_without_digests_nothing_is_loaded(promoted: Promoted, value: str | None
         digests.verified_copy(store.client, store.client.get_model_version("tiny", "1")),
     ):
         pytest.fail("the block ran")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("films", "models:/films@champion"),
+        ("films@challenger", "models:/films@challenger"),
+        ("films/3", "models:/films/3"),
+        ("models:/films@champion", "models:/films@champion"),
+        ("runs:/0123", "runs:/0123"),
+    ],
+)
+def test_addresses(text: str, address: str) -> None:
+    assert digests.model_address(text) == address

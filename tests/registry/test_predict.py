@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from helpers.brightness import BRIGHT, DARK, assert_dark_then_bright, flat, predicted, probability
 from helpers.pictures import dicom, dicom_bytes, encoded, noise
+from mlflow import MlflowClient
 from PIL import Image
 
 from mobilenet_chest.data.importing.importer import ImportOptions, import_pictures
@@ -23,6 +24,13 @@ def test_npy(tracking: Path, models: dict[str, str], out: str) -> None:
     assert_dark_then_bright(table)
     assert table["source"].tolist() == ["images.npy"] * 2
     assert table["row"].tolist() == [0, 1]
+
+
+def test_the_name_of_a_study_is_its_champion(tracking: Path, models: dict[str, str]) -> None:
+    np.save(tracking / "a.npy", flat(3))
+    name, version = models["gray"].removeprefix("models:/").split("/")
+    MlflowClient().set_registered_model_alias(name, "champion", version)
+    pd.testing.assert_frame_equal(predicted(name, tracking / "a.npy"), predicted(models["gray"], tracking / "a.npy"))
 
 
 def test_npz_gives_every_split(tracking: Path, models: dict[str, str]) -> None:

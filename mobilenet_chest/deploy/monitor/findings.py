@@ -13,7 +13,6 @@ import numpy as np
 from mobilenet_chest.deploy import answer_log
 from mobilenet_chest.deploy.monitor.reference import reference_of
 from mobilenet_chest.deploy.monitor.windows import FILMS, Window, cut, since_time, window_size
-from mobilenet_chest.deploy.serving.live_model import model_address
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.evaluation.control_charts import RATE, Chart, Reference, control_charts
 from mobilenet_chest.evaluation.cumulative import cumulative_charts
@@ -155,7 +154,7 @@ def monitor(
     size = window_size(window)
     start = None if since is None else since_time(since, datetime.now(UTC))
     client = connect(to_read=True)
-    version = digests.find_version(client, model_address(model))
+    version = digests.find_version(client, digests.model_address(model))
     rows = answer_log.read(str(version.name), start, folder)
     # a challenger or shadow may be a version of another model
     rows = rows[(rows["model"] == str(version.name)) & (rows["version"] == str(version.version))]

@@ -32,13 +32,6 @@ Computed = tuple[NDArray[np.float64], NDArray[np.int64], list[NDArray[np.float32
 Compute = Callable[[NDArray[np.uint8], bool], Computed]
 
 
-def model_address(text: str) -> str:
-    """Return the address of a registered model that is given as NAME, NAME@ALIAS, NAME/VERSION, or so already."""
-    address = text if text.startswith("models:/") else f"models:/{text}"
-    name = address.removeprefix("models:/")
-    return address if "@" in name or "/" in name else f"{address}@champion"
-
-
 class Answer(NamedTuple):
     """The answer for one image.
 

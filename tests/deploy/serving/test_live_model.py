@@ -11,25 +11,12 @@ from helpers.registry import Promoted
 from mlflow import MlflowClient
 
 from mobilenet_chest.deploy.serving import live_model
-from mobilenet_chest.deploy.serving.live_model import Follower, LiveModel, model_address
+from mobilenet_chest.deploy.serving.live_model import Follower, LiveModel
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.evaluation.operating_points import abstention_range
 from mobilenet_chest.registry.digests import digests_tag
 from mobilenet_chest.tracking import artifacts
 from mobilenet_chest.tracking.run_metrics import metrics_of
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("films", "models:/films@champion"),
-        ("films@challenger", "models:/films@challenger"),
-        ("films/3", "models:/films/3"),
-        ("models:/films@champion", "models:/films@champion"),
-    ],
-)
-def test_addresses(text: str, address: str) -> None:
-    assert model_address(text) == address
 
 
 def test_a_model_answers_as_the_registered_one_does(versions: MlflowClient) -> None:
