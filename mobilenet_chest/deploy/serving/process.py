@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import select
 import signal
 import socket
 from collections.abc import Callable, Iterator, MutableSequence
@@ -137,6 +138,34 @@ class _Listener(socket.socket):
         """Take connections from now on."""
         super().listen(BACKLOG)
 
+    @contextlib.contextmanager
+    def filled(self) -> Iterator[list[socket.socket]]:
+        """Yield all connections that wait to be accepted; no other comes for the block, in which the port is closed.
+
+        The system resets those that wait when their port is closed, and one may come between the last that is accepted
+        and the closing. So the queue is made as short as can be, and one connection of our own fills it: others hear
+        after the closing that nobody listens, and have sent nothing.
+        """
+        super().listen(0)  # there is room for one
+        waiting: list[socket.socket] = []
+        host, port, *more = self.getsockname()
+        address = ({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port, *more)
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    waiting.append(self.accept()[0])
+            with socket.socket(self.family, socket.SOCK_STREAM) as own:
+                own.setblocking(False)
+                if own.connect_ex(address) == 0 or _connected(own):
+                    yield waiting
+                    return
+
+
+def _connected(connection: socket.socket) -> bool:
+    """Whether a connection that has been begun comes about within a moment."""
+    _, writable, _ = select.select([], [connection], [], 0.005)
+    return bool(writable) and connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+
 
 class _Server(uvicorn.Server):
     """A server whose signals begin the draining; uvicorn's own would close connections between two requests."""
@@ -169,16 +198,15 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the port and answer what has come until then.
 
-        The system resets the connections that wait to be accepted when their port is closed. So all are accepted just
-        before, and uvicorn, which closes connections without a request, comes after their requests are answered.
+        uvicorn, which closes connections without a request, comes after the requests of those that waited are answered.
         """
-        accepted = []
-        for listener in sockets or []:
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    accepted.append(listener.accept()[0])
-        for server in self.servers:
-            server.close()
+        accepted: list[socket.socket] = []
+        with contextlib.ExitStack() as ports:
+            for listener in sockets or []:
+                assert isinstance(listener, _Listener)
+                accepted += ports.enter_context(listener.filled())
+            for server in self.servers:
+                server.close()
         loop = asyncio.get_running_loop()
         for connection in accepted:
             connection.setblocking(False)
