@@ -227,10 +227,10 @@ def test_a_quick_run_writes_its_json(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.slow
-def test_500_runs_are_compared_within_5_seconds(tmp_path: Path) -> None:
-    """Of the processor, on an idle machine, where comparing 5 runs takes 2.3 seconds: at most twice that.
+def test_comparing_500_runs_is_little_more_than_comparing_5(tmp_path: Path) -> None:
+    """5 seconds of the processor where comparing 5 runs takes 2.7, as on an otherwise idle machine of two cores.
 
-    Where the host of the machine is busy, both take longer, up to twice as long.
+    The ratio is what is held: where the host of a virtual machine is busy, the same work takes up to twice as long.
     """
     run = importlib.import_module("run")
 
@@ -243,7 +243,7 @@ def test_500_runs_are_compared_within_5_seconds(tmp_path: Path) -> None:
         ]  # fmt: skip
         return float(sum(row["cpu_seconds"]["min"] for row in rows))
 
-    assert 0 < seconds("500") < 2 * seconds("5")
+    assert 0 < seconds("500") < 1.85 * seconds("5")
 
 
 @pytest.mark.slow

@@ -30,10 +30,9 @@ from mobilenet_chest.tracking.store import connect, is_read_only
 
 logger = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 2.0
+DRAIN_SECONDS = 1.0
 """How long a server that was told to stop still takes connections, and asks each to close after its answer; and how
-long it then waits for requests on those that are open. On a busy machine a client needs more than a second between two
-requests."""
+long it then waits for requests on those that are open."""
 
 BACKLOG = 2048
 """Connections that the system keeps until they are accepted."""
