@@ -108,7 +108,7 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
         if (paused := find_thawed(trials, config)) is not None:
             return _thaw(study, config, paused)
         tries = 0
-        while has_unbegun(study.get_trials(deepcopy=False), config):
+        while has_unbegun(trials, config):
             trial = study.ask()
             trial.set_user_attr(attributes.WORKER, worker_record(config.study.lease_seconds))
             # a database that committed the queueing and then lost the connection was asked a second time
@@ -117,33 +117,34 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
                 t.user_attrs.get(attributes.RETRY_OF) == origin for t in trials[: trial.number]
             ):
                 fail_trial(study, trial, "queued twice")
-                continue
-            if attributes.STOP in trial.user_attrs:
+            elif attributes.STOP in trial.user_attrs:
                 fail_trial(study, trial, "taken out of the queue by hand")
-                continue
-            foreign = outside(config.search, queued_values(stored_trial(study, trial)))
-            if foreign is not None:
+            elif foreign := outside(config.search, queued_values(stored_trial(study, trial))):
                 logger.warning("%s is not run: it was queued with %s", trial_name(study, trial), foreign)
                 fail_trial(study, trial, f"it was queued with {foreign}")
-                continue
-            values = suggest(trial, config.search)
-            tries += 1
-            if _begins(config, study, trial, proposed=tries <= DUPLICATE_TRIES):
-                return trial, values
+            else:
+                values = suggest(trial, config.search)
+                tries += 1
+                if _begins(config, study, trial, trials, proposed=tries <= DUPLICATE_TRIES):
+                    return trial, values
+            trials = study.get_trials(deepcopy=False)
         return None
 
 
-def _begins(config: Config, study: optuna.Study, trial: Trial, proposed: bool) -> bool:
+def _begins(
+    config: Config, study: optuna.Study, trial: Trial, others: Sequence[FrozenTrial], proposed: bool
+) -> bool:  # fmt: skip
     """Whether a claimed trial is to be trained; one whose values were tried before may end here.
 
     Args:
         config: The experiment.
         study: Its study.
         trial: The trial.
+        others: The study's trials before it was claimed.
         proposed: Whether the sampler may be asked for others, where it has proposed the values.
     """
-    others = study.get_trials(deepcopy=False)
-    same = [t for t in others if t.number != trial.number and _counts_or_runs(t) and t.params == trial.params]
+    values = trial.params
+    same = [t for t in others if t.number != trial.number and _counts_or_runs(t) and t.params == values]
     if not same or attributes.RETRY_OF in trial.user_attrs:
         return True
     if proposed and attributes.ADDED not in trial.user_attrs:

@@ -28,17 +28,25 @@ LEARNS_FROM = {"tpe": (TrialState.COMPLETE, TrialState.PRUNED), "gp": (TrialStat
 """States of the trials that a sampler learns from; it draws at random until it has :data:`STARTUP_TRIALS` of them."""
 
 
-def _seen(study: optuna.Study) -> optuna.Study:
-    """Return a study in which paused trials are pruned: a sampler learns from what they have reached."""
-    return cast(optuna.Study, StudyView(study, _as_pruned))
+class PausedAsPruned:
+    """Shows paused trials as pruned ones: a sampler learns from what they have reached."""
 
+    def __init__(self) -> None:
+        self._shown: dict[int, tuple[FrozenTrial, FrozenTrial]] = {}
 
-def _as_pruned(trial: FrozenTrial) -> FrozenTrial:
-    if not is_paused(trial):
-        return trial
-    pruned = copy.copy(trial)
-    pruned.state = TrialState.PRUNED
-    return pruned
+    def view(self, study: optuna.Study) -> optuna.Study:
+        """Return a study in which paused trials are pruned."""
+        return cast(optuna.Study, StudyView(study, self._show))
+
+    def _show(self, trial: FrozenTrial) -> FrozenTrial:
+        if not is_paused(trial):
+            return trial
+        paused, pruned = self._shown.get(trial.number, (None, None))
+        if paused is not trial or pruned is None:
+            pruned = copy.copy(trial)
+            pruned.state = TrialState.PRUNED
+            self._shown[trial.number] = trial, pruned  # a copy costs more than all the rest of a look
+        return pruned
 
 
 class TrialSeededSampler(BaseSampler):
@@ -57,7 +65,7 @@ class TrialSeededSampler(BaseSampler):
     def __init__(self, config: Config, kind: str | None = None) -> None:
         self._kind, self._seed = kind or choose_sampler(config).name, config.seed
         self._unconditional = {p: to_optuna(p, d) for p, d in config.search.items() if not d.when}
-        self._priors = PriorDraws(config)
+        self._priors, self._seen = PriorDraws(config), PausedAsPruned().view
         self._inner: BaseSampler = self._make(config.seed)
 
     def _make(self, seed: int) -> BaseSampler:
@@ -92,25 +100,25 @@ class TrialSeededSampler(BaseSampler):
         if self._kind == "qmc":
             # QMCSampler takes it from the first finished trial, and samples at random until there is one
             return {path: d for path, d in self._unconditional.items() if not d.single()}
-        return self._inner.infer_relative_search_space(_seen(study), trial)
+        return self._inner.infer_relative_search_space(self._seen(study), trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._inner.sample_relative(_seen(study), trial, search_space)
+        return self._inner.sample_relative(self._seen(study), trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         if self._priors.has(param_name) and self._priors.chosen(trial.number) and self._draws_at_random(study):
             return self._priors.draw(trial.number, param_name, param_distribution)
-        return self._inner.sample_independent(_seen(study), trial, param_name, param_distribution)
+        return self._inner.sample_independent(self._seen(study), trial, param_name, param_distribution)
 
     def _draws_at_random(self, study: optuna.Study) -> bool:
         """Whether trials are independent of earlier ones: a sequence would have gaps, and a model needs its own."""
         if self._kind not in LEARNS_FROM:
             return self._kind == "random"
-        known = _seen(study)._get_trials(deepcopy=False, states=LEARNS_FROM[self._kind], use_cache=True)
+        known = self._seen(study)._get_trials(deepcopy=False, states=LEARNS_FROM[self._kind], use_cache=True)
         return len(known) < STARTUP_TRIALS
 
     def after_trial(

@@ -12,7 +12,7 @@ from helpers.models import built
 from mobilenet_chest.config.compress import TargetConfig
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.models.pruning import prune_channels
-from mobilenet_chest.models.pruning_target import Stopwatch, find_ratio, first_step, flops
+from mobilenet_chest.models.pruning_target import Stopwatch, find_fast_ratio, find_ratio, first_step, flops
 
 FIELDS = {"name": "timm:mobilenetv2_050", "hidden": (8,), "stem": "repeat"}
 
@@ -47,9 +47,9 @@ def test_half_of_the_operations() -> None:
 @pytest.mark.slow
 def test_milliseconds_of_an_answer(tmp_path: Path) -> None:
     model = built(**FIELDS)
-    whole = Stopwatch(model, 64, tmp_path).whole_ms
-    ratio, reached = find_ratio(model, 64, TargetConfig(latency_ms=0.7 * whole))
-    assert reached <= 0.7 * whole
+    clock = Stopwatch(model, 64, tmp_path)  # another, a second later, may have a busier machine
+    ratio, reached = find_fast_ratio(model, 64, 0.7 * clock.whole_ms, clock)
+    assert reached <= 0.7 * clock.whole_ms
     assert 0.005 < ratio < 0.995
     with pytest.raises(ConfigError, match="latency_ms: 1e-06 is out of reach"):
         find_ratio(model, 64, TargetConfig(latency_ms=1e-6))
