@@ -71,6 +71,9 @@ REPEATS = "repeats"
 FIRST_TRIALS = "first_trials"
 """Of a study: the values that it begins with, each with the study and the trial that it is from."""
 
+EARLIER_TRIALS = "earlier_trials"
+"""Of a study: trials of the studies that it learns from, with their ranks there; its sampler sees them at first."""
+
 FIRST = "first"
 """Of a trial: which of the study's first trials it is."""
 

@@ -1,9 +1,8 @@
-"""The first trials of a study: the priors of its search, and what was good in the studies that it learns from."""
+"""What a study begins with: the priors of its search, and what was good in the studies that it learns from."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import optuna
@@ -12,9 +11,12 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.config.formats import number
 from mobilenet_chest.errors import StudyError, allowed_names
 from mobilenet_chest.sweep import attributes
+from mobilenet_chest.sweep.earlier_trials import EarlierTrial
 from mobilenet_chest.sweep.locks import exclusive
-from mobilenet_chest.sweep.portfolio import portfolio
+from mobilenet_chest.sweep.portfolio import MOST, portfolio, sample_trials
 from mobilenet_chest.sweep.priors import prior_values
+from mobilenet_chest.sweep.sampler import LEARNS_FROM
+from mobilenet_chest.sweep.sampler_choice import choose_sampler
 from mobilenet_chest.sweep.space import Values
 from mobilenet_chest.sweep.stored_study import find_study
 from mobilenet_chest.sweep.study_summary import StudySummary, summaries
@@ -51,7 +53,7 @@ def first_trials(config: Config, url: str) -> list[FirstTrial]:
     study = find_study(url, config.study_name)
     if study is not None and study.get_trials(deepcopy=False):
         return _remembered(study)
-    return _design(config, url)
+    return _chosen(config, url)[0]
 
 
 def queue_first_trials(config: Config, study: optuna.Study, url: str) -> list[FirstTrial]:
@@ -64,10 +66,13 @@ def queue_first_trials(config: Config, study: optuna.Study, url: str) -> list[Fi
         StudyError: As :func:`first_trials`.
     """
     begun = attributes.FIRST_TRIALS in study.user_attrs or study.get_trials(deepcopy=False)
-    chosen = [] if begun else _design(config, url)
+    chosen, earlier = ([], []) if begun else _chosen(config, url)
     with exclusive(url):
         trials = study.get_trials(deepcopy=False)
         if attributes.FIRST_TRIALS not in study.user_attrs:  # nor has another machine chosen them since
+            if earlier:
+                study.set_user_attr(attributes.EARLIER_TRIALS, earlier)
+                logger.info("the sampler sees %d trials of earlier studies, fewer with each of its own", len(earlier))
             study.set_user_attr(attributes.FIRST_TRIALS, [each._asdict() for each in chosen])
         remembered = _remembered(study)
         queued = {trial.user_attrs.get(attributes.FIRST) for trial in trials}
@@ -78,9 +83,11 @@ def queue_first_trials(config: Config, study: optuna.Study, url: str) -> list[Fi
     return remembered
 
 
-def learned_from(first: Sequence[FirstTrial]) -> list[str]:
-    """Return the names of the studies that first trials are from."""
-    return list(dict.fromkeys(each.study for each in first if each.study is not None))
+def learned_from(study: optuna.Study) -> list[str]:
+    """Return the names of the studies that a study has learned from."""
+    seen = [EarlierTrial(*each).study for each in study.user_attrs.get(attributes.EARLIER_TRIALS, ())]
+    begun = [each.study for each in _remembered(study) if each.study is not None]
+    return list(dict.fromkeys([*begun, *sorted(seen)]))
 
 
 def _remembered(study: optuna.Study) -> list[FirstTrial]:
@@ -88,13 +95,17 @@ def _remembered(study: optuna.Study) -> list[FirstTrial]:
     return [FirstTrial(**each) for each in stored]
 
 
-def _design(config: Config, url: str) -> list[FirstTrial]:
-    priors = prior_values(config)
+def _chosen(config: Config, url: str) -> tuple[list[FirstTrial], list[EarlierTrial]]:
+    """Return the values that a new study begins with, and the trials that its sampler is to see."""
+    sources, priors = _sources(config, url), prior_values(config)
+    learns = choose_sampler(config).name in LEARNS_FROM and not config.study.also
+    earlier = sample_trials(config.search, sources, config.seed) if learns else []
     chosen = [FirstTrial(priors)] if priors else []
-    for member in portfolio(config.search, _sources(config, url)):
+    # a sampler that sees the earlier trials finds the next good one sooner than a fixed list does
+    for member in portfolio(config.search, sources, most=1 if earlier else MOST):
         if member.values != priors:
             chosen.append(FirstTrial(*member))
-    return chosen
+    return chosen, earlier
 
 
 def _sources(config: Config, url: str) -> list[StudySummary]:

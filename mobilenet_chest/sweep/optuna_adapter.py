@@ -174,14 +174,14 @@ def existing_trial(study: optuna.Study, trial: FrozenTrial) -> Trial:
 
 
 class StudyView:
-    """A study as a sampler sees it, with some of its trials shown otherwise.
+    """A study as a sampler sees it, with other trials than it has.
 
     Args:
         study: The study.
-        show: Returns a trial as it is to be seen.
+        show: Returns the trials that are to be seen, for those of the study.
     """
 
-    def __init__(self, study: optuna.Study, show: Callable[[FrozenTrial], FrozenTrial]) -> None:
+    def __init__(self, study: optuna.Study, show: Callable[[list[FrozenTrial]], list[FrozenTrial]]) -> None:
         self._viewed, self._show = study, show
 
     def __getattr__(self, name: str) -> Any:
@@ -190,7 +190,7 @@ class StudyView:
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
-        shown = map(self._show, self._viewed._get_trials(deepcopy=deepcopy, use_cache=use_cache))
+        shown = self._show(self._viewed._get_trials(deepcopy=deepcopy, use_cache=use_cache))
         return [trial for trial in shown if states is None or trial.state in states]
 
 

@@ -1,4 +1,4 @@
-"""A few configurations that were good together across earlier studies: wherever a new one is like, one of them fits.
+"""What earlier studies give a new one: a few configurations that were good together, and trials for its sampler.
 
 Each study's metric is replaced by the rank among its trials, so that studies of other data and metrics can be added up.
 """
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mobilenet_chest.config import Distribution, active
 from mobilenet_chest.config.metrics import as_score
+from mobilenet_chest.sweep.earlier_trials import EarlierTrial
 from mobilenet_chest.sweep.influence import place_in_range
 from mobilenet_chest.sweep.space import Values, as_stored, outside
 from mobilenet_chest.sweep.study_summary import StudySummary, TrialRecord
@@ -30,6 +31,10 @@ OTHER_CHOICE = 1.5
 
 DOUBT = 0.3
 """Weight of the middle rank, in trials, where a study has few near a configuration."""
+
+
+MOST_SEEN = 40
+"""Most trials of earlier studies that a sampler sees."""
 
 
 class Member(NamedTuple):
@@ -71,6 +76,33 @@ def portfolio(search: Mapping[str, Distribution], studies: Sequence[StudySummary
         chosen.append(candidates[first])
         best = np.maximum(best, ranks[first])
     return chosen
+
+
+def sample_trials(
+    search: Mapping[str, Distribution], studies: Sequence[StudySummary], seed: int, most: int = MOST_SEEN
+) -> list[EarlierTrial]:
+    """Return trials of earlier studies that have all fields of a search space but conditional ones, in random order.
+
+    Each study gives as many, or all that it has: its best, its worst, and those at even distances in rank.
+
+    Args:
+        search: The search space of the new study.
+        studies: The earlier studies.
+        seed: Of the order, in which the last ones are forgotten first.
+        most: Most trials.
+    """
+    needed = {path for path, distribution in search.items() if not distribution.when}
+    usable = []
+    for study in studies:
+        trials = [EarlierTrial(within(search, trial.params), rank, study.name) for trial, rank in rank_shares(study)]
+        usable.append(sorted((t for t in trials if needed <= t.values.keys()), key=lambda trial: trial.rank))
+    usable = [trials for trials in usable if trials]
+    chosen: list[EarlierTrial] = []
+    for trials in usable:
+        places = np.linspace(0, len(trials) - 1, min(len(trials), max(1, most // len(usable)))).round().astype(int)
+        chosen += [trials[place] for place in places]
+    order = np.random.default_rng(seed).permutation(len(chosen))[:most]
+    return [chosen[place] for place in order]
 
 
 def _candidates(search: Mapping[str, Distribution], studies: Sequence[StudySummary]) -> list[Member]:

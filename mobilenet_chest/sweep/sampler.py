@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, Ra
 from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.sweep.earlier_trials import EarlierTrials
 from mobilenet_chest.sweep.optuna_adapter import StudyView
 from mobilenet_chest.sweep.priors import PriorDraws
 from mobilenet_chest.sweep.sampler_choice import choose_sampler
@@ -34,11 +35,8 @@ class PausedAsPruned:
     def __init__(self) -> None:
         self._shown: dict[int, tuple[FrozenTrial, FrozenTrial]] = {}
 
-    def view(self, study: optuna.Study) -> optuna.Study:
-        """Return a study in which paused trials are pruned."""
-        return cast(optuna.Study, StudyView(study, self._show))
-
-    def _show(self, trial: FrozenTrial) -> FrozenTrial:
+    def show(self, trial: FrozenTrial) -> FrozenTrial:
+        """Return a trial as it is to be seen."""
         if not is_paused(trial):
             return trial
         paused, pruned = self._shown.get(trial.number, (None, None))
@@ -55,7 +53,8 @@ class TrialSeededSampler(BaseSampler):
     An ordinary seeded sampler starts again from its seed in every new worker and at every resume, and so repeats its
     first suggestions. This one never does, and a study of one worker is repeatable from its seed.
 
-    Where the sampler draws at random, some of the trials are drawn around the priors of the search instead.
+    Where the sampler draws at random, some of the trials are drawn around the priors of the search instead. One that
+    learns sees the trials of earlier studies beside the first of its own.
 
     Args:
         config: The experiment; a grid's points are queued as trials, so its sampler is never asked.
@@ -65,7 +64,8 @@ class TrialSeededSampler(BaseSampler):
     def __init__(self, config: Config, kind: str | None = None) -> None:
         self._kind, self._seed = kind or choose_sampler(config).name, config.seed
         self._unconditional = {p: to_optuna(p, d) for p, d in config.search.items() if not d.when}
-        self._priors, self._seen = PriorDraws(config), PausedAsPruned().view
+        self._priors, self._paused = PriorDraws(config), PausedAsPruned()
+        self._earlier = EarlierTrials(config, LEARNS_FROM.get(self._kind, ()))
         self._inner: BaseSampler = self._make(config.seed)
 
     def _make(self, seed: int) -> BaseSampler:
@@ -89,9 +89,32 @@ class TrialSeededSampler(BaseSampler):
                 )
         return RandomSampler(seed=seed)
 
+    def _seen(self, study: optuna.Study, trial: FrozenTrial) -> optuna.Study:
+        """Return the study as the sampler sees it: with trials of earlier ones where it learns, while these count."""
+        around_priors = self._draws_around_priors(study, trial)
+
+        def show(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+            own = list(map(self._paused.show, trials))
+            return own if around_priors else [*self._earlier.beside(own), *own]
+
+        return cast(optuna.Study, StudyView(study, show))
+
+    def _draws_around_priors(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether a trial is drawn around the priors, which is where the sampler would draw it at random.
+
+        A sequence would have gaps, and a model needs the trials of its own.
+        """
+        if not self._priors.chosen(trial.number):
+            return False
+        if self._kind not in LEARNS_FROM:
+            return self._kind == "random"
+        own = map(self._paused.show, study._get_trials(deepcopy=False, use_cache=True))
+        return sum(each.state in LEARNS_FROM[self._kind] for each in own) < STARTUP_TRIALS
+
     # the methods below are Optuna's interface: each is handed on to the sampler that was seeded for the trial
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self._earlier.read(study)
         digest = hashlib.sha256(f"{self._seed} {trial.number}".encode()).digest()
         self._inner = self._make(int.from_bytes(digest[:4], "big"))
         self._inner.before_trial(study, trial)
@@ -100,26 +123,19 @@ class TrialSeededSampler(BaseSampler):
         if self._kind == "qmc":
             # QMCSampler takes it from the first finished trial, and samples at random until there is one
             return {path: d for path, d in self._unconditional.items() if not d.single()}
-        return self._inner.infer_relative_search_space(self._seen(study), trial)
+        return self._inner.infer_relative_search_space(self._seen(study, trial), trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._inner.sample_relative(self._seen(study), trial, search_space)
+        return self._inner.sample_relative(self._seen(study, trial), trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        if self._priors.has(param_name) and self._priors.chosen(trial.number) and self._draws_at_random(study):
+        if self._priors.has(param_name) and self._draws_around_priors(study, trial):
             return self._priors.draw(trial.number, param_name, param_distribution)
-        return self._inner.sample_independent(self._seen(study), trial, param_name, param_distribution)
-
-    def _draws_at_random(self, study: optuna.Study) -> bool:
-        """Whether trials are independent of earlier ones: a sequence would have gaps, and a model needs its own."""
-        if self._kind not in LEARNS_FROM:
-            return self._kind == "random"
-        known = self._seen(study)._get_trials(deepcopy=False, states=LEARNS_FROM[self._kind], use_cache=True)
-        return len(known) < STARTUP_TRIALS
+        return self._inner.sample_independent(self._seen(study, trial), trial, param_name, param_distribution)
 
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None

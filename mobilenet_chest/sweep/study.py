@@ -86,7 +86,8 @@ def run_sweep(
     assert parent.run_id is not None
     _log(reconcile(study, url, parent.run_id, watch))
     _queue_grid(config, study, url)
-    if sources := learned_from(queue_first_trials(config, study, url)):
+    queue_first_trials(config, study, url)
+    if sources := learned_from(study):
         parent.log_tags({tags.LEARNED_FROM: json.dumps(sources)})
     before = len(counted_trials(study))
     deadline = None if timeout is None else started + timeout

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import StudyError
-from mobilenet_chest.sweep import run_sweep
+from mobilenet_chest.sweep import attributes, run_sweep
 from mobilenet_chest.sweep.claims import claim
 from mobilenet_chest.sweep.first_trials import FirstTrial, first_trials, learned_from, queue_first_trials
 from mobilenet_chest.sweep.storage import DEFAULT
@@ -43,7 +43,6 @@ def test_priors_are_first_and_then_the_portfolio(earlier: str, phantom_config: M
     assert str(found[0]) == "priors: stage2.lr=0.0005"
     assert {(each.study, each.values["stage2.lr"]) for each in found[1:]} >= {("a", 1e-4), ("b", 2e-3)}
     assert len(found) <= 5
-    assert sorted(learned_from(found)) == ["a", "b"]
     assert FirstTrial({"stage2.lr": 1e-4}, "a", 1) in found
     (only,) = first_trials(new(phantom_config, ["a"], LR), earlier)
     assert str(only) == "trial 1 of study 'a': stage2.lr=0.0001"
@@ -54,9 +53,40 @@ def test_they_are_run_first_and_the_sampler_gives_the_rest(earlier: str, phantom
     config = new(phantom_config, "a")
     study = open_or_create(config, earlier)
     assert [each.study for each in queue_first_trials(config, study, earlier)] == [None, "a"]
+    assert learned_from(study) == ["a"]
     begun = [claim(study, config, earlier) for _ in range(2)]
     assert [values["stage2.lr"] for _, values in begun if values] == [5e-4, 1e-4]  # type: ignore[misc]
     assert all(0.1 <= each[1]["model.dropout"] <= 0.5 for each in begun if each)
+
+
+@pytest.mark.parametrize(
+    "study",
+    [
+        {"sampler": "tpe"},
+        {"sampler": "gp"},
+        {"sampler": "tpe", "also": ["parameters"], "pruner": "none"},
+        {"sampler": "qmc"},
+    ],
+)
+def test_a_sampler_that_learns_sees_their_trials_and_begins_with_one(
+    earlier: str, phantom_config: Make, study: dict[str, Any]
+) -> None:
+    config = new(phantom_config, "all", LR, **study)
+    made = open_or_create(config, earlier)
+    first = queue_first_trials(config, made, earlier)
+    seen = made.user_attrs.get(attributes.EARLIER_TRIALS)
+    if study["sampler"] == "qmc" or "also" in study:
+        assert len(first) == 2
+        assert seen is None
+        return
+    assert len(first) == 1
+    assert sorted(seen, key=lambda each: each[0]["stage2.lr"]) == [
+        [{"stage2.lr": 1e-5}, 0.5, "a"], [{"stage2.lr": 2e-5}, 0.0, "b"], [{"stage2.lr": 1e-4}, 1.0, "a"],
+        [{"stage2.lr": 2e-3}, 1.0, "b"], [{"stage2.lr": 5e-3}, 0.5, "b"], [{"stage2.lr": 1e-2}, 0.0, "a"],
+    ]  # fmt: skip
+    assert sorted(learned_from(made)) == ["a", "b"]
+    queue_first_trials(config, made, earlier)
+    assert made.user_attrs[attributes.EARLIER_TRIALS] == seen
 
 
 def test_they_are_queued_once_and_later_studies_change_nothing(earlier: str, phantom_config: Make, tell: Tell) -> None:

@@ -32,7 +32,7 @@ def test_files_that_come_again_are_sent_once(away_store: AwayStore, tracker: Mlf
     away_store.away = False
     process_outbox().flush()
     # the last contents first: a checkpoint is never behind the metrics
-    assert [next(iter(write)) for write in away_store.taken] == ["upload", *["metrics"] * 5]
+    assert [next(iter(write)) for write in away_store.asked] == ["upload", *["metrics"] * 5]
     folder = Path(local_file_uri_to_path(client.get_run(tracker.run_id).info.artifact_uri)) / "checkpoints"
     assert (folder / "last-0.pt").read_text() == "after epoch 5"
 
@@ -84,7 +84,7 @@ def test_killed_between_a_write_and_its_place(
     (line,) = process_outbox().flush_all()
     assert f"{6 - killed_at} pending writes sent" in line
     assert steps(tracker) == [(1, 0.1), (2, 0.2)]
-    assert len(away_store.taken) == 7
+    assert len(away_store.asked) == 7
     assert tracker.run_id is not None
     run = MlflowClient().get_run(tracker.run_id)
     assert (run.info.status, run.data.tags["note"]) == ("FINISHED", "mine")
