@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mobilenet_chest import two_stage
-from mobilenet_chest.config import Config
+from mobilenet_chest.config import Config, check_loaded
 from mobilenet_chest.errors import NotDelivered, UserError
 from mobilenet_chest.registry import predict as registered
 from mobilenet_chest.registry import promote as promotion
@@ -57,6 +57,7 @@ def train(
         TrainingDiverged: The loss, or a prediction, is NaN or infinite.
         TrackingLost: MLflow refused a write.
     """
+    check_loaded(config, "train")
     if not track:
         return two_stage.train(config, tracker, on_epoch, resume, teacher_logits)
     if tracker is not None:

@@ -56,6 +56,13 @@ def test_tracked_and_untracked(tracking: Path, small: Config) -> None:
     assert _contents(tracked.run_id) == _contents(str(by_tracker.run_id))
 
 
+@pytest.mark.parametrize("given", ["small.yaml", {"name": "small"}])
+def test_what_was_not_loaded(given: Any) -> None:
+    for name in ("train", "sweep"):
+        with pytest.raises(UserError, match=rf"{name}: takes an experiment that load\(\) returns, not"):
+            getattr(mobilenet_chest, name)(given)
+
+
 def test_a_tracker_or_track(small: Config) -> None:
     with pytest.raises(UserError, match="not both"):
         train(small, NullTracker(), track=True)

@@ -10,6 +10,7 @@ import pytest
 from helpers.plugin_files import HEAD, PLUGIN
 
 from mobilenet_chest import plugins, register_metric
+from mobilenet_chest.config import load, parse
 from mobilenet_chest.config.plugin_files import PluginFile
 from mobilenet_chest.errors import ConfigError, PluginFailed
 
@@ -160,6 +161,16 @@ def test_a_plugin_that_nobody_has_named_is_absent(
     with plugins.using([stored]):
         plugins.require()
         assert plugins.call("metric", "val_x", [], []) == 1.0
+    assert marker.exists()
+
+
+def test_changing_an_experiment_runs_no_plugin(write: Callable[..., Path], tmp_path: Path) -> None:
+    marker = tmp_path / "run"
+    path = write(f"from pathlib import Path\nPath({str(marker)!r}).touch()\n" + metric())
+    stored = parse({"name": "x", "plugins": [{"path": str(path), "sha256": entry(path).sha256}]})
+    assert load(stored, seed=3).plugins == stored.plugins
+    assert not marker.exists()
+    load(stored, plugins=[str(path)])
     assert marker.exists()
 
 

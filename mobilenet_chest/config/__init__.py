@@ -2,7 +2,7 @@
 
 from mobilenet_chest.config.data import ClassGroup, DataConfig
 from mobilenet_chest.config.evaluation import EvaluationConfig
-from mobilenet_chest.config.loading import load, load_stored, parse, to_yaml, with_values
+from mobilenet_chest.config.loading import check_loaded, load, load_stored, parse, to_yaml, with_values
 from mobilenet_chest.config.metrics import EPOCH_METRICS, FINAL_METRICS, best_direction
 from mobilenet_chest.config.paths import flatten, is_integer_field
 from mobilenet_chest.config.recipe import (
@@ -29,5 +29,6 @@ __all__ = [
     "CropConfig",
     "DataConfig", "Distribution", "EvaluationConfig", "LossConfig", "ModelConfig", "OptimizerConfig", "Phase",
     "Scalar", "Stage1Config", "Stage2Config", "StageConfig", "StudyConfig", "TrackingConfig", "active",
-    "best_direction", "flatten", "is_integer_field", "load", "load_stored", "parse", "to_yaml", "with_values",
+    "best_direction", "check_loaded", "flatten", "is_integer_field", "load", "load_stored", "parse", "to_yaml",
+    "with_values",
 ]  # fmt: skip

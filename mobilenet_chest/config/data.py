@@ -22,8 +22,10 @@ class ClassGroup(Section):
     @field_validator("labels", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
-        numbers = isinstance(value, list | tuple)
-        return [str(label) if type(label) is int else label for label in value] if numbers else value
+        labels = value if isinstance(value, list | tuple) else [value]
+        if not labels:
+            raise ValueError("no label in this class; give at least one: {NAME: [LABEL, …], NAME: [LABEL, …]}")
+        return [str(label) if type(label) is int else label for label in labels]
 
 
 class DataConfig(Section):
@@ -96,6 +98,11 @@ class DataConfig(Section):
     @field_validator("classes", mode="before")
     @classmethod
     def _groups(cls, value: Any) -> Any:
+        if isinstance(value, dict | list | tuple) and len(value) > 2:
+            raise ValueError(
+                f"{len(value)} classes, but two are told apart; name two labels, or put all into two groups: "
+                "{NAME: [LABEL, …], NAME: [LABEL, …]}"
+            )
         if isinstance(value, dict):
             return [{"name": name, "labels": labels} for name, labels in value.items()]
         if isinstance(value, list | tuple):

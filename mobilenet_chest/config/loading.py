@@ -23,33 +23,62 @@ _YAML_MARKS = ("'", '"', "[", "{", "&", "*", "!", "|", ">", "%", "@", "`")
 """What values that are no plain words begin with."""
 
 
-def load(source: Path | str | Mapping[str, Any] | None, overrides: Sequence[str] = (), **fields: Any) -> Config:
+def load(
+    source: Path | str | Mapping[str, Any] | Config | None = None, overrides: Sequence[str] = (), **fields: Any
+) -> Config:
     """Return the experiment of a file or of plain fields.
 
     The files under ``plugins`` are run: they are code that the caller names.
 
     Args:
-        source: A YAML file, or its fields as a mapping; ``None`` for the defaults of the schema.
-        overrides: ``dotted.path=value`` strings, values in YAML notation, which replace the file's values.
+        source: A YAML file, its fields as a mapping, or an experiment to change; ``None`` for the defaults of the
+            schema.
+        overrides: ``dotted.path=value`` strings, or one of them, values in YAML notation, which replace the file's
+            values.
         fields: Further values, which come last: ``seed=7``, ``stage2={"lr": 1e-3}``, or ``**{"stage2.lr": 1e-3}``. Of
             a section only the given fields are replaced; ``search`` is replaced as a whole.
 
     Raises:
         ConfigError: With every problem of file, overrides and search space.
     """
-    if source is None:
-        base: dict[str, Any] = {"name": "defaults"}
-    else:
-        base = copy.deepcopy(dict(source)) if isinstance(source, Mapping) else _read_yaml(Path(source))
-        if not isinstance(source, Mapping):
-            relative_to(Path(source).absolute().parent, base)
-    assignments = [split_override(override) for override in overrides]
+    base = _fields(source)
+    assignments = [split_override(each) for each in ([overrides] if isinstance(overrides, str) else overrides)]
     keywords = dict(_leaves(fields))
     for key, value in [*assignments, *keywords.items()]:
         assign(base, key, value)
-    run_named(base)
-    name = "config" if isinstance(source, Mapping) else str(source or "defaults")
+    if not isinstance(source, Config) or base["plugins"] != source.resolved()["plugins"]:
+        run_named(base)  # those of an experiment were run when it was loaded, or it is of a run, whose are never run
+    name = "config" if isinstance(source, Mapping | Config) else str(source or "defaults")
     return parse(base, source=name, overridden=[key for key, _ in assignments], keywords=list(keywords))
+
+
+def check_loaded(config: Config, function: str) -> None:
+    """Check that a public function was given an experiment, not what :func:`load` makes one of.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    if not isinstance(config, Config):
+        given = f"'{config}'" if isinstance(config, Path | str) else f"a {type(config).__name__}"
+        raise ConfigError(
+            [f"{function}: takes an experiment that load() returns, not {given}; type {function}(load(…))"]
+        )
+
+
+def _fields(source: Path | str | Mapping[str, Any] | Config | None) -> dict[str, Any]:
+    """Return the fields of an experiment as YAML has them, which may be changed."""
+    match source:
+        case None:
+            return {"name": "defaults"}
+        case Config():
+            return source.resolved()
+        case Mapping():
+            return copy.deepcopy(dict(source))
+        case Path() | str():
+            base = _read_yaml(Path(source))
+            relative_to(Path(source).absolute().parent, base)
+            return base
+    raise ConfigError([f"load: {str(source)[:60]!r} is no experiment; give a YAML file, or a mapping of its fields"])
 
 
 def parse(

@@ -18,6 +18,9 @@ from mobilenet_chest.errors import DataError
 SIZES = range(8, 2049)
 """Sides of a picture that an import can write."""
 
+NEARLY_BLACK = -0.9
+"""Least value of floats up to 1 that are gray levels from -1 to 1, as many pipelines have them: some part is dark."""
+
 
 @dataclass(frozen=True)
 class ImageLayout:
@@ -48,8 +51,7 @@ class ImageLayout:
     @property
     def of_set(self) -> bool:
         """Whether white and black are the greatest and the least value, which another set may not have."""
-        inside = self.low >= 0 and self.high <= (255 if self.dtype.kind == "f" else 1)
-        return not (inside or self.whole or self.dtype == np.uint8)
+        return self._known_ends is None
 
     @property
     def bits(self) -> int | None:
@@ -58,9 +60,24 @@ class ImageLayout:
             return 8
         return None if self.whole else 16
 
+    @property
+    def _known_ends(self) -> tuple[float, float] | None:
+        """Values of black and white in any set of this layout; ``None`` where nothing tells them."""
+        floats = self.dtype.kind == "f"
+        if self.low >= 0 and self.high <= 1 and self.dtype != np.uint8:
+            return 0, 1
+        if self.dtype == np.uint8 or (floats and self.low >= 0 and self.high <= 255):
+            return 0, 255
+        if floats and -1 <= self.low <= NEARLY_BLACK and self.high <= 1:
+            return -1, 1
+        return (0, (1 << depth(int(self.high))) - 1) if self.whole else None
+
     def said(self) -> str:
         """Return what is known, for people."""
-        return f"arrays of {self.dtype} with the axes (n, {', '.join(self.axes)}), values {self.low:g} to {self.high:g}"
+        black, white = self._known_ends or (self.low, self.high)
+        ends = "" if self.bits is None else f": black is {black:g}, white is {white:g}"
+        axes = ", ".join(self.axes)
+        return f"arrays of {self.dtype} with the axes (n, {axes}), values {self.low:g} to {self.high:g}{ends}"
 
     def pixels(self, images: NDArray[Any]) -> NDArray[Any]:
         """Return images as uint8 or uint16 (n, h, w), or uint8 (n, h, w, 3); values beyond the range are cut."""
@@ -80,13 +97,8 @@ class ImageLayout:
         return scaled.astype(np.uint8 if self.bits == 8 else np.uint16)
 
     def _share_of_white(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self.low >= 0 and self.high <= 1:
-            return values
-        if self.dtype.kind == "f" and self.low >= 0 and self.high <= 255:
-            return values / 255
-        if self.whole:
-            return values / ((1 << depth(int(self.high))) - 1)
-        return (values - self.low) / (self.high - self.low)
+        black, white = self._known_ends or (self.low, self.high)
+        return (values - black) / (white - black)
 
 
 DEPTHS = (8, 10, 12, 14, 16)

@@ -91,9 +91,14 @@ def fetch_dataset(name: str, size: int, root: Path) -> Path:
     entry = _catalogue(name)
     suffix = _suffix(size)
     try:
-        return fetch(entry[f"url{suffix}"], root / f"{name}{suffix}.npz", md5=entry[f"MD5{suffix}"])
+        return fetch(entry[f"url{suffix}"], dataset_path(name, size, root), md5=entry[f"MD5{suffix}"])
     except DataError as error:
         raise DataError(f"{error}; data.path=FILE.npz takes a file of your own") from error
+
+
+def dataset_path(name: str, size: int, root: Path) -> Path:
+    """Return where :func:`fetch_dataset` keeps a dataset, which need not be there yet."""
+    return root / f"{name}{_suffix(size)}.npz"
 
 
 def _catalogue(name: str) -> Mapping[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from torch.nn import functional
 
 from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data.dataset import Split, TrainVal, open_file
-from mobilenet_chest.evaluation.delong import auc_interval
+from mobilenet_chest.evaluation.auc import auc
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,10 @@ CONSTANT_SHARE = 1 / 3
 """Share of pixels that are the same in all images, above which a part of each image is empty."""
 
 LEVEL = 0.999
-"""Of the intervals that tell swapped labels from chance."""
+"""Of the tests that tell swapped labels from chance."""
+
+DARK = 32
+"""Highest value of images below which they were hardly meant as gray levels of 8 bits."""
 
 THUMBNAIL = 16
 """Side in pixels of the images in which classes are compared."""
@@ -37,7 +42,8 @@ def data_warnings(config: DataConfig, data: TrainVal) -> list[str]:
         config: The experiment's data.
         data: What was read.
     """
-    return [*_stored_size(config), *_empty_pixels(data.train.images), *_swapped_labels(data)]
+    images = data.train.images[_sample(len(data.train))]
+    return [*_stored_size(config), *_empty_pixels(images), *_gray_range(images), *_swapped_labels(data)]
 
 
 def log_data_warnings(config: DataConfig, data: TrainVal) -> None:
@@ -65,13 +71,28 @@ def _stored_size(config: DataConfig) -> list[str]:
 
 
 def _empty_pixels(images: Tensor) -> list[str]:
-    sampled = images[_sample(len(images))]
-    constant = float((sampled.amax(0) == sampled.amin(0)).float().mean())
-    if len(sampled) < 2 or constant < CONSTANT_SHARE:
+    blank = int((images.flatten(1).amax(1) == images.flatten(1).amin(1)).sum())
+    if blank >= CONSTANT_SHARE * len(images):
+        return [
+            f"{blank} of {len(images)} training images have one value in all pixels; look for damaged images with "
+            "'mobilenet-chest data audit'"
+        ]
+    constant = float((images.amax(0) == images.amin(0)).float().mean())
+    if len(images) < 2 or constant < CONSTANT_SHARE:
         return []
     return [
         f"{constant:.0%} of all pixels are the same in every training image; cut off borders that show nothing, or "
         "look for damaged images with 'mobilenet-chest data audit'"
+    ]
+
+
+def _gray_range(images: Tensor) -> list[str]:
+    highest = int(images.max())
+    if not 0 < highest < DARK:
+        return []
+    return [
+        f"the highest value of all training images is {highest}, and white is 255; were values of 0 to 1 or of few "
+        "bits stored as they were? Scale them to 0 to 255 before they become uint8"
     ]
 
 
@@ -82,15 +103,26 @@ def _swapped_labels(data: TrainVal) -> list[str]:
     groups = (train_labels[half], train_labels[~half], val_labels)
     if any(min(np.bincount(labels, minlength=2)) < 2 for labels in groups):
         return []
-    within = auc_interval(train_labels[~half], train[~half] @ _direction(train[half], train_labels[half]), LEVEL)
-    across = auc_interval(val_labels, val @ _direction(train, train_labels), LEVEL)
-    if not (within.low > 0.5 and across.high < 0.5):
+    within, sure = _separation(train_labels[~half], train[~half] @ _direction(train[half], train_labels[half]))
+    across, turned = _separation(val_labels, -val @ _direction(train, train_labels))
+    if not (sure and turned):
         return []
     return [
-        f"labels look swapped: what tells {data.classes[1]} from {data.classes[0]} in train (AUC {within.value:.2f}) "
-        f"tells them the wrong way round in val (AUC {across.value:.2f}); check that the label numbers of both splits "
+        f"labels look swapped: what tells {data.classes[1]} from {data.classes[0]} in train (AUC {within:.2f}) "
+        f"tells them the wrong way round in val (AUC {1 - across:.2f}); check that the label numbers of both splits "
         "mean the same"
     ]
+
+
+def _separation(labels: NDArray[np.uint8], scores: NDArray[np.float64]) -> tuple[float, bool]:
+    """Return the AUC of scores, and whether it is above what chance gives (Mann and Whitney's test).
+
+    The interval of an AUC near 0 or 1 is wide for few rows, though chance would hardly give such a value.
+    """
+    value, sick = auc(labels, scores), int(labels.sum())
+    healthy = len(labels) - sick
+    spread = math.sqrt((sick + healthy + 1) / (12 * sick * healthy))
+    return value, value - 0.5 > NormalDist().inv_cdf((1 + LEVEL) / 2) * spread
 
 
 def _thumbnails(split: Split) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:

@@ -9,6 +9,7 @@ from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
+from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.registry.gates import GateResult, gate_table
 from mobilenet_chest.selection.access import Access, access_lines
@@ -27,6 +28,7 @@ def model_card(
     candidate: Candidate,
     config: Config,
     classes: tuple[str, str],
+    preparation: Preparation | None,
     test: dict[str, float],
     difference: float,
     accesses: Sequence[Access],
@@ -39,6 +41,7 @@ def model_card(
         candidate: The promoted run.
         config: Its experiment.
         classes: Names of class 0 and class 1.
+        preparation: What was done to the pictures of its data file, where the file says it.
         test: Its ``test_*`` metrics.
         difference: Largest difference in probability between the registered model and the run.
         accesses: Every access to the test split for the run's study.
@@ -53,7 +56,7 @@ def model_card(
 {_network(run, config)} tells **{classes[1]}** (label 1) from **{classes[0]}** (label 0).
 Input: uint8 images of any size, shape (n, height, width) or (n, height, width, 3) for colour. Output: probability of
 {classes[1]}, label name, label. Resize to {config.data.image_size}×{config.data.image_size}, normalisation, mirror
-averaging and the threshold {metrics["threshold"]:.2f} are inside.
+averaging and the threshold {metrics["threshold"]:.2f} are inside.{_prepared(preparation)}
 
 | split | AUC | accuracy | sensitivity | specificity |
 |---|---|---|---|---|
@@ -93,6 +96,18 @@ Threshold {metrics["threshold"]:.2f}. Of run `{run.info.run_id}`: {measured}.
 
 A research model, measured on {run.data.tags[tags.DATASET]} only: not a medical device, not for diagnosis.
 """
+
+
+def _prepared(preparation: Preparation | None) -> str:
+    """Return nothing for a data file that was not imported."""
+    if preparation is None:
+        return ""
+    size = preparation.size
+    bits = f", 16-bit files read as {preparation.bits} bits" if preparation.bits else ""
+    return f"""
+
+The pictures of its data were prepared: {size}×{size} ({preparation.fit}){bits}, DICOM window {preparation.window}.
+`mobilenet-chest predict` and `serve` do this to picture files. Arrays must be prepared so before they are given."""
 
 
 def _network(run: Run, config: Config) -> str:

@@ -15,7 +15,7 @@ from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.registry import digests, package
 from mobilenet_chest.registry.card import model_card, version_tags
-from mobilenet_chest.registry.classifier import file_metadata, whole_model_predictions, write_onnx
+from mobilenet_chest.registry.classifier import file_metadata, file_preparation, whole_model_predictions, write_onnx
 from mobilenet_chest.registry.gates import GateResult, check_promotable, gate_tags, judge_run
 from mobilenet_chest.registry.promotion import Promotion, check_names, previous_tag
 from mobilenet_chest.registry.queue import QueueSlot, alias_version, queue_slot, revoke_dead
@@ -178,14 +178,16 @@ def _promote(
         test = evaluate_run(client, candidate.run, config, "test", again=again, command="promote").metrics
     opened, intervals = accesses(client, candidate.run), stored_intervals(client, candidate.run, "test", test)
     val_intervals = stored_intervals(client, candidate.run, "val", metrics_of(candidate.run))
-    classes = load_train_val(config.data).classes
+    classes, preparation = load_train_val(config.data).classes, file_preparation(config.data)
     for key, value in version_tags(candidate, test, difference, opened).items():
         client.set_model_version_tag(name, version, key, value)
 
     def record(results: list[GateResult]) -> None:
         for key, value in gate_tags(results).items():
             client.set_model_version_tag(name, version, key, value)
-        card = model_card(candidate, config, classes, test, difference, opened, results, intervals | val_intervals)
+        card = model_card(
+            candidate, config, classes, preparation, test, difference, opened, results, intervals | val_intervals
+        )
         client.update_model_version(name, version, description=card)
         client.log_text(run_id, card, "model_card.md")
 

@@ -6,12 +6,16 @@ import hashlib
 import logging
 import threading
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from numpy.typing import NDArray
 
+from mobilenet_chest.config import DataConfig
+from mobilenet_chest.data.importing.pictures import gray_if_equal
+from mobilenet_chest.data.medmnist import PHANTOM, dataset_path
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.errors import DataError, TrackingError
 from mobilenet_chest.selection.ledger import AccessRecord, record_access
@@ -27,7 +31,8 @@ TEST = "test"
 class SealedRows:
     """Records an access to the test split when images are rows of it: with their labels at hand, they can be scored.
 
-    Rows are compared by their pixels as stored. Where the run or its data file is gone, nothing can be compared.
+    Rows are compared by their pixels as stored; colour of three equal channels is the same as gray. Where the run or
+    its data file is gone, nothing can be compared.
 
     Args:
         client: Client of the tracking store.
@@ -50,7 +55,7 @@ class SealedRows:
         Raises:
             TrackingError: The access cannot be put on record.
         """
-        if images.shape[1:] != self._shape:
+        if images.shape[1:3] != self._shape:
             return
         met = sum(_digest(image) in self._digests for image in images)
         if not met:
@@ -71,7 +76,7 @@ class SealedRows:
     @cached_property
     def _file(self) -> NpzFile | None:
         try:
-            path = run_config(self._client, get_run(self._client, str(self._run_id))).data.path
+            path = _stored_at(run_config(self._client, get_run(self._client, str(self._run_id))).data)
             file = None if path is None else NpzFile(path)
         except (DataError, TrackingError) as error:
             logger.debug("the test rows of run %s cannot be compared: %s", self._run_id, error)
@@ -80,11 +85,11 @@ class SealedRows:
 
     @cached_property
     def _shape(self) -> tuple[int, ...] | None:
-        """Shape of a stored image; ``None`` where nothing can be compared."""
+        """Height and width of a stored image; ``None`` where nothing can be compared."""
         if self._file is None:
             return None
         try:
-            return next((chunk.shape[1:] for _, chunk in self._file.chunks(TEST)), None)
+            return next((chunk.shape[1:3] for _, chunk in self._file.chunks(TEST)), None)
         except DataError:
             return None
 
@@ -94,5 +99,12 @@ class SealedRows:
         return frozenset(_digest(image) for _, chunk in self._file.chunks(TEST) for image in chunk)
 
 
+def _stored_at(data: DataConfig) -> Path | None:
+    """Return the data file, which need not be there any more; ``None`` for the phantom, which is generated."""
+    if data.path is not None or data.dataset is None or data.dataset == PHANTOM:
+        return data.path
+    return dataset_path(data.dataset, data.source_size, data.root)
+
+
 def _digest(image: NDArray[np.uint8]) -> bytes:
-    return hashlib.sha256(image.tobytes()).digest()
+    return hashlib.sha256((gray_if_equal(image) if image.ndim == 3 else image).tobytes()).digest()

@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from mobilenet_chest.config import Config
+from mobilenet_chest.config import Config, check_loaded
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.processor import free_threads
@@ -71,6 +71,7 @@ def run_sweep(
         SweepFailed: No trial was completed.
         KeyboardInterrupt: After all current trials were ended and queued again.
     """
+    check_loaded(config, "sweep")
     url = storage or DEFAULT
     config = with_parent(config)
     check(config, storage)

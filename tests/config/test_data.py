@@ -21,6 +21,8 @@ from mobilenet_chest.config.data import CHEST
         ({"folds": 3, "fold": 3}, "fold 3 is not one of 3 folds; allowed: 0 to 2"),
         ({"classes": ["sick", "Sick"]}, "'sick' twice"),
         ({"classes": ["a / b", "c"]}, "'a / b'"),
+        ({"classes": ["a", "b", "c"]}, "3 classes, but two are told apart"),
+        ({"classes": {"a": [], "b": [1]}}, "no label in this class"),
         ({"path": "x" * 300 + ".npz"}, "255 bytes"),
     ],
 )
@@ -42,7 +44,7 @@ def test_a_file_of_ones_own_is_called_by_its_name(tmp_path: Path) -> None:
 
 
 def test_a_class_of_several_labels() -> None:
-    groups = DataConfig.model_validate({"classes": {"neg": ["a", 1], "pos": ["c"]}}).classes
+    groups = DataConfig.model_validate({"classes": {"neg": ["a", 1], "pos": "c"}}).classes
     assert groups == (ClassGroup(name="neg", labels=("a", "1")), ClassGroup(name="pos", labels=("c",)))
 
 

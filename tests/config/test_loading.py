@@ -183,6 +183,24 @@ def test_a_mapping_is_an_experiment_and_is_left_as_it_is() -> None:
     assert config.study.confirm.top == 2
 
 
+def test_keywords_alone_are_an_experiment() -> None:
+    config = load(name="mine", stage2={"epochs": 3})
+    assert (config.name, config.stage2.epochs) == ("mine", 3)
+
+
+def test_an_experiment_can_be_changed(experiment: Path) -> None:
+    experiment.write_text("name: x\nstage2: {epochs: 5}\nsearch: {seed: {choices: [1, 2]}}\n")
+    config = load(experiment)
+    changed = load(config, "stage2.epochs=6", seed=8)
+    assert (changed.stage2.epochs, changed.seed) == (6, 8)
+    assert (config.stage2.epochs, load(config)) == (5, config)
+
+
+def test_what_is_no_experiment() -> None:
+    with pytest.raises(ConfigError, match="'5' is no experiment"):
+        load(5)  # type: ignore[arg-type]
+
+
 def test_a_mapping_as_the_value_of_a_field() -> None:
     config = load(None, data={"classes": {"healthy": [0], "sick": [1, 2]}}, search={"stage2.lr": {"low": 1, "high": 2}})
     assert config.data.classes is not None

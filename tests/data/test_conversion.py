@@ -96,6 +96,20 @@ def test_the_line_to_type(films: Arrays, tmp_path: Path, part: str, change: Chan
     assert NpzFile(converted).row_count("test") == COUNTS["test"]
 
 
+def test_floats_from_minus_one_need_not_reach_white(films: Arrays, tmp_path: Path) -> None:
+    dim = changed(films, "_images", lambda v: v.clip(10, 240))
+    np.savez(tmp_path / "right.npz", **dim)
+    path = tmp_path / "films.npz"
+    np.savez(path, **changed(dim, "_images", IMAGES["float, -1 to 1"]))
+    layout = image_layout(NpzArchive(path), ("train_images", "val_images"))
+    assert layout is not None
+    assert not layout.of_set
+    assert layout.said().endswith("values -0.921569 to 0.882353: black is -1, white is 1")
+    type_(line_of(path))
+    for ours, right in zip(read(tmp_path / "films-converted.npz"), read(tmp_path / "right.npz"), strict=True):
+        np.testing.assert_array_equal(ours, right)
+
+
 def test_colour_with_the_channels_first(films: Arrays, tmp_path: Path) -> None:
     colour = changed(films, "_images", lambda v: np.stack([v, v // 2, v // 3], 1))
     path = tmp_path / "colour.npz"

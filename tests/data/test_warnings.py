@@ -84,6 +84,36 @@ def test_swapped_labels_of_real_films(real_data: Path, doubts: Doubts) -> None:
     assert line.startswith("labels look swapped")
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_few_real_films(real_data: Path, doubts: Doubts, swapped: bool) -> None:
+    with np.load(real_data / "pneumoniamnist_28.npz") as file:
+        arrays = {key: file[key] for key in file.files if not key.startswith("test")}
+    for split, rows in {"train": 100, "val": 30}.items():
+        labels = arrays[f"{split}_labels"].ravel()
+        chosen = np.concatenate([np.flatnonzero(labels == label)[:rows] for label in (0, 1)])
+        arrays |= {f"{split}_{key}": arrays[f"{split}_{key}"][chosen] for key in ("images", "labels")}
+    if swapped:
+        arrays["val_labels"] = 1 - arrays["val_labels"]
+    lines = doubts(arrays)
+    assert [line.split(":")[0] for line in lines] == ["labels look swapped"] * swapped
+
+
+@pytest.mark.parametrize(("share", "warns"), [(4, False), (3, True)])
+def test_images_of_one_value(films: Arrays, doubts: Doubts, share: int, warns: bool) -> None:
+    sick = np.flatnonzero((films["train_labels"].sum(1) == 1) & (films["train_labels"][:, [1, 7]].sum(1) == 1))
+    films["train_images"][sick[::share]] = 9
+    lines = doubts(films)
+    assert len(lines) == warns
+    assert all("have one value in all pixels" in line for line in lines)
+
+
+def test_images_of_another_depth(films: Arrays, doubts: Doubts) -> None:
+    for split in ("train", "val"):
+        films[f"{split}_images"] = (films[f"{split}_images"] > 100).astype(np.uint8)
+    (line,) = doubts(films)
+    assert "highest value of all training images is 1" in line
+
+
 def test_labels_of_chance_are_not_called_swapped(films: Arrays, doubts: Doubts) -> None:
     generator = np.random.default_rng(5)
     films["val_labels"] = generator.permutation(films["val_labels"])

@@ -54,6 +54,7 @@ def test_the_card_says_what_the_model_is_and_is_not(promoted: Promoted) -> None:
         "not a medical device",
     ):
         assert text in card
+    assert "prepared" not in card  # the data file was not imported
     assert "nan" not in card.lower().replace("nano", "")
     with artifacts.artifact(store.client, run, "model_card.md") as path:
         assert path.read_text(encoding="utf-8") == card

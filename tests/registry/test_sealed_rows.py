@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers.registry import Promoted
 from mlflow import MlflowClient
 
+from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.registry import digests
 from mobilenet_chest.registry.predict import predict_files
@@ -52,6 +54,34 @@ def test_some_rows_in_another_file(promoted: Promoted, sealed: SealedRows) -> No
     sealed.check(test)
     assert sealed.count == 3
     assert len(of_run(promoted)) == before + 1  # one access, however many batches
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_gray_rows_stored_or_given_as_colour(promoted: Promoted, sealed: SealedRows, colour: bool) -> None:
+    path = promoted[0].data
+    rows = NpzFile(path).rows("test", np.arange(2))
+    given = np.repeat(rows[..., None], 3, axis=3)
+    if colour:  # the file's rows are, and the images are gray
+        with np.load(path) as file:
+            arrays = {key: file[key] for key in file.files}
+        np.savez(path, **(arrays | {"test_images": np.repeat(arrays["test_images"][..., None], 3, axis=3)}))
+        given = rows
+    sealed.check(given)
+    assert sealed.count == 2
+
+
+def test_a_downloaded_file(promoted: Promoted, sealed: SealedRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = promoted[0].data
+    rows = NpzFile(path).rows("test", np.arange(2))
+    downloaded = path.rename(path.with_name("pneumoniamnist_64.npz"))
+    data = DataConfig(dataset="pneumoniamnist", source_size=64, root=downloaded.parent)
+
+    def config(*_: object) -> SimpleNamespace:
+        return SimpleNamespace(data=data)
+
+    monkeypatch.setattr("mobilenet_chest.registry.sealed_rows.run_config", config)
+    sealed.check(rows)
+    assert sealed.count == 2
 
 
 def test_without_the_data_file_nothing_can_be_compared(promoted: Promoted, sealed: SealedRows) -> None:

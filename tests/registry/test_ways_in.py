@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from helpers.experiments import SMALL_MODEL, tiny_fields
 from helpers.pictures import dicom, dicom_bytes, encoded
+from mlflow import MlflowClient
 
 from mobilenet_chest.config import parse
 from mobilenet_chest.data.importing.entries import ColumnNames
@@ -116,6 +117,9 @@ def test_a_way_in(tracking: Path, films: Films, way: str) -> None:
     result = train(parse(tiny_fields(data, SMALL_MODEL, own)), MlflowTracker())
     promotion = promote(str(result.run_id), name=way)
     assert promotion.promoted
+    bits = ", 16-bit files read as 12 bits" if way in ("tiff", "arrays") else ""
+    card = MlflowClient().get_model_version(way, "1").description
+    assert f"prepared: 32×32 (letterbox){bits}, DICOM window voi." in card
 
     original, rows = _predicted(way, source), _predicted(way, data)
     of_row = {(row.source, row.row): row.probability for row in rows.itertuples()}
@@ -125,6 +129,7 @@ def test_a_way_in(tracking: Path, films: Films, way: str) -> None:
         assert entry.split is not None
         expected[entry.name] = of_row[entry.split, places[entry.split]]
         places[entry.split] += 1
+    assert np.ptp(original["probability"]) > 1e-4  # equal because they are equal, not because all are
     names = original["source"] if way != "arrays" else original["source"] + " " + original["row"].astype(str)
     assert len(set(names)) == len(names) == report.rows
     np.testing.assert_allclose(original["probability"], [expected[name] for name in names], atol=1e-6, rtol=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mobilenet_chest.data.importing import pictures
@@ -41,6 +42,8 @@ def labelled(source: Path, names: ColumnNames) -> Source:
         why = Counter(file.reason for file in found.skipped).most_common(1)
         seen = f"; {len(found.skipped)} files were skipped, most of them for: {why[0][0]}" if why else ""
         raise DataError(f"{source}: holds no pictures in folders split/class or class{seen}")
+    if found.pictures is None and all(entry.label.isascii() and entry.label.isdigit() for entry in found.entries):
+        return replace(found, numbered=True)
     return found
 
 

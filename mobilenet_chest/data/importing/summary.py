@@ -169,7 +169,8 @@ def what_was_done(preparation: Preparation, records: Sequence[Record], depth_fou
     if preparation.channels == 1 and colours:
         done.append(f"{counted(colours, 'colour picture')} made gray (ITU-R 601)")
     if preparation.channels == 3 and colours < len(records):
-        done.append(f"{counted(len(records) - colours, 'gray picture')} stored as colour, as {colours} of colour are")
+        why = f", as {colours} of colour are" if colours else ""
+        done.append(f"{counted(len(records) - colours, 'gray picture')} stored as colour{why}")
     return done
 
 

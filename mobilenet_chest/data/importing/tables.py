@@ -22,6 +22,8 @@ from mobilenet_chest.data.importing.links import link_problem
 from mobilenet_chest.data.npz import SPLITS
 from mobilenet_chest.errors import DataError, nearest
 
+_WHOLE = re.compile(r"-?\d+\.0")
+
 
 def of_table(table: Path, names: ColumnNames, with_labels: bool) -> Source:
     """Return the pictures that a table names.
@@ -34,7 +36,7 @@ def of_table(table: Path, names: ColumnNames, with_labels: bool) -> Source:
     Raises:
         DataError: It cannot be read, lacks a column, or names a split that is none.
     """
-    rows = _read_table(table)
+    rows = _with_whole_numbers(_read_table(table))
     present = list(rows[0]) if rows else []
     needed = [names.file, *([names.label] if with_labels else [])]
     given = {"patient": names.patient, "split": names.split}
@@ -93,6 +95,13 @@ def _read_table(table: Path) -> list[dict[str, str]]:
     if not rows:
         raise DataError(f"{table}: has no rows below its line of column names")
     return rows
+
+
+def _with_whole_numbers(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return rows in which 1.0 is 1: so pandas writes a column of whole numbers of which some are missing."""
+    whole = [name for name in (rows[0] if rows else ())
+             if all(_WHOLE.fullmatch(row[name]) for row in rows if row[name])]  # fmt: skip
+    return [row | {name: row[name].removesuffix(".0") for name in whole} for row in rows]
 
 
 def _split(value: str | None, where: str) -> str | None:

@@ -182,6 +182,18 @@ def test_a_table_with_patients_and_columns(films: Path, tmp_path: Path) -> None:
     assert len(set(np.concatenate([np.asarray(file.patients(split)) for split in file.splits]).tolist())) == 5 + 10
 
 
+def test_labels_of_a_table_that_are_numbers_can_be_named(films: Path, tmp_path: Path) -> None:
+    lines = ["file,label"] + [f"films/{name}/{number:03d}.png,{int(name == 'sick')}"
+                              for name in ("healthy", "sick") for number in range(10)]  # fmt: skip
+    (tmp_path / "films.csv").write_text("\n".join(lines))
+    _, named = imported(tmp_path / "films.csv", tmp_path / "a.npz", ImportOptions(16, classes=("healthy", "sick")))
+    assert named.class_names() == ("healthy", "sick")
+    _, plain = imported(tmp_path / "films.csv", tmp_path / "b.npz")
+    config = DataConfig(path=tmp_path / "b.npz", image_size=16, classes=("healthy", "sick"))
+    assert load_train_val(config).classes == ("healthy", "sick")
+    assert np.array_equal(plain.labels("train"), named.labels("train"))
+
+
 def test_the_column_site_makes_folds(films: Path, tmp_path: Path) -> None:
     lines = ["file,label,split,site"]
     sites = dict[str, list[str]]()

@@ -107,6 +107,16 @@ def test_columns_whose_key_is_taken(tmp_path: Path, names: tuple[str, ...]) -> N
         labelled(listed, ColumnNames(more=names))
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_whole_numbers_beside_missing_ones(tmp_path: Path, kind: str) -> None:
+    frame = pd.DataFrame({"file": ["a.png", "b.png", "c.png"], "label": [0, 1, None], "age": [50, None, 7]})
+    path = tmp_path / f"films.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+    found = labelled(path, NAMES)
+    assert [(entry.label, entry.columns) for entry in found.entries] == [("0", ("50",)), ("1", ("",))]
+    assert found.numbered
+
+
 def test_rows_without_file_or_label_are_skipped(tmp_path: Path) -> None:
     found = labelled(table(tmp_path, "file,label\na.png,\n,sick\nb.png,sick\n"), NAMES)
     assert [file.reason for file in found.skipped] == ["no label", "no file"]
