@@ -104,8 +104,10 @@ def sweep(
         if dry_run:
             print_dry_run(config, prepared, as_json, to_come, confirmations, proposes, first)
         else:
-            print_sweep(config, result, as_json)
-            log_sweep_report(config, result)
+            try:
+                print_sweep(config, result, as_json)
+            finally:  # a pipe may be closed before all is printed, as by head
+                log_sweep_report(config, result)
 
 
 def _launcher(
