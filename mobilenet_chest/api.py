@@ -131,7 +131,8 @@ def predict(model_uri: str, images: NDArray[Any] | Path | str, *, bits: int | No
     """Predict images with a registered model.
 
     Args:
-        model_uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; NAME alone, as that of a study, is its champion.
+        model_uri: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; NAME alone is its champion. Or a promoted run, or
+            a study, which means its best run.
         images: uint8 (n, h, w) or (n, h, w, 3); or what the command ``predict`` takes: a picture, a folder, a table of
             files, ``.npz`` or ``.npy``.
         bits: Depth of 16-bit picture files, where the model does not say it.

@@ -40,8 +40,7 @@ def exit_codes() -> Iterator[None]:
 
 def _say(text: str) -> None:
     """Print a line on stderr, and add it to the log's file."""
-    error_line(text)
-    logger.error("%s", text, extra={logs.PRINTED: True})
+    error_line(text, log=logger)
 
 
 @contextmanager

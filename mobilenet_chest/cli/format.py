@@ -75,9 +75,16 @@ def line(text: str) -> None:
     out.print(fitted(text, out), markup=False)
 
 
-def error_line(text: str) -> None:
-    """Print one line on stderr, also of a quiet command, wrapped as :func:`line` does."""
+def error_line(text: str, level: int = logging.ERROR, log: logging.Logger = logger) -> None:
+    """Print one line on stderr, also of a quiet command, wrapped as :func:`line` does; add it to the log's file.
+
+    Args:
+        text: The line.
+        level: Its level in the file.
+        log: Whose line it is there.
+    """
     typer.echo(fitted(text, err), err=True)
+    log.log(level, "%s", text, extra={logs.PRINTED: True})
 
 
 def print_json(document: Any) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
@@ -105,8 +106,9 @@ def live_sweep(config: Config, quiet: bool) -> Iterator[Callable[[SweepStatus], 
     with Live(shown_before_the_first_status(config), console=err, refresh_per_second=2, transient=True) as live:
 
         def show(status: SweepStatus) -> None:
-            view = sweep_view(status, config.study_name, metric, err.width, err.height, err.options.ascii_only)
-            live.update(view)
+            view = sweep_view(status, config.study_name, metric, err.width, err.height - 1, err.options.ascii_only)
+            # a terminal writes ^C behind the last line; behind a full one it begins another, and a line would stay
+            live.update(Group(view, Text()))
 
         yield _with_note(config, show)
 

@@ -18,7 +18,11 @@ SHOWN = 5
 
 def predict(
     model_uri: Annotated[
-        str, typer.Argument(metavar="MODEL_URI|STUDY", help="models:/NAME@champion, models:/NAME/VERSION, or NAME.")
+        str,
+        typer.Argument(
+            metavar="MODEL_URI|RUN_ID|STUDY",
+            help="models:/NAME@champion, NAME/VERSION, NAME, or a promoted run or study.",
+        ),
     ],
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A folder, picture, table of files, .npz or .npy.")],
     out: Annotated[Path, typer.Option(help="FILE.csv or FILE.parquet.")],

@@ -70,7 +70,9 @@ def program(version: Version = False, quiet: Quiet = False, verbose: Verbose = F
     """Take the options that stand before a command; their callbacks do what they ask for."""
 
 
-def _behind_a_command(quiet: Quiet = False, verbose: Verbose = False, log_file: LogFile = None) -> None:
+def _behind_a_command(
+    version: Version = False, quiet: Quiet = False, verbose: Verbose = False, log_file: LogFile = None
+) -> None:
     """Take the options that stand behind a command."""
 
 

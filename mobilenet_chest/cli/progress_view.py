@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -38,6 +39,9 @@ NARROW_TRIAL = 10
 LEFT_OUT_FIRST = ("images/s", "stage", "loss", "best")
 """Columns that a narrow terminal goes without, the first first."""
 
+LEAST_NAME = 8
+"""Columns that a study's name has at least; a longer one is cut before the counts behind it are."""
+
 LEAST_ENDED = 3
 """Ended trials that are shown, however low the terminal."""
 
@@ -67,7 +71,9 @@ def sweep_view(
         height: Its lines; ended trials that have no room are counted only.
         ascii_only: Draw with signs that every terminal has.
     """
-    parts: list[RenderableType] = [_line(f"study {study}: {counts_line(status)}"), _line(_times_line(status, metric))]
+    counts = counts_line(status)
+    name = _cut(study, max(LEAST_NAME, width - len(f"study : {counts}")), "..." if ascii_only else "…")
+    parts: list[RenderableType] = [_line(f"study {name}: {counts}"), _line(_times_line(status, metric))]
     if status.running:
         parts += [Text(), _running(status.running, metric, width, ascii_only)]
     room = height - len(parts) - len(status.running) - 5
@@ -116,6 +122,10 @@ def best_line(status: SweepStatus, metric: str) -> str:
 def _times_line(status: SweepStatus, metric: str) -> str:
     times = f"{duration(status.seconds)} so far, {duration(status.seconds_left)} left"
     return times if status.confirming else f"{best_line(status, metric)}; {times}"
+
+
+def _cut(name: str, width: int, sign: str) -> str:
+    return name if cell_len(name) <= width else set_cell_size(name, width - len(sign)) + sign
 
 
 def _line(text: str) -> Text:

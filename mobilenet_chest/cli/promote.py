@@ -63,13 +63,17 @@ def promote(
             else:
                 promotion = promote_best(reference, name, alias, dry_run, even_if_worse, again)
         except PromotionRefused as refusal:
-            _print_refusal(refusal, name, alias, as_json)
-            if refusal.gates:  # gates are tested on the test split, which was opened
-                log_quietly(reference)
+            try:
+                _print_refusal(refusal, name, alias, as_json)
+            finally:
+                if refusal.gates:  # gates are tested on the test split, which was opened
+                    log_quietly(reference)
             raise
-        print_promotion(promotion, as_json)
-        if promotion.test and not rollback:
-            log_quietly(reference)
+        try:
+            print_promotion(promotion, as_json)
+        finally:  # a pipe may be closed before all is printed, as by head
+            if promotion.test and not rollback:
+                log_quietly(reference)
 
 
 def print_promotion(promotion: Promotion, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shlex
 import sys
@@ -103,8 +104,10 @@ def sweep(
         if dry_run:
             print_dry_run(config, prepared, as_json, to_come, confirmations, proposes, first)
         else:
-            print_sweep(config, result, as_json)
-            log_sweep_report(config, result)
+            try:
+                print_sweep(config, result, as_json)
+            finally:  # a pipe may be closed before all is printed, as by head
+                log_sweep_report(config, result)
 
 
 def _launcher(
@@ -130,9 +133,9 @@ def _interrupts_explained(config: Config, storage: str | None) -> Iterator[None]
     except KeyboardInterrupt:
         if (found := kept(config, storage)) is not None:
             for text in kept_lines(config, found):
-                error_line(text)
+                error_line(text, logging.WARNING)
             if config.study.confirm is not None and (to_come := remaining_confirmations(config, storage)):
-                error_line(f"trainings to confirm the best that are still to come: {to_come}")
+                error_line(f"trainings to confirm the best that are still to come: {to_come}", logging.WARNING)
             error_line(f"interrupted; run the same command to continue: {typed_command()}")
             sys.exit(130)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,7 +64,7 @@ def _train(config: Config, resume: str | None) -> RunResult:
         config = as_begun(config, resume)
         done = resume_point.progress.epoch if resume_point else 0
         again = f"resumes after epoch {done} of {total}" if done else "restarts: no epoch of it is kept"
-        error_line(f"run {short_id(resume)} {again}")
+        error_line(f"run {short_id(resume)} {again}", logging.INFO)
     tracker = training_tracker(config, resume)
 
     def on_epoch(epoch: int, record: Record) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 
@@ -89,3 +90,8 @@ def duration(seconds: float | None, missing: str = "unknown time") -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names with commas between them, or with semicolons where a name has a comma: ``7; 1, second attempt``."""
+    return ("; " if any("," in name for name in names) else ", ").join(names)

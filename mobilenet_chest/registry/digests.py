@@ -8,7 +8,9 @@ the files are copied, the copy is checked before any of it is opened, and the co
 from __future__ import annotations
 
 import json
+import logging
 import re
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +23,12 @@ from mlflow.exceptions import MlflowException
 
 from mobilenet_chest.download import file_digest
 from mobilenet_chest.errors import TrackingError
-from mobilenet_chest.registry.versions import unknown_model, versions_left
+from mobilenet_chest.registry.versions import newest_version, unknown_model, versions_left
 from mobilenet_chest.tracking import tags
-from mobilenet_chest.tracking.runs import short_id
+from mobilenet_chest.tracking.runs import find_run, short_id
 from mobilenet_chest.tracking.store import reason
+
+logger = logging.getLogger(__name__)
 
 ADDRESS = re.compile(r"models:/([^/@]+)(?:@([\w-]+)|/(\d+))")
 
@@ -57,6 +61,30 @@ def model_address(text: str) -> str:
     if ":/" in text:
         return text
     return f"models:/{text}" if "@" in text or "/" in text else f"models:/{text}@champion"
+
+
+def promoted_address(client: MlflowClient, text: str) -> str:
+    """Return the address of a model as :func:`model_address`, or of the newest version of a run or a study's best run.
+
+    A registered model goes before a run or study of the same name.
+
+    Raises:
+        TrackingError: There is such a run or study, but it was not promoted; or the store is away.
+    """
+    address = model_address(text)
+    if address != f"models:/{text}@champion" or unknown_model(client, text) is None:
+        return address
+    try:
+        run_id = find_run(client, text).run_id
+    except TrackingError:
+        return address  # neither: what is registered is said when it is looked up
+    if (version := newest_version(client, run_id)) is None:
+        raise TrackingError(
+            f"model {text}: run {short_id(run_id)} is not registered; to do it, type: mobilenet-chest promote "
+            f"{shlex.quote(text)}"
+        )
+    logger.info("%s: run %s, version %s of '%s'", text, short_id(run_id), version.version, version.name)
+    return f"models:/{version.name}/{version.version}"
 
 
 def find_version(client: MlflowClient, model_uri: str) -> ModelVersion:

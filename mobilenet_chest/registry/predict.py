@@ -51,8 +51,8 @@ def predict_files(
     are prepared as those that the model was trained on, where the model says how.
 
     Args:
-        model_uri: Registered model: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; NAME alone, as that of a study,
-            is its champion.
+        model_uri: Registered model: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; NAME alone is its champion.
+            Or a promoted run, or a study, which means its best run.
         source: ``.npz`` of images, ``.npy`` of uint8 images, a picture (PNG, JPEG, TIFF, BMP, WebP, DICOM), a
             folder of pictures and folders, or a CSV or Parquet table of files.
         out: ``.csv`` or ``.parquet``.
@@ -87,7 +87,7 @@ def predict_source(
     model_uri: str, source: Path, bits: int | None = None, file_column: str = "file"
 ) -> tuple[pd.DataFrame, list[Skipped]]:
     """Return the table that :func:`predict_files` writes, and the files that were skipped."""
-    model_uri, arrays, found = digests.model_address(model_uri), None, None
+    arrays, found = None, None
     if source.is_file() and source.suffix in (".npy", ".npz"):
         arrays = Arrays(source)
     else:
@@ -96,6 +96,8 @@ def predict_source(
             dicom.require()
         if found.entries[0].path == str(source):
             _check_readable(source)
+    client = connect(to_read=True)
+    model_uri = digests.promoted_address(client, model_uri)
     model, channels, preparation = load_registered(model_uri)
     skipped: list[Skipped] = list(found.skipped) if found is not None else []
     rule = with_bits(preparation, bits)
@@ -104,7 +106,6 @@ def predict_source(
     else:
         assert found is not None
         batches = Pictures(found.entries, rule, bits, skipped).batches()
-    client = connect(to_read=True)
     sealed, tables = SealedRows(client, digests.find_version(client, model_uri)), []
     for places, images in batches:
         sealed.check(images)
@@ -126,8 +127,8 @@ def predict_array(model_uri: str, images: NDArray[Any]) -> pd.DataFrame:
     """Predict images that are in memory.
 
     Args:
-        model_uri: Registered model: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; NAME alone, as that of a study,
-            is its champion.
+        model_uri: Registered model: ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``; NAME alone is its champion.
+            Or a promoted run, or a study, which means its best run.
         images: uint8 (n, h, w) or (n, h, w, 3).
 
     Returns:
@@ -137,9 +138,9 @@ def predict_array(model_uri: str, images: NDArray[Any]) -> pd.DataFrame:
         DataError: The array has another type or shape.
         TrackingError: The model cannot be loaded.
     """
-    arrays, model_uri = checked(np.asarray(images), "images"), digests.model_address(model_uri)
+    arrays, client = checked(np.asarray(images), "images"), connect(to_read=True)
+    model_uri = digests.promoted_address(client, model_uri)
     model, channels, _ = load_registered(model_uri)
-    client = connect(to_read=True)
     sealed = SealedRows(client, digests.find_version(client, model_uri))
     sealed.check(arrays)
     table = cast(pd.DataFrame, model.predict(with_channels(arrays, channels)))

@@ -1,8 +1,9 @@
-"""The versions of a registered model that are left, where one that is asked for is not there."""
+"""Which versions of registered models there are: of a run, and where one that is asked for is not there."""
 
 from __future__ import annotations
 
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 
 from mobilenet_chest.errors import nearest
 from mobilenet_chest.registry.queue import DONE
@@ -18,6 +19,16 @@ def unknown_model(client: MlflowClient, name: str) -> str | None:
     if name in names:
         return None
     return f"{nearest(name, names)} (registered: {', '.join(sorted(names)) or 'none yet'})"
+
+
+def newest_version(client: MlflowClient, run_id: str) -> ModelVersion | None:
+    """Return the newest promoted version of a run, under any name; ``None`` where it was not promoted."""
+    promoted = [
+        version
+        for version in client.search_model_versions(f"run_id = '{run_id}'")
+        if version.tags.get(tags.PROMOTION) == DONE
+    ]
+    return max(promoted, key=lambda version: version.creation_timestamp, default=None)
 
 
 def versions_left(client: MlflowClient, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mobilenet_chest.config.formats import ends, p_value, signed
+from mobilenet_chest.config.formats import ends, listed, p_value, signed
 from mobilenet_chest.config.metrics import label
 from mobilenet_chest.evaluation.paired import PRIMARY_METRIC, PairedComparison
 from mobilenet_chest.report.subject import Subject
@@ -62,7 +62,7 @@ def _among_others(subject: Subject) -> list[str]:
         highest = f"{label(PRIMARY_METRIC)}, {best.metrics[PRIMARY_METRIC]:.3f}"
         sentences.append(f"{best.name} has the highest {highest}; {apart}.")
     elif ties := [row.name for row in same if row.tied]:
-        named = ", ".join(ties[:NAMED]) + (f" and {len(ties) - NAMED} more" if len(ties) > NAMED else "")
+        named = listed(ties[:NAMED]) + (f" and {len(ties) - NAMED} more" if len(ties) > NAMED else "")
         counts = f"{len(ties)} of {len(same)} others"
         sentences.append(f"By {label(PRIMARY_METRIC)} it is indistinguishable from {counts}: {named}.")
     elif same:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mobilenet_chest.config.formats import count, duration, number, with_interval
+from mobilenet_chest.config.formats import count, duration, listed, number, with_interval
 from mobilenet_chest.config.metrics import label
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.paired import BASELINE_METRICS, PRIMARY_METRIC
@@ -97,7 +97,7 @@ def _unequal_selections(rows: Sequence[Row], base: Row | None) -> list[Paragraph
     paragraphs = []
     for text in dict.fromkeys(row.selection for row in others if row.selection):
         names = [row.name for row in others if row.selection == text]
-        whose = "All but the baseline" if len(names) == len(others) > 1 else ", ".join(names)
+        whose = "All but the baseline" if len(names) == len(others) > 1 else listed(names)
         paragraphs.append(Paragraph(f"{whose}: {text}.", "soft"))
     return paragraphs
 

@@ -11,7 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.config.formats import ends, number, signed
+from mobilenet_chest.config.formats import ends, listed, number, signed
 from mobilenet_chest.config.metrics import formatted, label
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import shown_numbers
@@ -115,7 +115,7 @@ def _among(trials: Sequence[str], all_others: int) -> str:
         return f"the other complete trial, {trials[0]}"
     if len(trials) == all_others:
         return f"all {all_others} other complete trials"
-    named = ", ".join(trials[:SHOWN_TRIALS]) + (" and more" if len(trials) > SHOWN_TRIALS else "")
+    named = listed(trials[:SHOWN_TRIALS]) + (" and more" if len(trials) > SHOWN_TRIALS else "")
     return f"{len(trials)} of the {all_others} other complete trials: {named}"
 
 

@@ -1,4 +1,4 @@
-"""What the description of a trial's run begins with: which trial it is, and the values that it tries."""
+"""What the descriptions of a trial begin with, in MLflow and Optuna's dashboard: its name, and what it tries."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import repeated_trial, trial_name
 from mobilenet_chest.tracking.notes import code, values_text
+from mobilenet_chest.tracking.runs import short_id
+from mobilenet_chest.tracking.view import run_page
 
 
 def about_trial(config: Config, study: optuna.Study, trial: Trial | FrozenTrial) -> str:
@@ -20,3 +22,14 @@ def about_trial(config: Config, study: optuna.Study, trial: Trial | FrozenTrial)
         return f"**{repeats} on the fresh seed {confirms['seed']}**: {values}."
     name = trial_name(study, trial).capitalize()
     return f"**{name} of study {code(config.study_name)}**: {values}."
+
+
+def trial_note(about: str, run_id: str) -> str:
+    """Return the note of a trial for Optuna's dashboard, which knows it by Optuna's number alone.
+
+    Args:
+        about: What :func:`about_trial` returns.
+        run_id: The trial's run in MLflow; the note links to its page, or has the command that opens it.
+    """
+    page = run_page(run_id)
+    return f"{about}\n\nIn MLflow: {f'[run {short_id(run_id)}]({page})' if '://' in page else code(page)}"

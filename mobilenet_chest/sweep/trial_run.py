@@ -21,11 +21,12 @@ from mobilenet_chest.sweep.attempts import attempt_of, repeated_trial, trial_nam
 from mobilenet_chest.sweep.claimed_trial import ClaimedTrial
 from mobilenet_chest.sweep.claims import counted_trials
 from mobilenet_chest.sweep.control import in_force
+from mobilenet_chest.sweep.dashboard import save_note
 from mobilenet_chest.sweep.epochs import EpochReporter
 from mobilenet_chest.sweep.feasibility import constrained_metrics
 from mobilenet_chest.sweep.rung_gate import RungGate
 from mobilenet_chest.sweep.splits import site_names, trainings
-from mobilenet_chest.sweep.trial_note import about_trial
+from mobilenet_chest.sweep.trial_note import about_trial, trial_note
 from mobilenet_chest.sweep.trial_state import is_paused
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import remove_last
@@ -72,24 +73,26 @@ def open_tracker(claimed: ClaimedTrial, earlier: Run | None) -> MlflowTracker:
     """Return the tracker of the trial's run: a new one, or that of the interrupted trial."""
     trial = claimed.trial
     kind, name, labels = _labels(claimed.config, claimed.study, trial)
+    about = about_trial(claimed.config, claimed.study, trial)
     if attributes.PASSED_RUNG in trial.user_attrs:
         labels[tags.TRIAL_STATE] = "RUNNING"  # and paused no more
     return MlflowTracker(
         kind,
         name=name,
         tags=labels,
-        about=about_trial(claimed.config, claimed.study, trial),
+        about=about,
         searched=trial.params,
         parent=claimed.parent_run,
         resume=None if earlier is None else earlier.info.run_id,
-        on_start=lambda run_id: _record_run(trial, run_id),
+        on_start=lambda run_id: _record_run(claimed, about, run_id),
         guard=claimed.lease.held,
     )
 
 
-def _record_run(trial: Trial, run_id: str) -> None:
-    trial.set_user_attr(attributes.RUN_ID, run_id)
-    trial.set_user_attr(attributes.MLFLOW, run_page(run_id))
+def _record_run(claimed: ClaimedTrial, about: str, run_id: str) -> None:
+    claimed.trial.set_user_attr(attributes.RUN_ID, run_id)
+    claimed.trial.set_user_attr(attributes.MLFLOW, run_page(run_id))
+    save_note(claimed.study, trial_note(about, run_id), claimed.trial)
 
 
 def _labels(config: Config, study: optuna.Study, trial: Trial) -> tuple[str, str, dict[str, str]]:

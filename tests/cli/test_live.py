@@ -127,6 +127,21 @@ def test_a_training_in_a_terminal_is_one_line_that_changes(config: Config, monke
     assert last.split()[:2] == [f"3/{1 + config.stage2.epochs + 1}", "2"]
 
 
+def test_a_sweep_s_view_ends_with_an_empty_line_for_the_sign_of_ctrl_c(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a line of the terminal's width it would begin another line, and one of the view would stay for good."""
+    terminal = io.StringIO()
+    monkeypatch.setattr(live, "err", Console(file=terminal, force_terminal=True, width=80, legacy_windows=False))
+    with live_sweep(config, quiet=False) as report:
+        report(training(3, 10))
+    drawn, _, erased = terminal.getvalue().rpartition("\x1b[?25h")
+    trial, last = CONTROL.sub("", drawn).splitlines()[-2:]
+    assert trial.startswith("1 ")
+    assert last == ""
+    assert erased.count("\x1b[2K") == 6  # two lines of summary, an empty one, a heading, the trial, the last one
+
+
 def test_the_log_is_printed_above_the_live_table(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = io.StringIO()
     console = Console(file=terminal, force_terminal=True, width=100, legacy_windows=False)

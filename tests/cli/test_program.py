@@ -30,8 +30,9 @@ def start(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProce
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_version() -> None:
-    result = run("--version")
+@pytest.mark.parametrize("words", [["--version"], ["sweep", "--version"], ["data", "info", "--version"]])
+def test_the_version(words: list[str]) -> None:
+    result = run(*words)
     assert (result.exit_code, result.stdout) == (0, f"mobilenet-chest {mobilenet_chest.__version__}\n")
 
 

@@ -78,6 +78,16 @@ def test_before_anything_has_ended() -> None:
     assert "ended" not in " ".join(lines)
 
 
+@pytest.mark.parametrize("ascii_only", [False, True])
+@pytest.mark.parametrize("name", ["hospital-" * 22, "医院" * 50])
+def test_a_long_name_leaves_room_for_the_counts(name: str, ascii_only: bool) -> None:
+    for width in (80, 120):
+        first = text(sweep_view(STATUS, name, "val_auc", width, 40, ascii_only), width)[0]
+        assert first.startswith(f"study {name[:4]}")
+        sign = "..." if ascii_only else "…"
+        assert first.endswith(f"{sign}: 5/20 trials done, 3 running, 1 pruned, 1 failed")
+
+
 def test_a_failed_trial_says_why() -> None:
     failed = TrialSummary(9, "FAIL", None, None, PARAMS, reason="TrainingDiverged: epoch 3")
     lines = text(sweep_view(dataclasses.replace(STATUS, ended=[failed]), "lr", "val_auc", 80, 24), 80)

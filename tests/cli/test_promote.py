@@ -37,6 +37,23 @@ def promoted(monkeypatch: pytest.MonkeyPatch, result: Promotion | PromotionRefus
     return asked
 
 
+@pytest.mark.parametrize("result", [DONE, PromotionRefused(["AUC 0.8"], GATES)], ids=["done", "refused"])
+def test_the_report_is_logged_where_a_pipe_was_closed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, result: Promotion | PromotionRefused
+) -> None:
+    """As by ``promote … | head -3``: the end of the output is lost, and nothing else."""
+    logged: list[str] = []
+
+    def closed(*_: object) -> None:
+        raise BrokenPipeError
+
+    promoted(monkeypatch, result)
+    monkeypatch.setattr(module, "log_quietly", logged.append)
+    monkeypatch.setattr(module, "line", closed)
+    run("promote", "tiny")
+    assert logged == ["tiny"]
+
+
 def test_a_promotion_says_what_was_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = promoted(monkeypatch, DONE)
     result = run("promote", "study", "--name", "tiny", "--again")

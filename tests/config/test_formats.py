@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mobilenet_chest.config.formats import count, duration, ends, number, p_value, signed, times, with_interval
+from mobilenet_chest.config.formats import count, duration, ends, listed, number, p_value, signed, times, with_interval
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,9 @@ def test_an_interval_says_to_where_a_dash_would_be_a_minus() -> None:
 def test_a_duration_has_the_unit_that_suits_it(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
     assert duration(seconds, "–") == ("–" if text == "unknown time" else text)
+
+
+def test_names_with_commas_are_told_apart() -> None:
+    assert listed(["7", "1"]) == "7, 1"
+    assert listed(["7", "1, second attempt"]) == "7; 1, second attempt"
+    assert listed([]) == ""

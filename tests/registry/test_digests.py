@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from helpers.registry import Promoted, artifact
+from helpers.stores import STUDY
 
 from mobilenet_chest.errors import TrackingError
 from mobilenet_chest.registry import digests
@@ -42,6 +43,23 @@ def test_a_version_by_alias_and_by_number(promoted: Promoted, address: str) -> N
     store, promotion = promoted
     version = digests.find_version(store.client, address)
     assert (version.name, str(version.version), version.run_id) == ("tiny", "1", promotion.run_id)
+
+
+def test_a_promoted_study_and_its_run_are_their_newest_version(promoted: Promoted) -> None:
+    store, promotion = promoted
+    assert promotion.name not in (STUDY, promotion.run_id)
+    for reference in (STUDY, promotion.run_id, promotion.run_id[:8]):
+        assert digests.promoted_address(store.client, reference) == "models:/tiny/1"
+    for reference in ("tiny", "tiny@challenger", "tiny/7", "models:/tiny@champion", "nothing"):
+        assert digests.promoted_address(store.client, reference) == digests.model_address(reference)
+
+
+def test_a_run_that_was_not_promoted_is_to_be(promoted: Promoted) -> None:
+    store, _ = promoted
+    with pytest.raises(
+        TrackingError, match=f"run {store.single[:8]} is not registered; .* promote {store.single[:6]}$"
+    ):
+        digests.promoted_address(store.client, store.single[:6])
 
 
 @pytest.mark.parametrize(

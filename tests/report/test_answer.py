@@ -58,6 +58,9 @@ def test_ties_are_counted_and_named() -> None:
     rows = [row("one", 0.95, best=True, tied=True), *(row(f"t{n}", 0.94, tied=True) for n in range(5)), row("x", 0.7)]
     (_, ties) = answer(subject(rows))
     assert "5 of 6 others: t0, t1, t2 and 2 more" in ties
+    rows = [rows[0], row("trial 7", 0.94, tied=True), row("trial 1, second attempt", 0.94, tied=True), row("x", 0.7)]
+    (_, ties) = answer(subject(rows))
+    assert "2 of 3 others: trial 7; trial 1, second attempt." in ties
 
 
 def test_one_that_is_alone_at_the_top_is_said_to_be_better() -> None:

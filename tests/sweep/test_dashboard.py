@@ -44,6 +44,16 @@ def test_a_note_of_the_dashboard_s_own_is_replaced(study: optuna.Study) -> None:
     assert dashboard_note.get_note(study) == "ours"
 
 
+def test_a_trial_has_a_note_of_its_own(study: optuna.Study) -> None:
+    first, second = study.ask(), study.ask()
+    save_note(study, "of the study")
+    save_note(study, "x" * 3000, first)
+    for _ in range(2):
+        save_note(study, "of the first", first)
+    assert [dashboard_note.get_note(each) for each in (study, first, second)] == ["of the study", "of the first", ""]
+    assert attributes(study)[f"dashboard:{first._trial_id}:note_ver"] == 2
+
+
 def test_objectives_have_the_names_of_the_metrics(study: optuna.Study) -> None:
     config = load(Path(__file__).parents[2] / "experiments" / "quickstart.yaml")
     for _ in range(2):

@@ -55,6 +55,9 @@ def test_it_reads_metric_names_the_note_and_the_runs(opened: tuple[Store, str]) 
     links = [each["mlflow"] for each in attributes]
     assert len(links) == len(trials)
     assert all(any(run_id[:8] in link for run_id in store.trials) for link in links)
+    for trial, each in zip(trials, attributes, strict=True):
+        assert trial["note"]["body"].startswith(f"**Trial {trial['number']} of study `{STUDY}`**: `model.dropout` ")
+        assert each["mlflow"] in trial["note"]["body"]
 
 
 def test_its_page_shows_them(opened: tuple[Store, str], browser: Browser, pictures: Path) -> None:

@@ -96,6 +96,7 @@ def test_ties_in_words() -> None:
     assert _among(["4"], 1) == "the other complete trial, 4"
     assert _among(["4", "2"], 2) == "all 2 other complete trials"
     assert _among([*"987654"], 8) == "6 of the 8 other complete trials: 9, 8, 7, 6, 5 and more"
+    assert _among(["7", "1, second attempt"], 4) == "2 of the 4 other complete trials: 7; 1, second attempt"
 
 
 def test_a_confirmation_is_the_answer(config: Config, study: optuna.Study) -> None:
