@@ -19,13 +19,16 @@ class ClassGroup(Section):
     name: str = Field(min_length=1, description="Name of the class.")
     labels: tuple[str, ...] = Field(min_length=1, description="Labels that belong to it, by name or number.")
 
-    @field_validator("labels", mode="before")
-    @classmethod
-    def _names(cls, value: Any) -> Any:
-        labels = value if isinstance(value, list | tuple) else [value]
-        if not labels:
-            raise ValueError("no label in this class; give at least one: {NAME: [LABEL, …], NAME: [LABEL, …]}")
-        return [str(label) if type(label) is int else label for label in labels]
+
+GROUPS = "{NAME: [LABEL, …], NAME: [LABEL, …]}"
+"""How two groups of labels are written."""
+
+
+def _labels(name: str, value: Any) -> list[str]:
+    labels = value if isinstance(value, list | tuple) else [value]
+    if not labels or any(type(label) not in (int, str) for label in labels):
+        raise ValueError(f"class '{name}' needs labels, as names or whole numbers, not {value!r}; write {GROUPS}")
+    return [str(label) for label in labels]
 
 
 class DataConfig(Section):
@@ -98,13 +101,12 @@ class DataConfig(Section):
     @field_validator("classes", mode="before")
     @classmethod
     def _groups(cls, value: Any) -> Any:
-        if isinstance(value, dict | list | tuple) and len(value) > 2:
+        if isinstance(value, dict | list | tuple) and len(value) != 2:
             raise ValueError(
-                f"{len(value)} classes, but two are told apart; name two labels, or put all into two groups: "
-                "{NAME: [LABEL, …], NAME: [LABEL, …]}"
+                f"two classes are told apart, not {len(value)}; name two labels, or put all into two groups: {GROUPS}"
             )
         if isinstance(value, dict):
-            return [{"name": name, "labels": labels} for name, labels in value.items()]
+            return [{"name": name, "labels": _labels(name, labels)} for name, labels in value.items()]
         if isinstance(value, list | tuple):
             return [str(label) if type(label) is int else label for label in value]
         return value

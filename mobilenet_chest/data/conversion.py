@@ -189,12 +189,31 @@ def conversion(file: NpzArchive) -> str | None:
     size = max(side for shape in shapes for side in (*shape, 0))
     if layout is None or size not in SIZES or (labels is None and header.dtype.kind != "U"):
         return None
+    square = all(len({side for axis, side in zip(layout.axes, shape, strict=True) if axis in "hw"}) == 1
+                 for shape in shapes)  # fmt: skip
+    return _typed(file, size) + ("" if square else " --fit stretch")
+
+
+def import_line(file: NpzArchive) -> str | None:
+    """Return the line to type that imports a file whose arrays have other names; ``None`` where none is of images."""
+    if not Path(file.name).is_file():
+        return None
+    shapes = []
+    with file.opened() as archive:
+        for key in file.keys:
+            try:
+                shapes.append(file.header(archive, key).shape)
+            except DataError:  # nothing that an import could take
+                continue
+    size = max((side for shape in shapes if len(shape) in (3, 4) for side in shape[1:]), default=0)
+    return _typed(file, size) if size in SIZES else None
+
+
+def _typed(file: NpzArchive, size: int) -> str:
     source = Path(file.name)
     target = source.with_name(f"{source.stem}-converted.npz")
     quoted = " ".join(shlex.quote(str(path)) for path in (source, "--out", target))
-    square = all(len({side for axis, side in zip(layout.axes, shape, strict=True) if axis in "hw"}) == 1
-                 for shape in shapes)  # fmt: skip
-    return f"mobilenet-chest data import {quoted} --size {size}{'' if square else ' --fit stretch'}"
+    return f"mobilenet-chest data import {quoted} --size {size}"
 
 
 def read(file: NpzArchive, key: str, header: Header) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.data.conversion import conversion
+from mobilenet_chest.data.conversion import conversion, import_line
 from mobilenet_chest.data.npz_archive import CHUNK_BYTES, Header, NpzArchive
 from mobilenet_chest.errors import DataError
 
@@ -231,6 +231,12 @@ class NpzFile(NpzArchive):
         if not (len(tail) == 2 or (len(tail) == 3 and tail[2] == 3)) or 0 in tail:
             raise self._another_layout(key, f"images of shape {images.shape}, not (n, h, w) or (n, h, w, 3)")
         return images
+
+    def missing(self, key: str) -> DataError:
+        """Return the error about a key that the file has not; it says how to make a file that has it."""
+        # not for a test split: an import would take it from the rows that were trained on
+        line = None if key.startswith("test") else import_line(self)
+        return DataError(f"{super().missing(key)}{f', or make one of it, type: {line}' if line else ''}")
 
     def _another_layout(self, key: str, content: str) -> DataError:
         """Return the error about arrays that are whole, but not as they should be; it says how to convert them."""

@@ -134,16 +134,18 @@ class NpzArchive:
                     f"{self.name} cannot be opened ({error.strerror or error}); set data.path to a readable .npz"
                 ) from error
 
+    def missing(self, key: str) -> DataError:
+        """Return the error about a key that the file has not."""
+        return DataError(
+            f"{self.name} has no '{key}' (it has: {', '.join(self.keys) or 'nothing'}); MedMNIST layout is "
+            "{train,val,test}_{images,labels}: set data.path to such a file"
+        )
+
     def header(self, archive: zipfile.ZipFile, key: str) -> Header:
         try:
             member = archive.getinfo(f"{key}.npy")
         except KeyError as error:
-            # not for a test split: an import would take it from the rows that were trained on
-            made = "" if key.startswith("test") else ", or make one of it with 'mobilenet-chest data import'"
-            raise DataError(
-                f"{self.name} has no '{key}' (it has: {', '.join(self.keys) or 'nothing'}); MedMNIST layout is "
-                f"{{train,val,test}}_{{images,labels}}: set data.path to such a file{made}"
-            ) from error
+            raise self.missing(key) from error
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise self.unusable(key, f"a zip compression of type {member.compress_type}, not stored or deflated")
         with self.blaming(f"'{key}'"), archive.open(member) as stream:

@@ -79,7 +79,8 @@ class SealedRows:
             path = _stored_at(run_config(self._client, get_run(self._client, str(self._run_id))).data)
             file = None if path is None else NpzFile(path)
         except (DataError, TrackingError) as error:
-            logger.debug("the test rows of run %s cannot be compared: %s", self._run_id, error)
+            reason = str(error).partition(";")[0]  # its advice is for who trains
+            logger.warning("whether rows of the sealed test split are among the images cannot be told: %s", reason)
             return None
         return file if file is not None and TEST in file.splits else None
 

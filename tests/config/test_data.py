@@ -21,8 +21,10 @@ from mobilenet_chest.config.data import CHEST
         ({"folds": 3, "fold": 3}, "fold 3 is not one of 3 folds; allowed: 0 to 2"),
         ({"classes": ["sick", "Sick"]}, "'sick' twice"),
         ({"classes": ["a / b", "c"]}, "'a / b'"),
-        ({"classes": ["a", "b", "c"]}, "3 classes, but two are told apart"),
-        ({"classes": {"a": [], "b": [1]}}, "no label in this class"),
+        ({"classes": ["a", "b", "c"]}, "two classes are told apart, not 3"),
+        ({"classes": ["a"]}, "two classes are told apart, not 1"),
+        ({"classes": {"a": [], "b": [1]}}, "class 'a' needs labels"),
+        ({"classes": {"a": None, "b": [1]}}, "not None"),
         ({"path": "x" * 300 + ".npz"}, "255 bytes"),
     ],
 )

@@ -96,6 +96,29 @@ def test_the_line_to_type(films: Arrays, tmp_path: Path, part: str, change: Chan
     assert NpzFile(converted).row_count("test") == COUNTS["test"]
 
 
+@pytest.mark.parametrize(
+    "named",
+    [
+        lambda split, part: f"{'x' if part == 'images' else 'y'}_{split}",
+        lambda split, part: f"{split}_{part}" if split == "train" else None,
+    ],
+    ids=["other names", "no val"],
+)
+def test_arrays_of_other_names_or_a_single_split(
+    films: Arrays, tmp_path: Path, named: Callable[[str, str], str | None]
+) -> None:
+    keys = {key: named(*key.split("_")) for key in films}
+    np.savez(tmp_path / "mine.npz", **{new: films[key] for key, new in keys.items() if new is not None})
+    type_(line_of(tmp_path / "mine.npz"))
+    converted = NpzFile(tmp_path / "mine-converted.npz")
+    assert converted.image_shape("train") == (20, 20)
+    assert len(read(tmp_path / "mine-converted.npz")[3]) == converted.row_count("val") > 0
+    np.savez(tmp_path / "nothing.npz", weights=np.zeros(3))
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "nothing.npz")
+    assert "data import" not in str(caught.value)
+
+
 def test_floats_from_minus_one_need_not_reach_white(films: Arrays, tmp_path: Path) -> None:
     dim = changed(films, "_images", lambda v: v.clip(10, 240))
     np.savez(tmp_path / "right.npz", **dim)

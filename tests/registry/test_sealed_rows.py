@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 from helpers.registry import Promoted
 from mlflow import MlflowClient
 
+from mobilenet_chest import logs
 from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.registry import digests
@@ -84,10 +86,16 @@ def test_a_downloaded_file(promoted: Promoted, sealed: SealedRows, monkeypatch: 
     assert sealed.count == 2
 
 
-def test_without_the_data_file_nothing_can_be_compared(promoted: Promoted, sealed: SealedRows) -> None:
+def test_without_the_data_file_nothing_can_be_compared_and_it_says_so(
+    promoted: Promoted, sealed: SealedRows, caplog: pytest.LogCaptureFixture
+) -> None:
     images = NpzFile(promoted[0].data).rows("test", np.arange(2))
     before = len(of_run(promoted))
     promoted[0].data.unlink()
+    caplog.set_level(logging.WARNING, logs.LOGGER)
+    sealed.check(images)
     sealed.check(images)
     assert sealed.count == 0
     assert len(of_run(promoted)) == before
+    (record,) = caplog.records
+    assert str(promoted[0].data) in record.getMessage()
