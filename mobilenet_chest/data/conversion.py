@@ -200,7 +200,8 @@ def import_line(file: NpzArchive) -> str | None:
         return None
     shapes = []
     with file.opened() as archive:
-        for key in file.keys:
+        members = set(archive.namelist())
+        for key in (key for key in file.keys if f"{key}.npy" in members):  # others are no arrays
             try:
                 shapes.append(file.header(archive, key).shape)
             except DataError:  # nothing that an import could take

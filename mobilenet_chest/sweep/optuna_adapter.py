@@ -173,6 +173,11 @@ def existing_trial(study: optuna.Study, trial: FrozenTrial) -> Trial:
     return Trial(study, trial._trial_id)
 
 
+def trials_once_read(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the study's trials as a sampler sees them: read once for each new trial."""
+    return study._get_trials(deepcopy=False, use_cache=True)
+
+
 class StudyView:
     """A study as a sampler sees it, with other trials than it has.
 

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep.earlier_trials import EarlierTrials
-from mobilenet_chest.sweep.optuna_adapter import StudyView
+from mobilenet_chest.sweep.optuna_adapter import StudyView, trials_once_read
 from mobilenet_chest.sweep.priors import PriorDraws
 from mobilenet_chest.sweep.sampler_choice import choose_sampler
 from mobilenet_chest.sweep.space import to_optuna
@@ -108,7 +108,7 @@ class TrialSeededSampler(BaseSampler):
             return False
         if self._kind not in LEARNS_FROM:
             return self._kind == "random"
-        own = map(self._paused.show, study._get_trials(deepcopy=False, use_cache=True))
+        own = map(self._paused.show, trials_once_read(study))
         return sum(each.state in LEARNS_FROM[self._kind] for each in own) < STARTUP_TRIALS
 
     # the methods below are Optuna's interface: each is handed on to the sampler that was seeded for the trial

@@ -26,7 +26,7 @@ Loaded = Callable[..., Config]
         ("- name\n", "not an experiment"),
         ("", "not an experiment"),
         ("seed: 1\n", "name: missing"),
-        ("name: x\ndata: {classes: [cardiomegaly]}\n", "data.classes: one more entry"),
+        ("name: x\ndata: {classes: [cardiomegaly]}\n", "data.classes: two classes are told apart, not 1"),
         ("name: x\nstage1:\n", "stage1: must be a section with fields, not None"),
         ("name: x\n1: 2\n", "keys should be strings"),
         ("name: x\nseed: !!int many\n", "not valid YAML"),

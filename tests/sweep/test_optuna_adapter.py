@@ -30,6 +30,7 @@ from mobilenet_chest.sweep.optuna_adapter import (
     stored_trial,
     study_system_attributes,
     trial_id,
+    trials_once_read,
 )
 from mobilenet_chest.sweep.storage import open_storage
 
@@ -199,6 +200,16 @@ def test_the_values_of_a_queued_trial(study: optuna.Study) -> None:
     trial.suggest_float("x", 0, 1)
     assert stored_trial(study, trial).params == {"x": 0.25}
     assert queued_values(stored_trial(study, trial)) == {"x": 0.25, "y": 0.5}
+
+
+def test_trials_are_read_once_until_the_next_is_asked(study: optuna.Study, storage: RDBStorage) -> None:
+    study.ask()
+    seen = trials_once_read(study)
+    other = optuna.load_study(study_name=study.study_name, storage=storage)
+    other.ask()
+    assert [trial.number for trial in trials_once_read(study)] == [trial.number for trial in seen] == [0]
+    study.ask()
+    assert [trial.number for trial in trials_once_read(study)] == [0, 1, 2]
 
 
 def test_no_other_module_uses_a_private_name_of_optuna() -> None:
