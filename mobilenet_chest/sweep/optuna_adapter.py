@@ -94,17 +94,13 @@ class StudyStorage(RetryingStorage):
     def _get_trials(
         self, study_id: int, states: Any, included_trial_ids: set[int], trial_id_greater_than: int
     ) -> list[FrozenTrial]:
-        """Return trials as Optuna's storage does: those of some ids, and all of higher ids than a given one.
-
-        Optuna's cache, which asks, has each trial of these ids. So one that is marked as it was is left out.
-        """
+        """Return trials as Optuna's storage does: those of some ids, and all of higher ids than a given one."""
         known: list[FrozenTrial] = []
         if self._paused and states is None:
             marks = with_retries(lambda: self._marks(study_id, trial_id_greater_than))
             wanted = included_trial_ids | {each for each in marks if each > trial_id_greater_than}
-            same = {each for each, trial in self._paused.items() if each in wanted and marks.get(each) == _mark(trial)}
-            known = [self._paused[each] for each in same - included_trial_ids]
-            included_trial_ids = wanted - same
+            known = [t for t in self._paused.values() if t._trial_id in wanted and marks.get(t._trial_id) == _mark(t)]
+            included_trial_ids = wanted - {trial._trial_id for trial in known}
             trial_id_greater_than = max(wanted, default=trial_id_greater_than)
         read = super()._get_trials(study_id, states, included_trial_ids, trial_id_greater_than)
         self._paused |= {trial._trial_id: trial for trial in read if is_paused(trial)}

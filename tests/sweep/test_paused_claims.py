@@ -20,6 +20,7 @@ from mobilenet_chest.sweep import attributes, commands
 from mobilenet_chest.sweep.claims import claim, counted_trials, has_claimable, reap
 from mobilenet_chest.sweep.lease import Lease, WorkerWatch
 from mobilenet_chest.sweep.optuna_adapter import RetryingStorage, stored_trial
+from mobilenet_chest.sweep.storage import open_storage
 from mobilenet_chest.sweep.summary import kept_trials, status
 from mobilenet_chest.sweep.supervisor import forecast
 from mobilenet_chest.sweep.trial_state import is_paused, running_trials, state_name
@@ -195,6 +196,20 @@ def test_a_paused_trial_is_read_once(
     study.tell(thawed[0].number, 0.5)
     assert other.get_trials(deepcopy=False)[thawed[0].number].state == TrialState.COMPLETE
     assert stored_trial(other, study.trials[0]).number == 0
+
+
+def test_two_studies_of_one_storage_both_see_a_pause(phantom_config: Make, opened: Open, url: str) -> None:
+    """Each has a cache of its own before the storage, which read the trial while it ran."""
+    config = halved(phantom_config, 2)
+    study = opened(config)
+    assert claim(study, config, url) is not None
+    backend = open_storage(url)
+    pair = [optuna.load_study(study_name=config.study_name, storage=backend) for _ in range(2)]
+    assert [[is_paused(trial) for trial in each.get_trials(deepcopy=False)] for each in pair] == [[False], [False]]
+    study._storage.set_trial_user_attr(study.trials[0]._trial_id, attributes.PAUSED, 2)
+    assert [[is_paused(trial) for trial in each.get_trials(deepcopy=False)] for each in pair] == [[True], [True]]
+    backend.remove_session()
+    backend.engine.dispose()
 
 
 def test_a_paused_trial_that_is_stopped_by_hand_has_ended(phantom_config: Make, opened: Open, url: str) -> None:
