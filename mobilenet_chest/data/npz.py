@@ -236,7 +236,7 @@ class NpzFile(NpzArchive):
         """Return the error about a key that the file has not; it says how to make a file that has it."""
         # not for a test split: an import would take it from the rows that were trained on
         line = None if key.startswith("test") else import_line(self)
-        return DataError(f"{super().missing(key)}{f', or make one of it, type: {line}' if line else ''}")
+        return DataError(f"{super().missing(key)}{f'; to make one of it, type: {line}' if line else ''}")
 
     def _another_layout(self, key: str, content: str) -> DataError:
         """Return the error about arrays that are whole, but not as they should be; it says how to convert them."""
