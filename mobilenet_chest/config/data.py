@@ -31,6 +31,13 @@ def _labels(name: str, value: Any) -> list[str]:
     return [str(label) for label in labels]
 
 
+def _class(value: Any) -> Any:
+    """Return one of two classes with its labels as texts: a label, or a group as a run's ``config.yaml`` has it."""
+    if isinstance(value, dict) and value.keys() == {"name", "labels"}:
+        return value | {"labels": _labels(value["name"], value["labels"])}
+    return str(value) if type(value) is int else value
+
+
 class DataConfig(Section):
     """The images, the two classes, the image size, and the rows of train and val."""
 
@@ -108,7 +115,7 @@ class DataConfig(Section):
         if isinstance(value, dict):
             return [{"name": name, "labels": _labels(name, labels)} for name, labels in value.items()]
         if isinstance(value, list | tuple):
-            return [str(label) if type(label) is int else label for label in value]
+            return [_class(each) for each in value]
         return value
 
     @model_validator(mode="after")

@@ -174,8 +174,8 @@ class StudyConfig(Section):
     )
     learn_from: Literal["all"] | tuple[StudyName, ...] = Field(
         (),
-        description="Earlier studies, in the same database or imported, whose good configurations are tried first; "
-        "all: each that searches one of the same fields.",
+        description="Earlier studies, in the same database or imported, whose good configurations are tried first, and "
+        "whose trials the samplers tpe and gp see; all: each that searches one of the same fields.",
     )
     confirm: ConfirmConfig | None = Field(
         None, description="Train the leaders again on fresh seeds and choose by the mean; null: the best trial wins."

@@ -98,9 +98,11 @@ def sample_trials(
         usable.append(sorted((t for t in trials if needed <= t.values.keys()), key=lambda trial: trial.rank))
     usable = [trials for trials in usable if trials]
     chosen: list[EarlierTrial] = []
-    for trials in usable:
-        places = np.linspace(0, len(trials) - 1, min(len(trials), max(1, most // len(usable)))).round().astype(int)
-        chosen += [trials[place] for place in places]
+    for number, trials in enumerate(usable):
+        count = min(len(trials), max(1, most // len(usable)))
+        # where each gives one, that is the worst of the first study, the best of the last, and others in between
+        first, last = (0.0, 1.0) if count > 1 else (number / max(1, len(usable) - 1),) * 2
+        chosen += [trials[round(place * (len(trials) - 1))] for place in np.linspace(first, last, count)]
     order = np.random.default_rng(seed).permutation(len(chosen))[:most]
     return [chosen[place] for place in order]
 

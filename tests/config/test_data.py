@@ -48,6 +48,8 @@ def test_a_file_of_ones_own_is_called_by_its_name(tmp_path: Path) -> None:
 def test_a_class_of_several_labels() -> None:
     groups = DataConfig.model_validate({"classes": {"neg": ["a", 1], "pos": "c"}}).classes
     assert groups == (ClassGroup(name="neg", labels=("a", "1")), ClassGroup(name="pos", labels=("c",)))
+    written = [{"name": "neg", "labels": ["a", 1]}, {"name": "pos", "labels": ["c"]}]  # as in a run's config.yaml
+    assert DataConfig.model_validate({"classes": written}).classes == groups
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,14 @@ def test_each_study_gives_its_best_its_worst_and_what_lies_between() -> None:
     assert len(sample_trials(parse({"name": "x", "search": SEARCH}).search, studies, seed=3)) == 39
 
 
+def test_many_studies_give_one_trial_each_and_not_their_worst() -> None:
+    studies = [summary(f"s{number}", number, 1) for number in range(25)]
+    trials = sample_trials(parse({"name": "x", "search": SEARCH}).search, studies, seed=3)
+    assert len({trial.study for trial in trials}) == len(trials) == 25
+    ranks = sorted(trial.rank for trial in trials)
+    assert (ranks[0], ranks[12], ranks[-1]) == pytest.approx((0, 0.5, 1), abs=0.06)
+
+
 def test_trials_without_a_field_are_left_out() -> None:
     more = SEARCH | {"model.stem": {"choices": ["mean", "sum"]}}
     assert sample_trials(parse({"name": "x", "search": more}).search, [summary("a", 0, 1)], 0) == []
