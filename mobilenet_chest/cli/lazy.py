@@ -13,6 +13,7 @@ import keyword
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar, cast
 
@@ -105,13 +106,37 @@ def load_command(module: str) -> Any:
         command = get_command(group)
     else:
         single = typer.Typer(**SETTINGS)
-        single.command(name)(getattr(loaded, name + kept))
+        single.command(name, cls=LazyCommand)(getattr(loaded, name + kept))
         command = get_command(single)
     command.params += hidden_options()
     return command
 
 
-class LazyGroup(TyperGroup):
+class ConvertsWhatIsGiven:
+    """Leaves parameters alone that were not given, and all of them while a shell completes a line.
+
+    Typer imports pydantic as soon as it converts one value, even ``None``: half of what a help or a completion takes.
+    """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters of a command, those of the help and of the completion with them."""
+        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # a command of click is the next class
+        for parameter in parameters:
+            if not isinstance(parameter.process_value, partial):
+                parameter.process_value = partial(_process, parameter, parameter.process_value)
+        return parameters
+
+
+def _process(parameter: Any, ordinary: Callable[[Any, Any], Any], ctx: Any, value: Any) -> Any:
+    optional = not (parameter.required or parameter.multiple or parameter.nargs == -1)
+    return value if ctx.resilient_parsing or (optional and value is None) else ordinary(ctx, value)
+
+
+class LazyCommand(ConvertsWhatIsGiven, TyperCommand):
+    """A click command that converts only the values it was given."""
+
+
+class LazyGroup(ConvertsWhatIsGiven, TyperGroup):
     """A click group of which the names and summaries are known, and the commands are imported when asked for."""
 
     package: ClassVar[str]

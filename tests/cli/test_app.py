@@ -102,7 +102,9 @@ def test_help_imports_nothing_heavy(folder: Path) -> None:
         "        assert end.code == 0, command\n"
         "print(json.dumps([name for name in json.loads(sys.argv[2]) if name in sys.modules]))\n"
     )
-    result = start("-c", script, json.dumps(["", *COMMANDS]), json.dumps([*HEAVY, "numpy", "yaml"]), cwd=folder)
+    result = start(
+        "-c", script, json.dumps(["", *COMMANDS]), json.dumps([*HEAVY, "numpy", "pydantic", "yaml"]), cwd=folder
+    )
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout.splitlines()[-1]) == []
 

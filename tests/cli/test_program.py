@@ -208,6 +208,31 @@ def test_completion_answers_at_once(tmp_path: Path, typed: str) -> None:
     assert quickest(answered, 0.3) < 0.3
 
 
+def test_completion_imports_nothing_heavy(tmp_path: Path) -> None:
+    """A line with values of all kinds: none is converted."""
+    script = (
+        "import sys\n"
+        "from mobilenet_chest.cli import main\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code\n"
+        "print(*[name for name in ('mlflow', 'numpy', 'optuna', 'pydantic', 'torch') if name in sys.modules])\n"
+    )
+    line = "mobilenet-chest --log-file a.log serve a-model --port 8000 --hos"
+    completing = os.environ | {
+        "_MOBILENET_CHEST_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(line.count(" ")),
+    }
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=completing, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert result.stdout.splitlines() == ["--host", ""]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_script_for_a_shell(tmp_path: Path) -> None:
     result = start("--show-completion", "bash", cwd=tmp_path, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert result.returncode == 0
