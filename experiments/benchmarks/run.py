@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MODULES = ("cases_training", "cases_reading", "cases_services", "cases_sweep", "cases_compare", "cases_recipe",
            "cases_neighbour", "cases_http", "cases_saturation", "cases_serving", "cases_pruning",
-           "cases_monitoring", "cases_engines", "cases_compressed")  # fmt: skip
+           "cases_monitoring", "cases_engines", "cases_compressed", "cases_small_maps")  # fmt: skip
 
 QUICK: dict[str, Any] = {
     "rounds": 1, "rows": 32, "val_rows": 16, "stored_size": 32, "image_size": 64, "stage1_epochs": 2,

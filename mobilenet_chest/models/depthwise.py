@@ -1,0 +1,104 @@
+"""Depthwise convolutions of maps that are smaller than their kernel, fast on CPUs.
+
+The last maps of a mobile network are tiny where images are: 2x2 for images of 48 or 64 pixels, 1x1 for MedMNIST's 28.
+oneDNN, which computes convolutions for torch on CPUs, has no fast backward pass for them: three layers of
+MobileNetV3-Large were nearly half of a training step. ``experiments/results/depthwise.md`` has the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import conv2d
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A convolution of each channel by itself; :func:`use_fast_depthwise` makes it of an ordinary one.
+
+    Its results are those of the ordinary one but for rounding. Where maps are not smaller than the kernel, and on other
+    devices, in half precision and in a traced graph, it is the ordinary one.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the convolved maps: float (n, c, h, w) of any memory format."""
+        size = self.kernel_size[0]
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]  # documented
+        half = torch.is_autocast_enabled("cpu") or maps.dtype != torch.float32
+        if traced or half or maps.device.type != "cpu" or max(maps.shape[2:]) >= size:
+            return super().forward(maps)
+        # taps further out meet padding only; with them, even the forward pass of 1x1 maps is slow
+        margin = max(0, size // 2 - max(maps.shape[2:]) + 1)
+        weight = self.weight[:, :, margin : size - margin, margin : size - margin]
+        if not torch.is_grad_enabled() or weight.shape[-1] == 1:
+            return conv2d(maps, weight, self.bias, self.stride, size // 2 - margin, 1, self.groups)
+        convolved: Tensor = _SmallMaps.apply(maps, weight, self.stride[0])
+        return convolved if self.bias is None else convolved + self.bias[:, None, None]
+
+
+def use_fast_depthwise(model: nn.Module) -> None:
+    """Make the depthwise convolutions of a model fast for small maps; its parameters stay the same objects."""
+    for module in model.modules():
+        if type(module) is nn.Conv2d and _is_depthwise(module):
+            module.__class__ = DepthwiseConv2d
+
+
+def _is_depthwise(module: nn.Conv2d) -> bool:
+    """Return whether a convolution is of one channel each, with an odd square kernel, and keeps the size of maps."""
+    size = module.kernel_size[0]
+    return (
+        module.groups == module.in_channels == module.out_channels > 1
+        and size % 2 == 1
+        and size > 1
+        and module.kernel_size == (size, size)
+        and module.padding == (size // 2, size // 2)
+        and module.stride[0] == module.stride[1]
+        and module.dilation == (1, 1)
+        and module.padding_mode == "zeros"
+    )
+
+
+class _SmallMaps(torch.autograd.Function):
+    """The ordinary forward pass; backward, a few operations on whole maps for each tap of the kernel."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, weight: Tensor, stride: int) -> Tensor:
+        ctx.save_for_backward(maps, weight)
+        ctx.stride = stride
+        return conv2d(maps, weight, None, stride, weight.shape[-1] // 2, 1, maps.shape[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        maps, weight = (each.permute(0, 2, 3, 1) for each in ctx.saved_tensors)
+        gradient = gradient.permute(0, 2, 3, 1)  # channels are the last axis, as they are in memory
+        taps = weight[:, :, :, 0].permute(1, 2, 0).contiguous()
+        of_maps = torch.zeros(maps.shape) if ctx.needs_input_grad[0] else None
+        of_taps = torch.zeros(taps.shape) if ctx.needs_input_grad[1] else None
+        size, stride = taps.shape[0], ctx.stride
+        for row, out_rows, in_rows in _reach(maps.shape[1], gradient.shape[1], size, stride):
+            for column, out_columns, in_columns in _reach(maps.shape[2], gradient.shape[2], size, stride):
+                back = gradient[:, out_rows, out_columns]
+                if of_maps is not None:
+                    of_maps[:, in_rows, in_columns].addcmul_(back, taps[row, column])
+                if of_taps is not None:
+                    of_taps[row, column] = (maps[:, in_rows, in_columns] * back).sum((0, 1, 2))
+        return (
+            None if of_maps is None else of_maps.permute(0, 3, 1, 2),
+            None if of_taps is None else of_taps.permute(2, 0, 1)[:, None],
+            None,
+        )
+
+
+def _reach(size: int, out_size: int, taps: int, stride: int) -> Iterator[tuple[int, slice, slice]]:
+    """Yield each tap of an axis that meets the map, with the places it goes to and those it comes from."""
+    padding = taps // 2
+    for tap in range(taps):
+        first = max(0, -((tap - padding) // stride))
+        end = min(out_size, (size - 1 + padding - tap) // stride + 1)
+        if end > first:
+            start = stride * first + tap - padding
+            yield tap, slice(first, end), slice(start, start + stride * (end - first - 1) + 1, stride)
