@@ -7,6 +7,7 @@ forked from a command that has imported torch and computed nothing yet, and it n
 
 from __future__ import annotations
 
+import gc
 import math
 import multiprocessing
 import os
@@ -22,11 +23,11 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import recv_handle, send_handle
 from typing import Any, Protocol
 
-IMPORTED = "mobilenet_chest.sweep"
+IMPORTED = ("mobilenet_chest.sweep", "torchvision", "mlflow.store.tracking.sqlalchemy_store")
 """What the command and its workers need; it is imported once, before the server is forked."""
 
-PRELOADED = ("torch._dynamo", "mlflow.store.tracking.sqlalchemy_store", "matplotlib.figure", "scipy.stats")
-"""What trainings import later; torch does so when the first optimizer is made."""
+PRELOADED = ("matplotlib.figure", "scipy.stats")
+"""What trainings import later."""
 
 LOST = -signal.SIGKILL
 """Exit code of a worker whose server is gone, as of one that was killed: nobody knows it."""
@@ -155,7 +156,9 @@ def fork_server() -> Iterator[ForkServer | None]:
     if not may_fork():
         yield None
         return
-    import_module(IMPORTED)
+    for module in IMPORTED:
+        import_module(module)
+    gc.freeze()  # a collection would walk all that was imported, and so copy its memory for each worker
     context = multiprocessing.get_context("fork")
     control, other = context.Pipe()
     process = context.Process(target=_serve, args=(other, control), name="fork-server")
@@ -178,6 +181,7 @@ def _serve(control: Connection, drivers_end: Connection) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for module in PRELOADED:
         import_module(module)
+    gc.freeze()
     workers: dict[int, BaseProcess] = {}
     try:
         while True:

@@ -144,6 +144,16 @@ def open_file(config: DataConfig) -> NpzFile:
     return _open(_source_file(config), config)
 
 
+def read_origin(config: DataConfig) -> str | None:
+    """Return what the experiment's file says of the pictures it was made of, as JSON; ``None`` where it says nothing.
+
+    Raises:
+        DataError: As :func:`open_file`.
+    """
+    source = _source_file(config)
+    return None if source is None else _open(source, config).text("import")  # the phantom is slow to draw, and no file
+
+
 def has_test_split(config: DataConfig) -> bool:
     """Return whether the file holds ``test_images`` and ``test_labels``, without opening either."""
     return "test" in _open(_source_file(config), config).splits

@@ -11,7 +11,10 @@ the film; ``a`` is the distance from the patient's midline. Brightness is attenu
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -122,16 +125,9 @@ def generate(
     for split_index, split in enumerate(SPLITS):
         count = rows.get(split, 0)
         labels = _labels(count, seed, split_index)
-        images = np.empty((count, size, size), np.uint8)
-        for chunk in _chunks(count, size):
-            of_rows = [SITES[sites[row % len(sites)]] for row in range(chunk.start, chunk.stop)]
-            generators = [
-                row_generator((seed, split_index, row), site) for row, site in enumerate(of_rows, chunk.start)
-            ]
-            images[chunk] = scanned(_images(labels[chunk], generators, size), of_rows, generators)
         if tuple(sites) != ("A",):
             arrays[f"{split}_site"] = np.array([sites[row % len(sites)] for row in range(count)], np.str_)
-        arrays[f"{split}_images"] = images
+        arrays[f"{split}_images"] = _draw(labels, (seed, split_index), size, sites)
         arrays[f"{split}_labels"] = labels
     return arrays
 
@@ -164,6 +160,20 @@ def _labels(count: int, seed: int, split_index: int) -> Bytes:
         for row, place in enumerate(order[: count - start], start):
             labels[row, list(_BLOCK[place])] = 1
     return labels
+
+
+def _draw(labels: Bytes, start: tuple[int, int], size: int, sites: Sequence[str]) -> Bytes:
+    """Return the images uint8 (n, size, size) of a split; ``start`` is the seed of the data and the split's number."""
+    images = np.empty((len(labels), size, size), np.uint8)
+
+    def draw(chunk: slice) -> None:
+        of_rows = [SITES[sites[row % len(sites)]] for row in range(chunk.start, chunk.stop)]
+        generators = [row_generator((*start, row), site) for row, site in enumerate(of_rows, chunk.start)]
+        images[chunk] = scanned(_images(labels[chunk], generators, size), of_rows, generators)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # numpy computes without Python's lock
+        deque(threads.map(draw, _chunks(len(labels), size)), maxlen=0)  # an error of a thread is raised here
+    return images
 
 
 def _images(labels: Bytes, generators: list[np.random.Generator], size: int) -> Bytes:

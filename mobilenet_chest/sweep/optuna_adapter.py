@@ -8,7 +8,10 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable, Container, Mapping, Sequence
+import math
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -80,6 +83,14 @@ for _name in RETRIED:
     setattr(RetryingStorage, _name, _retried(getattr(RDBStorage, _name)))
 
 
+@dataclass
+class _Look:
+    """What was read of studies, by their ids: attributes; trials, with the id above which all are there."""
+
+    attributes: dict[int, dict[str, Any]] = field(default_factory=dict)
+    trials: dict[int, tuple[float, list[FrozenTrial]]] = field(default_factory=dict)
+
+
 class StudyStorage(RetryingStorage):
     """A storage that reads a paused trial once: Optuna reads each trial that has not ended at each look.
 
@@ -90,11 +101,41 @@ class StudyStorage(RetryingStorage):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._paused: dict[int, FrozenTrial] = {}
+        self._look: _Look | None = None
+
+    @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """Read trials and attributes of a study once within the block, and again after a write of this storage."""
+        self._look = _Look()
+        try:
+            yield
+        finally:
+            self._look = None
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """Return the user attributes of a study."""
+        look = self._look or _Look()  # another thread may end the look meanwhile
+        if study_id not in look.attributes:
+            look.attributes[study_id] = super().get_study_user_attrs(study_id)
+        return dict(look.attributes[study_id])
 
     def _get_trials(
         self, study_id: int, states: Any, included_trial_ids: set[int], trial_id_greater_than: int
     ) -> list[FrozenTrial]:
         """Return trials as Optuna's storage does: those of some ids, and all of higher ids than a given one."""
+        look = self._look
+        if look is None or states is not None:
+            return self._read_trials(study_id, states, included_trial_ids, trial_id_greater_than)
+        after, trials = look.trials.get(study_id, (math.inf, []))
+        if trial_id_greater_than < after:
+            trials = self._read_trials(study_id, None, included_trial_ids, trial_id_greater_than)
+            look.trials[study_id] = trial_id_greater_than, trials
+        # Optuna's cache asks for ids that it was given in the look, and for higher ones
+        return [t for t in trials if t._trial_id in included_trial_ids or t._trial_id > trial_id_greater_than]
+
+    def _read_trials(
+        self, study_id: int, states: Any, included_trial_ids: set[int], trial_id_greater_than: int
+    ) -> list[FrozenTrial]:
         known: list[FrozenTrial] = []
         if self._paused and states is None:
             marks = with_retries(lambda: self._marks(study_id, trial_id_greater_than))
@@ -117,6 +158,32 @@ class StudyStorage(RetryingStorage):
         with self.engine.connect() as connection:
             rows = connection.execute(query).all()
         return {each: _rung(mark) if state == TrialState.RUNNING else None for each, state, mark in rows}
+
+
+def _writing(name: str) -> Callable[..., Any]:
+    @functools.wraps(getattr(RetryingStorage, name))
+    def call(self: StudyStorage, *arguments: Any, **options: Any) -> Any:
+        try:
+            return getattr(super(StudyStorage, self), name)(*arguments, **options)
+        finally:
+            if self._look is not None:
+                self._look = _Look()
+
+    return call
+
+
+for _name in RETRIED:
+    if not _name.lstrip("_").startswith(("get_", "check_")):
+        setattr(StudyStorage, _name, _writing(_name))
+
+
+def one_look(study: optuna.Study) -> AbstractContextManager[None]:
+    """Read a study once within a block: the driver asks several questions a second, while workers need the processor.
+
+    What other processes write meanwhile is seen in the next block.
+    """
+    backend = cast(_CachedStorage, study._storage)._backend
+    return backend.one_look() if isinstance(backend, StudyStorage) else nullcontext()
 
 
 def _mark(trial: FrozenTrial) -> Any:

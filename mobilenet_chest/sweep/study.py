@@ -27,6 +27,7 @@ from mobilenet_chest.sweep.live_note import LiveNote
 from mobilenet_chest.sweep.local_workers import Job, Launcher, run_workers, stored_choice
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.notifier import Notifier
+from mobilenet_chest.sweep.optuna_adapter import one_look
 from mobilenet_chest.sweep.preflight import check, total_trials
 from mobilenet_chest.sweep.repair import free_trials, reconcile
 from mobilenet_chest.sweep.result import SweepResult, build_result, with_confirmation
@@ -184,6 +185,10 @@ class _Runner:
         job = Job(config, self.url, self.parent_run, self.deadline, threads, first_trial, self.control.stops)
 
         def on_tick() -> Forecast:
+            with one_look(study):
+                return look()
+
+        def look() -> Forecast:
             if freed := free_trials(study, self.url, watch):
                 # a worker that was killed right after it had made its run told the study nothing of that run
                 _log(freed + reconcile(study, self.url, self.parent_run, watch))

@@ -23,6 +23,7 @@ from mobilenet_chest.sweep.optuna_adapter import (
     CALLED_BY_CACHE,
     RETRIED,
     RetryingStorage,
+    one_look,
     queued_values,
     set_attributes,
     set_study_system_attribute,
@@ -210,6 +211,40 @@ def test_trials_are_read_once_until_the_next_is_asked(study: optuna.Study, stora
     assert [trial.number for trial in trials_once_read(study)] == [trial.number for trial in seen] == [0]
     study.ask()
     assert [trial.number for trial in trials_once_read(study)] == [0, 1, 2]
+
+
+def test_a_study_is_read_once_in_a_look(study: optuna.Study, storage: RDBStorage) -> None:
+    mine, others = study.ask(), optuna.load_study(study_name=study.study_name, storage=open_storage(str(storage.url)))
+    others.set_user_attr("note", "before")
+    asked: list[str] = []
+
+    @sqlalchemy.event.listens_for(storage.engine, "before_cursor_execute")
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        asked.append(statement)
+
+    def seen() -> tuple[list[TrialState], object]:
+        return [trial.state for trial in study.get_trials(deepcopy=False)], study.user_attrs["note"]
+
+    with one_look(study):
+        assert seen() == ([TrialState.RUNNING], "before")
+        once = len(asked)
+        others.ask()
+        others.set_user_attr("note", "after")
+        assert seen() == seen() == ([TrialState.RUNNING], "before")
+        assert len(asked) == once
+        study.tell(mine, 0.5)  # a write of its own
+        assert seen() == ([TrialState.COMPLETE, TrialState.RUNNING], "after")
+    others.set_user_attr("note", "last")
+    assert seen() == ([TrialState.COMPLETE, TrialState.RUNNING], "last")
+    with one_look(study):
+        assert seen() == ([TrialState.COMPLETE, TrialState.RUNNING], "last")
+
+
+def test_what_a_look_gives_is_the_callers(study: optuna.Study) -> None:
+    study.set_user_attr("note", 1)
+    with one_look(study):
+        study.user_attrs["note"] = 2
+        assert study.user_attrs == {"note": 1}
 
 
 def test_no_other_module_uses_a_private_name_of_optuna() -> None:
