@@ -1,8 +1,8 @@
 """Depthwise convolutions of maps that are smaller than their kernel, fast on CPUs.
 
 The last maps of a mobile network are tiny where images are: 2x2 for images of 48 or 64 pixels, 1x1 for MedMNIST's 28.
-oneDNN, which computes convolutions for torch on CPUs, has no fast backward pass for them: three layers of
-MobileNetV3-Large were nearly half of a training step. ``experiments/results/depthwise.md`` has the figures.
+oneDNN, which computes convolutions for torch on CPUs, is slow there with the gradient of the weight: three layers of
+MobileNetV3-Large were nearly half of a training step. ``experiments/results/speed.md`` has the figures.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d
+from torch.nn.grad import conv2d_input
 
 
 class DepthwiseConv2d(nn.Conv2d):
     """A convolution of each channel by itself; :func:`use_fast_depthwise` makes it of an ordinary one.
 
-    Its results are those of the ordinary one but for rounding. Where maps are not smaller than the kernel, and on other
-    devices, in half precision and in a traced graph, it is the ordinary one.
+    Its results are those of the ordinary one but for rounding. With larger maps, on other devices, in half precision
+    and in a traced graph it is the ordinary one.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -28,7 +29,9 @@ class DepthwiseConv2d(nn.Conv2d):
         size = self.kernel_size[0]
         traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]  # documented
         half = torch.is_autocast_enabled("cpu") or maps.dtype != torch.float32
-        if traced or half or maps.device.type != "cpu" or max(maps.shape[2:]) >= size:
+        # measured: oneDNN is slow where kernels of 5 and 7 are larger than the result, and those of 3 than the input
+        places = max(maps.shape[2:]) if size == 3 else -(-max(maps.shape[2:]) // self.stride[0])
+        if traced or half or maps.device.type != "cpu" or places >= size:
             return super().forward(maps)
         # taps further out meet padding only; with them, even the forward pass of 1x1 maps is slow
         margin = max(0, size // 2 - max(maps.shape[2:]) + 1)
@@ -62,7 +65,7 @@ def _is_depthwise(module: nn.Conv2d) -> bool:
 
 
 class _SmallMaps(torch.autograd.Function):
-    """The ordinary forward pass; backward, a few operations on whole maps for each tap of the kernel."""
+    """An ordinary convolution but for the gradient of its weight: a product and a sum for each tap of the kernel."""
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, weight: Tensor, stride: int) -> Tensor:
@@ -73,24 +76,23 @@ class _SmallMaps(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        maps, weight = (each.permute(0, 2, 3, 1) for each in ctx.saved_tensors)
-        gradient = gradient.permute(0, 2, 3, 1)  # channels are the last axis, as they are in memory
-        taps = weight[:, :, :, 0].permute(1, 2, 0).contiguous()
-        of_maps = torch.zeros(maps.shape) if ctx.needs_input_grad[0] else None
-        of_taps = torch.zeros(taps.shape) if ctx.needs_input_grad[1] else None
-        size, stride = taps.shape[0], ctx.stride
-        for row, out_rows, in_rows in _reach(maps.shape[1], gradient.shape[1], size, stride):
-            for column, out_columns, in_columns in _reach(maps.shape[2], gradient.shape[2], size, stride):
-                back = gradient[:, out_rows, out_columns]
-                if of_maps is not None:
-                    of_maps[:, in_rows, in_columns].addcmul_(back, taps[row, column])
-                if of_taps is not None:
-                    of_taps[row, column] = (maps[:, in_rows, in_columns] * back).sum((0, 1, 2))
-        return (
-            None if of_maps is None else of_maps.permute(0, 3, 1, 2),
-            None if of_taps is None else of_taps.permute(2, 0, 1)[:, None],
-            None,
-        )
+        maps, weight = ctx.saved_tensors
+        size, stride = weight.shape[-1], ctx.stride
+        of_maps = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_maps = conv2d_input(maps.shape, weight, gradient, stride, size // 2, 1, maps.shape[1])
+        if ctx.needs_input_grad[1]:
+            of_weight = _of_weight(maps.permute(0, 2, 3, 1), gradient.permute(0, 2, 3, 1), size, stride)
+        return of_maps, of_weight, None
+
+
+def _of_weight(maps: Tensor, gradient: Tensor, size: int, stride: int) -> Tensor:
+    """Return the weight's gradient (c, 1, size, size); channels are the last axis of what is given, as in memory."""
+    taps = torch.zeros(size, size, maps.shape[3])
+    for row, out_rows, in_rows in _reach(maps.shape[1], gradient.shape[1], size, stride):
+        for column, out_columns, in_columns in _reach(maps.shape[2], gradient.shape[2], size, stride):
+            taps[row, column] = (maps[:, in_rows, in_columns] * gradient[:, out_rows, out_columns]).sum((0, 1, 2))
+    return taps.permute(2, 0, 1)[:, None]
 
 
 def _reach(size: int, out_size: int, taps: int, stride: int) -> Iterator[tuple[int, slice, slice]]:
