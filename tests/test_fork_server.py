@@ -17,7 +17,7 @@ from mobilenet_chest import fork_server
 BEGIN = """
 import json, multiprocessing, os, signal, sys, time
 from mobilenet_chest import fork_server
-fork_server.IMPORTED, fork_server.PRELOADED = "wave", ("colorsys",)
+fork_server.IMPORTED, fork_server.PRELOADED = ("wave",), ("colorsys",)
 
 def report(file, code, output):
     parent = multiprocessing.parent_process()
@@ -164,7 +164,7 @@ for module, name in [(torch.cuda, "is_available"), (torch.cuda, "device_count"),
     if hasattr(module, name):
         setattr(module, name, lambda *given, name=name: asked.append(name) or 0)
 from mobilenet_chest import fork_server
-for module in (fork_server.IMPORTED, *fork_server.PRELOADED):
+for module in (*fork_server.IMPORTED, *fork_server.PRELOADED):
     importlib.import_module(module)
 print(json.dumps({"asked": asked, "threads": threading.active_count(), "forked": torch.cuda._is_in_bad_fork()}))
 """

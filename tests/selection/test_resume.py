@@ -42,7 +42,7 @@ def test_another_name_or_place_of_the_data_is_still_the_same_experiment(store: S
 
 def test_a_finished_run_is_refused(store: Store) -> None:
     with pytest.raises(TrackingError, match=f"--resume {store.single[:8]}: .*finished"):
-        find_resume_point(store.single, store.config({"seed": 12}))
+        find_resume_point(store.single, store.single_config)
     assert {file.name for file in checkpoints(store, store.single).iterdir()} == {"best.pt", "stage1_best.pt"}
 
 

@@ -81,7 +81,7 @@ def test_an_unknown_run(tracking: Path) -> None:
 
 class TestReadingBack:
     def test_the_config_is_the_one_trained(self, store: Store) -> None:
-        assert artifacts.run_config(store.client, store.run(store.single)) == store.config({"seed": 12})
+        assert artifacts.run_config(store.client, store.run(store.single)) == store.single_config
 
     def test_a_trial_s_config_has_its_own_values_and_no_search(self, store: Store) -> None:
         trials = [store.run(trial) for trial in store.trials]

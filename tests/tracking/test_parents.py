@@ -42,7 +42,7 @@ def test_a_pruned_training_is_a_run_whose_model_loads(store: Store) -> None:
     images = load_train_val(config.data).val.images
     loaded = trained_model(store.client, run, stored)
     assert torch.equal(predict_logits(loaded, images), predict_logits(result.model, images))
-    parent = trained_model(store.client, store.run(store.single), store.config({"seed": 12}))
+    parent = trained_model(store.client, store.run(store.single), store.single_config)
     assert result.metrics["parameters"] < 0.5 * sum(value.numel() for value in parent.parameters())
     with pytest.raises(TrackingError, match="finished"):
         find_resume_point(result.run_id, stored)

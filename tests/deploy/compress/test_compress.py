@@ -115,7 +115,7 @@ def test_what_needs_weights_names_the_original(compressed: Pair, tmp_path) -> No
         compress(result.run_id, "fp16")
     store.client.update_run(result.run_id, status="FAILED")
     with pytest.raises(TrackingError, match=rf"mobilenet-chest compress {original} --method fp16"):
-        find_resume_point(result.run_id, store.config({"seed": 12}))
+        find_resume_point(result.run_id, store.single_config)
 
 
 def test_a_changed_file_is_refused(compressed: Pair) -> None:

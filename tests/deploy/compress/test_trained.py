@@ -125,7 +125,7 @@ def test_a_run_is_refused_before_it_ends(store: Store, monkeypatch: pytest.Monke
         assert (status, short_id(refused_id) in str(refused.value)) == (Status.FAILED, True)
         assert "mean_change" not in metrics_of(store.run(str(refused_id)))
     # one that the command train has made is not checked: it is refused here, and stays as it is
-    run_id = compress_by_training(compressed_config(store.config({"seed": 12}), store.single, "int8-qat", overrides))
+    run_id = compress_by_training(compressed_config(store.single_config, store.single, "int8-qat", overrides))
     assert run_id != refused_id
     assert "mean_change" not in metrics_of(store.run(run_id))
     with monkeypatch.context() as patch:
