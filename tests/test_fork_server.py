@@ -15,7 +15,7 @@ import pytest
 from mobilenet_chest import fork_server
 
 BEGIN = """
-import json, multiprocessing, os, signal, sys, time
+import gc, json, multiprocessing, os, signal, sys, time
 from mobilenet_chest import fork_server
 fork_server.IMPORTED, fork_server.PRELOADED = ("wave",), ("colorsys",)
 
@@ -24,7 +24,7 @@ def report(file, code, output):
     with open(file, "w") as opened:
         json.dump({"gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "name": multiprocessing.current_process().name,
                    "modules": [name in sys.modules for name in ("wave", "colorsys")],
-                   "ppid": os.getppid(), "parent": parent.pid}, opened)
+                   "ppid": os.getppid(), "parent": parent.pid, "frozen": gc.get_freeze_count()}, opened)
     if output is not None:
         os.write(output.fileno(), b"a line\\n")
     sys.exit(code)
@@ -68,6 +68,7 @@ with fork_server.fork_server() as server:
     seen = said["seen"]
     assert (seen["gpu"], seen["modules"], seen["name"]) == ("5", [True, True], "worker-3")
     assert seen["ppid"] == seen["parent"] != said["own"]
+    assert seen["frozen"] > 1000  # no collection walks, and so copies, what was imported
     assert (said["code"], said["alive"]) == (74, False)
 
 

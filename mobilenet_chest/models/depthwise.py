@@ -33,12 +33,12 @@ class DepthwiseConv2d(nn.Conv2d):
         places = max(maps.shape[2:]) if size == 3 else -(-max(maps.shape[2:]) // self.stride[0])
         if traced or half or maps.device.type != "cpu" or places >= size:
             return super().forward(maps)
-        # taps further out meet padding only; with them, even the forward pass of 1x1 maps is slow
-        margin = max(0, size // 2 - max(maps.shape[2:]) + 1)
-        weight = self.weight[:, :, margin : size - margin, margin : size - margin]
-        if not torch.is_grad_enabled() or weight.shape[-1] == 1:
-            return conv2d(maps, weight, self.bias, self.stride, size // 2 - margin, 1, self.groups)
-        convolved: Tensor = _SmallMaps.apply(maps, weight, self.stride[0])
+        if max(maps.shape[2:]) == 1:  # even the forward pass is slow; one tap meets the map, all others meet padding
+            middle = slice(size // 2, size // 2 + 1)
+            return conv2d(maps, self.weight[:, :, middle, middle], self.bias, groups=self.groups)
+        if not torch.is_grad_enabled():
+            return super().forward(maps)
+        convolved: Tensor = _SmallMaps.apply(maps, self.weight, self.stride[0])
         return convolved if self.bias is None else convolved + self.bias[:, None, None]
 
 

@@ -109,6 +109,20 @@ def test_help_imports_nothing_heavy(folder: Path) -> None:
     assert json.loads(result.stdout.splitlines()[-1]) == []
 
 
+def test_imports_are_not_walked_by_collections(folder: Path) -> None:
+    script = (
+        "import gc\n"
+        "from mobilenet_chest.cli import main\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit:\n"
+        "    import mlflow\n"
+        "    print(gc.get_stats()[2]['collections'])\n"
+    )
+    result = start("-c", script, "--version", cwd=folder)
+    assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "0"), result.stderr
+
+
 def test_without_a_command_the_help_is_shown() -> None:
     result = run()
     assert result.exit_code == 2
