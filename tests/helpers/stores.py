@@ -58,8 +58,8 @@ class Store:
     trials: tuple[str, ...]
     best: int
     single: str
-    single_seed: int
     interrupted: str
+    single_seed: int = 0
 
     @property
     def data(self) -> Path:
@@ -188,7 +188,7 @@ def _finished(folder: Path, empty_database: Path, chest_file: Path) -> Store:
     assert single.run_id is not None
     assert tracker.run_id is not None
     trials = tuple(str(trial.run_id) for trial in sweep.trials)
-    return Store(folder, sweep.run_id, trials, sweep.best.number, single.run_id, single_seed, tracker.run_id)
+    return Store(folder, sweep.run_id, trials, sweep.best.number, single.run_id, tracker.run_id, single_seed)
 
 
 def _worse_seed(data: Path, value: float) -> int:
@@ -242,7 +242,7 @@ def _eight_runs(folder: Path, empty_database: Path, chest_file: Path) -> Store:
         done = [train(experiment(folder / "chest.npz", {**values, "seed": seed}), MlflowTracker()) for seed in seeds]
     scores = {str(run.run_id): run.metrics["val_auc"] for run in done}
     assert len(set(scores.values())) == 8
-    return Store(folder, "", tuple(sorted(scores, key=scores.__getitem__)), 7, "", 0, "")
+    return Store(folder, "", tuple(sorted(scores, key=scores.__getitem__)), 7, "", "")
 
 
 @pytest.fixture
