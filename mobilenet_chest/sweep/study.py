@@ -185,13 +185,14 @@ class _Runner:
         job = Job(config, self.url, self.parent_run, self.deadline, threads, first_trial, self.control.stops)
 
         def on_tick() -> Forecast:
+            # not within the look: whether a worker is dead is asked again right before its trial is ended
+            if freed := free_trials(study, self.url, watch):
+                # a worker that was killed right after it had made its run told the study nothing of that run
+                _log(freed + reconcile(study, self.url, self.parent_run, watch))
             with one_look(study):
                 return look()
 
         def look() -> Forecast:
-            if freed := free_trials(study, self.url, watch):
-                # a worker that was killed right after it had made its run told the study nothing of that run
-                _log(freed + reconcile(study, self.url, self.parent_run, watch))
             current = in_force(config, study)
             self.note.update(study)
             self.notifier.update(study)
