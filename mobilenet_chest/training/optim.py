@@ -36,25 +36,12 @@ def build_optimizer(groups: Sequence[Group], config: OptimizerConfig, lr: float)
         momentum = DEFAULT_MOMENTUM if config.momentum is None else config.momentum
         return SGD(groups, lr=lr, momentum=momentum, nesterov=True, weight_decay=config.weight_decay, fused=True)
     if config.name == "schedulefree_adamw":
-        check_installed(config)
-        from schedulefree import AdamWScheduleFree
-
-        return cast(Optimizer, AdamWScheduleFree(groups, lr=lr, weight_decay=config.weight_decay))
-    return AdamW(groups, lr=lr, weight_decay=config.weight_decay, fused=True)
-
-
-def check_installed(config: OptimizerConfig) -> None:
-    """Check that the optimiser's package is there. It makes no optimiser: torch's first one imports its compiler, which
-    takes longer than all else that is checked before a sweep.
-
-    Raises:
-        MissingExtraError: It is not.
-    """
-    if config.name == "schedulefree_adamw":
         try:
-            import schedulefree  # noqa: F401
+            from schedulefree import AdamWScheduleFree
         except ImportError:
             raise MissingExtraError("optimizer schedulefree_adamw", "schedulefree") from None
+        return cast(Optimizer, AdamWScheduleFree(groups, lr=lr, weight_decay=config.weight_decay))
+    return AdamW(groups, lr=lr, weight_decay=config.weight_decay, fused=True)
 
 
 def set_averaged(optimizer: Optimizer, averaged: bool) -> bool:

@@ -28,7 +28,7 @@ from mobilenet_chest.training.features import prepare_inputs, state_digest
 from mobilenet_chest.training.loop import fit
 from mobilenet_chest.training.losses import Teacher, build_loss
 from mobilenet_chest.training.memory import keep_freed_memory
-from mobilenet_chest.training.optim import Group, check_installed, layer_groups, pick_device, pick_precision
+from mobilenet_chest.training.optim import Group, build_optimizer, layer_groups, pick_device, pick_precision
 from mobilenet_chest.training.plugin_check import check_plugins
 from mobilenet_chest.training.predict import predict_logits
 from mobilenet_chest.training.progress import Progress, StageCost
@@ -83,7 +83,7 @@ def prepare(
     plugins.activate(config.plugins)
     device = pick_device(config.device)
     precision = pick_precision(config.optimizer, device)
-    check_installed(config.optimizer)
+    build_optimizer([{"params": [torch.zeros(1)]}], config.optimizer, lr=1.0)  # shows now if its package is missing
     data = load_train_val(config.data)
     check_plugins(config, data)
     torch.manual_seed(config.seed)
