@@ -29,7 +29,7 @@ def note_of(store: Store, run_id: str) -> str:
 
 def test_a_single_training_says_what_it_changes_and_how_it_went(store: Store) -> None:
     note, run = note_of(store, store.single), store.run(store.single)
-    assert "seed 12" in note
+    assert f"seed {store.single_seed}" in note
     assert "Not at its default: `model.weights` none" in note
     metric = experiment(store.data).evaluation.metric
     assert f"**{label(metric)} {metrics_of(run)[metric]:.4g}**" in note
