@@ -18,7 +18,7 @@ from mobilenet_chest.sweep.attempts import trial_name
 from mobilenet_chest.sweep.feasibility import feasible
 from mobilenet_chest.sweep.lease import revocable, worker_record
 from mobilenet_chest.sweep.locks import exclusive
-from mobilenet_chest.sweep.optuna_adapter import existing_trial, queued_values, set_attributes, stored_trial
+from mobilenet_chest.sweep.optuna_adapter import existing_trial, one_look, queued_values, set_attributes, stored_trial
 from mobilenet_chest.sweep.repeats import find_repeat, note_repeat, take_result, took_result
 from mobilenet_chest.sweep.space import Values, outside, suggest
 from mobilenet_chest.sweep.trial_state import is_paused, running_trials
@@ -103,7 +103,7 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
     Only one process at a time claims: counting, asking and sampling are one step. Otherwise two workers could both run
     the last trial, a queued trial, or the same point of a sequence.
     """
-    with exclusive(url):
+    with exclusive(url), one_look(study):
         trials = study.get_trials(deepcopy=False)
         if (paused := find_thawed(trials, config)) is not None:
             return _thaw(study, config, paused)

@@ -105,7 +105,8 @@ class StudyStorage(RetryingStorage):
 
     @contextmanager
     def one_look(self) -> Iterator[None]:
-        """Read trials and attributes of a study once within the block, and again after a write of this storage."""
+        """Read trials and attributes of a study once within the block, and again after a write of this storage that
+        makes or ends a trial, or changes a study."""
         self._look = _Look()
         try:
             yield
@@ -172,8 +173,14 @@ def _writing(name: str) -> Callable[..., Any]:
     return call
 
 
+DETAILS = (
+    "_set_trial_param", "set_trial_param", "set_trial_intermediate_value",
+    "set_trial_system_attr", "set_trial_user_attr",
+)  # fmt: skip
+"""Writes after which a look is not taken anew: a sampler asks twice about the others while it fills its own trial."""
+
 for _name in RETRIED:
-    if not _name.lstrip("_").startswith(("get_", "check_")):
+    if not _name.lstrip("_").startswith(("get_", "check_")) and _name not in DETAILS:
         setattr(StudyStorage, _name, _writing(_name))
 
 

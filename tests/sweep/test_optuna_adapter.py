@@ -232,6 +232,8 @@ def test_a_study_is_read_once_in_a_look(study: optuna.Study, storage: RDBStorage
         others.set_user_attr("note", "after")
         assert seen() == seen() == ([TrialState.RUNNING], "before")
         assert len(asked) == once
+        mine.set_user_attr("detail", 1)
+        assert seen() == ([TrialState.RUNNING], "before")
         study.tell(mine, 0.5)  # a write of its own
         assert seen() == ([TrialState.COMPLETE, TrialState.RUNNING], "after")
     others.set_user_attr("note", "last")
