@@ -26,8 +26,8 @@ from typing import Any, Protocol
 IMPORTED = ("mobilenet_chest.sweep", "torchvision", "mlflow.store.tracking.sqlalchemy_store")
 """What the command and its workers need; it is imported once, before the server is forked."""
 
-PRELOADED = ("matplotlib.figure", "scipy.stats")
-"""What trainings import later."""
+PRELOADED = ("torch._dynamo", "matplotlib.figure", "scipy.stats")
+"""What trainings import later; torch does so when the first optimizer is made, unless torchvision has done it."""
 
 LOST = -signal.SIGKILL
 """Exit code of a worker whose server is gone, as of one that was killed: nobody knows it."""

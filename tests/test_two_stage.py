@@ -14,7 +14,8 @@ from helpers.trackers import FolderTracker, assert_same, numbers
 
 from mobilenet_chest import cache
 from mobilenet_chest.config import Config
-from mobilenet_chest.data.dataset import TrainVal, has_test_split, load_test
+from mobilenet_chest.data.data_file import has_test_split
+from mobilenet_chest.data.dataset import TrainVal, load_test
 from mobilenet_chest.errors import DataError, TrainingDiverged
 from mobilenet_chest.evaluation.metrics import epoch_metrics
 from mobilenet_chest.tracking.artifacts import ResumePoint

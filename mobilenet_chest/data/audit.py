@@ -15,7 +15,7 @@ from mobilenet_chest.data import audit_findings
 from mobilenet_chest.data.audit_findings import AuditFinding, Image, Near, Shared, Shift
 from mobilenet_chest.data.audit_scan import Scan, scan_split
 from mobilenet_chest.data.columns import Values, read_patients
-from mobilenet_chest.data.dataset import open_file
+from mobilenet_chest.data.data_file import open_file
 from mobilenet_chest.data.duplicates import MOST_PAIRS, NEAR, equal_groups, near_pairs
 from mobilenet_chest.data.task import find_task
 from mobilenet_chest.errors import DataError

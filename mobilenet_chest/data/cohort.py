@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from mobilenet_chest.config import ClassGroup, DataConfig, load
 from mobilenet_chest.data import medmnist
-from mobilenet_chest.data.dataset import Split, open_file, resize, stored_split
+from mobilenet_chest.data.data_file import open_file
+from mobilenet_chest.data.dataset import Split, resize, stored_split
 from mobilenet_chest.data.division import SITE
 from mobilenet_chest.data.npz import SPLITS, NpzFile
 from mobilenet_chest.data.task import Task, find_task

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilenet_chest.config import DataConfig
-from mobilenet_chest.data.dataset import open_file
+from mobilenet_chest.data.data_file import open_file
 from mobilenet_chest.data.npz import SPLITS, NpzFile
 from mobilenet_chest.errors import DataError, nearest
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +18,8 @@ from torch.nn import functional
 
 from mobilenet_chest import cache
 from mobilenet_chest.config import DataConfig
-from mobilenet_chest.data import medmnist, phantom
+from mobilenet_chest.data import medmnist
+from mobilenet_chest.data.data_file import open_file, open_source, source_file
 from mobilenet_chest.data.division import held_out, sites
 from mobilenet_chest.data.duplicates import not_duplicated
 from mobilenet_chest.data.npz import NpzFile
@@ -106,15 +106,15 @@ def load_train_val(config: DataConfig) -> TrainVal:
         DataError: The file is missing, damaged or of another layout, a class name is wrong, or a split has no row of
             one class.
     """
-    source = _source_file(config)
-    task = find_task(config, lambda: _open(source, config))
+    source = source_file(config)
+    task = find_task(config, lambda: open_source(source, config))
     train, val = (_cached_split(source, name, config, task) for name in ("train", "val"))
     if train.images.shape[1:] != val.images.shape[1:]:
         raise DataError(
             f"{_name(config)}: train images are {tuple(train.images.shape[1:])}, val {tuple(val.images.shape[1:])}"
         )
     if config.divided:
-        train, val = _divided(_open(source, config), config, train, val)
+        train, val = _divided(open_source(source, config), config, train, val)
     rows = len(train)
     if config.drop_duplicates:
         train = _without_duplicates(train, val, task.classes)
@@ -133,30 +133,6 @@ def load_sites(config: DataConfig) -> dict[str, int]:
     labels = torch.cat([data.train.labels, data.val.labels]).numpy()
     names, numbers = sites(open_file(config), (data.train.rows, data.val.rows), labels)
     return dict(zip(names, np.bincount(numbers).tolist(), strict=True))
-
-
-def open_file(config: DataConfig) -> NpzFile:
-    """Return the file that the experiment reads, downloaded if need be.
-
-    Raises:
-        DataError: It is missing and cannot be downloaded, or is not a zip.
-    """
-    return _open(_source_file(config), config)
-
-
-def read_origin(config: DataConfig) -> str | None:
-    """Return what the experiment's file says of the pictures it was made of, as JSON; ``None`` where it says nothing.
-
-    Raises:
-        DataError: As :func:`open_file`.
-    """
-    source = _source_file(config)
-    return None if source is None else _open(source, config).text("import")  # the phantom is slow to draw, and no file
-
-
-def has_test_split(config: DataConfig) -> bool:
-    """Return whether the file holds ``test_images`` and ``test_labels``, without opening either."""
-    return "test" in _open(_source_file(config), config).splits
 
 
 def load_test(config: DataConfig) -> Split:
@@ -184,7 +160,7 @@ def describe_test(config: DataConfig) -> tuple[str, tuple[int, int]]:
 
 def stored_validation_images(config: DataConfig, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return images as stored, uint8 (n, h, w) or (n, h, w, 3), by the ascending ``row`` of validation predictions."""
-    file = _open(_source_file(config), config)
+    file = open_source(source_file(config), config)
     if not config.divided:
         return file.rows("val", rows)
     in_train = file.row_count("train")
@@ -208,32 +184,13 @@ def _name(config: DataConfig) -> str:
     return str(config.path or config.title)
 
 
-@lru_cache(maxsize=1)
-def _phantom_bytes(size: int) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **phantom.generate(size))  # type: ignore[arg-type]  # numpy's stub mistakes ** for allow_pickle
-    return buffer.getvalue()
-
-
-def _source_file(config: DataConfig) -> Path | None:
-    """Return the file to read, downloaded if need be; ``None`` for the phantom, which is generated when opened."""
-    if config.path is not None or config.dataset == medmnist.PHANTOM:
-        return config.path
-    assert config.dataset is not None  # without a file there is a data set to download
-    return medmnist.fetch_dataset(config.dataset, config.source_size, config.root)
-
-
-def _open(source: Path | None, config: DataConfig) -> NpzFile:
-    return NpzFile(io.BytesIO(_phantom_bytes(config.source_size)) if source is None else source)
-
-
 def _cached_split(source: Path | None, name: SplitName, config: DataConfig, task: Task) -> Split:
     """Return what :func:`_read_split` does, decoded once: the next start memory-maps the rows from the cache.
 
     A file counts as unchanged while its path, size and time of change are the same; the phantom, while the code is.
     """
     if cache.folder() is None or (source is not None and not source.exists()):
-        return _read_split(_open(source, config), name, config, task)
+        return _read_split(open_source(source, config), name, config, task)
     parts = {
         "file": None if source is None else [str(source), *cache.file_state(source)],
         "dataset": task.info.task,
@@ -246,7 +203,7 @@ def _cached_split(source: Path | None, name: SplitName, config: DataConfig, task
     }
 
     def make(folder: Path) -> dict[str, Any]:
-        split = _read_split(_open(source, config), name, config, task)
+        split = _read_split(open_source(source, config), name, config, task)
         tensors = {"images": split.images, "labels": split.labels, "rows": torch.from_numpy(split.rows)}
         if split.patients is not None:  # text as code points, (n, characters): a tensor holds numbers only
             tensors["patients"] = torch.from_numpy(split.patients.view(np.int32).reshape(len(split), -1))

@@ -11,7 +11,6 @@ the film; ``a`` is the distance from the patient's midline. Brightness is attenu
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from mobilenet_chest.data.phantom_sites import SITES, check_sites, row_generator, scanned
 from mobilenet_chest.errors import DataError, nearest
+from mobilenet_chest.processor import free_threads
 
 Floats = NDArray[np.floating[Any]]  # float32 throughout
 Bytes = NDArray[np.uint8]
@@ -171,7 +171,7 @@ def _draw(labels: Bytes, start: tuple[int, int], size: int, sites: Sequence[str]
         generators = [row_generator((*start, row), site) for row, site in enumerate(of_rows, chunk.start)]
         images[chunk] = scanned(_images(labels[chunk], generators, size), of_rows, generators)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # numpy computes without Python's lock
+    with ThreadPoolExecutor(free_threads(busy=0.0)) as threads:  # numpy computes without Python's lock
         deque(threads.map(draw, _chunks(len(labels), size)), maxlen=0)  # an error of a thread is raised here
     return images
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from mobilenet_chest.config import DataConfig
-from mobilenet_chest.data.dataset import Split, TrainVal, open_file
+from mobilenet_chest.data.data_file import open_file
+from mobilenet_chest.data.dataset import Split, TrainVal
 from mobilenet_chest.evaluation.auc import auc
 
 logger = logging.getLogger(__name__)

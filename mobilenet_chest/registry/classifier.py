@@ -12,7 +12,8 @@ from mlflow.entities import Run
 
 from mobilenet_chest import plugins
 from mobilenet_chest.config import Config, DataConfig
-from mobilenet_chest.data.dataset import load_train_val, open_file
+from mobilenet_chest.data.data_file import open_file
+from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.data.importing.preparation import Preparation
 from mobilenet_chest.download import file_digest
 from mobilenet_chest.evaluation.calibration import fit_temperature

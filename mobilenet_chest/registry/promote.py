@@ -11,7 +11,8 @@ import numpy as np
 from mlflow import MlflowClient
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.data.dataset import has_test_split, load_train_val, stored_validation_images
+from mobilenet_chest.data.data_file import has_test_split
+from mobilenet_chest.data.dataset import load_train_val, stored_validation_images
 from mobilenet_chest.errors import DataError, PromotionRefused, TrackingError
 from mobilenet_chest.registry import digests, package
 from mobilenet_chest.registry.card import model_card, version_tags

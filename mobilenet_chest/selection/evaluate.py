@@ -17,7 +17,8 @@ from mobilenet_chest import plugins
 from mobilenet_chest.config import Config
 from mobilenet_chest.config.plugin_files import named_in
 from mobilenet_chest.data.columns import Columns, read_columns
-from mobilenet_chest.data.dataset import has_test_split, load_test, load_train_val
+from mobilenet_chest.data.data_file import has_test_split
+from mobilenet_chest.data.dataset import load_test, load_train_val
 from mobilenet_chest.errors import DataError, TrackingError
 from mobilenet_chest.evaluation.groups import GroupMetrics, group_metrics
 from mobilenet_chest.evaluation.intervals import Interval

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from mobilenet_chest.config import DataConfig
 from mobilenet_chest.data.cohort import check_apart, check_pictures
-from mobilenet_chest.data.dataset import load_train_val, open_file, resize
+from mobilenet_chest.data.data_file import open_file
+from mobilenet_chest.data.dataset import load_train_val, resize
 from mobilenet_chest.data.npz import SPLITS, NpzFile
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.evaluation.comparability import LEAST_ROWS, Comparability, Rows, compare_kinds

@@ -13,7 +13,8 @@ from mlflow.entities import Run
 from mobilenet_chest import __version__
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.cohort import load_cohort
-from mobilenet_chest.data.dataset import describe_test, has_test_split, load_train_val
+from mobilenet_chest.data.data_file import has_test_split
+from mobilenet_chest.data.dataset import describe_test, load_train_val
 from mobilenet_chest.errors import DataError, TrackingError, UserError
 from mobilenet_chest.evaluation.claim import Condition, parse_rule, power, rule_text
 from mobilenet_chest.evaluation.intervals import LEVEL

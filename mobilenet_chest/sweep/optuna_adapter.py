@@ -185,9 +185,8 @@ for _name in RETRIED:
 
 
 def one_look(study: optuna.Study) -> AbstractContextManager[None]:
-    """Read a study once within a block: the driver asks several questions a second, while workers need the processor.
-
-    What other processes write meanwhile is seen in the next block.
+    """Read a study once within a block that asks several questions about it, and again after a write as
+    :meth:`StudyStorage.one_look` says. What other processes write meanwhile is seen after that, or in the next block.
     """
     backend = cast(_CachedStorage, study._storage)._backend
     return backend.one_look() if isinstance(backend, StudyStorage) else nullcontext()

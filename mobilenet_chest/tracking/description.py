@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mobilenet_chest.config import Config, flatten
-from mobilenet_chest.data.dataset import TrainVal, read_origin
+from mobilenet_chest.data.data_file import open_file
+from mobilenet_chest.data.dataset import TrainVal
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.environment import hardware, software
@@ -90,7 +91,7 @@ def run_inputs(config: Config, data: TrainVal) -> Write:
 def _origin(config: Config) -> dict[str, Any]:
     """Return, under ``import``, what pictures the data file was made of and how, where the file says it."""
     try:
-        text = read_origin(config.data)
+        text = open_file(config.data).text("import")
         return {} if text is None or len(text) > MOST_ORIGIN else {"import": json.loads(text)}
     except (DataError, ValueError):  # a description less is no reason to lose a training
         return {}

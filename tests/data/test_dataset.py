@@ -81,21 +81,3 @@ def test_a_file_that_is_gone_is_missed(phantom_config: Make, own_file: Path) -> 
     own_file.unlink()
     with pytest.raises(DataError, match="does not exist"):
         loaded(config)
-
-
-def test_the_phantom_is_generated_once(phantom_config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
-
-    def generate(size: int) -> bytes:
-        made.append(size)
-        return phantom_bytes(size)
-
-    phantom_bytes = dataset._phantom_bytes
-    monkeypatch.setattr(dataset, "_phantom_bytes", generate)
-    fields = {"dataset": "phantom", "classes": ["cardiomegaly", "pneumothorax"], "source_size": 28, "image_size": 28}
-    first, second = loaded(phantom_config({"data": fields})), loaded(phantom_config({"data": fields}))
-    assert set(made) == {28}
-    count = len(made)
-    assert torch.equal(first.train.images, second.train.images)
-    loaded(phantom_config({"data": fields}))
-    assert len(made) == count

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from mobilenet_chest import cache
 from mobilenet_chest.config import DataConfig
-from mobilenet_chest.data.dataset import load_train_val, open_file, stored_validation_images
+from mobilenet_chest.data.data_file import open_file
+from mobilenet_chest.data.dataset import load_train_val, stored_validation_images
 from mobilenet_chest.deploy.answer_rows import picture_statistics
 from mobilenet_chest.evaluation.calibration import apply_temperature
 from mobilenet_chest.evaluation.control_charts import Reference
