@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -28,25 +29,32 @@ from mobilenet_chest.two_stage import train
 DISTINCT = 25
 """Sets of predictions, of which runs have one in turn: computing their metrics takes longer than comparing them."""
 
+FEW = 5
+
 Scored = tuple[Predictions, dict[str, float]]
 
 RUN_TABLES = ("params", "tags", "latest_metrics", "metrics")
 
 
 def compare(options: Options, saved: SavedResults) -> Json:
-    """Measure wall and processor seconds of the command, from the start of its process, on runs in SQLite."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-store-") as text, store(Path(text)):
-        base = fill(options, Path(text))
-        words = {
-            f"compare of {options.runs}": [],
-            f"compare of {options.runs}, --baseline": ["--baseline", base],
-            f"compare of {options.runs}, --baseline --margin": ["--baseline", base, "--margin", "0.02"],
-        }
-        rounds = interleaved(
-            {name: partial(_seconds, more, options.runs) for name, more in words.items()},
-            options.rounds,
-            saved,
-        )
+    """Measure wall and processor seconds of the command, from the start of its process, on few runs and many in SQLite.
+
+    A store of few runs is measured beside that of ``options.runs``, in turns: the ratio holds while the machine's speed
+    changes.
+    """
+    with tempfile.TemporaryDirectory(prefix="benchmark-store-") as text:
+        stores: dict[int, tuple[Path, str]] = {}
+        for runs in dict.fromkeys((FEW, options.runs)):
+            folder = Path(text) / str(runs)
+            with store(folder):
+                stores[runs] = folder, fill(options, folder, runs)
+        commands: dict[str, Callable[[], tuple[float, float]]] = {}
+        for way in ("", ", --baseline", ", --baseline --margin"):
+            for runs, (folder, original) in stores.items():
+                words = ["--baseline", original] if "--baseline" in way else []
+                words += ["--margin", "0.02"] if "--margin" in way else []
+                commands[f"compare of {runs}{way}"] = partial(_seconds, folder, words, runs)
+        rounds = interleaved(commands, options.rounds, saved)
     rows: list[Json] = []
     for name, measured in rounds.items():
         wall, processor = zip(*measured, strict=True)
@@ -54,12 +62,13 @@ def compare(options: Options, saved: SavedResults) -> Json:
     return report(rows, f"each in a new process; {options.val_rows} validation images a run, or a few fewer")
 
 
-def fill(options: Options, folder: Path) -> str:
+def fill(options: Options, folder: Path, runs: int) -> str:
     """Train once, copy the run with other predictions and metrics, and return the id of the original.
 
     Args:
-        options: ``rows``, ``val_rows``, and ``runs``: how many runs the store has in the end.
+        options: ``rows`` and ``val_rows`` are taken from it.
         folder: Of the store, with its ``mlflow.db``.
+        runs: How many the store has in the end.
     """
     values = {"stage1.epochs": 1, "stage2.epochs": 1, "model.hidden": [8], "data.image_size": 32}
     values |= {"tracking.plots": False}
@@ -73,11 +82,11 @@ def fill(options: Options, folder: Path) -> str:
     generator = np.random.default_rng(0)
     signal = generator.normal(2.2 * table["label"], 1)
     scored: list[Scored] = []
-    for _ in range(min(options.runs - 1, DISTINCT)):
+    for _ in range(min(runs - 1, DISTINCT)):
         columns = [1 / (1 + np.exp(1 - signal - 0.7 * generator.normal(size=len(table)))) for _ in range(2)]
         predictions = Predictions(table["row"].to_numpy(), table["label"].to_numpy(), *columns)
         scored.append((predictions, selection_metrics(predictions, EvaluationConfig(), seed=0)))
-    for number in range(options.runs - 1):
+    for number in range(runs - 1):
         _copy(database, run_id, original, *scored[number % len(scored)])
     database.commit()
     database.close()
@@ -101,10 +110,10 @@ def _copy(
     pd.DataFrame(predictions.columns()).to_parquet(path, index=False)
 
 
-def _seconds(words: list[str], runs: int) -> tuple[float, float]:
+def _seconds(folder: Path, words: list[str], runs: int) -> tuple[float, float]:
     command = [sys.executable, "-m", "mobilenet_chest", "compare", "--json", *words]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    with environment(PYTHONPATH=str(ROOT)):
+    with store(folder), environment(PYTHONPATH=str(ROOT)):
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     rows = json.loads(done.stdout)["rows"]
