@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -62,4 +63,6 @@ def _dataset_input(context: str, **fields: str) -> DatasetInput:
 
 def remove_artifacts(run: Run, path: str) -> None:
     """Delete a file or folder among a run's artifacts, if it is there."""
-    get_artifact_repository(run.info.artifact_uri).delete_artifacts(path)
+    # two workers of a study may delete the same checkpoints at once: who misses a file leaves the rest to the other
+    with suppress(FileNotFoundError):
+        get_artifact_repository(run.info.artifact_uri).delete_artifacts(path)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from mobilenet_chest.config import Config
 from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import DataError
 from mobilenet_chest.tracking.description import run_inputs
-from mobilenet_chest.tracking.outbox.writes import send
+from mobilenet_chest.tracking.outbox.writes import remove_artifacts, send
 from mobilenet_chest.tracking.run_metrics import metric_history
 from mobilenet_chest.tracking.store import connect
 
@@ -62,3 +65,24 @@ def test_the_same_again_changes_nothing(
 def test_no_write_at_all(client: MlflowClient, run_id: str) -> None:
     with pytest.raises(DataError, match=r"no write to a run is \{'metric': 1\}"):
         send(client, run_id, {"metric": 1})
+
+
+def test_two_workers_delete_the_same_artifacts_at_once(client: MlflowClient) -> None:
+    """Each misses files that the other has deleted; nothing fails, and nothing is left."""
+    for number in range(8):
+        run_id = client.create_run("0").info.run_id
+        run = client.get_run(run_id)
+        folder = Path(run.info.artifact_uri.removeprefix("file://")) / "checkpoints"
+        folder.mkdir(parents=True)
+        for file in range(200):
+            (folder / f"{file}.pt").touch()
+        together = threading.Barrier(2)
+
+        def delete(run: Run = run, together: threading.Barrier = together) -> None:
+            together.wait()
+            remove_artifacts(run, "checkpoints")
+
+        with ThreadPoolExecutor(2) as workers:
+            for future in [workers.submit(delete) for _ in range(2)]:
+                future.result()
+        assert not folder.exists(), number
