@@ -9,10 +9,11 @@ from mobilenet_chest import plugins
 from mobilenet_chest.cli.format import line, out, print_json
 from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config import flatten
+from mobilenet_chest.config.search import StopWhenConfig
 from mobilenet_chest.data.warnings import data_warnings
 from mobilenet_chest.models.zoo import parameter_counts
-from mobilenet_chest.sweep.asha import epochs_to_expect
 from mobilenet_chest.sweep.findings import metrics_differ
+from mobilenet_chest.sweep.scheduler import epochs_to_expect
 from mobilenet_chest.sweep.splits import rows_of_trials
 
 if TYPE_CHECKING:
@@ -96,7 +97,14 @@ def _print_search(config: Config, prepared: Prepared, trials: int, confirmations
         fields = distribution.model_dump(exclude_defaults=True)
         line(f"search {path}: " + ", ".join(f"{key} {value}" for key, value in fields.items()))
     line(f"trials to come: {trials} of {config.study.trials}{rows_of_trials(config, prepared.data)}")
-    if config.study.scheduler != "none":
+    if config.study.scheduler == "freeze_thaw":
+        stop = config.study.stop_when or StopWhenConfig()
+        line(
+            f"epochs go to the most promising trial, {config.study.freeze_thaw.slice} of stage 2 at a time; epochs of "
+            f"all trials: at most {epochs_to_expect(config)['epochs_at_most']}"
+        )
+        line(f"the study ends when no trial is expected to gain {stop.gain:g} of {config.study.metric} in {stop.per}")
+    if config.study.scheduler == "asha":
         expected = epochs_to_expect(config)
         line(
             f"trials are paused after epochs {', '.join(map(str, expected['rungs']))} of "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -32,7 +31,7 @@ from mobilenet_chest.cli.options import (
     split_arguments,
 )
 from mobilenet_chest.cli.typed import typed_command
-from mobilenet_chest.config.formats import duration
+from mobilenet_chest.config.formats import duration, seconds_of
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.fork_server import fork_server
 from mobilenet_chest.sweep import check, kept, remaining_confirmations, remaining_trials, run_sweep
@@ -51,8 +50,6 @@ if TYPE_CHECKING:
     from mobilenet_chest.sweep.summary import Kept
 
 QUICKSTART = EXPERIMENTS / "quickstart.yaml"
-
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def sweep(
@@ -160,10 +157,9 @@ def kept_lines(config: Config, found: Kept) -> list[str]:
 def _seconds(timeout: str | None) -> float | None:
     if timeout is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", timeout)
-    if match is None:
+    if (seconds := seconds_of(timeout)) is None:
         raise UserError(f"--timeout {timeout}: write a number and a unit, such as 90s, 30m, 2h or 1d")
-    return float(match[1]) * SECONDS[match[2]]
+    return seconds
 
 
 def print_sweep(config: Config, result: SweepResult, as_json: bool) -> None:

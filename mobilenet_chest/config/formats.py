@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+"""Unit of a time -> its seconds."""
 
 
 class Ends(Protocol):
@@ -90,6 +94,12 @@ def duration(seconds: float | None, missing: str = "unknown time") -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def seconds_of(text: str) -> float | None:
+    """Return the seconds of a time such as ``90s``, ``30m``, ``1.5h`` or ``1d``; ``None`` for other text."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    return float(match[1]) * SECONDS[match[2]] if match else None
 
 
 def listed(names: Sequence[str]) -> str:

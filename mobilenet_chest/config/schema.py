@@ -179,7 +179,20 @@ class Config(Section):
         if self.study.scheduler == "none":
             return self
         if total < 2:
-            raise ValueError("study.scheduler asha pauses between epochs, and there is 1 epoch; give 2 or more")
+            raise ValueError(
+                f"study.scheduler {self.study.scheduler} pauses between epochs, and there is 1 epoch; give 2 or more"
+            )
+        for name in ("stage1.epochs", "stage2.epochs"):
+            if self.study.scheduler == "freeze_thaw" and name in self.search:
+                raise ValueError(
+                    f"search.{name}: study.scheduler freeze_thaw compares curves of one length; remove it, or set "
+                    "scheduler: asha"
+                )
+        if self.study.scheduler == "freeze_thaw" and self.study.freeze_thaw.slice >= self.stage2.epochs:
+            raise ValueError(
+                f"study.freeze_thaw.slice {self.study.freeze_thaw.slice}: stage 2 has {self.stage2.epochs} epochs; "
+                "give fewer, or more of them to stage2.epochs"
+            )
         if self.study.asha.first is not None and self.study.asha.first >= total:
             raise ValueError(
                 f"study.asha.first {self.study.asha.first}: the training has {total} epochs over both stages; give "

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mobilenet_chest import plugins
 from mobilenet_chest.config.constraints import parse_constraints
+from mobilenet_chest.config.formats import seconds_of
 from mobilenet_chest.config.metrics import (
     EPOCH_METRICS,
     FINAL_METRICS,
@@ -104,6 +105,35 @@ class AshaConfig(Section):
     )
 
 
+class FreezeThawConfig(Section):
+    """The slices of epochs that ``scheduler: freeze_thaw`` gives out."""
+
+    slice: int = Field(
+        1, ge=1, description="Epochs of stage 2 that a trial is given at a time, after which it may be paused."
+    )
+
+
+class StopWhenConfig(Section):
+    """When a study ends before its last trial: no trial, begun or new, is expected to gain so much in so long."""
+
+    gain: float = Field(0.001, gt=0, description="Expected gain of the best value of the study's metric.")
+    per: str = Field("1h", description="Time in which it is gained: 90s, 30m, 2h, 1d.")
+
+    @field_validator("per")
+    @classmethod
+    def _readable_time(cls, value: str) -> str:
+        if not seconds_of(value):
+            raise ValueError(f"per {value}: write a number above 0 and a unit, such as 90s, 30m, 2h or 1d")
+        return value
+
+    @property
+    def gain_per_second(self) -> float:
+        """The gain in one second."""
+        seconds = seconds_of(self.per)
+        assert seconds is not None
+        return self.gain / seconds
+
+
 class StudyConfig(Section):
     """The study: number of trials, sampler, pruner, rows, metric and confirmation."""
 
@@ -131,12 +161,18 @@ class StudyConfig(Section):
         description="How trials that are unlikely to win are stopped early; wilcoxon: by a test against the best one, "
         "fold by fold, with resampling: kfold; none: no pruning.",
     )
-    scheduler: Literal["none", "asha"] = Field(
+    scheduler: Literal["none", "asha", "freeze_thaw"] = Field(
         "none",
         description="asha: a trial is paused at a rung, with its checkpoint, and goes on once it belongs to the best "
-        "of that rung; needs pruner: none.",
+        "of that rung; freeze_thaw: the next epochs go to the trial, begun or new, that is expected to gain most in a "
+        "second, told from all learning curves; both need pruner: none.",
     )
     asha: AshaConfig = AshaConfig()
+    freeze_thaw: FreezeThawConfig = FreezeThawConfig()
+    stop_when: StopWhenConfig | None = Field(
+        None,
+        description="End of a study with scheduler: freeze_thaw; null: no trial is expected to gain 0.001 an hour.",
+    )
     budget: Literal["epoch", "phase"] = Field(
         "epoch", description="When the pruner decides: after every epoch, or at the end of each phase of stage 2."
     )
@@ -285,9 +321,15 @@ class StudyConfig(Section):
             )
 
     def _check_scheduler(self) -> None:
+        if self.scheduler != "asha" and self.asha != AshaConfig():
+            raise ValueError(f"asha has fields, but scheduler is {self.scheduler}; set scheduler: asha, or remove asha")
+        if self.scheduler != "freeze_thaw":
+            given = {"freeze_thaw": self.freeze_thaw != FreezeThawConfig(), "stop_when": self.stop_when is not None}
+            for name in (name for name, is_given in given.items() if is_given):
+                raise ValueError(
+                    f"{name} is given, but scheduler is {self.scheduler}; set scheduler: freeze_thaw, or remove {name}"
+                )
         if self.scheduler == "none":
-            if self.asha != AshaConfig():
-                raise ValueError("asha has fields, but scheduler is none; set scheduler: asha, or remove asha")
             return
         if self.pruner != "none":
             raise ValueError(

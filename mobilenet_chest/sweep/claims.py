@@ -13,13 +13,13 @@ from mobilenet_chest.config import Config, StudyConfig
 from mobilenet_chest.config.formats import times
 from mobilenet_chest.config.metrics import Direction, as_score
 from mobilenet_chest.sweep import attributes
-from mobilenet_chest.sweep.asha import trial_to_thaw
 from mobilenet_chest.sweep.attempts import trial_name
 from mobilenet_chest.sweep.feasibility import feasible
 from mobilenet_chest.sweep.lease import revocable, worker_record
 from mobilenet_chest.sweep.locks import exclusive
 from mobilenet_chest.sweep.optuna_adapter import existing_trial, one_look, queued_values, set_attributes, stored_trial
 from mobilenet_chest.sweep.repeats import find_repeat, note_repeat, take_result, took_result
+from mobilenet_chest.sweep.scheduler import may_begin, trial_to_thaw
 from mobilenet_chest.sweep.space import Values, outside, suggest
 from mobilenet_chest.sweep.trial_state import is_paused, running_trials
 
@@ -81,10 +81,10 @@ def has_claimable(trials: Sequence[FrozenTrial], config: Config) -> bool:
 
 
 def has_unbegun(trials: Sequence[FrozenTrial], config: Config) -> bool:
-    """Whether a study with these trials has one left that nobody has run or runs."""
+    """Whether a study with these trials has one left that nobody has run or runs, and that is worth running."""
     if config.study.sampler == "grid" and not any(t.state == TrialState.WAITING for t in trials):
         return False
-    return sum(map(_counts_or_runs, trials)) < config.study.trials
+    return sum(map(_counts_or_runs, trials)) < config.study.trials and may_begin(trials, config)
 
 
 def find_thawed(trials: Sequence[FrozenTrial], config: Config) -> FrozenTrial | None:
@@ -92,7 +92,8 @@ def find_thawed(trials: Sequence[FrozenTrial], config: Config) -> FrozenTrial | 
     if config.study.scheduler == "none":
         return None
     busy = any(trial.state in (TrialState.RUNNING, TrialState.WAITING) and not is_paused(trial) for trial in trials)
-    return trial_to_thaw(trials, config, idle=not busy and not has_unbegun(trials, config))
+    new = has_unbegun(trials, config)
+    return trial_to_thaw(trials, config, idle=not busy and not new, new=new)
 
 
 def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values] | None:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config, Distribution
 from mobilenet_chest.config.metrics import Direction, as_score
-from mobilenet_chest.config.search import AshaConfig
+from mobilenet_chest.config.search import AshaConfig, FreezeThawConfig
 from mobilenet_chest.config.section import CONFIRM_ENDING
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism
@@ -218,6 +218,8 @@ def _confirm_config(config: Config) -> Config:
         "pruner": "none",
         "scheduler": "none",
         "asha": AshaConfig(),
+        "freeze_thaw": FreezeThawConfig(),
+        "stop_when": None,
         "confirm": None,
     }
     if config.study.resampling == "reshuffle":

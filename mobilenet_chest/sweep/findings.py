@@ -16,12 +16,13 @@ from optuna.trial import FrozenTrial, TrialState
 from mobilenet_chest.config import EPOCH_METRICS, Config, is_integer_field, with_values
 from mobilenet_chest.config.formats import number
 from mobilenet_chest.config.metrics import as_score, best_direction
+from mobilenet_chest.config.search import StopWhenConfig
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.epochs import shown_metric
 from mobilenet_chest.sweep.influence import Ranked, bounds, greater_p, influence_p, is_preferred, place_in_range, rank
 
-Kind = Literal["pruned_early", "frozen_best", "harmful_fine_tuning", "tied", "edge", "no_influence"]
+Kind = Literal["pruned_early", "frozen_best", "harmful_fine_tuning", "tied", "edge", "no_influence", "ended_early"]
 
 LEAST_TRIALS = 4
 """So many complete trials it takes to say something of all of them."""
@@ -81,6 +82,22 @@ def find_findings(config: Config, trials: Sequence[FrozenTrial], tied: Sequence[
         ranked = rank(config.study.direction, complete, pruned)
         found += [*_edges(config, ranked), *_without_influence(config, ranked)]
     return found
+
+
+def ended_early(config: Config, trials: int) -> Finding:
+    """Return what is said of a study that ended before its last trial.
+
+    Args:
+        config: The experiment, with ``scheduler: freeze_thaw``.
+        trials: How many the study has.
+    """
+    stop = config.study.stop_when or StopWhenConfig()
+    return Finding(
+        "ended_early",
+        f"the study ended with {trials} of {config.study.trials} trials: none, begun or new, is expected to gain "
+        f"{number(stop.gain)} of {config.study.metric} in {stop.per}",
+        f"study.stop_when: {{gain: {number(stop.gain / 10)}, per: {stop.per}}}",
+    )
 
 
 def metrics_differ(config: Config) -> str | None:

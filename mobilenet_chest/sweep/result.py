@@ -17,9 +17,10 @@ from mobilenet_chest.sweep.attempts import shown_numbers
 from mobilenet_chest.sweep.claims import best_trial, counted_trials, has_claimable
 from mobilenet_chest.sweep.confirm import Confirmation, find_confirmation, missing_trainings
 from mobilenet_chest.sweep.feasibility import violations
-from mobilenet_chest.sweep.findings import Finding, find_findings
+from mobilenet_chest.sweep.findings import Finding, ended_early, find_findings
 from mobilenet_chest.sweep.leaderboard import front, importances, stage1_totals
 from mobilenet_chest.sweep.preflight import total_trials
+from mobilenet_chest.sweep.scheduler import may_begin
 from mobilenet_chest.sweep.summary import TrialSummary, summarize
 from mobilenet_chest.sweep.supervisor import only_failures
 from mobilenet_chest.sweep.ties import Ties, find_ties
@@ -142,6 +143,7 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
         raise SweepFailed(f"study '{config.study_name}': {what}; {cause}")
     all_trials = study.get_trials(deepcopy=False)
     trials = [summarize(trial, all_trials) for trial in counted]
+    all_begun = len(counted) >= total_trials(config)
     ties = find_ties(config.study.metric, trials, summarize(best, all_trials), parent_run)
     return SweepResult(
         study=config.study_name,
@@ -150,11 +152,12 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
         best=summarize(best, all_trials),
         front=front(study),
         importances=importances(study),
-        complete=len(counted) >= total_trials(config) and not has_claimable(all_trials, config),
+        complete=(all_begun or not may_begin(all_trials, config)) and not has_claimable(all_trials, config),
         new_trials=new_trials,
         stage1=stage1_totals(study),
         ties=ties,
-        findings=find_findings(config, counted, ties.tied),
+        findings=find_findings(config, counted, ties.tied)
+        + ([] if all_begun or may_begin(all_trials, config) else [ended_early(config, len(counted))]),
         metric=config.study.metric,
         direction=config.study.direction,
         total=total_trials(config),

@@ -10,13 +10,14 @@ from optuna.trial import Trial
 from mobilenet_chest.config import Config
 from mobilenet_chest.errors import TrainingPaused
 from mobilenet_chest.sweep import attributes
-from mobilenet_chest.sweep.asha import goes_on, rung_epochs
+from mobilenet_chest.sweep.claims import has_unbegun
 from mobilenet_chest.sweep.optuna_adapter import stored_trial
+from mobilenet_chest.sweep.scheduler import goes_on, rung_epochs
 from mobilenet_chest.training.epoch import Record
 
 
 class RungGate:
-    """Reports the value of a trial at each rung, and pauses the trial where it is not among the best of the rung.
+    """Reports the value of a trial at each rung, and pauses the trial where the scheduler does not let it go on.
 
     A rung that has let the trial go on lets it go on again: the trial may have been interrupted between that rung and
     its next checkpoint.
@@ -63,7 +64,8 @@ class RungGate:
                 self._reported.add(epoch)
             if epoch <= self._passed:
                 continue
-            if not goes_on(self._study.get_trials(deepcopy=False), self._config, self._trial.number, epoch):
+            trials = self._study.get_trials(deepcopy=False)
+            if not goes_on(trials, self._config, self._trial.number, epoch, has_unbegun(trials, self._config)):
                 raise TrainingPaused(f"trial {self._trial.number} waits at the rung after epoch {epoch}")
             self._trial.set_user_attr(attributes.PASSED_RUNG, epoch)
             self._passed = epoch

@@ -18,7 +18,7 @@ from mobilenet_chest.data.dataset import load_train_val
 from mobilenet_chest.errors import SweepFailed
 from mobilenet_chest.processor import free_threads
 from mobilenet_chest.sweep import attributes, study_page
-from mobilenet_chest.sweep.claims import counted_trials, has_claimable
+from mobilenet_chest.sweep.claims import counted_trials, counts, has_claimable
 from mobilenet_chest.sweep.confirm import confirm, gone_trainings, reconcile_confirmation
 from mobilenet_chest.sweep.control import Control, in_force
 from mobilenet_chest.sweep.first_trials import learned_from, queue_first_trials
@@ -31,6 +31,7 @@ from mobilenet_chest.sweep.optuna_adapter import one_look
 from mobilenet_chest.sweep.preflight import check, total_trials
 from mobilenet_chest.sweep.repair import free_trials, reconcile
 from mobilenet_chest.sweep.result import SweepResult, build_result, with_confirmation
+from mobilenet_chest.sweep.scheduler import may_begin
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.sweep.storage import DEFAULT
 from mobilenet_chest.sweep.stored_study import open_or_create
@@ -100,7 +101,7 @@ def run_sweep(
     _warn_if_paused(study, runner.control)
     ended = Status.FAILED
     try:
-        if before < total_trials(config) or has_claimable(study.get_trials(deepcopy=False), config):
+        if _has_work(study, config):
             runner.run(given, study, total_trials(config))
         config = in_force(given, study)
         _check_anything_done(study, runner.control)
@@ -213,12 +214,17 @@ class _Runner:
         return any(running_trials(each) for each in [study, *self.studies])
 
 
+def _has_work(study: optuna.Study, config: Config) -> bool:
+    """Return whether a trial of a study may begin or go on, or still runs."""
+    trials = study.get_trials(deepcopy=False)
+    missing = sum(map(counts, trials)) < total_trials(config) and may_begin(trials, config)
+    return missing or has_claimable(trials, config)
+
+
 def _reported_result(config: Config, study: optuna.Study, url: str, watch: WorkerWatch) -> SweepResult | None:
     """Return the result of a study that is complete and whose run in MLflow shows all of it; else ``None``."""
     run_id, reported = study.user_attrs.get(attributes.RUN_ID), study.user_attrs.get(attributes.REPORTED_TRIALS)
-    if run_id is None or reported != len(counted_trials(study)) or reported < total_trials(config):
-        return None
-    if has_claimable(study.get_trials(deepcopy=False), config):  # a paused trial goes on
+    if run_id is None or reported != len(counted_trials(study)) or _has_work(study, config):
         return None
     if not study_run_exists(run_id):
         return None

@@ -119,7 +119,7 @@ def train_trial(
         return _reuse_run(claimed, tracker, earlier)
     if claimed.config.study.resampling == "kfold":
         return _train_on_folds(claimed, trial_config, tracker)
-    if claimed.config.study.scheduler == "asha":
+    if claimed.config.study.scheduler != "none":
         return _train_between_rungs(claimed, trial_config, tracker, earlier)
     return _train_once(claimed, trial_config, tracker, earlier)
 

@@ -1,0 +1,301 @@
+"""What trials will be worth at their end, predicted from the learning curves of a study.
+
+A Gaussian process over configuration and epoch (Swersky, Snoek and Adams, 2014, "Freeze-Thaw Bayesian Optimization").
+A trial's curve is its end value, less a gap that closes with the epochs, plus a drift that forgets itself, plus noise.
+Similar configurations have similar end values and gaps; each trial also has its own part of both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+from scipy.special import ndtr, ndtri
+
+Floats = NDArray[np.float64]
+
+FITTED = 40
+"""Most trials that the scales are fitted to: more say little more, and cost the third power."""
+
+ITERATIONS = 40
+
+BAND = 0.9
+"""Share of scores that the bands are to hold."""
+
+BACKTESTED = 10
+"""Fewest scores by which the bands are widened."""
+
+
+class Curve(NamedTuple):
+    """What is known of a trial.
+
+    Attributes:
+        place: float64 (d,): its configuration, each coordinate from 0 to 1.
+        epochs: float64 (n,): epochs that were scored, ascending; none of a trial that has not begun.
+        scores: float64 (n,): its scores there; higher is better.
+    """
+
+    place: Floats
+    epochs: Floats
+    scores: Floats
+
+
+class Prediction(NamedTuple):
+    """A score that is not known yet: a normal distribution.
+
+    Attributes:
+        mean: float64 (n,), one for each trial.
+        deviation: float64 (n,), with the noise of an epoch in it.
+    """
+
+    mean: Floats
+    deviation: Floats
+
+
+class Scales(NamedTuple):
+    """What the curves of a study have in common; scores are in units of their standard deviation.
+
+    Attributes:
+        half: Epochs after which the gap has closed to ``2 ** -power``.
+        power: How fast it closes later: a small one slowly, a great one as an exponential.
+        width: Distance in the space of configurations within which trials are alike.
+        end: Standard deviation of end values from configuration to configuration.
+        own_end: The same, of trials with one configuration.
+        gap: That of gaps, from configuration to configuration.
+        own_gap: The same, of trials with one configuration.
+        drift: That of the drift of single curves.
+        memory: Epochs after which a drift has forgotten two thirds of itself.
+        noise: That of single epochs.
+    """
+
+    half: float
+    power: float
+    width: float
+    end: float
+    own_end: float
+    gap: float
+    own_gap: float
+    drift: float
+    memory: float
+    noise: float
+
+
+USUAL = Scales(
+    half=2.0, power=2.0, width=0.6, end=0.7, own_end=0.3, gap=0.7, own_gap=0.3, drift=0.3, memory=4.0, noise=0.1
+)
+"""Centre of the prior of the scales; each is within a factor of two of it, at odds of two to one."""
+
+PRIOR_DEVIATION = math.log(2)
+MEAN_END, MEAN_GAP = 3.0, 1.0
+"""Prior standard deviations of the mean end value and of the mean gap, whose prior mean is 1: curves rise."""
+
+
+class CurveModel:
+    """The curves of a study, and what they say of later epochs.
+
+    Args:
+        curves: Of trials that have begun, two scores or more in all.
+        total: The last epoch.
+    """
+
+    def __init__(self, curves: Sequence[Curve], total: float) -> None:
+        scores = np.concatenate([curve.scores for curve in curves])
+        self._middle = float(scores.mean())
+        self._unit = float(scores.std()) or 1.0
+        self._total = total
+        self._curves = [curve._replace(scores=(curve.scores - self._middle) / self._unit) for curve in curves]
+        step = max(1, math.ceil(len(curves) / FITTED))
+        self.scales = _fit(self._curves[::step], total)
+        self.widening = _widening(self._curves, self.scales)
+
+    def predict(self, trials: Sequence[Curve], epoch: float | None = None) -> Prediction:
+        """Return the scores of trials at an epoch, the last one where none is given.
+
+        Args:
+            trials: Each is one of the curves that the model was made of, the same ``place`` object, or of a trial that
+                has not begun.
+            epoch: Which one.
+        """
+        known = list(self._curves)
+        numbers = {id(curve.place): number for number, curve in enumerate(known)}
+        for trial in trials:
+            if id(trial.place) not in numbers:
+                numbers[id(trial.place)] = len(known)
+                known.append(trial)
+        posterior = _posterior(known, self.scales)
+        at = np.array([self._total if epoch is None else epoch])
+        each = [_scores(posterior, number, known[number], at, self.scales)
+                for number in (numbers[id(trial.place)] for trial in trials)]  # fmt: skip
+        mean, deviation = (np.array([part[number][0] for part in each]) for number in (0, 1))
+        return Prediction(self._middle + self._unit * mean, self._unit * self.widening * deviation)
+
+
+def expected_gain(mean: Floats, deviation: Floats, reached: Floats, best: float) -> Floats:
+    """Return by how much trials are expected to raise the best score (expected improvement).
+
+    A trial is worth the better of what it has reached and of its score at the end.
+
+    Args:
+        mean: float64 (n,), of the normal distribution of the score at the end.
+        deviation: float64 (n,), of the same.
+        reached: float64 (n,), the best score of each so far; minus infinity before the first.
+        best: The best score of a complete trial.
+    """
+    threshold = np.maximum(reached, best)
+    z = (mean - threshold) / deviation
+    density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
+    rise: Floats = (mean - threshold) * ndtr(z) + deviation * density
+    return np.maximum(rise, 0) + np.maximum(threshold - best, 0)
+
+
+def _basis(epochs: Floats, scales: Scales) -> Floats:
+    """Return how end value and gap add up at each epoch: float64 (n, 2)."""
+    return np.stack([np.ones_like(epochs), -((1 + epochs / scales.half) ** -scales.power)], axis=1)
+
+
+def _drift(epochs: Floats, others: Floats, scales: Scales) -> Floats:
+    """Return the covariance of a curve's drift between epochs: float64 (n, m), of an Ornstein-Uhlenbeck process."""
+    covariance: Floats = scales.drift**2 * np.exp(-np.abs(epochs[:, None] - others[None]) / scales.memory)
+    return covariance
+
+
+def _prior(places: Floats, scales: Scales) -> tuple[Floats, Floats]:
+    """Return mean (2n,) and covariance (2n, 2n) of end values and gaps."""
+    count = len(places)
+    distance = np.sqrt(5 * ((places[:, None] - places[None]) ** 2).sum(-1)) / scales.width
+    alike = (1 + distance + distance**2 / 3) * np.exp(-distance)  # Matérn 5/2
+    covariance = np.zeros((2 * count, 2 * count))
+    covariance[:count, :count] = MEAN_END**2 + scales.end**2 * alike + scales.own_end**2 * np.eye(count)
+    covariance[count:, count:] = MEAN_GAP**2 + scales.gap**2 * alike + scales.own_gap**2 * np.eye(count)
+    return np.repeat([0.0, 1.0], count), covariance
+
+
+class _Sums(NamedTuple):
+    """What the scores say, in the space of end values and gaps: it does not grow with the epochs."""
+
+    mean: Floats
+    root: Floats  # of the prior covariance
+    products: Floats  # of the basis with itself, weighed by the inverse covariance of drift and noise
+    projected: Floats  # residuals on the basis, weighed alike
+    squares: float  # of residuals, weighed alike
+    size: float  # logarithm of the determinant of that covariance
+
+
+class _Posterior(NamedTuple):
+    """End values and gaps of all trials: a normal distribution."""
+
+    mean: Floats
+    covariance: Floats
+
+
+def _rest(epochs: Floats, scales: Scales) -> Floats:
+    """Return the lower Cholesky factor of the covariance of a curve's drift and noise: float64 (n, n)."""
+    covariance = _drift(epochs, epochs, scales) + scales.noise**2 * np.eye(len(epochs))
+    factor: Floats = cholesky(covariance, lower=True, check_finite=False)
+    return factor
+
+
+def _sums(curves: Sequence[Curve], scales: Scales) -> _Sums:
+    count = len(curves)
+    mean, covariance = _prior(np.stack([curve.place for curve in curves]), scales)
+    root = cholesky(covariance + 1e-8 * np.eye(2 * count), lower=True, check_finite=False)
+    products, projected, squares, size = np.zeros((2 * count, 2 * count)), np.zeros(2 * count), 0.0, 0.0
+    factors: dict[bytes, Floats] = {}  # most curves were scored after the same epochs
+    for number, curve in enumerate(curves):
+        if not len(curve.epochs):
+            continue
+        key = curve.epochs.tobytes()
+        factor = factors[key] if key in factors else factors.setdefault(key, _rest(curve.epochs, scales))
+        basis, rows = _basis(curve.epochs, scales), [number, number + count]
+        residual = curve.scores - basis @ mean[rows]
+        whitened = solve_triangular(factor, np.column_stack([basis, residual]), lower=True, check_finite=False)
+        products[np.ix_(rows, rows)] = whitened[:, :2].T @ whitened[:, :2]
+        projected[rows] = whitened[:, :2].T @ whitened[:, 2]
+        squares += float(whitened[:, 2] @ whitened[:, 2])
+        size += 2 * float(np.log(np.diag(factor)).sum())
+    return _Sums(mean, root, products, projected, squares, size)
+
+
+def _inner(sums: _Sums) -> Floats:
+    inner = np.eye(len(sums.mean)) + sums.root.T @ sums.products @ sums.root
+    factor: Floats = cholesky(inner, lower=True, check_finite=False)
+    return factor
+
+
+def _posterior(curves: Sequence[Curve], scales: Scales) -> _Posterior:
+    """Return mean and covariance of end values and gaps of all trials, given their curves."""
+    sums = _sums(curves, scales)
+    half: Floats = solve_triangular(_inner(sums), sums.root.T, lower=True, check_finite=False)
+    covariance = half.T @ half
+    return _Posterior(sums.mean + covariance @ sums.projected, covariance)
+
+
+def _scores(
+    posterior: _Posterior, number: int, curve: Curve, epochs: Floats, scales: Scales
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Return mean and standard deviation of a trial's scores at some later epochs: float64 (n,) each."""
+    rows, basis = [number, number + len(posterior.mean) // 2], _basis(epochs, scales)
+    mean, covariance = posterior.mean[rows], posterior.covariance[np.ix_(rows, rows)]
+    expected, unknown = np.zeros(len(epochs)), np.full(len(epochs), scales.drift**2)
+    if len(curve.epochs):  # its drift so far goes on for a while
+        known, factor = _basis(curve.epochs, scales), _rest(curve.epochs, scales)
+        weights = cho_solve((factor, True), _drift(curve.epochs, epochs, scales), check_finite=False)
+        expected = weights.T @ (curve.scores - known @ mean)
+        unknown = unknown - (weights * _drift(curve.epochs, epochs, scales)).sum(0)
+        middle, basis = basis @ mean, basis - weights.T @ known
+    else:
+        middle = basis @ mean
+    variance = np.einsum("ni,ij,nj->n", basis, covariance, basis) + np.maximum(unknown, 0)
+    return middle + expected, np.sqrt(np.maximum(variance, 0) + scales.noise**2)
+
+
+def _widening(curves: Sequence[Curve], scales: Scales) -> float:
+    """Return by what the deviations are multiplied so that bands hold what they promise, 1 or more.
+
+    No curve has the model's form exactly, so the later part of each is predicted from the first parts of all: once from
+    the first halves, once from the first thirds.
+    """
+    lengths = [[max(1, len(curve.epochs) // share) for curve in curves] for share in (2, 3)]
+    return max(1.0, *(_miss(known, curves, scales) for known in lengths))
+
+
+def _miss(known: Sequence[int], curves: Sequence[Curve], scales: Scales) -> float:
+    """Return how much wider the bands of later scores are to be where only the ``known`` first ones are given."""
+    first = [
+        curve._replace(epochs=curve.epochs[:length], scores=curve.scores[:length])
+        for curve, length in zip(curves, known, strict=True)
+    ]
+    posterior = _posterior(first, scales)
+    off: list[float] = []
+    for number, (curve, given) in enumerate(zip(curves, first, strict=True)):
+        later = slice(len(given.epochs), None)
+        mean, deviation = _scores(posterior, number, given, curve.epochs[later], scales)
+        off.extend(np.abs(curve.scores[later] - mean) / deviation)
+    return float(np.quantile(off, BAND)) / float(ndtri((1 + BAND) / 2)) if len(off) >= BACKTESTED else 1.0
+
+
+def _fit(curves: Sequence[Curve], total: float) -> Scales:
+    """Return the most probable scales: those of the marginal likelihood and of a prior, both in logarithms."""
+    usual = USUAL._replace(
+        half=max(1.0, total / 4),
+        memory=max(1.0, total / 4),
+        width=USUAL.width * math.sqrt(max(1, len(curves[0].place))),
+    )
+    centre = np.log(np.array(usual))
+
+    def loss(logarithms: Floats) -> float:
+        scales = Scales(*np.exp(logarithms))
+        sums = _sums(curves, scales)
+        factor, turned = _inner(sums), sums.root.T @ sums.projected
+        fit = sums.squares - turned @ cho_solve((factor, True), turned, check_finite=False)
+        size = 2 * np.log(np.diag(factor)).sum() + sums.size
+        return 0.5 * float(fit + size + (((logarithms - centre) / PRIOR_DEVIATION) ** 2).sum())
+
+    bounds = [(value - 4 * PRIOR_DEVIATION, value + 4 * PRIOR_DEVIATION) for value in centre]
+    found = minimize(loss, centre, method="L-BFGS-B", bounds=bounds, options={"maxiter": ITERATIONS})
+    return Scales(*np.exp(found.x))

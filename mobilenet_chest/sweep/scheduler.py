@@ -1,0 +1,60 @@
+"""Which trial gets the next epochs: the rule of ``study.scheduler``, and nothing without one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from mobilenet_chest.config import Config
+from mobilenet_chest.sweep import asha, freeze_thaw
+
+
+def rung_epochs(config: Config) -> tuple[int, ...]:
+    """Return the epochs, counted over both stages, after which a trial may be paused."""
+    return freeze_thaw.slice_ends(config) if config.study.scheduler == "freeze_thaw" else asha.rung_epochs(config)
+
+
+def epochs_to_expect(config: Config) -> dict[str, Any]:
+    """Return the rungs of a study, and how many epochs all its trials train at most; with asha also as a rule."""
+    if config.study.scheduler != "freeze_thaw":
+        return asha.epochs_to_expect(config)
+    every = config.study.trials * (config.stage1.epochs + config.stage2.epochs)
+    return {"rungs": list(rung_epochs(config)), "epochs_at_most": every, "epochs_unpaused": every}
+
+
+def goes_on(trials: Sequence[FrozenTrial], config: Config, number: int, epoch: int, new: bool) -> bool:
+    """Return whether a trial that has reported its value at a rung goes on at once.
+
+    Args:
+        trials: All trials of the study, by number.
+        config: Its experiment.
+        number: Of the trial.
+        epoch: Of the rung.
+        new: Whether the study has trials that have not begun.
+    """
+    if config.study.scheduler == "freeze_thaw":
+        return freeze_thaw.goes_on(trials, config, number, new)
+    return asha.goes_on(trials, config, number, epoch)
+
+
+def trial_to_thaw(trials: Sequence[FrozenTrial], config: Config, idle: bool, new: bool) -> FrozenTrial | None:
+    """Return the paused trial that a worker may go on with; ``None`` if there is none.
+
+    Args:
+        trials: All trials of the study, by number.
+        config: Its experiment.
+        idle: Whether nothing else is left to do; a study without a complete trial has no result.
+        new: Whether the study has trials that have not begun.
+    """
+    if config.study.scheduler == "none":
+        return None
+    if config.study.scheduler == "freeze_thaw":
+        return freeze_thaw.trial_to_thaw(trials, config, idle, new)
+    return asha.trial_to_thaw(trials, config, idle)
+
+
+def may_begin(trials: Sequence[FrozenTrial], config: Config) -> bool:
+    """Return whether a new trial is worth beginning, where the study has any left."""
+    return config.study.scheduler != "freeze_thaw" or freeze_thaw.may_begin(trials, config)
