@@ -190,8 +190,8 @@ class Config(Section):
                 )
         if self.study.scheduler == "freeze_thaw" and self.study.freeze_thaw.slice >= self.stage2.epochs:
             raise ValueError(
-                f"study.freeze_thaw.slice {self.study.freeze_thaw.slice}: stage 2 has {self.stage2.epochs} epochs; "
-                "give fewer, or more of them to stage2.epochs"
+                f"study.freeze_thaw.slice {self.study.freeze_thaw.slice}: a trial is never paused, with stage2.epochs "
+                f"{self.stage2.epochs}; give a larger stage2.epochs, or a smaller slice"
             )
         if self.study.asha.first is not None and self.study.asha.first >= total:
             raise ValueError(

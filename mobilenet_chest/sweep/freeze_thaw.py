@@ -222,7 +222,7 @@ def _imagined(config: Config, number: int) -> list[Floats]:
                 coordinates.append(float(generator.random()))
             elif distribution.choices is not None and len(distribution.choices) > 1:
                 chosen = generator.integers(len(distribution.choices))
-                coordinates.extend(0.7 * (number == chosen) for number in range(len(distribution.choices)))
+                coordinates.extend(0.7 * (choice == chosen) for choice in range(len(distribution.choices)))
         places.append(np.array(coordinates))
     return places
 

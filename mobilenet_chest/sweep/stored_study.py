@@ -24,6 +24,9 @@ SEARCH = "search."
 SHOWN = 5
 """How many differing fields an error names."""
 
+CHANGEABLE = ("name", "trials", "workers", "max_retries", "lease_seconds", "confirm", "notify", "stop_when")
+"""Fields of the section ``study`` that another command may give another value: trials stay comparable."""
+
 
 def stored_studies(url: str, name: str | None = None) -> list[optuna.Study]:
     """Return the studies of a storage, or the one of a name, without the samplers and pruners of their experiments.
@@ -54,6 +57,7 @@ def check_same_experiment(config: Config, url: str) -> None:
     if attributes.IMPORTED in study.user_attrs:
         raise StudyError(f"study '{config.study_name}' was imported; name this study otherwise with --study NAME")
     stored = json.loads(study.user_attrs.get(attributes.DEFINITION, "{}"))
+    stored.pop("study.workers", None)  # studies of before have it
     current = json.loads(json.dumps(_definition(config)))
     if stored:  # a field that is newer than the study had its default then
         defaults = flatten(Config(name="x").resolved())
@@ -101,7 +105,7 @@ def _definition(config: Config) -> dict[str, Any]:
     fields = config.resolved()
     for key in ("name", "tracking", "device", "gates"):
         del fields[key]
-    for key in ("name", "trials", "max_retries", "lease_seconds", "confirm", "notify"):
+    for key in CHANGEABLE:
         del fields["study"][key]
     del fields["data"]["root"], fields["data"]["name"]
     fields["plugins"] = [plugin["sha256"] for plugin in fields["plugins"]]

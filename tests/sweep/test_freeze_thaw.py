@@ -221,7 +221,7 @@ def test_a_hundred_curves_are_weighed_in_seconds(phantom_config: Make, monkeypat
         ({"asha": {"reduction": 2}}, "set scheduler: asha"),
         ({"scheduler": "none", "freeze_thaw": {"slice": 2}}, "set scheduler: freeze_thaw"),
         ({"scheduler": "asha", "stop_when": {"gain": 0.01}}, "remove stop_when"),
-        ({"freeze_thaw": {"slice": 20}}, "20 epochs"),
+        ({"freeze_thaw": {"slice": 20}}, "stage2.epochs 20"),
         ({"freeze_thaw": {"slice": 0}}, "slice"),
         ({"stop_when": {"gain": 0}}, "gain"),
         ({"stop_when": {"per": "soon"}}, "90s, 30m"),

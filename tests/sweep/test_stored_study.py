@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -84,6 +85,17 @@ def test_another_search_or_experiment_is_refused(study: optuna.Study, url: str, 
               "model.dropout": 0.3, "optimizer.weight_decay": 0.5}  # fmt: skip
     with pytest.raises(StudyError, match=f"and {len(values) - SHOWN} more"):
         check_same_experiment(tiny_search(RANGE, values), url)
+
+
+def test_how_a_study_is_run_and_ends_may_change(study: optuna.Study, url: str, tiny_search: Make) -> None:
+    check_same_experiment(tiny_search(RANGE, workers=3, notify="true", lease_seconds=9, trials=40), url)
+    definition = json.loads(study.user_attrs[attributes.DEFINITION])
+    study.set_user_attr(attributes.DEFINITION, json.dumps(definition | {"study.workers": 2}))  # of an earlier version
+    check_same_experiment(tiny_search(RANGE, workers=1), url)
+    endless: dict[str, Any] = {"scheduler": "freeze_thaw", "name": "endless"}
+    longer = {"stage2.epochs": 3}
+    open_or_create(tiny_search(RANGE, longer, **endless), url)
+    check_same_experiment(tiny_search(RANGE, longer, **endless, stop_when={"gain": 0.1, "per": "30m"}), url)
 
 
 def test_a_study_from_before_there_was_resampling_is_continued(
