@@ -8,7 +8,7 @@ Similar configurations have similar end values and gaps; each trial also has its
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -200,24 +200,34 @@ def _rest(epochs: Floats, scales: Scales) -> Floats:
     return factor
 
 
+def _alike(curves: Sequence[Curve]) -> Iterator[tuple[NDArray[np.intp], Floats, Floats]]:
+    """Yield the numbers of curves that were scored after the same epochs, these, and their scores (epochs, curves)."""
+    groups: dict[bytes, list[int]] = {}
+    for number, curve in enumerate(curves):
+        if len(curve.epochs):
+            groups.setdefault(curve.epochs.tobytes(), []).append(number)
+    for numbers in groups.values():
+        scores = np.stack([curves[number].scores for number in numbers], axis=1)
+        yield np.array(numbers), curves[numbers[0]].epochs, scores
+
+
 def _sums(curves: Sequence[Curve], scales: Scales) -> _Sums:
     count = len(curves)
     mean, covariance = _prior(np.stack([curve.place for curve in curves]), scales)
     root = cholesky(covariance + 1e-8 * np.eye(2 * count), lower=True, check_finite=False)
     products, projected, squares, size = np.zeros((2 * count, 2 * count)), np.zeros(2 * count), 0.0, 0.0
-    factors: dict[bytes, Floats] = {}  # most curves were scored after the same epochs
-    for number, curve in enumerate(curves):
-        if not len(curve.epochs):
-            continue
-        key = curve.epochs.tobytes()
-        factor = factors[key] if key in factors else factors.setdefault(key, _rest(curve.epochs, scales))
-        basis, rows = _basis(curve.epochs, scales), [number, number + count]
-        residual = curve.scores - basis @ mean[rows]
-        whitened = solve_triangular(factor, np.column_stack([basis, residual]), lower=True, check_finite=False)
-        products[np.ix_(rows, rows)] = whitened[:, :2].T @ whitened[:, :2]
-        projected[rows] = whitened[:, :2].T @ whitened[:, 2]
-        squares += float(whitened[:, 2] @ whitened[:, 2])
-        size += 2 * float(np.log(np.diag(factor)).sum())
+    for numbers, epochs, scores in _alike(curves):
+        ends, gaps, factor = numbers, numbers + count, _rest(epochs, scales)
+        basis = _basis(epochs, scales)
+        residuals = scores - basis[:, :1] * mean[ends] - basis[:, 1:] * mean[gaps]
+        whitened = solve_triangular(factor, np.column_stack([basis, residuals]), lower=True, check_finite=False)
+        basis, residuals = whitened[:, :2], whitened[:, 2:]
+        product = basis.T @ basis
+        products[ends, ends], products[gaps, gaps] = product[0, 0], product[1, 1]
+        products[ends, gaps] = products[gaps, ends] = product[0, 1]
+        projected[ends], projected[gaps] = basis.T @ residuals
+        squares += float((residuals**2).sum())
+        size += 2 * len(numbers) * float(np.log(np.diag(factor)).sum())
     return _Sums(mean, root, products, projected, squares, size)
 
 
