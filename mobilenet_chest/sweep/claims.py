@@ -81,10 +81,20 @@ def has_claimable(trials: Sequence[FrozenTrial], config: Config) -> bool:
 
 
 def has_unbegun(trials: Sequence[FrozenTrial], config: Config) -> bool:
-    """Whether a study with these trials has one left that nobody has run or runs, and that is worth running."""
+    """Whether a study with these trials has one left that nobody has run or runs, and that is worth running.
+
+    What was queued again after a death, or by hand, is run in any case.
+    """
     if config.study.sampler == "grid" and not any(t.state == TrialState.WAITING for t in trials):
         return False
-    return sum(map(_counts_or_runs, trials)) < config.study.trials and may_begin(trials, config)
+    if sum(map(_counts_or_runs, trials)) >= config.study.trials:
+        return False
+    return any(map(_is_asked_for, trials)) or may_begin(trials, config)
+
+
+def _is_asked_for(trial: FrozenTrial) -> bool:
+    asked = attributes.RETRY_OF in trial.user_attrs or attributes.ADDED in trial.user_attrs
+    return asked and trial.state == TrialState.WAITING
 
 
 def find_thawed(trials: Sequence[FrozenTrial], config: Config) -> FrozenTrial | None:

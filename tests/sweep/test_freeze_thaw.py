@@ -17,6 +17,7 @@ from mobilenet_chest import cache
 from mobilenet_chest.config import Config, Distribution
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.sweep import attributes, freeze_thaw, run_sweep
+from mobilenet_chest.sweep.claims import has_unbegun
 from mobilenet_chest.sweep.freeze_thaw import (
     goes_on,
     least_rate,
@@ -166,6 +167,18 @@ def test_a_study_ends_where_nothing_is_expected_to_gain_enough(phantom_config: M
     assert trial_to_thaw(trials, strict, idle=True, new=False) is None
     assert least_rate(thawed(phantom_config)) == pytest.approx(0.001 / 3600)
     assert least_rate(thawed(phantom_config, stop_when={"per": "30m"})) == pytest.approx(0.001 / 1800)
+
+
+@pytest.mark.parametrize("asked", [{attributes.RETRY_OF: 5}, {attributes.ADDED: "ann"}])
+def test_what_was_queued_again_or_by_hand_is_run_in_any_case(phantom_config: Make, asked: dict[str, Any]) -> None:
+    strict = thawed(phantom_config, stop_when={"gain": 0.5, "per": "1s"})
+    trials = [*four_done(), trial(4, 5e-4, rising(0.6, 15)), trial(5, 6e-4, rising(0.62, 15), TrialState.FAIL)]
+    assert not has_unbegun(trials, strict)
+    waiting = trial(6, 6e-4, rising(0.62, 15), TrialState.WAITING)
+    waiting.user_attrs |= asked
+    assert has_unbegun([*trials, waiting], strict)
+    waiting.user_attrs.clear()
+    assert not has_unbegun([*trials, waiting], strict)
 
 
 def test_a_study_without_a_complete_trial_goes_on_all_the_same(phantom_config: Make) -> None:

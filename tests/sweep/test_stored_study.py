@@ -96,6 +96,8 @@ def test_how_a_study_is_run_and_ends_may_change(study: optuna.Study, url: str, t
     longer = {"stage2.epochs": 3}
     open_or_create(tiny_search(RANGE, longer, **endless), url)
     check_same_experiment(tiny_search(RANGE, longer, **endless, stop_when={"gain": 0.1, "per": "30m"}), url)
+    with pytest.raises(StudyError, match=r"different: study\.freeze_thaw\.slice\)"):
+        check_same_experiment(tiny_search(RANGE, longer, **endless, freeze_thaw={"slice": 2}), url)
 
 
 def test_a_study_from_before_there_was_resampling_is_continued(
