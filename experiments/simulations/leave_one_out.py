@@ -105,20 +105,26 @@ def needed(reached: list[float], target: float) -> int:
     return next((count for count, value in enumerate(reached, 1) if value >= target), len(reached) + 1)
 
 
-def main() -> None:
-    """Run the studies and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def folder_of_sets(description: str | None) -> Path:
+    """Read the command line of a script about these sets; write their files, and return the folder that has them."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option in ("--pneumonia", "--nih", "--out"):
         parser.add_argument(option, type=Path, required=True)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     write_sets(options.out, options.pneumonia, options.nih)
-    best = {name: max(values(options.out, name, "random", RANDOM_TRIALS)) for name in SETS}
+    return Path(options.out)
+
+
+def main() -> None:
+    """Run the studies and print the table."""
+    folder = folder_of_sets(__doc__)
+    best = {name: max(values(folder, name, "random", RANDOM_TRIALS)) for name in SETS}
     counts: dict[str, list[int]] = {"learned": [], "plain": []}
     print("| set | best of 20 random trials | trials until as good, learned | learned from none |\n|---|---|---|---|")
     for name in SETS:
         for kind, found in counts.items():
-            found.append(needed(values(options.out, name, kind, LEARNED_TRIALS), best[name]))
+            found.append(needed(values(folder, name, kind, LEARNED_TRIALS), best[name]))
         print(f"| {name} | {best[name]:.4f} | {counts['learned'][-1]} | {counts['plain'][-1]} |", flush=True)
     print(f"| median | | {statistics.median(counts['learned'])} | {statistics.median(counts['plain'])} |")
 

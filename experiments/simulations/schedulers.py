@@ -9,14 +9,13 @@ The network has ImageNet weights (extra ``timm``). Nothing sees a test split: th
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from leave_one_out import SEARCH, SETS, write_sets
+from leave_one_out import SEARCH, SETS, folder_of_sets
 from optuna.trial import FrozenTrial
 
 from mobilenet_chest import load, sweep
@@ -87,17 +86,12 @@ def coverage(curves: Sequence[Curve], total: int, seed: int = 0) -> tuple[int, i
 
 def main() -> None:
     """Run the studies and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for option in ("--pneumonia", "--nih", "--out"):
-        parser.add_argument(option, type=Path, required=True)
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_sets(options.out, options.pneumonia, options.nih)
+    folder = folder_of_sets(__doc__)
     bands: list[tuple[str, Any, Any]] = []
     print("| set | scheduler | epochs of stage 2 | complete trials | best validation AUC |\n|---|---|---|---|---|")
     for name in USED:
         for scheduler in SCHEDULERS:
-            config, trials, best = run(options.out, name, scheduler)
+            config, trials, best = run(folder, name, scheduler)
             complete = sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in trials)
             print(f"| {name} | {scheduler} | {epochs_trained(trials)} | {complete} | {best:.4f} |", flush=True)
             if scheduler == "none":

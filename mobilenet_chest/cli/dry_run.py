@@ -9,7 +9,6 @@ from mobilenet_chest import plugins
 from mobilenet_chest.cli.format import line, out, print_json
 from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config import flatten
-from mobilenet_chest.config.search import StopWhenConfig
 from mobilenet_chest.data.warnings import data_warnings
 from mobilenet_chest.models.zoo import parameter_counts
 from mobilenet_chest.sweep.findings import metrics_differ
@@ -98,7 +97,7 @@ def _print_search(config: Config, prepared: Prepared, trials: int, confirmations
         line(f"search {path}: " + ", ".join(f"{key} {value}" for key, value in fields.items()))
     line(f"trials to come: {trials} of {config.study.trials}{rows_of_trials(config, prepared.data)}")
     if config.study.scheduler == "freeze_thaw":
-        stop = config.study.stop_when or StopWhenConfig()
+        stop = config.study.stop_rule
         line(
             f"epochs go to the most promising trial, {config.study.freeze_thaw.slice} of stage 2 at a time; epochs of "
             f"all trials: at most {epochs_to_expect(config)['epochs_at_most']}"

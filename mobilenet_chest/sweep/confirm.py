@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config, Distribution
 from mobilenet_chest.config.metrics import Direction, as_score
-from mobilenet_chest.config.search import AshaConfig, FreezeThawConfig
+from mobilenet_chest.config.schedulers import AshaConfig, FreezeThawConfig
 from mobilenet_chest.config.section import CONFIRM_ENDING
 from mobilenet_chest.evaluation.intervals import Interval
 from mobilenet_chest.evaluation.optimism import crossfit_mean, optimism

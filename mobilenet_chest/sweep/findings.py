@@ -16,7 +16,6 @@ from optuna.trial import FrozenTrial, TrialState
 from mobilenet_chest.config import EPOCH_METRICS, Config, is_integer_field, with_values
 from mobilenet_chest.config.formats import number
 from mobilenet_chest.config.metrics import as_score, best_direction
-from mobilenet_chest.config.search import StopWhenConfig
 from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.epochs import shown_metric
@@ -91,7 +90,7 @@ def ended_early(config: Config, trials: int) -> Finding:
         config: The experiment, with ``scheduler: freeze_thaw``.
         trials: How many the study has.
     """
-    stop = config.study.stop_when or StopWhenConfig()
+    stop = config.study.stop_rule
     return Finding(
         "ended_early",
         f"the study ended with {trials} of {config.study.trials} trials: none, begun or new, is expected to gain "

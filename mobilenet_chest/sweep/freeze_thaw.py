@@ -16,7 +16,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest.config import Config, Distribution
 from mobilenet_chest.config.metrics import as_score
-from mobilenet_chest.config.search import StopWhenConfig
 from mobilenet_chest.sweep.attempts import attempt_of
 from mobilenet_chest.sweep.epochs import stored_epochs
 from mobilenet_chest.sweep.feasibility import feasible
@@ -60,15 +59,6 @@ class BegunTrial(NamedTuple):
 
 _latest: tuple[Hashable, Rates] | None = None
 """The last answer of :func:`rates`: the driver of a sweep asks many times a second, and the curves change seldom."""
-
-
-def slice_ends(config: Config) -> tuple[int, ...]:
-    """Return the epochs, counted over both stages, after which a trial may be paused.
-
-    Stage 1 and the first slice of stage 2 are one piece: frozen epochs say little about fine-tuned ones.
-    """
-    first, total = config.stage1.epochs, config.stage1.epochs + config.stage2.epochs
-    return tuple(range(first + config.study.freeze_thaw.slice, total, config.study.freeze_thaw.slice))
 
 
 def goes_on(trials: Sequence[FrozenTrial], config: Config, number: int, new: bool) -> bool:
@@ -116,7 +106,7 @@ def may_begin(trials: Sequence[FrozenTrial], config: Config) -> bool:
 
 def least_rate(config: Config) -> float:
     """Return the gain in a second below which a study ends."""
-    return (config.study.stop_when or StopWhenConfig()).gain_per_second
+    return config.study.stop_rule.gain_per_second
 
 
 def rates(trials: Sequence[FrozenTrial], config: Config) -> Rates:

@@ -10,7 +10,6 @@ import optuna
 import pytest
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.asha import (
     front_runner,
@@ -180,34 +179,3 @@ def test_the_epochs_at_most_and_as_a_rule() -> None:
     _, finished = simulated([0.1 * n for n in range(9)], (6,), 3)
     assert len(finished) == 7
     assert most_epochs(9, (6,), 15, 3) == 9 * 6 + 7 * 9
-
-
-# --- what the experiment may say -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("study", "named"),
-    [
-        ({"pruner": "median"}, "set pruner: none"),
-        ({"resampling": "kfold"}, "kfold"),
-        ({"also": ["parameters"]}, "remove also"),
-        ({"metric": "val_sensitivity"}, "val_auc"),
-        ({"scheduler": "none", "asha": {"reduction": 2}}, "set scheduler: asha"),
-        ({"asha": {"first": 15}}, "1 to 14"),
-        ({"asha": {"reduction": 1}}, "reduction"),
-    ],
-)
-def test_what_does_not_go_together_is_refused_in_one_line(
-    phantom_config: Make, study: dict[str, Any], named: str
-) -> None:
-    fields = {"search": {"stage2.lr": {"choices": [1e-3, 1e-2]}}, "stage1": {"epochs": 5}, "stage2": {"epochs": 10}}
-    with pytest.raises(ConfigError) as caught:
-        phantom_config(fields | {"study": {"scheduler": "asha", "pruner": "none"} | study})
-    assert len(caught.value.problems) == 1
-    assert named in caught.value.problems[0]
-
-
-def test_one_epoch_has_no_rung(phantom_config: Make) -> None:
-    with pytest.raises(ConfigError) as caught:
-        halved(phantom_config, {"stage1": {"epochs": 0}, "stage2": {"epochs": 1}})
-    assert "2 or more" in caught.value.problems[0]

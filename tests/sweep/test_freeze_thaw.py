@@ -15,7 +15,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from mobilenet_chest import cache
 from mobilenet_chest.config import Config, Distribution
-from mobilenet_chest.errors import ConfigError
 from mobilenet_chest.sweep import attributes, freeze_thaw, run_sweep
 from mobilenet_chest.sweep.claims import has_unbegun
 from mobilenet_chest.sweep.freeze_thaw import (
@@ -24,7 +23,6 @@ from mobilenet_chest.sweep.freeze_thaw import (
     may_begin,
     place_of,
     rates,
-    slice_ends,
     trial_to_thaw,
 )
 from mobilenet_chest.sweep.space import to_optuna
@@ -81,15 +79,6 @@ def four_done() -> list[FrozenTrial]:
         trial(number, lr, rising(end, 20), TrialState.COMPLETE)
         for number, (lr, end) in enumerate(zip(places, ends, strict=True))
     ]
-
-
-# --- slices --------------------------------------------------------------------------------------------------------
-
-
-def test_a_trial_may_be_paused_after_each_slice_of_stage_2(phantom_config: Make) -> None:
-    values = {"stage1": {"epochs": 3}, "stage2": {"epochs": 7}}
-    assert slice_ends(thawed(phantom_config, values)) == (4, 5, 6, 7, 8, 9)
-    assert slice_ends(thawed(phantom_config, values, freeze_thaw={"slice": 3})) == (6, 9)
 
 
 # --- who goes on ---------------------------------------------------------------------------------------------------
@@ -219,41 +208,6 @@ def test_a_hundred_curves_are_weighed_in_seconds(phantom_config: Make, monkeypat
     assert len(first.begun) == freeze_thaw.MOST_CURVES
     monkeypatch.setattr(freeze_thaw, "CurveModel", None)
     assert rates(trials, config) is first
-
-
-# --- what the experiment may say -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("study", "named"),
-    [
-        ({"pruner": "median"}, "set pruner: none"),
-        ({"resampling": "kfold"}, "kfold"),
-        ({"also": ["parameters"]}, "remove also"),
-        ({"metric": "val_sensitivity"}, "val_auc"),
-        ({"asha": {"reduction": 2}}, "set scheduler: asha"),
-        ({"scheduler": "none", "freeze_thaw": {"slice": 2}}, "set scheduler: freeze_thaw"),
-        ({"scheduler": "asha", "stop_when": {"gain": 0.01}}, "remove stop_when"),
-        ({"freeze_thaw": {"slice": 20}}, "stage2.epochs 20"),
-        ({"freeze_thaw": {"slice": 0}}, "slice"),
-        ({"stop_when": {"gain": 0}}, "gain"),
-        ({"stop_when": {"per": "soon"}}, "90s, 30m"),
-        ({"stop_when": {"per": "0h"}}, "above 0"),
-    ],
-)
-def test_what_does_not_go_together_is_refused_in_one_line(
-    phantom_config: Make, study: dict[str, Any], named: str
-) -> None:
-    with pytest.raises(ConfigError) as caught:
-        thawed(phantom_config, **study)
-    assert len(caught.value.problems) == 1
-    assert named in caught.value.problems[0]
-
-
-def test_curves_have_one_length(phantom_config: Make) -> None:
-    with pytest.raises(ConfigError) as caught:
-        thawed(phantom_config, {"search": {"stage2.epochs": {"low": 5, "high": 9}}})
-    assert "search.stage2.epochs" in caught.value.problems[0]
 
 
 # --- a whole sweep -------------------------------------------------------------------------------------------------
