@@ -18,7 +18,7 @@ from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.tracking.store import connect
 from mobilenet_chest.tracking.tracker import MlflowTracker
-from mobilenet_chest.training.predict import latency
+from mobilenet_chest.training.predict import latencies
 
 LATENCY_BATCH = 64
 """Number of images in the larger of the two batches whose latency is measured."""
@@ -69,5 +69,5 @@ def _log_latency(run_id: str) -> None:
     model = trained_model(client, run, config)
     images = load_train_val(config.data).val.images
     batch = images[torch.arange(LATENCY_BATCH) % len(images)]
-    measured = {"latency_1_ms": latency(model, batch[:1]), f"latency_{LATENCY_BATCH}_ms": latency(model, batch)}
-    MlflowTracker(resume=run_id).log_metrics(measured)
+    one, many = latencies(model, [batch[:1], batch])
+    MlflowTracker(resume=run_id).log_metrics({"latency_1_ms": one, f"latency_{LATENCY_BATCH}_ms": many})

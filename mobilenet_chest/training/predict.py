@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -61,15 +62,22 @@ def predict_logits(model: nn.Module, inputs: Tensor, mirror: bool = False, block
 
 def latency(model: nn.Module, images: Tensor) -> float:
     """Return the milliseconds of a forward pass on the model's device: the median of several, after a warm-up pass."""
-    seconds = []
+    return latencies(model, [images])[0]
+
+
+def latencies(model: nn.Module, batches: Sequence[Tensor]) -> list[float]:
+    """Return the :func:`latency` of each batch. They are measured in turns: a busy machine slows all of them alike."""
     model.eval()
-    images = images.to(next(model.parameters(), images).device)
+    parameter = next(model.parameters(), batches[0])
+    batches = [batch.to(parameter.device) for batch in batches]
+    seconds: list[list[float]] = [[] for _ in batches]
     with torch.inference_mode():
         for _ in range(REPEATS + 1):
-            started = time.perf_counter()
-            model(images).sum().item()  # waits for the device
-            seconds.append(time.perf_counter() - started)
-    return 1000 * statistics.median(seconds[1:])
+            for batch, measured in zip(batches, seconds, strict=True):
+                started = time.perf_counter()
+                model(batch).sum().item()  # waits for the device
+                measured.append(time.perf_counter() - started)
+    return [1000 * statistics.median(measured[1:]) for measured in seconds]
 
 
 def _probabilities(logits: Tensor) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mobilenet_chest.data.dataset import Split
 from mobilenet_chest.errors import TrainingDiverged
-from mobilenet_chest.training.predict import PREDICT_BATCH, latency, predict, predict_logits
+from mobilenet_chest.training.predict import PREDICT_BATCH, latencies, latency, predict, predict_logits
 
 CPU = torch.device("cpu")
 
@@ -87,3 +87,23 @@ def test_latency_is_a_median(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter([0.0, 9.0] + [t for i in range(10) for t in (10.0 * i, 10.0 * i + (0.5 if i == 3 else 0.002))])
     monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
     assert latency(nn.Identity(), torch.zeros(1)) == pytest.approx(2.0)
+
+
+class Clock(nn.Module):
+    """A model whose forward pass takes one second for each image, and ten times that while the machine is busy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now, self.passes = 0.0, 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.passes += 1
+        busy = self.passes <= 6
+        self.now += len(images) * (10 if busy else 1)
+        return images
+
+
+def test_a_busy_while_slows_all_batches_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Clock()
+    monkeypatch.setattr("time.perf_counter", lambda: model.now)
+    assert latencies(model, [torch.zeros(1), torch.zeros(4)]) == [pytest.approx(1000), pytest.approx(4000)]
