@@ -8,6 +8,9 @@ from __future__ import annotations
 DEFINITION = "definition"
 """Of a study: the experiment that it searches, as JSON; another experiment may not continue it."""
 
+DATA_NAME = "data_name"
+"""Of a study: what its experiment calls its data."""
+
 RUN_ID = "run_id"
 """Of a study and of a trial: its run in MLflow."""
 

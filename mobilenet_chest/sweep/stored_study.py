@@ -91,6 +91,7 @@ def open_or_create(config: Config, url: str) -> optuna.Study:
             load_if_exists=True,
         )
         if attributes.DEFINITION not in study.user_attrs:
+            study.set_user_attr(attributes.DATA_NAME, config.data.title)
             study.set_user_attr(attributes.DEFINITION, json.dumps(_definition(config)))
         if config.study.sampler == "auto" and attributes.SAMPLER not in study.user_attrs:
             study.set_user_attr(attributes.SAMPLER, choose_sampler(config)._asdict())

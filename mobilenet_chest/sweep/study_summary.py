@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Literal, Self
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -22,6 +24,9 @@ from mobilenet_chest.sweep.trial_state import is_paused
 
 MOST_TRIALS = 10_000
 """Trials that a summary may have."""
+
+MOST_LETTERS = 200
+"""Of a name of data."""
 
 
 class TrialRecord(Section):
@@ -44,7 +49,7 @@ class TrialRecord(Section):
 class DataRecord(Section):
     """The data of a summarised study: which they are, not where they lie."""
 
-    dataset: str | None = Field(None, max_length=200, description="Name of the data set.")
+    dataset: str | None = Field(None, max_length=MOST_LETTERS, description="Name of the data set.")
     digest: str | None = Field(None, pattern="^[0-9a-f]{8,64}$", description="Digest of its rows.")
 
 
@@ -86,10 +91,17 @@ def summarize_study(study: optuna.Study) -> StudySummary | None:
         name=study.study_name,
         metric=definition["study.metric"],
         direction=direction_of(study),
-        data=DataRecord(dataset=definition.get("data.dataset")),
+        data=DataRecord(dataset=_data_name(study, definition)),
         search=search,
         trials=tuple(_record(trial, search) for trial in trials if outside(search, trial.params) is None),
     )
+
+
+def _data_name(study: optuna.Study, definition: Mapping[str, Any]) -> str | None:
+    """Return what the experiment calls its data; of a study that has not kept that, the name of the file."""
+    path = definition.get("data.path")
+    name = study.user_attrs.get(attributes.DATA_NAME) or (Path(path).stem if path else definition.get("data.dataset"))
+    return None if name is None else str(name)[:MOST_LETTERS]
 
 
 def _record(trial: FrozenTrial, search: dict[str, Distribution]) -> TrialRecord:

@@ -29,6 +29,16 @@ def test_a_study_in_short(tell: Tell, url: str) -> None:
     assert all(trial.seconds is not None and 0 <= trial.seconds < 60 for trial in found.trials)
 
 
+def test_a_users_data_have_the_users_name(tell: Tell, url: str) -> None:
+    own = {"dataset": None, "path": "films/ward.npz", "classes": ["well", "ill"]}
+    trials: list[tuple[dict[str, float], float]] = [({"stage2.lr": 1e-4}, 0.8)]
+    study = tell(url, "named", trials, data=own | {"name": "clinic"})
+    tell(url, "nameless", trials, data=own)
+    assert [each.data.dataset for each in summaries(url)] == ["clinic", "ward"]
+    study.set_user_attr(attributes.DATA_NAME, None)  # of before the name was kept
+    assert [each.data.dataset for each in summaries(url)] == ["ward", "ward"]
+
+
 def test_a_list_is_a_list_again(tell: Tell, url: str) -> None:
     study = tell(url, "a", [], search=SIZES)
     study.enqueue_trial({"model.hidden": "[64]"})
