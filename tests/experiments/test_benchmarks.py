@@ -270,3 +270,30 @@ def test_a_training_beside_a_busy_process(tmp_path: Path, monkeypatch: pytest.Mo
         "one thread", "torch's default", "one thread, busy", "torch's default, busy"
     ]  # fmt: skip
     assert all(row["images_per_second"]["median"] > 0 for row in results["rows"])
+
+
+@pytest.mark.slow
+def test_what_is_ready_for_a_gpu_runs_on_the_cpu(tmp_path: Path) -> None:
+    gpu = importlib.import_module("gpu")
+    command = ["--small", "--out", str(tmp_path)]
+    assert gpu.main([*command, "--seconds", "-1"]) == 1  # no time: everything is missing, and is measured by the next
+    assert json.loads((tmp_path / "gpu.json").read_text())["results"] == {}
+    assert gpu.main(command) == 0
+    results = json.loads((tmp_path / "gpu.json").read_text())["results"]
+    assert list(results) == ["equality", "recipe fp32", "ours fp32 0", "conventional fp32 0", "busy fp32"]
+    assert results["recipe fp32"]["epochs"] == 2
+    assert len(results["equality"]["losses"]["cpu"]) == 4
+    rates = [results[f"{loop} fp32 0"]["images_per_second"] for loop in ("ours", "conventional")]
+    assert min(rates) > 0
+    page = (tmp_path / "gpu.md").read_text()
+    cells = [importlib.import_module("measure").cell(rate) for rate in (*rates, rates[0] / rates[1])]
+    assert f"| fp32 | {cells[0]} | {cells[1]} | {cells[2]} |  |" in page
+    assert str(tmp_path) not in page + json.dumps(results)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module("gpu").main([])
+    assert ended.value.code == 2
+    assert "--small" in capsys.readouterr().err
