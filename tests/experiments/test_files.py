@@ -9,7 +9,10 @@ import optuna
 import pytest
 
 from mobilenet_chest.config import flatten, load, with_values
+from mobilenet_chest.sweep.first_trials import first_trials
 from mobilenet_chest.sweep.space import suggest, to_optuna
+from mobilenet_chest.sweep.studies_file import import_studies
+from mobilenet_chest.sweep.study_summary import summaries
 
 FOLDER = Path(__file__).parents[2] / "experiments"
 FILES = sorted(FOLDER.rglob("*.yaml")) + sorted(FOLDER.rglob("*.yml"))
@@ -152,3 +155,18 @@ def test_every_point_of_the_wide_sweep_is_an_experiment() -> None:
     for _ in range(200):
         values = suggest(study.ask(), config.search)
         assert with_values(config, values).search == {}
+
+
+def test_a_fresh_store_learns_from_the_studies_that_come_along(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'fresh.db'}"
+    done = import_studies(FOLDER / "studies.json", storage=url)
+    assert [each["done"] for each in done] == ["imported, 20 trials"] * 7
+    assert len({study.data.digest for study in summaries(url)}) == 7
+    config = load(FOLDER / "quickstart.yaml", ["study.learn_from=all"])
+    # the quickstart also searches a field that they do not, so its sampler sees none of them, and it begins with four
+    first = first_trials(config, url)
+    assert len(first) == 4
+    assert all({"stage2.lr", "model.dropout"} >= each.values.keys() > set() for each in first)
+    rates = [each.values["stage2.lr"] for each in first if "stage2.lr" in each.values]
+    assert rates
+    assert all(5e-4 <= rate <= 5e-3 for rate in rates)
