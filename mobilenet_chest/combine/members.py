@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from mobilenet_chest.config import Config
-from mobilenet_chest.errors import TrackingError
+from mobilenet_chest.errors import CompressionRefused, TrackingError
 from mobilenet_chest.evaluation.predictions import Predictions
 from mobilenet_chest.tracking import tags
 from mobilenet_chest.tracking.artifact_writer import predictions_from_table
@@ -22,7 +22,7 @@ from mobilenet_chest.tracking.outbox.outbox import process_outbox
 from mobilenet_chest.tracking.parents import as_begun, parent_weights, training_tracker, with_parent
 from mobilenet_chest.tracking.runs import Candidate, get_run, short_id
 from mobilenet_chest.tracking.store import connect
-from mobilenet_chest.tracking.trainings import find_finished_training, find_unfinished_training
+from mobilenet_chest.tracking.trainings import find_finished_training, find_refused_training, find_unfinished_training
 from mobilenet_chest.training.epoch import Record
 from mobilenet_chest.training.stages import prepare
 from mobilenet_chest.two_stage import Check, train
@@ -113,6 +113,7 @@ def train_members(
     Raises:
         UserError: An experiment cannot be trained.
         TrainingDiverged: A training diverged.
+        CompressionRefused: The check, or that of an equal training before, did not let the run finish.
     """
     for line in process_outbox().flush_all():  # how an earlier member ended may be a pending write on this disk
         logger.info("%s", line)
@@ -142,6 +143,10 @@ def _train_member(
     client = connect()
     teacher_id, logits = (None, None) if teacher is None else teacher
     run = find_finished_training(client, config, digest, teacher_id)
+    if run is None and check is not None:  # it would be trained again to be refused again
+        refused = find_refused_training(client, config, digest, teacher_id)
+        if refused is not None:
+            raise CompressionRefused(refused.data.tags[tags.COMPRESSION_REFUSED])
     if run is None:
         unfinished = find_unfinished_training(client, config, digest, teacher_id)
         config = config if unfinished is None else as_begun(config, unfinished.info.run_id)

@@ -48,6 +48,9 @@ COMPRESSED_KIND = "compressed"
 COMPRESSION = "compression"
 """Of a compressed run: the method."""
 
+COMPRESSION_REFUSED = "compression_refused"
+"""Of a failed run that was trained to be compressed: why its model was refused."""
+
 ONNX_SHA256 = "onnx_sha256"
 """Of a run whose checkpoint is a whole ONNX file instead of a network's weights: the file's SHA-256 (hex)."""
 

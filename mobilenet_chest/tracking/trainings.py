@@ -36,6 +36,15 @@ def find_unfinished_training(
     return max(unfinished, key=lambda run: int(run.info.start_time), default=None)
 
 
+def find_refused_training(
+    client: MlflowClient, config: Config, data_digest: str, teacher: str | None = None
+) -> Run | None:
+    """Return the latest such training whose compressed model was refused, as in :func:`find_finished_training`."""
+    failed = _with_status(client, config.experiment, _training_tags(config, data_digest), "FAILED")
+    refused = (run for run in failed if tags.COMPRESSION_REFUSED in run.data.tags)
+    return next((run for run in refused if run.data.tags.get(tags.TEACHER) == teacher), None)
+
+
 def find_finished_runs(client: MlflowClient, experiment: str, run_tags: Mapping[str, str]) -> list[Run]:
     """Return the finished runs of an MLflow experiment that have these tags and were made with the present code."""
     return _with_status(client, experiment, run_tags, "FINISHED")

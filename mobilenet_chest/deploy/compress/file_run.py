@@ -142,7 +142,11 @@ def check_trained(original: Original, tracker: Tracker, model: Classifier, predi
     """
     ending = f"its run {short_id(tracker.run_id)} is marked as failed; {TRAINED_ENDING}"
     # a soup was scored on half of the validation rows
-    change = check_near(original, "int8-qat", predictions.of_rows(original.predictions.row), ending)
+    try:
+        change = check_near(original, "int8-qat", predictions.of_rows(original.predictions.row), ending)
+    except CompressionRefused as refused:
+        tracker.log_tags({tags.COMPRESSION_REFUSED: str(refused)})
+        raise
     _log_trained(tracker, model, change)
 
 

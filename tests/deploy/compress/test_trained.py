@@ -117,13 +117,24 @@ def test_a_run_is_refused_before_it_ends(store: Store, monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         patch.setattr("mobilenet_chest.deploy.compress.file_run.MEAN_CHANGE", 1e-9)
         ends: list[tuple[str | None, int]] = []
-        patch.setattr(MlflowTracker, "end", lambda tracker, status: ends.append((tracker.run_id, status)))
+        end = MlflowTracker.end
+
+        def recorded(tracker: MlflowTracker, status: Status) -> None:
+            ends.append((tracker.run_id, status))
+            end(tracker, status)
+
+        patch.setattr(MlflowTracker, "end", recorded)
         with pytest.raises(CompressionRefused, match="its run [0-9a-f]{8} is marked as failed") as refused:
             compress(store.single, "int8-qat", overrides)
         # it never was FINISHED, so nothing could promote it
         ((refused_id, status),) = ends
         assert (status, short_id(refused_id) in str(refused.value)) == (Status.FAILED, True)
         assert "mean_change" not in metrics_of(store.run(str(refused_id)))
+        # the same command says so again, without training again
+        patch.setattr("mobilenet_chest.combine.members.train", None)
+        with pytest.raises(CompressionRefused) as again:
+            compress(store.single, "int8-qat", overrides)
+        assert (str(again.value), len(ends)) == (str(refused.value), 1)
     # one that the command train has made is not checked: it is refused here, and stays as it is
     run_id = compress_by_training(compressed_config(store.single_config, store.single, "int8-qat", overrides))
     assert run_id != refused_id
