@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from mobilenet_chest import cache, plugins
 from mobilenet_chest.config import AugmentConfig
+from mobilenet_chest.config.formats import listed
 from mobilenet_chest.data.augment import Draws, Policy, apply, endless, views
 from mobilenet_chest.data.dataset import Split, TrainVal, resize
 from mobilenet_chest.models.classifier import Classifier
@@ -105,7 +106,8 @@ def prepare_inputs(
     if cache.folder() is None:
         why = "the cache is off"
     elif finite is None:
-        why = f"augment.{' and '.join(endless(augment))} gives more than a few views of an image"
+        names = [f"augment.{name}" for name in endless(augment)]
+        why = f"{listed(names)} {'gives' if len(names) == 1 else 'give'} more than a few views of an image"
     elif (needed := _bytes(model, train, len(finite))) > cache.limit() * LARGEST_SHARE:
         why = f"its outputs take {needed / 1e9:.1f} GB, more than {LARGEST_SHARE:.0%} of the cache"
     if finite is None or why is not None:

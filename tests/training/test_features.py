@@ -80,6 +80,8 @@ def test_rotation_has_no_end_of_views(prepared: Prepared) -> None:
     features = inputs(prepared, 17, rotation=5)
     assert (features.block, features.views) == (0, None)
     assert features.why == "augment.rotation gives more than a few views of an image"
+    several = inputs(prepared, 17, rotation=5, gamma=0.5)
+    assert several.why == "augment.rotation, augment.gamma give more than a few views of an image"
     assert torch.equal(features.train, prepared.data.train.images)
 
 
