@@ -261,11 +261,12 @@ def test_a_checkpoint_without_the_logits_of_its_epochs_goes_on_without_the_figur
 def test_the_test_split_is_sealed(phantom_config: Make, chest_file: Path, tmp_path: Path) -> None:
     with np.load(chest_file) as file:
         arrays = dict(file)
-    changed, without = tmp_path / "changed.npz", tmp_path / "without.npz"
+    changed, without, empty = (tmp_path / f"{name}.npz" for name in ("changed", "without", "empty"))
     np.savez(changed, **arrays | {"test_images": 255 - arrays["test_images"], "test_labels": arrays["test_labels"] * 0})
     np.savez(without, **{key: value for key, value in arrays.items() if not key.startswith("test")})
+    np.savez(empty, **arrays | {key: values[:0] for key, values in arrays.items() if key.startswith("test")})
     first = train(phantom_config())
-    for path in (changed, without):
+    for path in (changed, without, empty):
         config = phantom_config({"data.path": str(path)})
         assert has_test_split(config.data) is (path == changed)
         assert_same(first, train(config))

@@ -153,7 +153,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError([f"{path}: no such experiment file; `ls experiments` lists the ones included"]) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise ConfigError(
+            [f"{path}: not text, and an experiment is a YAML file; to use a data file, give data.path={path} instead"]
+        ) from None
+    except OSError as error:
         raise ConfigError([f"{path}: cannot be read as a YAML experiment: {error}"]) from None
     try:
         fields = read_yaml(text)

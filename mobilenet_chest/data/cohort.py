@@ -144,9 +144,9 @@ def check_pictures(source: Path, file: NpzFile, splits: Sequence[str], own: NpzF
     Raises:
         DataError: They have not.
     """
-    wanted = _shape(own, "train")
+    wanted = own.image_shape("train")
     for split in splits:
-        shape = _shape(file, split)
+        shape = file.image_shape(split)
         if len(shape) != len(wanted):
             kinds = {2: "gray", 3: "colour"}
             raise DataError(
@@ -187,10 +187,6 @@ def check_apart(
 
 def _digests(file: NpzFile, split: str) -> set[bytes]:
     return {hashlib.sha256(image.tobytes()).digest() for _, chunk in file.chunks(split) for image in chunk}
-
-
-def _shape(file: NpzFile, split: str) -> tuple[int, ...]:
-    return next((chunk.shape[1:] for _, chunk in file.chunks(split)), ())
 
 
 def _open(source: Path, described: DataConfig) -> CohortFile:

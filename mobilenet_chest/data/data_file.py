@@ -48,8 +48,13 @@ def open_source(source: Path | None, config: DataConfig) -> NpzFile:
 
 
 def has_test_split(config: DataConfig) -> bool:
-    """Return whether the file holds ``test_images`` and ``test_labels``, without opening either."""
-    return "test" in open_file(config).splits
+    """Return whether the file holds ``test_images`` and ``test_labels`` with any row, by their headers alone.
+
+    Raises:
+        DataError: A header is damaged, or of another layout.
+    """
+    file = open_file(config)
+    return "test" in file.splits and file.row_count("test") > 0
 
 
 @lru_cache(maxsize=1)

@@ -49,15 +49,14 @@ class NpzFile(NpzArchive):
         with self.opened() as archive:
             return self._headers(archive, split)[0].shape[0]
 
-    def image_shape(self, split: str) -> tuple[int, int]:
-        """Return height and width of a split's images in pixels, by their header.
+    def image_shape(self, split: str) -> tuple[int, ...]:
+        """Return height and width of a split's images in pixels, by their header, and 3 for colour images.
 
         Raises:
-            DataError: A key is missing, damaged, or of another layout.
+            DataError: The images are missing, damaged, or of another layout.
         """
         with self.opened() as archive:
-            height, width = self._headers(archive, split)[0].shape[1:3]
-        return height, width
+            return self._image_header(archive, split).shape[1:]
 
     def label_width(self, split: str) -> int:
         """Return how many label columns a split has, by its header.

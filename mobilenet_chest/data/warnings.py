@@ -56,7 +56,7 @@ def log_data_warnings(config: DataConfig, data: TrainVal) -> None:
 def _stored_size(config: DataConfig) -> list[str]:
     if config.path is None:
         return []
-    height, width = open_file(config).image_shape("train")
+    height, width = open_file(config).image_shape("train")[:2]
     lines = []
     if config.source_size not in (DEFAULT_SIDE, height):
         lines.append(

@@ -125,8 +125,8 @@ def _check_data(candidate: Candidate, config: Config) -> None:
     check_same_rows(candidate.run, config)
     if not has_test_split(config.data):
         raise DataError(
-            f"{config.data.path or config.data.title}: has no test_images and test_labels, which promotion evaluates "
-            "once; add the test split to the file, and promote again"
+            f"{config.data.path or config.data.title}: has no rows in test_images and test_labels, which promotion "
+            "evaluates once; add the test split to the file, and promote again"
         )
 
 

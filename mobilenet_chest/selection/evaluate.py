@@ -123,7 +123,9 @@ def evaluate_run(
     record, claims = None, list[Claim]()
     if split == "test":
         if not has_test_split(config.data):
-            raise DataError(f"{config.data.path or config.data.title}: has no test_images and test_labels to score")
+            raise DataError(
+                f"{config.data.path or config.data.title}: has no rows in test_images and test_labels to score"
+            )
         # on record before any image is read: a process that crashes from here on has still opened the split
         record = record_access(client, run, command, again)
         rows = load_test(config.data)

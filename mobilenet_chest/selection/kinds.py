@@ -92,7 +92,8 @@ def _images(source: Path, split: str | None, config: DataConfig) -> Tensor:
     check_pictures(source, file, splits, own)
     # not from the sealed split of the run's own file: its images may be looked at without their labels
     check_apart(source, file, splits, own, own.naming_splits)
-    stored = np.concatenate([chunk for name in splits for _, chunk in file.chunks(name)])
+    nothing = np.empty((0, *file.image_shape(splits[0])), np.uint8)
+    stored = np.concatenate([nothing, *(chunk for name in splits for _, chunk in file.chunks(name))])
     if len(stored) < LEAST_ROWS:
         raise DataError(f"{source}: {len(stored)} images are too few to tell anything; give {LEAST_ROWS} or more")
     pixels = torch.from_numpy(stored)

@@ -121,7 +121,9 @@ def new_claim(
 
 def _test_rows(config: Config) -> _Rows:
     if not has_test_split(config.data):
-        raise DataError(f"{config.data.path or config.data.title}: has no test_images and test_labels to claim about")
+        raise DataError(
+            f"{config.data.path or config.data.title}: has no rows in test_images and test_labels to claim about"
+        )
     return _Rows(None, *describe_test(config.data))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.commands import Write, assert_refused, contents, run
 
@@ -42,6 +43,17 @@ def test_experiments_are_counted(folder: Path, written: Write) -> None:
     assert_refused(folder, "train", "stage2.lr=1", wants="one experiment file is needed, not 0")
     for command in ("train", "sweep"):
         assert_refused(folder, command, folder / "none.yaml", wants="none.yaml: no such experiment file")
+
+
+def test_a_data_file_is_no_experiment(folder: Path, tmp_path: Path) -> None:
+    np.savez(films := tmp_path / "films.npz", train_images=np.full((4, 8, 8), 200, np.uint8))
+    for command in ("train", "sweep"):
+        assert_refused(
+            folder,
+            command,
+            films,
+            wants=f"not text, and an experiment is a YAML file; to use a data file, give data.path={films}",
+        )
 
 
 @pytest.mark.parametrize("arguments", [("--trials", "0"), ("--workers", "0"), ("--trials", "many"), ("--nonsense",)])

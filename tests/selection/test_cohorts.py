@@ -24,6 +24,9 @@ from mobilenet_chest.selection.new_claim import new_claim
 from mobilenet_chest.tracking.artifacts import stored_predictions
 from mobilenet_chest.tracking.run_metrics import metrics_of
 
+NOTHING = {"images": np.empty((0, 32, 32), np.uint8), "labels": np.empty((0, 14), np.uint8), "site": np.empty(0, "U1")}
+"""A split without rows."""
+
 
 def cohort_arrays(**changes: Any) -> dict[str, Any]:
     made = generate(32, {"train": 0, "val": 40, "test": 40}, seed=5, sites=("A", "B"))
@@ -65,6 +68,13 @@ def test_what_is_on_record(store: Store, cohort: Path) -> None:
         "clinic-b", found.digest, found.metrics, False,
     )  # fmt: skip
     assert accesses(store.client, scored) == []  # the test split is still closed
+
+
+def test_a_split_without_rows_adds_nothing(store: Store, cohort: Path) -> None:
+    with_empty = store.folder / "with_empty.npz"
+    np.savez(with_empty, **cohort_arrays(**{f"train_{part}": values for part, values in NOTHING.items()}))
+    found = evaluate_cohort(store.single, with_empty, "clinic-b")
+    assert (found.rows, [group.rows for group in found.groups]) == (68, [68, 38, 30])
 
 
 def test_a_study_opens_a_cohort_once(store: Store, cohort: Path) -> None:
@@ -179,6 +189,7 @@ LABELS = np.array([["healthy"], ["ill"]] * 20)
         ({"val_images": SMALL, "test_images": SMALL}, "--size 32"),
         ({"val_images": np.zeros((40, 32, 32, 3), np.uint8)}, "colour"),
         ({"val_images": np.zeros((40, 32, 32), np.float32)}, "uint8"),
+        ({f"{split}_{part}": NOTHING[part] for split in ("val", "test") for part in NOTHING}, "none of its 0 images"),
         ({"val_labels": np.eye(14, dtype=np.uint8)[[7] * 40], "test_labels": np.eye(14, dtype=np.uint8)[[7] * 40]},
          "'cardiomegaly'"),
     ],

@@ -66,5 +66,7 @@ def test_files_that_cannot_be_checked(store: Store) -> None:
         check_kind(store.single, store.data)
     with pytest.raises(DataError, match="10 images are too few"):
         check_kind(store.single, saved(folder / "f.npz", test_images=images[:10]))
+    with pytest.raises(DataError, match="0 images are too few"):
+        check_kind(store.single, saved(folder / "e.npz", test_images=images[:0]))
     with pytest.raises(DataError, match="--size 32"):
         check_kind(store.single, saved(folder / "s.npz", test_images=images[:, :16]))
