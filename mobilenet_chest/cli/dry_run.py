@@ -11,7 +11,7 @@ from mobilenet_chest.cli.tables import Table
 from mobilenet_chest.config import flatten
 from mobilenet_chest.data.warnings import data_warnings
 from mobilenet_chest.models.zoo import parameter_counts
-from mobilenet_chest.sweep.findings import metrics_differ
+from mobilenet_chest.sweep.findings import notes
 from mobilenet_chest.sweep.scheduler import epochs_to_expect
 from mobilenet_chest.sweep.splits import rows_of_trials
 
@@ -110,7 +110,7 @@ def _print_search(config: Config, prepared: Prepared, trials: int, confirmations
             f"{config.stage1.epochs + config.stage2.epochs}; epochs of all trials: about {expected['epochs_usually']}, "
             f"at most {expected['epochs_at_most']} ({expected['epochs_unpaused']} if none were paused)"
         )
-    if (note := metrics_differ(config)) is not None:
+    for note in notes(config):
         line(f"note: {note}")
     if confirm := config.study.confirm:
         line(

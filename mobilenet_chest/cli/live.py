@@ -24,7 +24,7 @@ from mobilenet_chest.cli.progress_view import (
 )
 from mobilenet_chest.config.formats import duration
 from mobilenet_chest.processor import use_free_cores
-from mobilenet_chest.sweep.findings import metrics_differ
+from mobilenet_chest.sweep.findings import notes
 from mobilenet_chest.training.epochs import summarize_epochs
 
 if TYPE_CHECKING:
@@ -114,14 +114,12 @@ def live_sweep(config: Config, quiet: bool) -> Iterator[Callable[[SweepStatus], 
 
 
 def _with_note(config: Config, report: Callable[[SweepStatus], None]) -> Callable[[SweepStatus], None]:
-    """Say before the first state, when the experiment has been checked, where two metrics differ."""
-    said = False
+    """Say before the first state, when the experiment has been checked, what may not be meant."""
+    to_say = notes(config)
 
     def report_with_note(status: SweepStatus) -> None:
-        nonlocal said
-        if not said and (note := metrics_differ(config)) is not None:
-            err.print(f"note: {note}", markup=False)
-        said = True
+        while to_say:
+            err.print(f"note: {to_say.pop(0)}", markup=False)
         report(status)
 
     return report_with_note

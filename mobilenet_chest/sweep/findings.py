@@ -99,14 +99,36 @@ def ended_early(config: Config, trials: int) -> Finding:
     )
 
 
-def metrics_differ(config: Config) -> str | None:
+def notes(config: Config) -> list[str]:
+    """Return what is said of an experiment before its first trial: legal, and perhaps not what was meant."""
+    return [note for note in (_metrics_differ(config), _averages_lag(config)) if note is not None]
+
+
+def _metrics_differ(config: Config) -> str | None:
     """Return a line where one metric chooses each trial's epoch and another ranks the trials; else ``None``."""
     chooses, ranks = config.evaluation.metric, config.study.metric
     nearest = next((metric for metric in EPOCH_METRICS if ranks.startswith(metric)), None)
-    if chooses == nearest:
+    if chooses in (ranks, nearest):
         return None
     advice = f"; for one metric set evaluation.metric={nearest}" if nearest else ""
     return f"evaluation.metric {chooses} chooses the epoch of each trial, study.metric {ranks} ranks the trials{advice}"
+
+
+def _averages_lag(config: Config) -> str | None:
+    """Return a line where trials with and without averaged weights are compared after few epochs; else ``None``.
+
+    An average is behind the weights until it has forgotten the first ones. A trial that was the best one at its end was
+    pruned so: experiments/results/shift.md.
+    """
+    if "stage2.ema" not in config.search or config.study.resampling == "kfold":
+        return None
+    for field, value in (("pruner", config.study.pruner), ("scheduler", config.study.scheduler)):
+        if value != "none":
+            return (
+                f"study.{field} {value} compares trials after few epochs, where an average of the weights (stage2.ema, "
+                f"which is searched) lags behind; set study.{field}=none, or do not search it"
+            )
+    return None
 
 
 def _pruned_early(config: Config, complete: Sequence[FrozenTrial], pruned: Sequence[FrozenTrial]) -> Finding | None:

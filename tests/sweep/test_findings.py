@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mobilenet_chest.config import Config, parse
 from mobilenet_chest.config.metrics import as_score
 from mobilenet_chest.sweep import attributes
-from mobilenet_chest.sweep.findings import Finding, find_findings, metrics_differ, yaml_number
+from mobilenet_chest.sweep.findings import Finding, find_findings, notes, yaml_number
 from mobilenet_chest.sweep.space import to_optuna
 
 LR = {"low": 1e-4, "high": 1e-2, "log": True}
@@ -229,17 +229,35 @@ def test_a_metric_that_gets_better_as_it_falls() -> None:
         ("val_accuracy", "val_auc", "evaluation.metric=val_auc"),
         ("val_loss", "val_accuracy_tta", "evaluation.metric=val_accuracy"),
         ("val_loss", "val_sensitivity", "study.metric val_sensitivity ranks the trials"),
+        ("stress_auc_mean", "stress_auc_mean", None),
+        ("val_auc", "stress_auc_mean", "study.metric stress_auc_mean ranks the trials"),
     ],
 )
 def test_the_metric_that_chooses_epochs_differs_from_the_one_that_ranks(
     chooses: str, ranks: str, advice: str | None
 ) -> None:
-    config = experiment(evaluation={"metric": chooses}, study={"metric": ranks, "pruner": "none"})
-    line = metrics_differ(config)
-    if advice is None or line is None:
-        assert line is advice
-    else:
-        assert line.endswith(advice)
+    evaluation = {"metric": chooses, "stress": {"every": 1}}
+    lines = notes(experiment(evaluation=evaluation, study={"metric": ranks, "pruner": "none"}))
+    assert len(lines) == (advice is not None)
+    assert all(line.endswith(str(advice)) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("study", "field"),
+    [
+        ({"pruner": "median"}, "pruner"),
+        ({"pruner": "hyperband"}, "pruner"),
+        ({"pruner": "none", "scheduler": "asha", "asha": {"first": 2}}, "scheduler"),
+        ({"pruner": "none"}, None),
+        ({"pruner": "median", "resampling": "kfold"}, None),  # whole trainings are compared
+    ],
+)
+def test_averages_of_weights_that_are_compared_after_few_epochs(study: dict[str, Any], field: str | None) -> None:
+    search = {"stage2.lr": LR, "stage2.ema": {"choices": [0.0, 0.99]}}
+    lines = notes(experiment(search, study=study | {"metric": "val_auc"}))
+    assert [line.partition(" ")[0] for line in lines] == ([f"study.{field}"] if field else [])
+    assert all(f"set study.{field}=none" in line for line in lines)
+    assert notes(experiment({"stage2.lr": LR}, study=study | {"metric": "val_auc"})) == []
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.1, "0.1"), (1e-5, "1.0e-05"), (2.5e-6, "2.5e-06"), (64, "64")])
