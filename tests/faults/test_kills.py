@@ -95,8 +95,12 @@ def sweeping(experiment: Path, url: str, folder: Path) -> Iterator[Sweep]:
         sweep.end()
 
 
+def pids_with_a_trial(stored: list[FrozenTrial]) -> set[int | None]:
+    return {(trial.user_attrs.get("worker") or {}).get("pid") for trial in stored if trial.state == TrialState.RUNNING}
+
+
 def workers_with_a_trial(sweep: Sweep, stored: list[FrozenTrial]) -> list[psutil.Process]:
-    pids = {(trial.user_attrs.get("worker") or {}).get("pid") for trial in stored if trial.state == TrialState.RUNNING}
+    pids = pids_with_a_trial(stored)
     return [process for process in sweep.living() if process.pid in pids]
 
 
@@ -133,9 +137,9 @@ def test_random_kills(tracking: Path, experiment: Path, empty_database: Callable
             driver = psutil.Process(sweep.process.pid)
             others = [process for process in living if process.pid != driver.pid]  # the fork server among them
             victim = driver if chance.random() < 0.25 or not others else chance.choice(others)
-            in_hand += victim.pid in {process.pid for process in workers_with_a_trial(sweep, trials(url))}
             kill(victim)
             killed.append((victim.pid, time.time()))
+            in_hand += victim.pid in pids_with_a_trial(trials(url))
             after = finished(url)
             assert before.items() <= after.items()  # what is done stays done
             before = after
