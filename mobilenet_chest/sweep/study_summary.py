@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pydantic import Field, model_validator
 
 from mobilenet_chest.config import Choice, Distribution
+from mobilenet_chest.config.data import CHEST
 from mobilenet_chest.config.metrics import Direction
 from mobilenet_chest.config.section import Section, StudyName
 from mobilenet_chest.sweep import attributes
@@ -98,9 +99,11 @@ def summarize_study(study: optuna.Study) -> StudySummary | None:
 
 
 def _data_name(study: optuna.Study, definition: Mapping[str, Any]) -> str | None:
-    """Return what the experiment calls its data; of a study that has not kept that, the name of the file."""
-    path = definition.get("data.path")
-    name = study.user_attrs.get(attributes.DATA_NAME) or (Path(path).stem if path else definition.get("data.dataset"))
+    """Return what the experiment calls its data."""
+    name, path = definition.get("data.dataset"), definition.get("data.path")
+    if path is not None and name == CHEST:  # which a definition has for a user's own file, too
+        name = Path(path).stem
+    name = study.user_attrs.get(attributes.DATA_NAME) or name  # studies of before have kept none
     return None if name is None else str(name)[:MOST_LETTERS]
 
 

@@ -34,9 +34,11 @@ def test_a_users_data_have_the_users_name(tell: Tell, url: str) -> None:
     trials: list[tuple[dict[str, float], float]] = [({"stage2.lr": 1e-4}, 0.8)]
     study = tell(url, "named", trials, data=own | {"name": "clinic"})
     tell(url, "nameless", trials, data=own)
-    assert [each.data.dataset for each in summaries(url)] == ["clinic", "ward"]
-    study.set_user_attr(attributes.DATA_NAME, None)  # of before the name was kept
-    assert [each.data.dataset for each in summaries(url)] == ["ward", "ward"]
+    other = tell(url, "other", trials, data={"dataset": "pneumoniamnist", "path": "films/copy.npz"})
+    assert [each.data.dataset for each in summaries(url)] == ["clinic", "ward", "pneumoniamnist"]
+    for each in (study, other):
+        each.set_user_attr(attributes.DATA_NAME, None)  # of before the name was kept
+    assert [each.data.dataset for each in summaries(url)] == ["ward", "ward", "pneumoniamnist"]
 
 
 def test_a_list_is_a_list_again(tell: Tell, url: str) -> None:
