@@ -23,6 +23,7 @@ from typer.main import get_command
 
 from mobilenet_chest import logs
 from mobilenet_chest.cli.program import hidden_options
+from mobilenet_chest.cli.usage import wrong_usage
 
 CLI = "mobilenet_chest.cli"
 
@@ -132,11 +133,25 @@ def _process(parameter: Any, ordinary: Callable[[Any, Any], Any], ctx: Any, valu
     return value if ctx.resilient_parsing or (optional and value is None) else ordinary(ctx, value)
 
 
-class LazyCommand(ConvertsWhatIsGiven, TyperCommand):
+class SaysInOneLine:
+    """Says in one line what is wrong with a command line, as everything else is said, and exits with code 2."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Parse the arguments of a command."""
+        with wrong_usage(extra.get("resilient_parsing", False)):
+            return super().make_context(info_name, args, parent=parent, **extra)  # type: ignore[misc]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that a group's arguments name."""
+        with wrong_usage(ctx.resilient_parsing):
+            return super().resolve_command(ctx, args)  # type: ignore[misc]  # of groups alone
+
+
+class LazyCommand(SaysInOneLine, ConvertsWhatIsGiven, TyperCommand):
     """A click command that converts only the values it was given."""
 
 
-class LazyGroup(ConvertsWhatIsGiven, TyperGroup):
+class LazyGroup(SaysInOneLine, ConvertsWhatIsGiven, TyperGroup):
     """A click group of which the names and summaries are known, and the commands are imported when asked for."""
 
     package: ClassVar[str]

@@ -104,6 +104,7 @@ def import_studies(path: Path, prefix: str = "", storage: str | None = None) -> 
     url = storage or DEFAULT
     check_storage(url)
     studies = [_renamed(study, prefix, path) for study in read_studies(path)]
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     opened, done = open_storage(url), []
     with exclusive(url):
         names = optuna.get_all_study_names(opened)

@@ -36,7 +36,7 @@ def test_a_summary_is_the_first_line_of_the_help(command: str) -> None:
 def test_every_file_of_a_command_is_listed() -> None:
     folder = Path(mobilenet_chest.__file__).parent / "cli"
     shared = {"__init__", "app", "dry_run", "encoding", "errors", "format", "lazy", "leaderboard", "live", "options"}
-    shared |= {"cohort_table", "logged_report", "program", "progress_view", "tables", "typed", "wrapping"}
+    shared |= {"cohort_table", "logged_report", "program", "progress_view", "tables", "typed", "usage", "wrapping"}
     files = {path.stem for path in folder.glob("*.py")} - shared
     packages = {path.parent.name for path in folder.glob("*/__init__.py")}
     assert files | packages == set(app.COMMANDS)

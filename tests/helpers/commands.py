@@ -12,7 +12,7 @@ from pathlib import Path
 from click.testing import Result
 from typer.testing import CliRunner
 
-from mobilenet_chest.cli.app import app
+from mobilenet_chest.cli.app import NAME, app
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +22,7 @@ Write = Callable[..., Path]
 
 def run(*arguments: object) -> Result:
     """Run a command of ``mobilenet-chest`` in this process."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name=NAME)
 
 
 def start(
