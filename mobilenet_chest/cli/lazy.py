@@ -138,12 +138,13 @@ class SaysInOneLine:
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Parse the arguments of a command."""
-        with wrong_usage(extra.get("resilient_parsing", False)):
+        command = f"{parent.command_path} {info_name}" if parent is not None else str(info_name)
+        with wrong_usage(command, extra.get("resilient_parsing", False)):
             return super().make_context(info_name, args, parent=parent, **extra)  # type: ignore[misc]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that a group's arguments name."""
-        with wrong_usage(ctx.resilient_parsing):
+        with wrong_usage(ctx.command_path, ctx.resilient_parsing):
             return super().resolve_command(ctx, args)  # type: ignore[misc]  # of groups alone
 
 

@@ -19,6 +19,7 @@ from helpers.commands import assert_one_line, run
          "no such option: --splt (Possible options: --as, --split); type: mobilenet-chest evaluate --help"),
         (["evaluate"], "missing argument 'RUN_ID|STUDY'; type: mobilenet-chest evaluate --help"),
         (["evaluate", "a", "b"], "got unexpected extra argument(s) (b); type: mobilenet-chest evaluate --help"),
+        (["points", "--prevalence"], "option '--prevalence' requires an argument; type: mobilenet-chest points --help"),
         (["evalate"], "no such command 'evalate'. Did you mean 'evaluate', 'ablate'? Type: mobilenet-chest --help"),
         (["studies", "exprt"], "no such command 'exprt'. Did you mean 'export'? Type: mobilenet-chest studies --help"),
     ],
@@ -30,6 +31,11 @@ def test_one_line(arguments: list[str], line: str) -> None:
 def test_a_value_that_the_reason_does_not_name() -> None:
     line = assert_one_line("sweep", "--workers", "many", wants="--workers many: ")
     assert line.endswith("; type: mobilenet-chest sweep --help")
+
+
+def test_escape_sequences_of_a_value_are_shown_not_sent() -> None:
+    line = assert_one_line("sweep", "--workers", "1\x1b[31m\n", wants="--workers 1\\x1b[31m\\n: ")
+    assert line.isprintable()
 
 
 def test_a_group_without_a_command_shows_its_help() -> None:
