@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import conventional
+import optuna
 from common import Case, Options, cache, cheap_fields, cold_cache, data_file, experiment, report, store
 from measure import Json, SavedResults
 
-from mobilenet_chest.config import Config
+from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.sweep import SweepResult, SweepStatus, run_sweep
 from mobilenet_chest.sweep.space import grid_points
 from mobilenet_chest.tracking.store import connect
@@ -109,13 +111,57 @@ def reference(options: Options, saved: SavedResults) -> list[conventional.Record
     config = _config(options)
     shared = SavedResults(saved.path.parent, "sweep-reference", _reference_settings(options))
     # saved results stay when the case has ended: this is the longest measurement of all
-    return conventional.run_study(
+    return run_study(
         config,
         grid_points(config)[: options.trials],  # the same points in the same order as the sweep
         on_trial=lambda record: shared.put(str(int(record["number"])), record),
-        done=list(shared.done.values()),
+        done=list(shared.results.values()),
         loader_workers=options.loader_workers,
     )
+
+
+def run_study(
+    config: Config,
+    configurations: Sequence[Mapping[str, Any]],
+    *,
+    on_trial: Callable[[conventional.Record], object] | None = None,
+    done: Iterable[conventional.Record] = (),
+    loader_workers: int = 0,
+) -> list[conventional.Record]:
+    """Run an Optuna study over the given values. Each trial runs both stages; nothing is pruned.
+
+    Args:
+        config: The experiment around the values.
+        configurations: ``{dotted path: value}``, each one trial.
+        on_trial: Called with each new record.
+        done: Records of an interrupted study of the same configurations, which are not run again.
+        loader_workers: As for :func:`conventional.build`.
+
+    Returns:
+        For each trial ``number``, ``seconds`` and ``val_auc`` (best of all epochs), in order.
+    """
+    records = {int(record["number"]): record for record in done}
+    todo = [number for number in range(len(configurations)) if number not in records]
+    # in order and without repetition: Optuna wants the same choices in every trial
+    space = {path: list(dict.fromkeys(values[path] for values in configurations)) for path in configurations[0]}
+    data = conventional.read(config)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
+
+    def objective(trial: optuna.Trial) -> float:
+        number = todo[trial.number]
+        values = {path: trial.suggest_categorical(path, choices) for path, choices in space.items()}
+        result = conventional.train_two_stage(with_values(config, values), data, loader_workers=loader_workers)
+        best = max(record["val_auc"] for record in result.history)
+        records[number] = {"number": number, "seconds": result.seconds, "val_auc": best}
+        if on_trial is not None:
+            on_trial(records[number])
+        return best
+
+    for number in todo:
+        study.enqueue_trial(dict(configurations[number]))
+    study.optimize(objective, n_trials=len(todo))
+    return [records[number] for number in sorted(records)]
 
 
 def sweep_rate(options: Options, workers: int) -> float:

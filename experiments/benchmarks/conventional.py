@@ -13,13 +13,12 @@ import copy
 import ctypes
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from mobilenet_chest.config import Config, OptimizerConfig, StageConfig, with_values
+from mobilenet_chest.config import Config, OptimizerConfig, StageConfig
 from mobilenet_chest.config.metrics import as_score, best_direction
 from mobilenet_chest.data.npz import NpzFile
 from mobilenet_chest.data.task import find_task
@@ -275,47 +274,3 @@ def stage_optimizer(parts: Parts, config: OptimizerConfig, lr: float) -> torch.o
     """Return AdamW over the learning parameters, with torch's own choice of implementation."""
     learning = [parameter for parameter in parts.network.parameters() if parameter.requires_grad]
     return torch.optim.AdamW(learning, lr=lr, weight_decay=config.weight_decay)
-
-
-def run_study(
-    config: Config,
-    configurations: Sequence[Mapping[str, Any]],
-    *,
-    on_trial: Callable[[Record], object] | None = None,
-    done: Iterable[Record] = (),
-    loader_workers: int = 0,
-) -> list[Record]:
-    """Run an Optuna study over the given values. Each trial runs both stages; nothing is pruned.
-
-    Args:
-        config: The experiment around the values.
-        configurations: ``{dotted path: value}``, each one trial.
-        on_trial: Called with each new record.
-        done: Records of an interrupted study of the same configurations, which are not run again.
-        loader_workers: As for :func:`build`.
-
-    Returns:
-        For each trial ``number``, ``seconds`` and ``val_auc`` (best of all epochs), in order.
-    """
-    records = {int(record["number"]): record for record in done}
-    todo = [number for number in range(len(configurations)) if number not in records]
-    # in order and without repetition: Optuna wants the same choices in every trial
-    space = {path: list(dict.fromkeys(values[path] for values in configurations)) for path in configurations[0]}
-    data = read(config)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.NopPruner())
-
-    def objective(trial: optuna.Trial) -> float:
-        number = todo[trial.number]
-        values = {path: trial.suggest_categorical(path, choices) for path, choices in space.items()}
-        result = train_two_stage(with_values(config, values), data, loader_workers=loader_workers)
-        best = max(record["val_auc"] for record in result.history)
-        records[number] = {"number": number, "seconds": result.seconds, "val_auc": best}
-        if on_trial is not None:
-            on_trial(records[number])
-        return best
-
-    for number in todo:
-        study.enqueue_trial(dict(configurations[number]))
-    study.optimize(objective, n_trials=len(todo))
-    return [records[number] for number in sorted(records)]

@@ -1,4 +1,4 @@
-"""Measure training on an NVIDIA GPU within minutes: ``python experiments/benchmarks/gpu.py [--out FOLDER] [--small]``.
+"""Measure training on an NVIDIA GPU: ``python experiments/benchmarks/gpu.py [--out FOLDER] [--small]``.
 
 It measures the source report's recipe on synthetic radiographs from random weights: the seconds of a whole training,
 images a second of fine-tuning in each precision beside a conventional loop on the same card, memory, the share of time
@@ -15,20 +15,19 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import conventional
 import measure
 import torch
 from common import cold_cache, data_file, experiment
+from measure import Json
 
 from mobilenet_chest.config import Config, with_values
 from mobilenet_chest.two_stage import train
 
-Json = dict[str, Any]
-
 SECONDS = 330.0
-"""No measurement begins later: each takes half a minute at most on a current card."""
+"""No measurement begins later; what is missing then is measured by the next run."""
 
 PRECISIONS = {"cuda": ("fp32", "bf16", "fp16"), "cpu": ("fp32",)}
 """The last one is what ``auto`` chooses there."""
@@ -83,13 +82,17 @@ class Bench:
         return with_values(config, {"device": self.device, "optimizer.precision": precision})
 
     def equality(self) -> Json:
-        """Return the losses of two epochs of each stage on the CPU and on the device, in float32 without TF32."""
+        """Return the losses of two epochs of each stage on the CPU and on the device, in float32 without TF32.
+
+        Without dropout, whose random numbers are the device's own.
+        """
         losses = {}
         exact = torch.backends.cudnn.allow_tf32
         torch.backends.cudnn.allow_tf32 = False
         try:
             for device in ("cpu", self.device):
-                config = with_values(self.experiment("fp32", (2, 2), self.sizes.equal_rows), {"device": device})
+                config = self.experiment("fp32", (2, 2), self.sizes.equal_rows)
+                config = with_values(config, {"device": device, "model.dropout": 0.0})
                 losses[device] = [record["train_loss"] for record in self._trained(config)[1]]
         finally:
             torch.backends.cudnn.allow_tf32 = exact

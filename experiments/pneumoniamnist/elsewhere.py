@@ -9,14 +9,12 @@ command continues.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from seeds_compared import paired, print_table, winning_runs
+from seeds_compared import as_program, paired, print_table, winning_runs
 
 from mobilenet_chest.combine.members import train_members
 from mobilenet_chest.config import Config, DataConfig
-from mobilenet_chest.errors import UserError
 from mobilenet_chest.selection.cohorts import evaluate_cohort
 from mobilenet_chest.tracking.artifacts import run_config
 from mobilenet_chest.tracking.run_metrics import metrics_of
@@ -63,8 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    as_program(main)

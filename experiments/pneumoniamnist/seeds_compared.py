@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
@@ -123,9 +123,14 @@ def main() -> None:
     print_table(given.study, given.other, rows)
 
 
-if __name__ == "__main__":
+def as_program(main: Callable[[], None]) -> None:
+    """Run a script; what is wrong with its input is one line, and exit code 2."""
     try:
         main()
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    as_program(main)

@@ -138,12 +138,12 @@ def test_both_stages_end_where_ours_end(phantom_config: Make, conventional: Modu
         assert theirs["val_loss"] == pytest.approx(our["val_loss"], rel=1e-2)
 
 
-def test_a_study_runs_what_is_not_done_yet(phantom_config: Make, conventional: ModuleType) -> None:
+def test_a_study_runs_what_is_not_done_yet(phantom_config: Make) -> None:
     config = phantom_config({"stage2.epochs": 0})
     seen: list[dict[str, float]] = []
     done = {"number": 0, "seconds": 1.0, "val_auc": 0.6}
     points = [{"stage1.lr": lr} for lr in (1e-3, 2e-3)]
-    records = conventional.run_study(config, points, on_trial=seen.append, done=[done])
+    records = importlib.import_module("cases_sweep").run_study(config, points, on_trial=seen.append, done=[done])
     assert records == [done, *seen]
     assert [record["number"] for record in records] == [0, 1]
 
@@ -224,6 +224,16 @@ def test_a_quick_run_writes_its_json(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "recipe: skipped, it needs --data FILE.npz" in printed
     assert "cold cache" in printed
     assert {path.name for path in tmp_path.iterdir()} == {"stage1.json", "scratch"}
+
+
+@pytest.mark.slow
+def test_a_quick_sweep_beside_the_conventional_study(tmp_path: Path) -> None:
+    run = importlib.import_module("run")
+    assert run.main(["sweep", "--quick", "--image-size", "32", "--out", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "sweep.json").read_text())["rows"]
+    assert rows[0]["variant"] == "conventional"
+    assert {row["trials"] for row in rows} == {2}
+    assert all(row["seconds"] > 0 for row in rows)
 
 
 @pytest.mark.slow
