@@ -77,6 +77,9 @@ FIRST_TRIALS = "first_trials"
 EARLIER_TRIALS = "earlier_trials"
 """Of a study: trials of the studies that it learns from, with their ranks there; its sampler sees them at first."""
 
+CURVES = "curves"
+"""Of a study: how its learning curves are expected to run, after those of the studies that it learns from."""
+
 FIRST = "first"
 """Of a trial: which of the study's first trials it is."""
 

@@ -75,12 +75,12 @@ def counted_trials(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in study.get_trials(deepcopy=False) if counts(trial)]
 
 
-def has_claimable(trials: Sequence[FrozenTrial], config: Config) -> bool:
+def has_claimable(study: optuna.Study, trials: Sequence[FrozenTrial], config: Config) -> bool:
     """Whether a study with these trials has one left for a worker: a new one, or a paused one that may go on."""
-    return has_unbegun(trials, config) or find_thawed(trials, config) is not None
+    return has_unbegun(study, trials, config) or find_thawed(study, trials, config) is not None
 
 
-def has_unbegun(trials: Sequence[FrozenTrial], config: Config) -> bool:
+def has_unbegun(study: optuna.Study, trials: Sequence[FrozenTrial], config: Config) -> bool:
     """Whether a study with these trials has one left that nobody has run or runs, and that is worth running.
 
     What was queued again after a death, or by hand, is run in any case.
@@ -89,7 +89,7 @@ def has_unbegun(trials: Sequence[FrozenTrial], config: Config) -> bool:
         return False
     if sum(map(_counts_or_runs, trials)) >= config.study.trials:
         return False
-    return any(map(_is_asked_for, trials)) or may_begin(trials, config)
+    return any(map(_is_asked_for, trials)) or may_begin(study, trials, config)
 
 
 def _is_asked_for(trial: FrozenTrial) -> bool:
@@ -97,13 +97,13 @@ def _is_asked_for(trial: FrozenTrial) -> bool:
     return asked and trial.state == TrialState.WAITING
 
 
-def find_thawed(trials: Sequence[FrozenTrial], config: Config) -> FrozenTrial | None:
+def find_thawed(study: optuna.Study, trials: Sequence[FrozenTrial], config: Config) -> FrozenTrial | None:
     """Return the paused trial that may go on now, if there is one."""
     if config.study.scheduler == "none":
         return None
     busy = any(trial.state in (TrialState.RUNNING, TrialState.WAITING) and not is_paused(trial) for trial in trials)
-    new = has_unbegun(trials, config)
-    return trial_to_thaw(trials, config, idle=not busy and not new, new=new)
+    new = has_unbegun(study, trials, config)
+    return trial_to_thaw(study, trials, config, idle=not busy and not new, new=new)
 
 
 def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values] | None:
@@ -116,10 +116,10 @@ def claim(study: optuna.Study, config: Config, url: str) -> tuple[Trial, Values]
     """
     with exclusive(url), one_look(study):
         trials = study.get_trials(deepcopy=False)
-        if (paused := find_thawed(trials, config)) is not None:
+        if (paused := find_thawed(study, trials, config)) is not None:
             return _thaw(study, config, paused)
         tries = 0
-        while has_unbegun(trials, config):
+        while has_unbegun(study, trials, config):
             trial = study.ask()
             trial.set_user_attr(attributes.WORKER, worker_record(config.study.lease_seconds))
             # a database that committed the queueing and then lost the connection was asked a second time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import optuna
@@ -53,7 +54,7 @@ def first_trials(config: Config, url: str) -> list[FirstTrial]:
     study = find_study(url, config.study_name)
     if study is not None and study.get_trials(deepcopy=False):
         return _remembered(study)
-    return _chosen(config, url)[0]
+    return _chosen(config, _sources(config, url))[0]
 
 
 def queue_first_trials(config: Config, study: optuna.Study, url: str) -> list[FirstTrial]:
@@ -66,13 +67,18 @@ def queue_first_trials(config: Config, study: optuna.Study, url: str) -> list[Fi
         StudyError: As :func:`first_trials`.
     """
     begun = attributes.FIRST_TRIALS in study.user_attrs or study.get_trials(deepcopy=False)
-    chosen, earlier = ([], []) if begun else _chosen(config, url)
+    sources = [] if begun else _sources(config, url)
+    chosen, earlier = ([], []) if begun else _chosen(config, sources)
+    curves = _learned_curves(config, sources)
     with exclusive(url):
         trials = study.get_trials(deepcopy=False)
         if attributes.FIRST_TRIALS not in study.user_attrs:  # nor has another machine chosen them since
             if earlier:
                 study.set_user_attr(attributes.EARLIER_TRIALS, earlier)
                 logger.info("the sampler sees %d trials of earlier studies, fewer with each of its own", len(earlier))
+            if curves is not None:
+                study.set_user_attr(attributes.CURVES, curves)
+                logger.info("learning curves are expected to run as those of %s", ", ".join(curves["studies"]))
             study.set_user_attr(attributes.FIRST_TRIALS, [each._asdict() for each in chosen])
         remembered = _remembered(study)
         queued = {trial.user_attrs.get(attributes.FIRST) for trial in trials}
@@ -87,7 +93,8 @@ def learned_from(study: optuna.Study) -> list[str]:
     """Return the names of the studies that a study has learned from."""
     seen = [EarlierTrial(*each).study for each in study.user_attrs.get(attributes.EARLIER_TRIALS, ())]
     begun = [each.study for each in _remembered(study) if each.study is not None]
-    return list(dict.fromkeys([*begun, *sorted(seen)]))
+    curves = study.user_attrs.get(attributes.CURVES, {"studies": []})["studies"]
+    return list(dict.fromkeys([*begun, *sorted([*seen, *curves])]))
 
 
 def _remembered(study: optuna.Study) -> list[FirstTrial]:
@@ -95,9 +102,18 @@ def _remembered(study: optuna.Study) -> list[FirstTrial]:
     return [FirstTrial(**each) for each in stored]
 
 
-def _chosen(config: Config, url: str) -> tuple[list[FirstTrial], list[EarlierTrial]]:
+def _learned_curves(config: Config, sources: Sequence[StudySummary]) -> dict[str, Any] | None:
+    """Return what a new study is to know of learning curves; nothing where no scheduler predicts any."""
+    if config.study.scheduler != "freeze_thaw" or not sources:
+        return None
+    from mobilenet_chest.sweep.earlier_curves import learn_curves  # its scipy.optimize takes 0.4 s
+
+    return learn_curves(sources)
+
+
+def _chosen(config: Config, sources: Sequence[StudySummary]) -> tuple[list[FirstTrial], list[EarlierTrial]]:
     """Return the values that a new study begins with, and the trials that its sampler is to see."""
-    sources, priors = _sources(config, url), prior_values(config)
+    priors = prior_values(config)
     learns = choose_sampler(config).name in LEARNS_FROM and not config.study.also
     earlier = sample_trials(config.search, sources, config.seed) if learns else []
     chosen = [FirstTrial(priors)] if priors else []

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from mobilenet_chest.config import Config, Distribution
 from mobilenet_chest.config.metrics import as_score
 from mobilenet_chest.sweep.attempts import attempt_of
+from mobilenet_chest.sweep.curve_scales import USUAL, ScalePrior
 from mobilenet_chest.sweep.epochs import stored_epochs
 from mobilenet_chest.sweep.feasibility import feasible
 from mobilenet_chest.sweep.influence import place_in_range
@@ -61,7 +62,9 @@ _latest: tuple[Hashable, Rates] | None = None
 """The last answer of :func:`rates`: the driver of a sweep asks many times a second, and the curves change seldom."""
 
 
-def goes_on(trials: Sequence[FrozenTrial], config: Config, number: int, new: bool) -> bool:
+def goes_on(
+    trials: Sequence[FrozenTrial], config: Config, number: int, new: bool, prior: ScalePrior = USUAL
+) -> bool:  # fmt: skip
     """Return whether a trial that has reported its value at the end of a slice goes on at once.
 
     Args:
@@ -69,8 +72,9 @@ def goes_on(trials: Sequence[FrozenTrial], config: Config, number: int, new: boo
         config: Its experiment.
         number: Of the trial.
         new: Whether a new trial may begin instead.
+        prior: What earlier studies say of the curves.
     """
-    found = rates(trials, config)
+    found = rates(trials, config, prior)
     own = attempt_of(trials[number], trials).trial
     paused = {attempt_of(trial, trials).trial for trial in trials if is_paused(trial)}
     others = [rate for first, rate in found.begun.items() if first in paused and first != own]
@@ -78,7 +82,9 @@ def goes_on(trials: Sequence[FrozenTrial], config: Config, number: int, new: boo
     return rate >= least_rate(config) and rate >= max([*others, found.new if new else 0.0], default=0.0)
 
 
-def trial_to_thaw(trials: Sequence[FrozenTrial], config: Config, idle: bool, new: bool) -> FrozenTrial | None:
+def trial_to_thaw(
+    trials: Sequence[FrozenTrial], config: Config, idle: bool, new: bool, prior: ScalePrior = USUAL
+) -> FrozenTrial | None:
     """Return the paused trial that a worker may go on with; ``None`` if there is none.
 
     Args:
@@ -87,11 +93,12 @@ def trial_to_thaw(trials: Sequence[FrozenTrial], config: Config, idle: bool, new
         idle: Whether nothing else is left to do. Then the most promising one goes on until a trial is complete: a study
             without a complete trial has no result.
         new: Whether a new trial may begin instead.
+        prior: What earlier studies say of the curves.
     """
     paused = {attempt_of(trial, trials).trial: trial for trial in trials if is_paused(trial)}
     if not paused:
         return None
-    found = rates(trials, config)
+    found = rates(trials, config, prior)
     first = max(paused, key=lambda trial: (found.begun.get(trial, -math.inf), -trial))
     rate = found.begun.get(first, -math.inf)
     if idle and not any(trial.state == TrialState.COMPLETE for trial in trials):
@@ -99,9 +106,9 @@ def trial_to_thaw(trials: Sequence[FrozenTrial], config: Config, idle: bool, new
     return paused[first] if rate >= least_rate(config) and rate > (found.new if new else 0.0) else None
 
 
-def may_begin(trials: Sequence[FrozenTrial], config: Config) -> bool:
+def may_begin(trials: Sequence[FrozenTrial], config: Config, prior: ScalePrior = USUAL) -> bool:
     """Return whether a new trial is expected to gain enough."""
-    return rates(trials, config).new >= least_rate(config)
+    return rates(trials, config, prior).new >= least_rate(config)
 
 
 def least_rate(config: Config) -> float:
@@ -109,15 +116,15 @@ def least_rate(config: Config) -> float:
     return config.study.stop_rule.gain_per_second
 
 
-def rates(trials: Sequence[FrozenTrial], config: Config) -> Rates:
+def rates(trials: Sequence[FrozenTrial], config: Config, prior: ScalePrior = USUAL) -> Rates:
     """Return what trials are expected to gain in a second of training to their end.
 
     With fewer than :data:`LEAST_CURVES` curves a new trial comes first, and then the best trial so far.
     """
     global _latest
-    known = _known(trials, config)
+    known = _known(trials, config), prior
     if _latest is None or _latest[0] != known:
-        _latest = known, _rates(trials, config)
+        _latest = known, _rates(trials, config, prior)
     return _latest[1]
 
 
@@ -130,7 +137,7 @@ def _known(trials: Sequence[FrozenTrial], config: Config) -> Hashable:
     return config.study_name, config.seed, config.study.direction, seen
 
 
-def _rates(trials: Sequence[FrozenTrial], config: Config) -> Rates:
+def _rates(trials: Sequence[FrozenTrial], config: Config, prior: ScalePrior) -> Rates:
     begun = begun_trials(trials, config)
     scores = {each.first: float(each.curve.scores.max()) for each in begun}
     open_trials = [each for each in begun if not each.trial.state.is_finished()]
@@ -143,7 +150,7 @@ def _rates(trials: Sequence[FrozenTrial], config: Config) -> Rates:
         scores[each.first] for each in begun if each.trial.state == TrialState.COMPLETE and feasible(each.trial)
     ]
     best = max(complete or scores.values())
-    model = CurveModel([each.curve for each in begun], config.stage2.epochs)
+    model = CurveModel([each.curve for each in begun], config.stage2.epochs, prior)
     nothing = np.empty(0)
     imagined = [Curve(place, nothing, nothing) for place in _imagined(config, len(trials))]
     predicted = model.predict([*(each.curve for each in open_trials), *imagined])

@@ -17,6 +17,8 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import ndtr, ndtri
 
+from mobilenet_chest.sweep.curve_scales import USUAL, ScalePrior, Scales, usual_scales
+
 Floats = NDArray[np.float64]
 
 FITTED = 40
@@ -24,11 +26,17 @@ FITTED = 40
 
 ITERATIONS = 40
 
+FARTHEST = 4 * math.log(2)
+"""How far from its prior's centre the logarithm of a scale is looked for."""
+
 BAND = 0.9
 """Share of scores that the bands are to hold."""
 
-BACKTESTED = 10
-"""Fewest scores by which the bands are widened."""
+MISSED = 1.9
+"""By what bands of a few short curves have to be multiplied; measured: ``experiments/results/schedulers.md``."""
+
+DOUBT = 20
+"""Scores that stand for :data:`MISSED`: the study's own, with which bands are checked, come beside them."""
 
 
 class Curve(NamedTuple):
@@ -57,40 +65,6 @@ class Prediction(NamedTuple):
     deviation: Floats
 
 
-class Scales(NamedTuple):
-    """What the curves of a study have in common; scores are in units of their standard deviation.
-
-    Attributes:
-        half: Epochs after which the gap has closed to ``2 ** -power``.
-        power: How fast it closes later: a small one slowly, a great one as an exponential.
-        width: Distance in the space of configurations within which trials are alike.
-        end: Standard deviation of end values from configuration to configuration.
-        own_end: The same, of trials with one configuration.
-        gap: That of gaps, from configuration to configuration.
-        own_gap: The same, of trials with one configuration.
-        drift: That of the drift of single curves.
-        memory: Epochs after which a drift has forgotten two thirds of itself.
-        noise: That of single epochs.
-    """
-
-    half: float
-    power: float
-    width: float
-    end: float
-    own_end: float
-    gap: float
-    own_gap: float
-    drift: float
-    memory: float
-    noise: float
-
-
-USUAL = Scales(
-    half=2.0, power=2.0, width=0.6, end=0.7, own_end=0.3, gap=0.7, own_gap=0.3, drift=0.3, memory=4.0, noise=0.1
-)
-"""Centre of the prior of the scales; each is within a factor of two of it, at odds of two to one."""
-
-PRIOR_DEVIATION = math.log(2)
 MEAN_END, MEAN_GAP = 3.0, 1.0
 """Prior standard deviations of the mean end value and of the mean gap, whose prior mean is 1: curves rise."""
 
@@ -101,16 +75,17 @@ class CurveModel:
     Args:
         curves: Of trials that have begun, two scores or more in all.
         total: The last epoch.
+        prior: What is known of their scales from earlier studies.
     """
 
-    def __init__(self, curves: Sequence[Curve], total: float) -> None:
+    def __init__(self, curves: Sequence[Curve], total: float, prior: ScalePrior = USUAL) -> None:
         scores = np.concatenate([curve.scores for curve in curves])
         self._middle = float(scores.mean())
         self._unit = float(scores.std()) or 1.0
         self._total = total
         self._curves = [curve._replace(scores=(curve.scores - self._middle) / self._unit) for curve in curves]
         step = max(1, math.ceil(len(curves) / FITTED))
-        self.scales = _fit(self._curves[::step], total)
+        self.scales = _fit(self._curves[::step], total, prior)
         self.widening = _widening(self._curves, self.scales)
 
     def predict(self, trials: Sequence[Curve], epoch: float | None = None) -> Prediction:
@@ -268,7 +243,8 @@ def _widening(curves: Sequence[Curve], scales: Scales) -> float:
     """Return by what the deviations are multiplied so that bands hold what they promise, 1 or more.
 
     No curve has the model's form exactly, so the later part of each is predicted from the first parts of all: once from
-    the first halves, once from the first thirds.
+    the first halves, once from the first thirds. Few short curves also make their own unit and scales too sure; they
+    are too few to show it, so :data:`DOUBT` scores that were missed elsewhere are counted as well.
     """
     lengths = [[max(1, len(curve.epochs) // share) for curve in curves] for share in (2, 3)]
     return max(1.0, *(_miss(known, curves, scales) for known in lengths))
@@ -286,17 +262,14 @@ def _miss(known: Sequence[int], curves: Sequence[Curve], scales: Scales) -> floa
         later = slice(len(given.epochs), None)
         mean, deviation = _scores(posterior, number, given, curve.epochs[later], scales)
         off.extend(np.abs(curve.scores[later] - mean) / deviation)
-    return float(np.quantile(off, BAND)) / float(ndtri((1 + BAND) / 2)) if len(off) >= BACKTESTED else 1.0
+    off.extend(MISSED * ndtri((1 + (np.arange(DOUBT) + 0.5) / DOUBT) / 2))
+    return float(np.quantile(off, BAND)) / float(ndtri((1 + BAND) / 2))
 
 
-def _fit(curves: Sequence[Curve], total: float) -> Scales:
+def _fit(curves: Sequence[Curve], total: float, prior: ScalePrior) -> Scales:
     """Return the most probable scales: those of the marginal likelihood and of a prior, both in logarithms."""
-    usual = USUAL._replace(
-        half=max(1.0, total / 4),
-        memory=max(1.0, total / 4),
-        width=USUAL.width * math.sqrt(max(1, len(curves[0].place))),
-    )
-    centre = np.log(np.array(usual))
+    usual = usual_scales(total, len(curves[0].place))
+    centre, deviation = np.log(np.array(usual) * np.array(prior.ratio)), np.array(prior.deviation)
 
     def loss(logarithms: Floats) -> float:
         scales = Scales(*np.exp(logarithms))
@@ -304,8 +277,8 @@ def _fit(curves: Sequence[Curve], total: float) -> Scales:
         factor, turned = _inner(sums), sums.root.T @ sums.projected
         fit = sums.squares - turned @ cho_solve((factor, True), turned, check_finite=False)
         size = 2 * np.log(np.diag(factor)).sum() + sums.size
-        return 0.5 * float(fit + size + (((logarithms - centre) / PRIOR_DEVIATION) ** 2).sum())
+        return 0.5 * float(fit + size + (((logarithms - centre) / deviation) ** 2).sum())
 
-    bounds = [(value - 4 * PRIOR_DEVIATION, value + 4 * PRIOR_DEVIATION) for value in centre]
+    bounds = list(zip(centre - FARTHEST, centre + FARTHEST, strict=True))
     found = minimize(loss, centre, method="L-BFGS-B", bounds=bounds, options={"maxiter": ITERATIONS})
     return Scales(*np.exp(found.x))

@@ -144,7 +144,7 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
     all_trials = study.get_trials(deepcopy=False)
     trials = [summarize(trial, all_trials) for trial in counted]
     all_begun = len(counted) >= total_trials(config)
-    early = not all_begun and not may_begin(all_trials, config)
+    early = not all_begun and not may_begin(study, all_trials, config)
     ties = find_ties(config.study.metric, trials, summarize(best, all_trials), parent_run)
     return SweepResult(
         study=config.study_name,
@@ -153,7 +153,7 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
         best=summarize(best, all_trials),
         front=front(study),
         importances=importances(study),
-        complete=(all_begun or early) and not has_claimable(all_trials, config),
+        complete=(all_begun or early) and not has_claimable(study, all_trials, config),
         new_trials=new_trials,
         stage1=stage1_totals(study),
         ties=ties,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import optuna
 from optuna.trial import FrozenTrial
 
 from mobilenet_chest.config import Config
@@ -34,28 +35,34 @@ def epochs_to_expect(config: Config) -> dict[str, Any]:
     return {"rungs": list(rung_epochs(config)), "epochs_at_most": every, "epochs_unpaused": every}
 
 
-def goes_on(trials: Sequence[FrozenTrial], config: Config, number: int, epoch: int, new: bool) -> bool:
+def goes_on(
+    study: optuna.Study, trials: Sequence[FrozenTrial], config: Config, number: int, epoch: int, new: bool
+) -> bool:  # fmt: skip
     """Return whether a trial that has reported its value at a rung goes on at once.
 
     Args:
-        trials: All trials of the study, by number.
+        study: The study.
+        trials: All its trials, by number.
         config: Its experiment.
         number: Of the trial.
         epoch: Of the rung.
         new: Whether the study has trials that have not begun.
     """
     if config.study.scheduler == "freeze_thaw":
-        from mobilenet_chest.sweep import freeze_thaw
+        from mobilenet_chest.sweep import earlier_curves, freeze_thaw
 
-        return freeze_thaw.goes_on(trials, config, number, new)
+        return freeze_thaw.goes_on(trials, config, number, new, earlier_curves.stored_prior(study))
     return asha.goes_on(trials, config, number, epoch)
 
 
-def trial_to_thaw(trials: Sequence[FrozenTrial], config: Config, idle: bool, new: bool) -> FrozenTrial | None:
+def trial_to_thaw(
+    study: optuna.Study, trials: Sequence[FrozenTrial], config: Config, idle: bool, new: bool
+) -> FrozenTrial | None:
     """Return the paused trial that a worker may go on with; ``None`` if there is none.
 
     Args:
-        trials: All trials of the study, by number.
+        study: The study.
+        trials: All its trials, by number.
         config: Its experiment.
         idle: Whether nothing else is left to do; a study without a complete trial has no result.
         new: Whether the study has trials that have not begun.
@@ -63,16 +70,16 @@ def trial_to_thaw(trials: Sequence[FrozenTrial], config: Config, idle: bool, new
     if config.study.scheduler == "none":
         return None
     if config.study.scheduler == "freeze_thaw":
-        from mobilenet_chest.sweep import freeze_thaw
+        from mobilenet_chest.sweep import earlier_curves, freeze_thaw
 
-        return freeze_thaw.trial_to_thaw(trials, config, idle, new)
+        return freeze_thaw.trial_to_thaw(trials, config, idle, new, earlier_curves.stored_prior(study))
     return asha.trial_to_thaw(trials, config, idle)
 
 
-def may_begin(trials: Sequence[FrozenTrial], config: Config) -> bool:
+def may_begin(study: optuna.Study, trials: Sequence[FrozenTrial], config: Config) -> bool:
     """Return whether a new trial is worth beginning, where the study has any left."""
     if config.study.scheduler != "freeze_thaw":
         return True
-    from mobilenet_chest.sweep import freeze_thaw
+    from mobilenet_chest.sweep import earlier_curves, freeze_thaw
 
-    return freeze_thaw.may_begin(trials, config)
+    return freeze_thaw.may_begin(trials, config, earlier_curves.stored_prior(study))

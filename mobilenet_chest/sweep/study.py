@@ -217,8 +217,8 @@ class _Runner:
 def _has_work(study: optuna.Study, config: Config) -> bool:
     """Return whether a trial of a study may begin or go on, or still runs."""
     trials = study.get_trials(deepcopy=False)
-    missing = sum(map(counts, trials)) < total_trials(config) and may_begin(trials, config)
-    return missing or has_claimable(trials, config)
+    missing = sum(map(counts, trials)) < total_trials(config) and may_begin(study, trials, config)
+    return missing or has_claimable(study, trials, config)
 
 
 def _reported_result(config: Config, study: optuna.Study, url: str, watch: WorkerWatch) -> SweepResult | None:

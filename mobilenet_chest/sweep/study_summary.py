@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -26,6 +27,9 @@ from mobilenet_chest.sweep.trial_state import is_paused
 MOST_TRIALS = 10_000
 """Trials that a summary may have."""
 
+MOST_EPOCHS = 10_000
+"""Epochs that a curve may have."""
+
 MOST_LETTERS = 200
 """Of a name of data."""
 
@@ -39,6 +43,9 @@ class TrialRecord(Section):
     value: float | None = Field(description="Value of the study's metric.")
     seconds: float | None = Field(ge=0, description="How long it took.")
     feasible: bool = Field(True, description="Whether it met the study's constraints.")
+    curve: dict[Annotated[int, Field(gt=0)], float] = Field(
+        {}, max_length=MOST_EPOCHS, description="Epoch of stage 2 -> value of the study's metric after it."
+    )
 
     @model_validator(mode="after")
     def _complete_has_a_value(self) -> Self:
@@ -62,6 +69,7 @@ class StudySummary(Section):
     direction: Direction = Field(description="In which direction that gets better.")
     data: DataRecord = DataRecord()
     search: dict[str, Distribution] = Field(max_length=200, description="Its search space.")
+    stage2_epochs: int | None = Field(None, gt=0, description="Epochs of stage 2, the same of all trials with a curve.")
     trials: tuple[TrialRecord, ...] = Field(max_length=MOST_TRIALS, description="Its trials that have ended.")
 
     @model_validator(mode="after")
@@ -88,13 +96,20 @@ def summarize_study(study: optuna.Study) -> StudySummary | None:
         return None
     definition = json.loads(study.user_attrs[attributes.DEFINITION])
     trials = [t for t in study.get_trials(deepcopy=False) if counts(t) and not took_result(t)]
+    # absent where they are searched
+    frozen, epochs = definition.get("stage1.epochs"), definition.get("stage2.epochs") or None
     return StudySummary(
         name=study.study_name,
         metric=definition["study.metric"],
         direction=direction_of(study),
         data=DataRecord(dataset=_data_name(study, definition)),
         search=search,
-        trials=tuple(_record(trial, search) for trial in trials if outside(search, trial.params) is None),
+        stage2_epochs=epochs or None,
+        trials=tuple(
+            _record(trial, search, frozen if epochs else None)
+            for trial in trials
+            if outside(search, trial.params) is None
+        ),
     )
 
 
@@ -107,7 +122,8 @@ def _data_name(study: optuna.Study, definition: Mapping[str, Any]) -> str | None
     return None if name is None else str(name)[:MOST_LETTERS]
 
 
-def _record(trial: FrozenTrial, search: dict[str, Distribution]) -> TrialRecord:
+def _record(trial: FrozenTrial, search: dict[str, Distribution], frozen: int | None) -> TrialRecord:
+    """Return a trial; with a curve where the epochs of stage 1, ``frozen``, are known."""
     seconds = None if trial.duration is None else round(trial.duration.total_seconds(), 3)
     return TrialRecord(
         number=trial.number,
@@ -116,7 +132,13 @@ def _record(trial: FrozenTrial, search: dict[str, Distribution]) -> TrialRecord:
         value=value_of(trial),
         seconds=seconds,
         feasible=feasible(trial),
+        curve={} if frozen is None else _curve(trial, frozen),
     )
+
+
+def _curve(trial: FrozenTrial, frozen: int) -> dict[int, float]:
+    values = trial.intermediate_values.items()
+    return {epoch - frozen: value for epoch, value in values if epoch > frozen and math.isfinite(value)}
 
 
 def summaries(url: str, resting: bool = False) -> list[StudySummary]:

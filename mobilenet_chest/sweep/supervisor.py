@@ -60,7 +60,7 @@ def forecast(
     trials = study.get_trials(deepcopy=False)
     begins = not stopped and (deadline is None or time.time() < deadline) and not only_failures(study, first_trial)
     running = any(trial.state == TrialState.RUNNING and not is_paused(trial) for trial in trials)
-    return Forecast(begins and has_claimable(trials, config), running, begins, len(trials))
+    return Forecast(begins and has_claimable(study, trials, config), running, begins, len(trials))
 
 
 def only_failures(study: optuna.Study, first_trial: int = 0) -> bool:

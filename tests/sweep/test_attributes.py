@@ -9,7 +9,7 @@ NAMES = {
     "definition", "run_id", "max_retries", "reported_trials", "confirmed", "confirms", "worker", "retry_of", "deaths",
     "interrupted", "reason", "stage1", "fold_runs", "gone", "epochs", "trainings", "mlflow", "first_attempt",
     "sampler", "violates", "repeats", "added", "stop", "study_paused", "stops", "asked_trials", "set_trials", "events",
-    "notified", "first_trials", "earlier_trials", "first", "imported", "data_name",
+    "notified", "first_trials", "earlier_trials", "curves", "first", "imported", "data_name",
 }  # fmt: skip
 
 

@@ -160,14 +160,14 @@ def test_a_study_ends_where_nothing_is_expected_to_gain_enough(phantom_config: M
 
 @pytest.mark.parametrize("asked", [{attributes.RETRY_OF: 5}, {attributes.ADDED: "ann"}])
 def test_what_was_queued_again_or_by_hand_is_run_in_any_case(phantom_config: Make, asked: dict[str, Any]) -> None:
-    strict = thawed(phantom_config, stop_when={"gain": 0.5, "per": "1s"})
+    strict, study = thawed(phantom_config, stop_when={"gain": 0.5, "per": "1s"}), optuna.create_study()
     trials = [*four_done(), trial(4, 5e-4, rising(0.6, 15)), trial(5, 6e-4, rising(0.62, 15), TrialState.FAIL)]
-    assert not has_unbegun(trials, strict)
+    assert not has_unbegun(study, trials, strict)
     waiting = trial(6, 6e-4, rising(0.62, 15), TrialState.WAITING)
     waiting.user_attrs |= asked
-    assert has_unbegun([*trials, waiting], strict)
+    assert has_unbegun(study, [*trials, waiting], strict)
     waiting.user_attrs.clear()
-    assert not has_unbegun([*trials, waiting], strict)
+    assert not has_unbegun(study, [*trials, waiting], strict)
 
 
 def test_a_study_without_a_complete_trial_goes_on_all_the_same(phantom_config: Make) -> None:

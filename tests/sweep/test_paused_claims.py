@@ -49,12 +49,12 @@ def test_a_study_is_halved_and_can_go_on(phantom_config: Make, opened: Open, url
     assert best.state == TrialState.COMPLETE
     assert sum(map(is_paused, trials)) == 9 - len(numbers(study, TrialState.COMPLETE))
     assert len([t for t in trials if 6 in t.intermediate_values]) >= 3  # a third at least has passed the first rung
-    assert not has_claimable(trials, config)
+    assert not has_claimable(study, trials, config)
     assert len(counted_trials(study)) == 9
     assert forecast(study, config, None) == (False, False, True, 9)
 
     more = config.model_copy(update={"study": config.study.model_copy(update={"trials": 27})})
-    assert has_claimable(trials, more)
+    assert has_claimable(study, trials, more)
     halved_by(study, more, url, by_rate)
     trials = study.get_trials(deepcopy=False)
     best_nine = sorted(trials, key=lambda trial: trial.params["stage2.lr"])[:9]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import optuna
 import pytest
 
 from mobilenet_chest.config import Config
@@ -43,9 +44,9 @@ def test_the_epochs_of_all_trials(phantom_config: Make) -> None:
 
 
 def test_without_a_scheduler_all_trials_begin_and_none_waits(phantom_config: Make) -> None:
-    config = made(phantom_config, {})
-    assert may_begin([], config)
-    assert trial_to_thaw([], config, idle=True, new=False) is None
+    config, study = made(phantom_config, {}), optuna.create_study()
+    assert may_begin(study, [], config)
+    assert trial_to_thaw(study, [], config, idle=True, new=False) is None
 
 
 def test_a_sweep_without_freeze_thaw_does_not_import_what_it_computes_with() -> None:
