@@ -83,17 +83,18 @@ def find_findings(config: Config, trials: Sequence[FrozenTrial], tied: Sequence[
     return found
 
 
-def ended_early(config: Config, trials: int) -> Finding:
-    """Return what is said of a study that ended before its last trial.
+def ended_early(config: Config, trials: int, paused: int) -> Finding:
+    """Return what is said of a study that ended before its last trial, or before the end of one.
 
     Args:
         config: The experiment, with ``scheduler: freeze_thaw``.
         trials: How many the study has.
+        paused: How many of them are paused.
     """
-    stop = config.study.stop_rule
+    stop, left = config.study.stop_rule, f", {paused} of them paused" if paused else ""
     return Finding(
         "ended_early",
-        f"the study ended with {trials} of {config.study.trials} trials: none, begun or new, is expected to gain "
+        f"the study ended with {trials} of {config.study.trials} trials{left}: none, begun or new, is expected to gain "
         f"{number(stop.gain)} of {config.study.metric} in {stop.per}",
         f"study.stop_when: {{gain: {number(stop.gain / 10)}, per: {stop.per}}}",
     )

@@ -144,8 +144,12 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
     all_trials = study.get_trials(deepcopy=False)
     trials = [summarize(trial, all_trials) for trial in counted]
     all_begun = len(counted) >= total_trials(config)
-    early = not all_begun and not may_begin(study, all_trials, config)
+    ended = (all_begun or not may_begin(study, all_trials, config)) and not has_claimable(study, all_trials, config)
     ties = find_ties(config.study.metric, trials, summarize(best, all_trials), parent_run)
+    findings = find_findings(config, counted, ties.tied)
+    paused = sum(map(is_paused, counted))
+    if ended and config.study.scheduler == "freeze_thaw" and (paused or not all_begun):  # asha leaves some in any case
+        findings.append(ended_early(config, len(counted), paused))
     return SweepResult(
         study=config.study_name,
         run_id=parent_run,
@@ -153,11 +157,11 @@ def build_result(config: Config, study: optuna.Study, parent_run: str, new_trial
         best=summarize(best, all_trials),
         front=front(study),
         importances=importances(study),
-        complete=(all_begun or early) and not has_claimable(study, all_trials, config),
+        complete=ended,
         new_trials=new_trials,
         stage1=stage1_totals(study),
         ties=ties,
-        findings=find_findings(config, counted, ties.tied) + ([ended_early(config, len(counted))] if early else []),
+        findings=findings,
         metric=config.study.metric,
         direction=config.study.direction,
         total=total_trials(config),

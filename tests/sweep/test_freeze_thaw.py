@@ -239,14 +239,17 @@ def test_trials_take_turns_and_end_as_if_each_had_run_through(here: Path, tiny_s
 
 
 @pytest.mark.slow
-def test_a_study_that_ends_early_says_so_and_is_complete(here: Path, tiny_search: Make) -> None:
+@pytest.mark.parametrize("trials", [4, 30])
+def test_a_study_that_ends_early_says_so_and_is_complete(here: Path, tiny_search: Make, trials: int) -> None:
+    """Before its last trial, or, where all have begun, before the end of some."""
     choices = {"stage2.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
     config = tiny_search(
-        choices, SMALL, trials=30, sampler="random", scheduler="freeze_thaw", stop_when={"gain": 1.0, "per": "1s"}
+        choices, SMALL, trials=trials, sampler="random", scheduler="freeze_thaw", stop_when={"gain": 1.0, "per": "1s"}
     )
     result = run_sweep(config)
     assert result.complete
     assert 4 <= len(result.trials) < 30
+    assert "PAUSED" in {trial.state for trial in result.trials}
     assert [finding.kind for finding in result.findings if finding.kind == "ended_early"] == ["ended_early"]
     assert "COMPLETE" in {trial.state for trial in result.trials}
     again = run_sweep(config)
