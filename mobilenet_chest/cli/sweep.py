@@ -222,7 +222,8 @@ def _print_stage1(result: SweepResult) -> None:
 def _print_findings(result: SweepResult) -> None:
     for finding in result.findings:
         line(f"note: {finding}")
-    if result.findings:
+    # a study that was ended goes on with another study.stop_when
+    if any(finding.kind != "ended_early" for finding in result.findings):
         line("      (another search is another study: add --study NAME)")
 
 

@@ -82,6 +82,14 @@ def test_what_the_trials_say_about_the_search_is_said(config: Config, capsys: py
     assert "note: " not in capsys.readouterr().out
 
 
+def test_a_study_that_was_ended_goes_on_under_its_name(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = Finding("ended_early", "the study ended", "study.stop_when: {gain: 0.0001, per: 1h}")
+    print_sweep(config, dataclasses.replace(result(), findings=[ended]), as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert f"note: {ended}" in lines
+    assert not any("--study" in line for line in lines)
+
+
 def test_a_second_attempt_keeps_the_number_of_the_first(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
     again = TrialSummary(2, "COMPLETE", 0.99, "c" * 32, {"stage2.lr": 3e-3}, attempt=2, attempt_of=0)
     shown = result(Ties({}, []), [TRIALS[1], again])
