@@ -14,11 +14,15 @@ PARTIAL = ".part"
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path, synced: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file beside ``path``; it replaces ``path`` when the block ends without an error.
 
     The contents are on the disk before the name changes, and the name is on the disk before the block ends. So a
     reader sees the old file or the new one, also after a power failure. One process may write a path at a time.
+
+    Args:
+        path: The file.
+        synced: Whether to wait for the disk; without it a file that is new when the power fails may be cut.
 
     Raises:
         OSError: The file cannot be written; ``path`` is as it was.
@@ -28,12 +32,14 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         with partial.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if synced:
+        sync_folder(path.parent)
 
 
 def write_whole(path: Path, contents: bytes | memoryview | str) -> None:

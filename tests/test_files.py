@@ -88,6 +88,21 @@ def test_on_the_disk_before_the_name_changes(tmp_path: Path, monkeypatch: pytest
     assert order == (["contents", "name", "folder"] if os.name == "posix" else ["contents", "name"])
 
 
+def test_contents_that_the_disk_does_not_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_whole(tmp_path / "file", b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(tmp_path / "file", b"new")
+    assert {child.name: child.read_bytes() for child in tmp_path.iterdir()} == {"file": b"old"}
+    with whole_file(tmp_path / "file", synced=False) as file:
+        file.write(b"not waited for")
+    assert (tmp_path / "file").read_bytes() == b"not waited for"
+
+
 def test_a_copy_makes_its_folders(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "a" / "b" / "target"
     source.write_bytes(os.urandom(3 << 20))

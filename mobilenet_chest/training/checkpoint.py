@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
 from mobilenet_chest.errors import DataError
-from mobilenet_chest.files import write_whole
+from mobilenet_chest.files import whole_file
 
 FORMAT = 2
 """Version of the layout; files of another one are refused."""
 
 
+class _Writer:
+    """A file for torch, which tells some errors of the disk as a RuntimeError of its own."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, contents: bytes | memoryview) -> int:
+        try:
+            return self._file.write(contents)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
 def save(path: Path, contents: Mapping[str, Any]) -> None:
-    """Write tensors, numbers, strings, and lists and dicts of them, so that a crash leaves the old file.
+    """Write tensors, numbers, strings, and lists and dicts of them, so that a kill leaves the old file.
+
+    It does not wait for the disk: the file is on its way to a run's artifacts or to the cache, and :func:`load` refuses
+    one that a power failure has cut.
 
     Raises:
         OSError: The file cannot be written.
     """
-    buffer = io.BytesIO()  # torch's own writer would raise RuntimeError where the disk is full
-    torch.save({"format": FORMAT, "digest": _digest(contents), **contents}, buffer)
-    write_whole(path, buffer.getbuffer())
+    # straight into the file: a copy of all values in memory first took as long as writing them
+    with whole_file(path, synced=False) as file:
+        writer = _Writer(file)
+        try:
+            torch.save({"format": FORMAT, "digest": _digest(contents), **contents}, writer)  # type: ignore[arg-type]
+        except RuntimeError:
+            if writer.error is None:
+                raise
+            raise writer.error from None
 
 
 def load(path: Path) -> dict[str, Any]:
