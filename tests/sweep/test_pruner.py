@@ -27,7 +27,7 @@ def test_each_pruner_by_its_name(phantom_config: Make) -> None:
     }
 
 
-def test_the_median_spares_the_first_trials_and_the_frozen_stage(phantom_config: Make) -> None:
+def test_the_median_spares_the_first_trials_the_frozen_stage_and_one_epoch_more(phantom_config: Make) -> None:
     config = phantom_config({"study": {"pruner": "median"}, "stage1.epochs": 2})
     study = optuna.create_study(direction="maximize", pruner=build_pruner(config))
 
@@ -44,8 +44,8 @@ def test_the_median_spares_the_first_trials_and_the_frozen_stage(phantom_config:
     good_then_bad = [pruned_at(value) for value in (0.9, 0.9, 0.9, *[0.1] * (STARTUP_TRIALS - 3))]
     assert good_then_bad == [None] * STARTUP_TRIALS
     assert pruned_at(0.95) is None
-    # at the end of epoch 2 the frozen stage is over, and nothing of stage 2 is known yet
-    assert pruned_at(0.1) == 3
+    # the frozen stage is over after epoch 2; the first epoch of stage 2 says too little
+    assert pruned_at(0.1) == 4
 
 
 def test_the_mean_of_the_folds_so_far_is_held_against_the_median_of_means(phantom_config: Make) -> None:
