@@ -16,7 +16,7 @@ class AshaConfig(Section):
         None,
         ge=1,
         description="Epoch of the first rung, counted over both stages; each further rung is `reduction` times as far. "
-        "Unset: the first epoch of stage 2, or 1/reduction² of all epochs where that is later.",
+        "Unset: the second epoch of stage 2, or 1/reduction² of all epochs where that is later.",
     )
 
 

@@ -15,6 +15,7 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.config.metrics import as_score
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.attempts import attempt_of
+from mobilenet_chest.sweep.epochs import SPARED_EPOCHS
 from mobilenet_chest.sweep.repeats import took_result
 from mobilenet_chest.sweep.trial_state import is_paused
 
@@ -45,11 +46,11 @@ def rung_epochs(config: Config) -> tuple[int, ...]:
 def default_first(config: Config) -> int:
     """Return the epoch of the first rung where the experiment gives none.
 
-    It lies in stage 2, because frozen epochs say little about fine-tuned ones, and after a share of all epochs that
-    leaves room for two rungs.
+    It lies in stage 2, because frozen epochs say little about fine-tuned ones, behind the epochs that say too little
+    there, and after a share of all epochs that leaves room for two rungs.
     """
     total = config.stage1.epochs + config.stage2.epochs
-    first = max(config.stage1.epochs + 1, total // config.study.asha.reduction**2)
+    first = max(config.stage1.epochs + SPARED_EPOCHS + 1, total // config.study.asha.reduction**2)
     return max(1, min(first, total - 1))
 
 

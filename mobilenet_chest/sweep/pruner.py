@@ -13,13 +13,9 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner,
 from optuna.trial import FrozenTrial
 
 from mobilenet_chest.config import Config
+from mobilenet_chest.sweep.epochs import SPARED_EPOCHS
 from mobilenet_chest.sweep.sampler import STARTUP_TRIALS
 from mobilenet_chest.sweep.splits import trainings
-
-SPARED_EPOCHS = 1
-"""First epochs of stage 2 after which the median prunes nothing. On eight finished studies it lost the best of twenty
-trials in 46% of random orders where it spared none, and in 8% where it spared one; experiments/results/median_pruner.md
-has the table."""
 
 
 def build_pruner(config: Config) -> BasePruner:

@@ -35,8 +35,8 @@ def halved(make: Make, values: dict[str, Any], **asha: Any) -> Config:
 @pytest.mark.parametrize(
     ("epochs", "asha", "rungs"),
     [
-        ((30, 120), {}, (31, 93)),  # the first epoch of stage 2
-        ((5, 10), {}, (6,)),
+        ((30, 120), {}, (32, 96)),  # the second epoch of stage 2
+        ((5, 10), {}, (7,)),
         ((0, 90), {}, (10, 30)),  # a ninth of all
         ((2, 1), {}, (2,)),  # no later rung would leave an epoch
         ((5, 10), {"first": 2}, (2, 6)),  # within stage 1

@@ -27,7 +27,7 @@ def made(make: Make, study: dict[str, Any]) -> Config:
     ("study", "rungs"),
     [
         ({}, ()),
-        ({"scheduler": "asha", "pruner": "none"}, (4,)),
+        ({"scheduler": "asha", "pruner": "none"}, (5,)),
         (FREEZE_THAW, (4, 5, 6, 7, 8, 9)),
         (FREEZE_THAW | {"freeze_thaw": {"slice": 3}}, (6, 9)),
     ],
