@@ -12,7 +12,8 @@ import pickle
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def sweep_killed_at(patch: pytest.MonkeyPatch, config: Config, point: str) -> No
         case ["in", "epoch", number]:
             patch.setattr(loop, "train_epoch", at_call(int(number), loop.train_epoch))
         case ["in", "a", "checkpoint"]:
-            patch.setattr(checkpoint, "write_whole", dying_at_call(4, checkpoint.write_whole))
+            patch.setattr(checkpoint, "whole_file", dying_at_call(4, checkpoint.whole_file))
         case ["in", "its", "copying"]:
             # config.yaml of the study and of the trial, two epochs of stage 1, its best, and then
             patch.setattr(MlflowTracker, "log_file", at_call(6, MlflowTracker.log_file))
@@ -116,13 +117,16 @@ def at_call(number: int, real: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *given, **named: die() if next(calls) == number else real(*given, **named)
 
 
-def dying_at_call(number: int, write: Callable[..., Any]) -> Callable[..., Any]:
-    """As ``write``, but killed in that call, when the contents are written and the file has not its name yet."""
+def dying_at_call(number: int, open_whole: Callable[..., Any]) -> Callable[..., Any]:
+    """As ``open_whole``, but killed in that call, when the contents are written and the file has not its name yet."""
     calls = itertools.count(1)
 
-    def cut_short(*given: Any) -> Any:
-        if next(calls) == number:
-            os.fsync = die  # of a process that ends there
-        return write(*given)
+    @contextmanager
+    def cut_short(*given: Any, **named: Any) -> Iterator[Any]:
+        with open_whole(*given, **named) as file:
+            yield file
+            if next(calls) == number:
+                file.flush()
+                die()
 
     return cut_short
