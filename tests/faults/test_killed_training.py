@@ -198,7 +198,7 @@ def test_a_folder_that_becomes_read_only(tracking: Path, phantom_config: Callabl
         process = training(experiment)
         while len(checkpoints()) < 2:
             time.sleep(0.01)
-        for _ in range(100):
+        while process.poll() is None:
             try:
                 remount("ro")
                 break
