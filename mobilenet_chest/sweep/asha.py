@@ -135,12 +135,14 @@ def scores_at_rungs(trials: Sequence[FrozenTrial], config: Config) -> dict[int, 
     """Return the scores of a study's trials at its rungs.
 
     Attempts of a trial count as one, under the number of the first. A trial that took another's result does not count.
+    Where a trial is paused is a rung, too: a study of before may have had others, and its trials would wait for ever.
 
     Args:
         trials: All trials of the study, by number.
         config: Its experiment.
     """
-    rungs: dict[int, dict[int, float]] = {epoch: {} for epoch in rung_epochs(config)}
+    epochs = {*rung_epochs(config), *(int(trial.user_attrs[attributes.PAUSED]) for trial in trials if is_paused(trial))}
+    rungs: dict[int, dict[int, float]] = {epoch: {} for epoch in epochs}
     for trial in trials:
         if trial.intermediate_values and not took_result(trial):
             first = attempt_of(trial, trials).trial

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
 import optuna
@@ -14,23 +15,34 @@ from mobilenet_chest.sweep.curve_scales import USUAL, ScalePrior, Scales, learne
 from mobilenet_chest.sweep.freeze_thaw import LEAST_CURVES, place_of
 from mobilenet_chest.sweep.learning_curves import Curve, CurveModel
 from mobilenet_chest.sweep.space import as_stored
-from mobilenet_chest.sweep.study_summary import StudySummary
+from mobilenet_chest.sweep.study_summary import StudySummary, TrialRecord
+
+T = TypeVar("T")
 
 MOST_STUDIES = 10
 """Studies whose curves are read, the last ones: each takes half a second."""
 
+MOST_TRIALS, MOST_EPOCHS = 40, 50
+"""Trials and epochs that are read of a study, at even distances: the time grows with the third power of both."""
+
 
 def curves_of(study: StudySummary) -> list[Curve]:
-    """Return the curves of a study in short, of the trials that have one."""
-    return [
-        Curve(
-            place_of({path: as_stored(path, study.search[path], v) for path, v in trial.params.items()}, study.search),
-            np.array(sorted(trial.curve), dtype=np.float64),
-            np.array([as_score(trial.curve[epoch], study.direction) for epoch in sorted(trial.curve)]),
-        )
-        for trial in study.trials
-        if trial.curve
-    ]
+    """Return the curves of a study in short, of at most :data:`MOST_TRIALS` of the trials that have one."""
+    return [_curve(study, trial) for trial in _spread([t for t in study.trials if t.curve], MOST_TRIALS)]
+
+
+def _curve(study: StudySummary, trial: TrialRecord) -> Curve:
+    params = {path: as_stored(path, study.search[path], value) for path, value in trial.params.items()}
+    epochs = _spread(sorted(trial.curve), MOST_EPOCHS)
+    scores = [as_score(trial.curve[epoch], study.direction) for epoch in epochs]
+    return Curve(place_of(params, study.search), np.array(epochs, dtype=np.float64), np.array(scores))
+
+
+def _spread(items: Sequence[T], most: int) -> list[T]:
+    """Return items at even distances, the first and the last among them; all where they are few."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(place)] for place in np.linspace(0, len(items) - 1, most)]
 
 
 def learn_curves(earlier: Sequence[StudySummary]) -> dict[str, Any] | None:
@@ -38,7 +50,8 @@ def learn_curves(earlier: Sequence[StudySummary]) -> dict[str, Any] | None:
 
     ``None`` where none has enough curves.
     """
-    ratios = {study.name: ratio for study in earlier[-MOST_STUDIES:] if (ratio := _ratio(study)) is not None}
+    told = ((study.name, ratio) for study in reversed(earlier) if (ratio := _ratio(study)) is not None)
+    ratios = dict(reversed(list(islice(told, MOST_STUDIES))))
     if not ratios:
         return None
     prior = learned_prior(list(ratios.values()))

@@ -65,14 +65,8 @@ class RungGate:
             if epoch <= self._passed:
                 continue
             trials = self._study.get_trials(deepcopy=False)
-            if not goes_on(
-                self._study,
-                trials,
-                self._config,
-                self._trial.number,
-                epoch,
-                has_unbegun(self._study, trials, self._config),
-            ):
+            new = has_unbegun(self._study, trials, self._config)
+            if not goes_on(self._study, trials, self._config, self._trial.number, epoch, new):
                 raise TrainingPaused(f"trial {self._trial.number} waits at the rung after epoch {epoch}")
             self._trial.set_user_attr(attributes.PASSED_RUNG, epoch)
             self._passed = epoch

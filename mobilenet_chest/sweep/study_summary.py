@@ -97,16 +97,17 @@ def summarize_study(study: optuna.Study) -> StudySummary | None:
     definition = json.loads(study.user_attrs[attributes.DEFINITION])
     trials = [t for t in study.get_trials(deepcopy=False) if counts(t) and not took_result(t)]
     # absent where they are searched
-    frozen, epochs = definition.get("stage1.epochs"), definition.get("stage2.epochs") or None
+    frozen, epochs = (definition.get(f"stage{number}.epochs") for number in (1, 2))
+    has_curves = frozen is not None and bool(epochs) and definition.get("study.resampling") != "kfold"  # folds are none
     return StudySummary(
         name=study.study_name,
         metric=definition["study.metric"],
         direction=direction_of(study),
         data=DataRecord(dataset=_data_name(study, definition)),
         search=search,
-        stage2_epochs=epochs or None,
+        stage2_epochs=epochs if has_curves else None,
         trials=tuple(
-            _record(trial, search, frozen if epochs else None)
+            _record(trial, search, frozen if has_curves else None)
             for trial in trials
             if outside(search, trial.params) is None
         ),
@@ -123,7 +124,7 @@ def _data_name(study: optuna.Study, definition: Mapping[str, Any]) -> str | None
 
 
 def _record(trial: FrozenTrial, search: dict[str, Distribution], frozen: int | None) -> TrialRecord:
-    """Return a trial; with a curve where the epochs of stage 1, ``frozen``, are known."""
+    """Return a trial; with a curve where the epochs of stage 1, ``frozen``, are given."""
     seconds = None if trial.duration is None else round(trial.duration.total_seconds(), 3)
     return TrialRecord(
         number=trial.number,

@@ -18,6 +18,7 @@ from mobilenet_chest.sweep.asha import (
     next_to_thaw,
     rung_epochs,
     scores_at_rungs,
+    trial_to_thaw,
     usual_epochs,
 )
 from mobilenet_chest.sweep.repeats import Repeat
@@ -96,6 +97,22 @@ def test_a_trial_that_took_a_result_does_not_fill_a_rung(phantom_config: Make) -
         study.add_trial(optuna.trial.create_trial(value=0.5, intermediate_values={2: 0.5}, user_attrs=attrs))
     config = halved(phantom_config, {"stage1": {"epochs": 1}, "stage2": {"epochs": 8}}, first=2)
     assert scores_at_rungs(study.trials, config) == {2: {0: 0.5}, 6: {}}
+
+
+def test_trials_that_wait_where_a_study_of_before_had_a_rung_go_on(phantom_config: Make) -> None:
+    """The first rung was the first epoch of stage 2 by default, and is the second one now."""
+    config = halved(phantom_config, {"stage1": {"epochs": 1}, "stage2": {"epochs": 4}})
+    assert rung_epochs(config) == (3,)
+    study = optuna.create_study(direction="maximize")
+    for number in range(3):
+        study.add_trial(optuna.trial.create_trial(
+            state=optuna.trial.TrialState.RUNNING,
+            intermediate_values={2: 0.5 + number / 10},
+            user_attrs={attributes.PAUSED: 2},
+        ))  # fmt: skip
+    thaw = trial_to_thaw(study.trials, config, idle=False)
+    assert thaw is not None
+    assert thaw.number == 2
 
 
 def simulated(scores: list[float], rungs: tuple[int, ...], reduction: int) -> tuple[list[int], set[int]]:

@@ -14,7 +14,14 @@ from helpers.studies import LR, summary
 from mobilenet_chest.config import Config
 from mobilenet_chest.sweep import attributes
 from mobilenet_chest.sweep.curve_scales import USUAL, ScalePrior, Scales
-from mobilenet_chest.sweep.earlier_curves import MOST_STUDIES, curves_of, learn_curves, stored_prior
+from mobilenet_chest.sweep.earlier_curves import (
+    MOST_EPOCHS,
+    MOST_STUDIES,
+    MOST_TRIALS,
+    curves_of,
+    learn_curves,
+    stored_prior,
+)
 from mobilenet_chest.sweep.first_trials import learned_from, queue_first_trials
 from mobilenet_chest.sweep.learning_curves import Curve, CurveModel
 from mobilenet_chest.sweep.stored_study import open_or_create
@@ -83,7 +90,8 @@ def test_studies_without_curves_say_nothing() -> None:
 
 
 def test_the_last_studies_are_read() -> None:
-    learned = learn_curves([curved(f"s{number}", seed=number) for number in range(MOST_STUDIES + 2)])
+    studies = [curved(f"s{number}", seed=number) for number in range(MOST_STUDIES + 2)]
+    learned = learn_curves([*studies, summary("without curves", {1e-4: 0.8})])
     assert learned is not None
     assert learned["studies"] == [f"s{number}" for number in range(2, MOST_STUDIES + 2)]
     assert set(learned["ratio"]) == set(Scales._fields)
@@ -124,6 +132,33 @@ def test_a_study_in_the_store_gives_its_curves(
     plain = open_or_create(other, url)
     queue_first_trials(other, plain, url)
     assert attributes.CURVES not in plain.user_attrs
+
+
+def test_a_large_study_is_read_in_part() -> None:
+    """The model's time grows with the third power of trials and epochs, and a file may have thousands of each."""
+    curve = {epoch: epoch / 1000 for epoch in range(1, 1001)}
+    trial = {"state": "COMPLETE", "params": {"stage2.lr": 1e-3}, "value": 0.8, "seconds": 1.0, "curve": curve}
+    many = summary("many", {}, stage2_epochs=1000, trials=[trial | {"number": number} for number in range(200)])
+    curves = curves_of(many)
+    assert len(curves) == MOST_TRIALS
+    assert {len(each.epochs) for each in curves} == {MOST_EPOCHS}
+    assert (curves[0].epochs[0], curves[0].epochs[-1]) == (1, 1000)
+
+
+def test_means_of_folds_are_no_curve(phantom_config: Callable[..., Config], url: str) -> None:
+    config = phantom_config({
+        "name": "folds", "stage1": {"epochs": 1}, "stage2": {"epochs": 5}, "search": LR,
+        "study": {"trials": 1, "resampling": "kfold", "folds": 4},
+    })  # fmt: skip
+    study = open_or_create(config, url)
+    study.add_trial(optuna.trial.create_trial(
+        params={"stage2.lr": 1e-3},
+        distributions={"stage2.lr": optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True)},
+        value=0.8,
+        intermediate_values={1: 0.7, 2: 0.8, 3: 0.75, 4: 0.8},
+    ))  # fmt: skip
+    (found,) = summaries(url)
+    assert (found.stage2_epochs, found.trials[0].curve) == (None, {})
 
 
 def test_where_epochs_are_searched_there_is_no_curve(phantom_config: Callable[..., Config], url: str) -> None:
