@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mobilenet_chest.config import ModelConfig
 from mobilenet_chest.models.classifier import Classifier
-from mobilenet_chest.models.depthwise import DepthwiseConv2d
+from mobilenet_chest.models.small_maps import DepthwiseConv2d, PointwiseConv2d
 from mobilenet_chest.models.zoo import build_model
 
 SIZES = (28, 48, 64, 128)
@@ -43,7 +43,7 @@ def _network(kind: str) -> Classifier:
     torch.manual_seed(0)
     model = build_model(ModelConfig(name="mobilenet_v3_large", weights="none"), 1).train()
     for module in model.modules():
-        if kind == "torch" and isinstance(module, DepthwiseConv2d):
+        if kind == "torch" and isinstance(module, (DepthwiseConv2d, PointwiseConv2d)):
             module.__class__ = nn.Conv2d
     return model
 

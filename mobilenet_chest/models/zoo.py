@@ -17,8 +17,8 @@ from mobilenet_chest.models import foreign
 from mobilenet_chest.models import weights as pretrained
 from mobilenet_chest.models.classifier import Backbone, Classifier
 from mobilenet_chest.models.custom import custom_backbone
-from mobilenet_chest.models.depthwise import use_fast_depthwise
 from mobilenet_chest.models.head import build_head, build_neck
+from mobilenet_chest.models.small_maps import use_fast_convolutions
 from mobilenet_chest.models.stem import adapt_to_gray
 
 RANDOM_START_MOMENTUM = 0.1
@@ -68,7 +68,7 @@ def build_model(config: ModelConfig, channels: int) -> Classifier:
     model = Classifier(backbone, head, mean, std, gray and config.stem == "repeat", config.name)
     if own_state is not None:
         pretrained.load_into(model, own_state, config.weights)
-    use_fast_depthwise(model)
+    use_fast_convolutions(model)
     return model.to(memory_format=torch.channels_last)
 
 

@@ -1,8 +1,12 @@
-"""Depthwise convolutions of maps that are smaller than their kernel, fast on CPUs.
+"""Convolutions of small maps, fast on CPUs.
 
 The last maps of a mobile network are tiny where images are: 2x2 for images of 48 or 64 pixels, 1x1 for MedMNIST's 28.
-oneDNN, which computes convolutions for torch on CPUs, is slow there with the gradient of the weight: three layers of
-MobileNetV3-Large were nearly half of a training step. ``experiments/results/speed.md`` has the figures.
+oneDNN, which computes convolutions for torch on CPUs, is slow there. Depthwise ones need long for the gradient of their
+weight: three layers of MobileNetV3-Large were nearly half of a training step. A convolution of single pixels takes up
+to twice as long as the product of matrices that it is. ``experiments/results/speed.md`` has the figures.
+
+Results are those of torch's own convolutions but for rounding. On other devices, in half precision, in a traced graph
+and with larger maps these are computed.
 """
 
 from __future__ import annotations
@@ -13,25 +17,33 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, linear
 from torch.nn.grad import conv2d_input
+
+POINTWISE_SIZE = 5
+"""Largest side of maps whose single pixels are convolved as a product of matrices; measured."""
+
+
+class PointwiseConv2d(nn.Conv2d):
+    """A convolution of single pixels; :func:`use_fast_convolutions` makes it of an ordinary one."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the convolved maps: float (n, c, h, w) of any memory format."""
+        if not _is_ours(maps) or max(maps.shape[2:]) > POINTWISE_SIZE:
+            return super().forward(maps)
+        pixels = maps.permute(0, 2, 3, 1)  # as they lie in memory with channels last
+        return linear(pixels, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A convolution of each channel by itself; :func:`use_fast_depthwise` makes it of an ordinary one.
-
-    Its results are those of the ordinary one but for rounding. With larger maps, on other devices, in half precision
-    and in a traced graph it is the ordinary one.
-    """
+    """A convolution of each channel by itself; :func:`use_fast_convolutions` makes it of an ordinary one."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the convolved maps: float (n, c, h, w) of any memory format."""
         size = self.kernel_size[0]
-        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]  # documented
-        half = torch.is_autocast_enabled("cpu") or maps.dtype != torch.float32
         # measured: oneDNN is slow where kernels of 5 and 7 are larger than the result, and those of 3 than the input
         places = max(maps.shape[2:]) if size == 3 else -(-max(maps.shape[2:]) // self.stride[0])
-        if traced or half or maps.device.type != "cpu" or places >= size:
+        if not _is_ours(maps) or places >= size:
             return super().forward(maps)
         if max(maps.shape[2:]) == 1:  # even the forward pass is slow; one tap meets the map, all others meet padding
             middle = slice(size // 2, size // 2 + 1)
@@ -42,11 +54,27 @@ class DepthwiseConv2d(nn.Conv2d):
         return convolved if self.bias is None else convolved + self.bias[:, None, None]
 
 
-def use_fast_depthwise(model: nn.Module) -> None:
-    """Make the depthwise convolutions of a model fast for small maps; its parameters stay the same objects."""
+def use_fast_convolutions(model: nn.Module) -> None:
+    """Make the convolutions of a model fast for small maps; its parameters stay the same objects."""
     for module in model.modules():
-        if type(module) is nn.Conv2d and _is_depthwise(module):
+        if type(module) is not nn.Conv2d:
+            continue
+        if _is_depthwise(module):
             module.__class__ = DepthwiseConv2d
+        elif _is_pointwise(module):
+            module.__class__ = PointwiseConv2d
+
+
+def _is_ours(maps: Tensor) -> bool:
+    """Return whether maps are computed here at all: on the CPU, in single precision, and not to be exported."""
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]  # documented
+    half = torch.is_autocast_enabled("cpu") or maps.dtype != torch.float32
+    return not (traced or half) and maps.device.type == "cpu"
+
+
+def _is_pointwise(module: nn.Conv2d) -> bool:
+    """Return whether a convolution is of single pixels, over all channels."""
+    return module.kernel_size == (1, 1) and module.stride == (1, 1) and module.groups == 1 and module.padding == (0, 0)
 
 
 def _is_depthwise(module: nn.Conv2d) -> bool:
