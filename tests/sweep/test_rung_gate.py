@@ -112,16 +112,20 @@ def test_trials_that_reuse_stage_1_are_paused_right_after_it(here: Path, tiny_se
 
 @pytest.mark.slow
 def test_a_study_with_more_trials_goes_on_with_a_paused_one(here: Path, tiny_search: Make) -> None:
-    """With four trials two may pass a rung that halves: one of the paused ones, or the new one."""
+    """A trial passes a rung that halves when it is among the better half of those that have come there so far."""
     search = {"stage2.lr": {"choices": [1e-3, 2e-3, 4e-3, 8e-3]}}
     values = {"stage1": {"epochs": 1}, "stage2": {"epochs": 2}}
     first = run_sweep(tiny_search(search, values, trials=3, sampler="grid", **asha(first=2, reduction=2)))
-    assert sorted(trial.state for trial in first.trials) == ["COMPLETE", "PAUSED", "PAUSED"]
     more = run_sweep(tiny_search(search, values, trials=4, sampler="grid", **asha(first=2, reduction=2)))
-    assert sorted(trial.state for trial in more.trials) == ["COMPLETE"] * 2 + ["PAUSED"] * 2
     at_rung = {trial.number: trial.intermediate_values[2] for trial in stored_trials()}
-    done = {trial.number for trial in more.trials if trial.state == "COMPLETE"}
-    assert max(at_rung, key=lambda number: at_rung[number]) in done
+
+    def best_of(trials: int, count: int) -> set[int]:
+        return set(sorted(range(trials), key=lambda number: at_rung[number], reverse=True)[:count])
+
+    passed = best_of(2, 1) | best_of(3, 1)
+    for result, done in ((first, passed), (more, passed | best_of(4, 2))):
+        states = {trial.number: trial.state for trial in result.trials}
+        assert states == {number: "COMPLETE" if number in done else "PAUSED" for number in states}
     assert len(runs_by_trial(more.run_id)) == 4
     assert more.complete
 
