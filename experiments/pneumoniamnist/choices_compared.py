@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from seeds_compared import METRICS, Compared, as_program, paired, print_table
 
 from mobilenet_chest.combine.ablate import Settings, settings_text
+from mobilenet_chest.config.metrics import as_score, best_direction
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import get_run
@@ -66,14 +67,17 @@ def trainings(client: MlflowClient, path: Path) -> list[list[Training]]:
 
 
 def chosen(by_seed: Sequence[Sequence[Training]], metric: str) -> list[Training]:
-    """Return what a metric, for which more is better, chooses in each seed; of equal ones the first.
+    """Return what a metric chooses in each seed; of equal ones the first.
 
     Raises:
         UserError: A training lacks the metric.
     """
-    if any(metric not in training.metrics for of_seed in by_seed for training in of_seed):
-        raise UserError(f"not all trainings have {metric}")
-    return [max(of_seed, key=lambda training: training.metrics[metric]) for of_seed in by_seed]
+    metrics = [training.metrics for of_seed in by_seed for training in of_seed]
+    if not all(metric in each for each in metrics):
+        known = ", ".join(sorted(set.intersection(*map(set, metrics))))
+        raise UserError(f"not all trainings have {metric}; all have: {known}")
+    direction = best_direction(metric)
+    return [max(of_seed, key=lambda training: as_score(training.metrics[metric], direction)) for of_seed in by_seed]
 
 
 def compared(

@@ -48,7 +48,7 @@ def ablation(path: Path, rows: dict[str, list[dict[str, float]]]) -> Path:
 
 
 def of(stress: float, clean: float, held_out: float) -> dict[str, float]:
-    return {"stress_auc_mean": stress, "val_auc": clean, HELD_OUT: held_out}
+    return {"stress_auc_mean": stress, "val_auc": clean, HELD_OUT: held_out, "val_brier": 1 - held_out}
 
 
 def test_each_metric_chooses_in_each_seed(tracking: Path, tmp_path: Path, script: ModuleType) -> None:
@@ -66,9 +66,11 @@ def test_each_metric_chooses_in_each_seed(tracking: Path, tmp_path: Path, script
     (row,) = script.compared(by_seed, script.CHOOSE_BY, (HELD_OUT,))
     assert row.means == pytest.approx((0.69, 0.65))
     assert row.difference.each == pytest.approx((0.05, 0.03))
+    assert [t.choice for t in script.chosen(by_seed, "val_brier")] == ["c=True", "a.b=True"]  # less is better
     with pytest.raises(UserError) as caught:
         script.chosen(by_seed, "val_loss")
-    assert "val_loss" in str(caught.value)
+    for part in ("val_loss", "heldout_stress_auc_mean, stress_auc_mean, val_auc, val_brier"):
+        assert part in str(caught.value)
 
 
 def test_another_file_is_refused(tracking: Path, tmp_path: Path, script: ModuleType) -> None:
