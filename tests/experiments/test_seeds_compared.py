@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -14,18 +13,13 @@ from mlflow import MlflowClient
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.tracking.store import experiment_id
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "pneumoniamnist" / "seeds_compared.py"
+FOLDER = Path(__file__).parents[2] / "experiments" / "pneumoniamnist"
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, SCRIPT.stem, module)
-    spec.loader.exec_module(module)
-    return module
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("seeds_compared")
 
 
 def confirmed(client: MlflowClient, name: str, aucs: Mapping[int, float]) -> None:
