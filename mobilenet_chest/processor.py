@@ -11,6 +11,8 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -28,15 +30,29 @@ def cores() -> int:
 def busy_cores() -> float:
     """Return how many of this process's cores others keep busy, 0 to :func:`cores`: the least of a few samples.
 
-    This process is expected to do nothing else meanwhile.
+    What this process and those that it has started do meanwhile is left out: a sweep's fork server still imports then.
     """
     least = float(cores())
     for _ in range(SAMPLES):
+        before, started = _own_seconds(), time.monotonic()
         percent = psutil.cpu_percent(SAMPLE_SECONDS, percpu=True)
-        least = min(least, sum(percent[core] for core in _allowed() if core < len(percent)) / 100)
+        own = (_own_seconds() - before) / (time.monotonic() - started)
+        busy = sum(percent[core] for core in _allowed() if core < len(percent)) / 100
+        least = min(least, max(0.0, busy - own))
         if least < 0.5:
             break
     return least
+
+
+def _own_seconds() -> float:
+    """Return the processor time of this process and of those that it has started, in seconds."""
+    this = psutil.Process()
+    seconds = 0.0
+    for process in (this, *this.children(recursive=True)):
+        with suppress(psutil.Error):  # it has ended meanwhile
+            times = process.cpu_times()
+            seconds += times.user + times.system
+    return seconds
 
 
 def free_threads(processes: int = 1, busy: float | None = None) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
     samples: list[list[float]] = []
     monkeypatch.setattr(processor.os, "sched_getaffinity", lambda _: {0, 1, 3}, raising=False)
     monkeypatch.setattr(processor, "psutil", SimpleNamespace(cpu_percent=lambda *_, **__: samples.pop(0)))
+    monkeypatch.setattr(processor, "_own_seconds", lambda: 0.0)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     return samples
 
@@ -63,18 +66,38 @@ def test_a_resumed_training_keeps_its_threads() -> None:
     assert torch.get_num_threads() == before
 
 
+BUSY = [sys.executable, "-c", "while True: pass"]
+
+
 @pytest.fixture
 def neighbour() -> Iterator[None]:
-    """A process that keeps a core busy."""
-    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    """A process that keeps a core busy, started by one that has ended."""
+    starts = f"import subprocess; print(subprocess.Popen({BUSY!r}, stdout=subprocess.DEVNULL).pid)"
+    process = int(subprocess.check_output([sys.executable, "-c", starts]))
     try:
         time.sleep(0.5)
         yield
     finally:
-        process.kill()
-        process.wait()
+        os.kill(process, signal.SIGKILL)
 
 
 def test_a_busy_process_is_seen(neighbour: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processor, "SAMPLE_SECONDS", 0.25)  # the tests have less
     assert processor.busy_cores() > 0.5
+
+
+def test_the_time_of_what_this_process_has_started_is_its_own() -> None:
+    with subprocess.Popen(BUSY) as child:
+        before = processor._own_seconds()
+        deadline = time.monotonic() + 60
+        while processor._own_seconds() < before + 0.5 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert processor._own_seconds() >= before + 0.5
+        child.kill()
+
+
+def test_the_share_of_this_process_is_left_out(four_cores: list[list[float]], monkeypatch: pytest.MonkeyPatch) -> None:
+    four_cores += [[100.0, 50.0, 100.0, 10.0]]
+    monkeypatch.setattr(processor, "_own_seconds", iter([10.0, 11.5]).__next__)
+    monkeypatch.setattr(processor, "time", SimpleNamespace(monotonic=iter([3.0, 4.0]).__next__))
+    assert processor.busy_cores() == pytest.approx(0.1)
