@@ -36,7 +36,8 @@ def busy_cores() -> float:
     for _ in range(SAMPLES):
         before, started = _own_seconds(), time.monotonic()
         percent = psutil.cpu_percent(SAMPLE_SECONDS, percpu=True)
-        own = (_own_seconds() - before) / (time.monotonic() - started)
+        # one that has ended meanwhile has taken its seconds with it; a new one has no other seconds than these
+        own = sum(now - before.get(each, 0.0) for each, now in _own_seconds().items()) / (time.monotonic() - started)
         busy = sum(percent[core] for core in _allowed() if core < len(percent)) / 100
         least = min(least, max(0.0, busy - own))
         if least < 0.5:
@@ -44,14 +45,14 @@ def busy_cores() -> float:
     return least
 
 
-def _own_seconds() -> float:
-    """Return the processor time of this process and of those that it has started, in seconds."""
+def _own_seconds() -> dict[psutil.Process, float]:
+    """Return the seconds of processor time of this process and of each that it has started and that still runs."""
     this = psutil.Process()
-    seconds = 0.0
+    seconds = {}
     for process in (this, *this.children(recursive=True)):
-        with suppress(psutil.Error):  # it has ended meanwhile
+        with suppress(psutil.Error):  # it ends just now
             times = process.cpu_times()
-            seconds += times.user + times.system
+            seconds[process] = times.user + times.system
     return seconds
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 
@@ -23,7 +24,7 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> list[list[float]]:
     samples: list[list[float]] = []
     monkeypatch.setattr(processor.os, "sched_getaffinity", lambda _: {0, 1, 3}, raising=False)
     monkeypatch.setattr(processor, "psutil", SimpleNamespace(cpu_percent=lambda *_, **__: samples.pop(0)))
-    monkeypatch.setattr(processor, "_own_seconds", lambda: 0.0)
+    monkeypatch.setattr(processor, "_own_seconds", dict)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     return samples
 
@@ -87,17 +88,36 @@ def test_a_busy_process_is_seen(neighbour: None, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_time_of_what_this_process_has_started_is_its_own() -> None:
-    with subprocess.Popen(BUSY) as child:
-        before = processor._own_seconds()
+    child = subprocess.Popen(BUSY)
+    try:
         deadline = time.monotonic() + 60
-        while processor._own_seconds() < before + 0.5 and time.monotonic() < deadline:
+        while processor._own_seconds()[psutil.Process(child.pid)] < 0.5:
+            assert time.monotonic() < deadline
             time.sleep(0.1)
-        assert processor._own_seconds() >= before + 0.5
+    finally:
         child.kill()
+        child.wait()
+    assert {process.pid for process in processor._own_seconds()} >= {os.getpid()}
+    assert child.pid not in {process.pid for process in processor._own_seconds()}
 
 
-def test_the_share_of_this_process_is_left_out(four_cores: list[list[float]], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "busy"),
+    [
+        ({"this": 10.0}, {"this": 11.5}, 0.1),
+        ({"this": 10.0}, {"this": 10.5, "begun meanwhile": 1.0}, 0.1),
+        ({"this": 10.0, "ended meanwhile": 50.0}, {"this": 11.5}, 0.1),
+        ({"this": 10.0}, {"this": 19.0}, 0.0),
+    ],
+)
+def test_the_share_of_this_process_is_left_out(
+    four_cores: list[list[float]],
+    monkeypatch: pytest.MonkeyPatch,
+    before: dict[str, float],
+    after: dict[str, float],
+    busy: float,
+) -> None:
     four_cores += [[100.0, 50.0, 100.0, 10.0]]
-    monkeypatch.setattr(processor, "_own_seconds", iter([10.0, 11.5]).__next__)
+    monkeypatch.setattr(processor, "_own_seconds", iter([before, after]).__next__)
     monkeypatch.setattr(processor, "time", SimpleNamespace(monotonic=iter([3.0, 4.0]).__next__))
-    assert processor.busy_cores() == pytest.approx(0.1)
+    assert processor.busy_cores() == pytest.approx(busy)

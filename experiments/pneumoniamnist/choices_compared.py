@@ -18,7 +18,7 @@ from seeds_compared import METRICS, Compared, as_program, paired, print_table
 
 from mobilenet_chest.combine.ablate import Settings, settings_text
 from mobilenet_chest.config.metrics import as_score, best_direction
-from mobilenet_chest.errors import UserError
+from mobilenet_chest.errors import UserError, allowed_names
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import get_run
 from mobilenet_chest.tracking.store import connect
@@ -74,8 +74,8 @@ def chosen(by_seed: Sequence[Sequence[Training]], metric: str) -> list[Training]
     """
     metrics = [training.metrics for of_seed in by_seed for training in of_seed]
     if not all(metric in each for each in metrics):
-        known = ", ".join(sorted(set.intersection(*map(set, metrics))))
-        raise UserError(f"not all trainings have {metric}; all have: {known}")
+        known = sorted(set.intersection(*map(set, metrics)))
+        raise UserError(f"not all trainings have {metric}{allowed_names(metric, known)}")
     direction = best_direction(metric)
     return [max(of_seed, key=lambda training: as_score(training.metrics[metric], direction)) for of_seed in by_seed]
 

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mobilenet_chest.evaluation.auc import auc
 from mobilenet_chest.evaluation.intervals import LEVEL, Difference, Interval, check_level, check_rows
 from mobilenet_chest.evaluation.predictions import Labels, Probabilities
 
@@ -69,9 +68,8 @@ def auc_intervals(labels: Labels, *scores: Probabilities, level: float = LEVEL) 
     check_rows(labels, *scores)
     if not 0 < int(labels.sum()) < len(labels):
         return [Interval(math.nan, math.nan, math.nan)] * len(scores)
-    _, low, high = _intervals(*_placements(labels, scores), level)
-    values = [auc(labels, each) for each in scores]  # as runs log it: a mean of placements may differ in its last bit
-    return [Interval(*ends) for ends in zip(values, low.tolist(), high.tolist(), strict=True)]
+    values, low, high = _intervals(*_placements(labels, scores), level)
+    return [Interval(*ends) for ends in zip(values.tolist(), low.tolist(), high.tolist(), strict=True)]
 
 
 def auc_difference(labels: Labels, first: Probabilities, second: Probabilities, level: float = LEVEL) -> Difference:

@@ -31,8 +31,7 @@ class PointwiseConv2d(nn.Conv2d):
         """Return the convolved maps: float (n, c, h, w) of any memory format."""
         if not _is_ours(maps) or max(maps.shape[2:]) > POINTWISE_SIZE:
             return super().forward(maps)
-        pixels = maps.permute(0, 2, 3, 1)  # as they lie in memory with channels last
-        return linear(pixels, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+        return single_pixels(maps, self.weight, self.bias)
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -52,6 +51,12 @@ class DepthwiseConv2d(nn.Conv2d):
             return super().forward(maps)
         convolved: Tensor = _SmallMaps.apply(maps, self.weight, self.stride[0])
         return convolved if self.bias is None else convolved + self.bias[:, None, None]
+
+
+def single_pixels(maps: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return maps convolved by a kernel of one pixel, (d, c, 1, 1), as a product of matrices: (n, d, h, w)."""
+    pixels = maps.permute(0, 2, 3, 1)  # as they lie in memory with channels last
+    return linear(pixels, weight.flatten(1), bias).permute(0, 3, 1, 2)
 
 
 def use_fast_convolutions(model: nn.Module) -> None:

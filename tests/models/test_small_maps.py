@@ -54,15 +54,15 @@ def computed(convolution: nn.Conv2d, maps: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel", [3, 5, 7])
 def test_results_and_gradients_are_those_of_torch(kernel: int, stride: int, bias: bool) -> None:
-    check_equal(*pair(kernel, stride, bias), largest=kernel + 1)
+    assert_same_results(*pair(kernel, stride, bias), largest=kernel + 1)
 
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_results_and_gradients_of_single_pixels_are_those_of_torch(bias: bool) -> None:
-    check_equal(*pointwise_pair(bias), largest=POINTWISE_SIZE + 1)
+    assert_same_results(*pointwise_pair(bias), largest=POINTWISE_SIZE + 1)
 
 
-def check_equal(plain: nn.Conv2d, fast: nn.Conv2d, largest: int) -> None:
+def assert_same_results(plain: nn.Conv2d, fast: nn.Conv2d, largest: int) -> None:
     """Check that two convolutions give the same of maps of any sides and memory format."""
     for height in range(1, largest + 1):
         for width in range(1, largest + 1):
