@@ -106,12 +106,13 @@ def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def cache_folder(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache_folder(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A cache for each test: none finds what another has left, nor the user's own."""
     folder = next(_caches)
     folder.mkdir()
     monkeypatch.setenv("MOBILENET_CHEST_CACHE", str(folder))
-    return folder
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)  # thousands of tests would fill the disk
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -58,6 +59,11 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 
 
+UNFELT = re.compile(r"blocks\.0\.0\.bn2\.bias$|\.bn3\.bias$")
+"""Shifts of a block's output, which the next 1×1 convolution and its batch norm take away again: their gradient is
+rounding errors alone, and moves them on one processor and not on another."""
+
+
 def small(make: Make, values: dict[str, Any]) -> Config:
     fields = {
         # the maps of random blocks are next to nothing, and so are gradients of what looks at them
@@ -102,8 +108,8 @@ def test_a_choice_trains(phantom_config: Make, baseline: dict[str, RunResult], n
     assert [record["stage"] for record in result.history] == [2]
     assert all(math.isfinite(value) for record in result.history for value in record.values())
     start = prepare(config).model.state_dict()
-    still = [name for name, value in result.model.named_parameters() if torch.equal(value, start[name])]
-    assert still == []  # a gradient has reached every weight
+    still = {name for name, value in result.model.named_parameters() if torch.equal(value, start[name])}
+    assert still - set(filter(UNFELT.search, start)) == set()  # a gradient has reached every weight
     if name == "a fold":
         assert len(result.predictions.row) == 12  # of 35
         assert set(result.predictions.row) != set(plain.predictions.row)

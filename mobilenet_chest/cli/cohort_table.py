@@ -49,7 +49,7 @@ def print_cohort_rows(cohort: str, rows: Sequence[CohortRow], as_json: bool) -> 
 def _print_differences(base: CohortRow, others: Sequence[CohortRow]) -> None:
     headings = ["name", ID, "Δ AUC", "p", "", "Δ accuracy", "p", ""]
     title = f"against {base.name}, run {short_id(base.run_id)}, on the same images"
-    table = Table(headings, left=("name", ID, ""), title=title, key=2)
+    table = Table(headings, left=("name", ID, ""), title=title, key=2, group=3)
     for row in others:
         cells = list[str]()
         for comparison in row.differences.values():

@@ -181,7 +181,7 @@ def _print_differences(base: Row, others: Sequence[Row], metric: str | None, wid
     names = ({metric: metric} if metric else {}) | DIFFERENCES
     headings = ["name", ID, *(heading for name in names.values() for heading in (f"Δ {name}", "p", ""))]
     title = f"against {base.name}, run {short_id(base.run_id)}"
-    cells = Table([*headings, *(["speed ratio"] if wide else [])], left=("name", "", ID), title=title, key=2)
+    cells = Table([*headings, *(["speed ratio"] if wide else [])], left=("name", "", ID), title=title, key=2, group=3)
     for row in others:
         differences = [cell for name in names for cell in _difference_cells(row.differences.get(name))]
         speed = [number(row.baseline.get("speed_ratio"))] if wide else []

@@ -68,6 +68,7 @@ class Table:
         title: A line above the table.
         key: So many first columns say what a row is.
         whole: Headings of left columns that never fold.
+        group: So many columns behind the key are one statement, and so are the next ones: a part holds them all.
     """
 
     def __init__(
@@ -77,12 +78,13 @@ class Table:
         title: str | None = None,
         key: int = 1,
         whole: Sequence[str] = (ID,),
+        group: int = 1,
     ) -> None:
         self.columns = [
             Column(heading, "left" if heading in left else "right", heading in left and heading not in whole)
             for heading in headings
         ]
-        self._title, self._key = title, key
+        self._title, self._key, self._group = title, key, group
 
     def add_row(self, *cells: str) -> None:
         """Add a row of as many cells as there are headings."""
@@ -99,7 +101,7 @@ class Table:
             )
             for column in self.columns
         ]  # fmt: skip
-        for part in _parts_of_table(columns, self._key, options.max_width):
+        for part in _parts_of_table(columns, self._key, self._group, options.max_width):
             widths = _widths(part, options.max_width)
             drawn = _draw(part, widths)
             # a terminal that is narrower than a value breaks the line; rich would cut the value
@@ -151,15 +153,21 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + _BETWEEN * len(widths) + _ENDS
 
 
-def _parts_of_table(columns: Sequence[Column], key: int, width: int) -> list[list[Column]]:
+def _parts_of_table(columns: Sequence[Column], key: int, group: int, width: int) -> list[list[Column]]:
     """Return the columns in as few parts as fit; each part begins with the key columns."""
     first = list(columns[:key])
     parts = [first]
-    for column in columns[key:]:
-        if parts[-1] != first and _total([each.least() for each in (*parts[-1], column)]) > width:
-            parts.append(first)
-        parts[-1] = [*parts[-1], column]
+    for start in range(key, len(columns), group):
+        together = list(columns[start : start + group])
+        for bundle in [together] if _fits([*first, *together], width) else [[column] for column in together]:
+            if parts[-1] != first and not _fits([*parts[-1], *bundle], width):
+                parts.append(first)
+            parts[-1] = [*parts[-1], *bundle]
     return parts
+
+
+def _fits(columns: Sequence[Column], width: int) -> bool:
+    return _total([column.least() for column in columns]) <= width
 
 
 def _widths(columns: Sequence[Column], width: int) -> list[int]:

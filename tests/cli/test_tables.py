@@ -127,6 +127,25 @@ def test_columns_without_room_go_below_with_the_key(
     ]
 
 
+@pytest.mark.parametrize(
+    ("width", "parts"),
+    [
+        (59, [["run", "value", "p", "", "other", "p", ""]]),
+        (58, [["run", "value", "p", ""], ["run", "other", "p", ""]]),
+        (28, [["run", "value", "p"], ["run", "", "other"], ["run", "p", ""]]),
+    ],
+)
+def test_columns_of_a_group_stay_together_as_far_as_there_is_room(
+    width: int, parts: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    rows = Table(["run", "value", "p", "", "other", "p", ""], left=["run", ""], group=3)
+    rows.add_row("1a2b", "0.9811", "0.003", "better", "0.9152", "0.002", "worse")
+    out.print(rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert [[cell.strip() for cell in line.strip("┃").split("┃")] for line in lines if line[0] == "┃"] == parts
+
+
 def test_a_value_is_whole_even_where_it_does_not_fit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,9 +105,10 @@ def workers_with_a_trial(sweep: Sweep, stored: list[FrozenTrial]) -> list[psutil
 
 
 def wait_for_a_running_trial(sweep: Sweep, url: str) -> None:
+    """Wait until a worker has a trial with its values: one that dies before it has asked for them is not retried."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        if workers_with_a_trial(sweep, trials(url)):
+        if workers_with_a_trial(sweep, list(filter(queued_values, trials(url)))):
             return
         time.sleep(0.1)
     raise AssertionError("no worker has a trial")
