@@ -37,8 +37,10 @@ def code_version() -> dict[str, str]:
 
 
 def _git(folder: Path, *words: str) -> str | None:
+    # without the lock that status would take to refresh the index: a kill would leave it behind in the user's checkout
+    command = ["git", "--no-optional-locks", "-C", str(folder), *words]
     try:
-        answer = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):  # no git here, or a folder that does not answer
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None
