@@ -49,11 +49,12 @@ def test_the_command_replaces_the_file_and_says_where_the_page_is(store: Store) 
     assert [path.name for path in store.folder.glob("*report.html*")] == ["report.html"]
 
 
-def test_without_a_file_the_page_has_the_name_of_the_study(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_file_the_page_has_the_name_of_the_study(store: Store) -> None:
     folder = store.folder / "pages"
     folder.mkdir()
-    monkeypatch.chdir(folder)
-    done = CliRunner().invoke(app, ["report", "dropout-study"])
+    with pytest.MonkeyPatch.context() as patch:  # which ends before the store's folder is left
+        patch.chdir(folder)
+        done = CliRunner().invoke(app, ["report", "dropout-study"])
     assert done.exit_code == 0, done.output
     assert done.output.startswith("dropout-study.html: ")
     assert Page((folder / "dropout-study.html").read_text(encoding="utf-8")).all("h1")[0].text == "Study dropout-study"
