@@ -15,7 +15,7 @@ from mobilenet_chest.cli.errors import exit_codes
 from mobilenet_chest.cli.format import interval_ends, line, out, print_json
 from mobilenet_chest.cli.options import Baseline, Json, Reported, Wide
 from mobilenet_chest.cli.tables import ID, Table
-from mobilenet_chest.config.formats import count, duration, number, signed, with_interval
+from mobilenet_chest.config.formats import count, duration, number, signed, signed_interval, with_interval
 from mobilenet_chest.config.metrics import heading
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.selection.cohort_compare import compare_on_cohort
@@ -23,6 +23,7 @@ from mobilenet_chest.selection.compare import compare as compare_runs
 from mobilenet_chest.tracking.runs import short_id
 
 if TYPE_CHECKING:
+    from mobilenet_chest.evaluation.intervals import Interval
     from mobilenet_chest.evaluation.paired import PairedComparison
     from mobilenet_chest.selection.rows import Row
 
@@ -148,10 +149,16 @@ def _all_columns(rows: Sequence[Row], metric: str | None) -> Table:
             count(row.parameters),
             *(with_interval(values.get(name), row.intervals.get(name)) for name in metrics),
             number(values.get("threshold")),
-            with_interval(values.get("tta_gain"), row.intervals.get("tta_gain")),
+            _gain(values.get("tta_gain"), row.intervals.get("tta_gain")),
             duration(values.get("train_seconds"), missing=""),
         )
     return cells
+
+
+def _gain(value: float | None, interval: Interval | None) -> str:
+    if value is None:
+        return ""
+    return signed(value) if interval is None else signed_interval(value, interval)
 
 
 def _site_columns(rows: Sequence[Row]) -> list[str]:

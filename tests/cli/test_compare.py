@@ -129,7 +129,7 @@ def test_a_metric_that_was_asked_for_has_columns_of_its_own(capsys: pytest.Captu
     )
     lines = printed(capsys, [BASE, other], "val_brier", wide=True)
     shown = dict(zip(cells(lines[1]), cells(lines[4]), strict=True))
-    assert (shown["val_brier"], shown["TTA gain"]) == ("0.09 (0.071–0.115)", "0.005 (-0.010 to 0.020)")
+    assert (shown["val_brier"], shown["TTA gain"]) == ("0.09 (0.071–0.115)", "+0.0050 (−0.010 to +0.020)")
     (title,) = [index for index, text in enumerate(lines) if text.strip().startswith("against ours")]
     assert cells(lines[title + 2])[:8] == ["name", "run", "Δ val_brier", "p", "", "Δ AUC", "p", ""]
     assert cells(lines[title + 4])[2:5] == ["+0.0200 (+0.0051 to +0.0349)", "0.008", "worse"]
