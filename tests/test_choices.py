@@ -59,9 +59,9 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 
 
-UNFELT = re.compile(r"blocks\.0\.0\.bn2\.bias$|\.bn3\.bias$")
+CANCELLED = re.compile(r"blocks\.0\.0\.bn2\.bias$|\.bn3\.bias$")
 """Shifts of a block's output, which the next 1×1 convolution and its batch norm take away again: their gradient is
-rounding errors alone, and moves them on one processor and not on another."""
+rounding errors alone. SGD moves them on one processor and not on another; AdamW divides by the gradient's size."""
 
 
 def small(make: Make, values: dict[str, Any]) -> Config:
@@ -108,8 +108,10 @@ def test_a_choice_trains(phantom_config: Make, baseline: dict[str, RunResult], n
     assert [record["stage"] for record in result.history] == [2]
     assert all(math.isfinite(value) for record in result.history for value in record.values())
     start = prepare(config).model.state_dict()
-    still = {name for name, value in result.model.named_parameters() if torch.equal(value, start[name])}
-    assert still - set(filter(UNFELT.search, start)) == set()  # a gradient has reached every weight
+    still = [name for name, value in result.model.named_parameters() if torch.equal(value, start[name])]
+    if config.optimizer.name == "sgd":
+        still = [name for name in still if not CANCELLED.search(name)]
+    assert still == []  # a gradient has reached every weight
     if name == "a fold":
         assert len(result.predictions.row) == 12  # of 35
         assert set(result.predictions.row) != set(plain.predictions.row)
