@@ -34,10 +34,12 @@ class Training:
     Attributes:
         choice: Its settings as on the command line; ``baseline`` for none.
         metrics: Of its run.
+        run_id: The run.
     """
 
     choice: str
     metrics: Mapping[str, float]
+    run_id: str
 
 
 def trainings(client: MlflowClient, path: Path) -> list[list[Training]]:
@@ -60,7 +62,7 @@ def trainings(client: MlflowClient, path: Path) -> list[list[Training]]:
     if len({len(run_ids) for _, run_ids in rows}) != 1:
         raise UserError(f"{path}: choices have different numbers of seeds; ablate them together")
     by_choice = [
-        [Training(settings_text(choice), metrics_of(get_run(client, run_id))) for run_id in run_ids]
+        [Training(settings_text(choice), metrics_of(get_run(client, run_id)), run_id) for run_id in run_ids]
         for choice, run_ids in rows
     ]
     return [list(of_seed) for of_seed in zip(*by_choice, strict=True)]

@@ -46,8 +46,14 @@ State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class _Averages:
-    """Builds networks from averages of weights, and scores them on the rows of val that choose."""
+class Averages:
+    """Builds networks from averages of weights, and scores them.
+
+    Attributes:
+        prepared: What a training of the networks' experiment begins with; its model becomes each average in turn.
+        config: Their experiment.
+        choosing: The rows of val that choose among averages.
+    """
 
     prepared: Prepared
     config: Config
@@ -102,7 +108,7 @@ def soup(candidates: Sequence[Candidate]) -> Combined:
     unloaded = config.model_copy(update={"model": config.model.model_copy(update={"weights": "none"})})
     prepared = prepare(unloaded, parent=parent_weights(config))
     choosing, reporting = stratified_halves(prepared.data.val, config.seed)
-    averages = _Averages(prepared, config, part_of(prepared.data.val, choosing))
+    averages = Averages(prepared, config, part_of(prepared.data.val, choosing))
     order, chosen, recipe = _choose(averages, states)
     report_rows = part_of(prepared.data.val, reporting)
     strongest = predict(averages.model([states[order[0]]]), report_rows, torch.device("cpu"))
@@ -171,7 +177,7 @@ def stratified_halves(val: Split, seed: int) -> tuple[NDArray[np.intp], NDArray[
     return np.sort(parts[0]), np.sort(parts[1])
 
 
-def _choose(averages: _Averages, states: Sequence[State]) -> tuple[list[int], list[int], str]:
+def _choose(averages: Averages, states: Sequence[State]) -> tuple[list[int], list[int], str]:
     """Return the networks from best to worst, those of the better average, and whether it is greedy or uniform."""
     scores = [averages.score([state]) for state in states]
     order = sorted(range(len(states)), key=lambda index: -scores[index])

@@ -75,7 +75,8 @@ def with_interval(
 ) -> str:
     """Return a value, and in brackets the ends of its interval where it has one.
 
-    The ends have three decimals: no interval here is known more closely.
+    The ends have three decimals: no interval here is known more closely. The value keeps its last zeros, so that the
+    rows of a table end alike.
 
     Args:
         value: As :func:`number` takes it, with ``digits`` and ``missing``.
@@ -84,7 +85,10 @@ def with_interval(
         missing: Text for no value.
         to: Between the ends, as :func:`ends` takes it.
     """
-    return number(value, digits, missing) + (f" ({ends(interval, to=to)})" if interval else "")
+    if interval is None:
+        return number(value, digits, missing)
+    zeros_kept = isinstance(value, float) and math.isfinite(value) and digits is None
+    return f"{f'{value:#.4g}' if zeros_kept else number(value, digits, missing)} ({ends(interval, to=to)})"
 
 
 def duration(seconds: float | None, missing: str = "unknown time") -> str:
