@@ -14,6 +14,7 @@ Make = Callable[..., Config]
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_rows(tiny: Make) -> None:
     model = {"name": "mobilenet_v3_small", "weights": "none", "hidden": []}
     configs = [tiny({"name": "one"}), tiny({"name": "two", "model": model})]

@@ -237,6 +237,7 @@ def test_a_quick_sweep_beside_the_conventional_study(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_comparing_500_runs_is_little_more_than_comparing_5(tmp_path: Path) -> None:
     """5 seconds of the processor where comparing 5 runs takes 2.7, as on an otherwise idle machine of two cores.
 

@@ -225,6 +225,7 @@ def test_a_paused_trial_that_is_stopped_by_hand_has_ended(phantom_config: Make, 
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_thousand_paused_trials_cost_little(phantom_config: Make, opened: Open, url: str) -> None:
     """Processor time of this process, the median of some: a busy machine does not count."""
     searched = RANGE | {

@@ -168,6 +168,7 @@ def two_nodes(log: Path) -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_a_node_is_removed_in_mid_sweep(experiment: Path) -> None:
     with two_nodes(experiment / "cluster.log") as (address, remove):
@@ -211,6 +212,7 @@ def test_a_node_is_removed_in_mid_sweep(experiment: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_ctrl_c_ends_the_actors_trials_in_order(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an address: a cluster for this sweep, on loopback only, that ends with it."""
