@@ -106,3 +106,16 @@ def _field_type(path: str) -> Any:
     section = section_at(parents)
     field = None if section is None else section.model_fields.get(leaf)  # a study of another version has other fields
     return None if field is None else field.annotation
+
+
+def paths_named(name: str, section: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    """Return the paths of the fields with a name, in all sections: ``lr`` is ``stage1.lr`` and ``stage2.lr``."""
+    paths = []
+    for field in section.model_fields:
+        path = f"{prefix}{field}"
+        nested = section_at(path.split("."))
+        if field == name:
+            paths.append(path)
+        elif nested is not None and nested is not section:
+            paths += paths_named(name, nested, f"{path}.")
+    return paths

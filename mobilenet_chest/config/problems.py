@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pydantic_core import ErrorDetails
 
-from mobilenet_chest.config.paths import overlap, section_at
-from mobilenet_chest.errors import allowed_names
+from mobilenet_chest.config.paths import overlap, paths_named, section_at
+from mobilenet_chest.errors import allowed_names, nearest
 
 
 def problem(detail: ErrorDetails, source: str, origins: Mapping[str, str] | None = None) -> str:
@@ -23,7 +23,7 @@ def problem(detail: ErrorDetails, source: str, origins: Mapping[str, str] | None
     where = next((origin for key, origin in (origins or {}).items() if overlap(path, key)), source)
     if detail["type"] == "extra_forbidden":
         section = section_at(names[:-1])
-        return f"{where}: {path}: unknown key{allowed_names(names[-1], section.model_fields if section else ())}"
+        return f"{where}: {path}: unknown key{_allowed_keys(names[-1], section.model_fields if section else ())}"
     if detail["type"] == "missing" and any(isinstance(part, int) for part in detail["loc"]):
         return f"{where}: {path}: one more entry is needed; `mobilenet-chest schema` shows the form"
     if detail["type"] == "missing":
@@ -35,6 +35,14 @@ def problem(detail: ErrorDetails, source: str, origins: Mapping[str, str] | None
     if detail["type"] == "string_too_long":  # hundreds of letters would hide what is wrong
         return f"{where}: {path}: {requirement}, not {len(detail['input'])}: {detail['input'][:40]!r}…"
     return f"{where}: {path}: {requirement}, not {detail['input']!r}"
+
+
+def _allowed_keys(name: str, allowed: Iterable[str]) -> str:
+    """Return what may stand there, and first the key of that name in other sections, where none here is close."""
+    elsewhere = paths_named(name)
+    if nearest(name, allowed) or not elsewhere:
+        return allowed_names(name, allowed)
+    return f"; did you mean {' or '.join(map(repr, elsewhere))}? Allowed here: {', '.join(allowed)}"
 
 
 def _requirement(message: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mobilenet_chest.config import OptimizerConfig, flatten, is_integer_field
-from mobilenet_chest.config.paths import assign, is_number_field, overlap, searchable_paths, section_at
+from mobilenet_chest.config.paths import assign, is_number_field, overlap, paths_named, searchable_paths, section_at
 from mobilenet_chest.config.search import ConfirmConfig, Distribution
 from mobilenet_chest.errors import ConfigError
 
@@ -74,3 +74,10 @@ def test_a_sweep_searches_what_one_training_is_made_of() -> None:
     assert {"seed", "stage2.lr", "model.dropout", "evaluation.metric", "augment.crop.scale"} <= set(paths)
     assert not {"augment.crop", "compress.parent", "compress.target", "compress.target.flops"} & set(paths)
     assert not any(path.split(".")[0] in {"name", "study", "search", "gates", "tracking", "device"} for path in paths)
+
+
+def test_fields_of_one_name_in_all_sections() -> None:
+    assert paths_named("lr") == ["stage1.lr", "stage2.lr"]
+    assert paths_named("top") == ["study.confirm.top"]
+    assert paths_named("data") == ["data"]
+    assert paths_named("nothing") == []

@@ -47,6 +47,22 @@ def test_an_unknown_key_of_a_section_that_may_be_null(loaded: Loaded, problems: 
     assert loaded("name: x\n", "study.confirm.top=2").study.confirm == ConfirmConfig(top=2, seeds=5)
 
 
+@pytest.mark.parametrize(
+    ("assignment", "meant"),
+    [
+        ("trials=20", "'study.trials'"),
+        ("lr=1e-3", "'stage1.lr' or 'stage2.lr'"),
+        ("study.lr=1e-3", "'stage1.lr' or 'stage2.lr'"),
+        ("study.top=2", "'study.confirm.top'"),
+        ("stage1.hflip=0.5", "'augment.hflip'"),
+    ],
+)
+def test_a_key_of_another_section_is_named(problems: Problems, assignment: str, meant: str) -> None:
+    path = assignment.partition("=")[0]
+    (line,) = problems("name: x\n", assignment)
+    assert line.startswith(f"command line: {path}: unknown key; did you mean {meant}? Allowed here: ")
+
+
 def test_parse_names_its_source() -> None:
     with pytest.raises(ConfigError) as caught:
         parse({"name": "x", "seed": "many"}, source="trial 3")

@@ -24,6 +24,8 @@ def test_a_search_with_a_condition(loaded: Loaded) -> None:
     ("search", "part"),
     [
         ("{stage2.lrr: {low: 1, high: 2}}", "search.stage2.lrr: no such field to search; did you mean 'stage2.lr'?"),
+        ("{lr: {low: 1, high: 2}}", "search.lr: no such field to search; did you mean 'stage1.lr' or 'stage2.lr'?"),
+        ("{model.lr: {low: 1, high: 2}}", "did you mean 'stage1.lr' or 'stage2.lr'?"),
         ("{name: {choices: [a, b]}}", "search.name: no such field to search"),
         ("{study.trials: {low: 1, high: 2}}", "search.study.trials: no such field to search"),
         ("{model.dropout: {low: 0.7, high: 0.3}}", "search.model.dropout: low 0.7 is greater than high 0.3"),
