@@ -44,6 +44,9 @@ def test_the_rows_that_choose_do_not_judge(script: ModuleType) -> None:
     assert script.held_out_aucs(script.Logits(labels, clean[None], choosing[None], held_out[None]), 1 / 4, draws=1) == [
         (1.0, 0.0)
     ]
+    # clean images that both order rightly choose neither: the mean of both counts
+    tied = script.Logits(labels, np.stack([right, right])[None], choosing[None], np.stack([-families, families])[None])
+    assert script.held_out_aucs(tied, 1 / 4, draws=1) == [(1.0, 0.5)]
     assert not np.array_equal(script.drawn(labels, 1 / 4, 0), script.drawn(labels, 1 / 4, 1))
 
 
