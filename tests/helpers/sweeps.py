@@ -205,16 +205,28 @@ def mounted(folder: Path, megabytes: int) -> Iterator[Callable[[str], None]]:
 
 
 def fill(file: Path) -> None:
-    """Take all the room there is in a file system, to the last page."""
+    """Take all the room there is in a file system, to the last page.
+
+    Most of it at once: page by page takes seconds, in which a sweep goes on.
+    """
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT)
     try:
-        while shutil.disk_usage(file).free:
-            os.write(descriptor, b"x" * 4096)
+        for size in (1 << 20, 4096):
+            with until_full():
+                while shutil.disk_usage(file).free:
+                    os.write(descriptor, b"x" * size)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def until_full() -> Iterator[None]:
+    """Let a write end without an error where the disk is full."""
+    try:
+        yield
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-    finally:
-        os.close(descriptor)
 
 
 @pytest.fixture(scope="session")
