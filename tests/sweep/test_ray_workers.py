@@ -71,6 +71,7 @@ def look():
     left.append(ray.available_resources().get("GPU", 0))
     return Forecast(claimable=0 not in left, running=False, begins=True, trials=0)
 with on_ray(config, 2, storage=url, address=sys.argv[1]) as launch:
+    left.append(ray.available_resources().get("GPU", 0))  # a busy machine may look for the first time when it is given
     job = Job(config, url, parent_run="none", deadline=0.0, threads=99)
     launch(job, 2, look, lambda: left.append("lost"))
     ray_cluster.socket.gethostname = lambda: "elsewhere"
