@@ -75,8 +75,8 @@ def with_interval(
 ) -> str:
     """Return a value, and in brackets the ends of its interval where it has one.
 
-    The ends have three decimals: no interval here is known more closely. The value keeps its last zeros, so that the
-    rows of a table end alike.
+    The ends have three decimals: no interval here is known more closely. A value below 10 has four, so that the rows
+    of a table end alike; one below 0.001 has four significant digits.
 
     Args:
         value: As :func:`number` takes it, with ``digits`` and ``missing``.
@@ -87,8 +87,9 @@ def with_interval(
     """
     if interval is None:
         return number(value, digits, missing)
-    zeros_kept = isinstance(value, float) and math.isfinite(value) and digits is None
-    return f"{f'{value:#.4g}' if zeros_kept else number(value, digits, missing)} ({ends(interval, to=to)})"
+    if digits is None and isinstance(value, float) and (0.001 <= abs(value) < 10 or value == 0):
+        digits = 4
+    return f"{number(value, digits, missing)} ({ends(interval, to=to)})"
 
 
 def duration(seconds: float | None, missing: str = "unknown time") -> str:

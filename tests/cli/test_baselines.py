@@ -25,7 +25,7 @@ def test_a_row_for_each_model(folder: Path, written: Write, monkeypatch: pytest.
     lines = [line for line in run("baselines", written()).stdout.splitlines() if line.startswith("│")]
     ours, reported = ([cell.strip() for cell in line.strip("│").split("│")] for line in lines)
     assert ours == [
-        "ours", "run", "resnet50", "25,000,000", "", "", "0.96 (0.931–0.978)", "60 s", "2", "12.5", "250"
+        "ours", "run", "resnet50", "25,000,000", "", "", "0.9600 (0.931–0.978)", "60 s", "2", "12.5", "250"
     ]  # fmt: skip
     assert reported[:2] == [REPORTED[0].name, "reported, not reproduced"]
     first, _ = json.loads(run("baselines", written(), "--json").stdout)["rows"]

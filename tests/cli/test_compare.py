@@ -75,8 +75,8 @@ def test_figures_stand_with_their_intervals_and_ties_are_marked(capsys: pytest.C
     lines = printed(capsys, [BASE, OTHER])
     heading, first, second = (cells(lines[index]) for index in (1, 3, 4))
     assert heading == ["name", "model", "val AUC", "", "run"]
-    assert first == ["ours", "resnet50", "0.96 (0.931–0.978)", "best", "a" * 8]
-    assert second == ["other", "mobilenet_v2", "0.95 (0.919–0.971)", "tied", "b" * 8]
+    assert first == ["ours", "resnet50", "0.9600 (0.931–0.978)", "best", "a" * 8]
+    assert second == ["other", "mobilenet_v2", "0.9500 (0.919–0.971)", "tied", "b" * 8]
     assert [text.partition(":")[0] for text in lines[6:8]] == ["in brackets", "tied"]
 
 
@@ -84,7 +84,7 @@ def test_all_columns_are_shown_on_request(capsys: pytest.CaptureFixture[str]) ->
     lines = printed(capsys, [BASE, OTHER, REPORTED[0]], wide=True)
     heading, first, _, reported = (cells(lines[index]) for index in (1, 3, 4, 5))
     shown = dict(zip(heading, first, strict=True))
-    assert (shown["val AUC"], shown["val accuracy"], shown["run"]) == ("0.96 (0.931–0.978)", "0.9", "a" * 8)
+    assert (shown["val AUC"], shown["val accuracy"], shown["run"]) == ("0.9600 (0.931–0.978)", "0.9", "a" * 8)
     assert (shown["kind"], shown["parameters"], shown["training"]) == ("run", "25,000,000", "60 s")
     assert dict(zip(heading, reported, strict=True))["kind"] == "reported, not reproduced"
 
@@ -101,7 +101,7 @@ def test_reported_results_are_marked_and_have_their_accuracies(capsys: pytest.Ca
     lines = printed(capsys, [BASE, REPORTED[0]])
     heading, first, reported = (cells(lines[index]) for index in (1, 3, 4))
     assert heading == ["name", "val AUC", "val accuracy", "TTA + threshold", "", "run"]
-    assert first[1:3] == ["0.96 (0.931–0.978)", "0.9"]
+    assert first[1:3] == ["0.9600 (0.931–0.978)", "0.9"]
     assert reported == [REPORTED[0].name, "", "0.7475", "", "reported, not reproduced", ""]
 
 
@@ -129,7 +129,7 @@ def test_a_metric_that_was_asked_for_has_columns_of_its_own(capsys: pytest.Captu
     )
     lines = printed(capsys, [BASE, other], "val_brier", wide=True)
     shown = dict(zip(cells(lines[1]), cells(lines[4]), strict=True))
-    assert (shown["val_brier"], shown["TTA gain"]) == ("0.09 (0.071–0.115)", "+0.0050 (−0.010 to +0.020)")
+    assert (shown["val_brier"], shown["TTA gain"]) == ("0.0900 (0.071–0.115)", "+0.0050 (−0.010 to +0.020)")
     (title,) = [index for index, text in enumerate(lines) if text.strip().startswith("against ours")]
     assert cells(lines[title + 2])[:8] == ["name", "run", "Δ val_brier", "p", "", "Δ AUC", "p", ""]
     assert cells(lines[title + 4])[2:5] == ["+0.0200 (+0.0051 to +0.0349)", "0.008", "worse"]

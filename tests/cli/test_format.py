@@ -35,7 +35,7 @@ def test_metrics_have_their_intervals(capsys: pytest.CaptureFixture[str]) -> Non
         ["train_seconds", "61.2500"],
     ]
     metrics_table("run 1", METRICS, INTERVALS)
-    assert "0.95 (0.912–0.979)" in capsys.readouterr().out
+    assert "0.9500 (0.912–0.979)" in capsys.readouterr().out
     assert interval_ends(INTERVALS) == {"val_auc": [0.9123, 0.9788]}
 
 

@@ -20,7 +20,7 @@ def test_members_and_the_next_command(tracking: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "average_weights", lambda candidates: SOUP)
     lines = run("soup", "a", "b").stdout.splitlines()
     assert f"soup of 2, run {'s' * 8}" in lines[0]
-    assert any("0.9 (0.800–0.950)" in line for line in lines)
+    assert any("0.9000 (0.800–0.950)" in line for line in lines)
     assert lines[-2:] == [f"members: {'a' * 8}, {'b' * 8}", f"promote: mobilenet-chest promote {'s' * 8}"]
     assert json.loads(run("soup", "a", "--json").stdout) == {
         "run_id": "s" * 32,

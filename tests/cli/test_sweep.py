@@ -46,8 +46,8 @@ def test_values_stand_with_their_intervals_and_the_best_is_not_praised(
     lines = capsys.readouterr().out.splitlines()
     rows = [[cell.strip() for cell in line.strip("│").split("│")][:4] for line in lines if line.startswith("│")]
     assert rows == [
-        ["1", "complete", "0.97 (0.940–0.990)", "best"],
-        ["0", "complete", "0.95 (0.912–0.979)", "tied"],
+        ["1", "complete", "0.9700 (0.940–0.990)", "best"],
+        ["0", "complete", "0.9500 (0.912–0.979)", "tied"],
         ["2", "pruned", "0.6", ""],
     ]
     assert len([line for line in lines if line.startswith("in brackets: 95% intervals; tied: ")]) == 1

@@ -53,9 +53,9 @@ def test_an_interval_says_to_where_a_dash_would_be_a_minus() -> None:
     above, below = SimpleNamespace(low=0.9, high=0.95432), SimpleNamespace(low=-0.01, high=0.02)
     assert (ends(above), ends(below), ends(above, 2, " to ")) == ("0.900–0.954", "-0.010 to 0.020", "0.90 to 0.95")
     assert with_interval(0.93215, above) == "0.9322 (0.900–0.954)"
-    assert [with_interval(value, above) for value in (0.98, 1.0, math.nan)] == [
-        "0.9800 (0.900–0.954)", "1.000 (0.900–0.954)", "nan (0.900–0.954)",
-    ]  # fmt: skip
+    values = [0.98, 1.0, 0.0, 0.09, 0.00012346, 12.5, math.nan]
+    texts = ["0.9800", "1.0000", "0.0000", "0.0900", "0.0001235", "12.5", "nan"]
+    assert [with_interval(value, above) for value in values] == [f"{text} (0.900–0.954)" for text in texts]
     assert with_interval(0.93215, above, 3, "–", " to ") == "0.932 (0.900 to 0.954)"
     assert (with_interval(None, None), with_interval(None, None, 3, "–"), with_interval(0.5, None)) == ("", "–", "0.5")
 
