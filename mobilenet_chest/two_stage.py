@@ -119,7 +119,8 @@ def train(
     Args:
         config: The experiment.
         tracker: Where to write; nowhere by default.
-        on_epoch: Called after each epoch; True ends the training there, and the best epoch so far is evaluated.
+        on_epoch: Called after each epoch; True ends the training there, and the best epoch so far is evaluated. After
+            the last epoch nothing is left to end: such a training is finished, as one that was killed there is.
         resume: Where to resume an unfinished run of the same config: :func:`~.tracking.artifacts.resume_point`.
         teacher_logits: float (n,) of another network for the training rows, where ``loss.distill_weight`` is not 0.
         check: Decides whether the run may finish.
@@ -144,7 +145,7 @@ def train(
         TemporaryDirectory(prefix=PREFIX) as folder,
     ):
         artifacts = ArtifactWriter(tracker, config, Path(folder), resume.file if resume else None)
-        after_epoch = partial(_after_epoch, artifacts, tracker, progress, on_epoch)
+        after_epoch = partial(_after_epoch, config, artifacts, tracker, progress, on_epoch)
         tracker.log_history(progress.history)  # a killed run may not have logged its last epoch
         with _saving_when_interrupted(artifacts, progress, config):
             if on_history and progress.history:
@@ -183,12 +184,20 @@ def train(
 
 
 def _after_epoch(
-    artifacts: ArtifactWriter, tracker: Tracker, progress: Progress, on_epoch: OnEpoch | None, record: Record
+    config: Config,
+    artifacts: ArtifactWriter,
+    tracker: Tracker,
+    progress: Progress,
+    on_epoch: OnEpoch | None,
+    record: Record,
 ) -> bool:
-    """Save and log an epoch; return whether ``on_epoch`` ends the training."""
+    """Save and log an epoch; return whether ``on_epoch`` ends the training before its last epoch."""
     artifacts.save_last(progress)  # before the metrics: an epoch that was logged is never trained again
     tracker.log_history([record], progress.epoch)
-    return bool(on_epoch and on_epoch(progress.epoch, record))
+    ends = bool(on_epoch and on_epoch(progress.epoch, record))
+    last_stage = 2 if config.stage2.epochs else 1
+    planned = (config.stage1, config.stage2)[last_stage - 1].epochs
+    return ends and not (progress.stage == last_stage and progress.stage_epoch == planned)
 
 
 @contextmanager

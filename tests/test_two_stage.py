@@ -154,6 +154,14 @@ def test_the_caller_may_stop(phantom_config: Make, epoch: int) -> None:
     assert 1 <= result.metrics["best_epoch"] <= epoch
 
 
+@pytest.mark.parametrize("left_out", ["stage1", "stage2", None])
+def test_after_the_last_epoch_nothing_is_left_to_stop(phantom_config: Make, left_out: str | None) -> None:
+    config = phantom_config({f"{left_out}.epochs": 0} if left_out else {})
+    last = config.stage1.epochs + config.stage2.epochs
+    result = train(config, on_epoch=lambda number, record: number == last)
+    assert (result.status, len(result.history)) == ("finished", last)
+
+
 @pytest.fixture(scope="module")
 def uninterrupted() -> dict[str, RunResult]:
     """The result to compare with, made once."""
