@@ -19,7 +19,7 @@ from mobilenet_chest.models import onnx_file
 from mobilenet_chest.models.classifier import Classifier
 from mobilenet_chest.models.deployed import DeployedClassifier
 from mobilenet_chest.models.onnx_session import open_session
-from mobilenet_chest.models.pruning import prune_channels
+from mobilenet_chest.models.pruning import CHANNELS_MULTIPLE, prune_channels
 
 STEPS = 200
 """Ratios that are looked at are multiples of one part of so many."""
@@ -133,8 +133,8 @@ def _found(
     if reached > target:
         raise ConfigError(
             [
-                f"compress.target.{name}: {target:g} is out of reach: {reached:.3g} is left where each layer keeps 8 "
-                "channels; give more"
+                f"compress.target.{name}: {target:g} is out of reach: {reached:.3g} is left where each layer keeps "
+                f"{CHANNELS_MULTIPLE} channels; give more"
             ]
         )
     return step / STEPS, reached
