@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from helpers.experiments import STRESSED
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -19,7 +20,6 @@ from mobilenet_chest.data import phantom
 from mobilenet_chest.tracking.runs import find_all
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "pneumoniamnist"
-STRESSED = {"evaluation": {"metric": "stress_auc_mean", "stress": {"every": 1, "table": False}}}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from helpers.experiments import STRESSED
 from mlflow import MlflowClient
 
 from mobilenet_chest import train
@@ -18,7 +19,6 @@ from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import get_run
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "pneumoniamnist"
-STRESSED = {"evaluation": {"metric": "stress_auc_mean", "stress": {"every": 1, "table": False}}}
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from helpers.experiments import STRESSED
 from mlflow import MlflowClient
 
 from mobilenet_chest import train
@@ -17,7 +18,6 @@ from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import get_run
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "pneumoniamnist"
-STRESSED = {"evaluation": {"metric": "stress_auc_mean", "stress": {"every": 1, "table": False}}}
 
 
 @pytest.fixture

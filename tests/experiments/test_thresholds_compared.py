@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from helpers.experiments import STRESSED
 from mlflow import MlflowClient
 
 from mobilenet_chest import train
@@ -22,7 +23,6 @@ from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.training.predict import predict
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "pneumoniamnist"
-STRESSED = {"evaluation": {"metric": "stress_auc_mean", "stress": {"every": 1, "table": False}}}
 
 
 @pytest.fixture

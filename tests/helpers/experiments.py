@@ -19,6 +19,9 @@ SMALL_MODEL = {
 LARGE_MODEL = {"model": {"name": "mobilenet_v3_large", "weights": "none"}}
 """Replaces the model by that of the source report, with its large head."""
 
+STRESSED = {"evaluation": {"metric": "stress_auc_mean", "stress": {"every": 1, "table": False}}}
+"""Stressed validation after each epoch, which chooses the best one."""
+
 CONDITIONAL_SEARCH = """
 name: searched
 search:
