@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,9 @@ def write(classifier: DeployedClassifier, metadata: Mapping[str, Any], path: Pat
             from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
             from executorch.exir import to_edge_transform_and_lower
 
-            exported = torch.export.export(classifier, (image,))
+            # XNNPACK's partitioner refuses weights that lie channels last
+            network = copy.deepcopy(classifier).to(memory_format=torch.contiguous_format)
+            exported = torch.export.export(network, (image,))
             program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
     except Exception as error:  # torch.export and ExecuTorch raise errors of many kinds
         raise failed("executorch", error) from error
