@@ -94,7 +94,7 @@ def _bins(probabilities: Probabilities, bins: int) -> NDArray[np.int64]:
 def _mean_deviation(probabilities: Probabilities) -> float:
     """Return the expected distance between the number of successes and its mean, by their exact distribution."""
     chances = [np.array([1 - p, p]) for p in probabilities]
-    while len(chances) > 1:  # of two images, of four and so on: one after the other takes minutes for a million
+    while len(chances) > 1:  # of two images, of four and so on: one after the other takes the square of their number
         pairs = [_convolved(*pair) for pair in zip(chances[::2], chances[1::2], strict=False)]
         chances = pairs + chances[2 * len(pairs) :]
     return float(chances[0] @ np.abs(np.arange(len(chances[0])) - probabilities.sum()))

@@ -19,7 +19,7 @@ from mobilenet_chest.models.classifier import Classifier
 
 CHANNELS_MULTIPLE = 16
 """Layers keep a multiple of as many channels: AVX-512 takes 16 float32 at once, and AVX2 half of them. With multiples
-of 8 a pruned network was 1.61 to 1.75 times as fast with AVX-512, and is 1.78 to 1.94 times
+of 8 a pruned network was 1.61 to 1.75 times as fast with AVX-512 at a ratio of 0.3, and is 1.76 to 1.95 times
 (``experiments/results/compression.md``)."""
 
 

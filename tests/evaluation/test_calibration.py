@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy.special import expit, logit
+from scipy.stats import binom
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
@@ -77,6 +78,15 @@ def test_the_bias_of_coin_tosses() -> None:
     for rows, distance in ((2, 0.5), (10, 1.23046875)):
         labels = np.arange(rows) % 2
         assert reliability(labels.astype(np.uint8), np.full(rows, 0.5)).bias == pytest.approx(distance / rows)
+
+
+@pytest.mark.parametrize("rows", [999, 1000, 5001])
+def test_the_bias_of_many_images_of_one_probability(rows: int) -> None:
+    """Their number of class 1 is binomial."""
+    numbers = np.arange(rows + 1)
+    distance = binom.pmf(numbers, rows, 0.3) @ abs(numbers - 0.3 * rows)
+    bias = reliability((np.arange(rows) % 2).astype(np.uint8), np.full(rows, 0.3)).bias
+    assert bias == pytest.approx(distance / rows, rel=1e-9)
 
 
 def test_the_bias_is_the_mean_over_all_that_can_happen() -> None:
