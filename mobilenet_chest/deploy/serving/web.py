@@ -95,11 +95,14 @@ def _guarded(app: App, service: Service, token: str | None) -> App:
             await app(scope, receive, send)
             return
         started, path, status = time.monotonic(), scope["path"], 0
+        known = path if path in PATHS else "other"  # each label takes memory for good
 
         async def sending(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                # before it is sent: a client that has its answer finds it counted, by whichever worker it asks
+                service.meters.requests.labels(known, str(status)).inc()
                 if service.draining:
                     message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
@@ -117,8 +120,8 @@ def _guarded(app: App, service: Service, token: str | None) -> App:
                 await _failed(scope, receive, sending)
         finally:
             seconds = time.monotonic() - started
-            known = path if path in PATHS else "other"  # each label takes memory for good
-            service.meters.requests.labels(known, str(status)).inc()
+            if not status:  # the client has left before its answer
+                service.meters.requests.labels(known, "0").inc()
             service.meters.seconds.labels(known).observe(seconds)
             logger.debug("%s %s %d %.1f ms", scope["method"], known, status, seconds * 1000)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from mobilenet_chest.deploy.serving.endpoint import STATUS
 from mobilenet_chest.deploy.serving.limits import Limits
 from mobilenet_chest.deploy.serving.live_model import Answer, Follower
 from mobilenet_chest.deploy.serving.service import Service
-from mobilenet_chest.deploy.serving.web import PATHS
+from mobilenet_chest.deploy.serving.web import PATHS, web_app
 
 SECONDS = 30
 TOKEN = "0123456789abcdef"
@@ -132,6 +134,22 @@ def test_what_is_counted(address: str) -> None:
     assert float(counted[prefix + 'probability_bucket{le="0.1",version="1"}']) == 1
     assert float(counted[prefix + 'wait_seconds_count{version="1"}']) == 3
     assert float(counted[prefix + "waiting_images"]) == 0
+
+
+def test_an_answer_is_counted_before_it_is_sent() -> None:
+    """Its client may ask another worker for the counts at once."""
+    counted_then: list[bool] = []
+    with service_of(levels) as service:
+
+        async def send(message: dict[str, Any]) -> None:
+            page = service.meters.page()[0].decode()
+            counted_then.append('requests_total{path="/healthz",status="200"} 1.0' in page)
+
+        scope = {"type": "http", "method": "GET", "path": "/healthz", "raw_path": b"/healthz", "query_string": b"",
+                 "headers": [], "http_version": "1.1", "scheme": "http", "root_path": ""}  # fmt: skip
+        asyncio.run(web_app(service, None)(scope, lambda: asyncio.sleep(60), send))
+    assert counted_then
+    assert all(counted_then)
 
 
 def test_paths_of_strangers_are_counted_as_one() -> None:
