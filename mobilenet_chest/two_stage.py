@@ -195,9 +195,8 @@ def _after_epoch(
     artifacts.save_last(progress)  # before the metrics: an epoch that was logged is never trained again
     tracker.log_history([record], progress.epoch)
     ends = bool(on_epoch and on_epoch(progress.epoch, record))
-    last_stage = 2 if config.stage2.epochs else 1
-    planned = (config.stage1, config.stage2)[last_stage - 1].epochs
-    return ends and not (progress.stage == last_stage and progress.stage_epoch == planned)
+    to_come = config.stage1.epochs + config.stage2.epochs if progress.stage == 1 else config.stage2.epochs
+    return ends and progress.stage_epoch < to_come
 
 
 @contextmanager

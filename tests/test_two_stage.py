@@ -139,27 +139,24 @@ def test_a_training_that_diverges(phantom_config: Make) -> None:
 # --- stopping and going on -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("epoch", [1, 3])
-def test_the_caller_may_stop(phantom_config: Make, epoch: int) -> None:
+@pytest.mark.parametrize(
+    ("values", "epoch", "status"),
+    # after the last epoch nothing is left to stop
+    [({}, 1, "stopped"), ({}, 3, "stopped"), ({}, 4, "finished"), ({"stage1.epochs": 0}, 2, "finished"),
+     ({"stage2.epochs": 0}, 1, "stopped"), ({"stage2.epochs": 0}, 2, "finished")],
+)  # fmt: skip
+def test_the_caller_may_stop(phantom_config: Make, values: dict[str, Any], epoch: int, status: str) -> None:
     seen: list[int] = []
 
     def stop(number: int, record: Record) -> bool:
         seen.append(number)
         return number == epoch
 
-    result = train(phantom_config(FOUR), on_epoch=stop)
-    assert result.status == "stopped"
+    result = train(phantom_config(FOUR | values), on_epoch=stop)
+    assert result.status == status
     assert seen == list(range(1, epoch + 1))
     assert len(result.history) == epoch
     assert 1 <= result.metrics["best_epoch"] <= epoch
-
-
-@pytest.mark.parametrize("left_out", ["stage1", "stage2", None])
-def test_after_the_last_epoch_nothing_is_left_to_stop(phantom_config: Make, left_out: str | None) -> None:
-    config = phantom_config({f"{left_out}.epochs": 0} if left_out else {})
-    last = config.stage1.epochs + config.stage2.epochs
-    result = train(config, on_epoch=lambda number, record: number == last)
-    assert (result.status, len(result.history)) == ("finished", last)
 
 
 @pytest.fixture(scope="module")

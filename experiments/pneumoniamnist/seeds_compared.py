@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
@@ -84,10 +84,14 @@ def paired(names: tuple[str, str], by_seed: tuple[BySeed, BySeed], metrics: tupl
                        if not all(metric in each for each in runs.values())]:  # fmt: skip
             known = ", ".join(sorted(set.intersection(*map(set, [*first.values(), *second.values()]))))
             raise UserError(f"runs of {' and '.join(missing)} have no {metric}; all have: {known}")
-        pairs = [(first[seed][metric], second[seed][metric]) for seed in sorted(first)]
-        means = sum(pair[0] for pair in pairs) / len(pairs), sum(pair[1] for pair in pairs) / len(pairs)
-        rows.append(Compared(metric, means, mean_difference([ours - theirs for ours, theirs in pairs])))
+        rows.append(compared_pairs(metric, [(first[seed][metric], second[seed][metric]) for seed in sorted(first)]))
     return rows
+
+
+def compared_pairs(name: str, pairs: Sequence[tuple[float, float]]) -> Compared:
+    """Return a row of values that are paired by seed."""
+    means = sum(pair[0] for pair in pairs) / len(pairs), sum(pair[1] for pair in pairs) / len(pairs)
+    return Compared(name, means, mean_difference([ours - theirs for ours, theirs in pairs]))
 
 
 def compared(client: MlflowClient, name: str, other: str, metrics: tuple[str, ...] = METRICS) -> list[Compared]:

@@ -1,11 +1,10 @@
-"""Choose by stressed and by clean validation of few images: ``python …/small_validation.py ABLATION.json OUT.npz``.
+"""Choose by stressed and by clean validation of few images: ``python …/small_validation.py ABLATION.json``.
 
 ``ABLATION.json`` is what ``mobilenet-chest ablate … --json`` printed. A stratified draw of the validation rows chooses
 one training of each seed, once by the mean AUC of its stressed copies and once by the AUC of the clean images. The rows
 that were not drawn judge both choices, by the mean AUC on families of corruptions that chose neither. For each number
 of rows that choose, the script prints the means over draws and seeds, and stressed minus clean with the 95% interval of
-the paired differences of the seeds. ``OUT.npz`` keeps the logits; where it is there, nothing is computed anew. It reads
-train and validation only, never test.
+the paired differences of the seeds. It reads train and validation only, never test.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import numpy as np
 from choices_compared import Training, trainings
 from mlflow import MlflowClient
 from numpy.typing import NDArray
-from seeds_compared import Compared, as_program, paired, print_table
+from seeds_compared import Compared, as_program, compared_pairs, print_table
 
 from mobilenet_chest.data.corruptions import CHOOSING, HELD_OUT
 from mobilenet_chest.data.dataset import Split, load_train_val
@@ -118,36 +117,27 @@ def held_out_aucs(logits: Logits, share: float, draws: int = DRAWS) -> list[tupl
             by_stress = best([mean_auc(few, each[:, rows]) for each in choosing])
             by_clean = best([auc(few, each[rows]) for each in clean])
             judged = {which: mean_auc(rest, held_out[which][:, ~rows]) for which in {*by_stress, *by_clean}}
-            results.append(tuple(float(np.mean([judged[which] for which in each])) for each in (by_stress, by_clean)))
-        means.append((float(np.mean([r[0] for r in results])), float(np.mean([r[1] for r in results]))))
+            results.append([np.mean([judged[which] for which in each]) for each in (by_stress, by_clean)])
+        of_stress, of_clean = np.mean(results, axis=0)
+        means.append((float(of_stress), float(of_clean)))
     return means
 
 
 def compared(logits: Logits, shares: Sequence[float] = SHARES, draws: int = DRAWS) -> list[Compared]:
     """Return a row for each share, named after its number of rows, paired by seed."""
-    rows = []
-    for share in shares:
-        name = f"{int(drawn(logits.labels, share, 0).sum())} rows choose"
-        pairs = held_out_aucs(logits, share, draws)
-        first, second = ({seed: {name: pair[which]} for seed, pair in enumerate(pairs)} for which in (0, 1))
-        rows += paired(CHOSEN_BY, (first, second), (name,))
-    return rows
+    return [
+        compared_pairs(f"{int(drawn(logits.labels, share, 0).sum())} rows choose", held_out_aucs(logits, share, draws))
+        for share in shares
+    ]
 
 
 def main() -> None:
     """Read the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ablation", type=Path)
-    parser.add_argument("logits", type=Path)
-    given = parser.parse_args()
-    if given.logits.exists():
-        with np.load(given.logits) as stored:
-            logits = Logits(**stored)
-    else:
-        client = connect(to_read=True)
-        logits = logits_of(client, trainings(client, given.ablation))
-        np.savez(given.logits, **logits._asdict())
-    print_table(*CHOSEN_BY, compared(logits))
+    client = connect(to_read=True)
+    by_seed = trainings(client, parser.parse_args().ablation)
+    print_table(*CHOSEN_BY, compared(logits_of(client, by_seed)))
 
 
 if __name__ == "__main__":

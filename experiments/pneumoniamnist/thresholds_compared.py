@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from choices_compared import Training, trainings
 from mlflow import MlflowClient
-from seeds_compared import Compared, as_program, paired, print_table
+from seeds_compared import Compared, as_program, compared_pairs, print_table
 
 from mobilenet_chest.data.corruptions import CHOOSING, HELD_OUT
 from mobilenet_chest.data.dataset import load_train_val
@@ -51,13 +51,10 @@ def accuracies(client: MlflowClient, run_id: str) -> tuple[float, float]:
 
 def compared(client: MlflowClient, by_seed: Sequence[Sequence[Training]]) -> list[Compared]:
     """Return a row for each choice, named after it, paired by seed."""
-    rows = []
-    for of_choice in zip(*by_seed, strict=True):
-        name = of_choice[0].choice
-        pairs = [accuracies(client, training.run_id) for training in of_choice]
-        first, second = ({seed: {name: pair[which]} for seed, pair in enumerate(pairs)} for which in (0, 1))
-        rows += paired(CHOSEN_ON, (first, second), (name,))
-    return rows
+    return [
+        compared_pairs(of_choice[0].choice, [accuracies(client, training.run_id) for training in of_choice])
+        for of_choice in zip(*by_seed, strict=True)
+    ]
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -106,6 +106,17 @@ def _field_type(path: str) -> Any:
     section = section_at(parents)
     field = None if section is None else section.model_fields.get(leaf)  # a study of another version has other fields
     return None if field is None else field.annotation
+
+
+def elsewhere(name: str, allowed: Container[str] | None = None) -> str:
+    """Return ``"; did you mean 'stage1.lr' or 'stage2.lr'?"`` for the fields of a name, or an empty string without any.
+
+    Args:
+        name: What was written without its section, or in another one.
+        allowed: Paths that may stand there; by default all.
+    """
+    paths = [repr(path) for path in paths_named(name) if allowed is None or path in allowed]
+    return f"; did you mean {' or '.join(paths)}?" if paths else ""
 
 
 def paths_named(name: str, section: type[BaseModel] = Config, prefix: str = "") -> list[str]:

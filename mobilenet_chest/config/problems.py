@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic_core import ErrorDetails
 
-from mobilenet_chest.config.paths import overlap, paths_named, section_at
+from mobilenet_chest.config.paths import elsewhere, overlap, section_at
 from mobilenet_chest.errors import allowed_names, nearest
 
 
@@ -39,10 +39,8 @@ def problem(detail: ErrorDetails, source: str, origins: Mapping[str, str] | None
 
 def _allowed_keys(name: str, allowed: Iterable[str]) -> str:
     """Return what may stand there, and first the key of that name in other sections, where none here is close."""
-    elsewhere = paths_named(name)
-    if nearest(name, allowed) or not elsewhere:
-        return allowed_names(name, allowed)
-    return f"; did you mean {' or '.join(map(repr, elsewhere))}? Allowed here: {', '.join(allowed)}"
+    hint = "" if nearest(name, allowed) else elsewhere(name)
+    return f"{hint} Allowed here: {', '.join(allowed)}" if hint else allowed_names(name, allowed)
 
 
 def _requirement(message: str) -> str:

@@ -12,10 +12,10 @@ from mobilenet_chest import plugins
 from mobilenet_chest.config.paths import (
     CUSTOM,
     assign,
+    elsewhere,
     flatten,
     is_integer_field,
     is_number_field,
-    paths_named,
     searchable_paths,
 )
 from mobilenet_chest.config.problems import problem
@@ -75,8 +75,7 @@ def _path_problems(config: Config) -> list[str]:
     for path in config.search:
         custom = path.startswith(CUSTOM) and plugins.may_be("augmentation", path.removeprefix(CUSTOM))
         if path not in allowed and not custom:
-            elsewhere = [repr(named) for named in paths_named(path.rpartition(".")[2]) if named in allowed]
-            hint = f"; did you mean {' or '.join(elsewhere)}?" if elsewhere else nearest(path, allowed) or ";"
+            hint = elsewhere(path.rpartition(".")[2], allowed) or nearest(path, allowed) or ";"
             problems.append(f"{path}: no such field to search{hint} `mobilenet-chest schema` lists all")
     return problems
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from types import ModuleType
@@ -13,14 +12,7 @@ from mlflow import MlflowClient
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.tracking.store import experiment_id
 
-FOLDER = Path(__file__).parents[2] / "experiments" / "pneumoniamnist"
 HELD_OUT = "heldout_stress_auc_mean"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module("choices_compared")
 
 
 def ablation(path: Path, rows: dict[str, list[dict[str, float]]]) -> Path:

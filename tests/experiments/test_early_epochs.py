@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from mobilenet_chest.sweep.studies_file import read_studies
-
-FOLDER = Path(__file__).parents[2] / "experiments" / "simulations"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
-    return importlib.import_module("early_epochs")
 
 
 @pytest.mark.parametrize("rule", ["median", "asha"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -18,14 +16,6 @@ from mobilenet_chest import train
 from mobilenet_chest.config import Config
 from mobilenet_chest.data import phantom
 from mobilenet_chest.tracking.runs import find_all
-
-FOLDER = Path(__file__).parents[2] / "experiments" / "pneumoniamnist"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
-    return importlib.import_module("elsewhere")
 
 
 def test_only_the_data_differ(phantom_config: Callable[..., Config], script: ModuleType) -> None:

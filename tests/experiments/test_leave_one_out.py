@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import pytest
-
-FOLDER = Path(__file__).parents[2] / "experiments" / "simulations"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
-    return importlib.import_module("leave_one_out")
 
 
 def test_a_part_has_as_many_rows_of_both_classes(script: ModuleType) -> None:

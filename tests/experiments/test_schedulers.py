@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import pytest
 
 from mobilenet_chest.sweep.learning_curves import Curve
-
-FOLDER = Path(__file__).parents[2] / "experiments" / "simulations"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
-    return importlib.import_module("schedulers")
 
 
 def test_studies_of_a_set_differ_in_their_scheduler_alone(script: ModuleType, tmp_path: Path) -> None:

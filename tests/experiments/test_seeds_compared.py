@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -12,14 +11,6 @@ from mlflow import MlflowClient
 
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.tracking.store import experiment_id
-
-FOLDER = Path(__file__).parents[2] / "experiments" / "pneumoniamnist"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module("seeds_compared")
 
 
 def confirmed(client: MlflowClient, name: str, aucs: Mapping[int, float]) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import pytest
 from helpers.experiments import STRESSED
 from mlflow import MlflowClient
 
@@ -17,14 +15,6 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.evaluation.auc import auc
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import get_run
-
-FOLDER = Path(__file__).parents[2] / "experiments" / "pneumoniamnist"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module("small_validation")
 
 
 def test_the_rows_that_choose_do_not_judge(script: ModuleType) -> None:

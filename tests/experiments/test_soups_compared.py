@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,14 +15,6 @@ from mobilenet_chest.config import Config
 from mobilenet_chest.errors import UserError
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.tracking.runs import get_run
-
-FOLDER = Path(__file__).parents[2] / "experiments" / "pneumoniamnist"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module("soups_compared")
 
 
 def test_a_soup_of_one_is_its_member_and_of_two_another_network(

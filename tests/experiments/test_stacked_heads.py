@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
-
-FOLDER = Path(__file__).parents[2] / "experiments" / "benchmarks"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
-    return importlib.import_module("stacked_heads")
 
 
 @pytest.mark.parametrize("hidden", [(), (8,), (16, 8)])

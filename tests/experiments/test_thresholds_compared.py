@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -21,14 +20,6 @@ from mobilenet_chest.evaluation.thresholds import accuracy_at
 from mobilenet_chest.tracking.artifacts import trained_model
 from mobilenet_chest.tracking.run_metrics import metrics_of
 from mobilenet_chest.training.predict import predict
-
-FOLDER = Path(__file__).parents[2] / "experiments" / "pneumoniamnist"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module("thresholds_compared")
 
 
 def test_the_thresholds_are_those_of_two_trainings(
